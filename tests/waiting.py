@@ -1,0 +1,17 @@
+"""Waiting on conditions, never on the clock alone."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def until(condition: Callable[[], T], seconds: float = 20.0) -> T:
+    """Return the first truthy result of `condition`; AssertionError when none came within `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not (result := condition()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds} s: {condition}")
+        time.sleep(0.005)
+    return result
