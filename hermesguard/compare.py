@@ -1,0 +1,196 @@
+"""Which rows of an older list stand in a newer one: by identity, in order, never by count alone. Pure.
+
+The same rule serves the judge (what is missing?) and the mender (what comes in which order, and nothing twice?).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+
+from hermesguard import benign
+from hermesguard.session import Row
+
+# A prompt that was recovered from `pending_*` is stamped with whole seconds; the application's own copy with fractions.
+RECOVERED_TOLERANCE_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What became of the rows of `old` in `new`; all numbers are indices into the two lists."""
+
+    old: Sequence[Row]
+    new: Sequence[Row]
+    lead: int
+    """So many rows at the start are the same on both sides."""
+    pairs: tuple[tuple[int, int], ...]
+    """(old, new) of all rows that are the same, the lead included, both rising."""
+    missing: tuple[int, ...]
+    """Rows of old that are gone and whose words stand nowhere else."""
+    shortened: tuple[tuple[int, int], ...]
+    """(old, new) of rows that are there, but with the end of their text cut off."""
+    harmless: tuple[tuple[int, str], ...]
+    """(old, kind) of rows that are gone in a way that the application has (module benign)."""
+    added: tuple[int, ...]
+    """Rows of new that old does not have."""
+
+    @property
+    def whole(self) -> bool:
+        """Return whether nothing of old is lost in new."""
+        return not self.missing and not self.shortened
+
+    @property
+    def is_prefix(self) -> bool:
+        """Return whether new is old with its end cut off, and nothing else."""
+        return self.lead == len(self.new) < len(self.old)
+
+    @property
+    def lost_turns(self) -> int:
+        """How many of the missing rows are turns of a person."""
+        return sum(benign.is_user_turn(self.old[index]) for index in self.missing)
+
+    def merged(self) -> Iterator[Row]:
+        """Yield the rows of both, each once, in the order of the conversation.
+
+        Of a row that both have, the newer form counts, except where it was shortened; rows that are gone harmlessly stay
+        away. Between two common rows those of old come first unless their timestamps say otherwise.
+        """
+        shortened = dict(self.shortened)
+        gone = {index for index, _ in self.harmless}
+        at_old = at_new = 0
+        anchors = sorted({*self.pairs, *self.shortened})
+        for old_index, new_index in (*anchors, (len(self.old), len(self.new))):
+            yield from _interleave(
+                [self.old[index] for index in range(at_old, old_index) if index not in gone],
+                list(self.new[at_new:new_index]),
+            )
+            if old_index < len(self.old):
+                yield self.old[old_index] if old_index in shortened else self.new[new_index]
+            at_old, at_new = old_index + 1, new_index + 1
+
+
+def compare(old: Sequence[Row], new: Sequence[Row]) -> Comparison:
+    """Return what became of the rows of `old` in `new`."""
+    lead = 0
+    for before, after in zip(old, new, strict=False):
+        if not (before.text == after.text or _same_in_place(old, lead, before, after)):
+            break
+        lead += 1
+    pairs = [(index, index) for index in range(lead)]
+    shortened: list[tuple[int, int]] = []
+    if lead < len(old) and lead < len(new):
+        pairs += _match(old, new, lead)
+        if (cut := _cut_short(old, new, lead)) and not any(index in (cut[0], cut[1]) for index in _ends(pairs, lead)):
+            shortened.append(cut)
+    found_old = {index for index, _ in (*pairs, *shortened)}
+    found_new = {index for _, index in (*pairs, *shortened)}
+    missing, harmless = [], []
+    for index in range(lead, len(old)):
+        if index not in found_old:
+            kind = benign.vanishing(old, index)
+            if kind in benign.REPEATED and not _stays(old, index, found_old):
+                kind = ""
+            harmless.append((index, kind)) if kind else missing.append(index)
+    added = tuple(index for index in range(lead, len(new)) if index not in found_new)
+    return Comparison(old, new, lead, tuple(pairs), tuple(missing), tuple(shortened), tuple(harmless), added)
+
+
+def _ends(pairs: list[tuple[int, int]], lead: int) -> Iterator[int]:
+    return (index for pair in pairs[lead:] for index in pair)
+
+
+def _same_in_place(old: Sequence[Row], index: int, before: Row, after: Row) -> bool:
+    """Return whether two rows at the same place are one message, perhaps stamped anew or changed harmlessly."""
+    last = index == len(old) - 1
+    if before.identity != after.identity and not (benign.change(before, after) and (last or not _streamed(before, after))):
+        return False
+    return _stamps_agree(before, after) or bool(after.get("_active_turn_token")) or _precedes(after, old, index)
+
+
+def _streamed(before: Row, after: Row) -> bool:
+    return benign.streamed_on(before, after) and not before.get("_partial")
+
+
+def _stamps_agree(before: Row, after: Row) -> bool:
+    if before.timestamp is None or after.timestamp is None or before.timestamp == after.timestamp:
+        return True
+    recovered = before.get("_recovered") or after.get("_recovered")
+    return bool(recovered) and abs(before.timestamp - after.timestamp) < RECOVERED_TOLERANCE_SECONDS
+
+
+def _precedes(after: Row, old: Sequence[Row], index: int) -> bool:
+    """Return whether a row that was stamped anew still lies before the row that follows it; else somebody said it again."""
+    follower = next((row.timestamp for row in old[index + 1 :] if row.timestamp is not None), None)
+    if follower is None:
+        return index > 0 or len(old) == 1
+    return after.timestamp is not None and after.timestamp <= follower
+
+
+def _cut_short(old: Sequence[Row], new: Sequence[Row], lead: int) -> tuple[int, int] | None:
+    """Return the pair of rows after the lead when the newer one is the older one with its end cut off."""
+    before, after = old[lead], new[lead]
+    cut = after.words.strip() and before.identity != after.identity and benign.streamed_on(after, before)
+    return (lead, lead) if cut and (_stamps_agree(before, after) or lead == len(new) - 1) else None
+
+
+def _match(old: Sequence[Row], new: Sequence[Row], lead: int) -> list[tuple[int, int]]:
+    """Return the pairs of equal rows behind the lead, both sides rising.
+
+    Stamped rows are equal by identity and timestamp: who says "yes" again says something new. Rows without a timestamp are
+    only believed where their surroundings confirm it: at the end of both lists, where the new list takes up the end of the
+    old one (a ghost that writes again), or in company.
+    """
+    end_old, end_new = len(old), len(new)
+    tail: list[tuple[int, int]] = []
+    while end_old > lead and end_new > lead and _equal(old[end_old - 1], new[end_new - 1]):
+        end_old, end_new = end_old - 1, end_new - 1
+        tail.append((end_old, end_new))
+    stamped = {(row.identity, row.timestamp) for row in (*old[lead:end_old], *new[lead:end_new])}
+    unstamped = {identity for identity, timestamp in stamped if timestamp is None}
+    keys_old = [_key(row, unstamped) for row in old[lead:end_old]]
+    keys_new = [_key(row, unstamped) for row in new[lead:end_new]]
+    pairs: list[tuple[int, int]] = []
+    for block in SequenceMatcher(None, keys_old, keys_new, autojunk=False).get_matching_blocks():
+        keys = keys_old[block.a : block.a + block.size]
+        takes_up_the_end = block.b == 0 and block.a + block.size == len(keys_old) and not tail
+        confirmed = block.size > 1 or takes_up_the_end or len(keys_new) == block.size
+        if any(stamp is not None for _, stamp in keys) or (confirmed and block.size):
+            pairs += [(lead + block.a + step, lead + block.b + step) for step in range(block.size)]
+    return pairs + tail[::-1]
+
+
+def _equal(before: Row, after: Row) -> bool:
+    return before.text == after.text or (before.identity == after.identity and _stamps_agree(before, after))
+
+
+def _key(row: Row, unstamped: set[tuple[str, str, tuple[str, ...]]]) -> tuple[object, float | None]:
+    if row.identity in unstamped:
+        return row.identity, None
+    return row.identity, row.timestamp
+
+
+def _stays(old: Sequence[Row], index: int, found: set[int]) -> bool:
+    """Return whether a neighbour that repeats this row is still there (over a run of such repeats)."""
+    for step in (-1, 1):
+        other = index + step
+        while 0 <= other < len(old) and other not in found and old[other].identity == old[index].identity:
+            other += step
+        if 0 <= other < len(old) and other in found:
+            return True
+    return False
+
+
+def _interleave(old: list[Row], new: list[Row]) -> Iterator[Row]:
+    """Yield two runs of rows, each in its own order: by time where every row is stamped, else old before new."""
+    if any(row.timestamp is None for row in (*old, *new)):
+        yield from (*old, *new)
+        return
+    at_old = at_new = 0
+    while at_old < len(old) and at_new < len(new):
+        if (old[at_old].timestamp or 0) <= (new[at_new].timestamp or 0):
+            yield old[at_old]
+            at_old += 1
+        else:
+            yield new[at_new]
+            at_new += 1
+    yield from old[at_old:]
+    yield from new[at_new:]

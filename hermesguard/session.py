@@ -1,0 +1,283 @@
+"""What a session file of hermes-webui says: its members, its rows, its markers.
+
+Pure: no disk, no clock. What counts as a good file is what the application itself can read back, that is
+`json.loads(data.decode("utf-8"))` giving an object; every value is taken with Python's `json`, so integers
+beyond 64 bits, NaN, Infinity and escaped lone surrogates mean here what they mean there.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from json.decoder import JSONDecoder
+from typing import Any
+
+# The application writes with the interpreter's default limit of 1000 frames; ours must read all that from deeper down.
+NESTING_LIMIT = 5000
+sys.setrecursionlimit(max(sys.getrecursionlimit(), NESTING_LIMIT))
+
+MESSAGES = "messages"
+CONTEXT = "context_messages"
+TOOL_CALLS = "tool_calls"
+STREAM = "active_stream_id"
+PENDING_MESSAGE = "pending_user_message"
+PENDING_STARTED = "pending_started_at"
+PENDING_ATTACHMENTS = "pending_attachments"
+PENDING_PREFIX = "pending_"
+MESSAGE_COUNT = "message_count"
+GENERATION = "intentional_shrink_generation"
+CLEAR_GENERATION = "clear_generation"
+WATERMARK = "truncation_watermark"
+BOUNDARY = "truncation_boundary"
+TITLE = "title"
+UNTITLED = frozenset({"", "Untitled", "New Chat"})
+TOKEN_COUNTERS = ("input_tokens", "output_tokens")
+
+_SESSION_NAME = re.compile(r"([0-9A-Za-z][0-9A-Za-z_-]*)\.json")
+_WORKSPACE = re.compile(r"\A\[Workspace(?:::v\d+)?: [^\n]*\]\n")  # what the application puts before a prompt for the model
+_SPACE = re.compile(r"[ \t\n\r]*")
+_FOLLOW = re.compile(r"[ \t\n\r]*([],])[ \t\n\r]*")
+_decode = JSONDecoder().raw_decode
+
+
+def session_id(name: str) -> str | None:
+    """Return the session that the file `name` holds, or None when it is none of the application's sessions.
+
+    Names that start with `_` are the application's own lists; `.bak`, temp and dot files are no sessions.
+    """
+    match = _SESSION_NAME.fullmatch(name)
+    return match[1] if match else None
+
+
+class Unreadable(ValueError):
+    """The bytes are not a session that the application could read; str() says why, without quoting them."""
+
+
+@dataclass(eq=False, slots=True)
+class Row:
+    """One message: its value, and its text exactly as it stands in the file."""
+
+    value: Any
+    text: str
+    _identity: tuple[str, str, tuple[str, ...]] | None = field(default=None, init=False)
+
+    @property
+    def identity(self) -> tuple[str, str, tuple[str, ...]]:
+        """(role, words of the text, tool ids): what makes two rows the same message, whatever their dress."""
+        if self._identity is None:
+            tools = tuple(_tool_ids(self.value))
+            said = _WORKSPACE.sub("", text_of(self.get("content")))
+            if not tools and not said.strip():
+                said = text_of(self.get("reasoning"))
+            self._identity = (self.role, " ".join(said.split()), tools)
+        return self._identity
+
+    @property
+    def role(self) -> str:
+        """The row's role; empty when it has none."""
+        return str(self.get("role") or "")
+
+    @property
+    def words(self) -> str:
+        """The text that a person reads in it; of a row without any, its reasoning."""
+        said = text_of(self.get("content"))
+        return said if said.strip() else text_of(self.get("reasoning"))
+
+    @property
+    def timestamp(self) -> float | None:
+        """Seconds since the epoch, or None when the row is not stamped."""
+        value = self.get("timestamp") or self.get("_ts")
+        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) and value else None
+
+    def get(self, key: str) -> Any:
+        """Return the row's value for `key`, None when it has none (or is no object at all)."""
+        return self.value.get(key) if isinstance(self.value, dict) else None
+
+
+class Document:
+    """A session file, read. `text` is the whole file; members and rows are spans of it."""
+
+    def __init__(self, text: str, spans: dict[str, tuple[int, int]], values: dict[str, Any], rows: dict[str, list[Row]]):
+        self.text = text
+        self._spans = spans
+        self._values = values
+        self.rows = rows.get(MESSAGES, [])
+        self.context = rows.get(CONTEXT, [])
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._spans
+
+    @property
+    def keys(self) -> list[str]:
+        """The top-level keys in their order."""
+        return list(self._spans)
+
+    def get(self, key: str) -> Any:
+        """Return the value of a top-level member other than the two row lists; None when it is missing."""
+        return self._values.get(key)
+
+    def raw(self, key: str) -> str:
+        """Return the text of a member's value as it stands in the file; KeyError when it is missing."""
+        start, end = self._spans[key]
+        return self.text[start:end]
+
+    @property
+    def stream(self) -> Any:
+        """The id of the stream that the application believes to be running; None or empty when there is none."""
+        return self._values.get(STREAM)
+
+    @property
+    def prompt(self) -> str:
+        """The prompt that was sent but stands in no message yet; empty when there is none."""
+        value = self._values.get(PENDING_MESSAGE)
+        return value if isinstance(value, str) else ""
+
+    @property
+    def title(self) -> str:
+        """The title; empty when there is none."""
+        value = self._values.get(TITLE)
+        return value if isinstance(value, str) else ""
+
+    @property
+    def end(self) -> float | None:
+        """The latest timestamp of its rows, in seconds; None when none is stamped."""
+        return max((row.timestamp for row in self.rows if row.timestamp is not None), default=None)
+
+    @property
+    def era(self) -> str:
+        """Which writer wrote it, told from the keys that its saves always carry (webui-contract, section 2)."""
+        return next((release for key, release in _ERAS if key in self._spans), "before v0.50.82")
+
+
+_ERAS = (
+    (GENERATION, "exp-v0.52.216 or later"),
+    ("anchor_scene_index", "exp-v0.52.19 or later"),
+    (CLEAR_GENERATION, "v0.51.875 or later"),
+    (BOUNDARY, "v0.51.628 or later"),
+    (MESSAGE_COUNT, "v0.51.139 or later"),
+    (WATERMARK, "v0.51.137 or later"),
+    ("pre_compression_snapshot", "v0.51.66 or later"),
+    ("compression_anchor_summary", "v0.51.37 or later"),
+    ("compression_anchor_visible_idx", "v0.50.82 or later"),
+)
+
+
+def parse(data: bytes) -> Document:
+    """Return the session that `data` holds.
+
+    Raises Unreadable when the application could not read it either: not UTF-8, not JSON, not an object.
+    """
+    try:
+        text = data.decode("utf-8")
+        return _parse(text)
+    except UnicodeDecodeError as error:
+        raise Unreadable(f"not UTF-8 at byte {error.start}") from None
+    except json.JSONDecodeError as error:
+        raise Unreadable("empty" if not data.strip() else f"not JSON: {error.msg} at character {error.pos}") from None
+    except RecursionError:
+        raise Unreadable("nested deeper than the application can read") from None
+
+
+def _parse(text: str) -> Document:
+    start = _skip(text, 0)
+    if text[start : start + 1] != "{":
+        json.loads(text)  # says where it is broken, if it is
+        raise Unreadable("JSON, but not an object")
+    spans: dict[str, tuple[int, int]] = {}
+    values: dict[str, Any] = {}
+    rows: dict[str, list[Row]] = {}
+    position = _skip(text, start + 1)
+    while text[position : position + 1] != "}":
+        if text[position : position + 1] != '"':
+            raise json.JSONDecodeError("Expecting property name enclosed in double quotes", text, position)
+        key, position = _decode(text, position)
+        position = _skip(text, position)
+        if text[position : position + 1] != ":":
+            raise json.JSONDecodeError("Expecting ':' delimiter", text, position)
+        position = _skip(text, position + 1)
+        begin = position
+        rows.pop(key, None)
+        values.pop(key, None)
+        if key in (MESSAGES, CONTEXT) and text[position : position + 1] == "[":
+            rows[key], position = _rows(text, position)
+        else:
+            values[key], position = _decode(text, position)
+        spans[key] = (begin, position)
+        position = _next(text, position, "}")
+    if (end := _skip(text, position + 1)) != len(text):
+        raise json.JSONDecodeError("Extra data", text, end)
+    return Document(text, spans, values, rows)
+
+
+def _rows(text: str, position: int) -> tuple[list[Row], int]:
+    found: list[Row] = []
+    append, follow = found.append, _FOLLOW.match
+    begin = _skip(text, position + 1)
+    if text[begin : begin + 1] == "]":
+        return found, begin + 1
+    while True:
+        value, end = _decode(text, begin)
+        append(Row(value, text[begin:end]))
+        match = follow(text, end)
+        if match is None:
+            raise json.JSONDecodeError("Expecting ',' delimiter", text, end)
+        begin = match.end()
+        if match[1] == "]":
+            return found, end + match[0].index("]") + 1
+
+
+def _next(text: str, position: int, closing: str) -> int:
+    """Return where the next element begins, or where `closing` stands."""
+    position = _skip(text, position)
+    mark = text[position : position + 1]
+    if mark == closing:
+        return position
+    if mark != ",":
+        raise json.JSONDecodeError("Expecting ',' delimiter", text, position)
+    position = _skip(text, position + 1)
+    if text[position : position + 1] == closing:
+        raise json.JSONDecodeError("Illegal trailing comma", text, position)
+    return position
+
+
+def _skip(text: str, position: int) -> int:
+    match = _SPACE.match(text, position)
+    return match.end() if match else position
+
+
+def text_of(content: Any) -> str:
+    """Return the words in a message's content: a string, or a list of parts of which some are text.
+
+    A picture counts as `[screenshot]`, which is what the application itself puts in its place.
+    """
+    if content is None:
+        return ""
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list):
+        return "\n".join(map(_part_text, content))
+    return json.dumps(content, sort_keys=True)
+
+
+def _part_text(part: Any) -> str:
+    if not isinstance(part, dict):
+        return text_of(part)
+    if part.get("type") in ("image", "image_url", "input_image"):
+        return "[screenshot]"
+    for key in ("text", "content"):
+        if key in part:
+            return text_of(part[key])
+    return json.dumps(part, sort_keys=True)
+
+
+def _tool_ids(value: Any) -> Iterator[str]:
+    if not isinstance(value, dict):
+        return
+    if value.get("tool_call_id"):
+        yield str(value["tool_call_id"])
+    calls = value.get("tool_calls")
+    content = value.get("content")
+    for part in (*(calls if isinstance(calls, list) else ()), *(content if isinstance(content, list) else ())):
+        if isinstance(part, dict) and (found := part.get("tool_use_id") or part.get("id")):
+            yield str(found)
