@@ -1,0 +1,93 @@
+"""Where things are, by the rules of hermes-webui, systemd and XDG; nothing here is created or written."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from hermesguard.errors import ExitCode, GuardError
+
+SYSTEM_FILE: Final = Path("/etc/hermesguard/hermesguard.toml")
+
+
+def configuration_files(environment: Mapping[str, str]) -> tuple[Path, ...]:
+    """Return the configuration files that are read when none is named, the winning one last; they need not exist."""
+    base = absolute_variable(environment, "XDG_CONFIG_HOME")
+    if base is None:
+        home = home_directory(environment)
+        base = home / ".config" if home else None
+    return (SYSTEM_FILE, base / "hermesguard" / "config.toml") if base else (SYSTEM_FILE,)
+
+
+def default_sessions(environment: Mapping[str, str]) -> tuple[Path, str]:
+    """Return the sessions directory by hermes-webui's own rules (`api/config.py`, since v0.51.528), and its origin."""
+    if state := environment.get("HERMES_WEBUI_STATE_DIR"):
+        return expanded(state, environment).absolute() / "sessions", "environment HERMES_WEBUI_STATE_DIR"
+    if hermes := environment.get("HERMES_HOME"):
+        return expanded(hermes, environment).absolute() / "webui" / "sessions", "environment HERMES_HOME"
+    home = home_directory(environment)
+    if home is None:
+        raise GuardError(
+            "The sessions directory is not known: this user has no home directory",
+            "Name it with --sessions DIR or HERMESGUARD_SESSIONS",
+            ExitCode.CONFIG,
+        )
+    return home / ".hermes" / "webui" / "sessions", "default"
+
+
+def default_store(environment: Mapping[str, str]) -> tuple[Path, str]:
+    """Return the store's directory and its origin: systemd's state directory, else the XDG one (basedir-spec 0.8)."""
+    if directories := environment.get("STATE_DIRECTORY"):  # systemd.exec(5): several are separated by colons
+        return Path(directories.split(":")[0]), "environment STATE_DIRECTORY"
+    if base := absolute_variable(environment, "XDG_STATE_HOME"):
+        return base / "hermesguard", "environment XDG_STATE_HOME"
+    home = home_directory(environment)
+    if home is None:
+        raise GuardError(
+            "The store's directory is not known: this user has no home directory",
+            "Name it with --store DIR or HERMESGUARD_STORE",
+            ExitCode.CONFIG,
+        )
+    return home / ".local" / "state" / "hermesguard", "default"
+
+
+def is_inside(inner: Path, outer: Path) -> bool:
+    """Return whether `inner` is `outer` or below it, symbolic links and bind mounts included; neither need exist."""
+    real_inner, real_outer = Path(os.path.realpath(inner)), Path(os.path.realpath(outer))
+    if real_inner.is_relative_to(real_outer):
+        return True
+    try:
+        directory = os.stat(real_outer)
+    except OSError:
+        return False
+    for ancestor in (real_inner, *real_inner.parents):  # a bind mount has another name and the same inode
+        try:
+            if os.path.samestat(os.stat(ancestor), directory):
+                return True
+        except OSError:
+            continue
+    return False
+
+
+def home_directory(environment: Mapping[str, str]) -> Path | None:
+    """Return the user's home directory: $HOME, else the one of the user database, else None."""
+    if home := absolute_variable(environment, "HOME"):
+        return home
+    import pwd  # a service without HOME
+
+    try:
+        return Path(pwd.getpwuid(os.getuid()).pw_dir)
+    except KeyError:
+        return None
+
+
+def expanded(text: str, environment: Mapping[str, str]) -> Path:
+    """Return `text` as a path, a leading ~/ being the user's home directory."""
+    home = home_directory(environment) if text == "~" or text.startswith("~/") else None
+    return home / text[2:] if home else Path(text)
+
+
+def absolute_variable(environment: Mapping[str, str], name: str) -> Path | None:
+    """Return the variable as a path; relative ones are ignored, as the XDG basedir-spec asks."""
+    path = Path(environment.get(name) or ".")
+    return path if path.is_absolute() else None
