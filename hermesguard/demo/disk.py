@@ -1,0 +1,42 @@
+"""How hermes-webui writes JSON and files, and what it takes from a row."""
+
+import json
+import os
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, TypeAlias
+
+Row: TypeAlias = dict[str, Any]
+Document: TypeAlias = dict[str, Any]
+
+
+def dumps(value: Any) -> str:
+    """Return `value` as the application writes JSON."""
+    return json.dumps(value, ensure_ascii=False, indent=2)
+
+
+def text_of(row: Row) -> str:
+    """Return the text of a row: its content, or the texts of its parts."""
+    content = row.get("content")
+    if isinstance(content, list):
+        return " ".join(part.get("text", "") for part in content if isinstance(part, dict))
+    return str(content or "")
+
+
+def tokens_of(rows: Iterable[Row]) -> tuple[int, int]:
+    """Return (input tokens, output tokens) that these rows would have cost."""
+    rows = list(rows)
+    sent = sum(len(text_of(row)) // 4 + 3 for row in rows if row.get("role") != "assistant")
+    answered = sum(len(text_of(row)) // 4 + 3 for row in rows if row.get("role") == "assistant")
+    return sent, answered
+
+
+def replace_file(path: Path, text: str, process_id: int) -> None:
+    """Write `text` as the application does: temp file beside `path`, fsync of the file, rename; the directory is not synced."""
+    temporary = path.with_suffix(f".tmp.{process_id}.{threading.get_ident()}")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
