@@ -20,6 +20,7 @@ from hermesguard.demo.disk import Document, Row, dumps, replace_file
 from hermesguard.demo.eras import Era, members
 
 INDEX = "_index.json"
+PADDING = "It reads the input, sorts it, and writes each line once. "
 TOMBSTONES = "_deleted_webui_sessions.json"
 INDEX_MEMBERS = (
     *(
@@ -72,22 +73,27 @@ class App:
         """Return the next random id of so many hexadecimal digits."""
         return f"{self._random.getrandbits(4 * digits):0{digits}x}"
 
-    def create(self, title: str = "Untitled", *, session_id: str | None = None, turns: int = 0) -> Chat:
-        """Return a new session, saved, with so many turns of two rows already in it (one save for all of them)."""
+    def create(
+        self,
+        title: str = "Untitled",
+        *,
+        session_id: str | None = None,
+        turns: int = 0,
+        answer_characters: int = 0,
+    ) -> Chat:
+        """Return a new session, saved once, with so many turns of two rows, answers padded to `answer_characters`."""
         document = {key: default() for key, default in members(self.era).items()}
         now = self.clock()
-        document |= {
-            "session_id": session_id or self.hexadecimal(12),
-            "title": title,
-            "created_at": now,
-            "updated_at": now,
-        }
+        document |= {"session_id": session_id or self.hexadecimal(12), "title": title}
+        document |= {"created_at": now, "updated_at": now}
         chat = Chat(self, document)
         self.chats[chat.session_id] = chat
         for number in range(1, turns + 1):
+            answer = f"Part {number} does what part {number} says. "
+            answer += PADDING * ((answer_characters - len(answer)) // len(PADDING) + 1)
             chat.add_turn(
                 f"Question {number}: what does part {number} do?",
-                f"Part {number} does what part {number} says.",
+                answer[: max(answer_characters, 40)].strip(),
             )
         chat.save()
         return chat

@@ -54,6 +54,10 @@ class Chat:
         document: Document = json.loads(self.path.read_text("utf-8"))
         return document
 
+    def reload(self) -> None:
+        """Read the file into memory, as a process does that did not hold the session."""
+        self.document = self.app.read(self.session_id)
+
     def refresh(self) -> None:
         """Read the file again, if this era does so and the file's count exceeds the count held (hermes-webui since v0.51.327)."""
         if self.app.era.rereads and self.path.exists():
@@ -142,6 +146,7 @@ class Chat:
             row["timestamp"] = int(now) if self.app.era == Era.OLD else now
         self.messages.extend(rows)
         self._settle(rows)
+        self.document["tool_calls"] = _tool_summaries(self.messages)
         self.save()
 
     def turn(self, prompt: str, answer: str, *, tools: Iterable[tuple[str, str, str]] = ()) -> None:
@@ -150,7 +155,7 @@ class Chat:
         self.finish(answer, tools=tools)
 
     def add_turn(self, prompt: str, answer: str) -> None:
-        """Put a finished turn into memory without saving it."""
+        """Put a finished turn without tools into memory, unsaved."""
         now = self.app.clock()
         self.document |= {"pending_user_message": prompt, "pending_started_at": now}
         self._write_prompt()
@@ -243,7 +248,6 @@ class Chat:
         sent, answered = tokens_of([{"content": document["pending_user_message"] or ""}, *rows])
         document["input_tokens"] += sent
         document["output_tokens"] += answered
-        document["tool_calls"] = _tool_summaries(self.messages)
         self._clear_pending()
         first = next((text_of(row).strip() for row in self.messages if row.get("role") == "user"), "")
         self._name_after(first)
