@@ -113,7 +113,7 @@ def recover_from_backup(chat: Chat) -> bool:
 
 
 def resurrect(chat: Chat) -> None:
-    """#4836, #5532, #6954, #5498: recovery brings back what a person took away: the `.bak` becomes the file, whatever it holds."""
+    """#4836, #5532, #6954, #5498: recovery brings back what a person took away: `.bak` becomes the file, whatever its count."""
     _only_where(chat.app.era.keeps_backup, "Recovery from .bak", chat.app.era)
     temporary = chat.path.with_suffix(".json.recover.tmp")
     temporary.write_text(chat.backup_path.read_text("utf-8"), "utf-8")
