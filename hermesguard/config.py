@@ -9,7 +9,16 @@ from typing import Any, Final, Literal, NoReturn
 
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.options import OPTIONS, OPTIONS_BY_KEY, Option, Place, as_written
-from hermesguard.places import configuration_files, default_sessions, default_store, expanded, is_inside
+from hermesguard.places import (
+    configuration_files,
+    default_sessions,
+    default_store,
+    expanded,
+    is_inside,
+)
+
+FLAGS: Final = frozenset(OPTIONS_BY_KEY) | {"config"}
+"""The names that `load` takes in `flags`."""
 
 _DAY_SECONDS: Final = 86400.0
 
@@ -91,11 +100,19 @@ def load(
         text = environment.get(option.variable)
         if text:
             origin = f"environment {option.variable}"
-            take(option, text, Place(origin, f"environment {option.variable}", "environment", environment))
+            take(
+                option,
+                text,
+                Place(origin, f"environment {option.variable}", "environment", environment),
+            )
     for key, given in flags.items():
         if given is not None and key != "config":
             option = OPTIONS_BY_KEY[key]
-            take(option, given, Place(f"flag {option.flag}", f"flag {option.flag}", "flag", environment))
+            take(
+                option,
+                given,
+                Place(f"flag {option.flag}", f"flag {option.flag}", "flag", environment),
+            )
 
     if "sessions" not in values:
         values["sessions"], origins["sessions"] = default_sessions(environment)
@@ -114,7 +131,9 @@ def load(
 
 
 def _files_to_read(
-    flags: Mapping[str, str | None], environment: Mapping[str, str], files: Sequence[Path] | None
+    flags: Mapping[str, str | None],
+    environment: Mapping[str, str],
+    files: Sequence[Path] | None,
 ) -> list[tuple[Path, bool]]:
     if named := flags.get("config") or environment.get("HERMESGUARD_CONFIG"):
         return [(expanded(named, environment).absolute(), True)]

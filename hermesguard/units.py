@@ -28,7 +28,7 @@ def parse_duration(text: str) -> float:
         seconds += float(part[1]) * _SECONDS_PER[part[2]]
         position = part.end()
     if not text or position != len(text) or seconds > _LONGEST_SECONDS:
-        raise ValueError(text)
+        raise ValueError(f"no duration: {text}")
     return seconds
 
 
@@ -36,7 +36,7 @@ def parse_size(text: str) -> int:
     """Return bytes for "2GiB", "500 MB", "64M" (binary) or "1024"; ValueError for anything else."""
     match = _SIZE.fullmatch(text.strip())
     if not match or match[2].lower() not in _BYTES_PER:
-        raise ValueError(text)
+        raise ValueError(f"no size: {text}")
     return int(float(match[1]) * _BYTES_PER[match[2].lower()]) if "." in match[1] else (
         int(match[1]) * _BYTES_PER[match[2].lower()]
     )  # fmt: skip

@@ -39,9 +39,7 @@ def test_defaults_are_the_documented_ones():
 def test_every_field_has_an_option_and_every_example_is_accepted(tmp_path):
     fields = set(config.Settings.__dataclass_fields__) - {"origins", "sources"}
     assert {option.field for option in OPTIONS} == fields
-    path = written(
-        tmp_path, "\n".join(f"{option.key} = {option.example}" for option in OPTIONS)
-    )
+    path = written(tmp_path, "\n".join(f"{option.key} = {option.example}" for option in OPTIONS))
     settings = load(files=[path])
     assert {settings.origins[option.field] for option in OPTIONS} == {str(path)}
     again = written(
@@ -149,10 +147,7 @@ def test_a_missing_home_is_taken_from_the_user_database():
     import pwd
 
     settings = config.load({}, {}, ())
-    assert (
-        settings.sessions
-        == Path(pwd.getpwuid(os.getuid()).pw_dir) / ".hermes/webui/sessions"
-    )
+    assert settings.sessions == Path(pwd.getpwuid(os.getuid()).pw_dir) / ".hermes/webui/sessions"
 
 
 def test_no_home_at_all_is_said(monkeypatch):
@@ -166,9 +161,7 @@ def test_no_home_at_all_is_said(monkeypatch):
         config.load({}, {}, ())
     with pytest.raises(GuardError, match="HERMESGUARD_STORE"):
         config.load({"sessions": "/sessions"}, {}, ())
-    assert config.load(
-        {"sessions": "/sessions", "store": "/store"}, {}, ()
-    ).store == Path("/store")
+    assert config.load({"sessions": "/sessions", "store": "/store"}, {}, ()).store == Path("/store")
 
 
 def test_a_relative_flag_is_relative_to_the_working_directory(tmp_path, monkeypatch):
@@ -218,9 +211,7 @@ def test_a_relative_flag_is_relative_to_the_working_directory(tmp_path, monkeypa
         ("keep_versions = 1\nkeep_versions = 2", ["is not TOML"]),
     ],
 )
-def test_a_mistake_in_a_file_is_named_with_file_key_value_and_what_is_allowed(
-    tmp_path, line, words
-):
+def test_a_mistake_in_a_file_is_named_with_file_key_value_and_what_is_allowed(tmp_path, line, words):
     path = written(tmp_path, line)
     message = refusal(files=[path])
     for word in [str(path), *words]:
@@ -271,12 +262,8 @@ def test_the_environment_says_the_same_in_text(variable, text, field, value):
 
 
 def test_a_mistake_in_the_environment_or_in_a_flag_is_named():
-    assert "environment HERMESGUARD_WATCH" in refusal(
-        environment={"HERMESGUARD_WATCH": "maybe"}
-    )
-    assert "environment HERMESGUARD_ALERT_COMMAND" in refusal(
-        environment={"HERMESGUARD_ALERT_COMMAND": "'"}
-    )
+    assert "environment HERMESGUARD_WATCH" in refusal(environment={"HERMESGUARD_WATCH": "maybe"})
+    assert "environment HERMESGUARD_ALERT_COMMAND" in refusal(environment={"HERMESGUARD_ALERT_COMMAND": "'"})
     assert "flag --store" in refusal({"store": ""})
     assert "flag --sweep-interval" in refusal({"sweep_interval": "soon"})
 
@@ -292,28 +279,17 @@ def test_store_and_sessions_must_lie_apart(tmp_path):
         tmp_path / "link" / "store",
         sessions / ".." / "sessions" / "x",
     ):
-        assert "inside the sessions directory" in refusal(
-            {**flags, "store": str(store)}
-        )
+        assert "inside the sessions directory" in refusal({**flags, "store": str(store)})
     for store in (tmp_path, tmp_path / "link" / ".."):
-        assert "around the sessions directory" in refusal(
-            {**flags, "store": str(store)}
-        )
-    message = refusal(
-        {"store": str(sessions / "s")}, {"HERMESGUARD_SESSIONS": str(sessions)}
-    )
-    assert (
-        "(flag --store)" in message and "(environment HERMESGUARD_SESSIONS)" in message
-    )
-    assert (
-        load({**flags, "store": str(tmp_path / "sessions-store")}).sessions == sessions
-    )
+        assert "around the sessions directory" in refusal({**flags, "store": str(store)})
+    message = refusal({"store": str(sessions / "s")}, {"HERMESGUARD_SESSIONS": str(sessions)})
+    assert "(flag --store)" in message
+    assert "(environment HERMESGUARD_SESSIONS)" in message
+    assert load({**flags, "store": str(tmp_path / "sessions-store")}).sessions == sessions
 
 
 def test_store_inside_sessions_is_seen_before_either_exists(tmp_path):
-    assert "inside" in refusal(
-        {"sessions": str(tmp_path / "no"), "store": str(tmp_path / "no" / "store")}
-    )
+    assert "inside" in refusal({"sessions": str(tmp_path / "no"), "store": str(tmp_path / "no" / "store")})
 
 
 def test_a_reload_reads_the_same_places_again(tmp_path):

@@ -23,7 +23,7 @@ def test_durations(text, seconds):
 
 @pytest.mark.parametrize("text", ["", "10", "s", "-1s", "1s2", "1 y", "１s", "1e3s", "nan s", "36601d", "0x"])
 def test_what_is_no_duration(text):
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="no duration"):
         units.parse_duration(text)
 
 
@@ -45,7 +45,7 @@ def test_sizes(text, size_bytes):
 
 @pytest.mark.parametrize("text", ["", "GiB", "-1", "1 EiB", "1,5GiB", "٣", "1 GiB free"])
 def test_what_is_no_size(text):
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="no size"):
         units.parse_size(text)
 
 

@@ -1,0 +1,68 @@
+"""The command line's grammar, made from the table of verbs."""
+
+import argparse
+import re
+from typing import Final, NoReturn
+
+from hermesguard import __version__
+from hermesguard.errors import ExitCode
+from hermesguard.verbs import VERBS, add_places
+
+DESCRIPTION: Final = "Keeps the conversations of hermes-webui from being lost."
+
+_EXIT_CODES: Final = (
+    "exit codes: 0 fine, 1 failed, 2 usage, 4 a problem was found, 10 no store, 11 locked by another guard,\n"
+    "12 configuration invalid, 13 no such session or version, 14 refused, 128+n ended by signal n"
+)
+
+
+class _Help(argparse.HelpFormatter):
+    """Wraps sentences, and leaves examples as they are written."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        if "\n" in text:
+            return "".join(indent + line for line in text.splitlines(keepends=True))
+        return super()._fill_text(text, width, indent)
+
+
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser whose complaint is one sentence, with the nearest word and the way to the help."""
+
+    def error(self, message: str) -> NoReturn:
+        match = re.search(r"invalid choice: '?(.*?)'? \(choose from (.*?)\)", message, re.DOTALL)
+        if match:
+            from difflib import get_close_matches  # only a mistake needs it
+
+            choices = re.findall(r"[a-z-]+", match[2])
+            nearest = get_close_matches(match[1], choices, n=1)
+            what = f"{ascii(match[1])[1:-1]} is not known here"
+            message = what + (
+                f", did you mean {nearest[0]}?" if nearest else f": choose from {', '.join(choices)}."
+            )
+        else:
+            message = message.encode("ascii", "backslashreplace").decode() + "."
+        self.exit(ExitCode.USAGE, f"{self.prog}: {message} See: {self.prog} --help\n")
+
+
+def build() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
+    parser = Parser(
+        prog="hermesguard",
+        description=DESCRIPTION,
+        epilog="example:\n  hermesguard status\n  hermesguard show 3f2a --last 10\n\n" + _EXIT_CODES,
+        formatter_class=_Help,
+    )
+    parser.add_argument("--version", action="version", version=f"hermesguard {__version__}")
+    add_places(parser)
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", title="verbs", parser_class=Parser)
+    for verb in VERBS:
+        sub = verbs.add_parser(
+            verb.name,
+            help=verb.summary,
+            description=verb.description,
+            epilog="example:\n" + "\n".join("  " + line for line in verb.example.splitlines()),
+            formatter_class=_Help,
+        )
+        verb.arguments(sub)
+        add_places(sub)
+    return parser
