@@ -43,7 +43,8 @@ class App:
 
     `clock` returns seconds since the epoch (`itertools.count(1.7e9, 0.5).__next__` is a good one for tests), `pause`
     is called with the seconds that the application lets pass within one act. `eager` is the save mode in which the
-    prompt is written as a row when it is sent. Two of these on one directory are two servers.
+    prompt is written as a row when it is sent. Two of these on one directory are two servers. `saved_at_ns` is when the
+    last session file was renamed into place, in nanoseconds of the monotonic clock.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class App:
         self.eager = eager
         self.keeps_context = keeps_context
         self.chats: dict[str, Chat] = {}
+        self.saved_at_ns = 0
         self._random = random.Random(seed)
         directory.mkdir(parents=True, exist_ok=True)
 

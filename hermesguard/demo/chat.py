@@ -73,7 +73,7 @@ class Chat:
             self.document["message_count"] = len(self.messages)
         if self.app.era.keeps_backup:
             self._back_up()
-        replace_file(self.path, dumps(self.document), self.app.process_id)
+        self.app.saved_at_ns = replace_file(self.path, dumps(self.document), self.app.process_id)
         if index:
             self.app.write_index(self, message_count=index_count)
 

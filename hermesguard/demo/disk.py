@@ -3,6 +3,7 @@
 import json
 import os
 import threading
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -32,11 +33,15 @@ def tokens_of(rows: Iterable[Row]) -> tuple[int, int]:
     return sent, answered
 
 
-def replace_file(path: Path, text: str, process_id: int) -> None:
-    """Write `text` as the application does: temp file beside `path`, fsync of the file, rename; the directory is not synced."""
+def replace_file(path: Path, text: str, process_id: int) -> int:
+    """Write `text` as the application does: temp file beside `path`, fsync of the file, rename; the directory is not synced.
+
+    Returns the time of the rename, in nanoseconds of the monotonic clock.
+    """
     temporary = path.with_suffix(f".tmp.{process_id}.{threading.get_ident()}")
     with temporary.open("w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
+    return time.monotonic_ns()
