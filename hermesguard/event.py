@@ -1,0 +1,132 @@
+"""What an event is: a name, an id for alerts, a priority, the fields it may carry, and a sentence for people."""
+
+import re
+import string
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import cache
+
+Value = str | int | float | bool | list[str]
+
+
+class Priority(IntEnum):
+    """The priorities of syslog(3) that hermesguard uses; smaller is worse."""
+
+    CRITICAL = 2
+    ERROR = 3
+    WARNING = 4
+    NOTICE = 5
+    INFO = 6
+    DEBUG = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One thing that an event can say: the type of its value and its meaning, in words."""
+
+    kind: type[str] | type[int] | type[float] | type[bool] | type[list[str]]
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One kind of event.
+
+    `sentence` is a template: `{session}` stands for a field, `{count:message}` for a number with its noun in the right
+    number, `{duration_us:duration}` for a time, and a part in [brackets] is left out when one of its fields is missing.
+    `title` and `advice` are for `journalctl -x` and `hermesguard explain`: what happened, and what to do about it.
+    """
+
+    name: str
+    message_id: str
+    priority: Priority
+    title: str
+    sentence: str
+    advice: str
+    fields: tuple[str, ...] = ()
+
+    def text(self, values: Mapping[str, Value]) -> str:
+        """Return the sentence about `values`, on one line, without control characters; never raises."""
+        return plain("".join(self._pieces(values)))
+
+    def _pieces(self, values: Mapping[str, Value]) -> list[str]:
+        pieces: list[str] = []
+        for optional, parts in _parse(self.sentence):
+            if optional and any(name and name not in values for _, name, _ in parts):
+                continue
+            for literal, name, spec in parts:
+                pieces.append(literal)
+                if name:
+                    pieces.append(in_words(values[name], spec) if name in values else "?")
+        return pieces
+
+
+def in_words(value: Value, spec: str) -> str:
+    """Return `value` as people write it: lists with semicolons, `spec` "duration" as a time, else `spec` is its noun."""
+    if isinstance(value, list):
+        return "; ".join(value)
+    if spec == "duration" and isinstance(value, (int, float)):
+        return _duration(value / 1000)
+    if spec:
+        return f"{value} {spec if value == 1 else _plural(spec)}"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _duration(milliseconds: float) -> str:
+    if milliseconds >= 1000:
+        return f"{milliseconds / 1000:.1f} s"
+    return f"{milliseconds:.{1 if milliseconds >= 0.1 else 2}f} ms"
+
+
+def _plural(noun: str) -> str:
+    return f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+
+
+# C0, DEL and C1, line and paragraph separators, and what turns the direction of text: a path or an error could carry
+# them, and none of them may reach a terminal.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
+def plain(text: str) -> str:
+    """Return `text` fit for one line of a log or a terminal: control characters and lone surrogates shown, not sent."""
+    return _CONTROL.sub(lambda match: ascii(match[0])[1:-1], encodable(text))
+
+
+@cache
+def _parse(template: str) -> tuple[tuple[bool, tuple[tuple[str, str, str], ...]], ...]:
+    pieces = re.split(r"\[(.*?)\]", template)
+    return tuple(
+        (
+            bool(index % 2),
+            tuple(
+                (literal, name or "", spec or "")
+                for literal, name, spec, _ in string.Formatter().parse(piece)
+            ),
+        )
+        for index, piece in enumerate(pieces)
+    )
+
+
+def fitted(value: object, kind: object) -> Value | None:
+    """Return `value` as a field of that kind holds it, encodable in UTF-8; None when it is of another type."""
+    if kind is str and isinstance(value, str):
+        return encodable(value)
+    if kind is bool:
+        return value if isinstance(value, bool) else None
+    if kind is int and isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63:
+        return int(value)
+    if kind is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    if (
+        isinstance(value, (list, tuple))
+        and kind == list[str]
+        and all(isinstance(item, str) for item in value)
+    ):
+        return [encodable(item) for item in value]
+    return None
+
+
+def encodable(text: str) -> str:
+    """Return `text` with lone surrogates, as paths that are not UTF-8 have them, written out."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
