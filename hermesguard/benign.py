@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from hermesguard.session import Row
 
 _MARKUP = re.compile(
-    r"<(?P<tag>(?:｜DSML｜)?function_calls|think|thinking|tool_call|invoke)\b.*?(?:</(?P=tag)\s*>|\Z)", re.DOTALL | re.IGNORECASE
+    r"<(?P<tag>(?:｜DSML｜)?function_calls|think|thinking|tool_call|invoke)\b.*?(?:</(?P=tag)\s*>|\Z)",
+    re.DOTALL | re.IGNORECASE,
 )
 _PICTURE = re.compile(r"data:image/[\w.+-]+;base64,[A-Za-z0-9+/=]+|[A-Za-z0-9+/]{512,}={0,2}")
 
@@ -26,7 +27,12 @@ _CONTROL_OPENINGS = (
     "you've reached the maximum number of tool-calling iterations allowed.",
 )
 _CONTROL_FLAGS = ("_verification_stop_synthetic", "_pre_verify_synthetic")
-_INTERRUPTION_OPENINGS = ("**response interrupted", "**previous turn did not complete", "*task cancelled", "task cancelled")
+_INTERRUPTION_OPENINGS = (
+    "**response interrupted",
+    "**previous turn did not complete",
+    "*task cancelled",
+    "task cancelled",
+)
 
 
 def _words(row: Row) -> str:
@@ -156,7 +162,12 @@ def marker_replaced(old: Row, new: Row) -> bool:
     return is_interruption_marker(old) and new.role == "assistant"
 
 
-CHANGING: tuple[Callable[[Row, Row], bool], ...] = (streamed_on, pictures_replaced, markup_stripped, marker_replaced)
+CHANGING: tuple[Callable[[Row, Row], bool], ...] = (
+    streamed_on,
+    pictures_replaced,
+    markup_stripped,
+    marker_replaced,
+)
 
 
 def change(old: Row, new: Row) -> str:

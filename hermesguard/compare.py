@@ -79,7 +79,9 @@ def compare(old: Sequence[Row], new: Sequence[Row]) -> Comparison:
     shortened: list[tuple[int, int]] = []
     if lead < len(old) and lead < len(new):
         pairs += _match(old, new, lead)
-        if (cut := _cut_short(old, new, lead)) and not any(index in (cut[0], cut[1]) for index in _ends(pairs, lead)):
+        if (cut := _cut_short(old, new, lead)) and not any(
+            index in (cut[0], cut[1]) for index in _ends(pairs, lead)
+        ):
             shortened.append(cut)
     found_old = {index for index, _ in (*pairs, *shortened)}
     found_new = {index for _, index in (*pairs, *shortened)}
@@ -101,9 +103,13 @@ def _ends(pairs: list[tuple[int, int]], lead: int) -> Iterator[int]:
 def _same_in_place(old: Sequence[Row], index: int, before: Row, after: Row) -> bool:
     """Return whether two rows at the same place are one message, perhaps stamped anew or changed harmlessly."""
     last = index == len(old) - 1
-    if before.identity != after.identity and not (benign.change(before, after) and (last or not _streamed(before, after))):
+    if before.identity != after.identity and not (
+        benign.change(before, after) and (last or not _streamed(before, after))
+    ):
         return False
-    return _stamps_agree(before, after) or bool(after.get("_active_turn_token")) or _precedes(after, old, index)
+    return (
+        _stamps_agree(before, after) or bool(after.get("_active_turn_token")) or _precedes(after, old, index)
+    )
 
 
 def _streamed(before: Row, after: Row) -> bool:

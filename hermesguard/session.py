@@ -35,7 +35,9 @@ UNTITLED = frozenset({"", "Untitled", "New Chat"})
 TOKEN_COUNTERS = ("input_tokens", "output_tokens")
 
 _SESSION_NAME = re.compile(r"([0-9A-Za-z][0-9A-Za-z_-]*)\.json")
-_WORKSPACE = re.compile(r"\A\[Workspace(?:::v\d+)?: [^\n]*\]\n")  # what the application puts before a prompt for the model
+_WORKSPACE = re.compile(
+    r"\A\[Workspace(?:::v\d+)?: [^\n]*\]\n"
+)  # what the application puts before a prompt for the model
 _SPACE = re.compile(r"[ \t\n\r]*")
 _FOLLOW = re.compile(r"[ \t\n\r]*([],])[ \t\n\r]*")
 _decode = JSONDecoder().raw_decode
@@ -88,7 +90,9 @@ class Row:
     def timestamp(self) -> float | None:
         """Seconds since the epoch, or None when the row is not stamped."""
         value = self.get("timestamp") or self.get("_ts")
-        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) and value else None
+        return (
+            float(value) if isinstance(value, int | float) and not isinstance(value, bool) and value else None
+        )
 
     def get(self, key: str) -> Any:
         """Return the row's value for `key`, None when it has none (or is no object at all)."""
@@ -98,7 +102,9 @@ class Row:
 class Document:
     """A session file, read. `text` is the whole file; members and rows are spans of it."""
 
-    def __init__(self, text: str, spans: dict[str, tuple[int, int]], values: dict[str, Any], rows: dict[str, list[Row]]):
+    def __init__(
+        self, text: str, spans: dict[str, tuple[int, int]], values: dict[str, Any], rows: dict[str, list[Row]]
+    ):
         self.text = text
         self._spans = spans
         self._values = values
@@ -174,7 +180,9 @@ def parse(data: bytes) -> Document:
     except UnicodeDecodeError as error:
         raise Unreadable(f"not UTF-8 at byte {error.start}") from None
     except json.JSONDecodeError as error:
-        raise Unreadable("empty" if not data.strip() else f"not JSON: {error.msg} at character {error.pos}") from None
+        raise Unreadable(
+            "empty" if not data.strip() else f"not JSON: {error.msg} at character {error.pos}"
+        ) from None
     except RecursionError:
         raise Unreadable("nested deeper than the application can read") from None
 
@@ -278,6 +286,9 @@ def _tool_ids(value: Any) -> Iterator[str]:
         yield str(value["tool_call_id"])
     calls = value.get("tool_calls")
     content = value.get("content")
-    for part in (*(calls if isinstance(calls, list) else ()), *(content if isinstance(content, list) else ())):
+    for part in (
+        *(calls if isinstance(calls, list) else ()),
+        *(content if isinstance(content, list) else ()),
+    ):
         if isinstance(part, dict) and (found := part.get("tool_use_id") or part.get("id")):
             yield str(found)

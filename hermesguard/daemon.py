@@ -1,0 +1,328 @@
+"""One loop that owns all state: changes, questions, sweeps, signals, requests, and the word to systemd that it still turns.
+
+Order at start: lock, watch, then sweep, so that nothing falls between; READY=1 only after that.
+"""
+
+import os
+import selectors
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from hermesguard import __version__, service
+from hermesguard.byhand import ByHand, perform
+from hermesguard.config import Settings
+from hermesguard.control import ControlServer
+from hermesguard.errors import ExitCode, GuardError
+from hermesguard.guard import Guard
+from hermesguard.guardroom import Guardroom
+from hermesguard.incidents import IncidentLog
+from hermesguard.report import Reporter
+from hermesguard.session import session_id
+from hermesguard.status import status_of
+from hermesguard.store import Store
+from hermesguard.watch import Watch
+
+WAITING_SECONDS = 1.0
+PROOF_SECONDS = 60.0
+SWEEP_SLICE_SECONDS = 0.005
+EXTENSION_SECONDS = 60.0
+PARTING_SECONDS = 2.0
+
+
+def run(settings: Settings, reporter: Reporter) -> int:
+    """Guard until SIGTERM (returns 0) or SIGINT (130). Raises GuardError when it cannot begin."""
+    store = Store(settings.store)
+    store.create()
+    store.take_lock()
+    try:
+        return Daemon(settings, store, reporter).run()
+    finally:
+        store.lock.release()
+
+
+class Daemon:
+    """The loop. Everything it calls returns soon; nothing else runs beside it but the watch's own eyes."""
+
+    def __init__(self, settings: Settings, store: Store, reporter: Reporter) -> None:
+        self.settings = settings
+        self.reporter = reporter
+        self.guard = Guard(Guardroom.furnish(settings, store, IncidentLog(settings.store), reporter))
+        self.watch: Watch | None = None
+        self.is_ready = False
+        self.blind_since: float | None = None
+        self._hands = ByHand(self.guard)
+        self._selector = selectors.DefaultSelector()
+        self._signals: list[int] = []
+        self._sweep: Iterator[None] | None = None
+        self._sweep_due = 0.0
+        self._proof_due = 0.0
+        self._arm_due = 0.0
+        self._watchdog_due = 0.0
+        self._told_waiting = ""
+        self._began = time.monotonic()
+
+    # -- the loop
+
+    def run(self) -> int:
+        """Turn until told to stop; return the exit code."""
+        self.reporter.tell(
+            "started",
+            program_version=__version__,
+            path=str(self.settings.sessions),
+            store=str(self.settings.store),
+        )
+        self.guard.begin()
+        self._catch_signals()
+        server = ControlServer(self.settings.store, self._selector, self.answer)
+        try:
+            while (stop := self._stop_asked()) is None:
+                self._turn()
+            return self._end(stop)
+        finally:
+            server.close()
+            self._disarm()
+            self._selector.close()
+
+    def _turn(self) -> None:
+        now = time.monotonic()
+        if self.watch is None and now >= self._arm_due:
+            self._arm(now)
+        if self.watch and now >= self._proof_due and not self._sweep:
+            self._proof_due = now + PROOF_SECONDS
+            if reason := self.watch.prove_sight():
+                self._go_blind(reason)
+        if self.watch and self._sweep is None and now >= self._sweep_due:
+            self._sweep = self.guard.sweep()
+        if self._sweep:
+            self._sweep_on()
+        self._wait(self._patience())
+        if self.watch:
+            self._follow_changes()
+        self.guard.ask_again()
+        self._tell_systemd()
+
+    def _patience(self) -> float:
+        """Return how many seconds the loop may sleep."""
+        now = time.monotonic()
+        if self._sweep:
+            return 0.0
+        due = [self._sweep_due, self._proof_due] if self.watch else [self._arm_due]
+        if service.watchdog_interval_seconds():
+            due.append(self._watchdog_due)
+        waits = [max(0.0, moment - now) for moment in due]
+        waits += [
+            wait for wait in (self.guard.notes.next_due_seconds(), self.reporter.pump()) if wait is not None
+        ]
+        return min(waits)
+
+    def _wait(self, seconds: float) -> None:
+        for key, events in self._selector.select(seconds):
+            if callable(key.data):
+                key.data(events)
+
+    def _follow_changes(self) -> None:
+        assert self.watch
+        changes = self.watch.take()
+        for change in changes:
+            name = session_id(change.name)
+            previous = session_id(change.moved_from) if change.moved_from else None
+            if name and previous:
+                self.guard.vanished.moved[previous] = name
+        for change in sorted(changes, key=lambda change: change.moved_from is None):
+            if name := session_id(change.name):
+                self.guard.visit(name, change.writer_pid)
+        if self.watch.alarmed:
+            if self.watch.overflowed():
+                self.reporter.tell("overflow", path=str(self.settings.sessions))
+                self._sweep, self._sweep_due = None, 0.0
+            if reason := self.watch.blind():
+                self._go_blind(reason)
+
+    # -- watch and sweep
+
+    def _arm(self, now: float) -> None:
+        """Watch the sessions directory, or say that it is not there and try again soon."""
+        watch = Watch(self.settings.sessions, watch=self.settings.watch)
+        try:
+            watch.start()
+        except GuardError as error:
+            self._arm_due = now + WAITING_SECONDS
+            self._say_waiting(error)
+            return
+        self.watch = watch
+        self._selector.register(watch, selectors.EVENT_READ)
+        if watch.mode == "polling":
+            self.reporter.tell(
+                "polling", path=str(self.settings.sessions), reason=watch.reason, mode=watch.mode
+            )
+        self._proof_due = now + PROOF_SECONDS
+        self._sweep_due = 0.0
+        self.guard.finish_interrupted_repairs()
+
+    def _say_waiting(self, error: GuardError) -> None:
+        sessions = self.settings.sessions
+        is_usable = sessions.is_dir() and os.access(sessions, os.R_OK | os.X_OK)
+        if sessions.exists() and not is_usable and not self.is_ready:
+            raise error
+        reason = error.what if sessions.exists() else f"there is no directory {sessions}"
+        if reason != self._told_waiting:
+            self._told_waiting = reason
+            self.reporter.tell(
+                "waiting", path=str(self.settings.sessions), store=str(self.settings.store), reason=reason
+            )
+            # Waiting is all that can be done, and it is done: systemd must not take that for a failed start.
+            service.ready(f"Waiting for {self.settings.sessions}")
+
+    def _sweep_on(self) -> None:
+        """Go on with the sweep for a slice of time; then changes come first again."""
+        assert self._sweep
+        until = time.monotonic() + SWEEP_SLICE_SECONDS
+        try:
+            for _ in self._sweep:
+                if time.monotonic() >= until:
+                    if not self.is_ready:
+                        service.extend_timeout(EXTENSION_SECONDS)
+                        self._show_progress()
+                    return
+        except OSError as error:
+            self._sweep = None
+            self._go_blind(
+                f"The directory {self.settings.sessions} cannot be read: {os.strerror(error.errno or 0)}."
+            )
+            return
+        self._sweep = None
+        self._sweep_due = time.monotonic() + self.settings.sweep_interval_seconds
+        self._swept()
+
+    def _swept(self) -> None:
+        if self.blind_since is not None and self.watch:
+            self.reporter.tell(
+                "sighted", mode=self.watch.mode, seconds=round(time.monotonic() - self.blind_since, 1)
+            )
+            self.blind_since = None
+        if not self.is_ready or self._told_waiting:
+            self.is_ready = True
+            self._told_waiting = ""
+            self._clear_progress()
+            rows = self.guard.notes.rows
+            self.reporter.tell(
+                "ready",
+                sessions=len(rows),
+                messages=sum(rows.values()),
+                path=str(self.settings.sessions),
+                store=str(self.settings.store),
+                mode=self.watch.mode if self.watch else "",
+                duration_us=int((time.monotonic() - self._began) * 1e6),
+            )
+            service.ready(self._words())
+        else:
+            service.status(self._words())
+
+    def _words(self) -> str:
+        rows = self.guard.notes.rows
+        totals = self.guard.notes.totals
+        return f"Guarding {len(rows)} sessions with {sum(rows.values())} messages; {totals.restored} repairs since the start"
+
+    def _go_blind(self, reason: str) -> None:
+        """Tell that the watch no longer sees, and arm it again from nothing; what is not seen meanwhile, the sweep sees."""
+        if self.blind_since is None:
+            self.blind_since = time.monotonic()
+            self.reporter.tell("blind", reason=reason.removesuffix("."), path=str(self.settings.sessions))
+        self._disarm()
+        self._arm_due = 0.0
+
+    def _disarm(self) -> None:
+        self._sweep = None
+        if self.watch:
+            self._selector.unregister(self.watch)
+            self.watch.stop()
+            self.watch = None
+
+    # -- signals and systemd
+
+    def _catch_signals(self) -> None:
+        """Signals only queue: the byte that wakes the selector is written by the interpreter (signal.set_wakeup_fd)."""
+        reader, writer = socket.socketpair()
+        reader.setblocking(False)
+        writer.setblocking(False)
+        self._wakeup = (reader, writer)
+        signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, lambda caught, _: self._signals.append(caught))
+        self._selector.register(reader, selectors.EVENT_READ, lambda _: reader.recv(4096))
+
+    def _stop_asked(self) -> int | None:
+        while self._signals:
+            number = self._signals.pop(0)
+            if number != signal.SIGHUP:
+                return number
+            self._reload()
+        return None
+
+    def _reload(self) -> None:
+        service.reloading()
+        try:
+            settings = self.settings.reloaded()
+            if (settings.sessions, settings.store) != (self.settings.sessions, self.settings.store):
+                raise GuardError(
+                    "The directories cannot change while the guard runs", "Restart it to use the new ones"
+                )
+        except GuardError as error:
+            self.reporter.tell("config_invalid", error=error.what, remedy=error.remedy)
+        else:
+            self.settings = settings
+            self.guard.adopt(settings)
+            self.reporter.tell("reloaded")
+        service.ready(self._words())
+
+    def _tell_systemd(self) -> None:
+        """Feed the watchdog, from a loop that has really turned."""
+        if (interval := service.watchdog_interval_seconds()) and (
+            now := time.monotonic()
+        ) >= self._watchdog_due:
+            self._watchdog_due = now + interval
+            service.watchdog()
+
+    def _end(self, number: int) -> int:
+        service.stopping()
+        self.reporter.tell("stopping", reason=signal.Signals(number).name)
+        self.guard.keeper.pay_debts()
+        self.reporter.tell(
+            "stopped",
+            seconds=round(time.monotonic() - self._began, 1),
+            incidents=self.guard.notes.totals.restored + self.guard.notes.totals.in_doubt,
+        )
+        self.reporter.flush(PARTING_SECONDS)
+        return int(ExitCode.OK) if number == signal.SIGTERM else 128 + number
+
+    # -- people
+
+    def answer(self, verb: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Do what a command asks through the control socket; GuardError when it cannot be done."""
+        if verb == "status":
+            return self._status()
+        return perform(self._hands, verb, arguments)
+
+    def _status(self) -> dict[str, Any]:
+        watch = self.watch
+        return status_of(self.guard) | {
+            "running": True,
+            "pid": os.getpid(),
+            "ready": self.is_ready,
+            "watch": watch.mode if watch else "none",
+            "watch_reason": watch.reason if watch else self._told_waiting,
+            "blind": self.blind_since is not None or watch is None,
+        }
+
+    def _show_progress(self) -> None:
+        if sys.stderr.isatty():
+            done = len(self.guard.notes.seen)
+            print(f"\r  looking at every session: {done} ", end="", file=sys.stderr, flush=True)
+
+    def _clear_progress(self) -> None:
+        if sys.stderr.isatty():
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)

@@ -1,0 +1,116 @@
+"""What the sessions directory says beside the sessions themselves: the application's index and its tombstones."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import orjson
+
+from hermesguard import files
+from hermesguard.files import Stamp
+from hermesguard.session import session_id
+
+INDEX = "_index.json"
+TOMBSTONES = "_deleted_webui_sessions.json"
+BACKUP_SUFFIX = ".json.bak"
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One look at the whole directory, by stat alone."""
+
+    sessions: dict[str, tuple[int, int]]
+    """(size in bytes, mtime_ns) of each session's file."""
+    backups: frozenset[str]
+    """Sessions of which the application has a `.json.bak`."""
+
+
+class SessionsDirectory:
+    """The directory at `path`; only reads, but for removing an index that is wrong."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._index_was_there = False
+
+    def file(self, session: str) -> Path:
+        """Return the path of a session's file."""
+        return self.path / f"{session}.json"
+
+    def backup(self, session: str) -> Path:
+        """Return the path of the application's own copy of a session."""
+        return self.path / f"{session}{BACKUP_SUFFIX}"
+
+    def listing(self) -> Listing:
+        """Return what is there now. Raises OSError when the directory cannot be read."""
+        sessions: dict[str, tuple[int, int]] = {}
+        backups = set()
+        with os.scandir(self.path) as entries:
+            for entry in entries:
+                name = entry.name
+                if name.endswith(".json"):
+                    session = session_id(name)
+                    if session and entry.is_file(follow_symlinks=False):
+                        try:
+                            found = entry.stat(follow_symlinks=False)
+                        except FileNotFoundError:
+                            continue
+                        sessions[session] = (found.st_size, found.st_mtime_ns)
+                elif name.endswith(BACKUP_SUFFIX) and (session := session_id(name.removesuffix(".bak"))):
+                    backups.add(session)
+        self._index_was_there = (self.path / INDEX).exists()
+        return Listing(sessions, frozenset(backups))
+
+    def has_tombstone(self, session: str) -> bool:
+        """Return whether the application noted that a person deleted the session."""
+        value = self._load(TOMBSTONES)
+        ids = value.get("ids") if isinstance(value, dict) else None
+        return isinstance(ids, list) and session in ids
+
+    def index_says(self, session: str) -> Literal["lists", "omits", "unlinked", "unknown"]:
+        """Return what the index says of a session; "unlinked" when the index itself went since the last look."""
+        value = self._load(INDEX)
+        if isinstance(value, list):
+            self._index_was_there = True
+            return "lists" if any(_row_id(row) == session for row in value) else "omits"
+        return "unlinked" if self._index_was_there and not (self.path / INDEX).exists() else "unknown"
+
+    def correct_index(self, session: str, rows: int) -> bool:
+        """Remove the index when its row for the session has another count; return whether it did.
+
+        The application builds it anew (webui-contract, section 5); patching the row would race with that.
+        """
+        value = self._load(INDEX)
+        if not isinstance(value, list):
+            return False
+        row = next((row for row in value if _row_id(row) == session), None)
+        if row is not None and row.get("message_count", rows) == rows:
+            return False
+        self._index_was_there = False  # its absence is our doing, no evidence of a deletion
+        try:
+            return files.remove(self.path / INDEX)
+        except OSError:
+            return False
+
+    def _load(self, name: str) -> Any:
+        try:
+            return orjson.loads(files.read(self.path / name)[0])
+        except (OSError, ValueError):
+            return None
+
+
+def _row_id(row: Any) -> Any:
+    return row.get("session_id") if isinstance(row, dict) else None
+
+
+def signature(stamp: Stamp) -> tuple[int, int]:
+    """Return what a listing shows of a file with this stamp."""
+    return stamp.size_bytes, stamp.mtime_ns
+
+
+def sessions_among(names: Iterator[str]) -> Iterator[str]:
+    """Yield the sessions whose files are among `names`."""
+    for name in names:
+        if session := session_id(name):
+            yield session

@@ -1,0 +1,315 @@
+"""Files that are whole at every instant: reading, durable writing, exchange, lock. The only room that writes files.
+
+Sources: rename(2), renameat2(2), fsync(2), link(2), fcntl_locking(2), xattr(7).
+"""
+
+import contextlib
+import ctypes
+import errno
+import fcntl
+import os
+import stat
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+_RENAME_EXCHANGE = 2
+_AT_FDCWD = -100
+_NO_EXCHANGE = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EPERM, errno.EXDEV})
+_DIGEST_ATTRIBUTE = "user.hermesguard"
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What stat(2) says of a file, as far as it tells two states of it apart or must be kept at a repair."""
+
+    size_bytes: int
+    mtime_ns: int
+    inode: int
+    device: int
+    ctime_ns: int
+    mode: int
+    uid: int
+    gid: int
+
+    @classmethod
+    def of(cls, found: os.stat_result) -> "Stamp":
+        """Return the stamp in a stat result."""
+        return cls(
+            found.st_size,
+            found.st_mtime_ns,
+            found.st_ino,
+            found.st_dev,
+            found.st_ctime_ns,
+            stat.S_IMODE(found.st_mode),
+            found.st_uid,
+            found.st_gid,
+        )
+
+
+def read(path: Path) -> tuple[bytes, Stamp]:
+    """Return a regular file's content and its stamp, both of the same inode.
+
+    Raises OSError, also for what is no regular file: a symlink could lead out of the directory, a pipe could hang.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
+        parts = []
+        while part := os.read(descriptor, max(found.st_size + 1, 4096)):
+            parts.append(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts), Stamp.of(found)
+    finally:
+        os.close(descriptor)
+
+
+def stamp(path: Path) -> Stamp | None:
+    """Return the stamp of the regular file at `path`, or None when there is none."""
+    try:
+        found = os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return Stamp.of(found) if stat.S_ISREG(found.st_mode) else None
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in a directory survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_file(path: Path) -> None:
+    """Make a file's content survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_durably(path: Path, data: bytes, mtime_ns: int | None = None, note: bytes | None = None) -> None:
+    """Put a file of mode 0600 at `path`, whole at every instant, and durable when this returns.
+
+    `mtime_ns` back-dates it; `note` goes into an extended attribute where the file system has them. A crash leaves the
+    old file or the new one, and perhaps a temp file `.NAME.tmp` that the next write of that name replaces.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    descriptor = os.open(
+        temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
+    )
+    try:
+        try:
+            _write_all(descriptor, data)
+            if note is not None:
+                with contextlib.suppress(OSError):
+                    os.setxattr(descriptor, _DIGEST_ATTRIBUTE, note)
+            if mtime_ns is not None:
+                os.utime(descriptor, ns=(mtime_ns, mtime_ns))
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.rename(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+    sync_directory(path.parent)
+
+
+def note(path: Path) -> bytes | None:
+    """Return what `write_durably` noted beside the content, None when nothing was or could be noted."""
+    try:
+        return os.getxattr(path, _DIGEST_ATTRIBUTE, follow_symlinks=False)
+    except OSError:
+        return None
+
+
+def append_durably(path: Path, line: bytes) -> None:
+    """Append a line to a file of mode 0600; durable when this returns. A torn last line is closed first."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        size = os.fstat(descriptor).st_size
+        if size and os.pread(descriptor, 1, size - 1) != b"\n":
+            line = b"\n" + line
+        _write_all(descriptor, line)
+        os.fsync(descriptor)
+        if size == 0:
+            sync_directory(path.parent)
+    finally:
+        os.close(descriptor)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+def remove(path: Path) -> bool:
+    """Remove a file; return whether there was one."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+# ---- putting a repaired file in the place of a live one --------------------------------------------------------------
+
+_STAGED_PREFIX = ".hermesguard-"
+_STAGED_SUFFIX = ".repair"
+
+
+def staged(directory: Path) -> Iterator[tuple[Path, str]]:
+    """Yield (path, stem of the repaired file) of what a crash left behind in the middle of a repair, oldest first."""
+    with os.scandir(directory) as entries:
+        found = [
+            e.name for e in entries if e.name.startswith(_STAGED_PREFIX) and e.name.endswith(_STAGED_SUFFIX)
+        ]
+    for name in sorted(found):
+        yield (
+            directory / name,
+            name.removeprefix(_STAGED_PREFIX).removesuffix(_STAGED_SUFFIX).rpartition(".")[0],
+        )
+
+
+def stage(path: Path, data: bytes, like: Stamp | None, number: int) -> Path:
+    """Write `data` beside `path` with the owner, group, mode and extended attributes of the file there; return where.
+
+    `like` is that file's stamp, None when there is none; `number` tells the stages of one repair apart. The name is one
+    that the application neither reads nor sweeps away. Not synced: what stands in for it is durable in the store.
+    Raises OSError; then nothing is left behind.
+    """
+    temporary = path.with_name(f"{_STAGED_PREFIX}{path.stem}.{number}{_STAGED_SUFFIX}")
+    mode = like.mode if like else 0o600
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(temporary)
+    descriptor = os.open(
+        temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
+    )
+    try:
+        try:
+            _write_all(descriptor, data)
+            if like:
+                _copy_attributes(path, descriptor)
+                _give(descriptor, like)
+            os.fchmod(descriptor, mode)
+        finally:
+            os.close(descriptor)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+    return temporary
+
+
+def _give(descriptor: int, like: Stamp) -> None:
+    own = os.fstat(descriptor)
+    if (own.st_uid, own.st_gid) == (like.uid, like.gid):
+        return
+    try:
+        os.fchown(descriptor, like.uid, like.gid)
+    except PermissionError:
+        # Whoever owned the file must still own it; a group that we may not give away is the lesser loss.
+        if own.st_uid != like.uid:
+            raise
+
+
+def _copy_attributes(source: Path, descriptor: int) -> None:
+    try:
+        names = os.listxattr(source, follow_symlinks=False)
+    except OSError:
+        return
+    for name in names:
+        with contextlib.suppress(OSError):
+            os.setxattr(descriptor, name, os.getxattr(source, name, follow_symlinks=False))
+
+
+def exchange(temporary: Path, path: Path) -> bool:
+    """Swap the two names at one instant, so that `temporary` holds exactly what `path` was until then.
+
+    Returns False where the file system refuses that (NFS, FUSE, 9p) and link + rename did it instead: whole at every
+    instant too, but a write that falls between the two is not among what comes out. Raises OSError with nothing changed.
+    """
+    if (
+        _libc.renameat2(_AT_FDCWD, os.fsencode(temporary), _AT_FDCWD, os.fsencode(path), _RENAME_EXCHANGE)
+        == 0
+    ):
+        return True
+    number = ctypes.get_errno()
+    if number not in _NO_EXCHANGE:
+        raise OSError(number, os.strerror(number), str(path))
+    _exchange_by_link(temporary, path)
+    return False
+
+
+def _exchange_by_link(temporary: Path, path: Path) -> None:
+    displaced = temporary.with_name(temporary.name + ".displaced")
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(displaced)
+    os.link(path, displaced)
+    os.rename(temporary, path)
+    os.rename(displaced, temporary)
+
+
+def put_back(temporary: Path, path: Path) -> None:
+    """Give `temporary` the name `path`, which must be free: FileExistsError when somebody was faster."""
+    os.link(temporary, path)
+    os.unlink(temporary)
+
+
+# ---- one guard per store ----------------------------------------------------------------------------------------------
+
+_FLOCK = struct.Struct("hhqqi4x")
+
+
+class Lock:
+    """A kernel lock on a file: gone with the process that holds it, however that ends. The file stays as it is."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._descriptor: int | None = None
+
+    def take(self) -> bool:
+        """Take the lock; return False when another process holds it. Raises OSError when the file cannot be made."""
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(descriptor)
+            if error.errno in (errno.EACCES, errno.EAGAIN):
+                return False
+            raise
+        self._descriptor = descriptor
+        return True
+
+    def release(self) -> None:
+        """Give the lock up."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+def lock_holder(path: Path) -> int | None:
+    """Return the pid of the process that holds the lock on `path`, None when nobody does (or its pid cannot be seen: 0).
+
+    Never ask this in the process that holds the lock: closing any descriptor of the file gives it up (fcntl_locking(2)).
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+        kind, _, _, _, pid = _FLOCK.unpack(fcntl.fcntl(descriptor, fcntl.F_GETLK, asked))
+        return None if kind == fcntl.F_UNLCK else int(pid)
+    finally:
+        os.close(descriptor)

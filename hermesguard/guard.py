@@ -1,0 +1,323 @@
+"""A visit: one look at one session, and the only place where a verdict becomes an act.
+
+Knows no threads, no signals, no systemd: whoever owns the loop calls `visit` for a name that changed, `sweep` for a look at
+everything, and `ask_again` for questions whose time has come.
+"""
+
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from hermesguard import fights, files, session
+from hermesguard.compare import compare
+from hermesguard.config import Settings
+from hermesguard.directory import signature
+from hermesguard.files import Stamp
+from hermesguard.guardroom import Guardroom
+from hermesguard.judge import Action, Surroundings, Verdict, judge, judge_unreadable
+from hermesguard.memory import Copy
+from hermesguard.mend import mend
+from hermesguard.notes import Question
+from hermesguard.repair import Placed, place
+from hermesguard.session import Document, Unreadable
+from hermesguard.vanish import Vanished
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """One session as a visit finds it."""
+
+    name: str
+    shadow: Copy
+    data: bytes
+    live: Document | None
+    """None when it could not be read."""
+    stamp: Stamp
+    verdict: Verdict
+    writer_pid: int | None
+    began_ns: int
+
+    @property
+    def rows_before(self) -> int:
+        return len(self.shadow.document.rows)
+
+    @property
+    def rows_live(self) -> int | None:
+        return len(self.live.rows) if self.live else None
+
+
+class Guard:
+    """Guards one sessions directory with one store."""
+
+    def __init__(self, room: Guardroom) -> None:
+        self.room = room
+        self.settings = room.settings
+        self.directory = room.directory
+        self.notes = room.notes
+        self.keeper = room.keeper
+        self.casebook = room.casebook
+        self.vanished = Vanished(room)
+        self._told_no_exchange = False
+
+    def adopt(self, settings: Settings) -> None:
+        """Go on with other settings of the same directories."""
+        self.settings = self.room.settings = settings
+
+    # -- looking
+
+    def begin(self) -> None:
+        """Take over what the store knows from before: shadows whose live is unchanged need not be opened again."""
+        self.casebook.incidents.load()
+        for shadow in self.keeper.store.shadows():
+            self.notes.seen[shadow.session] = (shadow.size_bytes, shadow.mtime_ns)
+            noted = self.keeper.store.shadow_note(shadow.session)
+            if noted is None:
+                copy = self.keeper.shadow(shadow.session)
+                self.notes.rows[shadow.session] = len(copy.document.rows) if copy else 0
+            else:
+                self.notes.rows[shadow.session] = noted[1]
+
+    def finish_interrupted_repairs(self) -> None:
+        """Look at what a crash in the middle of a repair left in the sessions directory, keep it, and take it away."""
+        for path, name in list(files.staged(self.directory.path)):
+            try:
+                data = files.read(path)[0]
+            except OSError:
+                data = b""
+            if data:
+                self._finish_interrupted(name, data)
+            files.remove(path)
+
+    def _finish_interrupted(self, name: str, data: bytes) -> None:
+        try:
+            left = session.parse(data)
+        except Unreadable:
+            self.keeper.version(name, data, 0, "leftover")
+            return
+        self.keeper.version(name, data, len(left.rows), "leftover")
+        shadow = self.keeper.shadow(name)
+        live = self._read_live(name)
+        if shadow and not isinstance(live, Document) and not compare(left.rows, shadow.document.rows).whole:
+            # The repair itself did not survive the crash; its new rows did.
+            self.keeper.keep(name, Copy(mend(shadow.document, left)), 0)
+
+    def _read_live(self, name: str) -> Document | None:
+        try:
+            return session.parse(files.read(self.directory.file(name))[0])
+        except (OSError, Unreadable):
+            return None
+
+    def sweep(self) -> Iterator[None]:
+        """Look at everything once, by stat; visit what is not as it was. Yields between visits, for other work.
+
+        Raises OSError when the directory itself cannot be read.
+        """
+        listing = self.directory.listing()
+        known = set(self.notes.seen) | {shadow.session for shadow in self.keeper.store.shadows()}
+        for name, state in listing.sessions.items():
+            if self.notes.seen.get(name) != state or self.keeper.owes(name):
+                self.visit(name)
+                yield
+        for name in sorted(known - listing.sessions.keys()):
+            self.visit(name)
+            yield
+        for name in sorted(listing.backups - listing.sessions.keys() - known):
+            self._look_for(name)
+            yield
+        self.keeper.pay_debts()
+        self.keeper.forget_idle()
+        self.vanished.after_sweep(listing.sessions)
+        self.casebook.tell_held_back()
+        self.notes.totals.last_sweep = self.room.clock.now().isoformat()
+
+    def visit(self, name: str, writer_pid: int | None = None) -> None:
+        """Look at one session: read, judge, act, report. Never raises for what the disk does."""
+        began_ns = time.perf_counter_ns()
+        try:
+            data, stamp = files.read(self.directory.file(name))
+        except (FileNotFoundError, NotADirectoryError):
+            self._look_for(name)
+            return
+        except OSError as error:
+            self._cannot_read(
+                name, "denied", os.strerror(error.errno or 0), "Run the guard as a user who may read it"
+            )
+            return
+        self.vanished.is_here(name)
+        shadow = self.keeper.shadow(name) or self._first_shadow(name, data, stamp)
+        if shadow is None:
+            return
+        if data == shadow.data:
+            self._in_order(name, stamp, shadow)
+            return
+        self.notes.totals.last_save = self.room.clock.now().isoformat()
+        live, verdict = self._judge(name, shadow, data)
+        self._act(Sight(name, shadow, data, live, stamp, verdict, writer_pid, began_ns))
+
+    def _look_for(self, name: str) -> None:
+        """Judge a session whose file is gone; if it is back by now, visit it."""
+        if self.vanished.look_for(name):
+            self.visit(name)
+
+    def _judge(self, name: str, shadow: Copy, data: bytes) -> tuple[Document | None, Verdict]:
+        waited = self.notes.waited_seconds(name, data)
+        around = Surroundings(
+            waited_seconds=waited, repaired=self.casebook.incidents.last_digest.get(name) == shadow.digest
+        )
+        try:
+            live = session.parse(data)
+        except Unreadable as error:
+            return None, judge_unreadable(str(error), around)
+        return live, judge(shadow.document, live, around)
+
+    def ask_again(self) -> float | None:
+        """Visit the sessions whose question is due; return the seconds until the next one is, None when there is none."""
+        for name, question in self.notes.due():
+            self.visit(name, question.writer_pid)
+        return self.notes.next_due_seconds()
+
+    # -- acting
+
+    def _first_shadow(self, name: str, data: bytes, stamp: Stamp) -> Copy | None:
+        """Return the copy to judge a session by that has none yet: the application's own backup, else live itself."""
+        try:
+            live: Document | None = session.parse(data)
+        except Unreadable as error:
+            live, reason = None, str(error)
+        backup = self._backup(name)
+        if backup and (live is None or self._lost_since(backup.document, live)):
+            self.keeper.keep(name, backup, 0)
+            return backup
+        if live is None:
+            self._cannot_read(name, "unreadable", reason, "")
+            return None
+        if not self.keeper.has_shadow(name):
+            self.notes.newcomers[name] = self.room.clock.monotonic()
+        copy = Copy(data, live)
+        self.room.keep(name, copy, stamp)
+        return copy
+
+    def _backup(self, name: str) -> Copy | None:
+        try:
+            copy = Copy(files.read(self.directory.backup(name))[0])
+            return copy if copy.document.rows else None
+        except (OSError, Unreadable):
+            return None
+
+    def _lost_since(self, backup: Document, live: Document) -> bool:
+        if len(backup.rows) <= len(live.rows):
+            return False
+        verdict = judge(backup, live, Surroundings(waited_seconds=60.0))
+        return verdict.action in (Action.RESTORE, Action.MERGE, Action.DOUBT)
+
+    def _cannot_read(self, name: str, event: str, error: str, remedy: str) -> None:
+        if self.notes.unreadable.get(name) != error:
+            self.notes.unreadable[name] = error
+            more = {"remedy": remedy} if remedy else {}
+            self.room.reporter.tell(
+                event, session=name, error=error, path=str(self.directory.file(name)), **more
+            )
+
+    def _in_order(self, name: str, stamp: Stamp, copy: Copy) -> None:
+        if self.notes.seen.get(name) != signature(stamp) and not self.keeper.owes(name):
+            self.keeper.touch(name, stamp.mtime_ns)
+        self.notes.in_order(name, signature(stamp), len(copy.document.rows))
+
+    def _act(self, sight: Sight) -> None:
+        match sight.verdict.action:
+            case Action.WAIT:
+                self.notes.ask_later(sight.name, sight.data, sight.verdict.wait_seconds, sight.writer_pid)
+            case Action.KEEP if sight.live:
+                if sight.verdict.takes_away:
+                    self._version(sight, "tidied")
+                self.room.keep(sight.name, Copy(sight.data, sight.live), sight.stamp)
+            case Action.DELIBERATE if sight.live:
+                version = self._version(sight, "meant" if sight.live.rows else "clear")
+                self.room.keep(sight.name, Copy(sight.data, sight.live), sight.stamp)
+                self.casebook.tell(
+                    "deliberate",
+                    sight.name,
+                    sight.verdict,
+                    rows_before=sight.rows_before,
+                    rows_live=sight.rows_live,
+                    version=version,
+                    writer_pid=sight.writer_pid,
+                )
+            case Action.DOUBT if sight.live and self.settings.on_doubt == "keep":
+                version = self._version(sight, "doubt")
+                self.room.keep(sight.name, Copy(sight.data, sight.live), sight.stamp)
+                self.casebook.record(
+                    "in_doubt",
+                    "kept",
+                    sight.name,
+                    sight.verdict,
+                    sight.rows_before,
+                    sight.rows_live,
+                    sight.rows_live,
+                    version=version,
+                    writer_pid=sight.writer_pid,
+                )
+                self.notes.totals.in_doubt += 1
+            case _:
+                self._repair(sight)
+
+    def _version(self, sight: Sight, reason: str) -> str:
+        return self.keeper.version(sight.name, sight.shadow.data, sight.rows_before, reason)
+
+    def _repair(self, sight: Sight) -> None:
+        name, verdict = sight.name, sight.verdict
+        now = self.room.clock.monotonic()
+        if (wait := self.room.fights.wait_seconds(name, now)) > 0:
+            if verdict.comparison and verdict.comparison.added:
+                self.room.keep_version(name, sight.data, "displaced")
+            self.notes.questions[name] = Question(now, now + wait, sight.data, sight.writer_pid)
+            return
+        versions: list[str] = []
+        finished_ns = 0
+
+        def kept(placed: Placed) -> None:
+            nonlocal finished_ns
+            finished_ns = finished_ns or time.perf_counter_ns()
+            versions[:] = [self._version(sight, "loss")]
+            versions.extend(
+                self.room.keep_version(name, displaced, "displaced") for displaced in placed.displaced
+            )
+            for taken_back in placed.deliberate:
+                self.room.keep_version(name, taken_back, "meant")
+
+        try:
+            mended = mend(sight.shadow.document, sight.live, verdict.keep_rows)
+            placed = place(self.directory.file(name), mended, sight.data, sight.stamp, kept)
+        except FileNotFoundError:
+            self._look_for(name)
+            return
+        except OSError as error:
+            self.room.cannot_repair(name, sight.shadow, sight.rows_live, verdict, error, sight.writer_pid)
+            return
+        copy = Copy(placed.live)
+        self.room.made_live(name, copy)
+        self.directory.correct_index(name, len(copy.document.rows))
+        if not placed.exchanged and not self._told_no_exchange:
+            self._told_no_exchange = True
+            self.room.reporter.tell("exchange_unavailable", path=str(self.directory.path))
+        if self.room.fights.repaired(name, now):
+            count = fights.REPAIRS_BEFORE_FIGHT
+            self.room.reporter.tell("fight", session=name, count=count, **fights.writer(sight.writer_pid))
+        self.notes.totals.restored += 1
+        added = verdict.comparison is not None and bool(verdict.comparison.added)
+        event = {Action.DOUBT: "in_doubt", Action.MERGE: "merged"}.get(verdict.action, "restored")
+        self.casebook.record(
+            event,
+            "merged" if added else "restored",
+            name,
+            verdict,
+            sight.rows_before,
+            sight.rows_live,
+            len(copy.document.rows),
+            version=versions[0],
+            displaced=versions[1] if len(versions) > 1 else "",
+            digest=copy.digest,
+            writer_pid=sight.writer_pid,
+            duration_us=(finished_ns - sight.began_ns) // 1000,
+        )

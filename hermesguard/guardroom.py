@@ -1,0 +1,106 @@
+"""What the guard works with, each piece with one owner, and the acts that all its parts share."""
+
+import contextlib
+import os
+from dataclasses import dataclass, field
+
+from hermesguard import files, session
+from hermesguard.casebook import Casebook
+from hermesguard.clock import Clock
+from hermesguard.config import Settings
+from hermesguard.directory import SessionsDirectory, signature
+from hermesguard.fights import Fights
+from hermesguard.files import Stamp
+from hermesguard.incidents import IncidentLog
+from hermesguard.judge import Verdict
+from hermesguard.keeper import Keeper
+from hermesguard.memory import Copy, Memory
+from hermesguard.notes import Notes
+from hermesguard.report import Reporter
+from hermesguard.session import Unreadable
+from hermesguard.store import Store
+
+
+@dataclass
+class Guardroom:
+    """One sessions directory, one store, and what is known of both."""
+
+    settings: Settings
+    reporter: Reporter
+    clock: Clock
+    directory: SessionsDirectory
+    notes: Notes
+    keeper: Keeper
+    casebook: Casebook
+    fights: Fights = field(default_factory=Fights)
+
+    @classmethod
+    def furnish(
+        cls,
+        settings: Settings,
+        store: Store,
+        incidents: IncidentLog,
+        reporter: Reporter,
+        clock: Clock | None = None,
+    ) -> "Guardroom":
+        """Return a guardroom for `settings`; the caller holds the store's lock."""
+        clock = clock or Clock()
+        keeper = Keeper(store, Memory(settings.memory_bytes), reporter, clock)
+        fights = Fights()
+        casebook = Casebook(incidents, keeper, reporter, fights, clock)
+        directory = SessionsDirectory(settings.sessions)
+        return cls(settings, reporter, clock, directory, Notes(clock), keeper, casebook, fights)
+
+    def keep(self, name: str, copy: Copy, stamp: Stamp) -> None:
+        """Live is right: make it the shadow."""
+        if self.keeper.keep(name, copy, stamp.mtime_ns):
+            self.notes.in_order(name, signature(stamp), len(copy.document.rows))
+        else:
+            self.notes.questions.pop(name, None)
+
+    def made_live(self, name: str, copy: Copy) -> None:
+        """The guard itself put `copy` at live: make that durable, and the shadow."""
+        path = self.directory.file(name)
+        with contextlib.suppress(OSError):  # the shadow is durable anyhow; a torn live is mended from it
+            files.sync_file(path)
+            files.sync_directory(path.parent)
+        if stamp := files.stamp(path):
+            self.keep(name, copy, stamp)
+
+    def keep_version(self, name: str, data: bytes, reason: str) -> str:
+        """Put bytes into the history, whatever they are; return the version's name."""
+        try:
+            rows = len(session.parse(data).rows)
+        except Unreadable:
+            rows = 0
+        return self.keeper.version(name, data, rows, reason)
+
+    def cannot_repair(
+        self,
+        name: str,
+        copy: Copy,
+        rows_live: int | None,
+        verdict: Verdict,
+        error: OSError,
+        writer_pid: int | None = None,
+    ) -> None:
+        """Write down and tell, once for each reason, that a loss could not be repaired; every sweep tries again."""
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        self.notes.seen.pop(name, None)
+        if self.notes.unreadable.get(name) == reason:
+            return
+        self.notes.unreadable[name] = reason
+        self.notes.totals.unrepaired += 1
+        rows = len(copy.document.rows)
+        self.casebook.record(
+            "unrepaired",
+            "failed",
+            name,
+            verdict,
+            rows,
+            rows_live,
+            None,
+            error=reason,
+            version=self.keeper.version(name, copy.data, rows, "loss"),
+            writer_pid=writer_pid,
+        )

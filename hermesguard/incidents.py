@@ -1,0 +1,148 @@
+"""The incident log: one line per loss and what was done about it, append-only, synced, without message text."""
+
+import dataclasses
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hermesguard import files
+
+FILE_NAME = "incidents.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """One line of the log. `settles` names an earlier incident that this one (an undo, an accept) put an end to."""
+
+    id: str
+    time: str
+    """UTC, ISO 8601."""
+    session: str
+    event: str
+    action: str
+    """What was done: restored, merged, kept, undone, ..."""
+    verdict: str = ""
+    rule: str = ""
+    evidence: tuple[str, ...] = ()
+    against: tuple[str, ...] = ()
+    rows_before: int | None = None
+    rows_live: int | None = None
+    rows_after: int | None = None
+    version: str = ""
+    """The version that holds the shadow as it was before."""
+    displaced: str = ""
+    """The version that holds what live was when it was found."""
+    digest: str = ""
+    """The digest of what was made live."""
+    writer_pid: int | None = None
+    writer_command: str = ""
+    duration_us: int | None = None
+    settles: str = ""
+    undo: str = ""
+    """The command that reverses it."""
+
+    @property
+    def is_open(self) -> bool:
+        """Return whether a person should look at it: it was in doubt, or nothing could be done."""
+        return self.event in ("in_doubt", "missing") or self.action in ("failed", "kept", "warned")
+
+    def line(self) -> bytes:
+        """Return the incident as its line in the log."""
+        kept = {key: value for key, value in dataclasses.asdict(self).items() if value not in (None, "", ())}
+        return json.dumps(kept, ensure_ascii=False).encode() + b"\n"
+
+
+_FIELDS = {entry.name for entry in dataclasses.fields(Incident)}
+_LISTS = {"evidence", "against"}
+
+
+def _from_line(line: bytes) -> Incident | None:
+    try:
+        value: Any = json.loads(line)
+        known: dict[str, Any] = {
+            key: tuple(entry) if key in _LISTS else entry for key, entry in value.items() if key in _FIELDS
+        }
+        return Incident(**known)
+    except (ValueError, TypeError, AttributeError):
+        return None  # a torn line of a crash; the next append closed it
+
+
+def read(store: Path) -> list[Incident]:
+    """Return all incidents in the log at `store`, oldest first; none when there is no log."""
+    try:
+        lines = (store / FILE_NAME).read_bytes().splitlines()
+    except FileNotFoundError:
+        return []
+    return [incident for line in lines if (incident := _from_line(line))]
+
+
+@dataclass
+class IncidentLog:
+    """The log as the guard keeps it: it alone appends. A line that cannot be written yet waits in `unwritten`."""
+
+    store: Path
+    count: int = 0
+    last_digest: dict[str, str] = field(default_factory=dict)
+    """By session: the digest of the guard's newest repair."""
+    unwritten: list[Incident] = field(default_factory=list)
+    _last_id: int = 0
+
+    def load(self) -> None:
+        """Read the log once, at start."""
+        for incident in read(self.store):
+            self._note(incident)
+
+    def _note(self, incident: Incident) -> None:
+        self.count += not incident.settles
+        if incident.id.isdecimal():
+            self._last_id = max(self._last_id, int(incident.id))
+        if incident.digest:
+            self.last_digest[incident.session] = incident.digest
+
+    def next_id(self) -> str:
+        """Return an id that no incident has had: a short number that people can type."""
+        self._last_id += 1
+        return str(self._last_id)
+
+    def append(self, incident: Incident) -> None:
+        """Add an incident; durable when this returns, or in `unwritten` when the store cannot take it (OSError)."""
+        self._note(incident)
+        self.unwritten.append(incident)
+        self.flush()
+
+    def flush(self) -> None:
+        """Write what waits; OSError when the store still cannot take it, and nothing is lost."""
+        while self.unwritten:
+            files.append_durably(self.store / FILE_NAME, self.unwritten[0].line())
+            self.unwritten.pop(0)
+
+    def purge(self, session: str) -> int:
+        """Remove a session's incidents, leaving nothing but their numbers; return how many there were."""
+        kept = read(self.store)
+        count = sum(incident.session == session for incident in kept)
+        if count:
+            lines = (
+                Incident(incident.id, incident.time, "", "purged", "purged")
+                if incident.session == session
+                else incident
+                for incident in kept
+            )
+            files.write_durably(self.store / FILE_NAME, b"".join(incident.line() for incident in lines))
+        self.last_digest.pop(session, None)
+        return count
+
+
+def settled(incidents: Iterable[Incident]) -> set[str]:
+    """Return the ids of the incidents that a later line put an end to."""
+    return {incident.settles for incident in incidents if incident.settles}
+
+
+def size_bytes(store: Path) -> int:
+    """Return the size of the log; 0 when there is none."""
+    try:
+        return os.stat(store / FILE_NAME).st_size
+    except FileNotFoundError:
+        return 0

@@ -1,0 +1,224 @@
+"""Make a good session file out of a shadow and a live file: the rows of both, in order, nothing twice. Pure.
+
+Values are never written anew where they can be spliced: every row and every member keeps the text that it has in the file it
+comes from, so numbers beyond 64 bits, NaN and lone surrogates come out as they went in. Sources of the rules:
+webui-contract, sections 1 (order of keys) and 5 (what the application makes of a repaired file).
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from hermesguard import session
+from hermesguard.compare import Comparison, compare
+from hermesguard.session import Document, Row
+
+_TRUNCATION = (session.WATERMARK, session.BOUNDARY)
+# A marker that live does not carry must not come back: its presence tells which version wrote the file.
+_MARKERS = frozenset({session.GENERATION, session.CLEAR_GENERATION, *_TRUNCATION, session.MESSAGE_COUNT})
+
+
+def mend(shadow: Document, live: Document | None = None, keep_rows: int | None = None) -> bytes:
+    """Return the file that has every row of `shadow` and every new row of `live`, ready to take live's place.
+
+    `live` is None when it could not be read. Of the shadow only the first `keep_rows` rows count, if that is given.
+    The stream is null (a stale `active_stream_id` arms bug #1558 again) unless live has one of its own; a prompt that was
+    sent and stands in no message becomes a message; `message_count` is true; `context_messages` and `tool_calls` follow.
+    """
+    return _Mender(shadow, live, keep_rows).file().encode("utf-8")
+
+
+def with_rows(document: Document, rows: Sequence[Row]) -> Document:
+    """Return `document` with only these of its rows, its context and tool calls left out."""
+    parts = (session.MESSAGES, session.CONTEXT, session.TOOL_CALLS)
+    texts = {
+        key: _list_text([row.text for row in rows]) if key == session.MESSAGES else "[]" for key in parts
+    }
+    members = (f"{json.dumps(key)}: {texts.get(key) or document.raw(key)}" for key in document.keys)
+    return session.parse(("{" + ",".join(members) + "}").encode("utf-8"))
+
+
+class _Mender:
+    def __init__(self, shadow: Document, live: Document | None, keep_rows: int | None) -> None:
+        self.shadow = shadow
+        self.live = live
+        self.base = live or shadow
+        self.runs_on = live is not None and bool(live.stream) and live.stream != shadow.stream
+        self.cut = keep_rows is not None and keep_rows < len(shadow.rows)
+        old = shadow.rows[:keep_rows]
+        new = live.rows if live else []
+        self.prompts = [] if self.cut else self._unsaid_prompts(old, new)
+        self.comparison: Comparison = compare(old, new)
+        self.rows = self._with_prompts(self.comparison)
+
+    # -- rows
+
+    def _unsaid_prompts(self, old: Sequence[Row], new: Sequence[Row]) -> list[Row]:
+        """Return the prompts of either side that were sent but stand in no row, as rows."""
+        found: list[Row] = []
+        for side in (self.shadow, self.live):
+            if side is None or not side.prompt.strip() or (side is self.live and self.runs_on):
+                continue
+            if self.live is not None and self.runs_on and side.prompt == self.live.prompt:
+                continue
+            row = _prompt_row(side)
+            if not any(_says(other, row) for other in (*old, *new, *found)):
+                found.append(row)
+        return found
+
+    def _with_prompts(self, comparison: Comparison) -> list[Row]:
+        rows = list(comparison.merged())
+        for prompt in self.prompts:
+            place = len(rows)
+            if prompt.timestamp is not None:
+                while (
+                    place > 0
+                    and (stamp := rows[place - 1].timestamp) is not None
+                    and stamp > prompt.timestamp
+                ):
+                    place -= 1
+            rows.insert(place, prompt)
+        return rows
+
+    def _context(self) -> list[Row]:
+        """Return what the model sees: the shadow's and what live adds; nothing where the shadow had nothing."""
+        if not self.shadow.context:
+            return []
+        if self.cut:
+            return self.live.context if self.live else []
+        return self._with_prompts(compare(self.shadow.context, self.live.context if self.live else []))
+
+    def _tool_calls(self) -> list[str]:
+        """Return the texts of both sides' entries, each pointing to where its row stands now."""
+        place = {id(row): index for index, row in enumerate(self.rows)}
+        twin_new = {new: old for old, new in (*self.comparison.pairs, *self.comparison.shortened)}
+        twin_old = {old: new for new, old in twin_new.items()}
+        entries: list[str] = []
+        seen: set[str] = set()
+        for side, own, twin, other in (
+            (self.shadow, self.comparison.old, twin_old, self.comparison.new),
+            (self.live, self.comparison.new, twin_new, self.comparison.old),
+        ):
+            calls = side.get(session.TOOL_CALLS) if side else None
+            for call in calls if isinstance(calls, list) else ():
+                moved = call
+                index = call.get("assistant_msg_idx") if isinstance(call, dict) else None
+                if isinstance(index, int) and 0 <= index < len(own):
+                    now = place.get(id(own[index]))
+                    if now is None and index in twin:
+                        now = place.get(id(other[twin[index]]))
+                    moved = {**call, "assistant_msg_idx": index if now is None else now}
+                text = _dump(moved, level=2)
+                key = str(call["tid"]) if isinstance(call, dict) and call.get("tid") else text
+                if key not in seen:
+                    seen.add(key)
+                    entries.append(text)
+        return entries
+
+    # -- members
+
+    def file(self) -> str:
+        members = ",\n".join(
+            f"  {json.dumps(key, ensure_ascii=False)}: {self._member(key)}" for key in self._keys()
+        )
+        return "{\n" + members + "\n}"
+
+    def _keys(self) -> Iterator[str]:
+        """Yield the base's keys in their order, and each key that only the shadow has behind the one it followed there."""
+        order = self.base.keys
+        present = set(order)
+        place = -1
+        for key in self.shadow.keys if self.base is not self.shadow else ():
+            if key in present:
+                place = order.index(key)
+            elif key not in _MARKERS:
+                place += 1
+                order.insert(place, key)
+        yield from order
+
+    def _member(self, key: str) -> str:
+        if key == session.MESSAGES:
+            return self._rows_text(key, self.rows)
+        if key == session.CONTEXT:
+            return self._rows_text(key, self._context())
+        if key == session.TOOL_CALLS:
+            return _list_text(self._tool_calls()) if not self.cut else self.base.raw(key)
+        if key == session.MESSAGE_COUNT:
+            return str(len(self.rows))
+        if key == session.STREAM or key.startswith(session.PENDING_PREFIX):
+            if self.runs_on and key in self.base:
+                return self.base.raw(key)
+            return "[]" if key == session.PENDING_ATTACHMENTS else "null"
+        if key == session.WATERMARK and self.prompts and self._truncation_source(key).get(key):
+            return _dump(float(self.prompts[-1].timestamp or 0), level=1)
+        if key in _TRUNCATION:
+            return self._truncation_source(key).raw(key)
+        return self._source(key).raw(key)
+
+    def _rows_text(self, key: str, rows: Sequence[Row]) -> str:
+        """Return a row list; where it is one side's own list, that side's text as it stands."""
+        for side in (self.shadow, self.live):
+            own = (side.rows if key == session.MESSAGES else side.context) if side else []
+            if (
+                side
+                and key in side
+                and len(own) == len(rows)
+                and all(a is b for a, b in zip(own, rows, strict=True))
+            ):
+                return side.raw(key)
+        return _list_text([row.text for row in rows])
+
+    def _source(self, key: str) -> Document:
+        """Return the side whose value counts: live's, unless the stub emptied what the shadow had."""
+        if key not in self.base or (key in self.shadow and self._emptied(key)):
+            return self.shadow
+        return self.base
+
+    def _emptied(self, key: str) -> bool:
+        before, after = self.shadow.get(key), self.base.get(key)
+        return isinstance(before, list | dict) and bool(before) and after in ([], {}, None)
+
+    def _truncation_source(self, key: str) -> Document:
+        """Return the side whose boundary counts: not live's when rows came back from behind it."""
+        value = self.base.get(key)
+        back = (
+            key in self.shadow
+            and not self.cut
+            and value != self.shadow.get(key)
+            and bool(self.comparison.missing)
+        )
+        return self.shadow if back else self.base
+
+
+def _prompt_row(side: Document) -> Row:
+    """Return the pending prompt as the row that the application makes of it at its own recovery."""
+    started = side.get(session.PENDING_STARTED)
+    stamped = isinstance(started, int | float) and not isinstance(started, bool)
+    value: dict[str, Any] = {"role": "user", "content": side.prompt}
+    if stamped:
+        value["timestamp"] = int(started)
+    value["_recovered"] = True
+    if attachments := side.get(session.PENDING_ATTACHMENTS):
+        value["attachments"] = attachments
+    return Row(value, _dump(value, level=2))
+
+
+def _says(row: Row, prompt: Row) -> bool:
+    """Return whether `row` is the prompt, already said: the same words, not from before it was sent."""
+    if row.identity != prompt.identity:
+        return False
+    return row.timestamp is None or prompt.timestamp is None or row.timestamp >= prompt.timestamp - 1
+
+
+def _list_text(texts: Sequence[str]) -> str:
+    return "[\n    " + ",\n    ".join(texts) + "\n  ]" if texts else "[]"
+
+
+def _dump(value: Any, level: int) -> str:
+    """Return `value` as the application writes it at that depth; escaped where it holds what UTF-8 cannot."""
+    text = json.dumps(value, ensure_ascii=False, indent=2)
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(value, indent=2)
+    return text.replace("\n", "\n" + "  " * level)

@@ -1,0 +1,92 @@
+"""What the guard knows of each session between two visits; one owner, the loop."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from hermesguard.clock import Clock
+
+
+@dataclass(slots=True)
+class Question:
+    """Something that only time can answer: when it was first asked, of which state of live, and when to look again."""
+
+    since: float
+    due: float
+    state: bytes | None = None
+    writer_pid: int | None = None
+
+
+@dataclass(slots=True)
+class Totals:
+    """What has happened since the guard started; times are UTC, ISO 8601."""
+
+    started: str
+    restored: int = 0
+    in_doubt: int = 0
+    unrepaired: int = 0
+    last_save: str = ""
+    last_sweep: str = ""
+
+
+@dataclass
+class Notes:
+    """What was seen of each session, and what is still open."""
+
+    clock: Clock
+    seen: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """What a listing showed of each session when it was last found in order: (size in bytes, mtime_ns)."""
+    rows: dict[str, int] = field(default_factory=dict)
+    """Messages in each guarded session."""
+    unreadable: dict[str, str] = field(default_factory=dict)
+    """Sessions with which nothing can be done, and why; told once."""
+    newcomers: dict[str, float] = field(default_factory=dict)
+    """Sessions seen for the first time, and when (monotonic): a renamed session comes back as one."""
+    questions: dict[str, Question] = field(default_factory=dict)
+    totals: Totals = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.totals = Totals(self.clock.now().isoformat())
+
+    def in_order(self, name: str, state: tuple[int, int], rows: int) -> None:
+        """Note that a session was found in order, and is so as long as a listing shows `state`."""
+        self.questions.pop(name, None)
+        self.unreadable.pop(name, None)
+        self.seen[name] = state
+        self.rows[name] = rows
+
+    def forget(self, name: str) -> None:
+        """Forget a session that is gone for good."""
+        self.questions.pop(name, None)
+        self.unreadable.pop(name, None)
+        self.seen.pop(name, None)
+        self.rows.pop(name, None)
+
+    def waited_seconds(self, name: str, state: bytes | None) -> float:
+        """Return how long the question about this state of a session has been open; 0 when there is none."""
+        question = self.questions.get(name)
+        return self.clock.monotonic() - question.since if question and question.state == state else 0.0
+
+    def ask_later(
+        self, name: str, state: bytes | None, seconds: float, writer_pid: int | None = None
+    ) -> None:
+        """Look at a session again when this state of it is `seconds` old."""
+        now = self.clock.monotonic()
+        question = self.questions.get(name)
+        if question is None or question.state != state:
+            question = self.questions[name] = Question(now, now, state, writer_pid)
+        question.due = question.since + seconds
+
+    def due(self) -> Iterator[tuple[str, Question]]:
+        """Take and yield the questions whose time has come; whoever answers may ask again."""
+        now = self.clock.monotonic()
+        for name in [name for name, question in self.questions.items() if question.due <= now]:
+            question = self.questions.get(name)
+            if question is not None and question.due <= now:
+                yield name, question
+                if self.questions.get(name) is question and question.due <= now:
+                    del self.questions[name]
+
+    def next_due_seconds(self) -> float | None:
+        """Return the seconds until the next question is due, None when there is none."""
+        now = self.clock.monotonic()
+        return min((max(0.0, question.due - now) for question in self.questions.values()), default=None)

@@ -1,0 +1,97 @@
+"""Putting a repaired file in live's place without losing what the application writes meanwhile."""
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hermesguard import files, session
+from hermesguard.files import Stamp
+from hermesguard.judge import Action, Surroundings, judge
+from hermesguard.mend import mend
+
+# Each round needs a save of the application that falls into the microseconds of an exchange.
+MOST_ROUNDS = 20
+
+
+@dataclass(slots=True)
+class Placed:
+    """What came of it: the bytes that are live now, and everything that was displaced on the way, oldest first."""
+
+    live: bytes
+    displaced: list[bytes] = field(default_factory=list)
+    deliberate: list[bytes] = field(default_factory=list)
+    """States that a write in between took back on purpose."""
+    exchanged: bool = True
+    """False when the file system has no exchange (`files.exchange`)."""
+
+
+def place(
+    path: Path, wanted: bytes, judged: bytes | None, like: Stamp | None, kept: Callable[[Placed], None]
+) -> Placed:
+    """Make `wanted` live at `path`; if what it displaces is not `judged`, judge again what came out, and so on.
+
+    `judged` None means that there was no file: then it is put back by link, FileExistsError when one has come meanwhile.
+    `kept` is called when live is right, to keep what was displaced before its last name is removed; it may be called again
+    when a writer in place finished late. Raises OSError (FileNotFoundError when live went away) with live as it was.
+    A crash leaves staged names behind, which the next start looks at.
+    """
+    staged: list[Path] = []
+    placed = Placed(wanted)
+    ours = {wanted}
+    try:
+        staged.append(files.stage(path, wanted, like, 0))
+        if judged is None:
+            files.put_back(staged[0], path)
+            kept(placed)
+            return placed
+        expected = judged
+        for number in range(1, MOST_ROUNDS + 1):
+            placed.exchanged &= files.exchange(staged[-1], path)
+            placed.live = wanted
+            out = files.read(staged[-1])[0]
+            _note(placed, out, ours)
+            if out == expected:
+                kept(placed)
+                # An in-place writer may hold the displaced file open and finish its write there.
+                late = files.read(staged[-1])[0]
+                if late == out:
+                    return placed
+                out = late
+                _note(placed, out, ours)
+            expected, wanted = wanted, _answer(wanted, out, placed)
+            if wanted == expected:
+                break
+            ours.add(wanted)
+            staged.append(files.stage(path, wanted, like, number))
+        kept(placed)
+        return placed
+    except OSError:
+        if placed.displaced:
+            kept(placed)
+        raise
+    finally:
+        for temporary in staged:
+            with contextlib.suppress(OSError):
+                files.remove(temporary)
+
+
+def _note(placed: Placed, out: bytes, ours: set[bytes]) -> None:
+    if out not in ours and out not in placed.displaced:
+        placed.displaced.append(out)
+
+
+def _answer(ours: bytes, theirs: bytes, placed: Placed) -> bytes:
+    """Return what must be live when the application wrote `theirs` although `ours` is the newest good state."""
+    good = session.parse(ours)
+    try:
+        written = session.parse(theirs)
+    except session.Unreadable:
+        return ours
+    verdict = judge(good, written, Surroundings(repaired=True))
+    if verdict.action is Action.KEEP:
+        return theirs
+    if verdict.action is Action.DELIBERATE:
+        placed.deliberate.append(ours)
+        return theirs
+    return mend(good, written, verdict.keep_rows)

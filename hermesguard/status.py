@@ -1,0 +1,75 @@
+"""How things stand, as one plain object: told by the running guard, or read from the store when none runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hermesguard import __version__, files, incidents
+from hermesguard.config import Settings
+from hermesguard.store import Store
+
+if TYPE_CHECKING:
+    from hermesguard.guard import Guard
+
+SCHEMA_VERSION = 1
+
+
+def status_of(guard: Guard) -> dict[str, Any]:
+    """Return what the running guard knows. Times are UTC, ISO 8601; empty when there has been none."""
+    notes, settings = guard.notes, guard.settings
+    return _common(settings, guard.keeper.store) | {
+        "since": notes.totals.started,
+        "sessions": len(notes.rows),
+        "messages": sum(notes.rows.values()),
+        "last_sweep": notes.totals.last_sweep,
+        "last_save": notes.totals.last_save,
+        "repairs": notes.totals.restored,
+        "store_error": guard.keeper.broken,
+        "unreadable": dict(notes.unreadable),
+        "held": sorted(guard.vanished.held),
+        "waiting": sorted(notes.questions),
+    }
+
+
+def resting_status(settings: Settings) -> dict[str, Any]:
+    """Return what the store alone tells when no guard runs. GuardError when there is no store."""
+    store = Store(settings.store)
+    store.open()
+    sessions = messages = 0
+    for shadow in store.shadows():
+        noted = store.shadow_note(shadow.session)
+        sessions += 1
+        messages += noted[1] if noted else 0
+    return _common(settings, store) | {
+        "running": False,
+        "pid": files.lock_holder(store.lock.path),
+        "ready": False,
+        "since": "",
+        "sessions": sessions,
+        "messages": messages,
+        "last_sweep": "",
+        "last_save": "",
+        "repairs": 0,
+        "watch": "none",
+        "watch_reason": "no guard runs on this store",
+        "blind": True,
+        "store_error": "",
+        "unreadable": {},
+        "held": [],
+        "waiting": [],
+    }
+
+
+def _common(settings: Settings, store: Store) -> dict[str, Any]:
+    log = incidents.read(store.root)
+    done = incidents.settled(log)
+    losses = [entry for entry in log if not entry.settles and entry.session]
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "version": __version__,
+        "sessions_directory": str(settings.sessions),
+        "store": str(settings.store),
+        "incidents": len(losses),
+        "last_incident": losses[-1].time if losses else "",
+        "unsettled": [entry.id for entry in losses if entry.id not in done and entry.is_open],
+    }
