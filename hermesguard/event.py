@@ -50,6 +50,12 @@ class Event:
         """Return the sentence about `values`, on one line, without control characters; never raises."""
         return plain("".join(self._pieces(values)))
 
+    def guidance(self, values: Mapping[str, Value]) -> str:
+        """Return the advice with `values` in its commands; what is not known stands there as a word in capitals."""
+        return self.advice.format_map(
+            _Known({name: plain(in_words(value, "")) for name, value in values.items()})
+        )
+
     def _pieces(self, values: Mapping[str, Value]) -> list[str]:
         pieces: list[str] = []
         for optional, parts in _parse(self.sentence):
@@ -60,6 +66,11 @@ class Event:
                 if name:
                     pieces.append(in_words(values[name], spec) if name in values else "?")
         return pieces
+
+
+class _Known(dict[str, str]):
+    def __missing__(self, name: str) -> str:
+        return name.upper()
 
 
 def in_words(value: Value, spec: str) -> str:

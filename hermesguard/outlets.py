@@ -24,6 +24,11 @@ SCHEMA_VERSION: Final = 1
 STDERR: Final = 2
 
 
+def iso_time(time: datetime | None = None) -> str:
+    """Return `time`, or now, in UTC with microseconds."""
+    return (time or datetime.now(UTC)).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """One event that happened: when (UTC), its sentence, and its fields."""
@@ -35,7 +40,8 @@ class Record:
 
     @property
     def iso_time(self) -> str:
-        return self.time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        """When it happened, UTC, with microseconds."""
+        return iso_time(self.time)
 
     def to_object(self) -> dict[str, object]:
         """Return the documented object: a JSON line on stderr, and what an alert command reads."""

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Final
 
@@ -28,16 +28,17 @@ class Reporter:
         """Tell `outlets` what is of `level` or worse; times are those of `clock`."""
         self._clock = clock or Clock()
         self._level = level
-        self._listeners: list[Callable[[Record], None]] = []
+        self._listeners: dict[str, list[Callable[[Record], None]]] = {}
         self._outboxes = [Outbox(outlet, self._notice_for(outlet)) for outlet in outlets]
 
-    def listen(self, listener: Callable[[Record], None]) -> None:
-        """Let `listener` hear of every event, whatever its level; it must not wait (`hooks.Hooks.hear`)."""
-        self._listeners.append(listener)
+    def listen(self, listener: Callable[[Record], None], names: Iterable[str]) -> None:
+        """Let `listener` hear of the events `names`, whatever their level; it must not wait (`hooks.Hooks.hear`)."""
+        for name in names:
+            self._listeners.setdefault(name, []).append(listener)
 
     def wants(self, name: str) -> bool:
-        """Return whether the event is written anywhere, so that its fields need not be gathered in vain."""
-        return bool(self._listeners) or BY_NAME[name].priority <= self._level
+        """Return whether the event goes anywhere, so that its fields need not be gathered in vain."""
+        return name in self._listeners or BY_NAME[name].priority <= self._level
 
     def tell(self, name: str, /, **fields: object) -> None:
         """Say that an event happened now.
@@ -53,11 +54,11 @@ class Reporter:
 
     def _tell(self, name: str, fields: Mapping[str, object]) -> None:
         event = BY_NAME[name]
-        if event.priority > self._level and not self._listeners:
+        if not self.wants(name):
             return
         values, complaints = accepted(event, fields)
         record = self._record(event, values)
-        for listener in self._listeners:
+        for listener in self._listeners.get(name, ()):
             listener(record)
         if event.priority <= self._level:
             for outbox in self._outboxes:
