@@ -74,6 +74,10 @@ def test_a_guard_that_does_nothing_is_found_out(
             ["print('No room left.', file=sys.stderr)", "sys.exit(3)"],
             r"by itself, with exit code 3; it said: No room left\.",
         ),
+        (
+            ['print(\'{"event": "x", "priority": 2, "message": "Blind."}\', file=sys.stderr)', "sys.exit(1)"],
+            r"by itself, with exit code 1; it said: Blind\.",
+        ),
         ([READY, "os.kill(os.getpid(), 9)"], r"by itself, killed by SIGKILL; it said: nothing\."),
     ],
 )

@@ -20,6 +20,7 @@ READY_SECONDS = 30.0
 GLANCE_SECONDS = 0.0002
 STOP_SECONDS = 5.0
 KEPT_WORDS = 20
+WARNING, DEBUG = 4, 7  # priorities of syslog(3)
 
 Record = dict[str, Any]
 
@@ -61,7 +62,8 @@ class Guard:
                 event = None
             if isinstance(event, dict):
                 self.events.append(event)
-            elif text:
+                text = str(event.get("message", "")) if event.get("priority", DEBUG) <= WARNING else ""
+            if text:
                 self._last_words.append(text)
 
     def __enter__(self) -> "Guard":
