@@ -24,6 +24,8 @@ class Comparison:
     """So many rows at the start are the same on both sides."""
     pairs: tuple[tuple[int, int], ...]
     """(old, new) of all rows that are the same, the lead included, both rising."""
+    moved: tuple[tuple[int, int], ...]
+    """(old, new) of rows that are the same, but stand in another order."""
     missing: tuple[int, ...]
     """Rows of old that are gone and whose words stand nowhere else."""
     shortened: tuple[tuple[int, int], ...]
@@ -56,12 +58,13 @@ class Comparison:
         """
         shortened = dict(self.shortened)
         gone = {index for index, _ in self.harmless}
+        elsewhere = {index for _, index in self.moved}
         at_old = at_new = 0
         anchors = sorted({*self.pairs, *self.shortened})
         for old_index, new_index in (*anchors, (len(self.old), len(self.new))):
             yield from _interleave(
                 [self.old[index] for index in range(at_old, old_index) if index not in gone],
-                list(self.new[at_new:new_index]),
+                [self.new[index] for index in range(at_new, new_index) if index not in elsewhere],
             )
             if old_index < len(self.old):
                 yield self.old[old_index] if old_index in shortened else self.new[new_index]
@@ -83,8 +86,9 @@ def compare(old: Sequence[Row], new: Sequence[Row]) -> Comparison:
             index in (cut[0], cut[1]) for index in _ends(pairs, lead)
         ):
             shortened.append(cut)
-    found_old = {index for index, _ in (*pairs, *shortened)}
-    found_new = {index for _, index in (*pairs, *shortened)}
+    moved = _moved(old, new, lead, (*pairs, *shortened))
+    found_old = {index for index, _ in (*pairs, *shortened, *moved)}
+    found_new = {index for _, index in (*pairs, *shortened, *moved)}
     missing, harmless = [], []
     for index in range(lead, len(old)):
         if index not in found_old:
@@ -93,7 +97,9 @@ def compare(old: Sequence[Row], new: Sequence[Row]) -> Comparison:
                 kind = ""
             harmless.append((index, kind)) if kind else missing.append(index)
     added = tuple(index for index in range(lead, len(new)) if index not in found_new)
-    return Comparison(old, new, lead, tuple(pairs), tuple(missing), tuple(shortened), tuple(harmless), added)
+    return Comparison(
+        old, new, lead, tuple(pairs), moved, tuple(missing), tuple(shortened), tuple(harmless), added
+    )
 
 
 def _ends(pairs: list[tuple[int, int]], lead: int) -> Iterator[int]:
@@ -145,11 +151,11 @@ def _match(old: Sequence[Row], new: Sequence[Row], lead: int) -> list[tuple[int,
     only believed where their surroundings confirm it: at the end of both lists, where the new list takes up the end of the
     old one (a ghost that writes again), or in company.
     """
-    end_old, end_new = len(old), len(new)
-    tail: list[tuple[int, int]] = []
-    while end_old > lead and end_new > lead and _equal(old[end_old - 1], new[end_new - 1]):
-        end_old, end_new = end_old - 1, end_new - 1
-        tail.append((end_old, end_new))
+    overlap = _overlap(old, new, lead)
+    tail = _tail(old, new, lead)
+    if len(overlap) >= len(tail) and overlap:
+        return overlap
+    end_old, end_new = len(old) - len(tail), len(new) - len(tail)
     stamped = {(row.identity, row.timestamp) for row in (*old[lead:end_old], *new[lead:end_new])}
     unstamped = {identity for identity, timestamp in stamped if timestamp is None}
     keys_old = [_key(row, unstamped) for row in old[lead:end_old]]
@@ -157,11 +163,42 @@ def _match(old: Sequence[Row], new: Sequence[Row], lead: int) -> list[tuple[int,
     pairs: list[tuple[int, int]] = []
     for block in SequenceMatcher(None, keys_old, keys_new, autojunk=False).get_matching_blocks():
         keys = keys_old[block.a : block.a + block.size]
-        takes_up_the_end = block.b == 0 and block.a + block.size == len(keys_old) and not tail
-        confirmed = block.size > 1 or takes_up_the_end or len(keys_new) == block.size
+        confirmed = block.size > 1 or len(keys_new) == block.size
         if any(stamp is not None for _, stamp in keys) or (confirmed and block.size):
             pairs += [(lead + block.a + step, lead + block.b + step) for step in range(block.size)]
-    return pairs + tail[::-1]
+    return pairs + tail
+
+
+def _overlap(old: Sequence[Row], new: Sequence[Row], lead: int) -> list[tuple[int, int]]:
+    """Return the pairs of the longest end of old that new begins with, behind the lead."""
+    for start in range(max(lead, len(old) - (len(new) - lead)), len(old)):
+        if all(_equal(old[start + step], new[lead + step]) for step in range(len(old) - start)):
+            return [(start + step, lead + step) for step in range(len(old) - start)]
+    return []
+
+
+def _tail(old: Sequence[Row], new: Sequence[Row], lead: int) -> list[tuple[int, int]]:
+    """Return the pairs of the longest end that both have in common, behind the lead."""
+    count = 0
+    while count < min(len(old), len(new)) - lead and _equal(old[-1 - count], new[-1 - count]):
+        count += 1
+    return [(len(old) - step, len(new) - step) for step in range(count, 0, -1)]
+
+
+def _moved(
+    old: Sequence[Row], new: Sequence[Row], lead: int, paired: Sequence[tuple[int, int]]
+) -> tuple[tuple[int, int], ...]:
+    """Return the pairs of stamped rows that are equal, but crossed, so that no rising pairs have them."""
+    used_old, used_new = {index for index, _ in paired}, {index for _, index in paired}
+    places: dict[object, list[int]] = {}
+    for index in range(len(old) - 1, lead - 1, -1):
+        if index not in used_old and old[index].timestamp is not None:
+            places.setdefault((old[index].identity, old[index].timestamp), []).append(index)
+    moved = []
+    for index in range(lead, len(new)):
+        if index not in used_new and (waiting := places.get((new[index].identity, new[index].timestamp))):
+            moved.append((waiting.pop(), index))
+    return tuple(moved)
 
 
 def _equal(before: Row, after: Row) -> bool:

@@ -10,9 +10,9 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from hermesguard import __version__, service
+from hermesguard import __version__
 from hermesguard.byhand import ByHand, perform
 from hermesguard.config import Settings
 from hermesguard.control import ControlServer
@@ -21,10 +21,14 @@ from hermesguard.guard import Guard
 from hermesguard.guardroom import Guardroom
 from hermesguard.incidents import IncidentLog
 from hermesguard.report import Reporter
+from hermesguard.service import Service
 from hermesguard.session import session_id
 from hermesguard.status import status_of
 from hermesguard.store import Store
 from hermesguard.watch import Watch
+
+if TYPE_CHECKING:
+    from hermesguard.hooks import Hooks
 
 WAITING_SECONDS = 1.0
 PROOF_SECONDS = 60.0
@@ -54,6 +58,8 @@ class Daemon:
         self.watch: Watch | None = None
         self.is_ready = False
         self.blind_since: float | None = None
+        self._service = Service()
+        self._hooks = _hooks(settings, reporter)
         self._hands = ByHand(self.guard)
         self._selector = selectors.DefaultSelector()
         self._signals: list[int] = []
@@ -85,6 +91,9 @@ class Daemon:
         finally:
             server.close()
             self._disarm()
+            if self._hooks:
+                self._hooks.close()
+            self._service.close()
             self._selector.close()
 
     def _turn(self) -> None:
@@ -111,7 +120,7 @@ class Daemon:
         if self._sweep:
             return 0.0
         due = [self._sweep_due, self._proof_due] if self.watch else [self._arm_due]
-        if service.watchdog_interval_seconds():
+        if self._service.watchdog_interval_seconds:
             due.append(self._watchdog_due)
         waits = [max(0.0, moment - now) for moment in due]
         waits += [
@@ -175,7 +184,7 @@ class Daemon:
                 "waiting", path=str(self.settings.sessions), store=str(self.settings.store), reason=reason
             )
             # Waiting is all that can be done, and it is done: systemd must not take that for a failed start.
-            service.ready(f"Waiting for {self.settings.sessions}")
+            self._service.ready(f"Waiting for {self.settings.sessions}")
 
     def _sweep_on(self) -> None:
         """Go on with the sweep for a slice of time; then changes come first again."""
@@ -185,7 +194,7 @@ class Daemon:
             for _ in self._sweep:
                 if time.monotonic() >= until:
                     if not self.is_ready:
-                        service.extend_timeout(EXTENSION_SECONDS)
+                        self._service.extend_timeout(EXTENSION_SECONDS)
                         self._show_progress()
                     return
         except OSError as error:
@@ -218,9 +227,12 @@ class Daemon:
                 mode=self.watch.mode if self.watch else "",
                 duration_us=int((time.monotonic() - self._began) * 1e6),
             )
-            service.ready(self._words())
+            self._service.ready(self._words())
         else:
-            service.status(self._words())
+            self._service.status(self._words())
+        if self._hooks and self.watch and self.blind_since is None and not self.guard.keeper.broken:
+            rows = self.guard.notes.rows
+            self._hooks.heartbeat(sessions=len(rows), messages=sum(rows.values()))
 
     def _words(self) -> str:
         rows = self.guard.notes.rows
@@ -264,7 +276,7 @@ class Daemon:
         return None
 
     def _reload(self) -> None:
-        service.reloading()
+        self._service.reloading()
         try:
             settings = self.settings.reloaded()
             if (settings.sessions, settings.store) != (self.settings.sessions, self.settings.store):
@@ -276,19 +288,23 @@ class Daemon:
         else:
             self.settings = settings
             self.guard.adopt(settings)
+            if self._hooks:
+                self._hooks.configure(settings)
+            else:
+                self._hooks = _hooks(settings, self.reporter)
             self.reporter.tell("reloaded")
-        service.ready(self._words())
+        self._service.ready(self._words())
 
     def _tell_systemd(self) -> None:
         """Feed the watchdog, from a loop that has really turned."""
-        if (interval := service.watchdog_interval_seconds()) and (
+        if (interval := self._service.watchdog_interval_seconds) and (
             now := time.monotonic()
         ) >= self._watchdog_due:
             self._watchdog_due = now + interval
-            service.watchdog()
+            self._service.watchdog()
 
     def _end(self, number: int) -> int:
-        service.stopping()
+        self._service.stopping()
         self.reporter.tell("stopping", reason=signal.Signals(number).name)
         self.guard.keeper.pay_debts()
         self.reporter.tell(
@@ -296,6 +312,8 @@ class Daemon:
             seconds=round(time.monotonic() - self._began, 1),
             incidents=self.guard.notes.totals.restored + self.guard.notes.totals.in_doubt,
         )
+        if self._hooks:
+            self._hooks.flush(PARTING_SECONDS)
         self.reporter.flush(PARTING_SECONDS)
         return int(ExitCode.OK) if number == signal.SIGTERM else 128 + number
 
@@ -326,3 +344,14 @@ class Daemon:
     def _clear_progress(self) -> None:
         if sys.stderr.isatty():
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def _hooks(settings: Settings, reporter: Reporter) -> "Hooks | None":
+    """Return what runs the configured commands; without any, their room is not even loaded."""
+    if not (settings.alert_command or settings.heartbeat_command or settings.on_version_command):
+        return None
+    from hermesguard.hooks import HEARD, Hooks
+
+    hooks = Hooks(settings, reporter.tell)
+    reporter.listen(hooks.hear, HEARD)
+    return hooks

@@ -22,6 +22,7 @@ from hermesguard.demo.app import App
 from hermesguard.demo.chat import Chat
 from hermesguard.demo.disk import replace_file
 from hermesguard.demo.eras import Era
+from hermesguard.events import BY_NAME
 from hermesguard.guard import Guard
 from hermesguard.guardroom import Guardroom
 from hermesguard.incidents import Incident, IncidentLog
@@ -36,7 +37,9 @@ class Ear(Reporter):
     def __init__(self) -> None:
         super().__init__([])
         self.heard: list[tuple[str, dict[str, object]]] = []
-        self.listen(lambda record: self.heard.append((record.event.name, dict(record.values))))
+        self.listen(
+            lambda record: self.heard.append((record.event.name, dict(record.values))), frozenset(BY_NAME)
+        )
 
     def names(self) -> list[str]:
         """The names of all events so far."""
