@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from hermesguard.clock import Clock
 
 
+SHORTEST_WAIT_SECONDS = 0.001
+
+
 @dataclass(slots=True)
 class Question:
     """Something that only time can answer: when it was first asked, of which state of live, and when to look again."""
@@ -14,6 +17,7 @@ class Question:
     due: float
     state: bytes | None = None
     writer_pid: int | None = None
+    waits_seconds: float = 0.0
 
 
 @dataclass(slots=True)
@@ -64,7 +68,11 @@ class Notes:
     def waited_seconds(self, name: str, state: bytes | None) -> float:
         """Return how long the question about this state of a session has been open; 0 when there is none."""
         question = self.questions.get(name)
-        return self.clock.monotonic() - question.since if question and question.state == state else 0.0
+        if question is None or question.state != state:
+            return 0.0
+        now = self.clock.monotonic()
+        # A sum of floats and their difference need not agree in the last bit: what is due has waited long enough.
+        return max(now - question.since, question.waits_seconds if question.due <= now else 0.0)
 
     def ask_later(
         self, name: str, state: bytes | None, seconds: float, writer_pid: int | None = None
@@ -74,7 +82,8 @@ class Notes:
         question = self.questions.get(name)
         if question is None or question.state != state:
             question = self.questions[name] = Question(now, now, state, writer_pid)
-        question.due = question.since + seconds
+        question.waits_seconds = seconds
+        question.due = max(question.since + seconds, now + SHORTEST_WAIT_SECONDS)
 
     def due(self) -> Iterator[tuple[str, Question]]:
         """Take and yield the questions whose time has come; whoever answers may ask again."""
