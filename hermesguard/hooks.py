@@ -225,9 +225,7 @@ class Hooks:
 
 
 def _ending(status: int, complaint: bytes) -> str:
-    how = f"it ended with exit status {status}"
-    if status < 0:
-        how = f"it was ended by {signal.Signals(-status).name}"
+    how = f"it was ended by signal {-status}" if status < 0 else f"it ended with exit status {status}"
     lines = complaint.decode("utf-8", "replace").split("\n")
     said = next((plain(line.strip()) for line in reversed(lines) if line.strip()), "")
     return f"{how} ({said})" if said else how

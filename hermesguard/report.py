@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
 from hermesguard.clock import Clock
@@ -96,18 +97,22 @@ class Reporter:
 
 
 def open_reporter(
-    environment: Mapping[str, str] = os.environ, way: str = "", clock: Clock | None = None
+    environment: Mapping[str, str] = os.environ,
+    way: str = "",
+    clock: Clock | None = None,
+    journal: Path = SOCKET,
 ) -> Reporter:
     """Return a reporter as HERMESGUARD_LOG and HERMESGUARD_LOG_LEVEL ask for; GuardError when they say something else.
 
     `way` wins over HERMESGUARD_LOG. "auto": the journal, if it takes entries, and text as well if the standard error is
-    a terminal; otherwise JSON lines. "quiet", for commands that talk themselves: the journal or nothing.
+    a terminal; otherwise JSON lines. "quiet", for commands that talk themselves: the journal or nothing. `journal` is
+    the socket of journald.
     """
     way = way or environment.get("HERMESGUARD_LOG") or "auto"
     level = environment.get("HERMESGUARD_LOG_LEVEL") or "info"
     _check("HERMESGUARD_LOG", way, WAYS)
     _check("HERMESGUARD_LOG_LEVEL", level, tuple(LEVELS))
-    return Reporter(_outlets(way, environment), LEVELS[level], clock)
+    return Reporter(_outlets(way, environment, journal), LEVELS[level], clock)
 
 
 def _check(name: str, value: str, allowed: tuple[str, ...]) -> None:
@@ -117,15 +122,15 @@ def _check(name: str, value: str, allowed: tuple[str, ...]) -> None:
         )
 
 
-def _outlets(way: str, environment: Mapping[str, str]) -> list[Outlet]:
+def _outlets(way: str, environment: Mapping[str, str], journal: Path) -> list[Outlet]:
     outlets: list[Outlet] = []
     if way in ("auto", "journal", "quiet"):
         try:
-            outlets.append(Journal())
+            outlets.append(Journal(journal))
         except OSError as error:
             if way == "journal":
                 raise GuardError(
-                    f"HERMESGUARD_LOG = journal, but {SOCKET} takes no entries ({error.strerror})",
+                    f"HERMESGUARD_LOG = journal, but {journal} takes no entries ({error.strerror})",
                     "Leave HERMESGUARD_LOG away, or mount the socket of the host's journal there",
                     ExitCode.CONFIG,
                 ) from None

@@ -249,15 +249,14 @@ SESSION_EVENTS: Final[tuple[Event, ...]] = (
         ("session", "incident", "reason", "action", "evidence", "rule"),
     ),
     Event(
-        "repeated",
+        "suppressed",
         "32086e18e616421596895ea18ad6854b",
         Priority.NOTICE,
-        "The same session was damaged again within a minute",
-        "Again {session}: [{rows_before:message} before, ][{rows_live} found, ][{rows_after} now]"
-        "[ ({duration_us:duration})]" + _BY_WHOM + ". [What was done: {action}.]" + _WHY + _UNDO,
-        "Nothing has to be done beyond what the first event about this session asks for. There is at most one alert a\n"
-        "minute about one session; what happens in between is told as this event.\n" + _LOOK,
-        _INCIDENT,
+        "Repeated alerts about one session were held back",
+        "{session} was {action} {count:more time}[ in {seconds} s], told here at once.",
+        "Nothing has to be done beyond what the first event about this session asks for: there is at most one alert a\n"
+        "minute about one session. Every incident is in the log: hermesguard log --session {session}",
+        ("session", "count", "seconds", "action"),
     ),
     Event(
         "undone",
