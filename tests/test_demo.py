@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -50,6 +51,21 @@ def stand_in_guard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[
 
 def is_gone(pid: int) -> bool:
     return not Path(f"/proc/{pid}").exists()
+
+
+@pytest.mark.slow
+def test_the_story_with_the_real_guard(temporary: Path) -> None:
+    out = io.StringIO()
+    code = story.run(out)
+    told = out.getvalue()
+    assert code == ExitCode.OK, told
+    assert "put 1001 messages back" in told
+    assert "1007 messages" in told
+    assert re.search(r"^Every message is there, 1049 of 1049 in 4 sessions", told, re.MULTILINE)
+    assert max(map(len, told.splitlines())) <= 80
+    assert "\x1b" not in told
+    assert all(line.isprintable() for line in told.splitlines())
+    assert list(temporary.iterdir()) == []
 
 
 def test_a_guard_that_does_nothing_is_found_out(
@@ -109,6 +125,40 @@ def test_a_guard_that_will_not_stop_is_ended(
     pid_file = stand_in_guard("import signal", "signal.signal(signal.SIGTERM, signal.SIG_IGN)", READY, SLEEP)
     assert story.run(io.StringIO()) == ExitCode.FAILED
     assert is_gone(int(pid_file.read_text()))
+
+
+def a_story(directory: Path) -> story.Story:
+    return story.Story(directory, narrator.Narrator(io.StringIO()))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (lambda told: told.long.messages.pop(7), "has 999 messages, not its 1000"),
+        (lambda told: told.long.messages.append(told.long.messages[-1]), "has 1001 messages, not its 1000"),
+        (lambda told: told.code.messages.reverse(), "has 24 messages, not its 24"),
+        (lambda told: told.quiet.rename("Bread"), "was touched"),
+        (lambda told: told.long.send("And?"), "still has the dead stream"),
+        (lambda told: told.long.document.update(context_messages=[]), "its model has lost messages"),
+    ],
+)
+def test_the_last_look_misses_nothing(
+    tmp_path: Path, spoil: Callable[[story.Story], object], sentence: str
+) -> None:
+    told = a_story(tmp_path)
+    told.check()
+    spoil(told)
+    for chat in (told.long, told.code):
+        chat.save()
+    with pytest.raises(story.Untold, match=sentence):
+        told.check()
+
+
+def test_the_last_look_sees_a_file_that_is_gone(tmp_path: Path) -> None:
+    told = a_story(tmp_path)
+    told.trip.path.unlink()
+    with pytest.raises(story.Untold, match="has no messages, not its 12"):
+        told.check()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

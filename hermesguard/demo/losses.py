@@ -4,7 +4,6 @@ Each takes the chat that loses. A loss that an era cannot have raises ValueError
 """
 
 import json
-import os
 from copy import deepcopy
 from typing import Any
 
@@ -174,8 +173,9 @@ def unfinished_shrink(chat: Chat, *, keep: int) -> None:
 
 
 def tear(chat: Chat, *, share: float = 0.5) -> None:
-    """A power cut leaves this share of the file (0: an empty one)."""
-    os.truncate(chat.path, int(chat.path.stat().st_size * share))
+    """A power cut, or a writer in place that died, leaves this share of the file (0: an empty one), in the same inode."""
+    with chat.path.open("r+b") as file:
+        file.truncate(int(chat.path.stat().st_size * share))
 
 
 def tear_by_rename(chat: Chat, *, share: float = 0.5) -> None:

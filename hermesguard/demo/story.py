@@ -16,7 +16,7 @@ from typing import TextIO, TypeAlias
 from hermesguard.demo import acts, losses
 from hermesguard.demo.app import App
 from hermesguard.demo.chat import Chat
-from hermesguard.demo.disk import text_of
+from hermesguard.demo.disk import dumps, text_of
 from hermesguard.demo.eras import Era
 from hermesguard.demo.narrator import BOLD, GREEN, RED, Narrator, duration
 from hermesguard.demo.stage import Eyes, Guard, orderly_end
@@ -98,9 +98,7 @@ class Story:
         self.strand()
         self.narrator.app("saves the stub once more, and keeps the empty session")
         milliseconds = self.restored(self.long, lambda: losses.ghost(self.long))
-        self.narrator.guard(
-            f"put 1001 messages back after {duration(milliseconds)}, which that app does not look at"
-        )
+        self.narrator.guard(f"put 1001 messages back after {duration(milliseconds)}; that app never looks")
         for number, (prompt, answer) in enumerate(GHOST_TURNS, 1):
             self.long.send(prompt)
             self.restored(self.long, lambda: None)
@@ -118,7 +116,7 @@ class Story:
         self.narrator.step(f'An undo in "{self.title(self.code)}", marked as meant: it must stand')
         before = len(self.expected[self.code])
         acts.undo(self.code)
-        left = self.code.path.read_bytes()
+        left = dumps(self.code.document).encode()
         self.expected[self.code] = self.expected[self.code][:-2]
         self.narrator.app(f"takes the last turn back, {before} -> {before - 2} messages")
         accepted = self.guard.wait(lambda: self.guard.has_shadow_like(self.code.path), REPAIR_SECONDS)
@@ -127,7 +125,9 @@ class Story:
             self.fail("brought back what was taken back on purpose", self.code)
         if not accepted:
             self.fail("has not taken it as the state to keep", self.code)
-        self.narrator.guard("lets it stand, and keeps what was taken back in its history for a while")
+        self.narrator.guard("lets it stand; what was taken back stays in its history for a while")
+        seen = [event for event in self.guard.events if event.get("session") == self.code.session_id]
+        self.narrator.because(seen[-1].get("evidence", ()) if seen else ())
 
     def torn(self) -> None:
         """A file of which half is missing."""
