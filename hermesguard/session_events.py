@@ -32,6 +32,8 @@ _INCIDENT: Final = (
     ),
 )
 
+_COUNTS: Final = "[; {rows_before:message} before][, {rows_live} found][, {rows_after} now]"
+_TOOK: Final = "[ ({duration_us:duration})]"
 _BY_WHOM: Final = "[; written by process {writer_pid}][ ({writer_command})]"
 _WHY: Final = "[ Why: {evidence}.]"
 _UNDO: Final = "[ Undo: {undo}]"
@@ -73,8 +75,13 @@ SESSION_EVENTS: Final[tuple[Event, ...]] = (
         "5624b3f52bf1461f9e740dd4db9878b0",
         Priority.WARNING,
         "Messages were lost, and are there again",
-        "Restored {session}: [{rows_lost:message} lost in one write; ][{rows_before:message} before, ]"
-        "[{rows_live} found, ][{rows_after} now][ ({duration_us:duration})]" + _BY_WHOM + "." + _WHY + _UNDO,
+        "Restored {session}[: {rows_lost:message} lost in one write]"
+        + _COUNTS
+        + _TOOK
+        + _BY_WHOM
+        + "."
+        + _WHY
+        + _UNDO,
         "Nothing has to be done at once: the messages are back in the file. A browser that shows the conversation\n"
         "empty shows it whole after a reload of the page, or after hermes-webui has been restarted.\n"
         + _LOOK
@@ -87,8 +94,9 @@ SESSION_EVENTS: Final[tuple[Event, ...]] = (
         "7470db9fe0bf4b74ae6e6443f3021222",
         Priority.WARNING,
         "Old messages were lost while new ones came, and all are there",
-        "Merged {session}: [{rows_lost:message} lost in one write that brought new ones; ]"
-        "[{rows_before:message} before, ][{rows_live} found, ][{rows_after} now][ ({duration_us:duration})]"
+        "Merged {session}[: {rows_lost:message} lost in one write that brought new ones]"
+        + _COUNTS
+        + _TOOK
         + _BY_WHOM
         + "."
         + _WHY
@@ -103,10 +111,10 @@ SESSION_EVENTS: Final[tuple[Event, ...]] = (
         "74c64d26b5e64a9baaaeced66587c9ac",
         Priority.ERROR,
         "Messages vanished, and it is not certain that it was a loss",
-        "In doubt about {session}: [{rows_lost:message} gone in one write; ][{rows_before:message} before, ]"
-        "[{rows_live} found, ][{rows_after} now]"
+        "In doubt about {session}[: {rows_lost:message} gone in one write]"
+        + _COUNTS
         + _BY_WHOM
-        + ". [What was done: {action}.]"
+        + ".[ What was done: {action}.]"
         + _WHY
         + "[ Against: {against}.]"
         + _UNDO,

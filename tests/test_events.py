@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hermesguard.event import Event, in_words, plain
@@ -21,7 +21,7 @@ from hermesguard.journal import journal_field
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted((ROOT / "hermesguard").rglob("*.py"))
 EACH = pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.name)
-EXAMPLES = {str: "something", int: 2, float: 2.5, bool: True, list[str]: ["one", "two"]}
+EXAMPLES = {str: "Something", int: 2, float: 2.5, bool: True, list[str]: ["one", "two"]}
 
 
 def example(event: Event) -> dict[str, object]:
@@ -54,6 +54,15 @@ def test_a_sentence_is_whole_with_all_its_fields(event: Event) -> None:
     assert text[0].isalnum()
     assert not set(text) & set("[]{}?\n")
     assert "  " not in text
+
+
+@settings(max_examples=1000)
+@given(st.data())
+def test_a_sentence_is_well_formed_whatever_is_known(data: st.DataObject) -> None:
+    event = data.draw(st.sampled_from(EVENTS))
+    known = data.draw(st.sets(st.sampled_from(event.fields)) if event.fields else st.just(set()))
+    values = {name: value for name, value in accepted(event, example(event))[0].items() if name in known}
+    assert not re.search(r"  |[,;:(] ?[.,;:)]|\( |\.\.|^ | $", event.text(values))
 
 
 @EACH

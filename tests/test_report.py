@@ -51,7 +51,7 @@ def test_an_entry_in_the_journal(journald: Journald, reporter: Reporter) -> None
     assert reporter.pump() is None
     assert journald.read() == [
         {
-            "MESSAGE": "Restored abc: 2 messages before, 0 found, 2 now (0.9 ms). Why: one; two.",
+            "MESSAGE": "Restored abc; 2 messages before, 0 found, 2 now (0.9 ms). Why: one; two.",
             "MESSAGE_ID": BY_NAME["restored"].message_id,
             "PRIORITY": "4",
             "SYSLOG_IDENTIFIER": "hermesguard",
@@ -364,7 +364,7 @@ def test_a_terminal_gets_sentences_and_keeps_its_flags(
         assert not fcntl.fcntl(theirs, fcntl.F_GETFL) & os.O_NONBLOCK
         shown = os.read(ours, 65536).decode()
         assert shown.endswith(
-            "\x1b[33mwarning \x1b[0m Restored abc: 2 messages before, 0 found, 2 now; "
+            "\x1b[33mwarning \x1b[0m Restored abc; 2 messages before, 0 found, 2 now; "
             "written by process 0.\r\n"
         )
         assert is_done(teller(theirs, NO_COLOR="1"))
