@@ -20,7 +20,7 @@ READY_SECONDS = 30.0
 GLANCE_SECONDS = 0.0002
 STOP_SECONDS = 5.0
 KEPT_WORDS = 20
-WARNING, DEBUG = 4, 7  # priorities of syslog(3)
+ERROR, DEBUG = 3, 7  # priorities of syslog(3)
 
 Record = dict[str, Any]
 
@@ -62,7 +62,7 @@ class Guard:
                 event = None
             if isinstance(event, dict):
                 self.events.append(event)
-                text = str(event.get("message", "")) if event.get("priority", DEBUG) <= WARNING else ""
+                text = str(event.get("message", "")) if event.get("priority", DEBUG) <= ERROR else ""
             if text:
                 self._last_words.append(text)
 
