@@ -12,9 +12,8 @@ from typing import Any, Final
 
 from hermesguard.options import OPTIONS
 
-LIST_STATES: Final = ("fine", "restored", "in-doubt", "deleted", "missing")
+LIST_STATES: Final = ("fine", "restored", "in-doubt", "unrepaired", "deleted", "missing")
 LIST_ORDERS: Final = ("changed", "title", "messages", "versions", "incident")
-SHELLS: Final = ("bash", "zsh", "fish")
 
 
 class Completes(Enum):
@@ -194,7 +193,9 @@ def _restore(parser: argparse.ArgumentParser) -> None:
 
 def _undo(parser: argparse.ArgumentParser) -> None:
     _completing(
-        parser.add_argument("incident", metavar="INCIDENT", help="an incident's id, as log shows it"),
+        parser.add_argument(
+            "incident", metavar="INCIDENT", help="the number of an incident, as log shows it"
+        ),
         Completes.INCIDENT,
     )
     parser.add_argument("--merge", action="store_true", help="keep what was written since")
@@ -232,23 +233,11 @@ def _explain(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             "subject",
             metavar="EVENT|INCIDENT",
-            help="an event's name or id, or an incident's id",
+            help="an event's name or MESSAGE_ID, or the number of an incident",
         ),
         Completes.INCIDENT,
     )
     _json(parser)
-
-
-def _report(parser: argparse.ArgumentParser) -> None:
-    _completing(
-        parser.add_argument(
-            "-o",
-            "--output",
-            metavar="FILE",
-            help="where to write the page; default: stdout",
-        ),
-        Completes.FILE,
-    )
 
 
 def _prune(parser: argparse.ArgumentParser) -> None:
@@ -266,10 +255,6 @@ def _purge(parser: argparse.ArgumentParser) -> None:
 def _config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", choices=("show", "check"), help="show every value, or check the files")
     _json(parser)
-
-
-def _completion(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("shell", choices=SHELLS, help="the shell that the script is for")
 
 
 def _count(text: str) -> int:
@@ -308,7 +293,7 @@ VERBS: Final[tuple[Verb, ...]] = (
         "Says in its first line whether all is well, then what the guard sees. Leaves with 0 if it is, with 4 if not. "
         "Works without a running guard too, and says so.",
         "hermesguard status\n# for a monitoring system\nhermesguard status --nagios",
-        "hermesguard.commands.overview:status",
+        "hermesguard.commands.health:status",
         _status,
     ),
     Verb(
@@ -361,7 +346,7 @@ VERBS: Final[tuple[Verb, ...]] = (
         "undo",
         "reverse what the guard did in one incident",
         "The file that the guard displaced becomes live again, and the same change is not repaired a second time.",
-        "hermesguard undo 8c1d --dry-run",
+        "hermesguard undo 7 --dry-run",
         "hermesguard.commands.changing:undo",
         _undo,
     ),
@@ -387,18 +372,9 @@ VERBS: Final[tuple[Verb, ...]] = (
         "what an event or an incident means, and what to do",
         "For an incident: what the guard saw, for and against, what it did, and how to reverse it. For an event: what it "
         "means and what to do.",
-        "hermesguard explain 8c1d",
+        "hermesguard explain 7\nhermesguard explain in_doubt",
         "hermesguard.commands.telling:explain",
         _explain,
-    ),
-    Verb(
-        "report",
-        "a page about the guard's work, in one HTML file",
-        "Writes one self-contained page: sessions over time, incidents, growth of the store, health. It needs no network "
-        "and holds titles and ids, but no message.",
-        "hermesguard report -o guard.html",
-        "hermesguard.commands.page:report",
-        _report,
     ),
     Verb(
         "verify",
@@ -449,17 +425,6 @@ VERBS: Final[tuple[Verb, ...]] = (
         "hermesguard demo",
         "hermesguard.commands.guarding:demo",
         _no_arguments,
-        reads_settings=False,
-    ),
-    Verb(
-        "completion",
-        "print the completion script for a shell",
-        "Prints a script that teaches a shell hermesguard's verbs, flags, session ids and incidents.",
-        "# bash\nhermesguard completion bash > ~/.local/share/bash-completion/completions/hermesguard\n"
-        '# zsh\nhermesguard completion zsh > "${fpath[1]}/_hermesguard"\n'
-        "# fish\nhermesguard completion fish > ~/.config/fish/completions/hermesguard.fish",
-        "hermesguard.commands.configuring:completion",
-        _completion,
         reads_settings=False,
     ),
 )

@@ -1,17 +1,21 @@
-"""`config` and `completion`."""
+"""`config`."""
 
 import argparse
 import os
 import sys
 from pathlib import Path
+from shutil import which
+from typing import Final
 
 from hermesguard import screen
-from hermesguard.config import Settings
+from hermesguard.config import FLAGS, Settings
 from hermesguard.errors import ExitCode
 from hermesguard.machine import print_json
 from hermesguard.options import OPTIONS
 from hermesguard.places import configuration_files
 from hermesguard.view import Cell, Column, table
+
+_OTHER_VARIABLES: Final = frozenset({"HERMESGUARD_DEBUG", "HERMESGUARD_LOG", "HERMESGUARD_LOG_LEVEL"})
 
 
 def config(arguments: argparse.Namespace, settings: Settings) -> int:
@@ -61,9 +65,7 @@ def _check(arguments: argparse.Namespace, settings: Settings) -> int:
 
 def _warnings(settings: Settings) -> list[str]:
     """Return what is not wrong but perhaps not meant."""
-    from hermesguard.config import FLAGS
-
-    known = {"HERMESGUARD_" + key.upper() for key in FLAGS} | {"HERMESGUARD_DEBUG"}
+    known = {"HERMESGUARD_" + key.upper() for key in FLAGS} | _OTHER_VARIABLES
     unknown = sorted(name for name in os.environ if name.startswith("HERMESGUARD_") and name not in known)
     found = [f"the environment variable {name} means nothing to hermesguard" for name in unknown]
     if not settings.sessions.is_dir():
@@ -75,15 +77,9 @@ def _warnings(settings: Settings) -> list[str]:
         settings.heartbeat_command,
         settings.on_version_command,
     ):
-        if command and not _is_program(command[0]):
+        if command and which(command[0]) is None:
             found.append(f"the program {command[0]} is not found, or may not be run by this user")
     return found
-
-
-def _is_program(name: str) -> bool:
-    from shutil import which
-
-    return which(name) is not None
 
 
 def _plain(value: object) -> object:

@@ -1,0 +1,180 @@
+"""`status`: is everything well?"""
+
+import argparse
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from hermesguard import control, incidents, screen
+from hermesguard.config import Settings
+from hermesguard.errors import ExitCode, GuardError
+from hermesguard.library import Library
+from hermesguard.machine import print_json
+from hermesguard.screen import Style
+from hermesguard.units import about_size
+from hermesguard.view import Cell, ago, counted, facts, moment
+
+_NAMED_AT_MOST: Final = 5
+_UNKNOWN: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Something that is not well, and what to do about it."""
+
+    words: str
+    remedy: str
+    is_critical: bool
+
+
+def status(arguments: argparse.Namespace, settings: Settings) -> int:
+    """Say whether all is well, then what is known."""
+    if arguments.nagios:
+        return _nagios(settings)
+    Library(settings)
+    known = _gather(settings)
+    troubles = troubles_of(known)
+    code = ExitCode.PROBLEM if troubles else ExitCode.OK
+    if arguments.json:
+        words = [{"what": trouble.words, "remedy": trouble.remedy} for trouble in troubles]
+        print_json("status", {"healthy": not troubles, "problems": words, **known})
+        return code
+    here = screen.of()
+    guarded = f"{counted(known['sessions'], 'session')} with {counted(known['messages'], 'message')}"
+    if troubles:
+        first = "Not well: " + "; ".join(trouble.words for trouble in troubles) + "."
+        here.write(
+            here.paint(here.safe(first), Style.RED if any(t.is_critical for t in troubles) else Style.YELLOW)
+        )
+        for trouble in troubles:
+            here.write(here.safe(f"  {trouble.remedy}"))
+    else:
+        here.write(here.paint(f"All is well: {guarded} guarded.", Style.GREEN))
+    here.write("")
+    here.write(facts(here, _facts(known, guarded)))
+    return code
+
+
+def _gather(settings: Settings) -> dict[str, Any]:
+    """Return what the guard (or, without one, the store) says, and what the store's files say."""
+    from hermesguard.store import Store
+
+    known = control.ask(settings, "status")
+    log = [
+        incident for incident in incidents.read(settings.store) if not incident.settles and incident.session
+    ]
+    midnight = datetime.now(UTC).astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
+    today = sum(datetime.fromisoformat(incident.time) >= midnight for incident in log)
+    return {**known, "incidents_today": today, "store_size_bytes": Store(settings.store).size_bytes()}
+
+
+def troubles_of(known: dict[str, Any]) -> list[Trouble]:
+    """Return what is not well in a status, the worst first."""
+    found = []
+    if not known["running"]:
+        found.append(
+            Trouble(
+                "no guard runs on this store",
+                "Start it: systemctl start hermesguard, or hermesguard run",
+                True,
+            )
+        )
+    elif not known["ready"]:
+        reason = known["watch_reason"] or "the first look at every session is not over yet"
+        found.append(Trouble(f"the guard is not ready, {reason}", "Wait for it, or see its log", True))
+    elif known["blind"]:
+        found.append(
+            Trouble(
+                "the guard does not see changes at once",
+                f"Sweeps go on; {known['watch_reason'] or 'see its log'}",
+                True,
+            )
+        )
+    if known["store_error"]:
+        remedy = "Look for a full disk, a read-only file system, wrong owners"
+        found.append(Trouble(f"the store takes nothing ({known['store_error']})", remedy, True))
+    if known["held"]:
+        words = f"{counted(len(known['held']), 'session')} vanished at once"
+        found.append(Trouble(words, "See: hermesguard restore --all-missing --dry-run", True))
+    if known["unreadable"]:
+        names = _named(sorted(known["unreadable"]))
+        found.append(
+            Trouble(
+                f"{counted(len(known['unreadable']), 'session')} cannot be guarded ({names})",
+                "See: hermesguard log",
+                False,
+            )
+        )
+    if known["unsettled"]:
+        words = f"{counted(len(known['unsettled']), 'incident')} wait{'s' * (len(known['unsettled']) == 1)} for a person"
+        number = known["unsettled"][-1]
+        found.append(
+            Trouble(
+                words,
+                f"See: hermesguard explain {number}; then hermesguard accept SID or undo {number}",
+                False,
+            )
+        )
+    return found
+
+
+def _named(names: list[str]) -> str:
+    more = f" and {len(names) - _NAMED_AT_MOST} more" if len(names) > _NAMED_AT_MOST else ""
+    return ", ".join(names[:_NAMED_AT_MOST]) + more
+
+
+def _facts(known: dict[str, Any], guarded: str) -> list[tuple[str, Cell | str]]:
+    running = (
+        f"process {known['pid']}, since {moment(_time(known['since']))}"
+        if known["running"]
+        else "not running"
+    )
+    watch = known["watch"] + (f" ({known['watch_reason']})" if known["watch_reason"] else "")
+    pairs: list[tuple[str, Cell | str]] = [
+        ("guard", running),
+        ("sessions", f"{guarded}, in {known['sessions_directory']}"),
+        ("store", f"{known['store']}, {about_size(known['store_size_bytes'])}"),
+        ("incidents", f"{known['incidents_today']} today, {known['incidents']} in all"),
+    ]
+    if known["last_incident"]:
+        pairs.append(("last incident", moment(_time(known["last_incident"]))))
+    if known["running"]:
+        pairs += [
+            ("watch", watch),
+            ("last save", ago(_time(known["last_save"]))),
+            ("last sweep", ago(_time(known["last_sweep"]))),
+        ]
+    if known["unsettled"]:
+        pairs.append(("open", ", ".join(f"#{number}" for number in known["unsettled"])))
+    return pairs
+
+
+def _time(text: str) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
+
+
+def _nagios(settings: Settings) -> int:
+    """Print one line as the Monitoring Plugins' guidelines ask: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN."""
+    here = screen.of()
+    try:
+        Library(settings)
+        known = _gather(settings)
+    except GuardError as error:
+        here.write(here.safe(f"HERMESGUARD UNKNOWN - {error.what}"))
+        return _UNKNOWN
+    troubles = troubles_of(known)
+    code = 2 if any(trouble.is_critical for trouble in troubles) else int(bool(troubles))
+    words = "; ".join(trouble.words for trouble in troubles) or "all is well"
+    figures = {
+        "sessions": known["sessions"],
+        "messages": known["messages"],
+        "incidents_today": known["incidents_today"],
+        "store": f"{known['store_size_bytes']}B",
+    }
+    performance = " ".join(f"{name}={value}" for name, value in figures.items())
+    here.write(
+        here.safe(
+            f"HERMESGUARD {('OK', 'WARNING', 'CRITICAL')[code]} - {words.replace('|', '/')} | {performance}"
+        )
+    )
+    return code

@@ -1,0 +1,81 @@
+"""What is known of each session at a glance: title, size, change, versions, incidents, state."""
+
+import os
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from hermesguard import incidents, session
+from hermesguard.incidents import Incident
+from hermesguard.library import Library
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One session. `state` is one of `verbs.LIST_STATES`; `rows` is None when no copy can be read."""
+
+    session: str
+    title: str
+    rows: int | None
+    changed: datetime | None
+    versions: int
+    incident: Incident | None
+    state: str
+
+
+def entries(library: Library) -> list[Entry]:
+    """Return what is known of all sessions in the store, sorted by id."""
+    store = library.store
+    shadows = {shadow.session: shadow for shadow in store.shadows()}
+    live = live_sessions(library)
+    log = incidents.read(store.root)
+    by_session = of_session(log)
+    is_settled = incidents.settled(log)
+    found = []
+    for name in library.sessions:
+        shadow = shadows.get(name)
+        versions = store.versions(name)
+        if shadow:
+            changed: datetime | None = datetime.fromtimestamp(shadow.mtime_ns / 1e9, UTC)
+        else:
+            changed = versions[-1].time if versions else None
+        state = state_of(
+            by_session[name], is_settled, has_shadow=bool(shadow), is_live=live is None or name in live
+        )
+        last = by_session[name][-1] if by_session[name] else None
+        found.append(
+            Entry(name, library.titles[name], library.rows(name), changed, len(versions), last, state)
+        )
+    return found
+
+
+def of_session(log: Iterable[Incident]) -> defaultdict[str, list[Incident]]:
+    """Return the incidents of each session, oldest first."""
+    found: defaultdict[str, list[Incident]] = defaultdict(list)
+    for incident in log:
+        found[incident.session].append(incident)
+    return found
+
+
+def state_of(log: Iterable[Incident], settled: Collection[str], *, has_shadow: bool, is_live: bool) -> str:
+    """Return the state of a session with these incidents."""
+    if not has_shadow:
+        return "deleted"
+    if not is_live:
+        return "missing"
+    open_ones = [incident for incident in log if not incident.settles and incident.id not in settled]
+    if any(incident.event == "in_doubt" for incident in open_ones):
+        return "in-doubt"
+    if open_ones and open_ones[-1].event == "unrepaired":
+        return "unrepaired"
+    return "restored" if open_ones else "fine"
+
+
+def live_sessions(library: Library) -> set[str] | None:
+    """Return the sessions that have a file in the sessions directory; None when it cannot be read."""
+    try:
+        with os.scandir(library.settings.sessions) as found:
+            return {name for entry in found if (name := session.session_id(entry.name))}
+    except OSError:
+        return None
