@@ -6,7 +6,7 @@ Each kind is one small predicate; none of them takes words away that a person or
 import re
 from collections.abc import Callable, Sequence
 
-from hermesguard.session import Row
+from hermesguard.session import Row, Run
 
 _MARKUP = re.compile(
     r"<(?P<tag>(?:｜DSML｜)?function_calls|think|thinking|tool_call|invoke)\b.*?(?:</(?P=tag)\s*>|\Z)",
@@ -67,6 +67,11 @@ def is_user_turn(row: Row) -> bool:
     if row.role != "user" or is_compaction_marker(row) or is_control_row(row):
         return False
     return bool(row.words.strip() or row.get("attachments"))
+
+
+def user_turns(row: Row) -> int:
+    """Return how many turns of a person the row stands for: one or none, but in an abridged document."""
+    return row.turns if isinstance(row, Run) else int(is_user_turn(row))
 
 
 # ---- rows that vanish ----------------------------------------------------------------------------------------------

@@ -46,9 +46,14 @@ class Comparison:
         return self.lead == len(self.new) < len(self.old)
 
     @property
+    def lost_rows(self) -> int:
+        """How many messages are missing or cut short."""
+        return sum(self.old[index].count for index in self.missing) + len(self.shortened)
+
+    @property
     def lost_turns(self) -> int:
         """How many of the missing rows are turns of a person."""
-        return sum(benign.is_user_turn(self.old[index]) for index in self.missing)
+        return sum(benign.user_turns(self.old[index]) for index in self.missing)
 
     def merged(self) -> Iterator[Row]:
         """Yield the rows of both, each once, in the order of the conversation.
@@ -92,7 +97,7 @@ def compare(old: Sequence[Row], new: Sequence[Row]) -> Comparison:
     missing, harmless = [], []
     for index in range(lead, len(old)):
         if index not in found_old:
-            kind = benign.vanishing(old, index)
+            kind = benign.vanishing(old, index) if old[index].count == 1 else ""
             if kind in benign.REPEATED and not _stays(old, index, found_old):
                 kind = ""
             harmless.append((index, kind)) if kind else missing.append(index)

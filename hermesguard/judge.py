@@ -5,7 +5,7 @@ A verdict carries the evidence for it and what spoke against it, in sentences th
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 from typing import Literal
@@ -60,7 +60,7 @@ class Verdict:
     rule: str
     evidence: tuple[str, ...]
     against: tuple[str, ...] = ()
-    comparison: Comparison | None = None
+    comparison: Comparison | None = field(default=None, repr=False)
     keep_rows: int | None = None
     """Only so many rows of the shadow are to come back; None means all of them."""
     wait_seconds: float = 0.0
@@ -69,7 +69,7 @@ class Verdict:
     @property
     def rows_lost(self) -> int | None:
         """How many rows of the shadow live lacks; None when live is no session at all."""
-        return len(self.comparison.missing) + len(self.comparison.shortened) if self.comparison else None
+        return self.comparison.lost_rows if self.comparison else None
 
     @property
     def takes_away(self) -> bool:
@@ -236,14 +236,14 @@ LOSS, MEANT = "loss", "meant"
 def _facts(case: Case) -> list[tuple[str, str]]:
     """Return (what it speaks for, sentence) of everything that can be seen in a case with missing rows."""
     comparison, shadow, live = case.comparison, case.shadow, case.live
-    gone = len(comparison.missing) + len(comparison.shortened)
+    gone = comparison.lost_rows
     facts: list[tuple[str, str]] = []
 
     def add(holds: object, speaks_for: str, sentence: str) -> None:
         if holds:
             facts.append((speaks_for, sentence))
 
-    add(gone, LOSS, f"{gone} of {len(shadow.rows)} rows are gone")
+    add(gone, LOSS, f"{gone} of {shadow.count} rows are gone")
     add(case.emptied, LOSS, "no message is left")
     add(comparison.shortened, LOSS, "the last answer was cut short")
     add(shadow.stream and not live.stream, LOSS, "active_stream_id went from set to null")

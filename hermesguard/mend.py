@@ -25,7 +25,12 @@ def mend(shadow: Document, live: Document | None = None, keep_rows: int | None =
     The stream is null (a stale `active_stream_id` arms bug #1558 again) unless live has one of its own; a prompt that was
     sent and stands in no message becomes a message; `message_count` is true; `context_messages` and `tool_calls` follow.
     """
-    return _Mender(shadow, live, keep_rows).file().encode("utf-8")
+    return mended_text(shadow, live, keep_rows).encode("utf-8")
+
+
+def mended_text(shadow: Document, live: Document | None = None, keep_rows: int | None = None) -> str:
+    """As `mend`, before it is encoded; an abridged shadow gives an abridged text (module abridge)."""
+    return _Mender(shadow, live, keep_rows).file()
 
 
 def with_rows(document: Document, rows: Sequence[Row]) -> Document:
@@ -90,8 +95,12 @@ class _Mender:
 
     def _tool_calls(self) -> list[str]:
         """Return the texts of both sides' entries, each pointing to where its row stands now."""
-        place = {id(row): index for index, row in enumerate(self.rows)}
-        twin_new = {new: old for old, new in (*self.comparison.pairs, *self.comparison.shortened)}
+        place: dict[int, int] = {}
+        index = 0
+        for row in self.rows:
+            place[id(row)] = index
+            index += row.count
+        twin_new = {new: old for old, new in (*self.comparison.pairs, *self.comparison.shortened, *self.comparison.moved)}
         twin_old = {old: new for new, old in twin_new.items()}
         entries: list[str] = []
         seen: set[str] = set()
@@ -99,21 +108,28 @@ class _Mender:
             (self.shadow, self.comparison.old, twin_old, self.comparison.new),
             (self.live, self.comparison.new, twin_new, self.comparison.old),
         ):
-            calls = side.get(session.TOOL_CALLS) if side else None
-            for call in calls if isinstance(calls, list) else ():
-                moved = call
-                index = call.get("assistant_msg_idx") if isinstance(call, dict) else None
+            for call in side.tool_calls if side else ():
+                text = call.text
+                index = call.get("assistant_msg_idx")
                 if isinstance(index, int) and 0 <= index < len(own):
                     now = place.get(id(own[index]))
                     if now is None and index in twin:
                         now = place.get(id(other[twin[index]]))
-                    moved = {**call, "assistant_msg_idx": index if now is None else now}
-                text = _dump(moved, level=2)
-                key = str(call["tid"]) if isinstance(call, dict) and call.get("tid") else text
+                    if now is not None and now != index:
+                        text = _dump({**call.value, "assistant_msg_idx": now}, level=2)
+                key = str(call.get("tid") or text)
                 if key not in seen:
                     seen.add(key)
                     entries.append(text)
         return entries
+
+    def _calls_text(self) -> str:
+        """Return the tool calls; the shadow's own text where no row of its has another place now."""
+        alone = session.TOOL_CALLS in self.shadow and not (self.live and self.live.tool_calls)
+        old = self.comparison.old
+        if alone and len(self.rows) >= len(old) and all(a is b for a, b in zip(old, self.rows, strict=False)):
+            return self.shadow.raw(session.TOOL_CALLS)
+        return _list_text(self._tool_calls())
 
     # -- members
 
@@ -142,9 +158,9 @@ class _Mender:
         if key == session.CONTEXT:
             return self._rows_text(key, self._context())
         if key == session.TOOL_CALLS:
-            return _list_text(self._tool_calls()) if not self.cut else self.base.raw(key)
+            return self._calls_text() if not self.cut else self.base.raw(key)
         if key == session.MESSAGE_COUNT:
-            return str(len(self.rows))
+            return str(sum(row.count for row in self.rows))
         if key == session.STREAM or key.startswith(session.PENDING_PREFIX):
             if self.runs_on and key in self.base:
                 return self.base.raw(key)

@@ -20,6 +20,7 @@ sys.setrecursionlimit(max(sys.getrecursionlimit(), NESTING_LIMIT))
 MESSAGES = "messages"
 CONTEXT = "context_messages"
 TOOL_CALLS = "tool_calls"
+LISTS = frozenset({MESSAGES, CONTEXT, TOOL_CALLS})
 STREAM = "active_stream_id"
 PENDING_MESSAGE = "pending_user_message"
 PENDING_STARTED = "pending_started_at"
@@ -62,6 +63,10 @@ class Row:
 
     value: Any
     text: str
+    start: int = 0
+    """Where the text begins in the document's, in characters."""
+    count: int = 1
+    """How many messages this stands for: one, but in an abridged document (module abridge)."""
     _identity: tuple[str, str, tuple[str, ...]] | None = field(default=None, init=False)
 
     @property
@@ -99,6 +104,18 @@ class Row:
         return self.value.get(key) if isinstance(self.value, dict) else None
 
 
+@dataclass(eq=False, slots=True)
+class Run(Row):
+    """The rows from the first to one of the last, standing as one in an abridged document."""
+
+    turns: int = 0
+    """Turns of a person among them."""
+    latest: float = 0.0
+    """The latest timestamp among them, in seconds; infinite when one is not stamped."""
+    latest_user: float = 0.0
+    """The same of what a person said."""
+
+
 class Document:
     """A session file, read. `text` is the whole file; members and rows are spans of it."""
 
@@ -110,9 +127,15 @@ class Document:
         self._values = values
         self.rows = rows.get(MESSAGES, [])
         self.context = rows.get(CONTEXT, [])
+        self.tool_calls = rows.get(TOOL_CALLS, [])
 
     def __contains__(self, key: str) -> bool:
         return key in self._spans
+
+    @property
+    def count(self) -> int:
+        """How many messages it holds."""
+        return sum(row.count for row in self.rows)
 
     @property
     def keys(self) -> list[str]:
@@ -120,8 +143,13 @@ class Document:
         return list(self._spans)
 
     def get(self, key: str) -> Any:
-        """Return the value of a top-level member other than the two row lists; None when it is missing."""
+        """Return the value of a top-level member other than the row lists; None when it is missing."""
         return self._values.get(key)
+
+    def lists(self) -> "dict[str, list[Row]]":
+        """Return the lists whose elements are kept apart, those that are there, by key, in the order of the file."""
+        found = {MESSAGES: self.rows, TOOL_CALLS: self.tool_calls, CONTEXT: self.context}
+        return {key: found[key] for key in self._spans if key in found and key not in self._values}
 
     def raw(self, key: str) -> str:
         """Return the text of a member's value as it stands in the file; KeyError when it is missing."""
@@ -181,7 +209,7 @@ def parse(data: bytes) -> Document:
         raise Unreadable(f"not UTF-8 at byte {error.start}") from None
     except json.JSONDecodeError as error:
         raise Unreadable(
-            "empty" if not data.strip() else f"not JSON: {error.msg} at character {error.pos}"
+            "empty" if not data.strip() else f"not JSON at character {error.pos}: {error.msg}"
         ) from None
     except RecursionError:
         raise Unreadable("nested deeper than the application can read") from None
@@ -207,7 +235,7 @@ def _parse(text: str) -> Document:
         begin = position
         rows.pop(key, None)
         values.pop(key, None)
-        if key in (MESSAGES, CONTEXT) and text[position : position + 1] == "[":
+        if key in LISTS and text[position : position + 1] == "[":
             rows[key], position = _rows(text, position)
         else:
             values[key], position = _decode(text, position)
@@ -226,7 +254,7 @@ def _rows(text: str, position: int) -> tuple[list[Row], int]:
         return found, begin + 1
     while True:
         value, end = _decode(text, begin)
-        append(Row(value, text[begin:end]))
+        append(Row(value, text[begin:end], begin))
         match = follow(text, end)
         if match is None:
             raise json.JSONDecodeError("Expecting ',' delimiter", text, end)
