@@ -26,13 +26,12 @@ _ATTRIB = int(InotifyConstants.IN_ATTRIB)
 # Nothing that reading causes (open, access, close without write), or the guard would feed itself. No IN_MODIFY:
 # each write() to each temporary file would wake the loop, to show it a half-written file. An in-place writer is
 # heard when it closes, also when it dies; one that keeps the file open is found by the sweep. A hard link is
-# only ever IN_CREATE. IN_ATTRIB is there for the canary alone.
+# only ever IN_CREATE. IN_ATTRIB is there for the canary alone. That the directory is gone, IN_IGNORED says unasked.
 _MASK = int(
     InotifyConstants.IN_MOVE
     | InotifyConstants.IN_CREATE
     | InotifyConstants.IN_CLOSE_WRITE
     | InotifyConstants.IN_DELETE
-    | InotifyConstants.IN_DELETE_SELF
     | InotifyConstants.IN_MOVE_SELF
     | InotifyConstants.IN_ATTRIB
     | InotifyConstants.IN_ONLYDIR

@@ -1,5 +1,6 @@
 """Looking again and again, and on which file systems that is needed."""
 
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -126,6 +127,7 @@ def test_a_file_system_that_hangs_stops_neither_proof_nor_end(
         assert "could not be looked at for" in until(polling.prove)
         polling.close()  # returns although the thread cannot end
         assert polling._thread.is_alive()
+        os.fstat(polling.fileno())  # still the thread's own, for when it comes back
     finally:
         over.set()
         polling._thread.join()

@@ -109,14 +109,22 @@ def test_each_kind_of_change_is_seen(directory: Path, act: str, how: str) -> Non
         watch.stop()
 
 
-def test_nothing_else_is_handed_on(watch: Watch, directory: Path) -> None:
+@pytest.mark.parametrize("how", ["auto", "polling"])
+def test_nothing_else_is_handed_on(directory: Path, how: str) -> None:
+    watch = Watch(directory, watch=how, polling_interval_seconds=0.01)  # type: ignore[arg-type]
+    watch.start()
     (directory / "abc.tmp.12.34").write_text("never renamed")
     (directory / "abc.json.bak").write_text("{}")
     (directory / "abc.json.recover.tmp").write_text("{}")
     (directory / "directory.json").mkdir()
     (directory / "directory.json").rename(directory / "other.json")
+    (directory / "inner.json").mkdir()
     (directory / "other.json").rmdir()
-    assert watch.take() == []
+    save(directory, "last.json")
+    try:
+        assert {change.name for change in until(watch.take)} == {"last.json"}
+    finally:
+        watch.stop()
 
 
 def test_looking_at_files_is_not_a_change(watch: Watch, directory: Path) -> None:
@@ -152,9 +160,14 @@ def test_the_writer_is_told_by_the_name_of_its_temporary_file(watch: Watch, dire
     save(directory, "a.b.json", pid=4242)
     (directory / "c.json.reconcile.tmp.x12.1").write_text("{}")
     os.replace(directory / "c.json.reconcile.tmp.x12.1", directory / "c.json")
-    (directory / "plain").write_text("{}")
-    os.replace(directory / "plain", directory / "d.json")
-    assert watch.take() == [Change("a.b.json", 4242), Change("c.json"), Change("d.json")]
+    for number, temporary in enumerate(("plain", "d.part.12.1", "d.tmp.12")):
+        (directory / temporary).write_text("{}")
+        os.replace(directory / temporary, directory / f"d{number}.json")
+    assert watch.take() == [
+        Change("a.b.json", 4242),
+        Change("c.json"),
+        *map(Change, ("d0.json", "d1.json", "d2.json")),
+    ]
 
 
 def test_a_rename_tells_both_names(watch: Watch, directory: Path) -> None:
