@@ -29,6 +29,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+REPOSITORY = Path(__file__).parents[1]
 NAMES = 50
 LAST = "last.json"
 SAVE = b"x" * 20_000
@@ -50,9 +51,7 @@ def write(directory: Path, saves: int, pause_seconds: float) -> list[int]:
 def watch_raw(directory: Path, seen: Callable[[str], bool], ready: Callable[[], None]) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     descriptor = libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK)
-    libc.inotify_add_watch(
-        descriptor, os.fsencode(directory), 0xC0 | 0x100 | 0x8 | 0x200 | 0x400 | 0x800 | 0x4
-    )
+    libc.inotify_add_watch(descriptor, os.fsencode(directory), 0xC0 | 0x100 | 0x8 | 0x200 | 0x800 | 0x4)
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
     unpack = struct.Struct("iIII").unpack_from
@@ -144,12 +143,16 @@ def be_watcher(kind: str, directory: Path) -> None:
 def measure(kind: str, saves: int, pause_seconds: float) -> tuple[float, list[float]]:
     """Return CPU per save and, for each save, how late it was known, both in ms."""
     with tempfile.TemporaryDirectory() as directory:
-        command = [sys.executable, __file__, "--watcher", kind, "--directory", directory]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as watcher:
+        command = [sys.executable, "-m", "bench.watch_cost", "--watcher", kind, "--directory", directory]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY) as watcher:
             assert watcher.stdout
-            watcher.stdout.readline()
+            if watcher.stdout.readline() != "ready\n":
+                raise SystemExit(f"{kind} did not start")
             begun_ns = write(Path(directory), saves, pause_seconds)
-            result = json.loads(watcher.stdout.readline())
+            answer = watcher.stdout.readline()
+            if not answer:
+                raise SystemExit(f"{kind} ended early")
+            result = json.loads(answer)
     known_ns = result["known_ns"]
     if len(known_ns) != saves:
         raise SystemExit(f"{kind}: {len(known_ns)} of {saves} saves were seen")

@@ -38,9 +38,8 @@ _MASK = int(
 )
 _NO_NEWS = _ATTRIB | _ISDIR
 
-_header = Struct(
-    "iIII"
-).unpack_from  # struct inotify_event: wd, mask, cookie, length of the name that follows
+# struct inotify_event (inotify(7)): watch, mask, cookie, bytes of the name that follows, zeros included
+_header = Struct("iIII").unpack_from
 _HEADER_BYTES = 16
 _LARGEST_EVENT_BYTES = _HEADER_BYTES + 256
 _BUFFER_BYTES = 65536
