@@ -9,9 +9,10 @@ from json.decoder import JSONDecoder
 from pathlib import Path
 from typing import Any, Final
 
-from hermesguard import files, session
+from hermesguard import files, incidents, session
 from hermesguard.config import Settings
 from hermesguard.errors import ExitCode, GuardError
+from hermesguard.incidents import Incident
 from hermesguard.selection import (
     LATEST,
     Chosen,
@@ -68,6 +69,11 @@ class Library:
         return self.store.sessions()
 
     @cached_property
+    def incidents(self) -> list[Incident]:
+        """The incident log, oldest first."""
+        return incidents.read(self.store.root)
+
+    @cached_property
     def titles(self) -> dict[str, str]:
         """The title of each session, from the beginning of its newest copy."""
         return {name: title(self.head(name)) for name in self.sessions}
@@ -105,7 +111,8 @@ class Library:
 
     def version(self, name: str, text: str) -> Chosen:
         """Return the copy of a session that `text` means (without the @); GuardError (exit code 13) when there is none."""
-        return find_version(text, name, self.store.versions(name), datetime.now(UTC))
+        log = [incident for incident in self.incidents if incident.session == name]
+        return find_version(text, name, self.store.versions(name), log, datetime.now(UTC))
 
     def newest(self, name: str) -> Chosen:
         """Return the newest copy in the store: the shadow, or of a session without one its newest version."""

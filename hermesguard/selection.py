@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, Literal, NoReturn
 
 from hermesguard.errors import ExitCode, GuardError
+from hermesguard.incidents import Incident
 from hermesguard.store import Version
 from hermesguard.units import parse_duration
 
@@ -117,14 +118,17 @@ LATEST: Final = Chosen("latest")
 _VERSION_WORDS: Final = ("latest", "live")
 _BACK: Final = re.compile(r"-(\d{1,6})", re.ASCII)
 _NAME: Final = re.compile(r"\d{8}T[\d.]*Z?", re.ASCII)
+_NEVER_GOOD: Final = frozenset({"displaced", "leftover"})
 
 
-def find_version(text: str, session: str, versions: Sequence[Version], now: datetime) -> Chosen:
-    """Return the copy that `text` means, of a session with these `versions` (oldest first).
+def find_version(
+    text: str, session: str, versions: Sequence[Version], log: Sequence[Incident], now: datetime
+) -> Chosen:
+    """Return the copy that `text` means, of a session with these `versions` and this incident `log` (both oldest first).
 
     "latest" is the newest good copy, "live" the file of the application; "-1" is the newest version in the history, "-2" the
     one before it; a name (or its start) is the version that `history` shows under it; a time is the copy that was the newest
-    at that time. Times without a zone are local. Raises GuardError (exit code 13) when there is no such copy.
+    good one at that time. Times without a zone are local. Raises GuardError (exit code 13) when there is no such copy.
     """
     if text in _VERSION_WORDS:
         return LATEST if text == "latest" else LIVE
@@ -144,11 +148,25 @@ def find_version(text: str, session: str, versions: Sequence[Version], now: date
     when = _moment(text, now)
     if when is None:
         _refuse_version(text, session, versions)
-    # A version was the newest copy until the time it carries.
     return next(
-        (Chosen("version", version) for version in versions if version.time >= when),
-        LATEST,
+        (Chosen("version", version) for until, version in _reigns(versions, log) if until >= when), LATEST
     )
+
+
+def _reigns(versions: Sequence[Version], log: Sequence[Incident]) -> list[tuple[datetime, Version]]:
+    """Return until when each version was the newest good copy, in the order of time.
+
+    That is the time it carries, but for what a repair or a crash put aside, which never was one; and the time of each
+    incident that names it as what was there before, for the same content is kept once, however often it is lost.
+    """
+    by_name = {version.name: version for version in versions}
+    found = [(version.time, version) for version in versions if version.reason not in _NEVER_GOOD]
+    found += [
+        (datetime.fromisoformat(incident.time), by_name[incident.version])
+        for incident in log
+        if incident.version in by_name
+    ]
+    return sorted(found, key=lambda reign: reign[0])
 
 
 def parse_moment(text: str, now: datetime) -> datetime:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from hermesguard.errors import ExitCode, GuardError
+from hermesguard.incidents import Incident
 from hermesguard.selection import LATEST, LIVE, find_session, find_version, parse_moment, split_version
 from hermesguard.store import Version
 
@@ -102,17 +103,20 @@ def test_a_version_is_split_off(text, parts):
     assert split_version(text) == parts
 
 
-def versions(*minutes):
+def at(minute):
+    return datetime(2026, 11, 22, 9, minute, tzinfo=UTC)
+
+
+def versions(*minutes, reason="loss"):
     found = []
     for minute in minutes:
-        when = datetime(2026, 11, 22, 9, minute, tzinfo=UTC)
-        path = Path(f"{when:%Y%m%dT%H%M%S.%fZ}-3-loss-0123456789abcdef.json.gz")
-        found.append(Version("3f2a", path, when, 3, "loss", "0123456789abcdef", 10))
+        path = Path(f"{at(minute):%Y%m%dT%H%M%S.%fZ}-3-{reason}-0123456789abcdef.json.gz")
+        found.append(Version("3f2a", path, at(minute), 3, reason, "0123456789abcdef", 10))
     return found
 
 
-def chosen(text, known):
-    return find_version(text, "3f2a", known, NOW)
+def chosen(text, known, log=()):
+    return find_version(text, "3f2a", known, log, NOW)
 
 
 def test_versions_by_word_by_place_by_name():
@@ -143,6 +147,31 @@ def test_versions_by_time_are_what_was_newest_then(text, place):
     known = versions(0, 10, 20)
     found = chosen(text, known)
     assert found == LATEST if place is None else found.version is known[place]
+
+
+@pytest.mark.parametrize("reason", ["displaced", "leftover"])
+def test_what_was_put_aside_never_was_the_newest_good_copy(reason):
+    lost, aside = versions(10)[0], versions(11, reason=reason)[0]
+    assert chosen("2026-11-22T09:05Z", [lost, aside]).version is lost
+    assert chosen("2026-11-22T09:10:30Z", [lost, aside]) == LATEST
+    assert chosen("-1", [lost, aside]).version is aside
+
+
+def test_what_a_person_replaced_was_the_newest_good_copy_until_then():
+    replaced = versions(11, reason="displaced")[0]
+    by_hand = Incident("2", at(11).isoformat(), "3f2a", "restored_by_hand", "restored", version=replaced.name)
+    assert chosen("2026-11-22T09:10:30Z", [replaced], [by_hand]).version is replaced
+    assert chosen("2026-11-22T09:11:30Z", [replaced], [by_hand]) == LATEST
+
+
+def test_the_same_content_is_found_however_often_it_was_lost():
+    lost = versions(10)[0]
+    log = [
+        Incident(str(minute), at(minute).isoformat(), "3f2a", "restored", "restored", version=lost.name)
+        for minute in (10, 30)
+    ]
+    assert chosen("2026-11-22T09:20Z", [lost], log).version is lost
+    assert chosen("2026-11-22T09:31Z", [lost], log) == LATEST
 
 
 @pytest.mark.parametrize("text", ["-4", "-99999999", "yesteryear", "", "1-1", "٣"])
