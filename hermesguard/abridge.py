@@ -23,6 +23,8 @@ _PROBE_BYTES = 96
 # Rows that begin alike are not rare; a file of nothing else is read in full.
 _MOST_PROBES = 64
 
+Piece = bytes | memoryview
+
 _SECRET = uuid.uuid4().hex
 
 
@@ -37,26 +39,12 @@ class Hole:
 
 
 @dataclass(frozen=True, slots=True)
-class Splice:
-    """So many bytes of the file before, found again in the new one."""
-
-    old_start: int
-    new_start: int
-    length: int
-
-
-@dataclass(frozen=True, slots=True)
 class Abridged:
     """A file and what it says, with long runs of rows standing as one row each."""
 
     data: bytes
     document: Document
     holes: tuple[Hole, ...] = ()
-
-    @property
-    def latest(self) -> float:
-        """The latest timestamp in any run, in seconds; infinite when a row there is not stamped."""
-        return max((hole.run.latest for hole in self.holes), default=-math.inf)
 
 
 def abridge(data: bytes, document: Document) -> Abridged:
@@ -72,8 +60,10 @@ def abridge(data: bytes, document: Document) -> Abridged:
     return Abridged(data, _read(data, holes) if holes else document, tuple(holes))
 
 
-def follow(known: Abridged, data: bytes) -> tuple[Abridged, list[Splice]] | None:
-    """Return `data` abridged as `known` is, and what it repeats of it; None when it does not repeat all of its runs.
+def follow(known: Abridged, data: bytes) -> tuple[Abridged, list[tuple[int, int, int]]] | None:
+    """Return `data` abridged as `known` is, and what it repeats: (start in known, start in data, length in bytes) of each run.
+
+    None when it does not repeat all of them.
 
     Costs what the difference costs, and one comparison of the bytes that are the same.
     """
@@ -98,8 +88,9 @@ def follow(known: Abridged, data: bytes) -> tuple[Abridged, list[Splice]] | None
         if not rows or rows[0].value != hole.run.value:
             return None
         rows[0] = hole.run
-    splices = [Splice(old.start, new.start, old.end - old.start) for old, new in zip(known.holes, holes, strict=True)]
-    return Abridged(data, document, tuple(holes)), splices
+    pairs = zip(known.holes, holes, strict=True)
+    repeated = [(old.start, new.start, old.end - old.start) for old, new in pairs]
+    return Abridged(data, document, tuple(holes)), repeated
 
 
 def _find(data: bytes, region: bytes, position: int) -> int:
@@ -113,9 +104,9 @@ def _find(data: bytes, region: bytes, position: int) -> int:
     return -1
 
 
-def fill(text: str, known: Abridged) -> list[bytes | memoryview]:
+def fill(text: str, known: Abridged) -> list[Piece]:
     """Return the pieces of an abridged `text` made from `known`, with the runs' own bytes where they belong."""
-    pieces: list[bytes | memoryview] = []
+    pieces: list[Piece] = []
     view = memoryview(known.data)
     for hole in known.holes:
         before, mark, text = text.partition(hole.run.text)
@@ -139,27 +130,28 @@ def tightened(known: Abridged) -> Abridged:
         end = rows[-2].start + len(rows[-2].text)
         cut = len(text[:end].encode("utf-8"))
         bytes_before += hole.end - hole.start - len(hole.run.text)
-        holes.append(Hole(hole.key, hole.start, cut + bytes_before, _run(hole.key, rows[:-1])) if len(rows) > 1 else hole)
+        holes.append(
+            Hole(hole.key, hole.start, cut + bytes_before, _run(hole.key, rows[:-1]))
+            if len(rows) > 1
+            else hole
+        )
     return Abridged(known.data, _read(known.data, holes), tuple(holes))
 
 
 def _run(key: str, rows: Sequence[Row]) -> Run:
     mark = f"{key} of {_SECRET}"
     run = Run(mark, f'"{mark}"')
-    run.latest = run.latest_user = -math.inf
+    run.latest = -math.inf
     run.count = 0
     for row in rows:
         run.count += row.count
         if isinstance(row, Run):
             run.turns += row.turns
             run.latest = max(run.latest, row.latest)
-            run.latest_user = max(run.latest_user, row.latest_user)
             continue
         stamp = math.inf if row.timestamp is None else row.timestamp
         run.turns += benign.is_user_turn(row)
         run.latest = max(run.latest, stamp)
-        if row.role == "user":
-            run.latest_user = max(run.latest_user, stamp)
     return run
 
 
@@ -197,8 +189,19 @@ class _Offsets:
         return self._last[1]
 
 
-def could_say(known: Abridged, stamp: float | None) -> bool:
-    """Return whether a run may hold the prompt that was sent at `stamp` seconds (None: at no known time)."""
-    if not known.holes or known.holes[0].key != session.MESSAGES:
-        return bool(known.holes)
-    return stamp is None or known.holes[0].run.latest_user >= stamp - 1
+def tells_all(known: Abridged) -> bool:
+    """Return whether an empty live file can be mended from the abridged form as from the full one.
+
+    That is so when nothing in a run can be the pending prompt, or lie behind it in time.
+    """
+    if not known.document.prompt.strip():
+        return True
+    started = known.document.get(session.PENDING_STARTED)
+    if not isinstance(started, int | float) or isinstance(started, bool):
+        return not known.holes
+    # The recovered row is stamped with whole seconds.
+    return all(
+        hole.run.latest < int(started) - 1
+        for hole in known.holes
+        if hole.key in (session.MESSAGES, session.CONTEXT)
+    )

@@ -257,7 +257,7 @@ class ByHand:
         try:
             placed = place(
                 self._room.directory.file(name),
-                wanted,
+                [wanted],
                 live.data if live else None,
                 live.stamp if live else self._guard.vanished.like(),
                 kept,

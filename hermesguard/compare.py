@@ -113,18 +113,17 @@ def _ends(pairs: list[tuple[int, int]], lead: int) -> Iterator[int]:
 
 def _same_in_place(old: Sequence[Row], index: int, before: Row, after: Row) -> bool:
     """Return whether two rows at the same place are one message, perhaps stamped anew or changed harmlessly."""
-    last = index == len(old) - 1
-    if before.identity != after.identity and not (
-        benign.change(before, after) and (last or not _streamed(before, after))
-    ):
+    if before.identity == after.identity:
+        return (
+            _stamps_agree(before, after)
+            or bool(after.get("_active_turn_token"))
+            or _precedes(after, old, index)
+        )
+    kind = benign.change(before, after)
+    if kind == benign.streamed_on.__name__ and index < len(old) - 1 and not before.get("_partial"):
         return False
-    return (
-        _stamps_agree(before, after) or bool(after.get("_active_turn_token")) or _precedes(after, old, index)
-    )
-
-
-def _streamed(before: Row, after: Row) -> bool:
-    return benign.streamed_on(before, after) and not before.get("_partial")
+    replaced = bool(before.get("_partial")) or kind == benign.marker_replaced.__name__
+    return bool(kind) and (replaced or _stamps_agree(before, after))
 
 
 def _stamps_agree(before: Row, after: Row) -> bool:
@@ -146,7 +145,7 @@ def _cut_short(old: Sequence[Row], new: Sequence[Row], lead: int) -> tuple[int, 
     """Return the pair of rows after the lead when the newer one is the older one with its end cut off."""
     before, after = old[lead], new[lead]
     cut = after.words.strip() and before.identity != after.identity and benign.streamed_on(after, before)
-    return (lead, lead) if cut and (_stamps_agree(before, after) or lead == len(new) - 1) else None
+    return (lead, lead) if cut and (_stamps_agree(before, after) or after.get("_partial")) else None
 
 
 def _match(old: Sequence[Row], new: Sequence[Row], lead: int) -> list[tuple[int, int]]:

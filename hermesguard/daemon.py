@@ -307,6 +307,7 @@ class Daemon:
         self._service.stopping()
         self.reporter.tell("stopping", reason=signal.Signals(number).name)
         self.guard.keeper.pay_debts()
+        self.guard.keeper.fold_tails(quiet_seconds=0)
         self.reporter.tell(
             "stopped",
             seconds=round(time.monotonic() - self._began, 1),

@@ -10,7 +10,7 @@ import fcntl
 import os
 import stat
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -132,9 +132,10 @@ def note(path: Path) -> bytes | None:
         return None
 
 
-def append_durably(path: Path, line: bytes) -> None:
+def append_durably(path: Path, line: bytes, create: bool = True) -> None:
     """Append a line to a file of mode 0600; durable when this returns. A torn last line is closed first."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    flags = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC | (os.O_CREAT if create else 0)
+    descriptor = os.open(path, flags, 0o600)
     try:
         size = os.fstat(descriptor).st_size
         if size and os.pread(descriptor, 1, size - 1) != b"\n":
@@ -147,7 +148,7 @@ def append_durably(path: Path, line: bytes) -> None:
         os.close(descriptor)
 
 
-def _write_all(descriptor: int, data: bytes) -> None:
+def _write_all(descriptor: int, data: bytes | memoryview) -> None:
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(descriptor, rest) :]
@@ -181,12 +182,12 @@ def staged(directory: Path) -> Iterator[tuple[Path, str]]:
         )
 
 
-def stage(path: Path, data: bytes, like: Stamp | None, number: int) -> Path:
-    """Write `data` beside `path` with the owner, group, mode and extended attributes of the file there; return where.
+def stage(path: Path, pieces: Sequence[bytes | memoryview], like: Stamp | None, number: int) -> Path:
+    """Write a file of these pieces beside `path`, with owner, group, mode and extended attributes of the file there.
 
-    `like` is that file's stamp, None when there is none; `number` tells the stages of one repair apart. The name is one
-    that the application neither reads nor sweeps away. Not synced: what stands in for it is durable in the store.
-    Raises OSError; then nothing is left behind.
+    Returns where. `like` is that file's stamp, None when there is none; `number` tells the stages of one repair apart.
+    The name is one that the application neither reads nor sweeps away. Not synced: what stands in for it is durable in
+    the store. Raises OSError; then nothing is left behind.
     """
     temporary = path.with_name(f"{_STAGED_PREFIX}{path.stem}.{number}{_STAGED_SUFFIX}")
     mode = like.mode if like else 0o600
@@ -197,7 +198,8 @@ def stage(path: Path, data: bytes, like: Stamp | None, number: int) -> Path:
     )
     try:
         try:
-            _write_all(descriptor, data)
+            for piece in pieces:
+                _write_all(descriptor, piece)
             if like:
                 _copy_attributes(path, descriptor)
                 _give(descriptor, like)

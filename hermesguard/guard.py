@@ -7,9 +7,10 @@ everything, and `ask_again` for questions whose time has come.
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hermesguard import fights, files, session
+from hermesguard.abridge import Piece, fill, follow, tells_all, tightened
 from hermesguard.compare import compare
 from hermesguard.config import Settings
 from hermesguard.directory import signature
@@ -17,7 +18,7 @@ from hermesguard.files import Stamp
 from hermesguard.guardroom import Guardroom
 from hermesguard.judge import Action, Surroundings, Verdict, judge, judge_unreadable
 from hermesguard.memory import Copy
-from hermesguard.mend import mend
+from hermesguard.mend import mend, mended_text
 from hermesguard.notes import Question
 from hermesguard.repair import Placed, place
 from hermesguard.session import Document, Unreadable
@@ -40,11 +41,31 @@ class Sight:
 
     @property
     def rows_before(self) -> int:
-        return len(self.shadow.document.rows)
+        return self.shadow.count
 
     @property
     def rows_live(self) -> int | None:
-        return len(self.live.rows) if self.live else None
+        return self.live.count if self.live else None
+
+    def mended(self) -> list[Piece]:
+        """Return the pieces of the repaired file; those of a wipe are the shadow's own bytes, but for what must change."""
+        if self.verdict.is_abridged:
+            return fill(mended_text(self.shadow.abridged.document, self.live), self.shadow.abridged)
+        return [mend(self.shadow.document, self.live, self.verdict.keep_rows)]
+
+
+def _judge(shadow: Copy, data: bytes, around: Surroundings) -> tuple[Document | None, Verdict]:
+    """Return what `data` says (None: nothing that can be read), and what became of the session."""
+    try:
+        live = session.parse(data)
+    except Unreadable as error:
+        return None, judge_unreadable(str(error), around)
+    if not live.rows and tells_all(shadow.abridged):
+        # Of a wipe, the abridged shadow says all that the judge and the mender ask; every moment counts.
+        verdict = judge(shadow.abridged.document, live, around)
+        if verdict.is_wipe:
+            return live, replace(verdict, is_abridged=True)
+    return live, judge(shadow.document, live, around)
 
 
 class Guard:
@@ -69,12 +90,14 @@ class Guard:
     def begin(self) -> None:
         """Take over what the store knows from before: shadows whose live is unchanged need not be opened again."""
         self.casebook.incidents.load()
+        self.keeper.find_tails()
+        self.keeper.fold_tails(quiet_seconds=0)
         for shadow in self.keeper.store.shadows():
             self.notes.seen[shadow.session] = (shadow.size_bytes, shadow.mtime_ns)
             noted = self.keeper.store.shadow_note(shadow.session)
             if noted is None:
                 copy = self.keeper.shadow(shadow.session)
-                self.notes.rows[shadow.session] = len(copy.document.rows) if copy else 0
+                self.notes.rows[shadow.session] = copy.count if copy else 0
             else:
                 self.notes.rows[shadow.session] = noted[1]
 
@@ -126,6 +149,7 @@ class Guard:
             self._look_for(name)
             yield
         self.keeper.pay_debts()
+        self.keeper.fold_tails()
         self.keeper.forget_idle()
         self.vanished.after_sweep(listing.sessions)
         self.casebook.tell_held_back()
@@ -152,24 +176,36 @@ class Guard:
             self._in_order(name, stamp, shadow)
             return
         self.notes.totals.last_save = self.room.clock.now().isoformat()
-        live, verdict = self._judge(name, shadow, data)
+        around = self._around(name, shadow, data)
+        if self._follow(name, shadow, data, stamp, around):
+            return
+        live, verdict = _judge(shadow, data, around)
         self._act(Sight(name, shadow, data, live, stamp, verdict, writer_pid, began_ns))
+        shadow.lighten()
+
+    def _around(self, name: str, shadow: Copy, data: bytes) -> Surroundings:
+        repair = self.casebook.incidents.last_digest.get(name)
+        return Surroundings(
+            waited_seconds=self.notes.waited_seconds(name, data),
+            repaired=repair is not None and repair == shadow.digest,
+        )
+
+    def _follow(self, name: str, shadow: Copy, data: bytes, stamp: Stamp, around: Surroundings) -> bool:
+        """Take a save that only added to what is known, at the cost of what it added; return whether it was one."""
+        found = follow(shadow.abridged, data)
+        if found is None:
+            return False
+        abridged, repeated = found
+        verdict = judge(shadow.abridged.document, abridged.document, around)
+        if verdict.action is not Action.KEEP or verdict.takes_away:
+            return False
+        self.room.keep(name, Copy(data, abridged=tightened(abridged)), stamp, shadow, repeated)
+        return True
 
     def _look_for(self, name: str) -> None:
         """Judge a session whose file is gone; if it is back by now, visit it."""
         if self.vanished.look_for(name):
             self.visit(name)
-
-    def _judge(self, name: str, shadow: Copy, data: bytes) -> tuple[Document | None, Verdict]:
-        waited = self.notes.waited_seconds(name, data)
-        around = Surroundings(
-            waited_seconds=waited, repaired=self.casebook.incidents.last_digest.get(name) == shadow.digest
-        )
-        try:
-            live = session.parse(data)
-        except Unreadable as error:
-            return None, judge_unreadable(str(error), around)
-        return live, judge(shadow.document, live, around)
 
     def ask_again(self) -> float | None:
         """Visit the sessions whose question is due; return the seconds until the next one is, None when there is none."""
@@ -222,7 +258,7 @@ class Guard:
     def _in_order(self, name: str, stamp: Stamp, copy: Copy) -> None:
         if self.notes.seen.get(name) != signature(stamp) and not self.keeper.owes(name):
             self.keeper.touch(name, stamp.mtime_ns)
-        self.notes.in_order(name, signature(stamp), len(copy.document.rows))
+        self.notes.in_order(name, signature(stamp), copy.count)
 
     def _act(self, sight: Sight) -> None:
         match sight.verdict.action:
@@ -274,11 +310,8 @@ class Guard:
             self.notes.questions[name] = Question(now, now + wait, sight.data, sight.writer_pid)
             return
         versions: list[str] = []
-        finished_ns = 0
 
         def kept(placed: Placed) -> None:
-            nonlocal finished_ns
-            finished_ns = finished_ns or time.perf_counter_ns()
             versions[:] = [self._version(sight, "loss")]
             versions.extend(
                 self.room.keep_version(name, displaced, "displaced") for displaced in placed.displaced
@@ -287,17 +320,17 @@ class Guard:
                 self.room.keep_version(name, taken_back, "meant")
 
         try:
-            mended = mend(sight.shadow.document, sight.live, verdict.keep_rows)
-            placed = place(self.directory.file(name), mended, sight.data, sight.stamp, kept)
+            placed = place(self.directory.file(name), sight.mended(), sight.data, sight.stamp, kept)
         except FileNotFoundError:
             self._look_for(name)
             return
         except OSError as error:
             self.room.cannot_repair(name, sight.shadow, sight.rows_live, verdict, error, sight.writer_pid)
             return
-        copy = Copy(placed.live)
-        self.room.made_live(name, copy)
-        self.directory.correct_index(name, len(copy.document.rows))
+        found = follow(sight.shadow.abridged, placed.live)
+        copy = Copy(placed.live, abridged=found[0] if found else None)
+        self.room.made_live(name, copy, sight.shadow, found[1] if found else ())
+        self.directory.correct_index(name, copy.count)
         if not placed.exchanged and not self._told_no_exchange:
             self._told_no_exchange = True
             self.room.reporter.tell("exchange_unavailable", path=str(self.directory.path))
@@ -314,10 +347,10 @@ class Guard:
             verdict,
             sight.rows_before,
             sight.rows_live,
-            len(copy.document.rows),
+            copy.count,
             version=versions[0],
             displaced=versions[1] if len(versions) > 1 else "",
             digest=copy.digest,
             writer_pid=sight.writer_pid,
-            duration_us=(finished_ns - sight.began_ns) // 1000,
+            duration_us=(placed.exchanged_ns - sight.began_ns) // 1000,
         )

@@ -13,7 +13,7 @@ from hermesguard.fights import Fights
 from hermesguard.files import Stamp
 from hermesguard.incidents import IncidentLog
 from hermesguard.judge import Verdict
-from hermesguard.keeper import Keeper
+from hermesguard.keeper import Keeper, Repeated
 from hermesguard.memory import Copy, Memory
 from hermesguard.notes import Notes
 from hermesguard.report import Reporter
@@ -51,21 +51,23 @@ class Guardroom:
         directory = SessionsDirectory(settings.sessions)
         return cls(settings, reporter, clock, directory, Notes(clock), keeper, casebook, fights)
 
-    def keep(self, name: str, copy: Copy, stamp: Stamp) -> None:
-        """Live is right: make it the shadow."""
-        if self.keeper.keep(name, copy, stamp.mtime_ns):
-            self.notes.in_order(name, signature(stamp), len(copy.document.rows))
+    def keep(
+        self, name: str, copy: Copy, stamp: Stamp, before: Copy | None = None, repeated: Repeated = ()
+    ) -> None:
+        """Live is right: make it the shadow; `before` and `repeated` as for the keeper."""
+        if self.keeper.keep(name, copy, stamp.mtime_ns, before, repeated):
+            self.notes.in_order(name, signature(stamp), copy.count)
         else:
             self.notes.questions.pop(name, None)
 
-    def made_live(self, name: str, copy: Copy) -> None:
+    def made_live(self, name: str, copy: Copy, before: Copy | None = None, repeated: Repeated = ()) -> None:
         """The guard itself put `copy` at live: make that durable, and the shadow."""
         path = self.directory.file(name)
         with contextlib.suppress(OSError):  # the shadow is durable anyhow; a torn live is mended from it
             files.sync_file(path)
             files.sync_directory(path.parent)
         if stamp := files.stamp(path):
-            self.keep(name, copy, stamp)
+            self.keep(name, copy, stamp, before, repeated)
 
     def keep_version(self, name: str, data: bytes, reason: str) -> str:
         """Put bytes into the history, whatever they are; return the version's name."""
@@ -91,7 +93,7 @@ class Guardroom:
             return
         self.notes.unreadable[name] = reason
         self.notes.totals.unrepaired += 1
-        rows = len(copy.document.rows)
+        rows = copy.count
         self.casebook.record(
             "unrepaired",
             "failed",

@@ -65,6 +65,13 @@ class Verdict:
     """Only so many rows of the shadow are to come back; None means all of them."""
     wait_seconds: float = 0.0
     renamed_to: str = ""
+    is_abridged: bool = False
+    """It was given on an abridged shadow (module abridge)."""
+
+    @property
+    def is_wipe(self) -> bool:
+        """Return whether it is the exact trace of hermes-webui #1558."""
+        return self.rule.startswith("3 ")
 
     @property
     def rows_lost(self) -> int | None:

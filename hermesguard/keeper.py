@@ -5,6 +5,7 @@ refused is owed, tried again at every sweep, and told once.
 """
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -13,6 +14,7 @@ from hermesguard.memory import Copy, Memory
 from hermesguard.report import Reporter
 from hermesguard.session import Unreadable
 from hermesguard.store import Store, version_name
+from hermesguard.tails import change
 
 
 @dataclass(slots=True)
@@ -29,6 +31,13 @@ class _Owed:
     shadow: tuple[Copy, int] | None = None
 
 
+Repeated = Sequence[tuple[int, int, int]]
+
+# A small file is copied as fast as its change is appended.
+SMALLEST_TAILED_BYTES = 16 * 1024
+QUIET_SECONDS = 60.0
+
+
 class Keeper:
     """Owner of shadows and history while the guard runs."""
 
@@ -39,6 +48,7 @@ class Keeper:
         self._clock = clock
         self._owed: dict[str, _Owed] = {}
         self._broken = ""
+        self._tails: dict[str, tuple[int, float]] = {}
 
     @property
     def broken(self) -> str:
@@ -54,7 +64,8 @@ class Keeper:
             return self._memory.put(session, owed.shadow[0], now)
         try:
             copy = Copy(self.store.read_shadow(session))
-            _ = copy.document
+            _ = copy.abridged
+            copy.is_stored = True
         except FileNotFoundError:
             return None
         except (OSError, Unreadable) as error:
@@ -68,11 +79,56 @@ class Keeper:
         """Return whether there is any copy of the session."""
         return session in self._owed or self.store.has_shadow(session)
 
-    def keep(self, session: str, copy: Copy, mtime_ns: int) -> bool:
-        """Make `copy` the shadow; return whether the store has it durably (else it is owed)."""
+    def keep(
+        self, session: str, copy: Copy, mtime_ns: int, before: Copy | None = None, repeated: Repeated = ()
+    ) -> bool:
+        """Make `copy` the shadow; return whether the store has it durably (else it is owed).
+
+        `repeated` says which bytes of the copy `before` it repeats: then only the others need be written.
+        """
         self._memory.put(session, copy, self._clock.monotonic())
+        if (
+            before
+            and before.is_stored
+            and repeated
+            and session not in self._owed
+            and self._keep_change(session, copy, mtime_ns, before, repeated)
+        ):
+            return True
         self._owed.setdefault(session, _Owed()).shadow = (copy, mtime_ns)
         return self._pay(session)
+
+    def _keep_change(self, session: str, copy: Copy, mtime_ns: int, before: Copy, repeated: Repeated) -> bool:
+        """Write only what changed, into the shadow's tail; return whether that was possible."""
+        tail_bytes, _ = self._tails.get(session, (0, 0.0))
+        if len(copy.data) < SMALLEST_TAILED_BYTES or tail_bytes > max(
+            SMALLEST_TAILED_BYTES, len(copy.data) // 2
+        ):
+            return False
+        entry = change(before.data, copy.data, repeated, mtime_ns, copy.count)
+        try:
+            tail_bytes += self.store.keep_change(session, entry)
+        except OSError as error:
+            self.refused(error)
+            return False
+        before.is_stored, copy.is_stored = False, True
+        self._tails[session] = (tail_bytes, self._clock.monotonic())
+        return True
+
+    def fold_tails(self, quiet_seconds: float = QUIET_SECONDS) -> None:
+        """Make plain copies of the shadows whose sessions have been quiet for so long."""
+        now = self._clock.monotonic()
+        for session in [name for name, (_, since) in self._tails.items() if now - since >= quiet_seconds]:
+            try:
+                self.store.fold(session)
+            except OSError as error:
+                self.refused(error)
+                return
+            del self._tails[session]
+
+    def find_tails(self) -> None:
+        """Take over the tails that a guard before this one left behind."""
+        self._tails = dict.fromkeys(self.store.tailed(), (0, -QUIET_SECONDS))
 
     def version(self, session: str, data: bytes, rows: int, reason: str) -> str:
         """Put `data` into the history, or owe it; return the name of the version that holds (or will hold) it."""
@@ -146,7 +202,9 @@ class Keeper:
                 owed.versions.pop(0)
             if owed.shadow:
                 copy, mtime_ns = owed.shadow
-                self.store.keep(session, copy.data, mtime_ns, len(copy.document.rows))
+                self.store.keep(session, copy.data, mtime_ns, copy.count)
+                copy.is_stored = True
+                self._tails.pop(session, None)
         except OSError as error:
             self.refused(error)
             return False

@@ -39,6 +39,7 @@ def guarding(settings: Settings, reporter: Reporter | None = None, create: bool 
         guard.begin()
         yield guard
         guard.keeper.pay_debts()
+        guard.keeper.fold_tails(quiet_seconds=0)
         reporter.flush(1.0)
     finally:
         reporter.close()

@@ -4,29 +4,45 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 
 from hermesguard import session
+from hermesguard.abridge import Abridged, abridge
 from hermesguard.session import Document
 from hermesguard.store import digest
 
-# A parsed session takes so many times the bytes of its file (measured: 1000 messages of 400 bytes).
-DOCUMENT_COST = 6
 IDLE_SECONDS = 120.0
 
 
-@dataclass(slots=True)
 class Copy:
-    """A session's newest good copy: its bytes, and, once somebody asked, what they say."""
+    """A good copy of a session: its bytes and, once somebody asked, what they say."""
 
-    data: bytes
-    _document: Document | None = None
-    _digest: str = ""
-    used: float = 0.0
+    def __init__(
+        self, data: bytes, document: Document | None = None, abridged: Abridged | None = None
+    ) -> None:
+        self.data = data
+        self.is_stored = False
+        """The store has exactly this, durably."""
+        self.used = 0.0
+        self._document = document
+        self._abridged = abridged
+        self._digest = ""
 
     @property
     def document(self) -> Document:
-        """What the copy says; Unreadable when it is damaged."""
+        """What the copy says, in full; Unreadable when it is damaged."""
         if self._document is None:
             self._document = session.parse(self.data)
         return self._document
+
+    @property
+    def abridged(self) -> Abridged:
+        """What the copy says, its long runs of rows standing as one each; Unreadable when it is damaged."""
+        if self._abridged is None:
+            self._abridged = abridge(self.data, self.document)
+        return self._abridged
+
+    @property
+    def count(self) -> int:
+        """How many messages it holds."""
+        return (self._abridged.document if self._abridged else self.document).count
 
     @property
     def digest(self) -> str:
@@ -35,10 +51,17 @@ class Copy:
             self._digest = digest(self.data)
         return self._digest
 
+    def lighten(self) -> None:
+        """Keep the abridged form and give the memory of the full one back (about six times the bytes of the file)."""
+        if self._document is not None:
+            _ = self.abridged
+            if self._abridged and self._abridged.document is not self._document:
+                self._document = None
+
     @property
     def cost_bytes(self) -> int:
-        """About how much memory the copy takes."""
-        return len(self.data) * (1 if self._document is None else 1 + DOCUMENT_COST)
+        """About how much memory the copy takes, lightened."""
+        return len(self.data)
 
 
 @dataclass
@@ -59,6 +82,7 @@ class Memory:
     def put(self, name: str, copy: Copy, now: float) -> Copy:
         """Remember a copy and forget the oldest ones beyond the bound; returns the copy."""
         copy.used = now
+        copy.lighten()
         self._copies[name] = copy
         self._copies.move_to_end(name)
         total = sum(entry.cost_bytes for entry in self._copies.values())

@@ -59,7 +59,10 @@ class _Mender:
     # -- rows
 
     def _unsaid_prompts(self, old: Sequence[Row], new: Sequence[Row]) -> list[Row]:
-        """Return the prompts of either side that were sent but stand in no row, as rows."""
+        """Return the prompts of either side that were sent but stand in no row, as rows.
+
+        Who sends again what stands unanswered at the end of the conversation says nothing new.
+        """
         found: list[Row] = []
         for side in (self.shadow, self.live):
             if side is None or not side.prompt.strip() or (side is self.live and self.runs_on):
@@ -67,7 +70,8 @@ class _Mender:
             if self.live is not None and self.runs_on and side.prompt == self.live.prompt:
                 continue
             row = _prompt_row(side)
-            if not any(_says(other, row) for other in (*old, *new, *found)):
+            asked_last = any(rows and rows[-1].identity == row.identity for rows in (old, new))
+            if not asked_last and not any(_says(other, row) for other in (*old, *new, *found)):
                 found.append(row)
         return found
 
@@ -100,7 +104,10 @@ class _Mender:
         for row in self.rows:
             place[id(row)] = index
             index += row.count
-        twin_new = {new: old for old, new in (*self.comparison.pairs, *self.comparison.shortened, *self.comparison.moved)}
+        twin_new = {
+            new: old
+            for old, new in (*self.comparison.pairs, *self.comparison.shortened, *self.comparison.moved)
+        }
         twin_old = {old: new for new, old in twin_new.items()}
         entries: list[str] = []
         seen: set[str] = set()

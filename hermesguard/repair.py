@@ -1,11 +1,13 @@
 """Putting a repaired file in live's place without losing what the application writes meanwhile."""
 
 import contextlib
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from hermesguard import files, session
+from hermesguard.abridge import Piece
 from hermesguard.files import Stamp
 from hermesguard.judge import Action, Surroundings, judge
 from hermesguard.mend import mend
@@ -22,14 +24,20 @@ class Placed:
     displaced: list[bytes] = field(default_factory=list)
     deliberate: list[bytes] = field(default_factory=list)
     """States that a write in between took back on purpose."""
+    exchanged_ns: int = 0
+    """When live was right for the first time (time.perf_counter_ns)."""
     exchanged: bool = True
     """False when the file system has no exchange (`files.exchange`)."""
 
 
 def place(
-    path: Path, wanted: bytes, judged: bytes | None, like: Stamp | None, kept: Callable[[Placed], None]
+    path: Path,
+    pieces: Sequence[Piece],
+    judged: bytes | None,
+    like: Stamp | None,
+    kept: Callable[[Placed], None],
 ) -> Placed:
-    """Make `wanted` live at `path`; if what it displaces is not `judged`, judge again what came out, and so on.
+    """Make the file of these pieces live at `path`; if what it displaces is not `judged`, judge that again, and so on.
 
     `judged` None means that there was no file: then it is put back by link, FileExistsError when one has come meanwhile.
     `kept` is called when live is right, to keep what was displaced before its last name is removed; it may be called again
@@ -37,18 +45,21 @@ def place(
     A crash leaves staged names behind, which the next start looks at.
     """
     staged: list[Path] = []
-    placed = Placed(wanted)
-    ours = {wanted}
+    placed = Placed(b"")
+    ours: list[bytes] = []
     try:
-        staged.append(files.stage(path, wanted, like, 0))
+        staged.append(files.stage(path, pieces, like, 0))
         if judged is None:
             files.put_back(staged[0], path)
+            placed.live = b"".join(pieces)
             kept(placed)
             return placed
-        expected = judged
+        expected, wanted = judged, b""
         for number in range(1, MOST_ROUNDS + 1):
             placed.exchanged &= files.exchange(staged[-1], path)
-            placed.live = wanted
+            placed.exchanged_ns = placed.exchanged_ns or time.perf_counter_ns()
+            placed.live = wanted = wanted or b"".join(pieces)
+            ours.append(wanted)
             out = files.read(staged[-1])[0]
             _note(placed, out, ours)
             if out == expected:
@@ -62,8 +73,7 @@ def place(
             expected, wanted = wanted, _answer(wanted, out, placed)
             if wanted == expected:
                 break
-            ours.add(wanted)
-            staged.append(files.stage(path, wanted, like, number))
+            staged.append(files.stage(path, [wanted], like, number))
         kept(placed)
         return placed
     except OSError:
@@ -76,7 +86,7 @@ def place(
                 files.remove(temporary)
 
 
-def _note(placed: Placed, out: bytes, ours: set[bytes]) -> None:
+def _note(placed: Placed, out: bytes, ours: list[bytes]) -> None:
     if out not in ours and out not in placed.displaced:
         placed.displaced.append(out)
 

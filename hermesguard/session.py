@@ -112,8 +112,6 @@ class Run(Row):
     """Turns of a person among them."""
     latest: float = 0.0
     """The latest timestamp among them, in seconds; infinite when one is not stamped."""
-    latest_user: float = 0.0
-    """The same of what a person said."""
 
 
 class Document:

@@ -2,6 +2,7 @@
 
     <store>/format                              the number of this layout
     <store>/shadows/<sid>.json                  newest good copy; its mtime is live's
+    <store>/shadows/<sid>.tail                  what the newest saves changed of it, while they come fast (module tails)
     <store>/history/<sid>/<UTC time>-<rows>-<reason>-<digest>.json.gz
     <store>/incidents.jsonl, lock, control      (modules incidents, files, control)
 
@@ -21,9 +22,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from hermesguard import files
+from hermesguard import files, tails
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.files import Lock
+from hermesguard.tails import Change
 
 FORMAT = 1
 DIGEST_CHARACTERS = 16
@@ -145,6 +147,10 @@ class Store:
         """Return where the shadow of a session is, or would be."""
         return self.shadows_directory / f"{session}.json"
 
+    def tail_path(self, session: str) -> Path:
+        """Return where the tail of a session's shadow is, or would be (module tails)."""
+        return self.shadows_directory / f"{session}{tails.SUFFIX}"
+
     def shadows(self) -> Iterator[Shadow]:
         """Yield all shadows, by stat alone."""
         with contextlib.suppress(FileNotFoundError), os.scandir(self.shadows_directory) as entries:
@@ -165,16 +171,53 @@ class Store:
         return self.shadow_path(session).is_file()
 
     def read_shadow(self, session: str) -> bytes:
-        """Return the newest good copy; OSError when there is none."""
-        return files.read(self.shadow_path(session))[0]
+        """Return the newest good copy, its tail applied; OSError when there is none, or when it is damaged."""
+        data, stamp = files.read(self.shadow_path(session))
+        if not self.tail_path(session).exists():
+            return data
+        return tails.apply(self.tail_path(session), data, digest(data), stamp.mtime_ns)
 
     def keep(self, session: str, data: bytes, mtime_ns: int, rows: int) -> None:
         """Make `data` the shadow; durable when this returns. `mtime_ns` is live's, so that a restart can compare by stat."""
         noted = f"{digest(data)} {rows}".encode()
         files.write_durably(self.shadow_path(session), data, mtime_ns, noted)
+        self._drop_tail(session)
+
+    def keep_change(self, session: str, change: Change) -> int:
+        """Add what a save changed to the shadow's tail; durable when this returns. Returns the bytes written.
+
+        The state before must be in the store: shadow and tail as `read_shadow` gives it.
+        """
+        path = self.tail_path(session)
+        if not path.exists():
+            data, stamp = files.read(self.shadow_path(session))
+            noted = self.shadow_note(session)
+            tails.begin(path, noted[0] if noted else digest(data), stamp.mtime_ns)
+        return tails.append(path, change)
+
+    def fold(self, session: str) -> None:
+        """Make shadow and tail one plain copy again."""
+        newest = tails.newest(self.tail_path(session))
+        if newest:
+            _, mtime_ns, rows, _ = newest
+            self.keep(session, self.read_shadow(session), mtime_ns, rows)
+        self._drop_tail(session)
+
+    def tailed(self) -> list[str]:
+        """Return the sessions whose shadow has a tail."""
+        with contextlib.suppress(FileNotFoundError), os.scandir(self.shadows_directory) as entries:
+            names = [entry.name for entry in entries if entry.name.endswith(tails.SUFFIX)]
+            return [name.removesuffix(tails.SUFFIX) for name in names if not name.startswith(".")]
+        return []
+
+    def _drop_tail(self, session: str) -> None:
+        if files.remove(self.tail_path(session)):
+            files.sync_directory(self.shadows_directory)
 
     def touch(self, session: str, mtime_ns: int) -> None:
         """Let the shadow say that live, with the same content, has a new mtime."""
+        if self.tail_path(session).exists():
+            self.fold(session)
         os.utime(self.shadow_path(session), ns=(mtime_ns, mtime_ns), follow_symlinks=False)
 
     def shadow_note(self, session: str) -> tuple[str, int] | None:
@@ -183,12 +226,14 @@ class Store:
         return (words[0].decode(), int(words[1])) if len(words) == 2 and words[1].isdigit() else None
 
     def forget(self, session: str) -> None:
-        """Remove the shadow; its history stays."""
+        """Remove the shadow, its tail first; its history stays."""
+        self._drop_tail(session)
         if files.remove(self.shadow_path(session)):
             files.sync_directory(self.shadows_directory)
 
     def rename(self, session: str, new_session: str) -> None:
         """Let shadow and history follow a session to its new id, unless that id has its own."""
+        self.fold(session)
         if not self.has_shadow(new_session):
             with contextlib.suppress(FileNotFoundError):
                 os.rename(self.shadow_path(session), self.shadow_path(new_session))
@@ -253,7 +298,7 @@ class Store:
     def purge(self, session: str) -> tuple[int, int]:
         """Remove shadow and history of a session; return (files, bytes) that are gone."""
         count = size_bytes = 0
-        paths = [self.shadow_path(session)]
+        paths = [self.tail_path(session), self.shadow_path(session)]
         with contextlib.suppress(FileNotFoundError):
             paths += list((self.history_directory / session).iterdir())
         for path in paths:

@@ -72,7 +72,7 @@ class Vanished:
 
     def _act(self, name: str, copy: Copy, verdict: Verdict) -> bool:
         room = self._room
-        rows = len(copy.document.rows)
+        rows = copy.count
         match verdict.action:
             case Action.WAIT:
                 room.notes.ask_later(name, None, verdict.wait_seconds)
@@ -99,7 +99,7 @@ class Vanished:
         room = self._room
         mended = Copy(mend(copy.document))
         try:
-            place(room.directory.file(name), mended.data, None, self.like(), lambda placed: None)
+            place(room.directory.file(name), [mended.data], None, self.like(), lambda placed: None)
         except FileExistsError:
             return False
         except OSError as error:
@@ -107,9 +107,9 @@ class Vanished:
             return False
         self.is_here(name)
         room.made_live(name, mended)
-        rows = len(copy.document.rows)
+        rows = copy.count
         room.casebook.record(
-            "missing", "restored", name, verdict, rows, 0, len(mended.document.rows), digest=mended.digest
+            "missing", "restored", name, verdict, rows, 0, mended.count, digest=mended.digest
         )
         room.notes.totals.restored += 1
         return True

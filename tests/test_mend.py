@@ -197,6 +197,12 @@ def test_a_prompt_that_became_a_row_is_not_said_twice(stamp: float | None) -> No
     assert said(mended(shadow, document([]))).count("p") == 1
 
 
+def test_a_prompt_sent_again_while_it_stands_unanswered_is_there_once() -> None:
+    asked = {"role": "user", "content": "p", "timestamp": 1_760_000_000, "_recovered": True}
+    again = {"active_stream_id": "s", "pending_user_message": "p", "pending_started_at": 1_760_000_900.5}
+    assert said(mended(document([*rows(1), asked], **again), document([]))).count("p") == 1
+
+
 def test_a_prompt_said_long_before_is_said_again() -> None:
     own = {"role": "user", "content": "p", "timestamp": 1_760_000_000}
     shadow = document(

@@ -15,6 +15,7 @@ from types import FrameType
 from typing import Any
 
 from hermesguard.errors import GuardError
+from hermesguard.store import Store
 
 READY_SECONDS = 30.0
 GLANCE_SECONDS = 0.0002
@@ -127,7 +128,7 @@ class Guard:
     def has_shadow_like(self, path: Path) -> bool:
         """Return whether the guard's copy of a session is that file, byte for byte."""
         try:
-            return (self.store / "shadows" / path.name).read_bytes() == path.read_bytes()
+            return Store(self.store).read_shadow(path.stem) == path.read_bytes()
         except FileNotFoundError:
             return False
 

@@ -1,0 +1,129 @@
+"""A tail beside a shadow: what the newest saves changed of it, so that a save costs the store what it changes.
+
+`shadows/<sid>.tail` is text, one JSON object on each line. The first names the shadow that it belongs to by its digest and
+its mtime; each further line makes the next state of the session out of the one before: `parts` are texts, or
+[offset, length] in bytes of the state before. A line is appended and synced before it counts. A torn last line is a save
+that was not confirmed; a tail whose shadow is another one is left over from a crash just after the shadow was written
+whole, and counts for nothing.
+When a session is quiet, and when the guard stops, the tail is folded into the shadow: a store at rest is plain copies.
+"""
+
+import os
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from hermesguard import files
+
+SUFFIX = ".tail"
+
+Part = str | list[int]
+
+
+class TailBroken(OSError):
+    """A tail that does not give what it says; the shadow before it is still good."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What one save made of the state before."""
+
+    parts: tuple[Part, ...]
+    size_bytes: int
+    mtime_ns: int
+    rows: int
+    checksum: int
+    """CRC-32 of the whole new state."""
+
+    def line(self) -> bytes:
+        """Return the change as its line in the tail."""
+        value = {
+            "size": self.size_bytes,
+            "mtime_ns": self.mtime_ns,
+            "rows": self.rows,
+            "crc32": self.checksum,
+            "parts": self.parts,
+        }
+        return orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def change(
+    old: bytes, new: bytes, repeated: Sequence[tuple[int, int, int]], mtime_ns: int, rows: int
+) -> Change:
+    """Return what makes `new` out of `old`; `repeated` are (start in old, start in new, length), rising in both."""
+    parts: list[Part] = []
+    position = 0
+    for old_start, new_start, length in repeated:
+        parts += [new[position:new_start].decode("utf-8"), [old_start, length]]
+        position = new_start + length
+    parts.append(new[position:].decode("utf-8"))
+    return Change(tuple(parts), len(new), mtime_ns, rows, zlib.crc32(new))
+
+
+def begin(path: Path, shadow_digest: str, shadow_mtime_ns: int) -> None:
+    """Begin a tail for the shadow of that digest and mtime."""
+    value = {"shadow": shadow_digest, "mtime_ns": shadow_mtime_ns}
+    files.write_durably(path, orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE))
+
+
+def append(path: Path, entry: Change) -> int:
+    """Add a change to a tail that was begun; durable when this returns. Returns the bytes written."""
+    line = entry.line()
+    files.append_durably(path, line, create=False)
+    return len(line)
+
+
+def newest(path: Path) -> tuple[int, int, int, int] | None:
+    """Return (size in bytes, mtime_ns, rows, CRC-32) of the newest state, None when there is no tail, or nothing in it."""
+    lines = _lines(path)
+    if lines is None or len(lines) < 2:
+        return None
+    last = lines[-1]
+    return last["size"], last["mtime_ns"], last["rows"], last["crc32"]
+
+
+def apply(path: Path, shadow: bytes, shadow_digest: str, shadow_mtime_ns: int) -> bytes:
+    """Return the newest state of a session whose shadow file holds `shadow`. TailBroken when the tail is damaged."""
+    lines = _lines(path)
+    if not lines or lines[0] != {"shadow": shadow_digest, "mtime_ns": shadow_mtime_ns}:
+        return shadow
+    state = shadow
+    try:
+        for line in lines[1:]:
+            state = b"".join(
+                part.encode("utf-8") if isinstance(part, str) else state[part[0] : part[0] + part[1]]
+                for part in line["parts"]
+            )
+        if len(lines) > 1 and zlib.crc32(state) != lines[-1]["crc32"]:
+            raise TailBroken(f"{path.name} is damaged: what it gives has another checksum")
+    except (KeyError, TypeError, IndexError) as error:
+        raise TailBroken(f"{path.name} is damaged: {error!r}") from None
+    return state
+
+
+def _lines(path: Path) -> list[dict[str, Any]] | None:
+    try:
+        text = files.read(path)[0]
+    except FileNotFoundError:
+        return None
+    found: list[dict[str, Any]] = []
+    for line in text.split(b"\n"):
+        try:
+            value = orjson.loads(line)
+        except ValueError:
+            continue  # the torn line of a save that was not confirmed; the checksum tells if it was another one
+        if isinstance(value, dict):
+            found.append(value)
+    return found
+
+
+def size_bytes(path: Path) -> int:
+    """Return the size of a tail; 0 when there is none."""
+    try:
+        return os.stat(path).st_size
+    except FileNotFoundError:
+        return 0
