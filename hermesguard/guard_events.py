@@ -173,7 +173,7 @@ GUARD_EVENTS: Final[tuple[Event, ...]] = (
         "f917fa50ca454807bc9d136ed6c15663",
         Priority.ERROR,
         "The configuration cannot be used",
-        "The configuration is not valid, and the one before stays: {error}" + "[ {remedy}.]",
+        "The configuration is not valid, and the one before stays: {error}." + _REMEDY,
         "The guard goes on with the configuration it had. Mend the file that the entry names, then:\n"
         "hermesguard config check && systemctl reload hermesguard",
         ("error", "remedy", "path", "reason"),

@@ -1,0 +1,123 @@
+"""The units as they are shipped: alike where they should be, as tight as they were, and every reason in its place."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+PACKAGING = Path(__file__).parent.parent / "packaging"
+SYSTEM = PACKAGING / "hermesguard.service"
+TEMPLATE = PACKAGING / "hermesguard@.service"
+USER = PACKAGING / "user" / "hermesguard.service"
+UNITS = pytest.mark.parametrize("unit", [SYSTEM, TEMPLATE, USER], ids=["system", "template", "user"])
+
+Settings = dict[tuple[str, str], list[str]]
+
+
+def settings(unit: Path) -> Settings:
+    """Return what a unit says: (section, key) to its values in order."""
+    found: Settings = {}
+    section = ""
+    for line in unit.read_text(encoding="utf-8").splitlines():
+        if line.startswith("["):
+            section = line.strip("[]")
+        elif line and not line.startswith("#"):
+            key, _, value = line.partition("=")
+            found.setdefault((section, key), []).append(value)
+    return found
+
+
+def difference(one: Path, other: Path) -> set[str]:
+    first, second = settings(one), settings(other)
+    return {
+        key
+        for _, key in first.keys() | second.keys()
+        if any(
+            first.get((section, key)) != second.get((section, key))
+            for section in ("Unit", "Service", "Install")
+        )
+    }
+
+
+def test_the_template_differs_from_the_system_service_in_whom_it_guards_only() -> None:
+    assert difference(SYSTEM, TEMPLATE) == {
+        "Description",
+        "RequiresMountsFor",
+        "User",
+        "StateDirectory",
+        "ReadWritePaths",
+    }
+
+
+def test_a_users_own_service_differs_in_what_a_users_manager_cannot_do() -> None:
+    assert difference(TEMPLATE, USER) == {
+        "Description",
+        "RequiresMountsFor",
+        "User",
+        "StateDirectory",
+        "StateDirectoryMode",
+        "ReadWritePaths",
+        "Environment",
+        "ExecStart",
+        "ExecStartPre",
+        "OOMScoreAdjust",
+        "PrivateIPC",
+        "PrivateNetwork",
+        "IPAddressDeny",
+        "ProtectKernelLogs",
+        "WantedBy",
+    }
+
+
+@UNITS
+def test_the_parent_of_the_sessions_is_writable_and_need_not_exist(unit: Path) -> None:
+    home = {SYSTEM: "/home/hermeswebui", TEMPLATE: "/home/%i", USER: "%h"}[unit]
+    assert settings(unit)["Service", "ReadWritePaths"][0] == f"-{home}/.hermes/webui"
+
+
+@UNITS
+def test_it_is_started_again_however_often_it_dies(unit: Path) -> None:
+    said = settings(unit)
+    assert said["Unit", "StartLimitIntervalSec"] == ["0"]
+    assert said["Service", "Restart"] == ["always"]
+    assert said["Service", "Type"] == ["notify"]
+
+
+@UNITS
+def test_the_journal_keeps_every_entry(unit: Path) -> None:
+    said = settings(unit)
+    assert said["Service", "LogRateLimitIntervalSec"] == ["1s"]
+    assert said["Service", "LogRateLimitBurst"] == ["1000000"]
+
+
+@UNITS
+def test_the_hardening_gives_its_reasons(unit: Path) -> None:
+    blocks = re.split(r"\n(?=#)", unit.read_text(encoding="utf-8").partition("# -- limits")[2])
+    for block in blocks:
+        lines = [line for line in block.splitlines() if line and not line.startswith(("#", "["))]
+        assert len(lines) <= 6, f"many settings for one reason: {lines}"
+
+
+@UNITS
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd-analyze here")
+def test_no_unit_becomes_less_tight(unit: Path) -> None:
+    # In tenths, as systemd-analyze has it without a running system, which is up to 0.1 more than with one.
+    threshold = "16" if unit is USER else "4"
+    command = [
+        "systemd-analyze",
+        "security",
+        "--offline=yes",
+        "--no-pager",
+        f"--threshold={threshold}",
+        str(unit),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-200:]
+
+
+def test_every_example_that_a_unit_names_is_there() -> None:
+    for unit in (SYSTEM, TEMPLATE, USER):
+        for name in re.findall(r"packaging/(examples/[\w./-]+)", unit.read_text(encoding="utf-8")):
+            assert (PACKAGING / name).is_file(), name
