@@ -20,7 +20,10 @@ class _Round:
 
 @dataclass(slots=True)
 class Fights:
-    """Who is being fought with, and how long the next repair waits: after ten a minute, a pause that doubles to a minute."""
+    """Who is being fought with, and how long the next repair waits.
+
+    After ten repairs a minute a pause that doubles to a minute, until the application has saved everything that is known.
+    """
 
     _rounds: dict[str, _Round] = field(default_factory=dict)
     told_no_exchange: bool = False
@@ -47,6 +50,14 @@ class Fights:
             return False
         current.told = now
         return True
+
+    def peace(self, session: str) -> None:
+        """Note that the application has saved everything that is known: it does not write from an old memory.
+
+        The next loss is one of its own, then, and repaired at once, however many there were before.
+        """
+        if current := self._rounds.get(session):
+            current.pause_seconds = 0.0
 
     def alert(self, session: str, now: float) -> bool:
         """Return whether an alert about the session may go out now: at most one a minute."""

@@ -199,6 +199,7 @@ class Guard:
         verdict = judge(shadow.abridged.document, abridged.document, around)
         if verdict.action is not Action.KEEP or verdict.takes_away:
             return False
+        self.room.fights.peace(name)
         self.room.keep(name, Copy(data, abridged=tightened(abridged)), stamp, shadow, repeated)
         return True
 
@@ -267,6 +268,7 @@ class Guard:
             case Action.KEEP if sight.live:
                 if sight.verdict.takes_away:
                     self._version(sight, "tidied")
+                self.room.fights.peace(sight.name)
                 self.room.keep(sight.name, Copy(sight.data, sight.live), sight.stamp)
             case Action.DELIBERATE if sight.live:
                 version = self._version(sight, "meant" if sight.live.rows else "clear")

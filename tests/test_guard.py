@@ -192,3 +192,25 @@ def test_undo_of_a_repair_is_not_repaired_again(world: World) -> None:
     world.guard.visit(chat.session_id)
     assert len(world.live(chat).rows) == 28
     assert len(world.shadow(chat).rows) == 28
+
+
+def test_a_loss_after_a_whole_save_is_repaired_at_once_however_many_there_were(world: World) -> None:
+    chat = world.app(Era.OLD).create(turns=5)
+    for _ in range(15):
+        chat.reload()
+        chat.send("unsent")
+        losses.wipe(chat)
+        assert len(world.live(chat).rows) == 11
+    assert world.ear.names().count("fight") == 1
+
+
+def test_a_writer_that_never_looks_is_slowed_down(world: World) -> None:
+    chat = world.app(Era.OLD).create(turns=5)
+    chat.send("unsent")
+    losses.ghost(chat)
+    for _ in range(11):
+        assert len(world.live(chat).rows) == 11
+        chat.pin()
+    assert world.live(chat).rows == []
+    world.pass_time(61)
+    assert len(world.live(chat).rows) == 11
