@@ -7,12 +7,14 @@ stand an element, so if the abridged text is a session whose list begins with th
 list begins with those rows. Whatever is not found so is read in full; what the judge says is the same either way.
 """
 
+import json
 import math
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hermesguard import benign, session
+from hermesguard.mend import started_seconds
 from hermesguard.session import Document, Row, Run, Unreadable
 
 # A run shorter than this is not worth the bookkeeping.
@@ -192,16 +194,24 @@ class _Offsets:
 def tells_all(known: Abridged) -> bool:
     """Return whether an empty live file can be mended from the abridged form as from the full one.
 
-    That is so when nothing in a run can be the pending prompt, or lie behind it in time.
+    That is so when no row of a run can be the pending prompt, or was stamped after it was sent.
     """
-    if not known.document.prompt.strip():
+    prompt = known.document.prompt
+    if not prompt.strip():
         return True
-    started = known.document.get(session.PENDING_STARTED)
-    if not isinstance(started, int | float) or isinstance(started, bool):
-        return not known.holes
-    # The recovered row is stamped with whole seconds.
-    return all(
-        hole.run.latest < int(started) - 1
-        for hole in known.holes
-        if hole.key in (session.MESSAGES, session.CONTEXT)
-    )
+    sent = started_seconds(known.document)
+    runs = [hole for hole in known.holes if hole.key != session.TOOL_CALLS]
+    if sent is None or any(hole.run.latest > sent for hole in runs):
+        return not runs
+    return all(hole.run.latest < int(sent) - 1 or not _may_say(known.data, hole, prompt) for hole in runs)
+
+
+def _may_say(data: bytes, hole: Hole, prompt: str) -> bool:
+    """Return whether a row of the run may have these words: the longest of them stands somewhere in its text."""
+    word = json.dumps(max(prompt.split(), key=len), ensure_ascii=False)[1:-1]
+    try:
+        sought = word.encode("utf-8")
+    except UnicodeEncodeError:
+        return True
+    escaped = not word.isascii() and data.find(b"\\u", hole.start, hole.end) >= 0
+    return escaped or data.find(sought, hole.start, hole.end) >= 0

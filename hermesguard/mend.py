@@ -6,6 +6,7 @@ webui-contract, sections 1 (order of keys) and 5 (what the application makes of 
 """
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -52,6 +53,7 @@ class _Mender:
         self.cut = keep_rows is not None and keep_rows < len(shadow.rows)
         old = shadow.rows[:keep_rows]
         new = live.rows if live else []
+        self.sent: dict[int, float | None] = {}
         self.prompts = [] if self.cut else self._unsaid_prompts(old, new)
         self.comparison: Comparison = compare(old, new)
         self.rows = self._with_prompts(self.comparison)
@@ -73,6 +75,7 @@ class _Mender:
             asked_last = any(rows and rows[-1].identity == row.identity for rows in (old, new))
             if not asked_last and not any(_says(other, row) for other in (*old, *new, *found)):
                 found.append(row)
+                self.sent[id(row)] = started_seconds(side)
         return found
 
     def _with_prompts(self, comparison: Comparison) -> list[Row]:
@@ -215,15 +218,20 @@ class _Mender:
 
 def _prompt_row(side: Document) -> Row:
     """Return the pending prompt as the row that the application makes of it at its own recovery."""
-    started = side.get(session.PENDING_STARTED)
-    stamped = isinstance(started, int | float) and not isinstance(started, bool)
     value: dict[str, Any] = {"role": "user", "content": side.prompt}
-    if stamped:
+    if (started := started_seconds(side)) is not None:
         value["timestamp"] = int(started)
     value["_recovered"] = True
     if attachments := side.get(session.PENDING_ATTACHMENTS):
         value["attachments"] = attachments
     return Row(value, _dump(value, level=2))
+
+
+def started_seconds(side: Document) -> float | None:
+    """Return when the pending prompt was sent, None when that is not known."""
+    started = side.get(session.PENDING_STARTED)
+    known = isinstance(started, int | float) and not isinstance(started, bool) and math.isfinite(started)
+    return float(started) if known else None
 
 
 def _says(row: Row, prompt: Row) -> bool:

@@ -1,0 +1,223 @@
+"""The fast path says what the slow one says: on any history, judgement and repair are the same with and without it."""
+
+import itertools
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hermesguard import abridge, session
+from hermesguard.abridge import Abridged, fill, follow, tells_all, tightened
+from hermesguard.demo import acts, losses, quirks
+from hermesguard.demo.app import App
+from hermesguard.demo.chat import Chat
+from hermesguard.demo.eras import Era
+from hermesguard.judge import Action, judge
+from hermesguard.mend import mend, mended_text
+from hermesguard.tails import append, apply, begin, change
+
+LONG = "A sentence that makes the row long enough, with wörds beyond ASCII. " * 4
+
+
+def written(chat: Chat) -> bytes:
+    return chat.path.read_bytes()
+
+
+def play(chat: Chat, draw: random.Random) -> None:
+    """One thing that a person, the application, or a bug does."""
+    number = draw.randrange(1000)
+    happening = draw.choice(
+        [
+            "turn",
+            "turn",
+            "turn",
+            "tools",
+            "stream",
+            "send",
+            "pin",
+            "undo",
+            "retry",
+            "clear",
+            "truncate",
+            "wipe",
+            "ghost",
+            "partials",
+            "collapse",
+            "compress",
+            "late",
+            "lose",
+            "title",
+            "null",
+            "big",
+        ]
+    )
+    match happening:
+        case "turn":
+            chat.turn(f"question {number}", f"{LONG}answer {number}")
+        case "tools":
+            chat.turn(f"question {number}", f"answer {number}", tools=[("terminal", "ls", LONG)])
+        case "send":
+            chat.send(f"unsent {number}")
+        case "stream":
+            chat.send(f"streamed {number}")
+            chat.stream(f"{LONG[: draw.randrange(1, 200)]}")
+        case "pin":
+            chat.pin(bool(number % 2))
+        case "undo":
+            acts.undo(chat)
+        case "retry":
+            acts.retry(chat, f"another answer {number}")
+        case "clear" if number % 5 == 0:
+            acts.clear(chat)
+        case "truncate" if chat.messages:
+            acts.truncate(chat, draw.randrange(len(chat.messages)))
+        case "wipe":
+            chat.send(f"unsent {number}")
+            losses.wipe(chat)
+        case "ghost":
+            losses.ghost(chat)
+        case "partials":
+            chat.send(f"partials {number}")
+            quirks.pile_up_partials(chat, 3)
+        case "collapse":
+            quirks.collapse_partials(chat)
+        case "compress":
+            acts.compress(chat)
+        case "lose" if len(chat.messages) > 2:
+            losses.lose_row(chat, draw.randrange(len(chat.messages)))
+        case "title":
+            chat.rename(f"Title {number}")
+        case "null":
+            chat.document["odd"] = {"nan": float("nan"), "list": [1, [2]]}
+            chat.save()
+        case "big":
+            chat.document["big"] = 2**70 + number
+            chat.save()
+        case _:
+            chat.checkpoint()
+
+
+@pytest.mark.parametrize("era", list(Era))
+@given(seed=st.integers(0, 2**32))
+@settings(max_examples=6, deadline=None)
+def test_judgement_and_repair_are_the_same_with_and_without(
+    tmp_path_factory: Any, era: Era, seed: int
+) -> None:
+    draw = random.Random(seed)
+    directory = tmp_path_factory.mktemp("sessions")
+    chat = App(directory, era, clock=itertools.count(1.7e9, 0.5).__next__, seed=seed).create(
+        turns=15, answer_characters=300
+    )
+    before = written(chat)
+    known = abridge.abridge(before, session.parse(before))
+    assert known.holes
+    state = Tail(directory / "x.tail", before)
+    for _ in range(25):
+        try:
+            play(chat, draw)
+        except (ValueError, IndexError):
+            continue  # this cannot happen to such a session in this era
+        after = written(chat)
+        known = check(known, after)
+        state = state.then(known)
+        before = after
+
+
+def check(known: Abridged, data: bytes) -> Abridged:
+    """Compare both ways for the step from `known` to `data`; return what is known then."""
+    full, live = session.parse(known.data), session.parse(data)
+    slow = judge(full, live)
+    if found := follow(known, data):
+        followed, repeated = found
+        assert followed.document.count == live.count
+        for start, new_start, length in repeated:
+            assert known.data[start : start + length] == data[new_start : new_start + length]
+        fast = judge(known.document, followed.document)
+        if fast.action is Action.KEEP and not fast.takes_away:
+            assert (slow.action, slow.rule, slow.takes_away) == (fast.action, fast.rule, False)
+    if not live.rows and tells_all(known):
+        fast = judge(known.document, live)
+        if fast.is_wipe:
+            assert (fast.rule, fast.evidence, fast.against) == (slow.rule, slow.evidence, slow.against)
+            assert b"".join(fill(mended_text(known.document, live), known)) == mend(full, live)
+    again = follow(known, data)
+    return tightened(again[0]) if again else abridge.abridge(data, live)
+
+
+class Tail:
+    """A shadow with its tail, as the store would have it."""
+
+    def __init__(self, path: Path, shadow: bytes) -> None:
+        self.path, self.shadow, self.now = path, shadow, shadow
+        begin(path, "digest", 1)
+
+    def then(self, known: Abridged) -> "Tail":
+        before = abridge.abridge(self.now, session.parse(self.now))
+        found = follow(before, known.data)
+        repeated = found[1] if found else []
+        append(self.path, change(self.now, known.data, repeated, 1, known.document.count))
+        self.now = known.data
+        assert apply(self.path, self.shadow, "digest", 1) == self.now
+        return self
+
+
+def test_growth_is_followed_and_the_rest_stays_small(tmp_path: Path) -> None:
+    chat = App(tmp_path, Era.NEW, clock=itertools.count(1.7e9, 0.5).__next__).create(
+        turns=50, answer_characters=400
+    )
+    data = written(chat)
+    known = abridge.abridge(data, session.parse(data))
+    for number in range(60):
+        chat.turn(f"question {number}", f"answer {number}")
+        found = follow(known, written(chat))
+        assert found, "normal growth must never need the whole file"
+        known = tightened(found[0])
+        assert len(known.document.rows) <= abridge.LONGEST_REST_ROWS
+        assert len(known.document.text) < 20_000
+    assert known.document.count == 220
+
+
+def test_a_forged_mark_is_only_text() -> None:
+    rows = [{"role": "user", "content": "x" * 3000, "timestamp": number} for number in range(1, 6)]
+    data = json.dumps({"messages": rows}, indent=2).encode()
+    known = abridge.abridge(data, session.parse(data))
+    mark = known.holes[0].run.value
+    forged = json.dumps({"messages": [mark, *rows[4:]]}, indent=2).encode()
+    assert follow(known, forged) is None
+    beside = json.dumps(
+        {"a": mark, "messages": [*rows, {"role": "user", "content": mark, "timestamp": 9}]}, indent=2
+    ).encode()
+    found = follow(known, beside)
+    assert found
+    assert found[0].document.count == 6
+
+
+@given(st.data())
+@settings(max_examples=300, deadline=None)
+def test_nothing_broken_is_taken_for_whole(data: st.DataObject) -> None:
+    rows = [
+        {"role": "user", "content": f"row {number} " + "x" * 900, "timestamp": number}
+        for number in range(1, 12)
+    ]
+    value = {"title": "T", "messages": rows, "tool_calls": [], "context_messages": rows}
+    text = json.dumps(value, indent=2).encode()
+    known = abridge.abridge(text, session.parse(text))
+    broken = bytearray(text)
+    for _ in range(data.draw(st.integers(1, 3))):
+        place = data.draw(
+            st.one_of(st.integers(0, len(text)), st.sampled_from([hole.start for hole in known.holes]))
+        )
+        cut = data.draw(st.sampled_from([0, 0, 1, 2, 50]))
+        broken[place : place + cut] = data.draw(
+            st.sampled_from([b"", b",", b"]", b"}", b'"', b"[", b"{}", b"1,", b'"messages": [],', b"\xff"])
+        )
+    changed = bytes(broken)
+    found = follow(known, changed)
+    if found:
+        full = session.parse(changed)
+        assert full.count == found[0].document.count
+        assert full.keys == found[0].document.keys
