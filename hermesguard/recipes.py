@@ -11,6 +11,8 @@ _WATCHDOG_ID: Final = "d9b373ed55a64feb8242e02dbe79a49c"
 _EXIT_ID: Final = "98e322203f7a4ed290d09fe03c09fe15"
 _RESTART_ID: Final = "5eb03494b6584870a536b337290809b3"
 
+_DROPPED_ID: Final = "a596d6fe7bfa4994828e72309e95d61e"
+
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
@@ -54,7 +56,7 @@ RECIPES: Final[tuple[Recipe, ...]] = (
         f"journalctl _SYSTEMD_UNIT={UNIT} HERMESGUARD_SESSION=20260430_151231_7209a0",
     ),
     Recipe(
-        "How many messages were lost and are there again, by day",
+        "How many losses were repaired, by day",
         "The time of an event is HERMESGUARD_TIME; values over 4096 bytes would need `--all`, ours never are that long.",
         f"journalctl -o json _SYSTEMD_UNIT={UNIT} {_ids('restored', 'merged')} | "
         "jq -rs 'group_by(.HERMESGUARD_TIME[:10])[] | "
@@ -76,14 +78,14 @@ RECIPES: Final[tuple[Recipe, ...]] = (
         "An alert for each event, none missed and none twice",
         "`packaging/examples/alert/` holds a service and a timer that read on from a cursor every minute and give each new\n"
         "entry to a command (mail or an HTTP post). The cursor is written after the command has worked, so an entry is\n"
-        "told at least once. The same by hand:",
+        "told at least once. By hand (here the cursor moves on at once):",
         f"journalctl --cursor-file=/var/lib/hermesguard-alert/cursor -o json _SYSTEMD_UNIT={UNIT} {_ids(*_ALERTS)}",
     ),
     Recipe(
         "Did the journal drop anything?",
         "journald drops entries of a unit that writes too many. The units raise the limit far beyond what the guard\n"
         "writes; an entry with this id says that it was not enough.",
-        f"journalctl MESSAGE_ID=a596d6fe7bfa4994828e72309e95d61e _SYSTEMD_UNIT=systemd-journald.service UNIT={UNIT}",
+        f"journalctl _SYSTEMD_UNIT=systemd-journald.service MESSAGE_ID={_DROPPED_ID} OBJECT_SYSTEMD_UNIT={UNIT}",
     ),
     Recipe(
         "Loki, Vector, and a fleet of machines",

@@ -3,15 +3,21 @@
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
+
+from hermesguard.event import Priority
+from hermesguard.events import BY_NAME, EVENTS
 
 PACKAGING = Path(__file__).parent.parent / "packaging"
 SYSTEM = PACKAGING / "hermesguard.service"
 TEMPLATE = PACKAGING / "hermesguard@.service"
 USER = PACKAGING / "user" / "hermesguard.service"
 UNITS = pytest.mark.parametrize("unit", [SYSTEM, TEMPLATE, USER], ids=["system", "template", "user"])
+
+SCRIPTS = sorted(path for path in (PACKAGING / "examples").rglob("hermesguard-*") if not path.suffix)
 
 Settings = dict[tuple[str, str], list[str]]
 
@@ -121,3 +127,28 @@ def test_every_example_that_a_unit_names_is_there() -> None:
     for unit in (SYSTEM, TEMPLATE, USER):
         for name in re.findall(r"packaging/(examples/[\w./-]+)", unit.read_text(encoding="utf-8")):
             assert (PACKAGING / name).is_file(), name
+
+
+def test_the_alert_script_listens_to_every_alert_by_its_id() -> None:
+    script = (PACKAGING / "examples" / "alert" / "hermesguard-alert").read_text(encoding="utf-8")
+    listed = dict(re.findall(r"^MESSAGE_ID=(\w+) (\w+)$", script, re.MULTILINE))
+    assert listed == {event.message_id: event.name for event in EVENTS if event.priority <= Priority.WARNING}
+
+
+def test_the_rules_for_loki_and_vector_know_the_events() -> None:
+    rules = (PACKAGING / "examples" / "alloy" / "loki-rules.yaml").read_text(encoding="utf-8")
+    named = {name for match in re.findall(r'event=~?"([\w|]+)"', rules) for name in match.split("|")}
+    assert named <= BY_NAME.keys()
+    assert {event.name for event in EVENTS if event.priority <= Priority.CRITICAL} <= named
+    vector = tomllib.loads(
+        (PACKAGING / "examples" / "vector" / "hermesguard.toml").read_text(encoding="utf-8")
+    )
+    for kind in ("transforms", "sinks"):
+        for part in vector[kind].values():
+            assert set(part["inputs"]) <= vector["sources"].keys() | vector["transforms"].keys()
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_every_script_is_a_program(script: Path) -> None:
+    assert script.stat().st_mode & 0o111
+    subprocess.run(["sh", "-n", str(script)], check=True)
