@@ -1,22 +1,22 @@
-"""Files that are whole at every instant: reading, durable writing, exchange, lock. The only room that writes files.
+"""Files that are whole at every instant: reading, durable writing, exchange. The only room that writes files.
 
-Sources: rename(2), renameat2(2), fsync(2), link(2), fcntl_locking(2), xattr(7).
+Sources: rename(2), renameat2(2), fsync(2), link(2), xattr(7).
 """
 
 import contextlib
 import ctypes
 import errno
-import fcntl
 import os
 import stat
-import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+_RENAME_NOREPLACE = 1
 _RENAME_EXCHANGE = 2
 _AT_FDCWD = -100
 _NO_EXCHANGE = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EPERM, errno.EXDEV})
+_NO_LINK = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 _DIGEST_ATTRIBUTE = "user.hermesguard"
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -133,17 +133,25 @@ def note(path: Path) -> bytes | None:
 
 
 def append_durably(path: Path, line: bytes, create: bool = True) -> None:
-    """Append a line to a file of mode 0600; durable when this returns. A torn last line is closed first."""
+    """Append a line to a file of mode 0600; durable when this returns. A torn last line is closed first.
+
+    Raises OSError; then the line is taken back as far as the disk lets us, else it may be there in part, or whole.
+    """
     flags = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC | (os.O_CREAT if create else 0)
     descriptor = os.open(path, flags, 0o600)
     try:
         size = os.fstat(descriptor).st_size
         if size and os.pread(descriptor, 1, size - 1) != b"\n":
             line = b"\n" + line
-        _write_all(descriptor, line)
-        os.fsync(descriptor)
-        if size == 0:
-            sync_directory(path.parent)
+        try:
+            _write_all(descriptor, line)
+            os.fsync(descriptor)
+            if size == 0:
+                sync_directory(path.parent)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.ftruncate(descriptor, size)
+            raise
     finally:
         os.close(descriptor)
 
@@ -152,6 +160,60 @@ def _write_all(descriptor: int, data: bytes | memoryview) -> None:
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(descriptor, rest) :]
+
+
+def make_directory(path: Path) -> None:
+    """Make a directory of mode 0700, with its parents, if it is not there; its name survives a power cut."""
+    if not path.is_dir():
+        make_directory(path.parent)
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(path, 0o700)
+        sync_directory(path.parent)
+
+
+def move(path: Path, target: Path) -> bool:
+    """Give a file another name, durably; return False when it was not there."""
+    try:
+        os.rename(path, target)
+    except FileNotFoundError:
+        return False
+    sync_directory(target.parent)
+    if path.parent != target.parent:
+        sync_directory(path.parent)
+    return True
+
+
+def link_durably(path: Path, target: Path) -> bool:
+    """Give a file a second name, durably; return False where the file system has no hard links."""
+    try:
+        os.link(path, target)
+    except FileExistsError:
+        pass
+    except OSError as error:
+        if error.errno not in _NO_LINK:
+            raise
+        return False
+    sync_directory(target.parent)
+    return True
+
+
+def set_mtime(path: Path, mtime_ns: int) -> None:
+    """Set the time of a file's last change."""
+    os.utime(path, ns=(mtime_ns, mtime_ns), follow_symlinks=False)
+
+
+def names(directory: Path) -> list[str]:
+    """Return the names in a directory, none when it is not there. Raises OSError when it cannot be read."""
+    try:
+        return os.listdir(directory)
+    except FileNotFoundError:
+        return []
+
+
+def remove_directory(path: Path) -> None:
+    """Remove a directory if nothing is in it."""
+    with contextlib.suppress(OSError):
+        os.rmdir(path)
 
 
 def remove(path: Path) -> bool:
@@ -172,14 +234,14 @@ _STAGED_SUFFIX = ".repair"
 def staged(directory: Path) -> Iterator[tuple[Path, str]]:
     """Yield (path, stem of the repaired file) of what a crash left behind in the middle of a repair, oldest first."""
     with os.scandir(directory) as entries:
-        found = [
-            e.name for e in entries if e.name.startswith(_STAGED_PREFIX) and e.name.endswith(_STAGED_SUFFIX)
-        ]
+        found = [entry.name for entry in entries if is_staged(entry.name)]
     for name in sorted(found):
-        yield (
-            directory / name,
-            name.removeprefix(_STAGED_PREFIX).removesuffix(_STAGED_SUFFIX).rpartition(".")[0],
-        )
+        yield directory / name, name.removeprefix(_STAGED_PREFIX).split(".", 1)[0]
+
+
+def is_staged(name: str) -> bool:
+    """Return whether a name is that of something that `stage` made, or what it was exchanged for."""
+    return name.startswith(_STAGED_PREFIX) and name.endswith(_STAGED_SUFFIX)
 
 
 def stage(path: Path, pieces: Sequence[bytes | memoryview], like: Stamp | None, number: int) -> Path:
@@ -187,10 +249,11 @@ def stage(path: Path, pieces: Sequence[bytes | memoryview], like: Stamp | None, 
 
     Returns where. `like` is that file's stamp, None when there is none; `number` tells the stages of one repair apart.
     The name is one that the application neither reads nor sweeps away. Not synced: what stands in for it is durable in
-    the store. Raises OSError; then nothing is left behind.
+    the store. Raises OSError, ENOSPC before a byte is written when there is no room; then nothing is left behind.
     """
     temporary = path.with_name(f"{_STAGED_PREFIX}{path.stem}.{number}{_STAGED_SUFFIX}")
     mode = like.mode if like else 0o600
+    _require_room(path.parent, sum(map(len, pieces)))
     with contextlib.suppress(FileNotFoundError):
         os.unlink(temporary)
     descriptor = os.open(
@@ -211,6 +274,14 @@ def stage(path: Path, pieces: Sequence[bytes | memoryview], like: Stamp | None, 
             os.unlink(temporary)
         raise
     return temporary
+
+
+def _require_room(directory: Path, needed_bytes: int) -> None:
+    found = os.statvfs(directory)
+    blocks = found.f_bfree if os.geteuid() == 0 else found.f_bavail
+    # Some network and FUSE file systems know no numbers.
+    if found.f_blocks and blocks * found.f_frsize < needed_bytes:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(directory))
 
 
 def _give(descriptor: int, like: Stamp) -> None:
@@ -239,79 +310,57 @@ def exchange(temporary: Path, path: Path) -> bool:
     """Swap the two names at one instant, so that `temporary` holds exactly what `path` was until then.
 
     Returns False where the file system refuses that (NFS, FUSE, 9p) and link + rename did it instead: whole at every
-    instant too, but a write that falls between the two is not among what comes out. Raises OSError with nothing changed.
+    instant too, but a write that falls between the two is not among what comes out. Raises OSError with live unchanged,
+    or, without exchange, with what it was under another staged name.
     """
-    if (
-        _libc.renameat2(_AT_FDCWD, os.fsencode(temporary), _AT_FDCWD, os.fsencode(path), _RENAME_EXCHANGE)
-        == 0
-    ):
+    number = _renameat2(temporary, path, _RENAME_EXCHANGE)
+    if number == 0:
         return True
-    number = ctypes.get_errno()
     if number not in _NO_EXCHANGE:
         raise OSError(number, os.strerror(number), str(path))
     _exchange_by_link(temporary, path)
     return False
 
 
+def _renameat2(old: Path, new: Path, flags: int) -> int:
+    """Return 0, or the error number (renameat2(2))."""
+    done = _libc.renameat2(_AT_FDCWD, os.fsencode(old), _AT_FDCWD, os.fsencode(new), flags)
+    return 0 if done == 0 else ctypes.get_errno()
+
+
 def _exchange_by_link(temporary: Path, path: Path) -> None:
-    displaced = temporary.with_name(temporary.name + ".displaced")
+    displaced = temporary.with_name(
+        temporary.name.removesuffix(_STAGED_SUFFIX) + ".displaced" + _STAGED_SUFFIX
+    )
     with contextlib.suppress(FileNotFoundError):
         os.unlink(displaced)
-    os.link(path, displaced)
+    try:
+        os.link(path, displaced)
+    except OSError as error:
+        if error.errno not in _NO_LINK:
+            raise
+        _copy(path, displaced)
     os.rename(temporary, path)
     os.rename(displaced, temporary)
 
 
-def put_back(temporary: Path, path: Path) -> None:
-    """Give `temporary` the name `path`, which must be free: FileExistsError when somebody was faster."""
-    os.link(temporary, path)
-    os.unlink(temporary)
-
-
-# ---- one guard per store ----------------------------------------------------------------------------------------------
-
-_FLOCK = struct.Struct("hhqqi4x")
-
-
-class Lock:
-    """A kernel lock on a file: gone with the process that holds it, however that ends. The file stays as it is."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._descriptor: int | None = None
-
-    def take(self) -> bool:
-        """Take the lock; return False when another process holds it. Raises OSError when the file cannot be made."""
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(descriptor)
-            if error.errno in (errno.EACCES, errno.EAGAIN):
-                return False
-            raise
-        self._descriptor = descriptor
-        return True
-
-    def release(self) -> None:
-        """Give the lock up."""
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
-
-
-def lock_holder(path: Path) -> int | None:
-    """Return the pid of the process that holds the lock on `path`, None when nobody does (or its pid cannot be seen: 0).
-
-    Never ask this in the process that holds the lock: closing any descriptor of the file gives it up (fcntl_locking(2)).
-    """
+def _copy(source: Path, target: Path) -> None:
+    data = read(source)[0]
+    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
-        return None
-    try:
-        asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
-        kind, _, _, _, pid = _FLOCK.unpack(fcntl.fcntl(descriptor, fcntl.F_GETLK, asked))
-        return None if kind == fcntl.F_UNLCK else int(pid)
+        _write_all(descriptor, data)
     finally:
         os.close(descriptor)
+
+
+def put_back(temporary: Path, path: Path) -> None:
+    """Give `temporary` the name `path`, which must be free: FileExistsError when somebody was faster."""
+    try:
+        os.link(temporary, path)
+    except OSError as error:
+        if error.errno not in _NO_LINK:
+            raise
+        if number := _renameat2(temporary, path, _RENAME_NOREPLACE):
+            raise OSError(number, os.strerror(number), str(path)) from None
+    else:
+        os.unlink(temporary)

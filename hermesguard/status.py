@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hermesguard import __version__, files, incidents
+from hermesguard import __version__, incidents
 from hermesguard.config import Settings
+from hermesguard.lock import lock_holder
 from hermesguard.store import Store
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def resting_status(settings: Settings) -> dict[str, Any]:
         messages += noted[1] if noted else 0
     return _common(settings, store) | {
         "running": False,
-        "pid": files.lock_holder(store.lock.path),
+        "pid": lock_holder(store.lock.path),
         "ready": False,
         "since": "",
         "sessions": sessions,

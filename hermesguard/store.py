@@ -24,7 +24,7 @@ from pathlib import Path
 
 from hermesguard import files, tails
 from hermesguard.errors import ExitCode, GuardError
-from hermesguard.files import Lock
+from hermesguard.lock import Lock, lock_holder
 from hermesguard.tails import Change
 
 FORMAT = 1
@@ -133,7 +133,7 @@ class Store:
                 f"The store {self.root} cannot be locked: {error.strerror}", "Give the right to write there"
             ) from None
         if not taken:
-            pid = files.lock_holder(self.lock.path)
+            pid = lock_holder(self.lock.path)
             raise GuardError(
                 f"The store {self.root} is guarded by another hermesguard"
                 + (f" (process {pid})" if pid else ""),
@@ -312,10 +312,15 @@ class Store:
         return count, size_bytes
 
     def size_bytes(self) -> int:
-        """Return the sum of the sizes of all files in the store."""
+        """Return the sum of the sizes of all files in the store; a person waits for it, so it opens none."""
         total = 0
-        for directory, _, names in os.walk(self.root):
-            for name in names:
-                if found := files.stamp(Path(directory, name)):
-                    total += found.size_bytes
+        directories = [str(self.root)]
+        while directories:
+            with contextlib.suppress(FileNotFoundError), os.scandir(directories.pop()) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        directories.append(entry.path)
+                    else:
+                        with contextlib.suppress(FileNotFoundError):
+                            total += entry.stat(follow_symlinks=False).st_size
         return total
