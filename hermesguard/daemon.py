@@ -170,7 +170,12 @@ class Daemon:
             )
         self._proof_due = now + PROOF_SECONDS
         self._sweep_due = 0.0
-        self.guard.finish_interrupted_repairs()
+        try:
+            self.guard.finish_interrupted_repairs()
+        except OSError as error:
+            self._go_blind(
+                f"The directory {self.settings.sessions} cannot be read: {os.strerror(error.errno or 0)}."
+            )
 
     def _say_waiting(self, error: GuardError) -> None:
         sessions = self.settings.sessions

@@ -6,8 +6,10 @@ everything, and `ask_again` for questions whose time has come.
 
 import os
 import time
+import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from hermesguard import fights, files, session
 from hermesguard.abridge import Piece, fill, follow, tells_all, tightened
@@ -51,7 +53,31 @@ class Sight:
         """Return the pieces of the repaired file; those of a wipe are the shadow's own bytes, but for what must change."""
         if self.verdict.is_abridged:
             return fill(mended_text(self.shadow.abridged.document, self.live), self.shadow.abridged)
-        return [mend(self.shadow.document, self.live, self.verdict.keep_rows)]
+        data = mend(self.shadow.document, self.live, self.verdict.keep_rows)
+        self._prove(session.parse(data))
+        return [data]
+
+    def _prove(self, mended: Document) -> None:
+        """Raise unless everything that must come back is in the mended file: what is not proved does not become live."""
+        found = {row.text for row in mended.rows}
+        old, comparison = self.shadow.document.rows, self.verdict.comparison
+        back = (
+            range(len(old))
+            if comparison is None
+            else (*comparison.missing, *(pair[0] for pair in comparison.shortened))
+        )
+        new = [comparison.new[index] for index in comparison.added] if comparison else []
+        kept = [
+            old[index] for index in back if self.verdict.keep_rows is None or index < self.verdict.keep_rows
+        ]
+        if not all(row.text in found for row in (*kept, *new)):
+            raise AssertionError("the mended file lacks rows")
+
+
+def _place(error: Exception) -> str:
+    """Return where in our code an error came from: module and line, nothing that it quotes."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return ", ".join(f"{Path(frame.filename).stem}:{frame.lineno}" for frame in frames[-3:])
 
 
 def _judge(shadow: Copy, data: bytes, around: Surroundings) -> tuple[Document | None, Verdict]:
@@ -156,7 +182,16 @@ class Guard:
         self.notes.totals.last_sweep = self.room.clock.now().isoformat()
 
     def visit(self, name: str, writer_pid: int | None = None) -> None:
-        """Look at one session: read, judge, act, report. Never raises for what the disk does."""
+        """Look at one session: read, judge, act, report. Never raises: one bad session must not cost the others their guard."""
+        try:
+            self._visit(name, writer_pid)
+        except Exception as error:  # noqa: BLE001
+            fault = f"{type(error).__name__} at {_place(error)}"
+            if self.notes.unreadable.get(name) != fault:
+                self.notes.unreadable[name] = fault
+                self.room.reporter.tell("internal_error", error=fault, reason=f"looking at {name}")
+
+    def _visit(self, name: str, writer_pid: int | None) -> None:
         began_ns = time.perf_counter_ns()
         try:
             data, stamp = files.read(self.directory.file(name))

@@ -23,6 +23,26 @@ from hermesguard.tails import append, apply, begin, change
 LONG = "A sentence that makes the row long enough, with wörds beyond ASCII. " * 4
 
 
+HAPPENINGS = (
+    *(
+        "turn",
+        "turn",
+        "turn",
+        "tools",
+        "stream",
+        "send",
+        "pin",
+        "undo",
+        "retry",
+        "clear",
+        "truncate",
+        "wipe",
+        "ghost",
+    ),
+    *("partials", "collapse", "compress", "late", "lose", "title", "null", "big"),
+)
+
+
 def written(chat: Chat) -> bytes:
     return chat.path.read_bytes()
 
@@ -30,31 +50,7 @@ def written(chat: Chat) -> bytes:
 def play(chat: Chat, draw: random.Random) -> None:
     """One thing that a person, the application, or a bug does."""
     number = draw.randrange(1000)
-    happening = draw.choice(
-        [
-            "turn",
-            "turn",
-            "turn",
-            "tools",
-            "stream",
-            "send",
-            "pin",
-            "undo",
-            "retry",
-            "clear",
-            "truncate",
-            "wipe",
-            "ghost",
-            "partials",
-            "collapse",
-            "compress",
-            "late",
-            "lose",
-            "title",
-            "null",
-            "big",
-        ]
-    )
+    happening = draw.choice(HAPPENINGS)
     match happening:
         case "turn":
             chat.turn(f"question {number}", f"{LONG}answer {number}")

@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+from hermesguard import session
 from hermesguard.demo import acts, losses, quirks
 from hermesguard.demo.eras import Era
 from world import World
@@ -214,3 +215,40 @@ def test_a_writer_that_never_looks_is_slowed_down(world: World) -> None:
     assert world.live(chat).rows == []
     world.pass_time(61)
     assert len(world.live(chat).rows) == 11
+
+
+def test_a_mend_that_cannot_be_proved_does_not_become_live(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat = world.app(Era.OLD).create(turns=40)
+    monkeypatch.setattr("hermesguard.guard.mend", lambda shadow, live, keep_rows: b'{"messages": []}')
+    losses.window_truncate(chat)
+    assert len(world.live(chat).rows) == 28
+    assert "internal_error" in world.ear.names()
+    assert len(world.shadow(chat).rows) == 80
+    monkeypatch.undo()
+    world.sweep()
+    assert len(world.live(chat).rows) == 80
+
+
+def test_one_bad_session_does_not_cost_the_others_their_guard(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = world.app(Era.NEW)
+    bad, good = app.create(turns=3), app.create(turns=3)
+    good.send("unsent")
+    real = session.parse
+
+    def parse(data: bytes) -> session.Document:
+        if bad.session_id.encode() in data:
+            raise MemoryError
+        return real(data)
+
+    monkeypatch.setattr(session, "parse", parse)
+    bad.turn("question", "answer")
+    losses.wipe(good)
+    monkeypatch.undo()
+    assert len(world.live(good).rows) == 7
+    assert ("internal_error", 1) == ("internal_error", world.ear.names().count("internal_error"))
+    world.sweep()
+    assert len(world.shadow(bad).rows) == 8
