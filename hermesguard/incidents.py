@@ -5,12 +5,15 @@ import json
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from hermesguard import files
 
 FILE_NAME = "incidents.jsonl"
+
+_BY_HAND = frozenset({"undone", "accepted", "restored_by_hand", "purged"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,11 @@ class Incident:
     """The command that reverses it."""
 
     @property
+    def is_by_hand(self) -> bool:
+        """Return whether a person did this, by a command, and the guard only wrote it down."""
+        return self.event in _BY_HAND
+
+    @property
     def is_open(self) -> bool:
         """Return whether a person should look at it: it was in doubt, or nothing could be done."""
         return self.event in ("in_doubt", "missing") or self.action in ("failed", "kept", "warned")
@@ -65,9 +73,11 @@ def _from_line(line: bytes) -> Incident | None:
         known: dict[str, Any] = {
             key: tuple(entry) if key in _LISTS else entry for key, entry in value.items() if key in _FIELDS
         }
-        return Incident(**known)
+        incident = Incident(**known)
+        datetime.fromisoformat(incident.time)
     except (ValueError, TypeError, AttributeError):
-        return None  # a torn line of a crash; the next append closed it
+        return None  # a torn line of a crash, which the next append closed; or rot
+    return incident
 
 
 def read(store: Path) -> list[Incident]:

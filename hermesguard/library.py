@@ -1,15 +1,13 @@
 """What commands read: the store, without its lock, and the live files beside it. Nothing here changes anything."""
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from json.decoder import JSONDecoder
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from hermesguard import files, incidents, session
+from hermesguard import files, head, incidents, session
 from hermesguard.config import Settings
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.incidents import Incident
@@ -21,10 +19,7 @@ from hermesguard.selection import (
     split_version,
 )
 from hermesguard.session import Document, Unreadable
-from hermesguard.store import Store, Version
-
-# The application itself needs a session's metadata inside this much of its file (webui-contract, section 1).
-_HEAD_BYTES: Final = 64 * 1024
+from hermesguard.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,26 +70,35 @@ class Library:
 
     @cached_property
     def titles(self) -> dict[str, str]:
-        """The title of each session, from the beginning of its newest copy."""
-        return {name: title(self.head(name)) for name in self.sessions}
+        """The title of each session, from the head of its newest copy."""
+        return {name: head.title(self.head(name, session.TITLE)) for name in self.sessions}
 
     def live_path(self, name: str) -> Path:
         """Return where the application keeps the session."""
         return self.settings.sessions / f"{name}.json"
 
-    def head(self, name: str) -> dict[str, Any]:
-        """Return the metadata that stands before the messages in a session's newest copy; empty when there is none."""
+    def head(self, name: str, *keys: str) -> dict[str, Any]:
+        """Return the metadata of a session's newest copy, of these only `keys`, if given; empty when there is no copy."""
         try:
-            with open(self.store.shadow_path(name), "rb") as file:
-                return metadata(file.read(_HEAD_BYTES))
+            if self.store.tail_path(name).exists():
+                return head.metadata(self._shadow(name)[: head.HEAD_BYTES], *keys)
+            return head.read(self.store.shadow_path(name), *keys)
         except OSError:
             pass
         for version in reversed(self.store.versions(name)):
             try:
-                return metadata(self.store.read_version(version)[:_HEAD_BYTES])
+                return head.metadata(self.store.read_version(version)[: head.HEAD_BYTES], *keys)
             except OSError:
                 continue
         return {}
+
+    def version_count(self, name: str) -> int:
+        """Return how many versions the history of a session has, by their names alone."""
+        try:
+            names = os.listdir(self.store.history_directory / name)
+        except OSError:
+            return 0
+        return sum(file.endswith(".json.gz") and not file.startswith(".") for file in names)
 
     def find(self, text: str) -> str:
         """Return the session that `text` means; GuardError (exit code 13) when it means none, or several."""
@@ -126,7 +130,7 @@ class Library:
             if chosen.version:
                 return self.store.read_version(chosen.version)
             if chosen.kind == "latest":
-                return self.store.read_shadow(name)
+                return self._shadow(name)
             return files.read(self.live_path(name))[0]
         except FileNotFoundError:
             what = (
@@ -143,6 +147,15 @@ class Library:
                 f"Try another version: hermesguard history {name}",
             ) from None
 
+    def _shadow(self, name: str) -> bytes:
+        """Return the shadow; again when a running guard wrote it anew meanwhile, for shadow and tail belong together."""
+        path = self.store.shadow_path(name)
+        while True:
+            before = files.stamp(path)
+            data = self.store.read_shadow(name)
+            if files.stamp(path) == before:
+                return data
+
     def copy(self, name: str, chosen: Chosen) -> Copy:
         """Return a copy, read; GuardError when it is not there (exit code 13), damaged or no session (1)."""
         try:
@@ -152,55 +165,3 @@ class Library:
                 f"{name}@{chosen.name} is not a session: {error}",
                 f"See what there is: hermesguard history {name}",
             ) from None
-
-    def rows(self, name: str) -> int | None:
-        """Return how many messages the newest copy has, by what was recorded with it; None when it cannot be read."""
-        if note := self.store.shadow_note(name):
-            return note[1]
-        try:
-            return len(session.parse(self.store.read_shadow(name)).rows)
-        except (OSError, Unreadable):
-            versions: list[Version] = self.store.versions(name)
-            return versions[-1].rows if versions else None
-
-
-def metadata(data: bytes) -> dict[str, Any]:
-    """Return the top-level members that stand before the messages in the beginning of a session file.
-
-    What is no session, or cut off, gives what could be read until there.
-    """
-    found: dict[str, Any] = {}
-    try:
-        for key, value in _members(data.decode("utf-8", "ignore")):
-            found[key] = value
-    except (ValueError, IndexError, RecursionError):
-        pass
-    return found
-
-
-def _members(text: str) -> Iterator[tuple[str, Any]]:
-    decode = JSONDecoder().raw_decode
-    position = text.index("{") + 1
-    while True:
-        key, position = decode(text, _skip(text, position))
-        if key == session.MESSAGES:
-            return
-        position = _skip(text, position)
-        value, position = decode(text, _skip(text, position + 1))
-        yield key, value
-        position = _skip(text, position)
-        if text[position] != ",":
-            return
-        position += 1
-
-
-def _skip(text: str, position: int) -> int:
-    while text[position] in " \t\n\r":
-        position += 1
-    return position
-
-
-def title(head: dict[str, Any]) -> str:
-    """Return the title in a session's metadata; empty when there is none."""
-    value = head.get(session.TITLE)
-    return value if isinstance(value, str) else ""

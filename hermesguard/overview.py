@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from hermesguard import incidents, session
+from hermesguard.holdings import holdings, rows_of
 from hermesguard.incidents import Incident
 from hermesguard.library import Library
 
@@ -27,25 +28,34 @@ class Entry:
 def entries(library: Library) -> list[Entry]:
     """Return what is known of all sessions in the store, sorted by id."""
     store = library.store
-    shadows = {shadow.session: shadow for shadow in store.shadows()}
+    held = {holding.session: holding for holding in holdings(store)}
     live = live_sessions(library)
-    log = incidents.read(store.root)
-    by_session = of_session(log)
-    is_settled = incidents.settled(log)
+    by_session = of_session(library.incidents)
+    is_settled = incidents.settled(library.incidents)
     found = []
     for name in library.sessions:
-        shadow = shadows.get(name)
-        versions = store.versions(name)
-        if shadow:
-            changed: datetime | None = datetime.fromtimestamp(shadow.mtime_ns / 1e9, UTC)
+        holding = held.get(name)
+        if holding:
+            changed: datetime | None = datetime.fromtimestamp(holding.mtime_ns / 1e9, UTC)
+            rows = rows_of(store, holding)
         else:
-            changed = versions[-1].time if versions else None
+            last_version = next(reversed(store.versions(name)), None)
+            changed = last_version.time if last_version else None
+            rows = last_version.rows if last_version else None
         state = state_of(
-            by_session[name], is_settled, has_shadow=bool(shadow), is_live=live is None or name in live
+            by_session[name], is_settled, has_shadow=bool(holding), is_live=live is None or name in live
         )
         last = by_session[name][-1] if by_session[name] else None
         found.append(
-            Entry(name, library.titles[name], library.rows(name), changed, len(versions), last, state)
+            Entry(
+                name,
+                library.titles[name],
+                rows,
+                changed,
+                library.version_count(name),
+                last,
+                state,
+            )
         )
     return found
 
@@ -64,7 +74,7 @@ def state_of(log: Iterable[Incident], settled: Collection[str], *, has_shadow: b
         return "deleted"
     if not is_live:
         return "missing"
-    open_ones = [incident for incident in log if not incident.settles and incident.id not in settled]
+    open_ones = [incident for incident in log if not incident.is_by_hand and incident.id not in settled]
     if any(incident.event == "in_doubt" for incident in open_ones):
         return "in-doubt"
     if open_ones and open_ones[-1].event == "unrepaired":

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from hermesguard import __version__, incidents
 from hermesguard.config import Settings
+from hermesguard.holdings import holdings, rows_of
 from hermesguard.lock import lock_holder
 from hermesguard.store import Store
 
@@ -36,20 +38,17 @@ def resting_status(settings: Settings) -> dict[str, Any]:
     """Return what the store alone tells when no guard runs. GuardError when there is no store."""
     store = Store(settings.store)
     store.open()
-    sessions = messages = 0
-    for shadow in store.shadows():
-        noted = store.shadow_note(shadow.session)
-        sessions += 1
-        messages += noted[1] if noted else 0
+    held = list(holdings(store))
+    newest_ns = max((holding.mtime_ns for holding in held), default=0)
     return _common(settings, store) | {
         "running": False,
         "pid": lock_holder(store.lock.path),
         "ready": False,
         "since": "",
-        "sessions": sessions,
-        "messages": messages,
+        "sessions": len(held),
+        "messages": sum(rows_of(store, holding) or 0 for holding in held),
         "last_sweep": "",
-        "last_save": "",
+        "last_save": datetime.fromtimestamp(newest_ns / 1e9, UTC).isoformat() if newest_ns else "",
         "repairs": 0,
         "watch": "none",
         "watch_reason": "no guard runs on this store",
@@ -64,13 +63,15 @@ def resting_status(settings: Settings) -> dict[str, Any]:
 def _common(settings: Settings, store: Store) -> dict[str, Any]:
     log = incidents.read(store.root)
     done = incidents.settled(log)
-    losses = [entry for entry in log if not entry.settles and entry.session]
+    losses = [entry for entry in log if not entry.is_by_hand]
+    midnight = datetime.now(UTC).astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
     return {
         "schema_version": SCHEMA_VERSION,
         "version": __version__,
         "sessions_directory": str(settings.sessions),
         "store": str(settings.store),
         "incidents": len(losses),
+        "incidents_today": sum(datetime.fromisoformat(entry.time) >= midnight for entry in losses),
         "last_incident": losses[-1].time if losses else "",
         "unsettled": [entry.id for entry in losses if entry.id not in done and entry.is_open],
     }

@@ -12,11 +12,13 @@ what a full disk means is for the guard to decide.
 """
 
 import contextlib
+import errno
 import gzip
 import hashlib
 import os
 import re
 import stat
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -33,6 +35,9 @@ COMPRESSION_LEVEL = 3
 
 _VERSION_NAME = re.compile(r"(\d{8}T\d{6}\.\d{6}Z)-(\d+)-([a-z]+)-([0-9a-f]{16})\.json\.gz")
 _TIME_FORMAT = "%Y%m%dT%H%M%S.%fZ"
+_TEMPORARY_SUFFIX = ".tmp"
+# What a person took away goes sooner than the rest, by the name that its version carries.
+_WITHDRAWN = frozenset({"clear", "deleted"})
 
 
 def digest(data: bytes) -> str:
@@ -80,6 +85,9 @@ class Store:
         self.shadows_directory = root / "shadows"
         self.history_directory = root / "history"
         self.lock = Lock(root / "lock")
+        self._identity: tuple[int, int] | None = None
+        self._own_tails: set[str] = set()
+        """Sessions whose tail this process began: it is known to belong to the shadow."""
 
     # -- opening
 
@@ -87,14 +95,13 @@ class Store:
         """Make the store if it is not there; GuardError when it cannot be, or is of a newer hermesguard."""
         try:
             for directory in (self.root, self.shadows_directory, self.history_directory):
-                if not directory.is_dir():
-                    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-                    files.sync_directory(directory.parent)
+                files.make_directory(directory)
             if stat.S_IMODE(self.root.stat().st_mode) & 0o077:
                 self.root.chmod(0o700)
             self._check_format()
             if not (self.root / "format").exists():
                 files.write_durably(self.root / "format", f"{FORMAT}\n".encode())
+            self._identity = self._seen()
         except OSError as error:
             raise GuardError(
                 f"The store {self.root} cannot be made: {error.strerror}",
@@ -111,6 +118,16 @@ class Store:
                 ExitCode.NO_STORE,
             )
         self._check_format()
+        self._identity = self._seen()
+
+    def _seen(self) -> tuple[int, int]:
+        found = os.stat(self.shadows_directory)
+        return found.st_dev, found.st_ino
+
+    def _require_same(self) -> None:
+        """Raise OSError when the store is not there any more: an absent file then says nothing of a session."""
+        if self._identity is not None and self._seen() != self._identity:
+            raise OSError(errno.ESTALE, "the store is not there any more", str(self.root))
 
     def _check_format(self) -> None:
         try:
@@ -168,14 +185,55 @@ class Store:
 
     def has_shadow(self, session: str) -> bool:
         """Return whether the session has a shadow."""
-        return self.shadow_path(session).is_file()
+        if files.stamp(self.shadow_path(session)):
+            return True
+        self._require_same()
+        return False
 
     def read_shadow(self, session: str) -> bytes:
-        """Return the newest good copy, its tail applied; OSError when there is none, or when it is damaged."""
-        data, stamp = files.read(self.shadow_path(session))
-        if not self.tail_path(session).exists():
-            return data
-        return tails.apply(self.tail_path(session), data, digest(data), stamp.mtime_ns)
+        """Return the newest good copy, its tail applied.
+
+        Raises FileNotFoundError when there is none, `files.Damaged` when it is not what was kept, OSError when it cannot
+        be read now.
+        """
+        return self._newest(session)[0]
+
+    def _newest(self, session: str) -> tuple[bytes, int, int | None, bool]:
+        """Return (content, mtime_ns, rows if noted, whether it has a tail) of the newest good copy."""
+        data, stamp, noted = self._read_base(session)
+        if noted and digest(data) != noted[0]:
+            raise files.Damaged(f"{session}.json is damaged: its content has another digest")
+        tail = self.tail_path(session)
+        if not files.stamp(tail):
+            return data, stamp.mtime_ns, noted[1] if noted else None, False
+        found = tails.apply(tail, data, noted[0] if noted else digest(data), stamp.mtime_ns)
+        if found is None:
+            return data, stamp.mtime_ns, noted[1] if noted else None, False
+        return found.data, found.mtime_ns, found.rows, True
+
+    def _read_base(self, session: str) -> tuple[bytes, files.Stamp, tuple[str, int] | None]:
+        try:
+            data, stamp, note = files.read_noted(self.shadow_path(session))
+        except FileNotFoundError:
+            self._require_same()
+            raise
+        except OSError as error:
+            if error.errno == errno.EIO:
+                raise files.Damaged(
+                    errno.EIO, f"{session}.json is damaged: the disk does not give it back"
+                ) from None
+            raise
+        return data, stamp, _noted(note)
+
+    def salvage(self, session: str) -> bytes | None:
+        """Return what is left of a damaged shadow: all that its tail gives for certain, else the file as it is."""
+        try:
+            data, stamp, noted = self._read_base(session)
+        except OSError:
+            return None
+        return tails.salvage(
+            self.tail_path(session), data, noted[0] if noted else digest(data), stamp.mtime_ns
+        )
 
     def keep(self, session: str, data: bytes, mtime_ns: int, rows: int) -> None:
         """Make `data` the shadow; durable when this returns. `mtime_ns` is live's, so that a restart can compare by stat."""
@@ -189,41 +247,43 @@ class Store:
         The state before must be in the store: shadow and tail as `read_shadow` gives it.
         """
         path = self.tail_path(session)
-        if not path.exists():
-            data, stamp = files.read(self.shadow_path(session))
-            noted = self.shadow_note(session)
+        if session not in self._own_tails:
+            self.fold(session)  # one of a guard before us, if it still counts, must not be lost
+            data, stamp, noted = self._read_base(session)
             tails.begin(path, noted[0] if noted else digest(data), stamp.mtime_ns)
+            self._own_tails.add(session)
         return tails.append(path, change)
 
     def fold(self, session: str) -> None:
-        """Make shadow and tail one plain copy again."""
-        newest = tails.newest(self.tail_path(session))
-        if newest:
-            _, mtime_ns, rows, _ = newest
-            self.keep(session, self.read_shadow(session), mtime_ns, rows)
+        """Make shadow and tail one plain copy again; a tail that belongs to no shadow goes."""
+        if files.stamp(self.tail_path(session)):
+            data, mtime_ns, rows, has_tail = self._newest(session)
+            if has_tail and rows is not None:
+                self.keep(session, data, mtime_ns, rows)
         self._drop_tail(session)
 
     def tailed(self) -> list[str]:
         """Return the sessions whose shadow has a tail."""
-        with contextlib.suppress(FileNotFoundError), os.scandir(self.shadows_directory) as entries:
-            names = [entry.name for entry in entries if entry.name.endswith(tails.SUFFIX)]
-            return [name.removesuffix(tails.SUFFIX) for name in names if not name.startswith(".")]
-        return []
+        found = files.names(self.shadows_directory)
+        return [
+            name.removesuffix(tails.SUFFIX)
+            for name in found
+            if name.endswith(tails.SUFFIX) and not name.startswith(".")
+        ]
 
     def _drop_tail(self, session: str) -> None:
+        self._own_tails.discard(session)
         if files.remove(self.tail_path(session)):
             files.sync_directory(self.shadows_directory)
 
     def touch(self, session: str, mtime_ns: int) -> None:
         """Let the shadow say that live, with the same content, has a new mtime."""
-        if self.tail_path(session).exists():
-            self.fold(session)
-        os.utime(self.shadow_path(session), ns=(mtime_ns, mtime_ns), follow_symlinks=False)
+        self.fold(session)
+        files.set_mtime(self.shadow_path(session), mtime_ns)
 
     def shadow_note(self, session: str) -> tuple[str, int] | None:
         """Return (digest, rows) as recorded when the shadow was kept; None where nothing could be recorded."""
-        words = (files.note(self.shadow_path(session)) or b"").split()
-        return (words[0].decode(), int(words[1])) if len(words) == 2 and words[1].isdigit() else None
+        return _noted(files.note(self.shadow_path(session)))
 
     def forget(self, session: str) -> None:
         """Remove the shadow, its tail first; its history stays."""
@@ -232,18 +292,20 @@ class Store:
             files.sync_directory(self.shadows_directory)
 
     def rename(self, session: str, new_session: str) -> None:
-        """Let shadow and history follow a session to its new id, unless that id has its own."""
+        """Let history and shadow follow a session to its new id; a shadow that this id has already stays.
+
+        What a crash leaves is the same session in two parts, which the next call makes whole.
+        """
         self.fold(session)
-        if not self.has_shadow(new_session):
-            with contextlib.suppress(FileNotFoundError):
-                os.rename(self.shadow_path(session), self.shadow_path(new_session))
-                files.sync_directory(self.shadows_directory)
-        else:
-            self.forget(session)
         old, new = self.history_directory / session, self.history_directory / new_session
-        if old.is_dir() and not new.exists():
-            os.rename(old, new)
-            files.sync_directory(self.history_directory)
+        for name in files.names(old):
+            files.make_directory(new)
+            files.move(old / name, new / name)
+        files.remove_directory(old)
+        if self.has_shadow(new_session):
+            self.forget(session)
+        else:
+            files.move(self.shadow_path(session), self.shadow_path(new_session))
 
     # -- history
 
@@ -252,75 +314,125 @@ class Store:
         found = []
         with contextlib.suppress(FileNotFoundError), os.scandir(self.history_directory / session) as entries:
             for entry in entries:
-                if match := _VERSION_NAME.fullmatch(entry.name):
-                    time = datetime.strptime(match[1], _TIME_FORMAT).replace(tzinfo=UTC)
-                    size = entry.stat(follow_symlinks=False).st_size
-                    found.append(
-                        Version(session, Path(entry.path), time, int(match[2]), match[3], match[4], size)
-                    )
+                with contextlib.suppress(FileNotFoundError):
+                    if version := _version(session, entry):
+                        found.append(version)
         return sorted(found, key=lambda version: version.path.name)
 
+    def histories(self) -> list[str]:
+        """Return the sessions that have a history, sorted."""
+        return sorted(files.names(self.history_directory))
+
     def add_version(self, session: str, data: bytes, rows: int, reason: str, time: datetime) -> Version:
-        """Keep `data` in the history, once; durable when this returns. Returns the version that holds it."""
+        """Keep `data` in the history, once; durable when this returns. Returns the version that holds it.
+
+        What was taken away on purpose gets a name that says so, even when the content is there already (a hard link).
+        """
         directory = self.history_directory / session
         known = digest(data)
-        for version in reversed(self.versions(session)):
-            if version.digest == known:
-                return version
-        if not directory.is_dir():
-            directory.mkdir(mode=0o700)
-            files.sync_directory(self.history_directory)
-        name = f"{version_name(time)}-{rows}-{reason}-{known}.json.gz"
+        twin = next(
+            (version for version in reversed(self.versions(session)) if version.digest == known), None
+        )
+        if twin and (reason not in _WITHDRAWN or twin.reason == reason):
+            return twin
+        path = directory / f"{version_name(time)}-{rows}-{reason}-{known}.json.gz"
+        if twin and files.link_durably(twin.path, path):
+            return Version(session, path, time, rows, reason, known, twin.size_bytes)
+        files.make_directory(directory)
         packed = gzip.compress(data, COMPRESSION_LEVEL, mtime=0)
-        files.write_durably(directory / name, packed)
-        return Version(session, directory / name, time, rows, reason, known, len(packed))
+        files.write_durably(path, packed)
+        return Version(session, path, time, rows, reason, known, len(packed))
 
     def read_version(self, version: Version) -> bytes:
-        """Return a version's content; OSError when it cannot be read or is not what was kept (bit rot)."""
+        """Return a version's content; `files.Damaged` when it is not what was kept, OSError when it cannot be read."""
         try:
             data = gzip.decompress(files.read(version.path)[0])
-        except (gzip.BadGzipFile, EOFError, ValueError) as error:
-            raise OSError(f"{version.path.name} is damaged: {error}") from None
-        except Exception as error:  # zlib.error has no common ancestor with the others
-            if isinstance(error, OSError):
-                raise
-            raise OSError(f"{version.path.name} is damaged: {error}") from None
+        except (gzip.BadGzipFile, EOFError, ValueError, zlib.error) as error:
+            raise files.Damaged(f"{version.path.name} is damaged: {error}") from None
+        except OSError as error:
+            if error.errno == errno.EIO:
+                raise files.Damaged(
+                    errno.EIO, f"{version.path.name}: the disk does not give it back"
+                ) from None
+            raise
         if digest(data) != version.digest:
-            raise OSError(f"{version.path.name} is damaged: its content has another digest")
+            raise files.Damaged(f"{version.path.name} is damaged: its content has another digest")
         return data
 
     def remove_version(self, version: Version) -> None:
         """Remove a version, and the session's history directory with its last one."""
         files.remove(version.path)
-        with contextlib.suppress(OSError):
-            version.path.parent.rmdir()
+        files.remove_directory(version.path.parent)
 
     def purge(self, session: str) -> tuple[int, int]:
-        """Remove shadow and history of a session; return (files, bytes) that are gone."""
+        """Remove every trace of a session: shadow, tail, history, what a crash left; return (files, bytes) gone."""
         count = size_bytes = 0
-        paths = [self.tail_path(session), self.shadow_path(session)]
-        with contextlib.suppress(FileNotFoundError):
-            paths += list((self.history_directory / session).iterdir())
-        for path in paths:
+        for path in self.traces(session):
             if found := files.stamp(path):
                 size_bytes += found.size_bytes
                 count += files.remove(path)
-        with contextlib.suppress(OSError):
-            (self.history_directory / session).rmdir()
+        self._own_tails.discard(session)
+        files.remove_directory(self.history_directory / session)
         files.sync_directory(self.shadows_directory)
         files.sync_directory(self.history_directory)
         return count, size_bytes
+
+    def traces(self, session: str) -> list[Path]:
+        """Return the paths of all files in the store that can hold text of a session; some need not be there."""
+        kept = [self.tail_path(session), self.shadow_path(session)]
+        history = self.history_directory / session
+        return (
+            kept
+            + [path.with_name(f".{path.name}{_TEMPORARY_SUFFIX}") for path in kept]
+            + [history / name for name in files.names(history)]
+        )
+
+    def remove_leftovers(self, directory: Path) -> None:
+        """Remove the temp files that a crash left in a directory of the store. Only for the holder of the lock."""
+        for name in files.names(directory):
+            if name.startswith(".") and name.endswith(_TEMPORARY_SUFFIX):
+                files.remove(directory / name)
 
     def size_bytes(self) -> int:
         """Return the sum of the sizes of all files in the store; a person waits for it, so it opens none."""
         total = 0
         directories = [str(self.root)]
         while directories:
-            with contextlib.suppress(FileNotFoundError), os.scandir(directories.pop()) as entries:
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        directories.append(entry.path)
-                    else:
-                        with contextlib.suppress(FileNotFoundError):
-                            total += entry.stat(follow_symlinks=False).st_size
+            try:
+                with os.scandir(directories.pop()) as entries:
+                    for entry in entries:
+                        if entry.is_dir(follow_symlinks=False):
+                            directories.append(entry.path)
+                        else:
+                            total += _size_bytes(entry)
+            except FileNotFoundError:
+                continue
         return total
+
+
+def _size_bytes(entry: "os.DirEntry[str]") -> int:
+    try:
+        return entry.stat(follow_symlinks=False).st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _noted(note: bytes | None) -> tuple[str, int] | None:
+    words = (note or b"").split()
+    return (
+        (words[0].decode("ascii", "replace"), int(words[1]))
+        if len(words) == 2 and words[1].isdigit()
+        else None
+    )
+
+
+def _version(session: str, entry: os.DirEntry[str]) -> Version | None:
+    match = _VERSION_NAME.fullmatch(entry.name)
+    if match is None:
+        return None
+    try:
+        time = datetime.fromisoformat(match[1])
+    except ValueError:
+        return None
+    size_bytes = entry.stat(follow_symlinks=False).st_size
+    return Version(session, Path(entry.path), time, int(match[2]), match[3], match[4], size_bytes)

@@ -2,15 +2,16 @@
 
 import argparse
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
-from hermesguard import control, incidents, screen
+from hermesguard import control, screen
 from hermesguard.config import Settings
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.library import Library
 from hermesguard.machine import print_json
 from hermesguard.screen import Style
+from hermesguard.store import Store
 from hermesguard.units import about_size
 from hermesguard.view import Cell, ago, counted, facts, moment
 
@@ -57,15 +58,7 @@ def status(arguments: argparse.Namespace, settings: Settings) -> int:
 
 def _gather(settings: Settings) -> dict[str, Any]:
     """Return what the guard (or, without one, the store) says, and what the store's files say."""
-    from hermesguard.store import Store
-
-    known = control.ask(settings, "status")
-    log = [
-        incident for incident in incidents.read(settings.store) if not incident.settles and incident.session
-    ]
-    midnight = datetime.now(UTC).astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
-    today = sum(datetime.fromisoformat(incident.time) >= midnight for incident in log)
-    return {**known, "incidents_today": today, "store_size_bytes": Store(settings.store).size_bytes()}
+    return {**control.ask(settings, "status"), "store_size_bytes": Store(settings.store).size_bytes()}
 
 
 def troubles_of(known: dict[str, Any]) -> list[Trouble]:

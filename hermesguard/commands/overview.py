@@ -4,7 +4,7 @@ import argparse
 from datetime import datetime
 from typing import Any, Final
 
-from hermesguard import incidents, screen
+from hermesguard import screen
 from hermesguard.config import Settings
 from hermesguard.errors import ExitCode
 from hermesguard.incidents import Incident
@@ -115,13 +115,13 @@ def history(arguments: argparse.Namespace, settings: Settings) -> int:
     library = Library(settings)
     name = library.find(arguments.session)
     versions = library.store.versions(name)
-    log = [incident for incident in incidents.read(settings.store) if incident.session == name]
+    log = [incident for incident in library.incidents if incident.session == name]
     newest = library.copy(name, library.newest(name)) if versions or library.store.has_shadow(name) else None
     rows = newest.document.rows if newest else []
     if arguments.json:
         members = {
             "session": name,
-            "title": library.head(name).get("title", ""),
+            "title": newest.document.title if newest else "",
             "points": [
                 {"time": point.time.isoformat(), "rows": point.rows, "mark": point.mark}
                 for point in points(rows, versions, log)

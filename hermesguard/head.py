@@ -1,0 +1,70 @@
+"""The head of a session file: the metadata that stands before the messages, read without reading these.
+
+The application itself needs all of it before the messages and within the first 64 KiB (webui-contract, section 1).
+"""
+
+from collections.abc import Iterator
+from json.decoder import JSONDecoder
+from pathlib import Path
+from typing import Any, Final
+
+from hermesguard import session
+
+HEAD_BYTES: Final = 64 * 1024
+_FIRST_BYTES: Final = 2048
+_BLANKS: Final = " \t\n\r"
+
+
+def read(path: Path, *keys: str) -> dict[str, Any]:
+    """Return the metadata in a session file, as `metadata` does; OSError when it cannot be read."""
+    with open(path, "rb", buffering=0) as file:
+        data = file.read(_FIRST_BYTES)
+        found = metadata(data, *keys)
+        if not keys or any(key not in found for key in keys):
+            found = metadata(data + file.read(HEAD_BYTES - len(data)), *keys)
+    return found
+
+
+def metadata(data: bytes, *keys: str) -> dict[str, Any]:
+    """Return the members that stand before the messages in the beginning of a session file; of these only `keys`, if given.
+
+    What is no session, or cut off, gives what could be read until there.
+    """
+    found: dict[str, Any] = {}
+    try:
+        for key, value in _members(data.decode("utf-8", "ignore")):
+            if not keys or key in keys:
+                found[key] = value
+                if len(found) == len(keys):
+                    break
+    except (ValueError, IndexError, RecursionError):
+        pass
+    return found
+
+
+def _members(text: str) -> Iterator[tuple[str, Any]]:
+    decode = JSONDecoder().raw_decode
+    position = text.index("{") + 1
+    while True:
+        key, position = decode(text, _skip(text, position))
+        if key == session.MESSAGES:
+            return
+        position = _skip(text, position)
+        value, position = decode(text, _skip(text, position + 1))
+        yield key, value
+        position = _skip(text, position)
+        if text[position] != ",":
+            return
+        position += 1
+
+
+def _skip(text: str, position: int) -> int:
+    while text[position] in _BLANKS:
+        position += 1
+    return position
+
+
+def title(found: dict[str, Any]) -> str:
+    """Return the title in a session's metadata; empty when there is none."""
+    value = found.get(session.TITLE)
+    return value if isinstance(value, str) else ""
