@@ -50,11 +50,24 @@ class Stamp:
         )
 
 
+class Damaged(OSError):
+    """A file is not what was written into it; str() says which and how."""
+
+
 def read(path: Path) -> tuple[bytes, Stamp]:
     """Return a regular file's content and its stamp, both of the same inode.
 
     Raises OSError, also for what is no regular file: a symlink could lead out of the directory, a pipe could hang.
     """
+    return _read(path, False)[:2]
+
+
+def read_noted(path: Path) -> tuple[bytes, Stamp, bytes | None]:
+    """Return what `read` returns and what was noted beside the content (`note`), all of the same inode."""
+    return _read(path, True)
+
+
+def _read(path: Path, with_note: bool) -> tuple[bytes, Stamp, bytes | None]:
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         found = os.fstat(descriptor)
@@ -63,7 +76,8 @@ def read(path: Path) -> tuple[bytes, Stamp]:
         parts = []
         while part := os.read(descriptor, max(found.st_size + 1, 4096)):
             parts.append(part)
-        return parts[0] if len(parts) == 1 else b"".join(parts), Stamp.of(found)
+        data = parts[0] if len(parts) == 1 else b"".join(parts)
+        return data, Stamp.of(found), note(descriptor) if with_note else None
     finally:
         os.close(descriptor)
 
@@ -124,10 +138,12 @@ def write_durably(path: Path, data: bytes, mtime_ns: int | None = None, note: by
     sync_directory(path.parent)
 
 
-def note(path: Path) -> bytes | None:
+def note(file: Path | int) -> bytes | None:
     """Return what `write_durably` noted beside the content, None when nothing was or could be noted."""
     try:
-        return os.getxattr(path, _DIGEST_ATTRIBUTE, follow_symlinks=False)
+        if isinstance(file, int):
+            return os.getxattr(file, _DIGEST_ATTRIBUTE)
+        return os.getxattr(file, _DIGEST_ATTRIBUTE, follow_symlinks=False)
     except OSError:
         return None
 

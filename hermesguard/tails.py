@@ -8,7 +8,7 @@ whole, and counts for nothing.
 When a session is quiet, and when the guard stops, the tail is folded into the shadow: a store at rest is plain copies.
 """
 
-import os
+import contextlib
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,10 +22,6 @@ from hermesguard import files
 SUFFIX = ".tail"
 
 Part = str | list[int]
-
-
-class TailBroken(OSError):
-    """A tail that does not give what it says; the shadow before it is still good."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +45,15 @@ class Change:
             "parts": self.parts,
         }
         return orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A session as a tail gives it."""
+
+    data: bytes
+    mtime_ns: int
+    rows: int
 
 
 def change(
@@ -86,23 +91,50 @@ def newest(path: Path) -> tuple[int, int, int, int] | None:
     return last["size"], last["mtime_ns"], last["rows"], last["crc32"]
 
 
-def apply(path: Path, shadow: bytes, shadow_digest: str, shadow_mtime_ns: int) -> bytes:
-    """Return the newest state of a session whose shadow file holds `shadow`. TailBroken when the tail is damaged."""
-    lines = _lines(path)
-    if not lines or lines[0] != {"shadow": shadow_digest, "mtime_ns": shadow_mtime_ns}:
-        return shadow
+def apply(path: Path, shadow: bytes, shadow_digest: str, shadow_mtime_ns: int) -> "State | None":
+    """Return the newest state of a session whose shadow file holds `shadow`; None when no tail counts for it.
+
+    Raises `Damaged` when the tail does not give what it says; OSError when it cannot be read.
+    """
+    lines = _counting(path, shadow_digest, shadow_mtime_ns)
+    if not lines:
+        return None
     state = shadow
     try:
-        for line in lines[1:]:
-            state = b"".join(
-                part.encode("utf-8") if isinstance(part, str) else state[part[0] : part[0] + part[1]]
-                for part in line["parts"]
-            )
-        if len(lines) > 1 and zlib.crc32(state) != lines[-1]["crc32"]:
-            raise TailBroken(f"{path.name} is damaged: what it gives has another checksum")
-    except (KeyError, TypeError, IndexError) as error:
-        raise TailBroken(f"{path.name} is damaged: {error!r}") from None
+        for line in lines:
+            state = _after(state, line)
+        if zlib.crc32(state) == lines[-1]["crc32"]:
+            return State(state, lines[-1]["mtime_ns"], lines[-1]["rows"])
+    except (KeyError, TypeError, IndexError):
+        pass
+    raise files.Damaged(f"{path.name} is damaged: what it gives has another checksum")
+
+
+def salvage(path: Path, shadow: bytes, shadow_digest: str, shadow_mtime_ns: int) -> bytes:
+    """Return the newest state that a damaged tail still gives for certain; the shadow's own at worst."""
+    state = shadow
+    with contextlib.suppress(OSError, KeyError, TypeError, IndexError):
+        for line in _counting(path, shadow_digest, shadow_mtime_ns):
+            after = _after(state, line)
+            if zlib.crc32(after) != line["crc32"]:
+                break
+            state = after
     return state
+
+
+def _counting(path: Path, shadow_digest: str, shadow_mtime_ns: int) -> list[dict[str, Any]]:
+    """Return the changes in a tail if it belongs to this shadow."""
+    lines = _lines(path)
+    if not lines or lines[0] != {"shadow": shadow_digest, "mtime_ns": shadow_mtime_ns}:
+        return []
+    return lines[1:]
+
+
+def _after(state: bytes, line: dict[str, Any]) -> bytes:
+    return b"".join(
+        part.encode("utf-8") if isinstance(part, str) else state[part[0] : part[0] + part[1]]
+        for part in line["parts"]
+    )
 
 
 def _lines(path: Path) -> list[dict[str, Any]] | None:
@@ -119,11 +151,3 @@ def _lines(path: Path) -> list[dict[str, Any]] | None:
         if isinstance(value, dict):
             found.append(value)
     return found
-
-
-def size_bytes(path: Path) -> int:
-    """Return the size of a tail; 0 when there is none."""
-    try:
-        return os.stat(path).st_size
-    except FileNotFoundError:
-        return 0

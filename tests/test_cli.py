@@ -198,7 +198,7 @@ def test_a_damaged_version_and_a_broken_shadow_are_said(command, own_scene):
     for verb in ("show", "history", "diff"):
         code, _, err = command(verb, "3f2b", where=own_scene)
         assert code == ExitCode.FAILED
-        assert "3f2b00000002@latest is not a session: not JSON" in err
+        assert "3f2b00000002.json is damaged: its content has another digest" in err
     code, out, _ = command("drill", where=own_scene)
     assert code == ExitCode.PROBLEM
     assert "3 of 4 sessions restorable" in out
