@@ -157,7 +157,7 @@ class Tail:
         repeated = found[1] if found else []
         append(self.path, change(self.now, known.data, repeated, 1, known.document.count))
         self.now = known.data
-        assert apply(self.path, self.shadow, "digest", 1) == self.now
+        assert apply(self.path, self.shadow, "digest", 1).data == self.now
         return self
 
 

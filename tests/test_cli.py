@@ -202,7 +202,7 @@ def test_a_damaged_version_and_a_broken_shadow_are_said(command, own_scene):
     code, out, _ = command("drill", where=own_scene)
     assert code == ExitCode.PROBLEM
     assert "3 of 4 sessions restorable" in out
-    assert "3f2b00000002: not JSON" in out
+    assert "3f2b00000002: 3f2b00000002.json is damaged" in out
     assert command("list", where=own_scene)[0] == 0
 
 
@@ -453,7 +453,7 @@ def test_explain_an_incident_and_an_event(command):
     for part in (
         "What the guard saw",
         "for: ",
-        "12 before, 0 found, 12 now",
+        "12 before, 0 found, 12 afterwards",
         "What it did",
         "hermesguard undo 1",
     ):
