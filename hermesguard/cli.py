@@ -5,6 +5,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 
 from hermesguard.errors import ExitCode, GuardError
 
@@ -18,6 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     HERMESGUARD_DEBUG=1 in the environment shows the traceback of an error that nobody foresaw.
     """
     try:
+        _take_any_text()
         code = _dispatch(argv)
         sys.stdout.flush()
         return code
@@ -66,6 +68,14 @@ def _dispatch(argv: Sequence[str] | None) -> int:
         settings = config.load(flags, os.environ)
     module, function = verb.run.split(":")
     return int(getattr(import_module(module), function)(arguments, settings))
+
+
+def _take_any_text() -> None:
+    """Let stdout take every text, what its encoding lacks written out; and let both streams be there, if only to nowhere."""
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115 - they last as long as the process
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _say(sentence: str) -> None:

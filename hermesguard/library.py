@@ -71,7 +71,11 @@ class Library:
     @cached_property
     def titles(self) -> dict[str, str]:
         """The title of each session, from the head of its newest copy."""
-        return {name: head.title(self.head(name, session.TITLE)) for name in self.sessions}
+        return {name: self.title(name) for name in self.sessions}
+
+    def title(self, name: str) -> str:
+        """Return the title of a session; empty when it has none."""
+        return head.title(self.head(name, session.TITLE))
 
     def live_path(self, name: str) -> Path:
         """Return where the application keeps the session."""

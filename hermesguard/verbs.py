@@ -373,7 +373,7 @@ VERBS: Final[tuple[Verb, ...]] = (
         "For an incident: what the guard saw, for and against, what it did, and how to reverse it. For an event: what it "
         "means and what to do.",
         "hermesguard explain 7\nhermesguard explain in_doubt",
-        "hermesguard.commands.telling:explain",
+        "hermesguard.commands.explaining:explain",
         _explain,
     ),
     Verb(
