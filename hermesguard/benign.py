@@ -4,15 +4,20 @@ Each kind is one small predicate; none of them takes words away that a person or
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
 
 from hermesguard.session import Row, Run
 
-_MARKUP = re.compile(
-    r"<(?P<tag>(?:｜DSML｜)?function_calls|think|thinking|tool_call|invoke)\b.*?(?:</(?P=tag)\s*>|\Z)",
-    re.DOTALL | re.IGNORECASE,
+# Tool calls that the model wrote as text, cut out of answers (hermes-webui #702); an unclosed one reaches to the end.
+_CALLS = re.compile(
+    r"<(?P<tag>(?:｜DSML｜)?function_calls)\b.*?(?:</(?P=tag)\s*>|\Z)", re.DOTALL | re.IGNORECASE
 )
+# Thoughts, cut out of answers that are still being written.
+_THOUGHTS = re.compile(r"<(?P<tag>think|thinking)\b.*?(?:</(?P=tag)\s*>|\Z)", re.DOTALL | re.IGNORECASE)
 _PICTURE = re.compile(r"data:image/[\w.+-]+;base64,[A-Za-z0-9+/=]+|[A-Za-z0-9+/]{512,}={0,2}")
+_PICTURE_LEFT: Final = "[screenshot]"
 
 _COMPACTION_OPENINGS = (
     "[context compaction",
@@ -27,12 +32,8 @@ _CONTROL_OPENINGS = (
     "you've reached the maximum number of tool-calling iterations allowed.",
 )
 _CONTROL_FLAGS = ("_verification_stop_synthetic", "_pre_verify_synthetic")
-_INTERRUPTION_OPENINGS = (
-    "**response interrupted",
-    "**previous turn did not complete",
-    "*task cancelled",
-    "task cancelled",
-)
+_INTERRUPTION_OPENINGS = ("**response interrupted.**", "**previous turn did not complete.**")
+_INTERRUPTIONS = frozenset({"*task cancelled.*", "task cancelled."})
 
 
 def _words(row: Row) -> str:
@@ -57,9 +58,10 @@ def is_control_row(row: Row) -> bool:
 
 def is_interruption_marker(row: Row) -> bool:
     """The mark that a turn was broken off or failed; replaced when the turn is finished after all."""
-    return bool(row.get("_error")) or (
-        row.role == "assistant" and row.words.lower().lstrip().startswith(_INTERRUPTION_OPENINGS)
-    )
+    if row.role != "assistant":
+        return False
+    words = row.words.lower().strip()
+    return bool(row.get("_error")) or words.startswith(_INTERRUPTION_OPENINGS) or words in _INTERRUPTIONS
 
 
 def is_user_turn(row: Row) -> bool:
@@ -77,54 +79,97 @@ def user_turns(row: Row) -> int:
 # ---- rows that vanish ----------------------------------------------------------------------------------------------
 
 
-def _beside(rows: Sequence[Row], index: int) -> list[Row]:
-    return [*rows[max(0, index - 1) : index], *rows[index + 1 : index + 2]]
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """A row that is gone, with what was around it and what is there now."""
+
+    rows: Sequence[Row]
+    """The rows before."""
+    index: int
+    staying: Container[int]
+    """Which of the rows before are still there, by index."""
+    now: Sequence[Row]
+    """The rows of today from about where the two lists part."""
+
+    @property
+    def row(self) -> Row:
+        """The row that is gone."""
+        return self.rows[self.index]
+
+    def repeats(self, same: Callable[[Row, Row], bool]) -> bool:
+        """Return whether the row said `same` as one beside it that is still there, perhaps over others that went too."""
+        return any(self._stays(same, step) for step in (-1, 1))
+
+    def _stays(self, same: Callable[[Row, Row], bool], step: int) -> bool:
+        for index in self._beside(step):
+            if not same(self.rows[index], self.row):
+                return False
+            if index in self.staying:
+                return True
+        return False
+
+    def _beside(self, step: int) -> Iterator[int]:
+        index = self.index + step
+        while 0 <= index < len(self.rows):
+            yield index
+            index += step
 
 
-def duplicate_partial(rows: Sequence[Row], index: int) -> bool:
-    """One of several equal `_partial` rows side by side, collapsed when the application loads the session."""
-    row = rows[index]
-    return bool(row.get("_partial")) and any(
-        other.get("_partial") and other.identity == row.identity for other in _beside(rows, index)
+def duplicate_partial(gone: Gone) -> bool:
+    """One of several equal `_partial` rows side by side, collapsed when the application loads the session (54 -> 5 seen)."""
+    return bool(gone.row.get("_partial")) and gone.repeats(_same_partial)
+
+
+def _same_partial(one: Row, other: Row) -> bool:
+    return one.identity == other.identity and all(
+        one.get(key) == other.get(key) for key in ("_partial", "reasoning", "_partial_tool_calls")
     )
 
 
-def superseded_partial(rows: Sequence[Row], index: int) -> bool:
-    """A `_partial` row whose text stands whole in a row beside it: the turn ended and the finished answer took its place."""
-    row = rows[index]
-    return bool(row.get("_partial")) and any(
-        other.role == row.role and _words(row) in _words(other) for other in _beside(rows, index)
+def superseded_partial(gone: Gone) -> bool:
+    """A `_partial` row whose text stands whole in an answer that is there now: the turn ended and that took its place."""
+    row, words = gone.row, _words(gone.row)
+    return bool(row.get("_partial") and words) and any(
+        other.role == row.role
+        and words in _words(other)
+        and not (other.get("_partial") and words == _words(other))
+        for other in gone.now
     )
 
 
-def duplicate_user(rows: Sequence[Row], index: int) -> bool:
+def duplicate_user(gone: Gone) -> bool:
     """The same user row twice, side by side: one is dropped when the turn is settled."""
-    row = rows[index]
-    return row.role == "user" and any(other.identity == row.identity for other in _beside(rows, index))
+    return gone.row.role == "user" and gone.repeats(
+        lambda one, other: (
+            one.identity == other.identity and one.get("attachments") == other.get("attachments")
+        )
+    )
 
 
-def compaction_marker(rows: Sequence[Row], index: int) -> bool:
-    """A compaction card, dropped when a turn ends."""
-    return is_compaction_marker(rows[index])
+def compaction_marker(gone: Gone) -> bool:
+    """A card about compacted context, dropped when a turn ends."""
+    return is_compaction_marker(gone.row)
 
 
-def control_row(rows: Sequence[Row], index: int) -> bool:
+def control_row(gone: Gone) -> bool:
     """A synthetic control row, dropped when a turn ends."""
-    return is_control_row(rows[index])
+    return is_control_row(gone.row)
 
 
-def interruption_marker(rows: Sequence[Row], index: int) -> bool:
-    """An "interrupted" or `_error` marker, replaced when the turn is finished after all."""
-    return is_interruption_marker(rows[index])
+def interruption_marker(gone: Gone) -> bool:
+    """An "interrupted" or `_error` marker, dropped when the turn is finished after all."""
+    return is_interruption_marker(gone.row)
 
 
-def empty_row(rows: Sequence[Row], index: int) -> bool:
+def empty_row(gone: Gone) -> bool:
     """A row in which nobody said anything and no tool was called."""
-    row = rows[index]
-    return not row.words.strip() and not row.identity[2] and not row.get("attachments")
+    row = gone.row
+    return not (
+        row.words.strip() or row.identity[2] or row.get("attachments") or row.get("_partial_tool_calls")
+    )
 
 
-VANISHING: tuple[Callable[[Sequence[Row], int], bool], ...] = (
+VANISHING: list[Callable[[Gone], bool]] = [
     duplicate_partial,
     superseded_partial,
     duplicate_user,
@@ -132,10 +177,10 @@ VANISHING: tuple[Callable[[Sequence[Row], int], bool], ...] = (
     control_row,
     interruption_marker,
     empty_row,
-)
+]
 
-# Their content stands in the row that stays, so the shadow before them is worth no version.
-REPEATED = frozenset({"duplicate_partial", "superseded_partial", "duplicate_user", "empty_row"})
+# Their content stands in a row that stays, so the shadow before them is worth no version.
+REPEATED = frozenset({"duplicate_partial", "superseded_partial", "duplicate_user"})
 
 
 # ---- rows that change where they stand -------------------------------------------------------------------------------
@@ -150,16 +195,21 @@ def streamed_on(old: Row, new: Row) -> bool:
 
 def pictures_replaced(old: Row, new: Row) -> bool:
     """Image bytes in a tool's row were replaced by `[screenshot]`."""
-    if old.role != new.role or "[screenshot]" not in new.words or old.identity[2] != new.identity[2]:
+    if not old.role == new.role == "tool" or _PICTURE_LEFT not in new.words:
         return False
-    return " ".join(_PICTURE.sub("[screenshot]", old.words).split()) == _words(new)
+    return old.identity[2] == new.identity[2] and (
+        " ".join(_PICTURE.sub(_PICTURE_LEFT, old.words).split()) == _words(new)
+    )
 
 
 def markup_stripped(old: Row, new: Row) -> bool:
-    """XML that the model wrote as text (tool calls, thoughts; an unclosed one reaches to the end) was taken out of an answer."""
+    """Tool calls that the model wrote as text were taken out of an answer; out of an unfinished one, its thoughts too."""
     if old.role != "assistant" or new.role != "assistant" or "<" not in old.words:
         return False
-    return " ".join(_MARKUP.sub("", old.words).split()) == _words(new)
+    left = _CALLS.sub("", old.words)
+    if old.get("_partial"):
+        left = _THOUGHTS.sub("", left)
+    return " ".join(left.split()) == _words(new)
 
 
 def marker_replaced(old: Row, new: Row) -> bool:
@@ -167,12 +217,12 @@ def marker_replaced(old: Row, new: Row) -> bool:
     return is_interruption_marker(old) and new.role == "assistant"
 
 
-CHANGING: tuple[Callable[[Row, Row], bool], ...] = (
+CHANGING: list[Callable[[Row, Row], bool]] = [
     streamed_on,
     pictures_replaced,
     markup_stripped,
     marker_replaced,
-)
+]
 
 
 def change(old: Row, new: Row) -> str:
@@ -180,6 +230,6 @@ def change(old: Row, new: Row) -> str:
     return next((kind.__name__ for kind in CHANGING if kind(old, new)), "")
 
 
-def vanishing(rows: Sequence[Row], index: int) -> str:
-    """Return the name of the harmless reason for which `rows[index]` may be missing; empty when there is none."""
-    return next((kind.__name__ for kind in VANISHING if kind(rows, index)), "")
+def vanishing(gone: Gone) -> str:
+    """Return the name of the harmless reason for which a row may be missing; empty when there is none."""
+    return next((kind.__name__ for kind in VANISHING if kind(gone)), "")

@@ -97,9 +97,8 @@ def compare(old: Sequence[Row], new: Sequence[Row]) -> Comparison:
     missing, harmless = [], []
     for index in range(lead, len(old)):
         if index not in found_old:
-            kind = benign.vanishing(old, index) if old[index].count == 1 else ""
-            if kind in benign.REPEATED and not _stays(old, index, found_old):
-                kind = ""
+            gone = benign.Gone(old, index, found_old, new[max(0, lead - 1) :])
+            kind = benign.vanishing(gone) if old[index].count == 1 else ""
             harmless.append((index, kind)) if kind else missing.append(index)
     added = tuple(index for index in range(lead, len(new)) if index not in found_new)
     return Comparison(
@@ -120,6 +119,8 @@ def _same_in_place(old: Sequence[Row], index: int, before: Row, after: Row) -> b
             or _precedes(after, old, index)
         )
     kind = benign.change(before, after)
+    if kind and any(_equal(later, after) for later in old[index + 1 :]):
+        return False  # the row itself went, and what stood behind it moved up
     if kind == benign.streamed_on.__name__ and index < len(old) - 1 and not before.get("_partial"):
         return False
     replaced = bool(before.get("_partial")) or kind == benign.marker_replaced.__name__
@@ -213,17 +214,6 @@ def _key(row: Row, unstamped: set[tuple[str, str, tuple[str, ...]]]) -> tuple[ob
     if row.identity in unstamped:
         return row.identity, None
     return row.identity, row.timestamp
-
-
-def _stays(old: Sequence[Row], index: int, found: set[int]) -> bool:
-    """Return whether a neighbour that repeats this row is still there (over a run of such repeats)."""
-    for step in (-1, 1):
-        other = index + step
-        while 0 <= other < len(old) and other not in found and old[other].identity == old[index].identity:
-            other += step
-        if 0 <= other < len(old) and other in found:
-            return True
-    return False
 
 
 def _interleave(old: list[Row], new: list[Row]) -> Iterator[Row]:
