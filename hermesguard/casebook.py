@@ -102,10 +102,10 @@ class Casebook:
         self._held_back[name] = self._held_back.get(name, 0) + 1
         return False
 
-    def tell_held_back(self) -> None:
-        """Tell how many repairs were counted instead of told, once their minute is over."""
+    def tell_held_back(self, at_once: bool = False) -> None:
+        """Tell how many repairs were counted instead of told, once their minute is over, or at once."""
         for name in list(self._held_back):
-            if self._fights.alert(name, self._clock.monotonic()):
+            if at_once or self._fights.alert(name, self._clock.monotonic()):
                 self._tell_held_back(name)
 
     def _tell_held_back(self, name: str) -> None:

@@ -3,6 +3,7 @@
 Order at start: lock, watch, then sweep, so that nothing falls between; READY=1 only after that.
 """
 
+import errno
 import os
 import selectors
 import signal
@@ -21,6 +22,7 @@ from hermesguard.guard import Guard
 from hermesguard.guardroom import Guardroom
 from hermesguard.incidents import IncidentLog
 from hermesguard.report import Reporter
+from hermesguard.rights import may_give_away
 from hermesguard.service import Service
 from hermesguard.session import session_id
 from hermesguard.status import status_of
@@ -35,6 +37,8 @@ PROOF_SECONDS = 60.0
 SWEEP_SLICE_SECONDS = 0.005
 EXTENSION_SECONDS = 60.0
 PARTING_SECONDS = 2.0
+SLEEP_SECONDS = 3600.0
+BLIND_TOO_LONG_SECONDS = 5.0
 
 
 def run(settings: Settings, reporter: Reporter) -> int:
@@ -115,18 +119,21 @@ class Daemon:
         self._tell_systemd()
 
     def _patience(self) -> float:
-        """Return how many seconds the loop may sleep."""
-        now = time.monotonic()
+        """Let out what is to be said, and return how many seconds the loop may sleep."""
+        waits = [self.reporter.pump(), self._service.pump(), self.guard.notes.next_due_seconds()]
+        if self._hooks:
+            waits.append(self._hooks.pump())
         if self._sweep:
             return 0.0
+        now = time.monotonic()
         due = [self._sweep_due, self._proof_due] if self.watch else [self._arm_due]
         if self._service.watchdog_interval_seconds:
             due.append(self._watchdog_due)
-        waits = [max(0.0, moment - now) for moment in due]
-        waits += [
-            wait for wait in (self.guard.notes.next_due_seconds(), self.reporter.pump()) if wait is not None
-        ]
-        return min(waits)
+        return min(
+            *(max(0.0, moment - now) for moment in due),
+            *(wait for wait in waits if wait is not None),
+            SLEEP_SECONDS,
+        )
 
     def _wait(self, seconds: float) -> None:
         for key, events in self._selector.select(seconds):
@@ -162,6 +169,7 @@ class Daemon:
             self._arm_due = now + WAITING_SECONDS
             self._say_waiting(error)
             return
+        self._refuse_what_cannot_be_repaired()
         self.watch = watch
         self._selector.register(watch, selectors.EVENT_READ)
         if watch.mode == "polling":
@@ -173,15 +181,40 @@ class Daemon:
         try:
             self.guard.finish_interrupted_repairs()
         except OSError as error:
-            self._go_blind(
-                f"The directory {self.settings.sessions} cannot be read: {os.strerror(error.errno or 0)}."
+            self._cannot_read(error)
+
+    def _refuse_what_cannot_be_repaired(self) -> None:
+        """Raise GuardError when repairs in the directory are bound to fail: said at the start, not in the hour of need."""
+        sessions = self.settings.sessions
+        if (
+            self._told_waiting
+            and os.environ.get("NOTIFY_SOCKET")
+            and os.statvfs(sessions).f_flag & os.ST_RDONLY
+        ):
+            # A directory that came after the sandbox was built is read-only in it; a restart builds it anew.
+            raise GuardError(
+                f"{sessions} appeared, but is read-only here",
+                "The service manager starts the guard again, which mends it",
+            )
+        if not os.access(sessions, os.W_OK | os.X_OK) and not os.statvfs(sessions).f_flag & os.ST_RDONLY:
+            raise GuardError(
+                f"{sessions} may not be written by this user (uid {os.geteuid()}), so nothing could be repaired",
+                "Run the guard as the user of hermes-webui, or give its user the right to write there",
+                ExitCode.REFUSED,
+            )
+        owner = os.stat(sessions).st_uid
+        if owner != os.geteuid() and not may_give_away():
+            raise GuardError(
+                f"{sessions} belongs to uid {owner}, and a repair by uid {os.geteuid()} would take the file away from it",
+                "Run the guard as that user: User= in the unit, or hermesguard@USER.service",
+                ExitCode.REFUSED,
             )
 
     def _say_waiting(self, error: GuardError) -> None:
         sessions = self.settings.sessions
         is_usable = sessions.is_dir() and os.access(sessions, os.R_OK | os.X_OK)
         if sessions.exists() and not is_usable and not self.is_ready:
-            raise error
+            raise GuardError(error.what, error.remedy, ExitCode.REFUSED)
         reason = error.what if sessions.exists() else f"there is no directory {sessions}"
         if reason != self._told_waiting:
             self._told_waiting = reason
@@ -204,13 +237,17 @@ class Daemon:
                     return
         except OSError as error:
             self._sweep = None
-            self._go_blind(
-                f"The directory {self.settings.sessions} cannot be read: {os.strerror(error.errno or 0)}."
-            )
+            self._cannot_read(error)
             return
         self._sweep = None
         self._sweep_due = time.monotonic() + self.settings.sweep_interval_seconds
         self._swept()
+
+    def _cannot_read(self, error: OSError) -> None:
+        what = f"The directory {self.settings.sessions} cannot be read: {os.strerror(error.errno or 0)}"
+        if not self.is_ready and error.errno in (errno.EACCES, errno.EPERM):
+            raise GuardError(what, "Run the guard as a user who may read and write there", ExitCode.REFUSED)
+        self._go_blind(f"{what}.")
 
     def _swept(self) -> None:
         if self.blind_since is not None and self.watch:
@@ -301,18 +338,25 @@ class Daemon:
         self._service.ready(self._words())
 
     def _tell_systemd(self) -> None:
-        """Feed the watchdog, from a loop that has really turned."""
-        if (interval := self._service.watchdog_interval_seconds) and (
-            now := time.monotonic()
-        ) >= self._watchdog_due:
+        """Feed the watchdog, from a loop that has really turned, that sees, and whose files are not out of its reach."""
+        interval = self._service.watchdog_interval_seconds
+        if interval and (now := time.monotonic()) >= self._watchdog_due and self._is_sound(now):
             self._watchdog_due = now + interval
             self._service.watchdog()
+
+    def _is_sound(self, now: float) -> bool:
+        """Return whether a restart could not make anything better; waiting for a directory, or for room, is sound."""
+        is_blind = self.blind_since is not None and now - self.blind_since > BLIND_TOO_LONG_SECONDS
+        return not (is_blind and self.watch is None and not self._told_waiting) and (
+            self.guard.keeper.broken != os.strerror(errno.EROFS)
+        )
 
     def _end(self, number: int) -> int:
         self._service.stopping()
         self.reporter.tell("stopping", reason=signal.Signals(number).name)
         self.guard.keeper.pay_debts()
         self.guard.keeper.fold_tails(quiet_seconds=0)
+        self.guard.casebook.tell_held_back(at_once=True)
         self.reporter.tell(
             "stopped",
             seconds=round(time.monotonic() - self._began, 1),

@@ -1,25 +1,36 @@
 """What the guard holds of each session, in memory and on disk, also while the disk refuses.
 
 Memory runs ahead of the store: a repair works from the newest good copy even when the store could not take it. What the store
-refused is owed, tried again at every sweep, and told once.
+refused is owed, tried again at every sweep, and told once. When the disk is full, old history is given up first.
 """
 
+import errno
 import os
-from collections.abc import Sequence
+import zlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TypeVar
 
+from hermesguard import files
 from hermesguard.clock import Clock
 from hermesguard.memory import Copy, Memory
 from hermesguard.report import Reporter
 from hermesguard.session import Unreadable
-from hermesguard.store import Store, version_name
+from hermesguard.store import Store, digest, version_name
 from hermesguard.tails import change
 
+T = TypeVar("T")
 
-@dataclass(slots=True)
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+# When one session cannot be served for such a reason, none can: trying all of them would cost as much as writing them.
+_NOBODY_IS_SERVED = FULL | {errno.EROFS, errno.ESTALE, errno.EMFILE, errno.ENFILE}
+
+
+@dataclass(frozen=True, slots=True)
 class _Version:
-    data: bytes
+    packed: bytes
+    digest: str
     rows: int
     reason: str
     time: datetime
@@ -43,12 +54,19 @@ class Keeper:
 
     def __init__(self, store: Store, memory: Memory, reporter: Reporter, clock: Clock) -> None:
         self.store = store
+        self.relieve: Callable[[int], int] = lambda needed_bytes: 0
+        """Gives old history up to gain so many bytes on a full disk; returns how many it gained."""
+        self.also_owed: list[Callable[[], None]] = []
+        """What else waits for the store: each writes it, or raises OSError."""
         self._memory = memory
         self._reporter = reporter
         self._clock = clock
         self._owed: dict[str, _Owed] = {}
         self._broken = ""
+        self._told: set[str] = set()
+        self._damaged: dict[str, str] = {}
         self._tails: dict[str, tuple[int, float]] = {}
+        self._is_hopeless = False
 
     @property
     def broken(self) -> str:
@@ -56,7 +74,10 @@ class Keeper:
         return self._broken
 
     def shadow(self, session: str) -> Copy | None:
-        """Return the newest good copy, None when there is none (or only a damaged one, which is told)."""
+        """Return the newest good copy, None when there is none, or only a damaged one (told once).
+
+        Raises OSError when the store does not let it be read now: that says nothing about the session.
+        """
         now = self._clock.monotonic()
         if copy := self._memory.get(session, now):
             return copy
@@ -68,15 +89,41 @@ class Keeper:
             copy.is_stored = True
         except FileNotFoundError:
             return None
-        except (OSError, Unreadable) as error:
-            self._reporter.tell(
-                "verify_failed", session=session, path=str(self.store.shadow_path(session)), error=str(error)
-            )
+        except (files.Damaged, Unreadable) as error:
+            self._tell_damage(session, str(error))
             return None
         return self._memory.put(session, copy, now)
 
+    def _tell_damage(self, session: str, error: str) -> None:
+        if self._damaged.get(session) != error:
+            self._damaged[session] = error
+            self._reporter.tell(
+                "verify_failed", session=session, path=str(self.store.shadow_path(session)), error=error
+            )
+
+    def is_damaged(self, session: str) -> bool:
+        """Return whether the only copy of the session that is left was found to be damaged."""
+        return session in self._damaged
+
+    def salvage(self, session: str) -> tuple[Copy | None, int | None]:
+        """Return what of a damaged copy still reads as a session, and how many messages it had as long as it was good.
+
+        None for what cannot be told. What is left is put into the history as it is.
+        """
+        noted = self.store.shadow_note(session)
+        left = self.store.salvage(session)
+        copy = None
+        if left is not None:
+            self.version(session, left, 0, "damaged")
+            try:
+                copy = Copy(left)
+                _ = copy.document
+            except Unreadable:
+                copy = None
+        return copy, noted[1] if noted else None
+
     def has_shadow(self, session: str) -> bool:
-        """Return whether there is any copy of the session."""
+        """Return whether there is any copy of the session; OSError when the store cannot be read now."""
         return session in self._owed or self.store.has_shadow(session)
 
     def keep(
@@ -87,6 +134,7 @@ class Keeper:
         `repeated` says which bytes of the copy `before` it repeats: then only the others need be written.
         """
         self._memory.put(session, copy, self._clock.monotonic())
+        self._damaged.pop(session, None)
         if (
             before
             and before.is_stored
@@ -121,10 +169,19 @@ class Keeper:
         for session in [name for name, (_, since) in self._tails.items() if now - since >= quiet_seconds]:
             try:
                 self.store.fold(session)
+            except files.Damaged as error:
+                self._replace_damaged_tail(session, error)
             except OSError as error:
                 self.refused(error)
                 return
-            del self._tails[session]
+            self._tails.pop(session, None)
+
+    def _replace_damaged_tail(self, session: str, error: files.Damaged) -> None:
+        copy = self._memory.get(session, self._clock.monotonic())
+        if copy and copy.is_stored:
+            self.keep(session, copy, 0)
+        else:
+            self._tell_damage(session, str(error))
 
     def find_tails(self) -> None:
         """Take over the tails that a guard before this one left behind."""
@@ -132,14 +189,44 @@ class Keeper:
 
     def version(self, session: str, data: bytes, rows: int, reason: str) -> str:
         """Put `data` into the history, or owe it; return the name of the version that holds (or will hold) it."""
-        version = _Version(data, rows, reason, self._clock.now())
-        if session not in self._owed:
+        now = self._clock.now()
+        owed = self._owed.get(session)
+        if owed is None:
             try:
-                return self.store.add_version(session, data, rows, reason, version.time).name
+                return self._add_version(session, data, rows, reason, now)
             except OSError as error:
                 self.refused(error)
-        self._owed.setdefault(session, _Owed()).versions.append(version)
-        return version_name(version.time)
+            owed = self._owed[session] = _Owed()
+        known = digest(data)
+        for version in owed.versions:
+            if version.digest == known and version.reason == reason:
+                return version_name(version.time)
+        # It may have to wait for long, and others with it.
+        owed.versions.append(_Version(zlib.compress(data, 1), known, rows, reason, now))
+        return version_name(now)
+
+    def _add_version(self, session: str, data: bytes, rows: int, reason: str, time: datetime) -> str:
+        kept = self._relieved(len(data), lambda: self.store.add_version(session, data, rows, reason, time))
+        if kept.time == time:
+            self._reporter.tell(
+                "version_kept",
+                session=session,
+                version=kept.name,
+                rows_before=kept.rows,
+                reason=kept.reason,
+                size_bytes=kept.size_bytes,
+                path=str(kept.path),
+            )
+        return kept.name
+
+    def _relieved(self, needed_bytes: int, write: Callable[[], T]) -> T:
+        """Return what `write` returns; while the disk is full, old history is given up for it. Raises OSError."""
+        while True:
+            try:
+                return write()
+            except OSError as error:
+                if error.errno not in FULL or not self.relieve(needed_bytes):
+                    raise
 
     def touch(self, session: str, mtime_ns: int) -> None:
         """Note that live, unchanged in content, has a new mtime."""
@@ -160,28 +247,43 @@ class Keeper:
         self._memory.forget(session)
         return True
 
-    def rename(self, session: str, new_session: str) -> None:
-        """Let shadow and history follow a session to its new id."""
-        self._pay(session)
+    def rename(self, session: str, new_session: str) -> bool:
+        """Let shadow and history follow a session to its new id; return whether the store could."""
+        if not self._pay(session):
+            return False
         try:
             self.store.rename(session, new_session)
         except OSError as error:
             self.refused(error)
+            return False
         self._memory.forget(session)
+        return True
 
     def drop(self, session: str) -> None:
         """Forget what is held of a session in memory (its files are gone)."""
         self._memory.forget(session)
         self._owed.pop(session, None)
+        self._damaged.pop(session, None)
+        self._tails.pop(session, None)
 
     def pay_debts(self) -> None:
-        """Try again what the store refused, and tell when all of it is there."""
+        """Try again what the store refused, and tell when all of it is there and the store takes files again."""
+        count = len(self._owed)
         for session in list(self._owed):
-            if not self._pay(session):
+            if not self._pay(session) and self._is_hopeless:
                 return
-        if self._broken:
-            self._broken = ""
-            self._reporter.tell("store_healed", path=str(self.store.root))
+        if not self._broken or self._owed:
+            return
+        try:
+            for write in self.also_owed:
+                write()
+            files.prove_writable(self.store.root)
+        except OSError as error:
+            self.refused(error)
+            return
+        self._broken = ""
+        self._told.clear()
+        self._reporter.tell("store_healed", path=str(self.store.root), count=count)
 
     def owes(self, session: str) -> bool:
         """Return whether something of the session is in memory only."""
@@ -195,25 +297,31 @@ class Keeper:
         owed = self._owed.get(session)
         if owed is None:
             return True
+        self._is_hopeless = False
         try:
             while owed.versions:
                 first = owed.versions[0]
-                self.store.add_version(session, first.data, first.rows, first.reason, first.time)
+                data = zlib.decompress(first.packed)
+                self._add_version(session, data, first.rows, first.reason, first.time)
                 owed.versions.pop(0)
             if owed.shadow:
                 copy, mtime_ns = owed.shadow
-                self.store.keep(session, copy.data, mtime_ns, copy.count)
+                self._relieved(
+                    len(copy.data), lambda: self.store.keep(session, copy.data, mtime_ns, copy.count)
+                )
                 copy.is_stored = True
                 self._tails.pop(session, None)
         except OSError as error:
+            self._is_hopeless = error.errno in _NOBODY_IS_SERVED
             self.refused(error)
             return False
         del self._owed[session]
         return True
 
     def refused(self, error: OSError) -> None:
-        """Note that the store took something not, and tell it once for each reason."""
+        """Note that the store took something not, and tell each reason once until the store has healed."""
         reason = os.strerror(error.errno) if error.errno else str(error)
-        if reason != self._broken:
-            self._broken = reason
+        self._broken = reason
+        if reason not in self._told:
+            self._told.add(reason)
             self._reporter.tell("store_broken", path=str(self.store.root), error=reason)
