@@ -25,6 +25,8 @@ class Listing:
     """(size in bytes, mtime_ns) of each session's file."""
     backups: frozenset[str]
     """Sessions of which the application has a `.json.bak`."""
+    has_leftovers: bool = False
+    """Something of an interrupted repair is there."""
 
 
 class SessionsDirectory:
@@ -46,6 +48,7 @@ class SessionsDirectory:
         """Return what is there now. Raises OSError when the directory cannot be read."""
         sessions: dict[str, tuple[int, int]] = {}
         backups = set()
+        has_leftovers = False
         with os.scandir(self.path) as entries:
             for entry in entries:
                 name = entry.name
@@ -59,17 +62,22 @@ class SessionsDirectory:
                         sessions[session] = (found.st_size, found.st_mtime_ns)
                 elif name.endswith(BACKUP_SUFFIX) and (session := session_id(name.removesuffix(".bak"))):
                     backups.add(session)
+                elif files.is_staged(name):
+                    has_leftovers = True
         self._index_was_there = (self.path / INDEX).exists()
-        return Listing(sessions, frozenset(backups))
+        return Listing(sessions, frozenset(backups), has_leftovers)
 
     def has_tombstone(self, session: str) -> bool:
-        """Return whether the application noted that a person deleted the session."""
+        """Return whether the application noted that a person deleted the session; OSError when that cannot be read."""
         value = self._load(TOMBSTONES)
         ids = value.get("ids") if isinstance(value, dict) else None
         return isinstance(ids, list) and session in ids
 
     def index_says(self, session: str) -> Literal["lists", "omits", "unlinked", "unknown"]:
-        """Return what the index says of a session; "unlinked" when the index itself went since the last look."""
+        """Return what the index says of a session; "unlinked" when the index itself went since the last look.
+
+        Raises OSError when it cannot be read: that is no evidence of anything.
+        """
         value = self._load(INDEX)
         if isinstance(value, list):
             self._index_was_there = True
@@ -81,7 +89,10 @@ class SessionsDirectory:
 
         The application builds it anew (webui-contract, section 5); patching the row would race with that.
         """
-        value = self._load(INDEX)
+        try:
+            value = self._load(INDEX)
+        except OSError:
+            return False
         if not isinstance(value, list):
             return False
         row = next((row for row in value if _row_id(row) == session), None)
@@ -96,7 +107,7 @@ class SessionsDirectory:
     def _load(self, name: str) -> Any:
         try:
             return orjson.loads(files.read(self.path / name)[0])
-        except (OSError, ValueError):
+        except (FileNotFoundError, ValueError):
             return None
 
 

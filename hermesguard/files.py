@@ -178,6 +178,19 @@ def _write_all(descriptor: int, data: bytes | memoryview) -> None:
         rest = rest[os.write(descriptor, rest) :]
 
 
+def prove_writable(directory: Path) -> None:
+    """Write a little file into a directory, durably, and remove it; OSError when that cannot be done."""
+    path = directory / ".proof.tmp"
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        _write_all(descriptor, bytes(4096))
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+
+
 def make_directory(path: Path) -> None:
     """Make a directory of mode 0700, with its parents, if it is not there; its name survives a power cut."""
     if not path.is_dir():

@@ -4,6 +4,7 @@ Knows no threads, no signals, no systemd: whoever owns the loop calls `visit` fo
 everything, and `ask_again` for questions whose time has come.
 """
 
+import errno
 import os
 import time
 import traceback
@@ -25,6 +26,10 @@ from hermesguard.notes import Question
 from hermesguard.repair import Placed, place
 from hermesguard.session import Document, Unreadable
 from hermesguard.vanish import Vanished
+
+LOOK_AGAIN_SECONDS = 1.0
+# Faults of the process and not of the file: what cannot be read now can be read soon.
+_PASSING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,22 +126,30 @@ class Guard:
         for shadow in self.keeper.store.shadows():
             self.notes.seen[shadow.session] = (shadow.size_bytes, shadow.mtime_ns)
             noted = self.keeper.store.shadow_note(shadow.session)
-            if noted is None:
-                copy = self.keeper.shadow(shadow.session)
-                self.notes.rows[shadow.session] = copy.count if copy else 0
-            else:
-                self.notes.rows[shadow.session] = noted[1]
+            self.notes.rows[shadow.session] = noted[1] if noted else self._count(shadow.session)
+
+    def _count(self, name: str) -> int:
+        try:
+            copy = self.keeper.shadow(name)
+        except OSError as error:
+            self.keeper.refused(error)
+            return 0
+        return copy.count if copy else 0
 
     def finish_interrupted_repairs(self) -> None:
-        """Look at what a crash in the middle of a repair left in the sessions directory, keep it, and take it away."""
+        """Look at what a crash or a fault in the middle of a repair left in the sessions directory, keep it, take it away.
+
+        What cannot be read, or cannot be kept durably yet, stays until the next call. Raises OSError when the directory
+        cannot be read.
+        """
         for path, name in list(files.staged(self.directory.path)):
             try:
-                data = files.read(path)[0]
-            except OSError:
-                data = b""
-            if data:
-                self._finish_interrupted(name, data)
-            files.remove(path)
+                if data := files.read(path)[0]:
+                    self._finish_interrupted(name, data)
+                if not self.keeper.owes(name):
+                    files.remove(path)
+            except OSError as error:
+                self.keeper.refused(error)
 
     def _finish_interrupted(self, name: str, data: bytes) -> None:
         try:
@@ -163,6 +176,8 @@ class Guard:
         Raises OSError when the directory itself cannot be read.
         """
         listing = self.directory.listing()
+        if listing.has_leftovers:
+            self.finish_interrupted_repairs()
         known = set(self.notes.seen) | {shadow.session for shadow in self.keeper.store.shadows()}
         for name, state in listing.sessions.items():
             if self.notes.seen.get(name) != state or self.keeper.owes(name):
@@ -204,7 +219,13 @@ class Guard:
             )
             return
         self.vanished.is_here(name)
-        shadow = self.keeper.shadow(name) or self._first_shadow(name, data, stamp)
+        try:
+            shadow = self.keeper.shadow(name) or self._first_shadow(name, data, stamp)
+        except OSError as error:
+            # Without knowing what there was, nothing can be said of what there is; every sweep tries again.
+            self.keeper.refused(error)
+            self.notes.seen.pop(name, None)
+            return
         if shadow is None:
             return
         if data == shadow.data:
@@ -240,7 +261,13 @@ class Guard:
 
     def _look_for(self, name: str) -> None:
         """Judge a session whose file is gone; if it is back by now, visit it."""
-        if self.vanished.look_for(name):
+        try:
+            is_back = self.vanished.look_for(name)
+        except OSError as error:
+            self.keeper.refused(error)
+            self.notes.ask_later(name, None, LOOK_AGAIN_SECONDS)
+            return
+        if is_back:
             self.visit(name)
 
     def ask_again(self) -> float | None:
@@ -257,30 +284,48 @@ class Guard:
             live: Document | None = session.parse(data)
         except Unreadable as error:
             live, reason = None, str(error)
-        backup = self._backup(name)
-        if backup and (live is None or self._lost_since(backup.document, live)):
-            self.keeper.keep(name, backup, 0)
-            return backup
+        is_damaged = self.keeper.is_damaged(name)
+        left, rows_before = self.keeper.salvage(name) if is_damaged else (None, None)
+        for backup in filter(None, (left, self._backup(name))):
+            if live is None or self._lost_since(backup.document, live):
+                self.keeper.keep(name, backup, 0)
+                return backup
         if live is None:
             self._cannot_read(name, "unreadable", reason, "")
+            return None
+        if is_damaged and rows_before is not None and len(live.rows) < rows_before and left is None:
+            reason = f"the copy is damaged, and the file has {len(live.rows)} of its {rows_before} messages"
+            remedy = f"See hermesguard history {name}; to take the file as it is: hermesguard accept {name}"
+            self._cannot_read(name, "unreadable", reason, remedy)
             return None
         if not self.keeper.has_shadow(name):
             self.notes.newcomers[name] = self.room.clock.monotonic()
         copy = Copy(data, live)
         self.room.keep(name, copy, stamp)
+        if is_damaged:
+            path = str(self.keeper.store.shadow_path(name))
+            self.room.reporter.tell("shadow_rebuilt", session=name, path=path, rows_after=copy.count)
         return copy
 
     def _backup(self, name: str) -> Copy | None:
         try:
             copy = Copy(files.read(self.directory.backup(name))[0])
             return copy if copy.document.rows else None
-        except (OSError, Unreadable):
+        except Unreadable:
+            return None
+        except OSError as error:
+            if error.errno in _PASSING:
+                raise
             return None
 
     def _lost_since(self, backup: Document, live: Document) -> bool:
         if len(backup.rows) <= len(live.rows):
             return False
         verdict = judge(backup, live, Surroundings(waited_seconds=60.0))
+        comparison = verdict.comparison
+        if verdict.action is Action.DOUBT and comparison and comparison.added and comparison.lost_turns <= 1:
+            # `.bak` is older than all that was said since: one turn taken back, then others, is what people do.
+            return False
         return verdict.action in (Action.RESTORE, Action.MERGE, Action.DOUBT)
 
     def _cannot_read(self, name: str, event: str, error: str, remedy: str) -> None:

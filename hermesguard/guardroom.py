@@ -66,8 +66,16 @@ class Guardroom:
         with contextlib.suppress(OSError):  # the shadow is durable anyhow; a torn live is mended from it
             files.sync_file(path)
             files.sync_directory(path.parent)
-        if stamp := files.stamp(path):
+        try:
+            live, stamp = files.read(path)
+        except OSError:
+            live = b""
+        if live == copy.data:
             self.keep(name, copy, stamp, before, repeated)
+        else:
+            # The application has written again: the shadow must not look as if it were of that file.
+            self.keeper.keep(name, copy, 0, before, repeated)
+            self.notes.seen.pop(name, None)
 
     def keep_version(self, name: str, data: bytes, reason: str) -> str:
         """Put bytes into the history, whatever they are; return the version's name."""

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 
 from hermesguard.clock import Clock
 
-
 SHORTEST_WAIT_SECONDS = 0.001
 
 

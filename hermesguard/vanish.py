@@ -84,9 +84,9 @@ class Vanished:
                     self._done(name)
                     room.casebook.tell("deleted", name, verdict, rows_before=rows, version=version)
             case Action.RENAMED:
-                room.keeper.rename(name, verdict.renamed_to)
-                self._done(name)
-                room.casebook.tell("renamed", verdict.renamed_to, verdict, previous_session=name)
+                if room.keeper.rename(name, verdict.renamed_to):
+                    self._done(name)
+                    room.casebook.tell("renamed", verdict.renamed_to, verdict, previous_session=name)
             case _ if room.settings.on_missing == "restore":
                 return not self.bring_back(name, copy, verdict) and room.directory.file(name).exists()
             case _:
