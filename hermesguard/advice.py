@@ -17,5 +17,5 @@ def paragraphs(event: Event, values: dict[str, Value]) -> list[str]:
             found[-1] += " " + line
         else:
             found.append(line)
-        goes_on = len(template) >= _BROKEN_COLUMNS and not template.endswith(":")
+        goes_on = len(template) >= _BROKEN_COLUMNS and not template.endswith((".", ":"))
     return found

@@ -16,6 +16,7 @@ from hermesguard.selection import (
     Chosen,
     find_session,
     find_version,
+    reigns,
     split_version,
 )
 from hermesguard.session import Document, Unreadable
@@ -68,6 +69,10 @@ class Library:
         """The incident log, oldest first."""
         return incidents.read(self.store.root)
 
+    def log(self, name: str) -> list[Incident]:
+        """The incidents of a session, oldest first."""
+        return [incident for incident in self.incidents if incident.session == name]
+
     @cached_property
     def titles(self) -> dict[str, str]:
         """The title of each session, from the head of its newest copy."""
@@ -119,8 +124,12 @@ class Library:
 
     def version(self, name: str, text: str) -> Chosen:
         """Return the copy of a session that `text` means (without the @); GuardError (exit code 13) when there is none."""
-        log = [incident for incident in self.incidents if incident.session == name]
-        return find_version(text, name, self.store.versions(name), log, datetime.now(UTC))
+        return find_version(text, name, self.store.versions(name), self.log(name), datetime.now(UTC))
+
+    def before(self, name: str) -> Chosen:
+        """Return what was the newest good copy before something was taken away; the newest one when nothing ever was."""
+        known = reigns(self.store.versions(name), self.log(name))
+        return Chosen("version", known[-1][1]) if known else LATEST
 
     def newest(self, name: str) -> Chosen:
         """Return the newest copy in the store: the shadow, or of a session without one its newest version."""

@@ -149,11 +149,11 @@ def find_version(
     if when is None:
         _refuse_version(text, session, versions)
     return next(
-        (Chosen("version", version) for until, version in _reigns(versions, log) if until >= when), LATEST
+        (Chosen("version", version) for until, version in reigns(versions, log) if until >= when), LATEST
     )
 
 
-def _reigns(versions: Sequence[Version], log: Sequence[Incident]) -> list[tuple[datetime, Version]]:
+def reigns(versions: Sequence[Version], log: Sequence[Incident]) -> list[tuple[datetime, Version]]:
     """Return until when each version was the newest good copy, in the order of time.
 
     That is the time it carries, but for what a repair or a crash put aside, which never was one; and the time of each

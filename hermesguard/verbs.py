@@ -325,8 +325,8 @@ VERBS: Final[tuple[Verb, ...]] = (
     Verb(
         "diff",
         "what two versions of a session differ in, message by message",
-        "Says which messages are gone, new or changed from A to B. Without @A, the last version that was kept; without "
-        "@B, the live file.",
+        "Says which messages are gone, new or changed from A to B. Without @A, the good copy from before something was "
+        "last taken away; without @B, the live file.",
         "hermesguard diff 3f2a\nhermesguard diff 3f2a@-2 @latest",
         "hermesguard.commands.reading:diff",
         _diff,

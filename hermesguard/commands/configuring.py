@@ -40,7 +40,7 @@ def config(arguments: argparse.Namespace, settings: Settings) -> int:
     here.write(
         table(
             here,
-            (Column("KEY"), Column("VALUE", least=20), Column("FROM", least=12)),
+            (Column("KEY"), Column("VALUE"), Column("FROM")),
             rows,
         )
     )

@@ -80,7 +80,7 @@ def _explain_incident(arguments: argparse.Namespace, settings: Settings, number:
     event = BY_NAME.get(incident.event)
     settled_by = next((later for later in library.incidents if later.settles == number), None)
     meaning, reversal = _meaning(incident), "" if settled_by else _reversal(incident)
-    advice = paragraphs(event, values_of(incident)) if event and not settled_by else []
+    advice = _advice(incident, event, reversal) if event and not settled_by else []
     if arguments.json:
         members = {
             "incident": dataclasses.asdict(incident),
@@ -148,11 +148,18 @@ def _seen(incident: Incident) -> list[str]:
 def _done(incident: Incident) -> list[str]:
     took = f", in {about_duration(incident.duration_us / 1e6)}" if incident.duration_us is not None else ""
     lines = [f"{_DEEDS.get(incident.action, incident.action)}{took}"]
-    if incident.version:
-        lines.append(f"what was there before is kept: hermesguard show {incident.session}@{incident.version}")
-    if incident.displaced:
-        lines.append(f"what it displaced is kept: hermesguard show {incident.session}@{incident.displaced}")
+    for what, version in (("was there before", incident.version), ("it displaced", incident.displaced)):
+        if version:
+            lines += [f"what {what} is kept:", f"  hermesguard show {incident.session}@{version}"]
     return lines
+
+
+def _advice(incident: Incident, event: Event, reversal: str) -> list[str]:
+    """Return the event's advice without what the reader has read here already, or cannot do."""
+    useless = {f"hermesguard explain {incident.id}"} | (
+        {incident.undo} if incident.undo and not reversal else set()
+    )
+    return [line for line in paragraphs(event, values_of(incident)) if not any(map(line.endswith, useless))]
 
 
 def _settled(by: Incident) -> str:
@@ -164,9 +171,10 @@ def _reversal(incident: Incident) -> str:
     if incident.is_by_hand:
         replaced = incident.version and incident.event != "purged"
         return f"hermesguard restore {incident.session}@{incident.version} --replace" if replaced else ""
-    changed_a_file = incident.displaced or (incident.event, incident.action) == ("missing", "restored")
+    displaced_a_session = incident.displaced and incident.rows_live is not None
+    was_brought_back = (incident.event, incident.action) == ("missing", "restored")
     was_kept = incident.action == "kept" and incident.version
-    return incident.undo if changed_a_file or was_kept else ""
+    return incident.undo if displaced_a_session or was_brought_back or was_kept else ""
 
 
 def _when(incident: Incident) -> str:

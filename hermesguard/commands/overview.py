@@ -115,7 +115,7 @@ def history(arguments: argparse.Namespace, settings: Settings) -> int:
     library = Library(settings)
     name = library.find(arguments.session)
     versions = library.store.versions(name)
-    log = [incident for incident in library.incidents if incident.session == name]
+    log = library.log(name)
     newest = library.copy(name, library.newest(name)) if versions or library.store.has_shadow(name) else None
     rows = newest.document.rows if newest else []
     if arguments.json:

@@ -10,7 +10,7 @@ from hermesguard.errors import ExitCode, GuardError
 from hermesguard.library import Copy, Library
 from hermesguard.machine import print_json
 from hermesguard.screen import Screen, Style
-from hermesguard.selection import LATEST, LIVE, Chosen
+from hermesguard.selection import LIVE
 from hermesguard.transcript import changes, conversation, difference, markdown, summary
 from hermesguard.view import counted, moment
 
@@ -53,8 +53,7 @@ def diff(arguments: argparse.Namespace, settings: Settings) -> int:
     """Say message by message what became of A in B."""
     library = Library(settings)
     name, chosen = library.choose(arguments.session)
-    versions = library.store.versions(name)
-    first = chosen or (Chosen("version", versions[-1]) if versions else LATEST)
+    first = chosen or library.before(name)
     second = library.version(name, _without_at(arguments.other)) if arguments.other else LIVE
     a, b = library.copy(name, first), library.copy(name, second)
     comparison = compare(a.document.rows, b.document.rows)

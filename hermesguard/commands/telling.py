@@ -27,7 +27,7 @@ _COLUMNS: Final = (
     Column("WHEN", rank=1),
     Column("SESSION"),
     Column("WHAT"),
-    Column("MESSAGES", rank=2),
+    Column("BEFORE > FOUND > NOW", rank=2),
     Column("WHY", least=24),
 )
 
