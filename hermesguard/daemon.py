@@ -196,10 +196,14 @@ class Daemon:
                 f"{sessions} appeared, but is read-only here",
                 "The service manager starts the guard again, which mends it",
             )
-        if not os.access(sessions, os.W_OK | os.X_OK) and not os.statvfs(sessions).f_flag & os.ST_RDONLY:
+        if self.is_ready:
+            return
+        is_readable = os.access(sessions, os.R_OK | os.X_OK, effective_ids=True)
+        is_writable = os.access(sessions, os.W_OK, effective_ids=True)
+        if not is_readable or not (is_writable or os.statvfs(sessions).f_flag & os.ST_RDONLY):
             raise GuardError(
-                f"{sessions} may not be written by this user (uid {os.geteuid()}), so nothing could be repaired",
-                "Run the guard as the user of hermes-webui, or give its user the right to write there",
+                f"{sessions} cannot be {'written' if is_readable else 'read'}: Permission denied",
+                "Run the guard as the user of hermes-webui, or give its user the right to read and write there",
                 ExitCode.REFUSED,
             )
         owner = os.stat(sessions).st_uid
@@ -283,11 +287,12 @@ class Daemon:
 
     def _go_blind(self, reason: str) -> None:
         """Tell that the watch no longer sees, and arm it again from nothing; what is not seen meanwhile, the sweep sees."""
+        now = time.monotonic()
+        self._arm_due = 0.0 if self.blind_since is None else now + WAITING_SECONDS
         if self.blind_since is None:
-            self.blind_since = time.monotonic()
+            self.blind_since = now
             self.reporter.tell("blind", reason=reason.removesuffix("."), path=str(self.settings.sessions))
         self._disarm()
-        self._arm_due = 0.0
 
     def _disarm(self) -> None:
         self._sweep = None
