@@ -41,10 +41,12 @@ def place(
 
     `judged` None means that there was no file: then it is put back by link, FileExistsError when one has come meanwhile.
     `kept` is called when live is right, to keep what was displaced before its last name is removed; it may be called again
-    when a writer in place finished late. Raises OSError (FileNotFoundError when live went away) with live as it was.
-    A crash leaves staged names behind, which the next start looks at.
+    when a writer in place finished late. Raises OSError (FileNotFoundError when live went away) with live as the
+    application wrote it last. A crash, or a fault that hides what came out, leaves staged names behind: the next start
+    and the next sweep look at them.
     """
     staged: list[Path] = []
+    exchanged: _Exchanged | None = None
     placed = Placed(b"")
     ours: list[bytes] = []
     try:
@@ -56,7 +58,9 @@ def place(
             return placed
         expected, wanted = judged, b""
         for number in range(1, MOST_ROUNDS + 1):
+            own = files.stamp(staged[-1])
             placed.exchanged &= files.exchange(staged[-1], path)
+            exchanged = _Exchanged(staged[-1], path, own)
             placed.exchanged_ns = placed.exchanged_ns or time.perf_counter_ns()
             placed.live = wanted = wanted or b"".join(pieces)
             ours.append(wanted)
@@ -65,7 +69,7 @@ def place(
             if out == expected:
                 kept(placed)
                 # An in-place writer may hold the displaced file open and finish its write there.
-                late = files.read(staged[-1])[0]
+                late = _late(staged, out)
                 if late == out:
                     return placed
                 out = late
@@ -79,11 +83,47 @@ def place(
     except OSError:
         if placed.displaced:
             kept(placed)
+        # The last word is the application's until it is answered.
+        if exchanged and not exchanged.taken_back():
+            staged.remove(exchanged.staged)
         raise
     finally:
         for temporary in staged:
             with contextlib.suppress(OSError):
                 files.remove(temporary)
+
+
+@dataclass(frozen=True, slots=True)
+class _Exchanged:
+    """An exchange whose outcome could not be dealt with."""
+
+    staged: Path
+    path: Path
+    own: Stamp | None
+    """Of the file that the guard made live."""
+
+    def taken_back(self) -> bool:
+        """Make live again what it was; return whether nothing but the guard's own file is left at the staged name."""
+        try:
+            files.exchange(self.staged, self.path)
+            back = files.stamp(self.staged)
+            if back and self.own and back.inode == self.own.inode:
+                return True
+            files.exchange(
+                self.staged, self.path
+            )  # the application was faster, and what it wrote is the newest
+        except OSError:
+            pass
+        return False
+
+
+def _late(staged: list[Path], out: bytes) -> bytes:
+    """Return what the displaced file says now; when it cannot be read, it is left where it is, to be looked at later."""
+    try:
+        return files.read(staged[-1])[0]
+    except OSError:
+        del staged[-1]
+        return out
 
 
 def _note(placed: Placed, out: bytes, ours: list[bytes]) -> None:
