@@ -201,7 +201,7 @@ def tells_all(known: Abridged) -> bool:
         return True
     sent = started_seconds(known.document)
     runs = [hole for hole in known.holes if hole.key != session.TOOL_CALLS]
-    if sent is None or any(hole.run.latest > sent for hole in runs):
+    if sent is None or any(hole.run.latest >= int(sent) + 1 for hole in runs):
         return not runs
     return all(hole.run.latest < int(sent) - 1 or not _may_say(known.data, hole, prompt) for hole in runs)
 
