@@ -82,13 +82,10 @@ class _Mender:
         rows = list(comparison.merged())
         for prompt in self.prompts:
             place = len(rows)
-            if prompt.timestamp is not None:
-                while (
-                    place > 0
-                    and (stamp := rows[place - 1].timestamp) is not None
-                    and stamp > prompt.timestamp
-                ):
-                    place -= 1
+            # The moment of sending may be noted in whole seconds: only a row of a later second is surely later.
+            sent = self.sent[id(prompt)]
+            while sent is not None and place > 0 and (rows[place - 1].timestamp or 0) >= int(sent) + 1:
+                place -= 1
             rows.insert(place, prompt)
         return rows
 
