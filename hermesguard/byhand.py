@@ -1,5 +1,6 @@
 """What people ask the guard to do: undo, accept, restore, purge. The same code serves the running guard and a command alone."""
 
+import errno
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,9 @@ from hermesguard.incidents import Incident
 from hermesguard.judge import Action, Verdict
 from hermesguard.memory import Copy
 from hermesguard.mend import mend, with_rows
+from hermesguard.pruning import finished
 from hermesguard.repair import Placed, place
+from hermesguard.retention import Rules
 from hermesguard.session import Document, Unreadable
 from hermesguard.store import Version
 
@@ -89,7 +92,14 @@ class ByHand:
         }
         if not dry_run:
             version = self._room.keep_version(name, live.data, "deleted")
-            files.remove(self._room.directory.file(name))
+            try:
+                if self._room.keeper.owes(name):
+                    raise OSError(errno.ENOSPC, self._room.keeper.broken)
+                files.remove(self._room.directory.file(name))
+            except OSError as error:
+                raise GuardError(
+                    f"{name} cannot be removed again: {error.strerror}", "Mend that, and try again"
+                ) from None
             self._room.keeper.forget(name)
             self._room.notes.forget(name)
             self._write_down(
@@ -107,7 +117,10 @@ class ByHand:
                 f"To give the session up: hermesguard purge {name}; to have it back: hermesguard restore {name}",
                 ExitCode.REFUSED,
             )
-        shadow = self._room.keeper.shadow(name)
+        try:
+            shadow = self._room.keeper.shadow(name)
+        except OSError:
+            shadow = None  # whoever accepts live has no need of it
         rows_before = len(shadow.document.rows) if shadow else 0
         result = {
             "session": name,
@@ -142,7 +155,7 @@ class ByHand:
         self, name: str, version: str = "", replace: bool = False, dry_run: bool = False
     ) -> dict[str, Any]:
         """Make a version (empty: the shadow) live again; messages that only live has are merged in, unless `replace`."""
-        shadow = self._room.keeper.shadow(name)
+        shadow = self._shadow(name)
         if version:
             source = self._bytes(self._version(name, version))
         elif shadow:
@@ -181,7 +194,7 @@ class ByHand:
         restored: list[str] = []
         failed: list[str] = []
         for name in missing if not dry_run else ():
-            copy = self._room.keeper.shadow(name)
+            copy = self._shadow(name)
             verdict = Verdict(Action.RESTORE, "by hand", ("all missing sessions were asked for",))
             back = copy is not None and self._guard.vanished.bring_back(name, copy, verdict)
             (restored if back or self._live(name) else failed).append(name)
@@ -217,6 +230,17 @@ class ByHand:
             self._room.reporter.tell("purged", session=name, files=count, size_bytes=size_bytes)
         return result
 
+    def prune(self, dry_run: bool = False) -> dict[str, Any]:
+        """Remove the versions that need not be kept; return for each why it stays or goes."""
+        rules = Rules.of(self._room.settings)
+        try:
+            found = finished(self._room.pruner.prune(rules, dry_run, list_all=True))
+        except OSError as error:
+            raise GuardError(
+                f"The history cannot be pruned: {error.strerror or error}", "Mend that, and prune again"
+            ) from None
+        return found.as_dict(dry_run)
+
     # -- parts
 
     def _make_live(
@@ -251,7 +275,7 @@ class ByHand:
                 self._room.keep_version(name, displaced, "displaced") for displaced in placed.displaced
             ]
 
-        shadow = self._room.keeper.shadow(name)
+        shadow = self._shadow(name)
         if shadow and shadow.data not in (wanted, live.data if live else b""):
             self._room.keep_version(name, shadow.data, "displaced")
         try:
@@ -309,6 +333,14 @@ class ByHand:
         except OSError as error:
             self._room.keeper.refused(error)
         return number
+
+    def _shadow(self, name: str) -> Copy | None:
+        try:
+            return self._room.keeper.shadow(name)
+        except OSError as error:
+            raise GuardError(
+                f"The copy of {name} cannot be read: {error.strerror or error}", "Mend that, and try again"
+            ) from None
 
     def _live(self, name: str) -> _Live | None:
         try:
@@ -377,6 +409,7 @@ def perform(hands: ByHand, verb: str, arguments: dict[str, Any]) -> dict[str, An
         "restore": hands.restore,
         "restore_all_missing": hands.restore_all_missing,
         "purge": hands.purge,
+        "prune": hands.prune,
     }
     if verb not in acts:
         raise GuardError(

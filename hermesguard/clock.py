@@ -1,4 +1,4 @@
-"""The two clocks, passed in so that tests can turn them."""
+"""The clocks, passed in so that tests can turn them."""
 
 import time
 from collections.abc import Callable
@@ -8,7 +8,11 @@ from datetime import UTC, datetime
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """`monotonic` in seconds for waiting; `now` as aware UTC time for names and logs."""
+    """`monotonic` in seconds for waiting; `now` as aware UTC time for names and logs.
+
+    `uptime` goes on while the machine sleeps (CLOCK_BOOTTIME): where `now` does not keep up with it, somebody set the clock.
+    """
 
     monotonic: Callable[[], float] = time.monotonic
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    uptime: Callable[[], float] = lambda: time.clock_gettime(time.CLOCK_BOOTTIME)

@@ -16,6 +16,7 @@ from hermesguard.judge import Verdict
 from hermesguard.keeper import Keeper, Repeated
 from hermesguard.memory import Copy, Memory
 from hermesguard.notes import Notes
+from hermesguard.pruning import Pruner
 from hermesguard.report import Reporter
 from hermesguard.session import Unreadable
 from hermesguard.store import Store
@@ -32,6 +33,7 @@ class Guardroom:
     notes: Notes
     keeper: Keeper
     casebook: Casebook
+    pruner: Pruner
     fights: Fights = field(default_factory=Fights)
 
     @classmethod
@@ -49,7 +51,10 @@ class Guardroom:
         fights = Fights()
         casebook = Casebook(incidents, keeper, reporter, fights, clock)
         directory = SessionsDirectory(settings.sessions)
-        return cls(settings, reporter, clock, directory, Notes(clock), keeper, casebook, fights)
+        pruner = Pruner(store, incidents.all, reporter, clock)
+        keeper.relieve = pruner.relieve
+        keeper.also_owed.append(incidents.flush)
+        return cls(settings, reporter, clock, directory, Notes(clock), keeper, casebook, pruner, fights)
 
     def keep(
         self, name: str, copy: Copy, stamp: Stamp, before: Copy | None = None, repeated: Repeated = ()

@@ -105,6 +105,10 @@ class IncidentLog:
         for incident in read(self.store):
             self._note(incident)
 
+    def all(self) -> list[Incident]:
+        """Return every incident, oldest first, those that the store has not taken yet too."""
+        return read(self.store) + self.unwritten
+
     def _note(self, incident: Incident) -> None:
         self.count += not incident.settles
         if incident.id.isdecimal():

@@ -359,10 +359,11 @@ class Store:
             raise files.Damaged(f"{version.path.name} is damaged: its content has another digest")
         return data
 
-    def remove_version(self, version: Version) -> None:
-        """Remove a version, and the session's history directory with its last one."""
-        files.remove(version.path)
+    def remove_version(self, version: Version) -> bool:
+        """Remove a version, and the session's history directory with its last one; return whether it was there."""
+        was_there = files.remove(version.path)
         files.remove_directory(version.path.parent)
+        return was_there
 
     def purge(self, session: str) -> tuple[int, int]:
         """Remove every trace of a session: shadow, tail, history, what a crash left; return (files, bytes) gone."""

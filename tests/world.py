@@ -56,8 +56,13 @@ class World:
         flags = {"sessions": str(self.sessions), "store": str(self.store_path)}
         self.settings: Settings = replace(config.load(flags, {}, []), **settings)  # type: ignore[arg-type]
         self.seconds = 1000.0
+        self.clock_error_seconds = 0.0
         self.clock = Clock(
-            lambda: self.seconds, lambda: datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=self.seconds)
+            lambda: self.seconds,
+            lambda: (
+                datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=self.seconds + self.clock_error_seconds)
+            ),
+            lambda: self.seconds,
         )
         self.ear = Ear()
         self.watching = True
