@@ -194,15 +194,17 @@ class _Offsets:
 def tells_all(known: Abridged) -> bool:
     """Return whether an empty live file can be mended from the abridged form as from the full one.
 
-    That is so when no row of a run can be the pending prompt, or was stamped after it was sent.
+    That is so when no row of a run can be the pending prompt, and the prompt comes last, so that no row changes its number.
     """
     prompt = known.document.prompt
     if not prompt.strip():
         return True
     sent = started_seconds(known.document)
     runs = [hole for hole in known.holes if hole.key != session.TOOL_CALLS]
-    if sent is None or any(hole.run.latest >= int(sent) + 1 for hole in runs):
+    if sent is None:
         return not runs
+    if max((known.document.end or 0.0, *(hole.run.latest for hole in runs))) >= int(sent) + 1:
+        return not known.holes
     return all(hole.run.latest < int(sent) - 1 or not _may_say(known.data, hole, prompt) for hole in runs)
 
 

@@ -58,17 +58,16 @@ class Comparison:
     def merged(self) -> Iterator[Row]:
         """Yield the rows of both, each once, in the order of the conversation.
 
-        Of a row that both have, the newer form counts, except where it was shortened; rows that are gone harmlessly stay
-        away. Between two common rows those of old come first unless their timestamps say otherwise.
+        Of a row that both have, the newer form counts, except where it was shortened. Rows that the application may drop
+        come back too: it drops them again where it means to. Between two common rows those of old come first unless their timestamps say otherwise.
         """
         shortened = dict(self.shortened)
-        gone = {index for index, _ in self.harmless}
         elsewhere = {index for _, index in self.moved}
         at_old = at_new = 0
         anchors = sorted({*self.pairs, *self.shortened})
         for old_index, new_index in (*anchors, (len(self.old), len(self.new))):
             yield from _interleave(
-                [self.old[index] for index in range(at_old, old_index) if index not in gone],
+                list(self.old[at_old:old_index]),
                 [self.new[index] for index in range(at_new, new_index) if index not in elsewhere],
             )
             if old_index < len(self.old):
