@@ -1,0 +1,203 @@
+"""(f) Saves that come fast: how late each is followed, whether any is lost, and whether all is right in the end."""
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import orjson
+
+from bench.measuring import (
+    Conversation,
+    Figure,
+    Guard,
+    Run,
+    document,
+    median,
+    percentile,
+    running,
+    short,
+)
+from hermesguard.demo.app import App
+from hermesguard.demo.disk import dumps
+from hermesguard.demo.eras import Era
+from hermesguard.store import Store
+
+SESSION = "0123456789ab"
+LATE_MS = 100.0
+LAG_MS = 5.0
+RATES = (100, 200, 300, 400, 500, 700, 1000)
+WAIT_SECONDS = 60.0
+
+
+def measure(run: Run) -> None:
+    """Add all figures about saves that come fast."""
+    _late(run)
+    _rates(run)
+    _as_fast_as_possible(run)
+    _stopped(run)
+
+
+class Growing:
+    """A session of 400 KB that grows by a few bytes at each save, so that its size tells which save it is."""
+
+    def __init__(self, directory: Path, name: str = SESSION, messages: int = 500) -> None:
+        self.path = directory / f"{name}.json"
+        self._temporary = directory / f"{name}.tmp.{os.getpid()}.1"
+        value = document(directory, name, messages)
+        value["messages"].append({"role": "assistant", "content": "@", "timestamp": 1_770_000_000.0})  # type: ignore[attr-defined]
+        self._head, self._tail = dumps(value).encode().split(b"@")
+        self._said = b""
+        self.save()
+
+    def save(self) -> tuple[int, int]:
+        """Stream on and save, fsynced. Returns the size and when it became live (ns, monotonic)."""
+        self._said += b"on and "
+        descriptor = os.open(self._temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        size = os.writev(descriptor, [self._head, self._said, self._tail])
+        os.fsync(descriptor)
+        os.close(descriptor)
+        os.rename(self._temporary, self.path)
+        return size, time.monotonic_ns()
+
+
+class Follower:
+    """Reads the tail of a shadow as it grows, and notes when each state was there."""
+
+    def __init__(self, store: Path) -> None:
+        self._tail = store / "shadows" / f"{SESSION}.tail"
+        self._shadow = store / "shadows" / f"{SESSION}.json"
+        self._descriptor = -1
+        self._rest = b""
+        self.seen_ns: dict[int, int] = {}
+
+    def look(self) -> None:
+        """Note what is new."""
+        try:
+            if self._descriptor < 0 or not os.fstat(self._descriptor).st_nlink:
+                if self._descriptor >= 0:
+                    os.close(self._descriptor)
+                    self._descriptor = -1
+                self.seen_ns.setdefault(os.stat(self._shadow).st_size, time.monotonic_ns())
+                self._descriptor = os.open(self._tail, os.O_RDONLY)
+                self._rest = b""
+        except FileNotFoundError:
+            return
+        data = self._rest + os.read(self._descriptor, 1 << 20)
+        now_ns = time.monotonic_ns()
+        *lines, self._rest = data.split(b"\n")
+        for line in lines:
+            if size := orjson.loads(line).get("size"):
+                self.seen_ns.setdefault(size, now_ns)
+
+    def lags_ms(self, saves: list[tuple[int, int]]) -> list[float]:
+        """Return how late each save was followed; a save that was overtaken counts until a later one was there."""
+        lags, later = [], None
+        for size, saved_ns in reversed(saves):
+            seen_ns = self.seen_ns.get(size)
+            later = seen_ns if later is None else min(later, seen_ns or later)
+            assert later is not None, "the last save was not followed"
+            lags.append((later - saved_ns) / 1e6)
+        return lags
+
+
+def _paced(run: Run, saves: int, per_second: float) -> tuple[list[float], int, float]:
+    """Save so often at that rate; return the lags in ms, how many states were followed, and the rate that was reached."""
+    root = run.directory("flood")
+    growing = Growing(root / "sessions")
+    follower = Follower(root / "store")
+    done = []
+    with running(guard := Guard(root / "sessions", root / "store")):
+        growing.save()
+        guard.settle()
+        follower.look()
+        began = time.monotonic()
+        for number in range(saves):
+            done.append(growing.save())
+            while True:
+                follower.look()
+                left = began + (number + 1) / per_second - time.monotonic()
+                if left <= 0:
+                    break
+                time.sleep(min(left, 0.0003))
+        reached = saves / (time.monotonic() - began)
+        deadline = time.monotonic() + WAIT_SECONDS
+        while done[-1][0] not in follower.seen_ns and time.monotonic() < deadline:
+            follower.look()
+        live = growing.path.read_bytes()
+        assert Store(root / "store").read_shadow(SESSION) == live
+    assert (root / "store" / "shadows" / growing.path.name).read_bytes() == live
+    return follower.lags_ms(done), sum(size in follower.seen_ns for size, _ in done), reached
+
+
+def _late(run: Run) -> None:
+    saves = 500 if run.is_quick else 5000
+    run.say(f"{saves} saves, 100 a second")
+    lags, _, _ = _paced(run, saves, 100)
+    late = sum(lag > LATE_MS for lag in lags)
+    note = f"of {saves:,}; median {short(median(lags))} ms, 99th {short(percentile(lags, 99))}, worst {short(max(lags))}"
+    run.add(Figure(f"events later than {LATE_MS:g} ms", late, 0, note=note))
+
+
+def _rates(run: Run) -> None:
+    best, notes = 0.0, []
+    for rate in RATES:
+        saves = rate * (2 if run.is_quick else 5)
+        run.say(f"{saves} saves, {rate} a second")
+        lags, followed, reached = _paced(run, saves, rate)
+        worst = percentile(lags, 99)
+        notes.append(f"{reached:.0f}/s: 99th {short(worst)} ms, {followed / saves:.0%} each for itself")
+        if worst < LAG_MS:
+            best = max(best, reached)
+        if reached < 0.9 * rate:
+            break
+    name = "fsynced saves of 400 KB a second, 99 % followed within 5 ms"
+    run.add(Figure(name, round(best), 200, 700, "/s", "; ".join(notes), more_is_better=True))
+
+
+def _as_fast_as_possible(run: Run) -> None:
+    saves = 400 if run.is_quick else 2000
+    run.say(f"{saves} saves as fast as they can be written")
+    lags, followed, reached = _paced(run, saves, 1e9)
+    note = (
+        f"{reached:.0f} a second; lag: median {short(median(lags))} ms, 99th {short(percentile(lags, 99))}; {followed:,} "
+        "seen each for itself, the others overtaken by the next; shadow at the end as live"
+    )
+    run.add(Figure(f"{saves:,} saves as fast as they can be written, lost at the end", 0, 0, note=note))
+
+
+def _stopped(run: Run) -> None:
+    """SIGSTOP, many saves with wipes among them, SIGCONT: all right within one sweep."""
+    saves, sessions = (1000, 10) if run.is_quick else (10_000, 100)
+    run.say(f"SIGSTOP, {saves} saves, {sessions} wipes, SIGCONT")
+    root = run.directory("stopped")
+    app = App(root / "sessions", Era.OLD)
+    chats = [Conversation(app, f"{number:012x}", 20) for number in range(sessions)]
+    for chat in chats:
+        chat.save()
+    others = Growing(root / "sessions", messages=20)
+    with running(guard := Guard(root / "sessions", root / "store")):
+        for chat in chats:
+            chat.save()
+        guard.settle(0.05)
+        guard.popen.send_signal(signal.SIGSTOP)
+        for number in range(saves - sessions):
+            others.save()
+            if number % (saves // sessions) == 0 and number // (saves // sessions) < sessions:
+                chats[number // (saves // sessions)].wipe()
+        guard.popen.send_signal(signal.SIGCONT)
+        began = time.monotonic()
+        while not all(chat.rows == 22 for chat in chats):
+            if time.monotonic() - began > WAIT_SECONDS:
+                raise SystemExit(f"wrong: {[chat.rows for chat in chats]}")
+            time.sleep(0.01)
+        seconds = time.monotonic() - began
+        store = Store(root / "store")
+        while store.read_shadow(SESSION) != others.path.read_bytes():
+            assert time.monotonic() - began < WAIT_SECONDS
+        guard.settle(0.05)
+    incidents = [json.loads(line) for line in (root / "store" / "incidents.jsonl").read_text().splitlines()]
+    assert len(incidents) == sessions
+    note = f"{saves:,} saves, {sessions} wipes; {sessions} incidents, every message there"
+    run.add(Figure("SIGSTOP, saves and wipes, SIGCONT: all right after", seconds, 10, unit=" s", note=note))

@@ -1,0 +1,77 @@
+"""(b, c) What a growing save costs: the guard's CPU beside the application's own, and the bytes that it writes."""
+
+import json
+import os
+import time
+
+from bench.measuring import OTHER_CORES, Figure, Guard, Run, document, median, row, running, short
+from hermesguard.demo.disk import dumps, replace_file
+
+SESSION = "0123456789ab"
+MUSTS = {100: (20.0, 10.0), 1000: (8.0, 3.0), 5000: (4.0, 1.5)}
+
+
+def measure(run: Run) -> None:
+    """Add the figures for 100, 1000 and 5000 messages, and the bytes written."""
+    for messages, (must, aim) in MUSTS.items():
+        guard_ms, app_ms, written, saved = _saves(run, messages)
+        share = median(guard_ms) / median(app_ms) * 100
+        note = (
+            f"median of {len(guard_ms)}: guard {short(median(guard_ms))} ms, application {short(median(app_ms))} ms; "
+            f"mean {short(sum(guard_ms) / sum(app_ms) * 100)} %"
+        )
+        name = f"guard CPU per growing save, share of the app's own, {messages:,} messages"
+        run.add(Figure(name, share, must, aim, " %", note))
+        bounds = (1.05, 0.03) if messages == 1000 else (None, None)
+        note = f"{saved / 1e6:,.0f} MB saved; all that the guard wrote until the store was plain copies again"
+        run.add(
+            Figure(
+                f"bytes written per byte saved, {messages:,} messages", written / saved, *bounds, note=note
+            )
+        )
+
+
+def _saves(run: Run, messages: int) -> tuple[list[float], list[float], int, int]:
+    """Return the CPU of each save, the guard's and the application's, in ms, bytes written by the guard, bytes saved."""
+    root = run.directory("growth")
+    run.say(f"growing saves of {messages} messages")
+    path = root / "sessions" / f"{SESSION}.json"
+    replace_file(path, dumps(document(root / "sessions", SESSION, messages)), os.getpid())
+    guard = Guard(root / "sessions", root / "store")
+    guard_ms, app_ms, saved = [], [], 0
+    # Who follows the guard's every save shares no core with it.
+    assert OTHER_CORES
+    with running(guard):
+        guard.settle()
+        written_before = guard.written_bytes()
+        for number in range(run.count):
+            before_ns = guard.cpu_ns()
+            began_ns = time.process_time_ns()
+            value = json.loads(path.read_text("utf-8"))
+            for key in ("messages", "context_messages"):
+                value[key].append(row(messages + number))
+            value["updated_at"] = 1_770_000_000.5 + number
+            replace_file(path, dumps(value), os.getpid())
+            app_ms.append((time.process_time_ns() - began_ns) / 1e6)
+            saved += path.stat().st_size
+            guard_ms.append((guard.settle() - before_ns) / 1e6)
+        live = path.read_bytes()
+        written = _written_at_last(guard) - written_before
+        assert (root / "store" / "shadows" / path.name).read_bytes() == live
+    return guard_ms, app_ms, written, saved
+
+
+def _written_at_last(guard: Guard) -> int:
+    """End the guard; return what it had written by then, the folding of its tails included.
+
+    A process that has ended has no counts any more; so they are read again and again until it is gone.
+    """
+    guard.popen.terminate()
+    written = 0
+    while guard.popen.poll() is None:
+        try:
+            written = max(written, guard.written_bytes())
+        except (OSError, ValueError, KeyError):
+            break
+    guard.popen.wait()
+    return written
