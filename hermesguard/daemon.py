@@ -17,6 +17,7 @@ from hermesguard import __version__
 from hermesguard.byhand import ByHand, perform
 from hermesguard.config import Settings
 from hermesguard.control import ControlServer
+from hermesguard.directory import INDEX
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.guard import Guard
 from hermesguard.guardroom import Guardroom
@@ -151,6 +152,8 @@ class Daemon:
         for change in sorted(changes, key=lambda change: change.moved_from is None):
             if name := session_id(change.name):
                 self.guard.visit(name, change.writer_pid)
+        if any(change.name == INDEX for change in changes):
+            self.guard.index_changed()
         if self.watch.alarmed:
             if self.watch.overflowed():
                 self.reporter.tell("overflow", path=str(self.settings.sessions))

@@ -28,6 +28,8 @@ from hermesguard.session import Document, Unreadable
 from hermesguard.vanish import Vanished
 
 LOOK_AGAIN_SECONDS = 1.0
+# The application writes its index some milliseconds after the session; on a busy machine it may be longer.
+INDEX_SECONDS = 10.0
 # Faults of the process and not of the file: what cannot be read now can be read soon.
 _PASSING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
@@ -111,6 +113,7 @@ class Guard:
         self.casebook = room.casebook
         self.vanished = Vanished(room)
         self._told_no_exchange = False
+        self._repaired: dict[str, float] = {}
 
     def adopt(self, settings: Settings) -> None:
         """Go on with other settings of the same directories."""
@@ -270,6 +273,15 @@ class Guard:
         if is_back:
             self.visit(name)
 
+    def index_changed(self) -> None:
+        """Look at the index that the application has just written: after a repair it may say what was true before."""
+        now = self.room.clock.monotonic()
+        for name, since in list(self._repaired.items()):
+            if now - since > INDEX_SECONDS:
+                del self._repaired[name]
+            elif name in self.notes.rows:
+                self.directory.correct_index(name, self.notes.rows[name])
+
     def ask_again(self) -> float | None:
         """Visit the sessions whose question is due; return the seconds until the next one is, None when there is none."""
         for name, question in self.notes.due():
@@ -351,7 +363,7 @@ class Guard:
                 self.room.fights.peace(sight.name)
                 self.room.keep(sight.name, Copy(sight.data, sight.live), sight.stamp)
             case Action.DELIBERATE if sight.live:
-                version = self._version(sight, "meant" if sight.live.rows else "clear")
+                version = self._withdrawn(sight)
                 self.room.keep(sight.name, Copy(sight.data, sight.live), sight.stamp)
                 self.casebook.tell(
                     "deliberate",
@@ -379,6 +391,12 @@ class Guard:
                 self.notes.totals.in_doubt += 1
             case _:
                 self._repair(sight)
+
+    def _withdrawn(self, sight: Sight) -> str:
+        """Keep what somebody took away on purpose, unless it was cleared and such things are not to be kept at all."""
+        if sight.verdict.is_clear and self.settings.keep_deleted_seconds == 0:
+            return ""
+        return self._version(sight, "clear" if sight.verdict.is_clear else "meant")
 
     def _version(self, sight: Sight, reason: str) -> str:
         return self.keeper.version(sight.name, sight.shadow.data, sight.rows_before, reason)
@@ -413,6 +431,7 @@ class Guard:
         copy = Copy(placed.live, abridged=found[0] if found else None)
         self.room.made_live(name, copy, sight.shadow, found[1] if found else ())
         self.directory.correct_index(name, copy.count)
+        self._repaired[name] = now
         if not placed.exchanged and not self._told_no_exchange:
             self._told_no_exchange = True
             self.room.reporter.tell("exchange_unavailable", path=str(self.directory.path))
