@@ -77,7 +77,10 @@ def _stop(process: "subprocess.Popen[bytes] | Guard") -> None:
     if isinstance(process, Guard):
         process.stop()
     else:
-        os.killpg(process.pid, signal.SIGTERM)
+        # The end of inotifywait ends the loop behind it, and everything is waited for, and so counted.
+        for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
+            if Path(f"/proc/{child}/comm").read_text().strip() == "inotifywait":
+                os.kill(int(child), signal.SIGTERM)
         process.wait()
 
 
