@@ -9,7 +9,7 @@ import os
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from hermesguard import files
@@ -47,6 +47,8 @@ Repeated = Sequence[tuple[int, int, int]]
 # A small file is copied as fast as its change is appended.
 SMALLEST_TAILED_BYTES = 16 * 1024
 QUIET_SECONDS = 60.0
+# A clock that was set back by more is taken at its word.
+CLOCK_TOLERANCE = timedelta(seconds=60)
 
 
 class Keeper:
@@ -67,6 +69,7 @@ class Keeper:
         self._damaged: dict[str, str] = {}
         self._tails: dict[str, tuple[int, float]] = {}
         self._is_hopeless = False
+        self._newest: datetime | None = None
 
     @property
     def broken(self) -> str:
@@ -189,7 +192,7 @@ class Keeper:
 
     def version(self, session: str, data: bytes, rows: int, reason: str) -> str:
         """Put `data` into the history, or owe it; return the name of the version that holds (or will hold) it."""
-        now = self._clock.now()
+        now = self._version_time()
         owed = self._owed.get(session)
         if owed is None:
             try:
@@ -204,6 +207,14 @@ class Keeper:
         # It may have to wait for long, and others with it.
         owed.versions.append(_Version(zlib.compress(data, 1), known, rows, reason, now))
         return version_name(now)
+
+    def _version_time(self) -> datetime:
+        """Return the time for a version: its name, so that no two may have the same."""
+        now = self._clock.now()
+        if self._newest and timedelta(0) <= self._newest - now < CLOCK_TOLERANCE:
+            now = self._newest + timedelta(microseconds=1)
+        self._newest = now
+        return now
 
     def _add_version(self, session: str, data: bytes, rows: int, reason: str, time: datetime) -> str:
         kept = self._relieved(len(data), lambda: self.store.add_version(session, data, rows, reason, time))

@@ -71,7 +71,7 @@ def fates(
 ) -> Iterator[Fate]:
     """Yield the fate of each version of one session (given oldest first), newest first, by age and number."""
     deleted = next((entry for entry in reversed(versions) if entry.reason == DELETED), None)
-    if has_shadow or (versions and deleted is not versions[-1]):
+    if has_shadow:
         deleted = None  # it came back
     withdrawn = {entry.digest: entry for entry in versions if entry.reason in (CLEARED, DELETED)}
     for number, version in enumerate(reversed(versions), 1):

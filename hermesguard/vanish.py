@@ -123,7 +123,12 @@ class Vanished:
         return None
 
     def _only_backup(self, name: str) -> Copy | None:
-        """Return the application's own backup of a session of which nothing else is left (hermes-webui #2035)."""
+        """Return the application's own backup of a session of which nothing else is left (hermes-webui #2035).
+
+        Only while the index lists the session: many releases leave the backup behind when a person deletes it.
+        """
+        if self._room.directory.index_says(name) != "lists":
+            return None
         try:
             copy = Copy(files.read(self._room.directory.backup(name))[0])
             return copy if copy.document.rows else None
