@@ -240,6 +240,19 @@ def _explain(parser: argparse.ArgumentParser) -> None:
     _json(parser)
 
 
+def _report(parser: argparse.ArgumentParser) -> None:
+    _completing(
+        parser.add_argument(
+            "-o",
+            "--output",
+            metavar="FILE",
+            help="where to write the page (- is stdout); default: hermesguard-report.html here",
+        ),
+        Completes.FILE,
+    )
+    _json(parser, "what the page shows as one JSON object, and no page")
+
+
 def _prune(parser: argparse.ArgumentParser) -> None:
     _dry_run(parser)
     _json(parser)
@@ -375,6 +388,15 @@ VERBS: Final[tuple[Verb, ...]] = (
         "hermesguard explain 7\nhermesguard explain in_doubt",
         "hermesguard.commands.explaining:explain",
         _explain,
+    ),
+    Verb(
+        "report",
+        "a page about the store, to keep or to send",
+        "Writes one HTML page that needs no network and no script: how many sessions there were, what was lost and what "
+        "became of it, how the store grew, and whether all is well. It shows titles and ids, and no text of messages.",
+        "hermesguard report\nhermesguard report -o /tmp/october.html",
+        "hermesguard.commands.reporting:report",
+        _report,
     ),
     Verb(
         "verify",

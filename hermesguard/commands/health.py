@@ -13,7 +13,7 @@ from hermesguard.machine import print_json
 from hermesguard.screen import Style
 from hermesguard.store import Store
 from hermesguard.units import about_size
-from hermesguard.view import Cell, ago, counted, facts, moment
+from hermesguard.view import ago, counted, facts, moment
 
 _NAMED_AT_MOST: Final = 5
 _UNKNOWN: Final = 3
@@ -33,7 +33,7 @@ def status(arguments: argparse.Namespace, settings: Settings) -> int:
     if arguments.nagios:
         return _nagios(settings)
     Library(settings)
-    known = _gather(settings)
+    known = gather(settings)
     troubles = troubles_of(known)
     code = ExitCode.PROBLEM if troubles else ExitCode.OK
     if arguments.json:
@@ -41,22 +41,28 @@ def status(arguments: argparse.Namespace, settings: Settings) -> int:
         print_json("status", {"healthy": not troubles, "problems": words, **known})
         return code
     here = screen.of()
-    guarded = f"{counted(known['sessions'], 'session')} with {counted(known['messages'], 'message')}"
+    style = Style.GREEN
     if troubles:
-        first = "Not well: " + "; ".join(trouble.words for trouble in troubles) + "."
-        here.write(
-            here.paint(here.safe(first), Style.RED if any(t.is_critical for t in troubles) else Style.YELLOW)
-        )
-        for trouble in troubles:
-            here.write(here.safe(f"  {trouble.remedy}"))
-    else:
-        here.write(here.paint(f"All is well: {guarded} guarded.", Style.GREEN))
-    here.write("")
-    here.write(facts(here, _facts(known, guarded)))
+        style = Style.RED if any(trouble.is_critical for trouble in troubles) else Style.YELLOW
+    here.write(here.paint(here.safe(headline(known, troubles)), style))
+    for trouble in troubles:
+        here.write(here.safe(f"  {trouble.remedy}"))
+    here.write("\n" + facts(here, fact_lines(known)))
     return code
 
 
-def _gather(settings: Settings) -> dict[str, Any]:
+def headline(known: dict[str, Any], troubles: list[Trouble]) -> str:
+    """Return in one sentence whether all is well."""
+    if troubles:
+        return "Not well: " + "; ".join(trouble.words for trouble in troubles) + "."
+    return f"All is well: {_guarded(known)} guarded."
+
+
+def _guarded(known: dict[str, Any]) -> str:
+    return f"{counted(known['sessions'], 'session')} with {counted(known['messages'], 'message')}"
+
+
+def gather(settings: Settings) -> dict[str, Any]:
     """Return what the guard (or, without one, the store) says, and what the store's files say."""
     return {**control.ask(settings, "status"), "store_size_bytes": Store(settings.store).size_bytes()}
 
@@ -116,16 +122,17 @@ def _named(names: list[str]) -> str:
     return ", ".join(names[:_NAMED_AT_MOST]) + more
 
 
-def _facts(known: dict[str, Any], guarded: str) -> list[tuple[str, Cell | str]]:
+def fact_lines(known: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return what is known as names and values."""
     running = (
         f"process {known['pid']}, since {moment(_time(known['since']))}"
         if known["running"]
         else "not running"
     )
     watch = known["watch"] + (f" ({known['watch_reason']})" if known["watch_reason"] else "")
-    pairs: list[tuple[str, Cell | str]] = [
+    pairs = [
         ("guard", running),
-        ("sessions", f"{guarded}, in {known['sessions_directory']}"),
+        ("sessions", f"{_guarded(known)}, in {known['sessions_directory']}"),
         ("store", f"{known['store']}, {about_size(known['store_size_bytes'])}"),
         ("incidents", f"{known['incidents_today']} today, {known['incidents']} in all"),
     ]
@@ -151,7 +158,7 @@ def _nagios(settings: Settings) -> int:
     here = screen.of()
     try:
         Library(settings)
-        known = _gather(settings)
+        known = gather(settings)
     except GuardError as error:
         here.write(here.safe(f"HERMESGUARD UNKNOWN - {error.what}"))
         return _UNKNOWN
