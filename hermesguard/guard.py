@@ -363,7 +363,7 @@ class Guard:
                 self.room.fights.peace(sight.name)
                 self.room.keep(sight.name, Copy(sight.data, sight.live), sight.stamp)
             case Action.DELIBERATE if sight.live:
-                version = self._version(sight, "meant" if sight.live.rows else "clear")
+                version = self._withdrawn(sight)
                 self.room.keep(sight.name, Copy(sight.data, sight.live), sight.stamp)
                 self.casebook.tell(
                     "deliberate",
@@ -391,6 +391,12 @@ class Guard:
                 self.notes.totals.in_doubt += 1
             case _:
                 self._repair(sight)
+
+    def _withdrawn(self, sight: Sight) -> str:
+        """Keep what somebody took away on purpose, unless it was cleared and such things are not to be kept at all."""
+        if sight.verdict.is_clear and self.settings.keep_deleted_seconds == 0:
+            return ""
+        return self._version(sight, "clear" if sight.verdict.is_clear else "meant")
 
     def _version(self, sight: Sight, reason: str) -> str:
         return self.keeper.version(sight.name, sight.shadow.data, sight.rows_before, reason)
