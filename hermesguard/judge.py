@@ -10,14 +10,19 @@ from typing import TypeVar
 
 from hermesguard.absence import MISSING_RULES, UNREADABLE_RULES, Missing, Unread
 from hermesguard.case import LOSS, MEANT, Case, facts
-from hermesguard.rule import Rule
+from hermesguard.rule import Entry, Rule
 from hermesguard.rules import RULES
 from hermesguard.session import Document
 from hermesguard.verdict import Action, Surroundings, Verdict
 
-__all__ = ["Action", "Surroundings", "Verdict", "judge", "judge_missing", "judge_unreadable"]
+__all__ = ["TABLE", "Action", "Surroundings", "Verdict", "judge", "judge_missing", "judge_unreadable"]
 
 C = TypeVar("C")
+
+# All rules as people read them, by number; they are asked in the order of their modules.
+TABLE: tuple[Entry, ...] = tuple(
+    sorted((*UNREADABLE_RULES, *RULES, *MISSING_RULES), key=lambda rule: rule.order)
+)
 
 
 def judge(shadow: Document, live: Document, around: Surroundings | None = None) -> Verdict:

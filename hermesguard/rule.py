@@ -10,19 +10,31 @@ C = TypeVar("C")
 
 
 @dataclass(frozen=True, slots=True)
-class Rule(Generic[C]):
-    """One row of the table: a number and a name to cite, the evidence and the judgement in words, and the predicate."""
+class Entry:
+    """One row of the table as people read it: a number and a name to cite, the evidence and the judgement in words."""
 
     number: str
     name: str
     evidence: str
     judgement: str
-    decide: Callable[[C], Verdict | None]
 
     @property
     def label(self) -> str:
         """How verdicts, logs and the manual cite it."""
         return f"{self.number} {self.name}"
+
+    @property
+    def order(self) -> tuple[int, str]:
+        """Where it stands in the table."""
+        digits = self.number.rstrip("abc")
+        return int(digits), self.number
+
+
+@dataclass(frozen=True, slots=True)
+class Rule(Entry, Generic[C]):
+    """A row of the table with its predicate, which returns a verdict where the rule applies."""
+
+    decide: Callable[[C], Verdict | None]
 
 
 def rule(
