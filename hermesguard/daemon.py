@@ -8,7 +8,6 @@ import os
 import selectors
 import signal
 import socket
-import sys
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -22,6 +21,7 @@ from hermesguard.errors import ExitCode, GuardError
 from hermesguard.guard import Guard
 from hermesguard.guardroom import Guardroom
 from hermesguard.incidents import IncidentLog
+from hermesguard.progress import Progress
 from hermesguard.report import Reporter
 from hermesguard.rights import may_give_away
 from hermesguard.service import Service
@@ -74,6 +74,7 @@ class Daemon:
         self._arm_due = 0.0
         self._watchdog_due = 0.0
         self._told_waiting = ""
+        self._progress = Progress(lambda: len(self.guard.directory.listing().sessions))
         self._began = time.monotonic()
 
     # -- the loop
@@ -94,6 +95,7 @@ class Daemon:
                 self._turn()
             return self._end(stop)
         finally:
+            self._progress.clear()
             server.close()
             self._disarm()
             if self._hooks:
@@ -240,7 +242,7 @@ class Daemon:
                 if time.monotonic() >= until:
                     if not self.is_ready:
                         self._service.extend_timeout(EXTENSION_SECONDS)
-                        self._show_progress()
+                        self._progress.show(len(self.guard.notes.seen))
                     return
         except OSError as error:
             self._sweep = None
@@ -265,7 +267,7 @@ class Daemon:
         if not self.is_ready or self._told_waiting:
             self.is_ready = True
             self._told_waiting = ""
-            self._clear_progress()
+            self._progress.clear()
             rows = self.guard.notes.rows
             self.reporter.tell(
                 "ready",
@@ -393,15 +395,6 @@ class Daemon:
             "watch_reason": watch.reason if watch else self._told_waiting,
             "blind": self.blind_since is not None or watch is None,
         }
-
-    def _show_progress(self) -> None:
-        if sys.stderr.isatty():
-            done = len(self.guard.notes.seen)
-            print(f"\r  looking at every session: {done} ", end="", file=sys.stderr, flush=True)
-
-    def _clear_progress(self) -> None:
-        if sys.stderr.isatty():
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
 def _hooks(settings: Settings, reporter: Reporter) -> "Hooks | None":
