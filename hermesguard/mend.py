@@ -54,7 +54,7 @@ class _Mender:
         old = shadow.rows[:keep_rows]
         new = live.rows if live else []
         self.sent: dict[int, float | None] = {}
-        self.prompts = [] if self.cut else self._unsaid_prompts(old, new)
+        self.prompts = self._unsaid_prompts(old, new)
         self.comparison: Comparison = compare(old, new)
         self.rows = self._with_prompts(self.comparison)
 
@@ -66,7 +66,7 @@ class _Mender:
         Who sends again what stands unanswered at the end of the conversation says nothing new.
         """
         found: list[Row] = []
-        for side in (self.shadow, self.live):
+        for side in (None if self.cut else self.shadow, self.live):
             if side is None or not side.prompt.strip() or (side is self.live and self.runs_on):
                 continue
             if self.live is not None and self.runs_on and side.prompt == self.live.prompt:
@@ -93,9 +93,17 @@ class _Mender:
         """Return what the model sees: the shadow's and what live adds; nothing where the shadow had nothing."""
         if not self.shadow.context:
             return []
-        if self.cut:
-            return self.live.context if self.live else []
-        return self._with_prompts(compare(self.shadow.context, self.live.context if self.live else []))
+        new = self.live.context if self.live else []
+        return self._with_prompts(compare(self._kept_context(), new))
+
+    def _kept_context(self) -> Sequence[Row]:
+        """Return the shadow's context as far as it belongs to the rows that are to come back."""
+        context = self.shadow.context
+        if not self.cut:
+            return context
+        kept = {(row.identity, row.timestamp) for row in self.comparison.old}
+        ends = (index for index, row in enumerate(context, 1) if (row.identity, row.timestamp) in kept)
+        return context[: max(ends, default=0)]
 
     def _tool_calls(self) -> list[str]:
         """Return the texts of both sides' entries, each pointing to where its row stands now."""

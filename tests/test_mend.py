@@ -268,6 +268,17 @@ def test_a_boundary_that_hid_what_came_back_is_the_old_one_again() -> None:
     assert (cut["truncation_watermark"], said(cut)) == (1_760_000_001.0, said({"messages": rows(1)}))
 
 
+def test_up_to_a_boundary_the_context_comes_back_and_the_running_prompt_stays() -> None:
+    shadow = document(
+        rows(1, 2, 3, 4), rows(1, 2, 3, 4), active_stream_id="s", pending_user_message="taken back"
+    )
+    live = document(
+        rows(1), [], active_stream_id="s", pending_user_message="asked", pending_started_at=1_760_000_009.5
+    )
+    cut = mended(shadow, live, keep_rows=2)
+    assert said(cut) == said(cut, "context_messages") == [*said({"messages": rows(1, 2)}), "asked"]
+
+
 def test_an_answer_cut_short_is_whole_again_and_there_once() -> None:
     full = [*rows(2), {"role": "assistant", "content": "a long answer", "timestamp": 1_760_000_003}]
     short = [*rows(2), {"role": "assistant", "content": "a long", "timestamp": 1_760_000_003}]
