@@ -13,6 +13,7 @@ from typing import Any, Final
 from hermesguard.options import OPTIONS
 
 LIST_STATES: Final = ("fine", "restored", "in-doubt", "unrepaired", "deleted", "missing")
+SHELLS: Final = ("bash", "zsh", "fish")
 LIST_ORDERS: Final = ("changed", "title", "messages", "versions", "incident")
 
 
@@ -21,6 +22,7 @@ class Completes(Enum):
 
     SESSION = auto()
     INCIDENT = auto()
+    SUBJECT = auto()
     FILE = auto()
     DIRECTORY = auto()
 
@@ -235,7 +237,7 @@ def _explain(parser: argparse.ArgumentParser) -> None:
             metavar="EVENT|INCIDENT",
             help="an event's name or MESSAGE_ID, or the number of an incident",
         ),
-        Completes.INCIDENT,
+        Completes.SUBJECT,
     )
     _json(parser)
 
@@ -268,6 +270,14 @@ def _purge(parser: argparse.ArgumentParser) -> None:
 def _config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", choices=("show", "check"), help="show every value, or check the files")
     _json(parser)
+
+
+def _completion(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "what",
+        choices=(*SHELLS, "sessions", "incidents", "subjects"),
+        help="the script for a shell, or the words that these scripts ask for",
+    )
 
 
 def _count(text: str) -> int:
@@ -438,6 +448,16 @@ VERBS: Final[tuple[Verb, ...]] = (
         "hermesguard config show\nhermesguard config check --config new.toml",
         "hermesguard.commands.configuring:config",
         _config,
+    ),
+    Verb(
+        "completion",
+        "let the shell complete our words",
+        "Prints the completion script for a shell; ids of sessions are completed too. Packages install it by themselves.",
+        "# in bash, from now on\nhermesguard completion bash > ~/.local/share/bash-completion/completions/hermesguard\n"
+        "# in zsh, with such a directory in fpath\nhermesguard completion zsh > ~/.zfunc/_hermesguard\n"
+        "# in fish\nhermesguard completion fish > ~/.config/fish/completions/hermesguard.fish",
+        "hermesguard.commands.completing:completion",
+        _completion,
     ),
     Verb(
         "demo",
