@@ -17,7 +17,7 @@ from hermesguard.pruning import finished
 from hermesguard.repair import Placed, place
 from hermesguard.retention import Rules
 from hermesguard.session import Document, Unreadable
-from hermesguard.store import Version
+from hermesguard.versions import Version
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Final
 from hermesguard.holdings import Holding, holdings
 from hermesguard.incidents import Incident
 from hermesguard.library import Library
-from hermesguard.store import Version
+from hermesguard.versions import Version
 
 _CREATED_AT: Final = "created_at"
 _MOST_TICKS: Final = 60

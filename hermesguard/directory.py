@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import orjson
 
-from hermesguard import files
+from hermesguard import files, staging
 from hermesguard.files import Stamp
 from hermesguard.session import session_id
 
@@ -62,7 +62,7 @@ class SessionsDirectory:
                         sessions[session] = (found.st_size, found.st_mtime_ns)
                 elif name.endswith(BACKUP_SUFFIX) and (session := session_id(name.removesuffix(".bak"))):
                     backups.add(session)
-                elif files.is_staged(name):
+                elif staging.is_staged(name):
                     has_leftovers = True
         self._index_was_there = (self.path / INDEX).exists()
         return Listing(sessions, frozenset(backups), has_leftovers)

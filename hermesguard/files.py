@@ -1,25 +1,18 @@
-"""Files that are whole at every instant: reading, durable writing, exchange. The only room that writes files.
+"""Files that are whole at every instant: reading and durable writing. With `staging`, the only room that writes files.
 
-Sources: rename(2), renameat2(2), fsync(2), link(2), xattr(7).
+Sources: rename(2), fsync(2), link(2), xattr(7).
 """
 
 import contextlib
-import ctypes
 import errno
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-_RENAME_NOREPLACE = 1
-_RENAME_EXCHANGE = 2
-_AT_FDCWD = -100
-_NO_EXCHANGE = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EPERM, errno.EXDEV})
-_NO_LINK = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
+NO_LINK = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 _DIGEST_ATTRIBUTE = "user.hermesguard"
-
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +75,16 @@ def _read(path: Path, with_note: bool) -> tuple[bytes, Stamp, bytes | None]:
         os.close(descriptor)
 
 
+def pieces(path: Path, size_bytes: int = 1024 * 1024) -> Iterator[bytes]:
+    """Yield a file's content in pieces of at most so many bytes. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        while piece := os.read(descriptor, size_bytes):
+            yield piece
+    finally:
+        os.close(descriptor)
+
+
 def stamp(path: Path) -> Stamp | None:
     """Return the stamp of the regular file at `path`, or None when there is none."""
     try:
@@ -121,7 +124,7 @@ def write_durably(path: Path, data: bytes, mtime_ns: int | None = None, note: by
     )
     try:
         try:
-            _write_all(descriptor, data)
+            write_all(descriptor, data)
             if note is not None:
                 with contextlib.suppress(OSError):
                     os.setxattr(descriptor, _DIGEST_ATTRIBUTE, note)
@@ -160,7 +163,7 @@ def append_durably(path: Path, line: bytes, create: bool = True) -> None:
         if size and os.pread(descriptor, 1, size - 1) != b"\n":
             line = b"\n" + line
         try:
-            _write_all(descriptor, line)
+            write_all(descriptor, line)
             os.fsync(descriptor)
             if size == 0:
                 sync_directory(path.parent)
@@ -172,7 +175,8 @@ def append_durably(path: Path, line: bytes, create: bool = True) -> None:
         os.close(descriptor)
 
 
-def _write_all(descriptor: int, data: bytes | memoryview) -> None:
+def write_all(descriptor: int, data: bytes | memoryview) -> None:
+    """Write all of it to an open file. Raises OSError."""
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(descriptor, rest) :]
@@ -183,7 +187,7 @@ def prove_writable(directory: Path) -> None:
     path = directory / ".proof.tmp"
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
-        _write_all(descriptor, bytes(4096))
+        write_all(descriptor, bytes(4096))
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
@@ -219,7 +223,7 @@ def link_durably(path: Path, target: Path) -> bool:
     except FileExistsError:
         pass
     except OSError as error:
-        if error.errno not in _NO_LINK:
+        if error.errno not in NO_LINK:
             raise
         return False
     sync_directory(target.parent)
@@ -252,144 +256,3 @@ def remove(path: Path) -> bool:
     except FileNotFoundError:
         return False
     return True
-
-
-# ---- putting a repaired file in the place of a live one --------------------------------------------------------------
-
-_STAGED_PREFIX = ".hermesguard-"
-_STAGED_SUFFIX = ".repair"
-
-
-def staged(directory: Path) -> Iterator[tuple[Path, str]]:
-    """Yield (path, stem of the repaired file) of what a crash left behind in the middle of a repair, oldest first."""
-    with os.scandir(directory) as entries:
-        found = [entry.name for entry in entries if is_staged(entry.name)]
-    for name in sorted(found):
-        yield directory / name, name.removeprefix(_STAGED_PREFIX).split(".", 1)[0]
-
-
-def is_staged(name: str) -> bool:
-    """Return whether a name is that of something that `stage` made, or what it was exchanged for."""
-    return name.startswith(_STAGED_PREFIX) and name.endswith(_STAGED_SUFFIX)
-
-
-def stage(path: Path, pieces: Sequence[bytes | memoryview], like: Stamp | None, number: int) -> Path:
-    """Write a file of these pieces beside `path`, with owner, group, mode and extended attributes of the file there.
-
-    Returns where. `like` is that file's stamp, None when there is none; `number` tells the stages of one repair apart.
-    The name is one that the application neither reads nor sweeps away. Not synced: what stands in for it is durable in
-    the store. Raises OSError, ENOSPC before a byte is written when there is no room; then nothing is left behind.
-    """
-    temporary = path.with_name(f"{_STAGED_PREFIX}{path.stem}.{number}{_STAGED_SUFFIX}")
-    mode = like.mode if like else 0o600
-    _require_room(path.parent, sum(map(len, pieces)))
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(temporary)
-    descriptor = os.open(
-        temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
-    )
-    try:
-        try:
-            for piece in pieces:
-                _write_all(descriptor, piece)
-            if like:
-                _copy_attributes(path, descriptor)
-                _give(descriptor, like)
-            os.fchmod(descriptor, mode)
-        finally:
-            os.close(descriptor)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
-    return temporary
-
-
-def _require_room(directory: Path, needed_bytes: int) -> None:
-    found = os.statvfs(directory)
-    blocks = found.f_bfree if os.geteuid() == 0 else found.f_bavail
-    # Some network and FUSE file systems know no numbers.
-    if found.f_blocks and blocks * found.f_frsize < needed_bytes:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(directory))
-
-
-def _give(descriptor: int, like: Stamp) -> None:
-    own = os.fstat(descriptor)
-    if (own.st_uid, own.st_gid) == (like.uid, like.gid):
-        return
-    try:
-        os.fchown(descriptor, like.uid, like.gid)
-    except PermissionError:
-        # Whoever owned the file must still own it; a group that we may not give away is the lesser loss.
-        if own.st_uid != like.uid:
-            raise
-
-
-def _copy_attributes(source: Path, descriptor: int) -> None:
-    try:
-        names = os.listxattr(source, follow_symlinks=False)
-    except OSError:
-        return
-    for name in names:
-        with contextlib.suppress(OSError):
-            os.setxattr(descriptor, name, os.getxattr(source, name, follow_symlinks=False))
-
-
-def exchange(temporary: Path, path: Path) -> bool:
-    """Swap the two names at one instant, so that `temporary` holds exactly what `path` was until then.
-
-    Returns False where the file system refuses that (NFS, FUSE, 9p) and link + rename did it instead: whole at every
-    instant too, but a write that falls between the two is not among what comes out. Raises OSError with live unchanged,
-    or, without exchange, with what it was under another staged name.
-    """
-    number = _renameat2(temporary, path, _RENAME_EXCHANGE)
-    if number == 0:
-        return True
-    if number not in _NO_EXCHANGE:
-        raise OSError(number, os.strerror(number), str(path))
-    _exchange_by_link(temporary, path)
-    return False
-
-
-def _renameat2(old: Path, new: Path, flags: int) -> int:
-    """Return 0, or the error number (renameat2(2))."""
-    done = _libc.renameat2(_AT_FDCWD, os.fsencode(old), _AT_FDCWD, os.fsencode(new), flags)
-    return 0 if done == 0 else ctypes.get_errno()
-
-
-def _exchange_by_link(temporary: Path, path: Path) -> None:
-    displaced = temporary.with_name(
-        temporary.name.removesuffix(_STAGED_SUFFIX) + ".displaced" + _STAGED_SUFFIX
-    )
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(displaced)
-    try:
-        os.link(path, displaced)
-    except OSError as error:
-        if error.errno not in _NO_LINK:
-            raise
-        _copy(path, displaced)
-    os.rename(temporary, path)
-    os.rename(displaced, temporary)
-
-
-def _copy(source: Path, target: Path) -> None:
-    data = read(source)[0]
-    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        _write_all(descriptor, data)
-    finally:
-        os.close(descriptor)
-
-
-def put_back(temporary: Path, path: Path) -> None:
-    """Give `temporary` the name `path`, which must be free: FileExistsError when somebody was faster."""
-    try:
-        os.link(temporary, path)
-    except OSError as error:
-        if error.errno not in _NO_LINK:
-            raise
-        if number := _renameat2(temporary, path, _RENAME_NOREPLACE):
-            raise OSError(number, os.strerror(number), str(path)) from None
-    else:
-        os.unlink(temporary)

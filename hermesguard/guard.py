@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hermesguard import fights, files, session
+from hermesguard import fights, files, session, staging
 from hermesguard.abridge import Piece, fill, follow, tells_all, tightened
 from hermesguard.compare import compare
 from hermesguard.config import Settings
@@ -145,7 +145,7 @@ class Guard:
         What cannot be read, or cannot be kept durably yet, stays until the next call. Raises OSError when the directory
         cannot be read.
         """
-        for path, name in list(files.staged(self.directory.path)):
+        for path, name in list(staging.staged(self.directory.path)):
             try:
                 if data := files.read(path)[0]:
                     self._finish_interrupted(name, data)

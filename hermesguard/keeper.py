@@ -17,8 +17,9 @@ from hermesguard.clock import Clock
 from hermesguard.memory import Copy, Memory
 from hermesguard.report import Reporter
 from hermesguard.session import Unreadable
-from hermesguard.store import Store, digest, version_name
+from hermesguard.store import Store
 from hermesguard.tails import change
+from hermesguard.versions import digest, version_name
 
 T = TypeVar("T")
 

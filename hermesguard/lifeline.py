@@ -8,7 +8,7 @@ from typing import Final, Literal
 from hermesguard.incidents import Incident
 from hermesguard.screen import Screen, Style
 from hermesguard.session import Row
-from hermesguard.store import Version
+from hermesguard.versions import Version
 from hermesguard.view import counted, moment
 
 Mark = Literal["", "loss", "repair", "meant"]

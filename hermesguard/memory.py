@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from hermesguard import session
 from hermesguard.abridge import Abridged, abridge
 from hermesguard.session import Document
-from hermesguard.store import digest
+from hermesguard.versions import digest
 
 IDLE_SECONDS = 120.0
 

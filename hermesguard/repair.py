@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hermesguard import files, session
+from hermesguard import files, session, staging
 from hermesguard.abridge import Piece
 from hermesguard.files import Stamp
 from hermesguard.judge import Action, Surroundings, judge
@@ -27,7 +27,7 @@ class Placed:
     exchanged_ns: int = 0
     """When live was right for the first time (time.perf_counter_ns)."""
     exchanged: bool = True
-    """False when the file system has no exchange (`files.exchange`)."""
+    """False when the file system has no exchange (`staging.exchange`)."""
 
 
 def place(
@@ -50,16 +50,16 @@ def place(
     placed = Placed(b"")
     ours: list[bytes] = []
     try:
-        staged.append(files.stage(path, pieces, like, 0))
+        staged.append(staging.stage(path, pieces, like, 0))
         if judged is None:
-            files.put_back(staged[0], path)
+            staging.put_back(staged[0], path)
             placed.live = b"".join(pieces)
             kept(placed)
             return placed
         expected, wanted = judged, b""
         for number in range(1, MOST_ROUNDS + 1):
             own = files.stamp(staged[-1])
-            placed.exchanged &= files.exchange(staged[-1], path)
+            placed.exchanged &= staging.exchange(staged[-1], path)
             exchanged = _Exchanged(staged[-1], path, own)
             placed.exchanged_ns = placed.exchanged_ns or time.perf_counter_ns()
             placed.live = wanted = wanted or b"".join(pieces)
@@ -77,7 +77,7 @@ def place(
             expected, wanted = wanted, _answer(wanted, out, placed)
             if wanted == expected:
                 break
-            staged.append(files.stage(path, [wanted], like, number))
+            staged.append(staging.stage(path, [wanted], like, number))
         kept(placed)
         return placed
     except OSError:
@@ -105,11 +105,11 @@ class _Exchanged:
     def taken_back(self) -> bool:
         """Make live again what it was; return whether nothing but the guard's own file is left at the staged name."""
         try:
-            files.exchange(self.staged, self.path)
+            staging.exchange(self.staged, self.path)
             back = files.stamp(self.staged)
             if back and self.own and back.inode == self.own.inode:
                 return True
-            files.exchange(
+            staging.exchange(
                 self.staged, self.path
             )  # the application was faster, and what it wrote is the newest
         except OSError:

@@ -10,8 +10,8 @@ from typing import Final
 
 from hermesguard.config import Settings
 from hermesguard.incidents import Incident, settled
-from hermesguard.store import Version
 from hermesguard.units import about_duration, exact_duration, exact_size
+from hermesguard.versions import Version
 
 CLEARED: Final = "clear"
 DELETED: Final = "deleted"

@@ -8,8 +8,8 @@ from typing import Final, Literal, NoReturn
 
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.incidents import Incident
-from hermesguard.store import Version
 from hermesguard.units import parse_duration
+from hermesguard.versions import Version
 
 _SHOWN_AT_MOST: Final = 10
 _NEAREST: Final = 3

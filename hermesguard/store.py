@@ -13,41 +13,24 @@ what a full disk means is for the guard to decide.
 
 import contextlib
 import errno
-import gzip
-import hashlib
 import os
-import re
 import stat
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from hermesguard import files, tails
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.lock import Lock, lock_holder
 from hermesguard.tails import Change
+from hermesguard.versions import Version, digest, pack, unpacked, version_name, version_of
 
 FORMAT = 1
-DIGEST_CHARACTERS = 16
-COMPRESSION_LEVEL = 3
 
-_VERSION_NAME = re.compile(r"(\d{8}T\d{6}\.\d{6}Z)-(\d+)-([a-z]+)-([0-9a-f]{16})\.json\.gz")
-_TIME_FORMAT = "%Y%m%dT%H%M%S.%fZ"
 _TEMPORARY_SUFFIX = ".tmp"
 # What a person took away goes sooner than the rest, by the name that its version carries.
 _WITHDRAWN = frozenset({"clear", "deleted"})
-
-
-def digest(data: bytes) -> str:
-    """Return the digest by which the store knows a content: the first 16 hex digits of its SHA-256."""
-    return hashlib.sha256(data).hexdigest()[:DIGEST_CHARACTERS]
-
-
-def version_name(time: datetime) -> str:
-    """Return the name by which people call the version of that time."""
-    return time.astimezone(UTC).strftime(_TIME_FORMAT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,21 +43,14 @@ class Shadow:
 
 
 @dataclass(frozen=True, slots=True)
-class Version:
-    """An older copy of a session."""
+class Newest:
+    """The newest good copy of a session, its tail applied."""
 
-    session: str
-    path: Path
-    time: datetime
-    rows: int
-    reason: str
-    digest: str
-    size_bytes: int
-
-    @property
-    def name(self) -> str:
-        """The name to type after `SID@`: its time."""
-        return self.path.name.split("-", 1)[0]
+    data: bytes
+    mtime_ns: int
+    rows: int | None
+    """Messages, as noted when it was kept; None where nothing could be noted."""
+    has_tail: bool
 
 
 class Store:
@@ -196,20 +172,18 @@ class Store:
         Raises FileNotFoundError when there is none, `files.Damaged` when it is not what was kept, OSError when it cannot
         be read now.
         """
-        return self._newest(session)[0]
+        return self.newest(session).data
 
-    def _newest(self, session: str) -> tuple[bytes, int, int | None, bool]:
-        """Return (content, mtime_ns, rows if noted, whether it has a tail) of the newest good copy."""
+    def newest(self, session: str) -> "Newest":
+        """Return the newest good copy and what is known of it; raises as `read_shadow` does."""
         data, stamp, noted = self._read_base(session)
-        if noted and digest(data) != noted[0]:
+        known = digest(data)
+        if noted and known != noted[0]:
             raise files.Damaged(f"{session}.json is damaged: its content has another digest")
         tail = self.tail_path(session)
-        if not files.stamp(tail):
-            return data, stamp.mtime_ns, noted[1] if noted else None, False
-        found = tails.apply(tail, data, noted[0] if noted else digest(data), stamp.mtime_ns)
-        if found is None:
-            return data, stamp.mtime_ns, noted[1] if noted else None, False
-        return found.data, found.mtime_ns, found.rows, True
+        if files.stamp(tail) and (found := tails.apply(tail, data, known, stamp.mtime_ns)):
+            return Newest(found.data, found.mtime_ns, found.rows, True)
+        return Newest(data, stamp.mtime_ns, noted[1] if noted else None, False)
 
     def _read_base(self, session: str) -> tuple[bytes, files.Stamp, tuple[str, int] | None]:
         try:
@@ -257,9 +231,9 @@ class Store:
     def fold(self, session: str) -> None:
         """Make shadow and tail one plain copy again; a tail that belongs to no shadow goes."""
         if files.stamp(self.tail_path(session)):
-            data, mtime_ns, rows, has_tail = self._newest(session)
-            if has_tail and rows is not None:
-                self.keep(session, data, mtime_ns, rows)
+            newest = self.newest(session)
+            if newest.has_tail and newest.rows is not None:
+                self.keep(session, newest.data, newest.mtime_ns, newest.rows)
         self._drop_tail(session)
 
     def tailed(self) -> list[str]:
@@ -315,7 +289,7 @@ class Store:
         with contextlib.suppress(FileNotFoundError), os.scandir(self.history_directory / session) as entries:
             for entry in entries:
                 with contextlib.suppress(FileNotFoundError):
-                    if version := _version(session, entry):
+                    if version := version_of(session, entry):
                         found.append(version)
         return sorted(found, key=lambda version: version.path.name)
 
@@ -339,25 +313,13 @@ class Store:
         if twin and files.link_durably(twin.path, path):
             return Version(session, path, time, rows, reason, known, twin.size_bytes)
         files.make_directory(directory)
-        packed = gzip.compress(data, COMPRESSION_LEVEL, mtime=0)
+        packed = pack(data)
         files.write_durably(path, packed)
         return Version(session, path, time, rows, reason, known, len(packed))
 
     def read_version(self, version: Version) -> bytes:
         """Return a version's content; `files.Damaged` when it is not what was kept, OSError when it cannot be read."""
-        try:
-            data = gzip.decompress(files.read(version.path)[0])
-        except (gzip.BadGzipFile, EOFError, ValueError, zlib.error) as error:
-            raise files.Damaged(f"{version.path.name} is damaged: {error}") from None
-        except OSError as error:
-            if error.errno == errno.EIO:
-                raise files.Damaged(
-                    errno.EIO, f"{version.path.name}: the disk does not give it back"
-                ) from None
-            raise
-        if digest(data) != version.digest:
-            raise files.Damaged(f"{version.path.name} is damaged: its content has another digest")
-        return data
+        return unpacked(version)
 
     def remove_version(self, version: Version) -> bool:
         """Remove a version, and the session's history directory with its last one; return whether it was there."""
@@ -425,15 +387,3 @@ def _noted(note: bytes | None) -> tuple[str, int] | None:
         if len(words) == 2 and words[1].isdigit()
         else None
     )
-
-
-def _version(session: str, entry: os.DirEntry[str]) -> Version | None:
-    match = _VERSION_NAME.fullmatch(entry.name)
-    if match is None:
-        return None
-    try:
-        time = datetime.fromisoformat(match[1])
-    except ValueError:
-        return None
-    size_bytes = entry.stat(follow_symlinks=False).st_size
-    return Version(session, Path(entry.path), time, int(match[2]), match[3], match[4], size_bytes)

@@ -12,7 +12,7 @@ from hermesguard.demo.eras import Era
 from hermesguard.errors import GuardError
 from hermesguard.incidents import Incident
 from hermesguard.retention import Rules
-from hermesguard.store import Version, version_name
+from hermesguard.versions import Version, version_name
 from world import World
 
 DAY = 86400.0

@@ -7,7 +7,7 @@ import pytest
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.incidents import Incident
 from hermesguard.selection import LATEST, LIVE, find_session, find_version, parse_moment, split_version
-from hermesguard.store import Version
+from hermesguard.versions import Version
 
 TITLES = {
     "3f2a00000001": "The garden in spring",

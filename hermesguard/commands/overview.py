@@ -14,8 +14,8 @@ from hermesguard.machine import print_json
 from hermesguard.overview import Entry, entries
 from hermesguard.screen import Style
 from hermesguard.selection import has_words
-from hermesguard.store import Version
 from hermesguard.units import about_size
+from hermesguard.versions import Version
 from hermesguard.view import Cell, Column, counted, moment, table
 
 STATE_STYLES: Final = {

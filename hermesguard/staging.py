@@ -1,0 +1,158 @@
+"""Putting a repaired file in the place of a live one, at one instant, whatever the file system can do.
+
+Sources: rename(2), renameat2(2), link(2), statvfs(3).
+"""
+
+import contextlib
+import ctypes
+import errno
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from hermesguard import files
+
+_RENAME_NOREPLACE = 1
+_RENAME_EXCHANGE = 2
+_AT_FDCWD = -100
+_NO_EXCHANGE = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EPERM, errno.EXDEV})
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+_STAGED_PREFIX = ".hermesguard-"
+_STAGED_SUFFIX = ".repair"
+
+
+def staged(directory: Path) -> Iterator[tuple[Path, str]]:
+    """Yield (path, stem of the repaired file) of what a crash left behind in the middle of a repair, oldest first."""
+    with os.scandir(directory) as entries:
+        found = [entry.name for entry in entries if is_staged(entry.name)]
+    for name in sorted(found):
+        yield directory / name, name.removeprefix(_STAGED_PREFIX).split(".", 1)[0]
+
+
+def is_staged(name: str) -> bool:
+    """Return whether a name is that of something that `stage` made, or what it was exchanged for."""
+    return name.startswith(_STAGED_PREFIX) and name.endswith(_STAGED_SUFFIX)
+
+
+def stage(path: Path, pieces: Sequence[bytes | memoryview], like: files.Stamp | None, number: int) -> Path:
+    """Write a file of these pieces beside `path`, with owner, group, mode and extended attributes of the file there.
+
+    Returns where. `like` is that file's stamp, None when there is none; `number` tells the stages of one repair apart.
+    The name is one that the application neither reads nor sweeps away. Not synced: what stands in for it is durable in
+    the store. Raises OSError, ENOSPC before a byte is written when there is no room; then nothing is left behind.
+    """
+    temporary = path.with_name(f"{_STAGED_PREFIX}{path.stem}.{number}{_STAGED_SUFFIX}")
+    mode = like.mode if like else 0o600
+    _require_room(path.parent, sum(map(len, pieces)))
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(temporary)
+    descriptor = os.open(
+        temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
+    )
+    try:
+        try:
+            for piece in pieces:
+                files.write_all(descriptor, piece)
+            if like:
+                _copy_attributes(path, descriptor)
+                _give(descriptor, like)
+            os.fchmod(descriptor, mode)
+        finally:
+            os.close(descriptor)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+    return temporary
+
+
+def _require_room(directory: Path, needed_bytes: int) -> None:
+    found = os.statvfs(directory)
+    blocks = found.f_bfree if os.geteuid() == 0 else found.f_bavail
+    # Some network and FUSE file systems know no numbers.
+    if found.f_blocks and blocks * found.f_frsize < needed_bytes:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(directory))
+
+
+def _give(descriptor: int, like: files.Stamp) -> None:
+    own = os.fstat(descriptor)
+    if (own.st_uid, own.st_gid) == (like.uid, like.gid):
+        return
+    try:
+        os.fchown(descriptor, like.uid, like.gid)
+    except PermissionError:
+        # Whoever owned the file must still own it; a group that we may not give away is the lesser loss.
+        if own.st_uid != like.uid:
+            raise
+
+
+def _copy_attributes(source: Path, descriptor: int) -> None:
+    try:
+        names = os.listxattr(source, follow_symlinks=False)
+    except OSError:
+        return
+    for name in names:
+        with contextlib.suppress(OSError):
+            os.setxattr(descriptor, name, os.getxattr(source, name, follow_symlinks=False))
+
+
+def exchange(temporary: Path, path: Path) -> bool:
+    """Swap the two names at one instant, so that `temporary` holds exactly what `path` was until then.
+
+    Returns False where the file system refuses that (NFS, FUSE, 9p) and link + rename did it instead: whole at every
+    instant too, but a write that falls between the two is not among what comes out. Raises OSError with live unchanged,
+    or, without exchange, with what it was under another staged name.
+    """
+    number = _renameat2(temporary, path, _RENAME_EXCHANGE)
+    if number == 0:
+        return True
+    if number not in _NO_EXCHANGE:
+        raise OSError(number, os.strerror(number), str(path))
+    _exchange_by_link(temporary, path)
+    return False
+
+
+def _renameat2(old: Path, new: Path, flags: int) -> int:
+    """Return 0, or the error number (renameat2(2))."""
+    done = _libc.renameat2(_AT_FDCWD, os.fsencode(old), _AT_FDCWD, os.fsencode(new), flags)
+    return 0 if done == 0 else ctypes.get_errno()
+
+
+def _exchange_by_link(temporary: Path, path: Path) -> None:
+    displaced = temporary.with_name(
+        temporary.name.removesuffix(_STAGED_SUFFIX) + ".displaced" + _STAGED_SUFFIX
+    )
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(displaced)
+    try:
+        os.link(path, displaced)
+    except OSError as error:
+        if error.errno not in files.NO_LINK:
+            raise
+        _copy(path, displaced)
+    os.rename(temporary, path)
+    os.rename(displaced, temporary)
+
+
+def _copy(source: Path, target: Path) -> None:
+    data = files.read(source)[0]
+    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        files.write_all(descriptor, data)
+    finally:
+        os.close(descriptor)
+
+
+def put_back(temporary: Path, path: Path) -> None:
+    """Give `temporary` the name `path`, which must be free: FileExistsError when somebody was faster."""
+    try:
+        os.link(temporary, path)
+    except OSError as error:
+        if error.errno not in files.NO_LINK:
+            raise
+        if number := _renameat2(temporary, path, _RENAME_NOREPLACE):
+            raise OSError(number, os.strerror(number), str(path)) from None
+    else:
+        os.unlink(temporary)

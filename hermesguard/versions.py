@@ -1,0 +1,104 @@
+"""Versions: what the name of an older copy tells, and how its content is packed and proved."""
+
+import errno
+import gzip
+import hashlib
+import os
+import re
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from hermesguard import files
+
+DIGEST_CHARACTERS = 16
+COMPRESSION_LEVEL = 3
+_PIECE_BYTES = 1024 * 1024
+_VERSION_NAME = re.compile(r"(\d{8}T\d{6}\.\d{6}Z)-(\d+)-([a-z]+)-([0-9a-f]{16})\.json\.gz")
+_TIME_FORMAT = "%Y%m%dT%H%M%S.%fZ"
+
+
+def digest(data: bytes) -> str:
+    """Return the digest by which the store knows a content: the first 16 hex digits of its SHA-256."""
+    return hashlib.sha256(data).hexdigest()[:DIGEST_CHARACTERS]
+
+
+def version_name(time: datetime) -> str:
+    """Return the name by which people call the version of that time."""
+    return time.astimezone(UTC).strftime(_TIME_FORMAT)
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """An older copy of a session."""
+
+    session: str
+    path: Path
+    time: datetime
+    rows: int
+    reason: str
+    digest: str
+    size_bytes: int
+
+    @property
+    def name(self) -> str:
+        """The name to type after `SID@`: its time."""
+        return self.path.name.split("-", 1)[0]
+
+
+def version_of(session: str, entry: os.DirEntry[str]) -> Version | None:
+    """Return the version that a directory entry of a session's history is, None when it is none; OSError when it is gone."""
+    match = _VERSION_NAME.fullmatch(entry.name)
+    if match is None:
+        return None
+    try:
+        time = datetime.fromisoformat(match[1])
+    except ValueError:
+        return None
+    size_bytes = entry.stat(follow_symlinks=False).st_size
+    return Version(session, Path(entry.path), time, int(match[2]), match[3], match[4], size_bytes)
+
+
+def pack(data: bytes) -> bytes:
+    """Return the content of a version's file, the same for the same data."""
+    return gzip.compress(data, COMPRESSION_LEVEL, mtime=0)
+
+
+def unpacked(version: Version) -> bytes:
+    """Return a version's content; `files.Damaged` when it is not what was kept, OSError when it cannot be read."""
+    try:
+        data = gzip.decompress(files.read(version.path)[0])
+    except (gzip.BadGzipFile, EOFError, ValueError, zlib.error) as error:
+        raise files.Damaged(f"{version.path.name} is damaged: {error}") from None
+    except OSError as error:
+        if error.errno == errno.EIO:
+            raise files.Damaged(errno.EIO, f"{version.path.name}: the disk does not give it back") from None
+        raise
+    if digest(data) != version.digest:
+        raise files.Damaged(f"{version.path.name} is damaged: its content has another digest")
+    return data
+
+
+def rot_of(path: Path, known: str) -> Iterator[None]:
+    """Read a shadow or a version in little pieces, yielding between them; `files.Damaged` when its digest is another.
+
+    Raises OSError when it cannot be read.
+    """
+    hashed = hashlib.sha256()
+    unpack = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16) if path.suffix == ".gz" else None
+    try:
+        for piece in files.pieces(path):
+            while piece:
+                hashed.update(unpack.decompress(piece, _PIECE_BYTES) if unpack else piece)
+                piece = unpack.unconsumed_tail if unpack else b""
+                yield
+    except zlib.error as error:
+        raise files.Damaged(f"{path.name} is damaged: {error}") from None
+    except OSError as error:
+        if error.errno == errno.EIO:
+            raise files.Damaged(f"{path.name}: the disk does not give it back") from None
+        raise
+    if hashed.hexdigest()[:DIGEST_CHARACTERS] != known:
+        raise files.Damaged(f"{path.name} is damaged: its content has another digest")
