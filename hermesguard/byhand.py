@@ -241,6 +241,18 @@ class ByHand:
             ) from None
         return found.as_dict(dry_run)
 
+    def rebuild(self, name: str) -> dict[str, Any]:
+        """Make a damaged shadow again, if there is anything good to make it from."""
+        return {"session": name, "rebuilt": self._guard.rebuild(name)}
+
+    def verified(self, files: int, damaged: int) -> dict[str, Any]:
+        """Note that the whole store was read just now."""
+        try:
+            self._guard.rounds.note_finished(files, damaged)
+        except OSError as error:
+            self._room.keeper.refused(error)
+        return {}
+
     # -- parts
 
     def _make_live(
@@ -410,6 +422,8 @@ def perform(hands: ByHand, verb: str, arguments: dict[str, Any]) -> dict[str, An
         "restore_all_missing": hands.restore_all_missing,
         "purge": hands.purge,
         "prune": hands.prune,
+        "rebuild": hands.rebuild,
+        "verified": hands.verified,
     }
     if verb not in acts:
         raise GuardError(

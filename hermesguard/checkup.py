@@ -120,6 +120,11 @@ def _check_version(store: Store, version: Version, tally: Tally) -> None:
     tally.size_bytes += version.size_bytes
 
 
+def damage_of_shadow(store: Store, name: str) -> Damage | None:
+    """Return how a session's shadow is damaged, None when it is good, or gone."""
+    return _checked_shadow(store, name, Tally())
+
+
 def said(error: Exception) -> str:
     """Return what is wrong with a file, in words."""
     return error.strerror if isinstance(error, OSError) and error.strerror else str(error)
@@ -142,7 +147,7 @@ def little_by_little(store: Store, name: str, tally: Tally) -> Iterator[None]:
     tally.sessions += 1
 
 
-def _rot(store: Store, name: str, path: Path, known: str, tally: Tally, version: str = "") -> Iterator[None]:
+def _rot(name: str, path: Path, known: str, tally: Tally, version: str = "") -> Iterator[None]:
     found = files.stamp(path)
     if found is None:
         return
@@ -153,7 +158,7 @@ def _rot(store: Store, name: str, path: Path, known: str, tally: Tally, version:
     except OSError as error:
         # A shadow that was written meanwhile is another file with another digest.
         now = files.stamp(path)
-        if now is not None and now.inode == found.inode:
+        if now is not None and (now.inode, now.ctime_ns) == (found.inode, found.ctime_ns):
             tally.damaged.append(Damage(name, path, said(error), version))
 
 

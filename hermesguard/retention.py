@@ -11,10 +11,8 @@ from typing import Final
 from hermesguard.config import Settings
 from hermesguard.incidents import Incident, settled
 from hermesguard.units import about_duration, exact_duration, exact_size
-from hermesguard.versions import Version
+from hermesguard.versions import DELETED, WITHDRAWN, Version
 
-CLEARED: Final = "clear"
-DELETED: Final = "deleted"
 # Clocks of one machine differ by less than this from one moment to the next, unless somebody set them.
 CLOCK_TOLERANCE: Final = timedelta(seconds=60)
 
@@ -73,7 +71,7 @@ def fates(
     deleted = next((entry for entry in reversed(versions) if entry.reason == DELETED), None)
     if has_shadow:
         deleted = None  # it came back
-    withdrawn = {entry.digest: entry for entry in versions if entry.reason in (CLEARED, DELETED)}
+    withdrawn = {entry.digest: entry for entry in versions if entry.reason in WITHDRAWN}
     for number, version in enumerate(reversed(versions), 1):
         yield _fate(
             version,

@@ -24,13 +24,11 @@ from hermesguard import files, tails
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.lock import Lock, lock_holder
 from hermesguard.tails import Change
-from hermesguard.versions import Version, digest, pack, unpacked, version_name, version_of
+from hermesguard.versions import WITHDRAWN, Version, digest, pack, unpacked, version_name, version_of
 
 FORMAT = 1
 
 _TEMPORARY_SUFFIX = ".tmp"
-# What a person took away goes sooner than the rest, by the name that its version carries.
-_WITHDRAWN = frozenset({"clear", "deleted"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,7 +305,7 @@ class Store:
         twin = next(
             (version for version in reversed(self.versions(session)) if version.digest == known), None
         )
-        if twin and (reason not in _WITHDRAWN or twin.reason == reason):
+        if twin and (reason not in WITHDRAWN or twin.reason == reason):
             return twin
         path = directory / f"{version_name(time)}-{rows}-{reason}-{known}.json.gz"
         if twin and files.link_durably(twin.path, path):

@@ -1,11 +1,11 @@
-"""Sessions whose file is gone: deleted by a person, renamed by the application, or lost (webui-contract, rules 18 to 20).
-
-When many vanish at once, that is no deletion: then nothing is judged, nothing is purged, and a person is called.
-"""
+"""Sessions whose file is gone: deleted by a person, renamed by the application, or lost (webui-contract, rules 18 to 20)."""
 
 from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Final, Literal
 
-from hermesguard import files, session
+from hermesguard import brake, fights, files, session
+from hermesguard.brake import Brake
 from hermesguard.compare import compare
 from hermesguard.guardroom import Guardroom
 from hermesguard.judge import Action, Surroundings, Verdict, judge_missing
@@ -14,8 +14,22 @@ from hermesguard.mend import mend
 from hermesguard.repair import place
 from hermesguard.session import Document, Unreadable
 
-BRAKE_SECONDS = 10.0
-BRAKE_SESSIONS = 3
+# The application prunes the index 10 ms after it has removed the file, and notes the deletion 4 ms after that.
+FIRST_LOOK_SECONDS: Final = 0.1
+EVIDENCE_SECONDS: Final = 1.0
+# A rotation saves the renamed session at once; what comes much later is another story.
+RENAME_SECONDS: Final = 60.0
+HELD_FILE: Final = "held"
+
+
+@dataclass(slots=True)
+class _Absence:
+    """Since when a session has been missing, in seconds, and what the index said meanwhile."""
+
+    since: float
+    listed_at: int | None = None
+    """How many saves there had been when the index listed it last."""
+    index_went_too: bool = False
 
 
 class Vanished:
@@ -23,54 +37,96 @@ class Vanished:
 
     def __init__(self, room: Guardroom) -> None:
         self._room = room
-        self._since: dict[str, float] = {}
-        self._index_unlinked: set[str] = set()
-        self._settled: set[str] = set()
-        self.held: set[str] = set()
-        """Missing under the brake: nothing is done about them until they are back or a person decides."""
+        self._absences: dict[str, _Absence] = {}
+        self._settled: dict[str, str] = {}
+        self._saves = 0
+        self._brake = Brake(room.keeper.store.root / HELD_FILE, room.directory.path, room.reporter)
         self.moved: dict[str, str] = {}
         """Renames as the watch saw them: old session to new."""
 
+    @property
+    def held(self) -> Collection[str]:
+        """Missing under the brake: nothing is done about them until they are back or a person decides."""
+        return self._brake.held
+
     def is_here(self, name: str) -> None:
-        """Note that the session's file is there."""
-        if self._since.pop(name, None) is not None or name in self.held:
-            self._index_unlinked.discard(name)
-            self.held.discard(name)
-            self._settled.discard(name)
+        """Note that the session's file is there, and was perhaps saved."""
+        self._saves += 1
+        self._absences.pop(name, None)
+        self._brake.let_go(name)
+        if incident := self._settled.pop(name, ""):
+            self._room.casebook.settle(incident, name, "the file is back")
 
     def look_for(self, name: str) -> bool:
-        """Judge a session whose file is not there, and act; return whether it turned out to be back meanwhile."""
+        """Judge a session whose file is not there, and act; return whether it turned out to be back meanwhile.
+
+        Raises OSError when what the directory says cannot be read.
+        """
         room = self._room
-        if name in self.held or name in self._settled:
+        if name in self._settled:
+            return False
+        has_tombstone = room.directory.has_tombstone(name)
+        if name in self.held and not has_tombstone:
             return False
         copy = room.keeper.shadow(name)
         if copy is None and (copy := self._only_backup(name)) is None:
             self._done(name)
             return False
         now = room.clock.monotonic()
-        since = self._since.setdefault(name, now)
-        index = room.directory.index_says(name)
-        if index == "unlinked":
-            self._index_unlinked.add(name)
-        elif index == "unknown" and name in self._index_unlinked:
-            index = "unlinked"
+        absence = self._absences.setdefault(name, _Absence(now))
+        index = self._index_says(name, absence)
         around = Surroundings(
             gone=True,
-            waited_seconds=now - since,
-            tombstone=room.directory.has_tombstone(name),
+            waited_seconds=now - absence.since,
+            tombstone=has_tombstone,
             index=index,
+            others_saved=absence.listed_at is not None and absence.listed_at != self._saves,
             renamed_to=self._renamed_to(name, copy.document),
         )
-        if not around.tombstone and not around.renamed_to and self._brake(now):
-            return False
         verdict = judge_missing(copy.document, around)
-        if verdict.action is Action.DELETED and not around.tombstone and now - since < BRAKE_SECONDS:
-            # Others may follow; and a file that was only moved aside for a moment comes back.
-            room.notes.ask_later(name, None, BRAKE_SECONDS)
+        is_sure = verdict.action is Action.RENAMED or (
+            verdict.action is Action.DELETED and (has_tombstone or index not in ("omits", "unlinked"))
+        )
+        if not is_sure and around.waited_seconds < EVIDENCE_SECONDS:
+            soon = around.waited_seconds < FIRST_LOOK_SECONDS
+            room.notes.ask_later(name, None, FIRST_LOOK_SECONDS if soon else EVIDENCE_SECONDS)
             return False
-        return self._act(name, copy, verdict)
+        if not is_sure and self._is_held_up(name, verdict, now):
+            return False
+        return self._act(name, copy, verdict, now)
 
-    def _act(self, name: str, copy: Copy, verdict: Verdict) -> bool:
+    def _index_says(self, name: str, absence: _Absence) -> Literal["lists", "omits", "unlinked", "unknown"]:
+        index = self._room.directory.index_says(name)
+        absence.index_went_too |= index == "unlinked"
+        if index == "lists":
+            absence.listed_at = self._saves
+        elif absence.index_went_too:
+            return "unlinked"  # it may have been built anew by now
+        return index
+
+    def _is_held_up(self, name: str, verdict: Verdict, now: float) -> bool:
+        """Return whether a person has to decide, because too much is missing at once; then all of that is held."""
+        recent = [
+            other
+            for other, absence in self._absences.items()
+            if other == name or now - absence.since <= brake.SECONDS
+        ]
+        if self._brake.is_hot(now):
+            reason = ""
+        elif len(recent) > brake.MOST_SESSIONS:
+            recent = [other for other in recent if not self._room.directory.has_tombstone(other)]
+            reason = f"More than {brake.MOST_SESSIONS} within {brake.SECONDS:.0f} seconds"
+            if len(recent) <= brake.MOST_SESSIONS:
+                return False
+        elif verdict.action is Action.WAIT or not (reason := self._room.directory.is_lost()):
+            return False
+        self._brake.pull(recent, now, reason)
+        for other in recent:
+            self._absences.pop(other, None)
+            self._room.notes.questions.pop(other, None)
+        return True
+
+    def _act(self, name: str, copy: Copy, verdict: Verdict, now: float) -> bool:
         room = self._room
         rows = copy.count
         match verdict.action:
@@ -81,6 +137,7 @@ class Vanished:
                 if room.keeper.forget(name):
                     if room.settings.keep_deleted_seconds == 0:
                         room.keeper.store.purge(name)
+                        version = ""
                     self._done(name)
                     room.casebook.tell("deleted", name, verdict, rows_before=rows, version=version)
             case Action.RENAMED:
@@ -88,11 +145,23 @@ class Vanished:
                     self._done(name)
                     room.casebook.tell("renamed", verdict.renamed_to, verdict, previous_session=name)
             case _ if room.settings.on_missing == "restore":
+                if (wait := room.fights.wait_seconds(name, now)) > 0:
+                    room.notes.questions.pop(name, None)
+                    room.notes.ask_later(name, None, wait)
+                    return False
                 return not self.bring_back(name, copy, verdict) and room.directory.file(name).exists()
             case _:
-                self._settled.add(name)
-                room.casebook.record("missing", "warned", name, verdict, rows, 0, 0)
+                self._warn(name, verdict, rows)
         return False
+
+    def _warn(self, name: str, verdict: Verdict, rows: int) -> None:
+        """Tell that a session is missing, once: also when another process told it."""
+        room = self._room
+        room.notes.questions.pop(name, None)
+        incident = room.casebook.open_incident(name, "warned")
+        if not incident:
+            incident = room.casebook.record("missing", "warned", name, verdict, rows, 0, 0).id
+        self._settled[name] = incident
 
     def bring_back(self, name: str, copy: Copy, verdict: Verdict) -> bool:
         """Put a missing session's newest good copy back; return whether the guard did (else it may be back by itself)."""
@@ -112,6 +181,8 @@ class Vanished:
             "missing", "restored", name, verdict, rows, 0, mended.count, digest=mended.digest
         )
         room.notes.totals.restored += 1
+        if room.fights.repaired(name, room.clock.monotonic()):
+            room.reporter.tell("fight", session=name, count=fights.REPAIRS_BEFORE_FIGHT)
         return True
 
     def like(self) -> files.Stamp | None:
@@ -135,38 +206,27 @@ class Vanished:
         except (OSError, Unreadable):
             return None
 
-    def _brake(self, now: float) -> bool:
-        """Return whether too many sessions are missing at once; then all of them are held."""
-        recent = [
-            name
-            for name, since in self._since.items()
-            if now - since <= BRAKE_SECONDS and name not in self._settled
-        ]
-        if len(recent) <= BRAKE_SESSIONS and not (self.held and recent):
-            return False
-        first = not self.held
-        self.held.update(recent)
-        for name in recent:
-            self._room.notes.questions.pop(name, None)
-        if first:
-            self._room.reporter.tell("brake", count=len(self.held), path=str(self._room.directory.path))
-        return True
-
     def after_sweep(self, present: Collection[str]) -> None:
-        """Forget what the sweep found back."""
-        for name in [name for name in self._since if name in present]:
-            self.is_here(name)
+        """Forget what the sweep found back, and write down what is held."""
+        for name in [*self._absences, *self.held, *self._settled]:
+            if name in present:
+                self.is_here(name)
+        keeper = self._room.keeper
+        try:
+            self._brake.write_down([name for name in self.held if keeper.has_shadow(name)])
+        except OSError as error:
+            keeper.refused(error)
 
     def _done(self, name: str) -> None:
-        self._since.pop(name, None)
-        self._index_unlinked.discard(name)
+        self._absences.pop(name, None)
+        self._brake.let_go(name)
         self.moved.pop(name, None)
         self._room.notes.forget(name)
 
     def _renamed_to(self, name: str, gone: Document) -> str:
         room = self._room
         now = room.clock.monotonic()
-        recent = [other for other, when in room.notes.newcomers.items() if now - when < 60.0]
+        recent = [other for other, when in room.notes.newcomers.items() if now - when < RENAME_SECONDS]
         for other in ([self.moved[name]] if name in self.moved else []) + recent:
             if other != name and self._took_over(gone, other):
                 return other
