@@ -10,7 +10,8 @@ list begins with those rows. Whatever is not found so is read in full; what the 
 import json
 import math
 import uuid
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from hermesguard import benign, session
@@ -19,101 +20,198 @@ from hermesguard.session import Document, Row, Run, Unreadable
 
 # A run shorter than this is not worth the bookkeeping.
 SHORTEST_RUN_BYTES = 4096
-# So much may stand behind a run before the run is made longer.
-LONGEST_REST_ROWS = 24
+# So many rows may stand behind the runs before these are made longer.
+LONGEST_REST_ROWS = 8
 _PROBE_BYTES = 96
 # Rows that begin alike are not rare; a file of nothing else is read in full.
 _MOST_PROBES = 64
+_ADLER_MODULUS = 65521
 
 Piece = bytes | memoryview
+Part = str | list[int]
 
 _SECRET = uuid.uuid4().hex
 
 
 @dataclass(frozen=True, slots=True)
 class Hole:
-    """Where a run of rows stands in the bytes of a file, and what it is."""
+    """A run of rows that was taken out: of which list, its bytes in chunks that end with a row, and what it is."""
 
     key: str
-    start: int
-    end: int
+    chunks: tuple[bytes, ...]
+    size_bytes: int
+    checksum: int
     run: Run
 
 
 @dataclass(frozen=True, slots=True)
 class Abridged:
-    """A file and what it says, with long runs of rows standing as one row each."""
+    """A file and what it says, with long runs of rows standing as one row each: rest, hole, rest, hole, rest."""
 
-    data: bytes
+    rests: tuple[bytes, ...]
+    holes: tuple[Hole, ...]
     document: Document
-    holes: tuple[Hole, ...] = ()
+
+    @property
+    def pieces(self) -> Iterator[bytes]:
+        """The file's bytes, in order."""
+        yield self.rests[0]
+        for hole, rest in zip(self.holes, self.rests[1:], strict=True):
+            yield from hole.chunks
+            yield rest
+
+    @property
+    def data(self) -> bytes:
+        """The file's bytes, put together anew."""
+        return b"".join(self.pieces)
+
+    @property
+    def size_bytes(self) -> int:
+        """How many bytes the file has."""
+        return sum(map(len, self.rests)) + sum(hole.size_bytes for hole in self.holes)
+
+    @property
+    def checksum(self) -> int:
+        """The Adler-32 of the whole file, at the cost of the rests."""
+        value = zlib.adler32(self.rests[0])
+        for hole, rest in zip(self.holes, self.rests[1:], strict=True):
+            value = zlib.adler32(rest, _joined(value, hole.checksum, hole.size_bytes))
+        return value
 
 
 def abridge(data: bytes, document: Document) -> Abridged:
     """Return `data`, which says `document`, with its long runs abridged."""
     offset = _Offsets(document.text, data)
-    holes = []
+    rests, holes = [], []
+    position = 0
     for key, rows in document.lists().items():
         if len(rows) > 1:
             start = offset(rows[0].start)
             end = offset(rows[-2].start + len(rows[-2].text))
             if end - start >= SHORTEST_RUN_BYTES:
-                holes.append(Hole(key, start, end, _run(key, rows[:-1])))
-    return Abridged(data, _read(data, holes) if holes else document, tuple(holes))
+                rests.append(data[position:start])
+                text = data[start:end]
+                holes.append(Hole(key, (text,), len(text), zlib.adler32(text), _run(key, rows[:-1])))
+                position = end
+    if not holes:
+        return Abridged((data,), (), document)
+    rests.append(data[position:])
+    return Abridged(tuple(rests), tuple(holes), _read(rests, holes))
 
 
-def follow(known: Abridged, data: bytes) -> tuple[Abridged, list[tuple[int, int, int]]] | None:
-    """Return `data` abridged as `known` is, and what it repeats: (start in known, start in data, length in bytes) of each run.
+def same(known: Abridged, data: bytes | bytearray, size_bytes: int) -> bool:
+    """Return whether the first `size_bytes` of `data` are the file that is known."""
+    position = 0
+    for piece in known.pieces:
+        if not data.startswith(piece, position, size_bytes):
+            return False
+        position += len(piece)
+    return position == size_bytes
 
-    None when it does not repeat all of them.
 
-    Costs what the difference costs, and one comparison of the bytes that are the same.
+def follow(known: Abridged, data: bytes | bytearray, size_bytes: int | None = None) -> Abridged | None:
+    """Return the first `size_bytes` of `data` (all of it) abridged as `known` is; None when they do not repeat its runs.
+
+    Costs what the difference costs, and one comparison of the bytes that are the same. Keeps nothing of `data` but copies.
     """
     if not known.holes:
         return None
-    holes: list[Hole] = []
+    end = len(data) if size_bytes is None else size_bytes
+    rests = []
     position = 0
     for hole in known.holes:
-        region = known.data[hole.start : hole.end]
-        found = _find(data, region, position)
+        found = _find(data, hole.chunks, position, end)
         if found < 0:
             return None
-        position = found + len(region)
-        holes.append(Hole(hole.key, found, position, hole.run))
+        rests.append(bytes(data[position:found]))
+        position = found + hole.size_bytes
+    rests.append(bytes(data[position:end]))
     try:
-        document = _read(data, holes)
-    except (Unreadable, UnicodeDecodeError):
+        document = _read(rests, known.holes)
+    except Unreadable:
         return None
     lists = document.lists()
-    for hole in holes:
+    for hole in known.holes:
         rows = lists.get(hole.key)
-        if not rows or rows[0].value != hole.run.value:
+        if not rows or not isinstance(rows[0], Run):
             return None
-        rows[0] = hole.run
-    pairs = zip(known.holes, holes, strict=True)
-    repeated = [(old.start, new.start, old.end - old.start) for old, new in pairs]
-    return Abridged(data, document, tuple(holes)), repeated
+    return Abridged(tuple(rests), known.holes, document)
 
 
-def _find(data: bytes, region: bytes, position: int) -> int:
-    """Return where `region` stands in `data` at or behind `position`; -1 when it does not, or cannot be found cheaply."""
-    probe = region[:_PROBE_BYTES]
+def _find(data: bytes | bytearray, chunks: Sequence[bytes], position: int, end: int) -> int:
+    """Return where the chunks stand in `data` at or behind `position`; -1 when they do not, or cannot be found cheaply."""
+    probe = chunks[0][:_PROBE_BYTES]
     for _ in range(_MOST_PROBES):
-        position = data.find(probe, position)
-        if position < 0 or data.startswith(region, position):
+        position = data.find(probe, position, end)
+        if position < 0 or _stand(data, chunks, position, end):
             return position
         position += 1
     return -1
 
 
+def _stand(data: bytes | bytearray, chunks: Sequence[bytes], position: int, end: int) -> bool:
+    for chunk in chunks:
+        if not data.startswith(chunk, position, end):
+            return False
+        position += len(chunk)
+    return True
+
+
+def parts(old: Abridged, new: Abridged) -> list[Part]:
+    """Return what makes `new` out of `old`, which it followed: texts, and [offset, length] in bytes of the old file."""
+    made: list[Part] = []
+
+    def copy(offset: int, length: int) -> None:
+        last = made[-1] if made else None
+        if isinstance(last, list) and sum(last) == offset:
+            last[1] += length
+        elif length:
+            made.append([offset, length])
+
+    offset = 0
+    for number, (before, after) in enumerate(zip(old.rests, new.rests, strict=True)):
+        lead, end = _shared(before, after)
+        copy(offset, lead)
+        if text := after[lead : len(after) - end]:
+            made.append(text.decode("utf-8"))
+        offset += len(before)
+        copy(offset - end, end)
+        if number < len(old.holes):
+            copy(offset, old.holes[number].size_bytes)
+            offset += old.holes[number].size_bytes
+    return made
+
+
+def _shared(before: bytes, after: bytes) -> tuple[int, int]:
+    """Return how many bytes both have in common at the start, and how many of the others at the end; no character is cut."""
+    if before == after:
+        return len(after), 0
+    low, high = 0, min(len(before), len(after))
+    most = high
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if before[low:middle] == after[low:middle] else (low, middle - 1)
+    lead = low
+    while lead and lead < len(after) and after[lead] & 0xC0 == 0x80:
+        lead -= 1
+    low, high = 0, most - lead
+    while low < high:
+        middle = (low + high + 1) // 2
+        is_same = before[len(before) - middle :] == after[len(after) - middle :]
+        low, high = (middle, high) if is_same else (low, middle - 1)
+    end = low
+    while end and after[len(after) - end] & 0xC0 == 0x80:
+        end -= 1
+    return lead, end
+
+
 def fill(text: str, known: Abridged) -> list[Piece]:
     """Return the pieces of an abridged `text` made from `known`, with the runs' own bytes where they belong."""
     pieces: list[Piece] = []
-    view = memoryview(known.data)
     for hole in known.holes:
         before, mark, text = text.partition(hole.run.text)
         if mark:
-            pieces += [before.encode("utf-8"), view[hole.start : hole.end]]
+            pieces += [before.encode("utf-8"), *hole.chunks]
         else:
             text = before
     return [*pieces, text.encode("utf-8")]
@@ -121,23 +219,35 @@ def fill(text: str, known: Abridged) -> list[Piece]:
 
 def tightened(known: Abridged) -> Abridged:
     """Return the same file with all rows but the last of each list in its run, if many have gathered behind the runs."""
-    if len(known.document.rows) <= LONGEST_REST_ROWS:
+    if sum(map(len, known.document.lists().values())) <= LONGEST_REST_ROWS:
         return known
-    bytes_before = 0
-    text = known.document.text
-    lists = known.document.lists()
-    holes = []
-    for hole in known.holes:
+    text, lists = known.document.text, known.document.lists()
+    rests, holes = [known.rests[0]], []
+    for hole, rest in zip(known.holes, known.rests[1:], strict=True):
         rows = lists[hole.key]
-        end = rows[-2].start + len(rows[-2].text)
-        cut = len(text[:end].encode("utf-8"))
-        bytes_before += hole.end - hole.start - len(hole.run.text)
-        holes.append(
-            Hole(hole.key, hole.start, cut + bytes_before, _run(hole.key, rows[:-1]))
-            if len(rows) > 1
-            else hole
-        )
-    return Abridged(known.data, _read(known.data, holes), tuple(holes))
+        end = rows[-2].start + len(rows[-2].text) if len(rows) > 1 else 0
+        more = text[rows[0].start + len(hole.run.text) : end].encode("utf-8")
+        if more:
+            chunks, checksum = _with(hole.chunks, more), _joined(hole.checksum, zlib.adler32(more), len(more))
+            hole = Hole(hole.key, chunks, hole.size_bytes + len(more), checksum, _run(hole.key, rows[:-1]))
+        rests.append(rest[len(more) :])
+        holes.append(hole)
+    return Abridged(tuple(rests), tuple(holes), _read(rests, holes))
+
+
+def _with(chunks: tuple[bytes, ...], more: bytes) -> tuple[bytes, ...]:
+    """Return the chunks and one more, few and each much longer than the next, so that long ones are seldom copied."""
+    made = [*chunks, more]
+    while len(made) > 1 and len(made[-2]) < 4 * len(made[-1]):
+        made[-2:] = [made[-2] + made[-1]]
+    return tuple(made)
+
+
+def _joined(first: int, second: int, second_bytes: int) -> int:
+    """Return the Adler-32 of two texts in a row from those of each (RFC 1950, section 8.2)."""
+    low = (first & 0xFFFF) + (second & 0xFFFF) - 1
+    high = (first >> 16) + (second >> 16) + second_bytes * ((first & 0xFFFF) - 1)
+    return high % _ADLER_MODULUS << 16 | low % _ADLER_MODULUS
 
 
 def _run(key: str, rows: Sequence[Row]) -> Run:
@@ -157,21 +267,18 @@ def _run(key: str, rows: Sequence[Row]) -> Run:
     return run
 
 
-def _read(data: bytes, holes: Sequence[Hole]) -> Document:
-    """Return what `data` says with each hole's run in its place as one row."""
-    parts = []
-    position = 0
-    for hole in holes:
-        parts += [data[position : hole.start], hole.run.text.encode("ascii")]
-        position = hole.end
-    parts.append(data[position:])
-    document = session.parse(b"".join(parts))
+def _read(rests: Sequence[bytes], holes: Sequence[Hole]) -> Document:
+    """Return what the rests say with each hole's run in its place as one row. Raises Unreadable."""
+    texts = [rests[0]]
+    for hole, rest in zip(holes, rests[1:], strict=True):
+        texts += [hole.run.text.encode("ascii"), rest]
+    document = session.parse(b"".join(texts))
     lists = document.lists()
     for hole in holes:
         rows = lists.get(hole.key)
-        if rows and rows[0].value == hole.run.value:
-            hole.run.start = rows[0].start
-            rows[0] = hole.run
+        run = hole.run
+        if rows and rows[0].value == run.value:
+            rows[0] = Run(run.value, run.text, rows[0].start, run.count, turns=run.turns, latest=run.latest)
     return document
 
 
@@ -194,26 +301,24 @@ class _Offsets:
 def tells_all(known: Abridged) -> bool:
     """Return whether an empty live file can be mended from the abridged form as from the full one.
 
-    That is so when no row of a run can be the pending prompt, and the prompt comes last, so that no row changes its number.
+    That is so when no row of a run can be the pending prompt, or was stamped after it was sent.
     """
     prompt = known.document.prompt
     if not prompt.strip():
         return True
     sent = started_seconds(known.document)
     runs = [hole for hole in known.holes if hole.key != session.TOOL_CALLS]
-    if sent is None:
+    if sent is None or any(hole.run.latest > sent for hole in runs):
         return not runs
-    if max((known.document.end or 0.0, *(hole.run.latest for hole in runs))) >= int(sent) + 1:
-        return not known.holes
-    return all(hole.run.latest < int(sent) - 1 or not _may_say(known.data, hole, prompt) for hole in runs)
+    return all(hole.run.latest < int(sent) - 1 or not _may_say(hole, prompt) for hole in runs)
 
 
-def _may_say(data: bytes, hole: Hole, prompt: str) -> bool:
+def _may_say(hole: Hole, prompt: str) -> bool:
     """Return whether a row of the run may have these words: the longest of them stands somewhere in its text."""
     word = json.dumps(max(prompt.split(), key=len), ensure_ascii=False)[1:-1]
     try:
         sought = word.encode("utf-8")
     except UnicodeEncodeError:
         return True
-    escaped = not word.isascii() and data.find(b"\\u", hole.start, hole.end) >= 0
-    return escaped or data.find(sought, hole.start, hole.end) >= 0
+    escaped = not word.isascii() and any(b"\\u" in chunk for chunk in hole.chunks)
+    return escaped or any(sought in chunk for chunk in hole.chunks)

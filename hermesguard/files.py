@@ -85,6 +85,49 @@ def pieces(path: Path, size_bytes: int = 1024 * 1024) -> Iterator[bytes]:
         os.close(descriptor)
 
 
+class Reader:
+    """Reads one file after another into the same memory: to get new memory costs more than to read into it."""
+
+    def __init__(self) -> None:
+        self.buffer = bytearray()
+        """What was read, and behind that what an earlier, longer file left."""
+        self._size_bytes = 0
+
+    def read(self, path: Path) -> tuple[int, Stamp]:
+        """Read as `read` does; return how many bytes of `buffer` are the file's content, and its stamp."""
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            found = os.fstat(descriptor)
+            if not stat.S_ISREG(found.st_mode):
+                raise OSError(errno.EINVAL, "not a regular file", str(path))
+            self._size_bytes = 0
+            self._make_room(found.st_size + 1)
+            while count := os.readv(descriptor, [memoryview(self.buffer)[self._size_bytes :]]):
+                self._size_bytes += count
+                if self._size_bytes < len(self.buffer):
+                    break  # a short read is the end of a regular file
+                self._make_room(2 * self._size_bytes)
+            return self._size_bytes, Stamp.of(found)
+        finally:
+            os.close(descriptor)
+
+    def _make_room(self, size_bytes: int) -> None:
+        if len(self.buffer) < size_bytes:
+            grown = bytearray(size_bytes + size_bytes // 8)
+            grown[: self._size_bytes] = memoryview(self.buffer)[: self._size_bytes]
+            self.buffer = grown
+
+    @property
+    def data(self) -> bytes:
+        """What was read, to keep."""
+        return bytes(memoryview(self.buffer)[: self._size_bytes])
+
+    def release(self) -> None:
+        """Give the memory back."""
+        self.buffer = bytearray()
+        self._size_bytes = 0
+
+
 def stamp(path: Path) -> Stamp | None:
     """Return the stamp of the regular file at `path`, or None when there is none."""
     try:

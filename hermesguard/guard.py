@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hermesguard import fights, files, session, staging
-from hermesguard.abridge import Piece, fill, follow, tells_all, tightened
+from hermesguard.abridge import Piece, fill, follow, same, tells_all
 from hermesguard.compare import compare
 from hermesguard.config import Settings
 from hermesguard.directory import signature
@@ -114,6 +114,7 @@ class Guard:
         self.vanished = Vanished(room)
         self._told_no_exchange = False
         self._repaired: dict[str, float] = {}
+        self._reader = files.Reader()
 
     def adopt(self, settings: Settings) -> None:
         """Go on with other settings of the same directories."""
@@ -212,7 +213,7 @@ class Guard:
     def _visit(self, name: str, writer_pid: int | None) -> None:
         began_ns = time.perf_counter_ns()
         try:
-            data, stamp = files.read(self.directory.file(name))
+            size_bytes, stamp = self._reader.read(self.directory.file(name))
         except (FileNotFoundError, NotADirectoryError):
             self._look_for(name)
             return
@@ -223,7 +224,7 @@ class Guard:
             return
         self.vanished.is_here(name)
         try:
-            shadow = self.keeper.shadow(name) or self._first_shadow(name, data, stamp)
+            shadow = self.keeper.shadow(name) or self._first_shadow(name, self._reader.data, stamp)
         except OSError as error:
             # Without knowing what there was, nothing can be said of what there is; every sweep tries again.
             self.keeper.refused(error)
@@ -231,13 +232,14 @@ class Guard:
             return
         if shadow is None:
             return
-        if data == shadow.data:
+        if same(shadow.abridged, self._reader.buffer, size_bytes):
             self._in_order(name, stamp, shadow)
             return
         self.notes.totals.last_save = self.room.clock.now().isoformat()
-        around = self._around(name, shadow, data)
-        if self._follow(name, shadow, data, stamp, around):
+        if self._follow(name, shadow, size_bytes, stamp):
             return
+        data = self._reader.data
+        around = self._around(name, shadow, data)
         live, verdict = _judge(shadow, data, around)
         self._act(Sight(name, shadow, data, live, stamp, verdict, writer_pid, began_ns))
         shadow.lighten()
@@ -249,18 +251,25 @@ class Guard:
             repaired=repair is not None and repair == shadow.digest,
         )
 
-    def _follow(self, name: str, shadow: Copy, data: bytes, stamp: Stamp, around: Surroundings) -> bool:
+    def _follow(self, name: str, shadow: Copy, size_bytes: int, stamp: Stamp) -> bool:
         """Take a save that only added to what is known, at the cost of what it added; return whether it was one."""
-        found = follow(shadow.abridged, data)
+        found = follow(shadow.abridged, self._reader.buffer, size_bytes)
         if found is None:
             return False
-        abridged, repeated = found
-        verdict = judge(shadow.abridged.document, abridged.document, around)
+        # What else is known of the session cannot speak against rows that are all there.
+        verdict = judge(shadow.abridged.document, found.document)
         if verdict.action is not Action.KEEP or verdict.takes_away:
             return False
-        self.room.fights.peace(name)
-        self.room.keep(name, Copy(data, abridged=tightened(abridged)), stamp, shadow, repeated)
+        self._goes_on(name)
+        copy = Copy(abridged=found)
+        self.room.keep(name, copy, stamp, shadow)
+        copy.tighten()
         return True
+
+    def _goes_on(self, name: str) -> None:
+        """The application has saved all that is known: what was repaired is its own again."""
+        self.room.fights.peace(name)
+        self.casebook.incidents.last_digest.pop(name, None)
 
     def _look_for(self, name: str) -> None:
         """Judge a session whose file is gone; if it is back by now, visit it."""
@@ -360,7 +369,7 @@ class Guard:
             case Action.KEEP if sight.live:
                 if sight.verdict.takes_away:
                     self._version(sight, "tidied")
-                self.room.fights.peace(sight.name)
+                self._goes_on(sight.name)
                 self.room.keep(sight.name, Copy(sight.data, sight.live), sight.stamp)
             case Action.DELIBERATE if sight.live:
                 version = self._withdrawn(sight)
@@ -428,8 +437,8 @@ class Guard:
             self.room.cannot_repair(name, sight.shadow, sight.rows_live, verdict, error, sight.writer_pid)
             return
         found = follow(sight.shadow.abridged, placed.live)
-        copy = Copy(placed.live, abridged=found[0] if found else None)
-        self.room.made_live(name, copy, sight.shadow, found[1] if found else ())
+        copy = Copy(placed.live, abridged=found)
+        self.room.made_live(name, copy, sight.shadow if found else None)
         self.directory.correct_index(name, copy.count)
         self._repaired[name] = now
         if not placed.exchanged and not self._told_no_exchange:

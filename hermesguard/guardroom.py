@@ -13,7 +13,7 @@ from hermesguard.fights import Fights
 from hermesguard.files import Stamp
 from hermesguard.incidents import IncidentLog
 from hermesguard.judge import Verdict
-from hermesguard.keeper import Keeper, Repeated
+from hermesguard.keeper import Keeper
 from hermesguard.memory import Copy, Memory
 from hermesguard.notes import Notes
 from hermesguard.pruning import Pruner
@@ -56,16 +56,14 @@ class Guardroom:
         keeper.also_owed.append(incidents.flush)
         return cls(settings, reporter, clock, directory, Notes(clock), keeper, casebook, pruner, fights)
 
-    def keep(
-        self, name: str, copy: Copy, stamp: Stamp, before: Copy | None = None, repeated: Repeated = ()
-    ) -> None:
-        """Live is right: make it the shadow; `before` and `repeated` as for the keeper."""
-        if self.keeper.keep(name, copy, stamp.mtime_ns, before, repeated):
+    def keep(self, name: str, copy: Copy, stamp: Stamp, before: Copy | None = None) -> None:
+        """Live is right: make it the shadow; `before` as for the keeper."""
+        if self.keeper.keep(name, copy, stamp.mtime_ns, before):
             self.notes.in_order(name, signature(stamp), copy.count)
         else:
             self.notes.questions.pop(name, None)
 
-    def made_live(self, name: str, copy: Copy, before: Copy | None = None, repeated: Repeated = ()) -> None:
+    def made_live(self, name: str, copy: Copy, before: Copy | None = None) -> None:
         """The guard itself put `copy` at live: make that durable, and the shadow."""
         path = self.directory.file(name)
         with contextlib.suppress(OSError):  # the shadow is durable anyhow; a torn live is mended from it
@@ -76,10 +74,10 @@ class Guardroom:
         except OSError:
             live = b""
         if live == copy.data:
-            self.keep(name, copy, stamp, before, repeated)
+            self.keep(name, copy, stamp, before)
         else:
             # The application has written again: the shadow must not look as if it were of that file.
-            self.keeper.keep(name, copy, 0, before, repeated)
+            self.keeper.keep(name, copy, 0, before)
             self.notes.seen.pop(name, None)
 
     def keep_version(self, name: str, data: bytes, reason: str) -> str:

@@ -7,18 +7,19 @@ refused is owed, tried again at every sweep, and told once. When the disk is ful
 import errno
 import os
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypeVar
 
 from hermesguard import files
+from hermesguard.abridge import parts
 from hermesguard.clock import Clock
 from hermesguard.memory import Copy, Memory
 from hermesguard.report import Reporter
 from hermesguard.session import Unreadable
 from hermesguard.store import Store
-from hermesguard.tails import change
+from hermesguard.tails import Change
 from hermesguard.versions import digest, version_name
 
 T = TypeVar("T")
@@ -42,8 +43,6 @@ class _Owed:
     versions: list[_Version] = field(default_factory=list)
     shadow: tuple[Copy, int] | None = None
 
-
-Repeated = Sequence[tuple[int, int, int]]
 
 # A small file is copied as fast as its change is appended.
 SMALLEST_TAILED_BYTES = 16 * 1024
@@ -130,34 +129,30 @@ class Keeper:
         """Return whether there is any copy of the session; OSError when the store cannot be read now."""
         return session in self._owed or self.store.has_shadow(session)
 
-    def keep(
-        self, session: str, copy: Copy, mtime_ns: int, before: Copy | None = None, repeated: Repeated = ()
-    ) -> bool:
+    def keep(self, session: str, copy: Copy, mtime_ns: int, before: Copy | None = None) -> bool:
         """Make `copy` the shadow; return whether the store has it durably (else it is owed).
 
-        `repeated` says which bytes of the copy `before` it repeats: then only the others need be written.
+        `before` is the copy that it follows (module abridge), if it does: then only what differs need be written.
         """
         self._memory.put(session, copy, self._clock.monotonic())
         self._damaged.pop(session, None)
         if (
             before
             and before.is_stored
-            and repeated
             and session not in self._owed
-            and self._keep_change(session, copy, mtime_ns, before, repeated)
+            and self._keep_change(session, copy, mtime_ns, before)
         ):
             return True
         self._owed.setdefault(session, _Owed()).shadow = (copy, mtime_ns)
         return self._pay(session)
 
-    def _keep_change(self, session: str, copy: Copy, mtime_ns: int, before: Copy, repeated: Repeated) -> bool:
+    def _keep_change(self, session: str, copy: Copy, mtime_ns: int, before: Copy) -> bool:
         """Write only what changed, into the shadow's tail; return whether that was possible."""
         tail_bytes, _ = self._tails.get(session, (0, 0.0))
-        if len(copy.data) < SMALLEST_TAILED_BYTES or tail_bytes > max(
-            SMALLEST_TAILED_BYTES, len(copy.data) // 2
-        ):
+        old, new, size_bytes = before.abridged, copy.abridged, copy.size_bytes
+        if size_bytes < SMALLEST_TAILED_BYTES or tail_bytes > max(SMALLEST_TAILED_BYTES, size_bytes // 2):
             return False
-        entry = change(before.data, copy.data, repeated, mtime_ns, copy.count)
+        entry = Change(tuple(parts(old, new)), size_bytes, mtime_ns, copy.count, new.checksum)
         try:
             tail_bytes += self.store.keep_change(session, entry)
         except OSError as error:

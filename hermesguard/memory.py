@@ -4,7 +4,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 
 from hermesguard import session
-from hermesguard.abridge import Abridged, abridge
+from hermesguard.abridge import Abridged, abridge, tightened
 from hermesguard.session import Document
 from hermesguard.versions import digest
 
@@ -15,15 +15,26 @@ class Copy:
     """A good copy of a session: its bytes and, once somebody asked, what they say."""
 
     def __init__(
-        self, data: bytes, document: Document | None = None, abridged: Abridged | None = None
+        self, data: bytes = b"", document: Document | None = None, abridged: Abridged | None = None
     ) -> None:
-        self.data = data
+        """Of `data`, or, when it is given, of what `abridged` is of."""
         self.is_stored = False
         """The store has exactly this, durably."""
         self.used = 0.0
+        self._data: bytes | None = data if abridged is None else None
         self._document = document
         self._abridged = abridged
         self._digest = ""
+
+    @property
+    def data(self) -> bytes:
+        """The file's bytes."""
+        return self.abridged.data if self._data is None else self._data
+
+    @property
+    def size_bytes(self) -> int:
+        """How many bytes the file has."""
+        return self.abridged.size_bytes if self._data is None else len(self._data)
 
     @property
     def document(self) -> Document:
@@ -53,15 +64,12 @@ class Copy:
 
     def lighten(self) -> None:
         """Keep the abridged form and give the memory of the full one back (about six times the bytes of the file)."""
-        if self._document is not None:
-            _ = self.abridged
-            if self._abridged and self._abridged.document is not self._document:
-                self._document = None
+        if self.abridged.holes:
+            self._data = self._document = None
 
-    @property
-    def cost_bytes(self) -> int:
-        """About how much memory the copy takes, lightened."""
-        return len(self.data)
+    def tighten(self) -> None:
+        """Abridge what has gathered behind the long runs."""
+        self._abridged = tightened(self.abridged)
 
 
 @dataclass
@@ -85,9 +93,9 @@ class Memory:
         copy.lighten()
         self._copies[name] = copy
         self._copies.move_to_end(name)
-        total = sum(entry.cost_bytes for entry in self._copies.values())
+        total = sum(entry.size_bytes for entry in self._copies.values())
         while total > self.limit_bytes and len(self._copies) > 1:
-            total -= self._copies.popitem(last=False)[1].cost_bytes
+            total -= self._copies.popitem(last=False)[1].size_bytes
         return copy
 
     def forget(self, name: str) -> None:
@@ -102,4 +110,4 @@ class Memory:
     @property
     def size_bytes(self) -> int:
         """About how much memory all copies take."""
-        return sum(entry.cost_bytes for entry in self._copies.values())
+        return sum(entry.size_bytes for entry in self._copies.values())

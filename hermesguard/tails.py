@@ -10,7 +10,6 @@ When a session is quiet, and when the guard stops, the tail is folded into the s
 
 import contextlib
 import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,10 +17,9 @@ from typing import Any
 import orjson
 
 from hermesguard import files
+from hermesguard.abridge import Part
 
 SUFFIX = ".tail"
-
-Part = str | list[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +31,7 @@ class Change:
     mtime_ns: int
     rows: int
     checksum: int
-    """CRC-32 of the whole new state."""
+    """Adler-32 of the whole new state: of all checksums the one that a long text need not be read again for."""
 
     def line(self) -> bytes:
         """Return the change as its line in the tail."""
@@ -41,7 +39,7 @@ class Change:
             "size": self.size_bytes,
             "mtime_ns": self.mtime_ns,
             "rows": self.rows,
-            "crc32": self.checksum,
+            "adler32": self.checksum,
             "parts": self.parts,
         }
         return orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE)
@@ -54,19 +52,6 @@ class State:
     data: bytes
     mtime_ns: int
     rows: int
-
-
-def change(
-    old: bytes, new: bytes, repeated: Sequence[tuple[int, int, int]], mtime_ns: int, rows: int
-) -> Change:
-    """Return what makes `new` out of `old`; `repeated` are (start in old, start in new, length), rising in both."""
-    parts: list[Part] = []
-    position = 0
-    for old_start, new_start, length in repeated:
-        parts += [new[position:new_start].decode("utf-8"), [old_start, length]]
-        position = new_start + length
-    parts.append(new[position:].decode("utf-8"))
-    return Change(tuple(parts), len(new), mtime_ns, rows, zlib.crc32(new))
 
 
 def begin(path: Path, shadow_digest: str, shadow_mtime_ns: int) -> None:
@@ -83,12 +68,12 @@ def append(path: Path, entry: Change) -> int:
 
 
 def newest(path: Path) -> tuple[int, int, int, int] | None:
-    """Return (size in bytes, mtime_ns, rows, CRC-32) of the newest state, None when there is no tail, or nothing in it."""
+    """Return (size in bytes, mtime_ns, rows, Adler-32) of the newest state, None when there is no tail, or nothing in it."""
     lines = _lines(path)
     if lines is None or len(lines) < 2:
         return None
     last = lines[-1]
-    return last["size"], last["mtime_ns"], last["rows"], last["crc32"]
+    return last["size"], last["mtime_ns"], last["rows"], last["adler32"]
 
 
 def apply(path: Path, shadow: bytes, shadow_digest: str, shadow_mtime_ns: int) -> "State | None":
@@ -103,7 +88,7 @@ def apply(path: Path, shadow: bytes, shadow_digest: str, shadow_mtime_ns: int) -
     try:
         for line in lines:
             state = _after(state, line)
-        if zlib.crc32(state) == lines[-1]["crc32"]:
+        if zlib.adler32(state) == lines[-1]["adler32"]:
             return State(state, lines[-1]["mtime_ns"], lines[-1]["rows"])
     except (KeyError, TypeError, IndexError):
         pass
@@ -116,7 +101,7 @@ def salvage(path: Path, shadow: bytes, shadow_digest: str, shadow_mtime_ns: int)
     with contextlib.suppress(OSError, KeyError, TypeError, IndexError):
         for line in _counting(path, shadow_digest, shadow_mtime_ns):
             after = _after(state, line)
-            if zlib.crc32(after) != line["crc32"]:
+            if zlib.adler32(after) != line["adler32"]:
                 break
             state = after
     return state
