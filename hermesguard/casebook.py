@@ -2,12 +2,12 @@
 
 from hermesguard.clock import Clock
 from hermesguard.fights import ALERT_INTERVAL_SECONDS, Fights
-from hermesguard.incidents import Incident, IncidentLog
+from hermesguard.incidents import Incident, IncidentLog, settled
 from hermesguard.judge import Verdict
 from hermesguard.keeper import Keeper
 from hermesguard.report import Reporter
 
-_REPAIRS = frozenset({"restored", "merged"})
+_REPAIRS = frozenset({"restored", "merged", "in_doubt", "missing"})
 
 
 class Casebook:
@@ -92,6 +92,34 @@ class Casebook:
         )
         return incident
 
+    def open_incident(self, name: str, action: str) -> str:
+        """Return the id of the newest incident of a session in which the guard did `action` and which is not settled, or ""."""
+        log = self.incidents.all()
+        done = settled(log)
+        found = (
+            entry.id
+            for entry in reversed(log)
+            if entry.session == name and entry.action == action and entry.id not in done
+        )
+        return next(found, "")
+
+    def settle(self, incident: str, name: str, reason: str) -> None:
+        """Write down and tell that what happened since has answered an open incident."""
+        entry = Incident(
+            id=self.incidents.next_id(),
+            time=self._clock.now().isoformat(),
+            session=name,
+            event="settled",
+            action="settled",
+            evidence=(reason,),
+            settles=incident,
+        )
+        try:
+            self.incidents.append(entry)
+        except OSError as problem:
+            self._keeper.refused(problem)
+        self._reporter.tell("settled", session=name, incident=incident, reason=reason)
+
     def _may_alert(self, event: str, name: str) -> bool:
         """Return whether this goes out now: repairs of one session are told once a minute, the others are counted."""
         if event not in _REPAIRS:
@@ -103,7 +131,9 @@ class Casebook:
         return False
 
     def tell_held_back(self, at_once: bool = False) -> None:
-        """Tell how many repairs were counted instead of told, once their minute is over, or at once."""
+        """Tell which fights are over; and how many repairs were counted instead of told, when their minute is over or at once."""
+        for name, count in self._fights.over(self._clock.monotonic()):
+            self._reporter.tell("calm", session=name, count=count)
         for name in list(self._held_back):
             if at_once or self._fights.alert(name, self._clock.monotonic()):
                 self._tell_held_back(name)

@@ -35,6 +35,7 @@ class SessionsDirectory:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._index_was_there = False
+        self._ids: dict[str, tuple[Stamp, frozenset[Any] | None]] = {}
 
     def file(self, session: str) -> Path:
         """Return the path of a session's file."""
@@ -69,19 +70,27 @@ class SessionsDirectory:
 
     def has_tombstone(self, session: str) -> bool:
         """Return whether the application noted that a person deleted the session; OSError when that cannot be read."""
-        value = self._load(TOMBSTONES)
-        ids = value.get("ids") if isinstance(value, dict) else None
-        return isinstance(ids, list) and session in ids
+        return session in (self._listed(TOMBSTONES) or ())
+
+    def is_lost(self) -> str:
+        """Return in words whether the directory itself is gone or empty, so that nothing can be said of a session; else ""."""
+        try:
+            with os.scandir(self.path) as entries:
+                names = [entry.name for entry in entries if entry.name.endswith(".json")]
+        except OSError:
+            return "The directory itself cannot be read"
+        is_empty = INDEX not in names and not any(map(session_id, names))
+        return "The directory has neither sessions nor an index" if is_empty else ""
 
     def index_says(self, session: str) -> Literal["lists", "omits", "unlinked", "unknown"]:
         """Return what the index says of a session; "unlinked" when the index itself went since the last look.
 
         Raises OSError when it cannot be read: that is no evidence of anything.
         """
-        value = self._load(INDEX)
-        if isinstance(value, list):
+        ids = self._listed(INDEX)
+        if ids is not None:
             self._index_was_there = True
-            return "lists" if any(_row_id(row) == session for row in value) else "omits"
+            return "lists" if session in ids else "omits"
         return "unlinked" if self._index_was_there and not (self.path / INDEX).exists() else "unknown"
 
     def correct_index(self, session: str, rows: int) -> bool:
@@ -104,11 +113,33 @@ class SessionsDirectory:
         except OSError:
             return False
 
+    def _listed(self, name: str) -> frozenset[Any] | None:
+        """Return the ids in one of the application's lists, read again only when it has changed; None when there is none."""
+        stamp = files.stamp(self.path / name)
+        if stamp is None:
+            return None
+        known = self._ids.get(name)
+        if known is None or known[0] != stamp:
+            known = self._ids[name] = stamp, _ids_in(self._load(name))
+        return known[1]
+
+    def forget_lists(self) -> None:
+        """Give back the memory that the application's lists take, while nobody asks for them."""
+        self._ids.clear()
+
     def _load(self, name: str) -> Any:
         try:
             return orjson.loads(files.read(self.path / name)[0])
         except (FileNotFoundError, ValueError):
             return None
+
+
+def _ids_in(value: Any) -> frozenset[Any] | None:
+    """Return the session ids in an index (a list of rows) or in tombstones (an object with a list of ids)."""
+    if isinstance(value, list):
+        return frozenset(found for row in value if isinstance(found := _row_id(row), str))
+    ids = value.get("ids") if isinstance(value, dict) else None
+    return frozenset(found for found in ids if isinstance(found, str)) if isinstance(ids, list) else None
 
 
 def _row_id(row: Any) -> Any:

@@ -1,20 +1,23 @@
 """The same session lost again and again: by a ghost that still writes from an empty memory, or by another tool."""
 
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 WINDOW_SECONDS = 60.0
 REPAIRS_BEFORE_FIGHT = 10
+FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 60.0
 ALERT_INTERVAL_SECONDS = 60.0
 
 
 @dataclass(slots=True)
 class _Round:
-    repairs: deque[float] = field(default_factory=deque)
+    repairs: deque[float] = field(default_factory=lambda: deque(maxlen=REPAIRS_BEFORE_FIGHT))
+    count: int = 0
+    is_fight: bool = False
     pause_seconds: float = 0.0
-    told: float | None = None
     alerted: float | None = None
 
 
@@ -22,11 +25,11 @@ class _Round:
 class Fights:
     """Who is being fought with, and how long the next repair waits.
 
-    After ten repairs a minute a pause that doubles to a minute, until the application has saved everything that is known.
+    After ten repairs within a minute a pause that doubles to a minute, until the application has saved everything that is
+    known. A fight is over when its longest pause has gone by without a repair.
     """
 
     _rounds: dict[str, _Round] = field(default_factory=dict)
-    told_no_exchange: bool = False
 
     def wait_seconds(self, session: str, now: float) -> float:
         """Return how long a repair must still wait; 0 when it may be done."""
@@ -36,19 +39,20 @@ class Fights:
         return max(0.0, current.repairs[-1] + current.pause_seconds - now)
 
     def repaired(self, session: str, now: float) -> bool:
-        """Note a repair; return whether it is time to tell that this is a fight (once a minute)."""
+        """Note a repair; return whether it made this a fight, which is to be told."""
         current = self._rounds.setdefault(session, _Round())
         current.repairs.append(now)
-        horizon = now - WINDOW_SECONDS - current.pause_seconds
-        while current.repairs[0] < horizon:
-            current.repairs.popleft()
-        if len(current.repairs) <= REPAIRS_BEFORE_FIGHT:
-            current.pause_seconds = 0.0
+        current.count += 1
+        if current.is_fight:
+            current.pause_seconds = min(
+                LONGEST_PAUSE_SECONDS, current.pause_seconds * 2 or FIRST_PAUSE_SECONDS
+            )
             return False
-        current.pause_seconds = min(LONGEST_PAUSE_SECONDS, current.pause_seconds * 2 or 1.0)
-        if current.told is not None and now - current.told < ALERT_INTERVAL_SECONDS:
+        if len(current.repairs) < REPAIRS_BEFORE_FIGHT or now - current.repairs[0] > WINDOW_SECONDS:
             return False
-        current.told = now
+        current.is_fight = True
+        current.pause_seconds = FIRST_PAUSE_SECONDS
+        current.alerted = now
         return True
 
     def peace(self, session: str) -> None:
@@ -58,6 +62,15 @@ class Fights:
         """
         if current := self._rounds.get(session):
             current.pause_seconds = 0.0
+
+    def over(self, now: float) -> Iterator[tuple[str, int]]:
+        """Forget the sessions that have long been quiet; yield those that were fought over, and how often they were repaired."""
+        for session, current in list(self._rounds.items()):
+            last = max(current.alerted or 0.0, current.repairs[-1] if current.repairs else 0.0)
+            if now - last > LONGEST_PAUSE_SECONDS + current.pause_seconds:
+                del self._rounds[session]
+                if current.is_fight:
+                    yield session, current.count
 
     def alert(self, session: str, now: float) -> bool:
         """Return whether an alert about the session may go out now: at most one a minute."""

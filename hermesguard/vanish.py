@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from hermesguard import brake, fights, files, session
+from hermesguard import brake, fights, files, head, session
 from hermesguard.brake import Brake
 from hermesguard.compare import compare
 from hermesguard.guardroom import Guardroom
@@ -20,6 +20,7 @@ EVIDENCE_SECONDS: Final = 1.0
 # A rotation saves the renamed session at once; what comes much later is another story.
 RENAME_SECONDS: Final = 60.0
 HELD_FILE: Final = "held"
+CREATED: Final = "created_at"
 
 
 @dataclass(slots=True)
@@ -29,6 +30,8 @@ class _Absence:
     since: float
     listed_at: int | None = None
     """How many saves there had been when the index listed it last."""
+    others_saved: bool | None = None
+    """Whether other sessions were saved from then until the index did no longer; None as long as it lists it."""
     index_went_too: bool = False
 
 
@@ -80,18 +83,18 @@ class Vanished:
             waited_seconds=now - absence.since,
             tombstone=has_tombstone,
             index=index,
-            others_saved=absence.listed_at is not None and absence.listed_at != self._saves,
+            others_saved=bool(absence.others_saved),
             renamed_to=self._renamed_to(name, copy.document),
         )
         verdict = judge_missing(copy.document, around)
-        is_sure = verdict.action is Action.RENAMED or (
-            verdict.action is Action.DELETED and (has_tombstone or index not in ("omits", "unlinked"))
-        )
-        if not is_sure and around.waited_seconds < EVIDENCE_SECONDS:
-            soon = around.waited_seconds < FIRST_LOOK_SECONDS
-            room.notes.ask_later(name, None, FIRST_LOOK_SECONDS if soon else EVIDENCE_SECONDS)
+        if around.waited_seconds < EVIDENCE_SECONDS:
+            if verdict.action in (Action.DELETED, Action.RENAMED):
+                return self._act(name, copy, verdict, now)
+            is_first = around.waited_seconds < FIRST_LOOK_SECONDS
+            room.notes.ask_later(name, None, FIRST_LOOK_SECONDS if is_first else EVIDENCE_SECONDS)
             return False
-        if not is_sure and self._is_held_up(name, verdict, now):
+        is_believed = has_tombstone or verdict.action is Action.RENAMED
+        if not is_believed and self._is_held_up(name, verdict, now):
             return False
         return self._act(name, copy, verdict, now)
 
@@ -99,10 +102,12 @@ class Vanished:
         index = self._room.directory.index_says(name)
         absence.index_went_too |= index == "unlinked"
         if index == "lists":
-            absence.listed_at = self._saves
-        elif absence.index_went_too:
-            return "unlinked"  # it may have been built anew by now
-        return index
+            absence.listed_at, absence.others_saved = self._saves, None
+            return index
+        if index == "omits" and absence.others_saved is None:
+            absence.others_saved = absence.listed_at is not None and absence.listed_at != self._saves
+        # An index that went with the file may have been built anew by now.
+        return "unlinked" if absence.index_went_too else index
 
     def _is_held_up(self, name: str, verdict: Verdict, now: float) -> bool:
         """Return whether a person has to decide, because too much is missing at once; then all of that is held."""
@@ -211,6 +216,14 @@ class Vanished:
         for name in [*self._absences, *self.held, *self._settled]:
             if name in present:
                 self.is_here(name)
+        now = self._room.clock.monotonic()
+        newcomers = self._room.notes.newcomers
+        for name in [name for name, when in newcomers.items() if now - when >= RENAME_SECONDS]:
+            del newcomers[name]
+        for name in self.moved.keys() - self._absences.keys():
+            del self.moved[name]
+        if not self._absences:
+            self._room.directory.forget_lists()
         keeper = self._room.keeper
         try:
             self._brake.write_down([name for name in self.held if keeper.has_shadow(name)])
@@ -224,19 +237,18 @@ class Vanished:
         self._room.notes.forget(name)
 
     def _renamed_to(self, name: str, gone: Document) -> str:
-        room = self._room
-        now = room.clock.monotonic()
-        recent = [other for other, when in room.notes.newcomers.items() if now - when < RENAME_SECONDS]
-        for other in ([self.moved[name]] if name in self.moved else []) + recent:
+        seen_moving = [self.moved[name]] if name in self.moved else []
+        for other in seen_moving + list(self._room.notes.newcomers):
             if other != name and self._took_over(gone, other):
                 return other
         return ""
 
     def _took_over(self, gone: Document, other: str) -> bool:
+        path = self._room.directory.file(other)
         try:
-            found = session.parse(files.read(self._room.directory.file(other))[0])
+            if not gone.rows or head.read(path, CREATED).get(CREATED) != gone.get(CREATED):
+                return False
+            found = session.parse(files.read(path)[0])
         except (OSError, Unreadable):
-            return False
-        if not gone.rows or found.get("created_at") != gone.get("created_at"):
             return False
         return compare(gone.rows, found.rows).whole
