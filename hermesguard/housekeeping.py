@@ -63,9 +63,12 @@ class Housekeeping:
             if not self._guard.rounds.is_due():
                 self._read_due = now + PRUNE_SECONDS
                 return None
-            self._read_due = now + self._guard.rounds.pause_seconds
-            return self._guard.rounds.read_next()
+            return self._read()
         return None
+
+    def _read(self) -> Iterator[None]:
+        yield from self._guard.rounds.read_next()
+        self._read_due = self._monotonic() + self._guard.rounds.pause_seconds
 
     def _prune_is_due(self) -> float:
         """Return when the next prune is due: sooner when something was taken away that must not stay for long."""
