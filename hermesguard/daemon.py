@@ -20,6 +20,7 @@ from hermesguard.directory import INDEX
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.guard import Guard
 from hermesguard.guardroom import Guardroom
+from hermesguard.housekeeping import Housekeeping
 from hermesguard.incidents import IncidentLog
 from hermesguard.progress import Progress
 from hermesguard.report import Reporter
@@ -66,6 +67,7 @@ class Daemon:
         self._service = Service()
         self._hooks = _hooks(settings, reporter)
         self._hands = ByHand(self.guard)
+        self._housekeeping = Housekeeping(self.guard)
         self._selector = selectors.DefaultSelector()
         self._signals: list[int] = []
         self._sweep: Iterator[None] | None = None
@@ -119,11 +121,18 @@ class Daemon:
         if self.watch:
             self._follow_changes()
         self.guard.ask_again()
+        if not self._sweep:
+            self._housekeeping.go_on()
         self._tell_systemd()
 
     def _patience(self) -> float:
         """Let out what is to be said, and return how many seconds the loop may sleep."""
-        waits = [self.reporter.pump(), self._service.pump(), self.guard.notes.next_due_seconds()]
+        waits = [
+            self._housekeeping.patience_seconds(),
+            self.reporter.pump(),
+            self._service.pump(),
+            self.guard.notes.next_due_seconds(),
+        ]
         if self._hooks:
             waits.append(self._hooks.pump())
         if self._sweep:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from hermesguard import fights, files, session, staging
 from hermesguard.abridge import Piece, fill, follow, same, tells_all
+from hermesguard.checkup import damage_of_shadow
 from hermesguard.compare import compare
 from hermesguard.config import Settings
 from hermesguard.directory import signature
@@ -24,6 +25,7 @@ from hermesguard.memory import Copy
 from hermesguard.mend import mend, mended_text
 from hermesguard.notes import Question
 from hermesguard.repair import Placed, place
+from hermesguard.rounds import Rounds
 from hermesguard.session import Document, Unreadable
 from hermesguard.vanish import Vanished
 
@@ -112,6 +114,7 @@ class Guard:
         self.keeper = room.keeper
         self.casebook = room.casebook
         self.vanished = Vanished(room)
+        self.rounds = Rounds(self.keeper, self, room.reporter, room.clock)
         self._told_no_exchange = False
         self._repaired: dict[str, float] = {}
         self._reader = files.Reader()
@@ -173,6 +176,12 @@ class Guard:
             return session.parse(files.read(self.directory.file(name))[0])
         except (OSError, Unreadable):
             return None
+
+    def rebuild(self, name: str) -> bool:
+        """Make a session's damaged shadow again, from memory or from a good live file; return whether it is good now."""
+        if not self.keeper.rebuild(name):
+            self.visit(name)
+        return not self.keeper.is_damaged(name) and damage_of_shadow(self.keeper.store, name) is None
 
     def sweep(self) -> Iterator[None]:
         """Look at everything once, by stat; visit what is not as it was. Yields between visits, for other work.

@@ -20,7 +20,7 @@ from hermesguard.report import Reporter
 from hermesguard.session import Unreadable
 from hermesguard.store import Store
 from hermesguard.tails import Change
-from hermesguard.versions import digest, version_name
+from hermesguard.versions import WITHDRAWN, digest, version_name
 
 T = TypeVar("T")
 
@@ -60,6 +60,8 @@ class Keeper:
         """Gives old history up to gain so many bytes on a full disk; returns how many it gained."""
         self.also_owed: list[Callable[[], None]] = []
         """What else waits for the store: each writes it, or raises OSError."""
+        self.withdrawn: float | None = None
+        """When something that a person took away went into the history (monotonic), until a prune has seen to it."""
         self._memory = memory
         self._reporter = reporter
         self._clock = clock
@@ -93,16 +95,30 @@ class Keeper:
         except FileNotFoundError:
             return None
         except (files.Damaged, Unreadable) as error:
-            self._tell_damage(session, str(error))
+            self.tell_damage(session, str(error))
             return None
         return self._memory.put(session, copy, now)
 
-    def _tell_damage(self, session: str, error: str) -> None:
+    def tell_damage(self, session: str, error: str) -> None:
         if self._damaged.get(session) != error:
             self._damaged[session] = error
             self._reporter.tell(
                 "verify_failed", session=session, path=str(self.store.shadow_path(session)), error=error
             )
+
+    def rebuild(self, session: str) -> bool:
+        """Write a damaged shadow again from what is in memory; return whether there was anything to write."""
+        copy = self._memory.get(session, self._clock.monotonic())
+        if copy is None or not copy.is_stored:
+            return False
+        if self.keep(session, copy, 0):
+            self._reporter.tell(
+                "shadow_rebuilt",
+                session=session,
+                path=str(self.store.shadow_path(session)),
+                rows_after=copy.count,
+            )
+        return True
 
     def is_damaged(self, session: str) -> bool:
         """Return whether the only copy of the session that is left was found to be damaged."""
@@ -180,7 +196,7 @@ class Keeper:
         if copy and copy.is_stored:
             self.keep(session, copy, 0)
         else:
-            self._tell_damage(session, str(error))
+            self.tell_damage(session, str(error))
 
     def find_tails(self) -> None:
         """Take over the tails that a guard before this one left behind."""
@@ -189,6 +205,8 @@ class Keeper:
     def version(self, session: str, data: bytes, rows: int, reason: str) -> str:
         """Put `data` into the history, or owe it; return the name of the version that holds (or will hold) it."""
         now = self._version_time()
+        if reason in WITHDRAWN and self.withdrawn is None:
+            self.withdrawn = self._clock.monotonic()
         owed = self._owed.get(session)
         if owed is None:
             try:
