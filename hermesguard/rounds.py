@@ -1,12 +1,12 @@
 """Reading the whole store once a week, a little at a time, so that rot is found while there is still a good copy.
 
-`<store>/verified.json` says how far it has come; it is written when a round ends, and now and then between, never at a start.
+`<store>/verified.json` (module verified) says how far it has come; it is written when a round ends, and now and then between,
+never at a start.
 """
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Final, Protocol
 
 import orjson
@@ -17,38 +17,13 @@ from hermesguard.clock import Clock
 from hermesguard.keeper import Keeper
 from hermesguard.report import Reporter
 from hermesguard.store import Store
+from hermesguard.verified import FILE_NAME, Progress, progress_of
 
-FILE_NAME: Final = "verified.json"
 INTERVAL: Final = timedelta(days=7)
 """How long after the beginning of one round the next one begins."""
 ROUND_SECONDS: Final = 86400.0
 """How long a round takes when nothing else is to be done: sessions are spread over this time."""
 SAVE_SECONDS: Final = 600.0
-
-
-@dataclass(slots=True)
-class Progress:
-    """How far the reading has come. Times are UTC, ISO 8601; empty when there was none."""
-
-    began: str = ""
-    after: str = ""
-    """The round has come to this session, inclusive; empty when no round is going on."""
-    files: int = 0
-    damaged: int = 0
-    """Of the round that is going on."""
-    finished: str = ""
-    finished_files: int = 0
-    finished_damaged: int = 0
-    """Of the last one that came to its end."""
-
-
-def progress_of(store: Path) -> Progress:
-    """Return how far the reading of the store has come; nothing when that cannot be read."""
-    try:
-        value = orjson.loads(files.read(store / FILE_NAME)[0])
-        return Progress(**value)
-    except (OSError, ValueError, TypeError):
-        return Progress()
 
 
 class _Rebuilder(Protocol):

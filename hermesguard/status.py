@@ -10,6 +10,7 @@ from hermesguard.config import Settings
 from hermesguard.holdings import holdings, rows_of
 from hermesguard.lock import lock_holder
 from hermesguard.store import Store
+from hermesguard.verified import progress_of
 
 if TYPE_CHECKING:
     from hermesguard.guard import Guard
@@ -64,6 +65,7 @@ def _common(settings: Settings, store: Store) -> dict[str, Any]:
     log = incidents.read(store.root)
     done = incidents.settled(log)
     losses = [entry for entry in log if not entry.is_by_hand]
+    verified = progress_of(store.root)
     midnight = datetime.now(UTC).astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
     return {
         "schema_version": SCHEMA_VERSION,
@@ -72,6 +74,8 @@ def _common(settings: Settings, store: Store) -> dict[str, Any]:
         "store": str(settings.store),
         "incidents": len(losses),
         "incidents_today": sum(datetime.fromisoformat(entry.time) >= midnight for entry in losses),
+        "verified": verified.finished,
+        "damaged_files": verified.finished_damaged,
         "last_incident": losses[-1].time if losses else "",
         "unsettled": [entry.id for entry in losses if entry.id not in done and entry.is_open],
     }

@@ -583,3 +583,44 @@ def test_drill(command):
     assert code == 0
     assert out.startswith("4 of 4 sessions restorable, ")
     assert json.loads(command("drill", "--json")[1])["failed"] == []
+
+
+def test_verify_reads_everything_and_status_says_when(command, own_scene):
+    code, out, _ = command("verify", where=own_scene)
+    assert code == 0
+    assert out.startswith("Read 7 files (")
+    assert out.endswith(" of 4 sessions: all good.\n")
+    assert "\nverified       just now\n" in command("status", where=own_scene)[1]
+
+
+def test_verify_mends_what_can_be_mended_and_says_what_cannot(command, own_scene):
+    shadow = own_scene.store / "shadows" / f"{own_scene.whole}.json"
+    good = shadow.read_bytes()
+    shadow.write_bytes(good[:-20])
+    version = max((own_scene.store / "history" / own_scene.wiped).iterdir())
+    version.write_bytes(version.read_bytes()[:50])
+    code, out, _ = command("verify", where=own_scene)
+    assert code == ExitCode.PROBLEM
+    lines = out.splitlines()
+    assert lines[0].startswith(f"{version}: ")
+    assert lines[1].startswith(f"{shadow}: ")
+    assert lines[1].endswith("; made again from a good file")
+    assert lines[2].endswith("of 4 sessions: 2 damaged.")
+    assert shadow.read_bytes() == good
+    code, out, _ = command("status", where=own_scene)
+    assert "1 file of the store is damaged" in out.splitlines()[0]
+    assert "  See: hermesguard verify\n" in out
+    found = json.loads(command("verify", "--json", where=own_scene)[1])
+    assert [(one["session"], one["rebuilt"]) for one in found["damaged"]] == [(own_scene.wiped, False)]
+
+
+def test_prune_says_why_each_version_stays_or_goes(command, own_scene):
+    code, out, _ = command("prune", "--dry-run", where=own_scene)
+    assert code == 0
+    lines = out.splitlines()
+    assert lines[0].split() == ["VERSION", "WHY"]
+    assert len(lines) == 5
+    assert lines[-1] == "0 versions would go (0 B), 3 stay."
+    found = json.loads(command("prune", "--json", "--dry-run", where=own_scene)[1])
+    assert not any(entry["goes"] for entry in found["versions"])
+    assert len(list((own_scene.store / "history").glob("*/*"))) == 3

@@ -131,6 +131,11 @@ def prune(arguments: argparse.Namespace, settings: Settings) -> int:
     size = about_size(sum(entry["size_bytes"] for entry in going))
     done = "would go" if arguments.dry_run else "gone"
     here.write(f"{counted(len(going), 'version')} {done} ({size}), {len(rows) - len(going):,} stay.")
+    if not answer["clock_is_trusted"]:
+        here.write("The clock jumped not long ago, so nothing goes by its age for a day.")
+    if answer["excess_bytes"]:
+        excess = about_size(answer["excess_bytes"])
+        here.write(f"The store is {excess} larger than max_store_bytes allows, and nothing more may go.")
     return ExitCode.OK
 
 

@@ -92,6 +92,9 @@ def troubles_of(known: dict[str, Any]) -> list[Trouble]:
     if known["store_error"]:
         remedy = "Look for a full disk, a read-only file system, wrong owners"
         found.append(Trouble(f"the store takes nothing ({known['store_error']})", remedy, True))
+    if known["damaged_files"]:
+        words = f"{counted(known['damaged_files'], 'file')} of the store {'is' if known['damaged_files'] == 1 else 'are'} damaged"
+        found.append(Trouble(words, "See: hermesguard verify", True))
     if known["held"]:
         words = f"{counted(len(known['held']), 'session')} vanished at once"
         found.append(Trouble(words, "See: hermesguard restore --all-missing --dry-run", True))
@@ -136,6 +139,7 @@ def fact_lines(known: dict[str, Any]) -> list[tuple[str, str]]:
         ("store", f"{known['store']}, {about_size(known['store_size_bytes'])}"),
         ("incidents", f"{known['incidents_today']} today, {known['incidents']} in all"),
     ]
+    pairs.append(("verified", ago(_time(known["verified"]))))
     if known["last_incident"]:
         pairs.append(("last incident", moment(_time(known["last_incident"]))))
     if known["running"]:

@@ -1,97 +1,81 @@
 """`verify` and `drill`: proof that the store can be relied on."""
 
 import argparse
-import tempfile
-from collections.abc import Iterable, Iterator
-from pathlib import Path
-from typing import Any
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from hermesguard import control, files, screen, session
-from hermesguard.compare import compare
+from hermesguard import checkup, control, screen
+from hermesguard.checkup import Progress
 from hermesguard.config import Settings
 from hermesguard.errors import ExitCode
 from hermesguard.library import Library
 from hermesguard.machine import print_json
-from hermesguard.mend import mend
-from hermesguard.session import Unreadable
 from hermesguard.units import about_size
 from hermesguard.view import counted
 
 
 def verify(arguments: argparse.Namespace, settings: Settings) -> int:
-    """Have every copy read and checked, and say which are damaged."""
-    answer = control.ask(settings, "verify")
-    damaged = answer["damaged"]
+    """Read every copy, have damaged ones made again where that is possible, and say which are damaged."""
+
+    def rebuild(name: str) -> bool:
+        return bool(control.ask(settings, "rebuild", name=name)["rebuilt"])
+
+    library = Library(settings)
+    with _bar("reading") as progress:
+        tally = checkup.verify(library.store, rebuild, progress)
+    lasting = [damage for damage in tally.damaged if not damage.rebuilt]
+    control.ask(settings, "verified", files=tally.files, damaged=len(lasting))
     if arguments.json:
-        print_json("verify", answer)
+        print_json("verify", tally.as_dict())
     else:
         here = screen.of()
-        for entry in damaged:
-            mended = "; made again from the live file" if entry.get("rebuilt") else ""
-            here.write(here.safe(f"{entry['path']}: {entry['error']}{mended}"))
-        read = f"{counted(answer['files'], 'file')} ({about_size(answer['size_bytes'])})"
-        here.write(
-            f"Read {read} of {counted(answer['sessions'], 'session')}: "
-            + (f"{len(damaged):,} damaged." if damaged else "all good.")
-        )
-    return ExitCode.PROBLEM if damaged else ExitCode.OK
+        for damage in tally.damaged:
+            mended = "; made again from a good file" if damage.rebuilt else ""
+            here.write(here.safe(f"{damage.path}: {damage.error}{mended}"))
+        read = f"{counted(tally.files, 'file')} ({about_size(tally.size_bytes)})"
+        result = f"{len(tally.damaged):,} damaged." if tally.damaged else "all good."
+        here.write(f"Read {read} of {counted(tally.sessions, 'session')}: {result}")
+    return ExitCode.PROBLEM if tally.damaged else ExitCode.OK
 
 
 def drill(arguments: argparse.Namespace, settings: Settings) -> int:
-    """Mend every session into a scratch directory, read it back, and look for each message of its shadow."""
+    """Bring every session back into a scratch directory, and look for each message of its shadow."""
     library = Library(settings)
-    names = [name for name in library.sessions if library.store.has_shadow(name)]
-    failed: dict[str, str] = {}
-    messages = 0
-    with tempfile.TemporaryDirectory(prefix="hermesguard-drill-") as scratch:
-        for name in _with_progress(names, "restoring"):
-            try:
-                messages += _restored(library, name, Path(scratch))
-            except (OSError, Unreadable) as error:
-                failed[name] = str(error)
-            except _Missing as missing:
-                failed[name] = f"{counted(missing.count, 'message')} did not come back"
-    restorable = len(names) - len(failed)
+    with _bar("restoring") as progress:
+        found = checkup.drill(library.store, progress)
     if arguments.json:
-        members: dict[str, Any] = {"sessions": len(names), "restorable": restorable, "messages": messages}
         print_json(
-            "drill", {**members, "failed": [{"session": name, "error": why} for name, why in failed.items()]}
+            "drill",
+            {
+                "sessions": found.sessions,
+                "restorable": found.restorable,
+                "messages": found.messages,
+                "failed": [{"session": name, "error": why} for name, why in found.failed.items()],
+            },
         )
     else:
         here = screen.of()
-        for name, why in failed.items():
+        for name, why in found.failed.items():
             here.write(here.safe(f"{name}: {why}"))
-        here.write(f"{restorable:,} of {len(names):,} sessions restorable, {counted(messages, 'message')}.")
-    return ExitCode.PROBLEM if failed else ExitCode.OK
+        here.write(
+            f"{found.restorable:,} of {counted(found.sessions, 'session')} restorable, "
+            f"{counted(found.messages, 'message')}."
+        )
+    return ExitCode.PROBLEM if found.failed else ExitCode.OK
 
 
-class _Missing(Exception):
-    def __init__(self, count: int) -> None:
-        super().__init__()
-        self.count = count
-
-
-def _restored(library: Library, name: str, scratch: Path) -> int:
-    """Return how many messages of the shadow came back; _Missing when not all did."""
-    shadow = session.parse(library.store.read_shadow(name))
-    target = scratch / f"{name}.json"
-    target.write_bytes(mend(shadow))
-    restored = session.parse(files.read(target)[0])
-    target.unlink()
-    comparison = compare(shadow.rows, restored.rows)
-    if not comparison.whole:
-        raise _Missing(len(comparison.missing) + len(comparison.shortened))
-    return len(shadow.rows)
-
-
-def _with_progress(names: Iterable[str], words: str) -> Iterator[str]:
-    """Yield the names, with a bar on a terminal that lasts as long as they do."""
-    import sys
-
+@contextmanager
+def _bar(words: str) -> Iterator[Progress]:
+    """Yield what is told of progress; on a terminal a bar shows it, and goes when the work is done."""
     if not sys.stderr.isatty():
-        yield from names
+        yield lambda done, total: None
         return
     from rich.console import Console
-    from rich.progress import track
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
 
-    yield from track(list(names), description=words, console=Console(stderr=True), transient=True)
+    columns = (TextColumn(words), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(words, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
