@@ -10,9 +10,17 @@ from hermesguard.verbs import VERBS, add_places
 
 DESCRIPTION: Final = "Keeps the conversations of hermes-webui from being lost."
 
-_EXIT_CODES: Final = (
-    "exit codes: 0 fine, 1 failed, 2 usage, 4 a problem was found, 10 no store, 11 locked by another guard,\n"
-    "12 configuration invalid, 13 no such session or version, 14 refused, 128+n ended by signal n"
+EXIT_CODES: Final = (
+    ("0", "Fine."),
+    ("1", "It failed."),
+    ("2", "It was typed wrongly."),
+    ("4", "A problem was found: by `status`, `verify`, `drill` or `scan`."),
+    ("10", "There is no store."),
+    ("11", "The store is locked by another guard."),
+    ("12", "The configuration is not valid."),
+    ("13", "There is no such session, version, incident or event."),
+    ("14", "It was refused."),
+    ("128+n", "Ended by signal n."),
 )
 
 
@@ -49,7 +57,8 @@ def build() -> argparse.ArgumentParser:
     parser = Parser(
         prog="hermesguard",
         description=DESCRIPTION,
-        epilog="example:\n  hermesguard status\n  hermesguard show 3f2a --last 10\n\n" + _EXIT_CODES,
+        epilog="example:\n  hermesguard status\n  hermesguard show 3f2a --last 10\n\nexit codes:\n"
+        + "\n".join(f"  {code:5}  {meaning}" for code, meaning in EXIT_CODES).replace("`", ""),
         formatter_class=_Help,
     )
     parser.add_argument("--version", action="version", version=f"hermesguard {__version__}")

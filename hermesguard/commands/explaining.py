@@ -63,8 +63,7 @@ def _explain_event(arguments: argparse.Namespace, subject: str) -> int:
     here = screen.of()
     about = f"priority {event.priority.value} ({event.priority.name.lower()}), MESSAGE_ID {event.message_id}"
     fields = [f"HERMESGUARD_{name.upper()}: {FIELDS[name].meaning}" for name in event.fields]
-    here.write(here.paint(f"{event.name}: {event.title}", Style.BOLD))
-    here.write(here.paint(about, Style.FAINT))
+    _write_heading(here, f"{event.name}: {event.title}", about)
     _write_sections(here, [("What to do now", paragraphs(event, {})), ("Fields in the journal", fields)])
     return ExitCode.OK
 
@@ -95,10 +94,8 @@ def _explain_incident(arguments: argparse.Namespace, settings: Settings, number:
     here = screen.of()
     title = library.title(incident.session) if incident.session else ""
     about = f"session {incident.session}" if incident.session else "a session that was purged"
-    here.write(here.paint(f"Incident {number}: {event.title if event else incident.event}", Style.BOLD))
-    here.write(
-        here.paint(f"{_when(incident)}, {about}" + (f', "{here.cell(title)}"' if title else ""), Style.FAINT)
-    )
+    about = f"{_when(incident)}, {about}" + (f', "{here.cell(title)}"' if title else "")
+    _write_heading(here, f"Incident {number}: {event.title if event else incident.event}", about)
     _write_sections(
         here,
         [
@@ -110,6 +107,12 @@ def _explain_incident(arguments: argparse.Namespace, settings: Settings, number:
         ],
     )
     return ExitCode.OK
+
+
+def _write_heading(here: Screen, title: str, about: str) -> None:
+    for text, style in ((title, Style.BOLD), (about, Style.FAINT)):
+        for line in wrapped(here, text, ""):
+            here.write(here.paint(line, style))
 
 
 def _write_sections(here: Screen, sections: Iterable[tuple[str, Sequence[str]]]) -> None:
