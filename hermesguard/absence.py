@@ -57,7 +57,9 @@ class Missing:
             yield MEANT, "the index no longer lists it"
         if around.index == "unlinked":
             yield MEANT, "the index was removed just before, as at a deletion"
-        if not around.renamed_to:
+        if around.moved_to:
+            yield LOSS, "a new session with the same creation time lacks messages of it"
+        elif not around.renamed_to:
             yield LOSS, "its messages stand in no other session"
 
 
@@ -103,14 +105,16 @@ def _renamed(missing: Missing) -> Verdict | None:
     "18",
     "deleted",
     "the file is gone, and: a tombstone, or a title btw: or bg:, or its index row went with it, or `_index.json` was removed just"
-    " before; without a tombstone it must stay so for ten seconds",
+    " before; without a tombstone it must stay so for ten seconds, and no new session that began as this one may lack messages"
+    " of it (#2223)",
     "deleted",
 )
 def _deleted(missing: Missing) -> Verdict | None:
     around = missing.around
     if around.tombstone or missing.is_temporary:
         return says(Action.DELETED)
-    if around.index != "unlinked" and (around.index != "omits" or around.others_saved):
+    index_went_along = around.index == "unlinked" or (around.index == "omits" and not around.others_saved)
+    if not index_went_along or around.moved_to:
         return None
     if around.waited_seconds < DELETION_WAIT_SECONDS:
         return says(Action.WAIT, "others may follow", wait_seconds=DELETION_WAIT_SECONDS)

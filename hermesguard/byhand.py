@@ -188,17 +188,39 @@ class ByHand:
 
     def restore_all_missing(self, dry_run: bool = False) -> dict[str, Any]:
         """Put back every session whose file vanished without evidence that somebody deleted it."""
-        present = self._room.directory.listing().sessions
+        try:
+            present = self._room.directory.listing().sessions
+        except OSError as error:
+            raise GuardError(
+                f"The sessions directory {self._room.directory.path} cannot be read: {error.strerror}",
+                "Make or mount it first, with the owner and mode that it had",
+            ) from None
         missing = [shadow.session for shadow in self._store.shadows() if shadow.session not in present]
         missing = sorted(name for name in missing if not self._room.directory.has_tombstone(name))
         restored: list[str] = []
         failed: list[str] = []
         for name in missing if not dry_run else ():
-            copy = self._shadow(name)
-            verdict = Verdict(Action.RESTORE, "by hand", ("all missing sessions were asked for",))
-            back = copy is not None and self._guard.vanished.bring_back(name, copy, verdict)
-            (restored if back or self._live(name) else failed).append(name)
+            (restored if self._restore_missing(name) else failed).append(name)
         return {"missing": missing, "restored": restored, "failed": failed, "dry_run": dry_run}
+
+    def _restore_missing(self, name: str) -> bool:
+        """Put one missing session back; return whether it is there now, whoever put it back."""
+        copy = self._shadow(name)
+        if copy is None:
+            return False
+        try:
+            rows = self._guard.vanished.put_back(name, copy).count
+        except FileExistsError:
+            return True
+        except OSError as error:
+            asked = Verdict(Action.RESTORE, "by hand", ("all missing sessions were asked for",))
+            self._room.cannot_repair(name, copy, None, asked, error)
+            return False
+        settles = self._room.casebook.open_incident(name, "warned")
+        event = "restored_by_hand"
+        incident = self._write_down(event, "restored", name, 0, rows, version="", settles=settles)
+        self._room.reporter.tell(event, session=name, incident=incident, rows_before=0, rows_after=rows)
+        return True
 
     def purge(self, name: str, dry_run: bool = False) -> dict[str, Any]:
         """Remove every trace of a session from the store; live is not touched."""
@@ -429,4 +451,10 @@ def perform(hands: ByHand, verb: str, arguments: dict[str, Any]) -> dict[str, An
         raise GuardError(
             f"The guard knows no verb {verb}", "It may be of another version: restart it", ExitCode.USAGE
         )
-    return acts[verb](**arguments)
+    try:
+        return acts[verb](**arguments)
+    except OSError as error:
+        raise GuardError(
+            f"That could not be done, or not all of it: {error.strerror or error}",
+            "Mend that and try again; hermesguard status tells more",
+        ) from None

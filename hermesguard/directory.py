@@ -34,7 +34,8 @@ class SessionsDirectory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._index_was_there = False
+        self._looks_without_index: int | None = None
+        """How many listings found no index since it was last there; None when it never was, or the guard removed it."""
         self._ids: dict[str, tuple[Stamp, frozenset[Any] | None]] = {}
 
     def file(self, session: str) -> Path:
@@ -65,7 +66,10 @@ class SessionsDirectory:
                     backups.add(session)
                 elif staging.is_staged(name):
                     has_leftovers = True
-        self._index_was_there = (self.path / INDEX).exists()
+        if (self.path / INDEX).exists():
+            self._looks_without_index = 0
+        elif self._looks_without_index is not None:
+            self._looks_without_index += 1
         return Listing(sessions, frozenset(backups), has_leftovers)
 
     def has_tombstone(self, session: str) -> bool:
@@ -89,9 +93,10 @@ class SessionsDirectory:
         """
         ids = self._listed(INDEX)
         if ids is not None:
-            self._index_was_there = True
+            self._looks_without_index = 0
             return "lists" if session in ids else "omits"
-        return "unlinked" if self._index_was_there and not (self.path / INDEX).exists() else "unknown"
+        went_just_now = self._looks_without_index in (0, 1) and not (self.path / INDEX).exists()
+        return "unlinked" if went_just_now else "unknown"
 
     def correct_index(self, session: str, rows: int) -> bool:
         """Remove the index when its row for the session has another count; return whether it did.
@@ -107,7 +112,7 @@ class SessionsDirectory:
         row = next((row for row in value if _row_id(row) == session), None)
         if row is not None and row.get("message_count", rows) == rows:
             return False
-        self._index_was_there = False  # its absence is our doing, no evidence of a deletion
+        self._looks_without_index = None  # its absence is our doing, no evidence of a deletion
         try:
             return files.remove(self.path / INDEX)
         except OSError:

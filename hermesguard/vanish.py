@@ -78,13 +78,15 @@ class Vanished:
         now = room.clock.monotonic()
         absence = self._absences.setdefault(name, _Absence(now))
         index = self._index_says(name, absence)
+        successor, is_whole = self._successor(name, copy.document)
         around = Surroundings(
             gone=True,
             waited_seconds=now - absence.since,
             tombstone=has_tombstone,
             index=index,
             others_saved=bool(absence.others_saved),
-            renamed_to=self._renamed_to(name, copy.document),
+            renamed_to=successor if is_whole else "",
+            moved_to="" if is_whole else successor,
         )
         verdict = judge_missing(copy.document, around)
         if around.waited_seconds < EVIDENCE_SECONDS:
@@ -171,24 +173,29 @@ class Vanished:
     def bring_back(self, name: str, copy: Copy, verdict: Verdict) -> bool:
         """Put a missing session's newest good copy back; return whether the guard did (else it may be back by itself)."""
         room = self._room
-        mended = Copy(mend(copy.document))
         try:
-            place(room.directory.file(name), [mended.data], None, self.like(), lambda placed: None)
+            mended = self.put_back(name, copy)
         except FileExistsError:
             return False
         except OSError as error:
             room.cannot_repair(name, copy, None, verdict, error)
             return False
-        self.is_here(name)
-        room.made_live(name, mended)
-        rows = copy.count
         room.casebook.record(
-            "missing", "restored", name, verdict, rows, 0, mended.count, digest=mended.digest
+            "missing", "restored", name, verdict, copy.count, 0, mended.count, digest=mended.digest
         )
         room.notes.totals.restored += 1
         if room.fights.repaired(name, room.clock.monotonic()):
             room.reporter.tell("fight", session=name, count=fights.REPAIRS_BEFORE_FIGHT)
         return True
+
+    def put_back(self, name: str, copy: Copy) -> Copy:
+        """Make a missing session's newest good copy live, mended; return it. Raises OSError, FileExistsError when it is back."""
+        mended = Copy(mend(copy.document))
+        path = self._room.directory.file(name)
+        place(path, [mended.data], None, self.like(), lambda placed: None)
+        self.is_here(name)
+        self._room.made_live(name, mended)
+        return mended
 
     def like(self) -> files.Stamp | None:
         """Return a stamp whose owner, group and mode fit a file of the application: those of any other session."""
@@ -236,19 +243,22 @@ class Vanished:
         self.moved.pop(name, None)
         self._room.notes.forget(name)
 
-    def _renamed_to(self, name: str, gone: Document) -> str:
+    def _successor(self, name: str, gone: Document) -> tuple[str, bool]:
+        """Return the new session that began as this one, and whether it holds all of its messages; ("", False) without one."""
         seen_moving = [self.moved[name]] if name in self.moved else []
+        moved_to = ""
         for other in seen_moving + list(self._room.notes.newcomers):
-            if other != name and self._took_over(gone, other):
-                return other
-        return ""
+            if other != name and (found := self._began_as(gone, other)):
+                if compare(gone.rows, found.rows).whole:
+                    return other, True
+                moved_to = moved_to or other
+        return moved_to, False
 
-    def _took_over(self, gone: Document, other: str) -> bool:
+    def _began_as(self, gone: Document, other: str) -> Document | None:
         path = self._room.directory.file(other)
         try:
             if not gone.rows or head.read(path, CREATED).get(CREATED) != gone.get(CREATED):
-                return False
-            found = session.parse(files.read(path)[0])
+                return None
+            return session.parse(files.read(path)[0])
         except (OSError, Unreadable):
-            return False
-        return compare(gone.rows, found.rows).whole
+            return None

@@ -39,6 +39,8 @@ class Surroundings:
     """Another session was saved since the index still listed this one; such a save drops the row of any file that is gone."""
     renamed_to: str = ""
     """The session that took over this one's rows, if there is one."""
+    moved_to: str = ""
+    """A new session that began as this one, but lacks rows of it."""
 
 
 @dataclass(frozen=True, slots=True)

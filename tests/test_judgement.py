@@ -530,6 +530,13 @@ def test_rule_18_an_index_row_that_another_session_took_along_is_no_evidence() -
     assert any("any save of another session" in sentence for sentence in verdict.against)
 
 
+def test_rule_18_not_when_a_new_session_began_as_this_one_and_lacks_messages() -> None:
+    verdict = gone(index="omits", moved_to="new", waited_seconds=10)
+    check(verdict, Action.DOUBT, "20")
+    assert "a new session with the same creation time lacks messages of it" in verdict.evidence
+    check(gone(index="omits", moved_to="new", tombstone=True), Action.DELETED, "18")
+
+
 def test_rule_19_before_all_else() -> None:
     verdict = gone(renamed_to="new", index="omits", tombstone=True)
     check(verdict, Action.RENAMED, "19")
