@@ -8,7 +8,7 @@ beyond 64 bits, NaN, Infinity and escaped lone surrogates mean here what they me
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from json.decoder import JSONDecoder
 from typing import Any
@@ -41,7 +41,10 @@ _WORKSPACE = re.compile(
 )  # what the application puts before a prompt for the model
 _SPACE = re.compile(r"[ \t\n\r]*")
 _FOLLOW = re.compile(r"[ \t\n\r]*([],])[ \t\n\r]*")
+_KEY = re.compile(r'"([^"\\\x00-\x1f]*)"[ \t\n\r]*:[ \t\n\r]*')
+_NEXT_MEMBER = re.compile(r'[ \t\n\r]*(?:,[ \t\n\r]*(?=")|(?=\}))')
 _decode = JSONDecoder().raw_decode
+_scan: Callable[[str, int], tuple[Any, int]] = vars(JSONDecoder())["scan_once"]
 
 
 def session_id(name: str) -> str | None:
@@ -222,26 +225,38 @@ def _parse(text: str) -> Document:
     values: dict[str, Any] = {}
     rows: dict[str, list[Row]] = {}
     position = _skip(text, start + 1)
-    while text[position : position + 1] != "}":
-        if text[position : position + 1] != '"':
-            raise json.JSONDecodeError("Expecting property name enclosed in double quotes", text, position)
-        key, position = _decode(text, position)
-        position = _skip(text, position)
-        if text[position : position + 1] != ":":
-            raise json.JSONDecodeError("Expecting ':' delimiter", text, position)
-        position = _skip(text, position + 1)
-        begin = position
-        rows.pop(key, None)
-        values.pop(key, None)
-        if key in LISTS and text[position : position + 1] == "[":
-            rows[key], position = _rows(text, position)
-        else:
-            values[key], position = _decode(text, position)
-        spans[key] = (begin, position)
-        position = _next(text, position, "}")
+    try:
+        while text[position : position + 1] != "}":
+            if simple := _KEY.match(text, position):
+                key, begin = simple[1], simple.end()
+            else:
+                key, begin = _key(text, position)
+            if key in spans:  # the last of several counts
+                rows.pop(key, None)
+                values.pop(key, None)
+            if key in LISTS and text[begin : begin + 1] == "[":
+                rows[key], end = _rows(text, begin)
+            else:
+                values[key], end = _scan(text, begin)
+            spans[key] = (begin, end)
+            follower = _NEXT_MEMBER.match(text, end)
+            position = follower.end() if follower else _next(text, end, "}")
+    except StopIteration as stopped:
+        raise json.JSONDecodeError("Expecting value", text, stopped.value) from None
     if (end := _skip(text, position + 1)) != len(text):
         raise json.JSONDecodeError("Extra data", text, end)
     return Document(text, spans, values, rows)
+
+
+def _key(text: str, position: int) -> tuple[str, int]:
+    """Return a key with escapes in it, and where its value begins; says what is wrong if it is none."""
+    if text[position : position + 1] != '"':
+        raise json.JSONDecodeError("Expecting property name enclosed in double quotes", text, position)
+    key, position = _decode(text, position)
+    position = _skip(text, position)
+    if text[position : position + 1] != ":":
+        raise json.JSONDecodeError("Expecting ':' delimiter", text, position)
+    return key, _skip(text, position + 1)
 
 
 def _rows(text: str, position: int) -> tuple[list[Row], int]:
@@ -251,7 +266,7 @@ def _rows(text: str, position: int) -> tuple[list[Row], int]:
     if text[begin : begin + 1] == "]":
         return found, begin + 1
     while True:
-        value, end = _decode(text, begin)
+        value, end = _scan(text, begin)
         append(Row(value, text[begin:end], begin))
         match = follow(text, end)
         if match is None:
