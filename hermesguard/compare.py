@@ -215,6 +215,12 @@ def _key(row: Row, unstamped: set[tuple[str, str, tuple[str, ...]]]) -> tuple[ob
     return row.identity, row.timestamp
 
 
+def _is_earlier(row: Row, other: Row) -> bool:
+    """Return whether `row` was surely said before `other`: a stamp in whole seconds stands for any instant of its second."""
+    first, second = row.timestamp or 0.0, other.timestamp or 0.0
+    return first + (1.0 if first.is_integer() else 0.0) <= second and first < second
+
+
 def _interleave(old: list[Row], new: list[Row]) -> Iterator[Row]:
     """Yield two runs of rows, each in its own order: by time where every row is stamped, else old before new."""
     if any(row.timestamp is None for row in (*old, *new)):
@@ -222,7 +228,7 @@ def _interleave(old: list[Row], new: list[Row]) -> Iterator[Row]:
         return
     at_old = at_new = 0
     while at_old < len(old) and at_new < len(new):
-        if (old[at_old].timestamp or 0) <= (new[at_new].timestamp or 0):
+        if not _is_earlier(new[at_new], old[at_old]):
             yield old[at_old]
             at_old += 1
         else:

@@ -293,3 +293,11 @@ def test_what_is_compared_as_whole_needs_no_mending(old: list[int], new: list[in
     assert comparison.whole == ({*old} <= {*new})
     assert len(comparison.missing) == len({*old} - {*new})
     assert len(comparison.added) == len({*new} - {*old})
+
+
+def test_a_stamp_in_whole_seconds_does_not_put_a_row_before_one_of_the_same_second() -> None:
+    shadow = document([{"role": "user", "content": "first", "timestamp": 1_760_000_001.7}])
+    live = document([{"role": "user", "content": "second", "timestamp": 1_760_000_001}])
+    assert said(mended(shadow, live)) == ["first", "second"]
+    earlier = document([{"role": "user", "content": "before", "timestamp": 1_760_000_000}])
+    assert said(mended(shadow, earlier)) == ["before", "first"]
