@@ -84,11 +84,11 @@ def _cleared(evidence: str) -> Verdict:
     "4",
     "marked shrink",
     "`intentional_shrink_generation` was set anew, and live is the start of the shadow up to the boundary, with or without"
-    " new rows",
+    " new rows; the token counters do not go back (a second server that writes an older state brings an older mark with it)",
     "deliberate",
 )
 def _marked_shrink(case: Case) -> Verdict | None:
-    if not case.is_shrink_marked:
+    if not case.is_shrink_marked or case.counters_go_back:
         return None
     if case.is_cut_at_boundary:
         return says(Action.DELIBERATE, "a marked shrink that cut where it says")

@@ -207,6 +207,9 @@ def test_rule_4_an_old_generation_that_comes_back_explains_nothing() -> None:
     newer = NEW | marked(1045, "g2")
     stale = [*FIVE[:8], user("taken back", 1050), answer("taken back too", 1055)]
     step(([*FIVE[:8], *LATE], newer), (stale, NEW | marked(1015, "g1")), Action.DOUBT, "17")
+    # What a second server knew right after an earlier shrink fits its own boundary; its counters betray it.
+    older = NEW | marked(1025, "g1") | {"input_tokens": 60}
+    step(([*FIVE[:8], *LATE], newer), (FIVE[:4], older), Action.DOUBT, "17")
 
 
 def test_rule_4b_a_message_from_the_middle() -> None:
