@@ -1,5 +1,7 @@
 """A real store for the tests of commands: sessions as the application saves them, losses, and what the guard made of them."""
 
+import contextlib
+import io
 import itertools
 import os
 import subprocess
@@ -7,7 +9,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from hermesguard import config, local
+import pytest
+
+from hermesguard import cli, config, local
 from hermesguard.demo import acts, losses
 from hermesguard.demo.app import App
 from hermesguard.demo.eras import Era
@@ -55,6 +59,20 @@ class Scene:
             timeout=60,
             **more,
         )
+
+    def call(self, *words, **variables):
+        """Run the command line in this process; return (exit code, stdout, stderr)."""
+        out, err = io.TextIOWrapper(io.BytesIO(), encoding="utf-8"), io.StringIO()
+        with (
+            pytest.MonkeyPatch.context() as patch,
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+        ):
+            for name, value in self.environment(variables).items():
+                patch.setenv(name, value)
+            code = cli.main([str(word) for word in words])
+            sys.stdout.flush()
+        return code, out.buffer.getvalue().decode(), err.getvalue()
 
     def environment(self, more=None):
         return {
