@@ -246,8 +246,9 @@ class ByHand:
                 raise GuardError(
                     f"{name} cannot be purged: {error.strerror}", "Mend that, and purge again"
                 ) from None
-            self._room.keeper.drop(name)
-            self._room.notes.forget(name)
+            finally:
+                self._room.keeper.drop(name)
+                self._room.notes.forget(name)
             self._guard.vanished.is_here(name)
             self._room.reporter.tell("purged", session=name, files=count, size_bytes=size_bytes)
         return result

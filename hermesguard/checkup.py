@@ -97,11 +97,10 @@ def _checked_shadow(store: Store, name: str, tally: Tally) -> Damage | None:
     except (OSError, Unreadable) as error:
         damage = Damage(name, store.shadow_path(name), said(error))
         tally.damaged.append(damage)
+        tally.files += 1
         return damage
-    finally:
-        if found := files.stamp(store.shadow_path(name)):
-            tally.files += 1
-            tally.size_bytes += found.size_bytes
+    tally.files += 1
+    tally.size_bytes += len(newest.data)
     return None
 
 

@@ -40,19 +40,26 @@ class _Address:
 
 
 class ControlServer:
-    """The guard's end. Never waits: whoever is slow is waited for by the loop's selector."""
+    """The guard's end. Never waits: whoever is slow is waited for by the loop's selector.
+
+    Raises OSError when the store does not take the socket.
+    """
 
     def __init__(self, store: Path, selector: BaseSelector, answer: Answerer) -> None:
         self._path = store / SOCKET_NAME
         self._selector = selector
         self._answer = answer
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-        with contextlib.suppress(FileNotFoundError):
-            self._path.unlink()  # of a guard that was killed; the lock says that there is no other
-        with _Address(store) as address:
-            self._listener.bind(address)
-        self._path.chmod(0o600)
-        self._listener.listen(8)
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                self._path.unlink()  # of a guard that was killed; the lock says that there is no other
+            with _Address(store) as address:
+                self._listener.bind(address)
+            self._path.chmod(0o600)
+            self._listener.listen(8)
+        except OSError:
+            self._listener.close()
+            raise
         selector.register(self._listener, EVENT_READ, self._accept)
 
     def _accept(self, _: int) -> None:

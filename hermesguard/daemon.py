@@ -68,6 +68,7 @@ class Daemon:
         self._hooks = _hooks(settings, reporter)
         self._hands = ByHand(self.guard)
         self._housekeeping = Housekeeping(self.guard)
+        self._server: ControlServer | None = None
         self._selector = selectors.DefaultSelector()
         self._signals: list[int] = []
         self._sweep: Iterator[None] | None = None
@@ -91,19 +92,27 @@ class Daemon:
         )
         self.guard.begin()
         self._catch_signals()
-        server = ControlServer(self.settings.store, self._selector, self.answer)
+        self._listen()
         try:
             while (stop := self._stop_asked()) is None:
                 self._turn()
             return self._end(stop)
         finally:
             self._progress.clear()
-            server.close()
+            if self._server:
+                self._server.close()
             self._disarm()
             if self._hooks:
                 self._hooks.close()
             self._service.close()
             self._selector.close()
+
+    def _listen(self) -> None:
+        """Listen to commands, if the store takes the socket: a guard on a full disk guards nevertheless."""
+        try:
+            self._server = ControlServer(self.settings.store, self._selector, self.answer)
+        except OSError as error:
+            self.guard.keeper.refused(error)
 
     def _turn(self) -> None:
         now = time.monotonic()
@@ -268,6 +277,8 @@ class Daemon:
         self._go_blind(f"{what}.")
 
     def _swept(self) -> None:
+        if self._server is None:
+            self._listen()
         if self.blind_since is not None and self.watch:
             self.reporter.tell(
                 "sighted", mode=self.watch.mode, seconds=round(time.monotonic() - self.blind_since, 1)
@@ -371,6 +382,7 @@ class Daemon:
         )
 
     def _end(self, number: int) -> int:
+        self._housekeeping.end()
         self._service.stopping()
         self.reporter.tell("stopping", reason=signal.Signals(number).name)
         self.guard.keeper.pay_debts()

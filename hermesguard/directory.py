@@ -77,12 +77,15 @@ class SessionsDirectory:
         return session in (self._listed(TOMBSTONES) or ())
 
     def is_lost(self) -> str:
-        """Return in words whether the directory itself is gone or empty, so that nothing can be said of a session; else ""."""
+        """Return in words whether the directory itself is gone or empty, so that nothing can be said of a session; else "".
+
+        Raises OSError when it cannot be read now.
+        """
         try:
             with os.scandir(self.path) as entries:
                 names = [entry.name for entry in entries if entry.name.endswith(".json")]
-        except OSError:
-            return "The directory itself cannot be read"
+        except (FileNotFoundError, NotADirectoryError):
+            return "The directory itself is gone"
         is_empty = INDEX not in names and not any(map(session_id, names))
         return "The directory has neither sessions nor an index" if is_empty else ""
 

@@ -18,6 +18,7 @@ from hermesguard.checkup import damage_of_shadow
 from hermesguard.compare import compare
 from hermesguard.config import Settings
 from hermesguard.directory import signature
+from hermesguard.errors import GuardError
 from hermesguard.files import Stamp
 from hermesguard.guardroom import Guardroom
 from hermesguard.judge import Action, Surroundings, Verdict, judge, judge_unreadable
@@ -126,8 +127,23 @@ class Guard:
     # -- looking
 
     def begin(self) -> None:
-        """Take over what the store knows from before: shadows whose live is unchanged need not be opened again."""
-        self.casebook.incidents.load()
+        """Take over what the store knows from before: shadows whose live is unchanged need not be opened again.
+
+        Raises GuardError when the store cannot be read at all.
+        """
+        try:
+            self.casebook.incidents.load()
+        except OSError as error:
+            self.keeper.refused(error)
+        try:
+            self._take_over()
+        except OSError as error:
+            raise GuardError(
+                f"The store {self.keeper.store.root} cannot be read: {error.strerror or error}",
+                "Give the right to read it, or look at the disk",
+            ) from None
+
+    def _take_over(self) -> None:
         self.keeper.find_tails()
         self.keeper.fold_tails(quiet_seconds=0)
         for shadow in self.keeper.store.shadows():
@@ -181,7 +197,12 @@ class Guard:
         """Make a session's damaged shadow again, from memory or from a good live file; return whether it is good now."""
         if not self.keeper.rebuild(name):
             self.visit(name)
-        return not self.keeper.is_damaged(name) and damage_of_shadow(self.keeper.store, name) is None
+        if self.keeper.is_damaged(name) or self.keeper.owes(name):
+            return False
+        try:
+            return damage_of_shadow(self.keeper.store, name) is None
+        except OSError:
+            return False
 
     def sweep(self) -> Iterator[None]:
         """Look at everything once, by stat; visit what is not as it was. Yields between visits, for other work.

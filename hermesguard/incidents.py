@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -81,12 +82,15 @@ def _from_line(line: bytes) -> Incident | None:
 
 
 def read(store: Path) -> list[Incident]:
-    """Return all incidents in the log at `store`, oldest first; none when there is no log."""
+    """Return all incidents in the log at `store`, oldest first; none when there is no log.
+
+    A line that stands there twice (the disk took it, and said that it had not) counts once.
+    """
     try:
         lines = (store / FILE_NAME).read_bytes().splitlines()
     except FileNotFoundError:
         return []
-    return [incident for line in lines if (incident := _from_line(line))]
+    return [incident for line in dict.fromkeys(lines) if (incident := _from_line(line))]
 
 
 @dataclass
@@ -101,8 +105,11 @@ class IncidentLog:
     _last_id: int = 0
 
     def load(self) -> None:
-        """Read the log once, at start."""
-        for incident in read(self.store):
+        """Read the log once, at start. Raises OSError; then ids go on where no earlier one can have been."""
+        self._last_id = int(time.time())
+        entries = read(self.store)
+        self._last_id = 0
+        for incident in entries:
             self._note(incident)
 
     def all(self) -> list[Incident]:

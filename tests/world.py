@@ -51,7 +51,7 @@ class World:
 
     def __init__(self, root: Path, **settings: object) -> None:
         self.sessions = root / "webui" / "sessions"
-        self.sessions.mkdir(parents=True)
+        self.sessions.mkdir(parents=True, exist_ok=True)
         self.store_path = root / "store"
         flags = {"sessions": str(self.sessions), "store": str(self.store_path)}
         self.settings: Settings = replace(config.load(flags, {}, []), **settings)  # type: ignore[arg-type]
