@@ -54,6 +54,7 @@ class _Mender:
         old = shadow.rows[:keep_rows]
         new = live.rows if live else []
         self.sent: dict[int, float | None] = {}
+        self.sent_before: set[int] = set()
         self.prompts = self._unsaid_prompts(old, new)
         self.comparison: Comparison = compare(old, new)
         self.rows = self._with_prompts(self.comparison)
@@ -76,18 +77,30 @@ class _Mender:
             if not asked_last and not any(_says(other, row) for other in (*old, *new, *found)):
                 found.append(row)
                 self.sent[id(row)] = started_seconds(side)
+                if side is self.shadow:
+                    self.sent_before.add(id(row))
         return found
 
     def _with_prompts(self, comparison: Comparison) -> list[Row]:
         rows = list(comparison.merged())
+        added = {id(comparison.new[index]) for index in comparison.added}
         for prompt in self.prompts:
             place = len(rows)
-            # The moment of sending may be noted in whole seconds: only a row of a later second is surely later.
-            sent = self.sent[id(prompt)]
-            while sent is not None and place > 0 and (rows[place - 1].timestamp or 0) >= int(sent) + 1:
+            while place > 0 and self._follows(rows[place - 1], prompt, id(rows[place - 1]) in added):
                 place -= 1
             rows.insert(place, prompt)
         return rows
+
+    def _follows(self, row: Row, prompt: Row, is_added: bool) -> bool:
+        """Return whether `row` was surely said later than `prompt` was sent.
+
+        The moment of sending may be noted in whole seconds: of what was there with the prompt, only a row of a later second is
+        later. What live adds was written after the shadow's prompt was sent, so that the same second is enough.
+        """
+        sent = self.sent[id(prompt)]
+        if is_added and id(prompt) in self.sent_before:
+            return sent is None or row.timestamp is None or row.timestamp >= int(sent)
+        return sent is not None and (row.timestamp or 0) >= int(sent) + 1
 
     def _context(self) -> list[Row]:
         """Return what the model sees: the shadow's and what live adds; nothing where the shadow had nothing."""

@@ -301,3 +301,13 @@ def test_a_stamp_in_whole_seconds_does_not_put_a_row_before_one_of_the_same_seco
     assert said(mended(shadow, live)) == ["first", "second"]
     earlier = document([{"role": "user", "content": "before", "timestamp": 1_760_000_000}])
     assert said(mended(shadow, earlier)) == ["before", "first"]
+
+
+@pytest.mark.parametrize("sent", [1_760_000_002, 1_760_000_002.9, None])
+def test_an_unsent_prompt_comes_before_what_a_ghost_wrote_in_the_same_second(sent: float | None) -> None:
+    shadow = document(
+        rows(1, 2), rows(1, 2), active_stream_id="s", pending_user_message="unsent", pending_started_at=sent
+    )
+    new = [{"role": "user", "content": "new", "timestamp": 1_760_000_002}]
+    both = mended(shadow, document(new, new))
+    assert said(both) == said(both, "context_messages") == [*said({"messages": rows(1, 2)}), "unsent", "new"]
