@@ -138,6 +138,14 @@ def follow(known: Abridged, data: bytes | bytearray, size_bytes: int | None = No
     return Abridged(tuple(rests), known.holes, document)
 
 
+def only_adds(known: Abridged, followed: Abridged) -> bool:
+    """Return whether all that is known of messages and prompt stands unchanged in what followed: nothing is to be judged."""
+    old, new = known.document.rows, followed.document.rows
+    if not 0 < len(old) <= len(new) or known.document.prompt not in ("", followed.document.prompt):
+        return False
+    return all(before.text == after.text for before, after in zip(old, new, strict=False))
+
+
 def _find(data: bytes | bytearray, chunks: Sequence[bytes], position: int, end: int) -> int:
     """Return where the chunks stand in `data` at or behind `position`; -1 when they do not, or cannot be found cheaply."""
     probe = chunks[0][:_PROBE_BYTES]

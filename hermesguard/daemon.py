@@ -29,7 +29,7 @@ from hermesguard.service import Service
 from hermesguard.session import session_id
 from hermesguard.status import status_of
 from hermesguard.store import Store
-from hermesguard.watch import Watch
+from hermesguard.watch import Change, Watch
 
 if TYPE_CHECKING:
     from hermesguard.hooks import Hooks
@@ -71,6 +71,7 @@ class Daemon:
         self._server: ControlServer | None = None
         self._selector = selectors.DefaultSelector()
         self._signals: list[int] = []
+        self._changes: list[Change] = []
         self._sweep: Iterator[None] | None = None
         self._sweep_due = 0.0
         self._proof_due = 0.0
@@ -126,9 +127,10 @@ class Daemon:
             self._sweep = self.guard.sweep()
         if self._sweep:
             self._sweep_on()
-        self._wait(self._patience())
-        if self.watch:
+        if self._wait(self._patience()):
             self._follow_changes()
+        elif not self._sweep:
+            self.guard.get_ready()
         self.guard.ask_again()
         if not self._sweep:
             self._housekeeping.go_on()
@@ -141,6 +143,7 @@ class Daemon:
             self.reporter.pump(),
             self._service.pump(),
             self.guard.notes.next_due_seconds(),
+            self.guard.readiness.wait_seconds(time.monotonic()),
         ]
         if self._hooks:
             waits.append(self._hooks.pump())
@@ -156,14 +159,28 @@ class Daemon:
             SLEEP_SECONDS,
         )
 
-    def _wait(self, seconds: float) -> None:
-        for key, events in self._selector.select(seconds):
-            if callable(key.data):
-                key.data(events)
+    def _wait(self, seconds: float) -> bool:
+        """Sleep until there is something to do, no longer than `seconds`; return whether the watch has seen something."""
+        until = time.monotonic() + seconds
+        while True:
+            woken = self._selector.select(seconds)
+            is_called = False
+            for key, events in woken:
+                if callable(key.data):
+                    is_called = True
+                    key.data(events)
+            if self.watch:
+                self._changes = self.watch.take()
+                if self._changes or self.watch.alarmed:
+                    return True
+            seconds = until - time.monotonic()
+            # A temporary file that comes wakes us too, and means nothing.
+            if is_called or not woken or seconds <= 0:
+                return False
 
     def _follow_changes(self) -> None:
         assert self.watch
-        changes = self.watch.take()
+        changes, self._changes = self._changes, []
         for change in changes:
             name = session_id(change.name)
             previous = session_id(change.moved_from) if change.moved_from else None
@@ -299,6 +316,7 @@ class Daemon:
                 duration_us=int((time.monotonic() - self._began) * 1e6),
             )
             self._service.ready(self._words())
+            self.guard.readiness.recent(self.guard.notes.seen, time.monotonic(), time.time_ns())
         else:
             self._service.status(self._words())
         if self._hooks and self.watch and self.blind_since is None and not self.guard.keeper.broken:

@@ -9,11 +9,10 @@ import os
 import time
 import traceback
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hermesguard import fights, files, session, staging
-from hermesguard.abridge import Piece, fill, follow, same, tells_all
+from hermesguard.abridge import follow, only_adds, same
 from hermesguard.checkup import damage_of_shadow
 from hermesguard.compare import compare
 from hermesguard.config import Settings
@@ -21,13 +20,15 @@ from hermesguard.directory import signature
 from hermesguard.errors import GuardError
 from hermesguard.files import Stamp
 from hermesguard.guardroom import Guardroom
-from hermesguard.judge import Action, Surroundings, Verdict, judge, judge_unreadable
+from hermesguard.judge import Action, Surroundings, judge
 from hermesguard.memory import Copy
-from hermesguard.mend import mend, mended_text
+from hermesguard.mend import mend
 from hermesguard.notes import Question
+from hermesguard.readiness import Readiness
 from hermesguard.repair import Placed, place
 from hermesguard.rounds import Rounds
 from hermesguard.session import Document, Unreadable
+from hermesguard.sight import Sight
 from hermesguard.vanish import Vanished
 
 LOOK_AGAIN_SECONDS = 1.0
@@ -37,71 +38,10 @@ INDEX_SECONDS = 10.0
 _PASSING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 
-@dataclass(frozen=True, slots=True)
-class Sight:
-    """One session as a visit finds it."""
-
-    name: str
-    shadow: Copy
-    data: bytes
-    live: Document | None
-    """None when it could not be read."""
-    stamp: Stamp
-    verdict: Verdict
-    writer_pid: int | None
-    began_ns: int
-
-    @property
-    def rows_before(self) -> int:
-        return self.shadow.count
-
-    @property
-    def rows_live(self) -> int | None:
-        return self.live.count if self.live else None
-
-    def mended(self) -> list[Piece]:
-        """Return the pieces of the repaired file; those of a wipe are the shadow's own bytes, but for what must change."""
-        if self.verdict.is_abridged:
-            return fill(mended_text(self.shadow.abridged.document, self.live), self.shadow.abridged)
-        data = mend(self.shadow.document, self.live, self.verdict.keep_rows)
-        self._prove(session.parse(data))
-        return [data]
-
-    def _prove(self, mended: Document) -> None:
-        """Raise unless everything that must come back is in the mended file: what is not proved does not become live."""
-        found = {row.text for row in mended.rows}
-        old, comparison = self.shadow.document.rows, self.verdict.comparison
-        back = (
-            range(len(old))
-            if comparison is None
-            else (*comparison.missing, *(pair[0] for pair in comparison.shortened))
-        )
-        new = [comparison.new[index] for index in comparison.added] if comparison else []
-        kept = [
-            old[index] for index in back if self.verdict.keep_rows is None or index < self.verdict.keep_rows
-        ]
-        if not all(row.text in found for row in (*kept, *new)):
-            raise AssertionError("the mended file lacks rows")
-
-
 def _place(error: Exception) -> str:
     """Return where in our code an error came from: module and line, nothing that it quotes."""
     frames = traceback.extract_tb(error.__traceback__)
     return ", ".join(f"{Path(frame.filename).stem}:{frame.lineno}" for frame in frames[-3:])
-
-
-def _judge(shadow: Copy, data: bytes, around: Surroundings) -> tuple[Document | None, Verdict]:
-    """Return what `data` says (None: nothing that can be read), and what became of the session."""
-    try:
-        live = session.parse(data)
-    except Unreadable as error:
-        return None, judge_unreadable(str(error), around)
-    if not live.rows and tells_all(shadow.abridged):
-        # Of a wipe, the abridged shadow says all that the judge and the mender ask; every moment counts.
-        verdict = judge(shadow.abridged.document, live, around)
-        if verdict.is_wipe:
-            return live, replace(verdict, is_abridged=True)
-    return live, judge(shadow.document, live, around)
 
 
 class Guard:
@@ -118,6 +58,7 @@ class Guard:
         self.rounds = Rounds(self.keeper, self, room.reporter, room.clock)
         self._told_no_exchange = False
         self._repaired: dict[str, float] = {}
+        self.readiness = Readiness(self.keeper)
         self._reader = files.Reader()
 
     def adopt(self, settings: Settings) -> None:
@@ -270,9 +211,14 @@ class Guard:
             return
         data = self._reader.data
         around = self._around(name, shadow, data)
-        live, verdict = _judge(shadow, data, around)
-        self._act(Sight(name, shadow, data, live, stamp, verdict, writer_pid, began_ns))
+        sight = Sight(name, shadow, data, stamp, around, writer_pid, began_ns)
+        if sight.is_wipe:
+            self._repair(sight)
+        else:
+            self._act(sight)
         shadow.lighten()
+        if copy := self.keeper.held(name):
+            self.readiness.saved(name, copy.could_be_wiped, self.room.clock.monotonic())
 
     def _around(self, name: str, shadow: Copy, data: bytes) -> Surroundings:
         repair = self.casebook.incidents.last_digest.get(name)
@@ -286,14 +232,16 @@ class Guard:
         found = follow(shadow.abridged, self._reader.buffer, size_bytes)
         if found is None:
             return False
-        # What else is known of the session cannot speak against rows that are all there.
-        verdict = judge(shadow.abridged.document, found.document)
-        if verdict.action is not Action.KEEP or verdict.takes_away:
-            return False
+        if not only_adds(shadow.abridged, found):
+            # What else is known of the session cannot speak against rows that are all there.
+            verdict = judge(shadow.abridged.document, found.document)
+            if verdict.action is not Action.KEEP or verdict.takes_away:
+                return False
         self._goes_on(name)
         copy = Copy(abridged=found)
         self.room.keep(name, copy, stamp, shadow)
         copy.tighten()
+        self.readiness.saved(name, copy.could_be_wiped, self.room.clock.monotonic())
         return True
 
     def _goes_on(self, name: str) -> None:
@@ -320,6 +268,13 @@ class Guard:
                 del self._repaired[name]
             elif name in self.notes.rows:
                 self.directory.correct_index(name, self.notes.rows[name])
+
+    def get_ready(self) -> None:
+        """Make one session ready for a wipe, if it is time for one; for moments in which nothing else is to be done."""
+        try:
+            self.readiness.go_on(self.room.clock.monotonic())
+        except OSError as error:
+            self.keeper.refused(error)
 
     def ask_again(self) -> float | None:
         """Visit the sessions whose question is due; return the seconds until the next one is, None when there is none."""
@@ -441,10 +396,9 @@ class Guard:
         return self.keeper.version(sight.name, sight.shadow.data, sight.rows_before, reason)
 
     def _repair(self, sight: Sight) -> None:
-        name, verdict = sight.name, sight.verdict
-        now = self.room.clock.monotonic()
+        name, now = sight.name, self.room.clock.monotonic()
         if (wait := self.room.fights.wait_seconds(name, now)) > 0:
-            if verdict.comparison and verdict.comparison.added:
+            if sight.verdict.comparison and sight.verdict.comparison.added:
                 self.room.keep_version(name, sight.data, "displaced")
             self.notes.questions[name] = Question(now, now + wait, sight.data, sight.writer_pid)
             return
@@ -464,8 +418,11 @@ class Guard:
             self._look_for(name)
             return
         except OSError as error:
-            self.room.cannot_repair(name, sight.shadow, sight.rows_live, verdict, error, sight.writer_pid)
+            self.room.cannot_repair(
+                name, sight.shadow, sight.rows_live, sight.verdict, error, sight.writer_pid
+            )
             return
+        verdict = sight.verdict
         found = follow(sight.shadow.abridged, placed.live)
         copy = Copy(placed.live, abridged=found)
         self.room.made_live(name, copy, sight.shadow if found else None)

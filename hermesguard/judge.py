@@ -35,6 +35,11 @@ def judge(shadow: Document, live: Document, around: Surroundings | None = None) 
     return _explained(verdict, facts(case), MEANT if verdict.action is Action.DELIBERATE else LOSS)
 
 
+def is_wipe(shadow: Document, live: Document) -> bool:
+    """Return whether the first of all rules applies, the one that allows no moment's delay (hermes-webui #1558)."""
+    return Case(shadow, live, Surroundings()).is_wiped
+
+
 def judge_unreadable(reason: str, around: Surroundings) -> Verdict:
     """Return what to do about a live file that the application could not read either; `reason` says why it could not."""
     return _first(UNREADABLE_RULES, Unread(reason, around))

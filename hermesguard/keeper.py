@@ -74,9 +74,18 @@ class Keeper:
         self._newest: datetime | None = None
 
     @property
+    def memory_bytes(self) -> int:
+        """How many bytes of copies may be in memory."""
+        return self._memory.limit_bytes
+
+    @property
     def broken(self) -> str:
         """Why the store takes nothing at present; empty when it does."""
         return self._broken
+
+    def held(self, session: str) -> Copy | None:
+        """Return the newest good copy if it is in memory."""
+        return self._memory.get(session, self._clock.monotonic())
 
     def shadow(self, session: str) -> Copy | None:
         """Return the newest good copy, None when there is none, or only a damaged one (told once).

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from hermesguard import session
 from hermesguard.abridge import Abridged, abridge, tightened
+from hermesguard.answers import Answer, prepare
 from hermesguard.session import Document
 from hermesguard.versions import digest
 
@@ -25,6 +26,8 @@ class Copy:
         self._document = document
         self._abridged = abridged
         self._digest = ""
+        self.answer: Answer | None = None
+        """The answer to a wipe, once it is prepared."""
 
     @property
     def data(self) -> bytes:
@@ -67,6 +70,16 @@ class Copy:
         if self.abridged.holes:
             self._data = self._document = None
 
+    @property
+    def could_be_wiped(self) -> bool:
+        """Whether it has what bug #1558 needs: a stream that is set."""
+        return bool((self._document or self.abridged.document).stream)
+
+    def prepare(self) -> None:
+        """Have the answer to a wipe ready before it comes."""
+        if self.answer is None:
+            self.answer = prepare(self.abridged)
+
     def tighten(self) -> None:
         """Abridge what has gathered behind the long runs."""
         self._abridged = tightened(self.abridged)
@@ -103,9 +116,10 @@ class Memory:
         self._copies.pop(name, None)
 
     def forget_idle(self, now: float) -> None:
-        """Drop the copies that nobody has used for a while."""
-        while self._copies and now - next(iter(self._copies.values())).used > IDLE_SECONDS:
-            self._copies.popitem(last=False)
+        """Drop the copies that nobody has used for a while; those that can be wiped stay as long as there is room."""
+        for name in [name for name, copy in self._copies.items() if now - copy.used > IDLE_SECONDS]:
+            if not self._copies[name].could_be_wiped:
+                del self._copies[name]
 
     @property
     def size_bytes(self) -> int:

@@ -60,8 +60,6 @@ class Verdict:
     """Somebody cleared the conversation: what is kept of it goes as soon as what is kept of a deleted one."""
     loses_prompt: bool = False
     """The shadow has a prompt that was sent and stands nowhere now."""
-    is_abridged: bool = False
-    """It was given on an abridged shadow (module abridge)."""
 
     @property
     def is_wipe(self) -> bool:

@@ -3,6 +3,7 @@
 import itertools
 import json
 import random
+import re
 import zlib
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hermesguard import abridge, session
-from hermesguard.abridge import Abridged, fill, follow, parts, same, tells_all, tightened
+from hermesguard.abridge import Abridged, fill, follow, only_adds, parts, same, tells_all, tightened
+from hermesguard.answers import prepare
 from hermesguard.demo import acts, losses, quirks
 from hermesguard.demo.app import App
 from hermesguard.demo.chat import Chat
@@ -134,6 +136,8 @@ def check(known: Abridged, data: bytes) -> Abridged:
         assert followed.checksum == zlib.adler32(data)
         assert followed.document.count == live.count
         fast = judge(known.document, followed.document)
+        if only_adds(known, followed):
+            assert (fast.action, fast.takes_away) == (Action.KEEP, False)
         if fast.action is Action.KEEP and not fast.takes_away:
             assert (slow.action, slow.rule, slow.takes_away) == (fast.action, fast.rule, False)
     if not live.rows and tells_all(known):
@@ -141,6 +145,10 @@ def check(known: Abridged, data: bytes) -> Abridged:
         if fast.is_wipe:
             assert (fast.rule, fast.evidence, fast.against) == (slow.rule, slow.evidence, slow.against)
             assert b"".join(fill(mended_text(known.document, live), known)) == mend(full, live)
+    answer = prepare(known)
+    if answer and (pieces := answer.to(data)):
+        assert slow.is_wipe
+        assert b"".join(pieces) == mend(full, live)
     then = tightened(followed) if followed else abridge.abridge(data, live)
     assert then.data == data
     assert then.checksum == zlib.adler32(data)
@@ -169,6 +177,45 @@ class Tail:
             self.now = tightened(followed)
         else:
             self.__init__(self.path, data)  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("era", list(Era))
+@pytest.mark.parametrize("prompt", ["", "what was typed last", "prömpt \u2028 and \U0001f600"])
+def test_the_wipe_of_every_era_is_awaited(tmp_path: Path, era: Era, prompt: str) -> None:
+    chat = App(tmp_path, era, clock=itertools.count(1.7e9, 0.5).__next__).create(
+        turns=50, answer_characters=300
+    )
+    chat.turn("with a tool", "done", tools=[("terminal", "ls", LONG)])
+    if prompt:
+        chat.send(prompt)
+    else:
+        chat.document["active_stream_id"] = "stale"
+        chat.save()
+    data = written(chat)
+    known = abridge.abridge(data, session.parse(data))
+    answer = prepare(known)
+    assert answer
+    assert answer.to(data) is None
+    losses.wipe(chat)
+    stub = written(chat)
+    pieces = answer.to(stub)
+    assert pieces
+    assert b"".join(pieces) == mend(session.parse(data), session.parse(stub))
+    for changed in (
+        stub[:-1],
+        stub + b" ",
+        stub.replace(b'"title"', b'"titel"'),
+        stub.replace(b"[]", b"[1]", 1),
+    ):
+        assert answer.to(changed) is None
+    assert answer.to(re.sub(rb'"updated_at": [0-9.]+', b'"updated_at": NaN', stub)) is None
+    assert answer.to(re.sub(rb'"updated_at": [0-9.]+', b'"updated_at": 1, "x": 2', stub)) is None
+
+
+def test_nothing_is_awaited_where_nothing_can_be_wiped(tmp_path: Path) -> None:
+    chat = App(tmp_path, Era.OLD, clock=itertools.count(1.7e9, 0.5).__next__).create(turns=50)
+    data = written(chat)
+    assert prepare(abridge.abridge(data, session.parse(data))) is None
 
 
 def test_growth_is_followed_and_the_rest_stays_small(tmp_path: Path) -> None:

@@ -221,7 +221,7 @@ def test_a_mend_that_cannot_be_proved_does_not_become_live(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chat = world.app(Era.OLD).create(turns=40)
-    monkeypatch.setattr("hermesguard.guard.mend", lambda shadow, live, keep_rows: b'{"messages": []}')
+    monkeypatch.setattr("hermesguard.sight.mend", lambda shadow, live, keep_rows: b'{"messages": []}')
     losses.window_truncate(chat)
     assert len(world.live(chat).rows) == 28
     assert "internal_error" in world.ear.names()
