@@ -5,6 +5,7 @@ Order at start: lock, watch, then sweep, so that nothing falls between; READY=1 
 
 import errno
 import os
+import select
 import selectors
 import signal
 import socket
@@ -69,7 +70,11 @@ class Daemon:
         self._hands = ByHand(self.guard)
         self._housekeeping = Housekeeping(self.guard)
         self._server: ControlServer | None = None
-        self._selector = selectors.DefaultSelector()
+        # Signals, and commands that ask; a save must cost little, so the watch is not waited for in that way.
+        self._selector = selectors.EpollSelector()
+        self._selector_descriptor = self._selector.fileno()
+        self._poll = select.poll()
+        self._poll.register(self._selector_descriptor, select.POLLIN)
         self._signals: list[int] = []
         self._changes: list[Change] = []
         self._sweep: Iterator[None] | None = None
@@ -163,12 +168,13 @@ class Daemon:
         """Sleep until there is something to do, no longer than `seconds`; return whether the watch has seen something."""
         until = time.monotonic() + seconds
         while True:
-            woken = self._selector.select(seconds)
+            woken = self._poll.poll(seconds * 1000)
             is_called = False
-            for key, events in woken:
-                if callable(key.data):
+            for descriptor, _ in woken:
+                if descriptor == self._selector_descriptor:
                     is_called = True
-                    key.data(events)
+                    for key, events in self._selector.select(0):
+                        key.data(events)
             if self.watch:
                 self._changes = self.watch.take()
                 if self._changes or self.watch.alarmed:
@@ -211,7 +217,7 @@ class Daemon:
             return
         self._refuse_what_cannot_be_repaired()
         self.watch = watch
-        self._selector.register(watch, selectors.EVENT_READ)
+        self._poll.register(watch.fileno(), select.POLLIN)
         if watch.mode == "polling":
             self.reporter.tell(
                 "polling", path=str(self.settings.sessions), reason=watch.reason, mode=watch.mode
@@ -340,7 +346,7 @@ class Daemon:
     def _disarm(self) -> None:
         self._sweep = None
         if self.watch:
-            self._selector.unregister(self.watch)
+            self._poll.unregister(self.watch.fileno())
             self.watch.stop()
             self.watch = None
 
