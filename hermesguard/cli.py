@@ -19,6 +19,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     HERMESGUARD_DEBUG=1 in the environment shows the traceback of an error that nobody foresaw.
     """
     try:
+        return _spoken(argv)
+    except KeyboardInterrupt:
+        _give_up_stdout()
+        return _ENDED_BY_INTERRUPT
+
+
+def _spoken(argv: Sequence[str] | None) -> int:
+    """Run the verb; return its exit code, an error said in a sentence. Lets KeyboardInterrupt through."""
+    try:
         _take_any_text()
         code = _dispatch(argv)
         sys.stdout.flush()
@@ -29,8 +38,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         _give_up_stdout()  # the reader has what it wanted
         return _ENDED_BY_PIPE
-    except KeyboardInterrupt:
-        return _ENDED_BY_INTERRUPT
     except OSError as error:
         _debug()
         place = f"{error.filename}: " if error.filename else ""

@@ -3,6 +3,7 @@
 The application itself needs all of it before the messages and within the first 64 KiB (webui-contract, section 1).
 """
 
+import os
 from collections.abc import Iterator
 from json.decoder import JSONDecoder
 from pathlib import Path
@@ -16,13 +17,20 @@ _BLANKS: Final = " \t\n\r"
 
 
 def read(path: Path, *keys: str) -> dict[str, Any]:
-    """Return the metadata in a session file, as `metadata` does; OSError when it cannot be read."""
-    with open(path, "rb", buffering=0) as file:
+    """Return the metadata in a session file, as `metadata` does; OSError when it cannot be read.
+
+    A link is not followed, and a pipe not waited for.
+    """
+    with open(path, "rb", buffering=0, opener=_open) as file:
         data = file.read(_FIRST_BYTES)
         found = metadata(data, *keys)
         if not keys or any(key not in found for key in keys):
             found = metadata(data + file.read(HEAD_BYTES - len(data)), *keys)
     return found
+
+
+def _open(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
 def metadata(data: bytes, *keys: str) -> dict[str, Any]:

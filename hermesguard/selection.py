@@ -118,6 +118,7 @@ LATEST: Final = Chosen("latest")
 _VERSION_WORDS: Final = ("latest", "live")
 _BACK: Final = re.compile(r"-(\d{1,6})", re.ASCII)
 _NAME: Final = re.compile(r"\d{8}T[\d.]*Z?", re.ASCII)
+_WHOLE_NAME: Final = re.compile(r"\d{8}T\d{6}\.\d{6}Z", re.ASCII)
 _NEVER_GOOD: Final = frozenset({"displaced", "leftover"})
 
 
@@ -145,7 +146,7 @@ def find_version(
         if len(found) == 1 or found[0].name == text:
             return Chosen("version", found[0])
         _refuse_version(text, session, found, "More than one version begins so")
-    when = _moment(text, now)
+    when = None if _WHOLE_NAME.fullmatch(text) else _moment(text, now)
     if when is None:
         _refuse_version(text, session, versions)
     return next(

@@ -56,14 +56,17 @@ def _restore_all_missing(arguments: argparse.Namespace, settings: Settings) -> i
         done = "would be put back" if arguments.dry_run else "put back"
         for name in names:
             here.write(here.safe(f"{name} {done}"))
-        for name in answer["failed"]:
-            here.write(here.safe(f"{name} could not be put back; see: hermesguard log --session {name}"))
         here.write(
             f"{counted(len(names), 'session')} {done}."
             if names or answer["failed"]
             else "No session is missing."
         )
-    return ExitCode.FAILED if answer["failed"] else ExitCode.OK
+    if answer["failed"]:
+        raise GuardError(
+            f"{counted(len(answer['failed']), 'session')} could not be put back: {', '.join(answer['failed'])}",
+            f"hermesguard history {answer['failed'][0]} shows what there is of it, hermesguard verify what is damaged",
+        )
+    return ExitCode.OK
 
 
 def _write_elsewhere(arguments: argparse.Namespace, library: Library, name: str, chosen: Chosen) -> int:
