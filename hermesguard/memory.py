@@ -90,6 +90,8 @@ class Memory:
     """The copies that were used last, at most `limit_bytes` of them (one always), forgotten when idle."""
 
     limit_bytes: int
+    size_bytes: int = 0
+    """About how much memory all copies take."""
     _copies: OrderedDict[str, Copy] = field(default_factory=OrderedDict)
 
     def get(self, name: str, now: float) -> Copy | None:
@@ -104,24 +106,21 @@ class Memory:
         """Remember a copy and forget the oldest ones beyond the bound; returns the copy."""
         copy.used = now
         copy.lighten()
+        self.forget(name)
         self._copies[name] = copy
-        self._copies.move_to_end(name)
-        total = sum(entry.size_bytes for entry in self._copies.values())
-        while total > self.limit_bytes and len(self._copies) > 1:
-            total -= self._copies.popitem(last=False)[1].size_bytes
+        self.size_bytes += copy.size_bytes
+        while self.size_bytes > self.limit_bytes and len(self._copies) > 1:
+            self.forget(next(iter(self._copies)))
         return copy
 
     def forget(self, name: str) -> None:
         """Drop one copy."""
-        self._copies.pop(name, None)
+        copy = self._copies.pop(name, None)
+        if copy is not None:
+            self.size_bytes -= copy.size_bytes
 
     def forget_idle(self, now: float) -> None:
         """Drop the copies that nobody has used for a while; those that can be wiped stay as long as there is room."""
         for name in [name for name, copy in self._copies.items() if now - copy.used > IDLE_SECONDS]:
             if not self._copies[name].could_be_wiped:
-                del self._copies[name]
-
-    @property
-    def size_bytes(self) -> int:
-        """About how much memory all copies take."""
-        return sum(entry.size_bytes for entry in self._copies.values())
+                self.forget(name)
