@@ -1,6 +1,7 @@
 """Charts as SVG that needs nothing but itself: drawn by pygal, without its script."""
 
 import re
+import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -28,6 +29,8 @@ def svg(chart: Chart) -> str:
         ) from None
     from pygal.style import Style
 
+    # pygal hooks an importer of its own, of a kind that Python 3.12 no longer knows, into the interpreter; we need none of it.
+    sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder).__module__ != pygal.__name__]
     kind = pygal.StackedBar if chart.is_counted_between else pygal.StackedLine
     drawing = kind(
         js=[],
