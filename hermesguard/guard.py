@@ -11,18 +11,17 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
-from hermesguard import fights, files, session, staging
+from hermesguard import fights, files, session
 from hermesguard.abridge import follow, only_adds, same
 from hermesguard.checkup import damage_of_shadow
-from hermesguard.compare import compare
 from hermesguard.config import Settings
 from hermesguard.directory import signature
 from hermesguard.errors import GuardError
 from hermesguard.files import Stamp
 from hermesguard.guardroom import Guardroom
 from hermesguard.judge import Action, Surroundings, judge
+from hermesguard.leftovers import Leftovers
 from hermesguard.memory import Copy
-from hermesguard.mend import mend
 from hermesguard.notes import Question
 from hermesguard.readiness import Readiness
 from hermesguard.repair import Placed, place
@@ -55,6 +54,7 @@ class Guard:
         self.keeper = room.keeper
         self.casebook = room.casebook
         self.vanished = Vanished(room)
+        self._leftovers = Leftovers(room)
         self.rounds = Rounds(self.keeper, self, room.reporter, room.clock)
         self._told_no_exchange = False
         self._repaired: dict[str, float] = {}
@@ -101,38 +101,11 @@ class Guard:
         return copy.count if copy else 0
 
     def finish_interrupted_repairs(self) -> None:
-        """Look at what a crash or a fault in the middle of a repair left in the sessions directory, keep it, take it away.
+        """Look at what a crash or a fault in the middle of a repair left in the sessions directory, and take it away.
 
-        What cannot be read, or cannot be kept durably yet, stays until the next call. Raises OSError when the directory
-        cannot be read.
+        Raises OSError when the directory cannot be read.
         """
-        for path, name in list(staging.staged(self.directory.path)):
-            try:
-                if data := files.read(path)[0]:
-                    self._finish_interrupted(name, data)
-                if not self.keeper.owes(name):
-                    files.remove(path)
-            except OSError as error:
-                self.keeper.refused(error)
-
-    def _finish_interrupted(self, name: str, data: bytes) -> None:
-        try:
-            left = session.parse(data)
-        except Unreadable:
-            self.keeper.version(name, data, 0, "leftover")
-            return
-        self.keeper.version(name, data, len(left.rows), "leftover")
-        shadow = self.keeper.shadow(name)
-        live = self._read_live(name)
-        if shadow and not isinstance(live, Document) and not compare(left.rows, shadow.document.rows).whole:
-            # The repair itself did not survive the crash; its new rows did.
-            self.keeper.keep(name, Copy(mend(shadow.document, left)), 0)
-
-    def _read_live(self, name: str) -> Document | None:
-        try:
-            return session.parse(files.read(self.directory.file(name))[0])
-        except (OSError, Unreadable):
-            return None
+        self._leftovers.take()
 
     def rebuild(self, name: str) -> bool:
         """Make a session's damaged shadow again, from memory or from a good live file; return whether it is good now."""
@@ -262,6 +235,7 @@ class Guard:
 
     def index_changed(self) -> None:
         """Look at the index that the application has just written: after a repair it may say what was true before."""
+        self.directory.note_index()
         now = self.room.clock.monotonic()
         for name, since in list(self._repaired.items()):
             if now - since > INDEX_SECONDS:

@@ -57,6 +57,7 @@ def place(
             kept(placed)
             return placed
         expected, wanted = judged, b""
+        expected_stamp = like
         for number in range(1, MOST_ROUNDS + 1):
             own = files.stamp(staged[-1])
             placed.exchanged &= staging.exchange(staged[-1], path)
@@ -64,7 +65,7 @@ def place(
             placed.exchanged_ns = placed.exchanged_ns or time.perf_counter_ns()
             placed.live = wanted = wanted or b"".join(pieces)
             ours.append(wanted)
-            out = files.read(staged[-1])[0]
+            out = _out(staged[-1], expected, expected_stamp)
             _note(placed, out, ours)
             if out == expected:
                 kept(placed)
@@ -74,6 +75,7 @@ def place(
                     return placed
                 out = late
                 _note(placed, out, ours)
+            expected_stamp = own
             expected, wanted = wanted, _answer(wanted, out, placed)
             if wanted == expected:
                 break
@@ -91,6 +93,21 @@ def place(
         for temporary in staged:
             with contextlib.suppress(OSError):
                 files.remove(temporary)
+
+
+def _out(staged: Path, expected: bytes, stamp: Stamp | None) -> bytes:
+    """Return what an exchange brought out; where it cannot be read, `expected` if by its stamp it is still that file."""
+    try:
+        return files.read(staged)[0]
+    except OSError:
+        found = files.stamp(staged)
+        if found and stamp and _is_same_file(found, stamp):
+            return expected
+        raise
+
+
+def _is_same_file(found: Stamp, known: Stamp) -> bool:
+    return (found.inode, found.size_bytes, found.mtime_ns) == (known.inode, known.size_bytes, known.mtime_ns)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Making the disk fail at will: the n-th call that touches it fails, or is the last thing that the process does.
 
-The seam is the functions of the module `os` (and `staging._renameat2`, the one call that it has not); the guard's code is as it is.
+The seam is the functions of the module `os`, and `staging._renameat2`, the one call that it has not. Nothing of it is in the
+guard's own code.
 """
 
 import contextlib
@@ -14,9 +15,22 @@ import pytest
 
 from hermesguard import staging
 
-WRITING = ("write", "fsync", "rename", "link", "unlink", "mkdir", "rmdir", "utime", "ftruncate", "fchmod", "fchown")
+WRITING = (
+    "write",
+    "fsync",
+    "rename",
+    "link",
+    "unlink",
+    "mkdir",
+    "rmdir",
+    "utime",
+    "ftruncate",
+    "fchmod",
+    "fchown",
+)
 LOOKING = ("open", "read", "readv", "pread", "fstat", "stat", "lstat", "scandir", "listdir", "statvfs")
 ATTRIBUTES = ("setxattr", "getxattr", "listxattr")
+CHANGING = (*WRITING, "open", "setxattr", "renameat2")
 ERRORS = (errno.ENOSPC, errno.EIO, errno.EACCES, errno.EMFILE)
 DIED = 77
 
@@ -95,9 +109,19 @@ def failing(number: int) -> Callable[[str], Any]:
     return strike
 
 
-def is_plausible(number: int, call: str) -> bool:
-    """Return whether the kernel lets that call fail with that error."""
-    return call in _PLAUSIBLE[number]
+def one_of(call: str, turn: int) -> int:
+    """Return an error that the kernel gives for that call, another one each turn."""
+    possible = [number for number in ERRORS if call in _PLAUSIBLE[number]]
+    return possible[turn % len(possible)]
+
+
+def after_each_change(calls: list[str]) -> Iterator[int]:
+    """Yield the numbers of the calls before which the disk is as no earlier one has found it."""
+    changed = True
+    for number, call in enumerate(calls, 1):
+        if changed:
+            yield number
+        changed = call in CHANGING
 
 
 def dying(_: str) -> Any:
