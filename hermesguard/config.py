@@ -60,6 +60,10 @@ class Settings:
     origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     sources: Sources | None = field(default=None, compare=False, repr=False)
 
+    def keys_that_differ(self, other: "Settings") -> list[str]:
+        """Return the keys whose values `other` has otherwise."""
+        return [it.key for it in OPTIONS if getattr(self, it.field) != getattr(other, it.field)]
+
     def reloaded(self) -> "Settings":
         """Return the settings as the same flags, environment and files say them now; GuardError when one is wrong.
 

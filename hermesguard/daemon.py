@@ -382,13 +382,19 @@ class Daemon:
         except GuardError as error:
             self.reporter.tell("config_invalid", error=error.what, remedy=error.remedy)
         else:
+            changed = self.settings.keys_that_differ(settings)
             self.settings = settings
             self.guard.adopt(settings)
+            self.guard.keeper.memory_bytes = settings.memory_bytes
+            if "watch" in changed:
+                self._disarm()
+                self._arm_due = 0.0
             if self._hooks:
                 self._hooks.configure(settings)
             else:
                 self._hooks = _hooks(settings, self.reporter)
-            self.reporter.tell("reloaded")
+            reason = f"other now: {', '.join(changed)}" if changed else "nothing is other than before"
+            self.reporter.tell("reloaded", reason=reason)
         self._service.ready(self._words())
 
     def _tell_systemd(self) -> None:

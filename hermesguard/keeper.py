@@ -78,6 +78,10 @@ class Keeper:
         """How many bytes of copies may be in memory."""
         return self._memory.limit_bytes
 
+    @memory_bytes.setter
+    def memory_bytes(self, limit_bytes: int) -> None:
+        self._memory.limit_bytes = limit_bytes
+
     @property
     def broken(self) -> str:
         """Why the store takes nothing at present; empty when it does."""

@@ -139,15 +139,14 @@ def fact_lines(known: dict[str, Any]) -> list[tuple[str, str]]:
         ("store", f"{known['store']}, {about_size(known['store_size_bytes'])}"),
         ("incidents", f"{known['incidents_today']} today, {known['incidents']} in all"),
     ]
-    pairs.append(("verified", ago(_time(known["verified"]))))
     if known["last_incident"]:
         pairs.append(("last incident", moment(_time(known["last_incident"]))))
+    pairs += [
+        ("last save", ago(_time(known["last_save"]))),
+        ("verified", ago(_time(known["verified"]))),
+    ]
     if known["running"]:
-        pairs += [
-            ("watch", watch),
-            ("last save", ago(_time(known["last_save"]))),
-            ("last sweep", ago(_time(known["last_sweep"]))),
-        ]
+        pairs += [("last sweep", ago(_time(known["last_sweep"]))), ("watch", watch)]
     if known["unsettled"]:
         pairs.append(("open", ", ".join(f"#{number}" for number in known["unsettled"])))
     return pairs
