@@ -141,7 +141,7 @@ class App:
         rows = self.index()
         on_disk = {path.stem for path in self.directory.glob("*.json") if not path.name.startswith("_")}
         if rows is None or chat is None:
-            rows = [_index_row(self.read(session_id)) for session_id in on_disk]
+            rows = [_index_row(document) for document in map(self._readable, on_disk) if document]
             rows += [
                 _index_row(self.chats[session_id].document) for session_id in self.chats.keys() - on_disk
             ]
@@ -153,6 +153,12 @@ class App:
             rows.append(_index_row(chat.document, message_count))
         rows.sort(key=lambda row: row["updated_at"], reverse=True)
         replace_file(self.directory / INDEX, dumps(rows), self.process_id)
+
+    def _readable(self, session_id: str) -> Document | None:
+        try:
+            return self.read(session_id)
+        except (FileNotFoundError, ValueError):
+            return None  # a torn file has no row
 
     def forget_in_index(self, session_id: str) -> None:
         """Take the row of a session out of the index."""
