@@ -35,7 +35,23 @@ class Case:
     @property
     def is_lost(self) -> bool:
         """Rows of the shadow are missing, and not harmlessly."""
-        return not self.comparison.whole
+        return bool(self.comparison.shortened) or any(
+            index not in self.pending_again for index in self.comparison.missing
+        )
+
+    @cached_property
+    def pending_again(self) -> frozenset[int]:
+        """Rows that are missing because they are a prompt that runs again: the guard took its turn for dead, and it was not."""
+        shadow, live = self.shadow, self.live
+        prompt = " ".join(live.prompt.split())
+        return frozenset(
+            index
+            for index in self.comparison.missing
+            if prompt
+            and live.stream
+            and shadow.rows[index].get("_recovered")
+            and shadow.rows[index].identity[1] == prompt
+        )
 
     @property
     def is_emptied(self) -> bool:

@@ -66,9 +66,7 @@ class SessionsDirectory:
                     backups.add(session)
                 elif staging.is_staged(name):
                     has_leftovers = True
-        if (self.path / INDEX).exists():
-            self._looks_without_index = 0
-        elif self._looks_without_index is not None:
+        if not self.note_index() and self._looks_without_index is not None:
             self._looks_without_index += 1
         return Listing(sessions, frozenset(backups), has_leftovers)
 
@@ -88,6 +86,13 @@ class SessionsDirectory:
             return "The directory itself is gone"
         is_empty = INDEX not in names and not any(map(session_id, names))
         return "The directory has neither sessions nor an index" if is_empty else ""
+
+    def note_index(self) -> bool:
+        """Note whether the index is there, for its going is evidence; return that."""
+        is_there = (self.path / INDEX).exists()
+        if is_there:
+            self._looks_without_index = 0
+        return is_there
 
     def index_says(self, session: str) -> Literal["lists", "omits", "unlinked", "unknown"]:
         """Return what the index says of a session; "unlinked" when the index itself went since the last look.

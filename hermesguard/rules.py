@@ -54,6 +54,8 @@ def _growth(case: Case) -> Verdict | None:
     if case.is_lost:
         return None
     kinds = sorted({kind for _, kind in case.comparison.harmless})
+    if case.pending_again:
+        kinds.append("a prompt is running again")
     return says(
         Action.KEEP, "every message is there", *(f"harmless: {kind.replace('_', ' ')}" for kind in kinds)
     )
@@ -63,14 +65,16 @@ def _growth(case: Case) -> Verdict | None:
     RULES,
     "6",
     "clear",
-    "`clear_generation` was set anew, and what is there is new; in releases without that key: no messages, and the title"
-    " became Untitled",
+    "`clear_generation` was set anew, and what is there is new; in releases without that key: no messages, the title became"
+    " Untitled, and the token counters do not go back",
     "deliberate",
 )
 def _clear(case: Case) -> Verdict | None:
     if case.changed(session.CLEAR_GENERATION) and (case.is_emptied or case.has_only_new_rows):
         return _cleared("the conversation was cleared and marked so")
-    if not case.marks_clears and case.is_emptied and case.is_untitled_now and case.is_same_chat:
+    if case.marks_clears or case.counters_go_back:
+        return None
+    if case.is_emptied and case.is_untitled_now and case.is_same_chat:
         return _cleared("the conversation was cleared: empty, and untitled again")
     return None
 
@@ -216,10 +220,10 @@ def _long_cut(case: Case) -> Verdict | None:
 def _emptied(case: Case) -> Verdict | None:
     if not case.is_emptied or case.shadow.stream or case.marks_shrinks or case.is_ghost:
         return None
-    if case.has_new_prompt and case.is_same_chat and len(case.shadow.rows) <= WINDOW_ROWS:
+    is_unharmed = case.is_same_chat and not case.counters_go_back
+    if case.has_new_prompt and is_unharmed and len(case.shadow.rows) <= WINDOW_ROWS:
         return says(Action.DELIBERATE, "the first turn is said anew: its prompt is pending")
-    unharmed = case.is_same_chat and not (case.counters_go_back or case.counters_go_on)
-    if case.lost_turns == 1 and unharmed and not case.is_marked:
+    if case.lost_turns == 1 and is_unharmed and not case.counters_go_on and not case.is_marked:
         return says(Action.DELIBERATE, "the only turn was taken back")
     if case.around.waited_seconds < FIRST_TURN_WAIT_SECONDS:
         return says(
@@ -271,13 +275,16 @@ def _ghost(case: Case) -> Verdict | None:
     RULES,
     "14",
     "clear, then a new chat",
-    "only new rows, as in 13, but the title was made anew from the first of them; releases that do not mark a clear",
+    "only new rows, as in 13, but the title was made anew from the first of them, and the model still has the old context (a"
+    " clear leaves it); releases that do not mark a clear",
     "deliberate",
 )
 def _cleared_and_begun_anew(case: Case) -> Verdict | None:
-    if case.marks_clears or not case.is_same_chat:
+    if case.marks_clears or not case.is_same_chat or case.counters_go_back:
         return None
     if not case.has_only_new_rows or not case.is_title_from_live:
+        return None
+    if case.shadow.context and not case.remembers and case.boundary != 0:
         return None
     return _cleared("a new conversation was begun after a clear")
 

@@ -1,7 +1,7 @@
 """Sessions whose file is gone: deleted by a person, renamed by the application, or lost (webui-contract, rules 18 to 20)."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from hermesguard import brake, fights, files, head, session
@@ -198,12 +198,19 @@ class Vanished:
         return mended
 
     def like(self) -> files.Stamp | None:
-        """Return a stamp whose owner, group and mode fit a file of the application: those of any other session."""
+        """Return a stamp whose owner, group and mode fit a file of the application.
+
+        Those of any other session; without one, the directory's, as far as they suit a file.
+        """
         room = self._room
         for name in reversed(room.notes.seen):
             if found := files.stamp(room.directory.file(name)):
                 return found
-        return None
+        try:
+            directory = files.Stamp.of(room.directory.path.stat())
+        except OSError:
+            return None
+        return replace(directory, mode=directory.mode & 0o666)
 
     def _only_backup(self, name: str) -> Copy | None:
         """Return the application's own backup of a session of which nothing else is left (hermes-webui #2035).

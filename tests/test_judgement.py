@@ -82,6 +82,18 @@ def test_rule_2_a_prompt_that_vanished_unsaid_is_worth_a_version() -> None:
     assert step((before, STALE), (before, {}), Action.KEEP, "2").takes_away
 
 
+@pytest.mark.parametrize("era", [OLD, V137, V720, V875, NEW])
+def test_rule_2_a_turn_that_the_guard_took_for_dead_goes_on(era: Value) -> None:
+    recovered = [*FIVE, user("unsent", 2000, _recovered=True)]
+    running = era | STALE | {"pending_user_message": " unsent"}
+    step((recovered, era), (FIVE, running), Action.KEEP, "2")
+    assert verdict_on(file(recovered, **era), file(FIVE[:8], **running)).action is not Action.KEEP
+    other = era | STALE | {"pending_user_message": "other words"}
+    assert verdict_on(file(recovered, **era), file(FIVE, **other)).action is not Action.KEEP
+    dead = running | {"active_stream_id": None}
+    assert verdict_on(file(recovered, **era), file(FIVE, **dead)).action is not Action.KEEP
+
+
 @pytest.mark.parametrize("era", [OLD, NEW])
 def test_rule_21_no_messages_ever(era: Value) -> None:
     step(([], era), ([], {**era, "title": "Untitled"}), Action.KEEP, "21")
@@ -290,6 +302,8 @@ def test_rule_6_not_when_the_file_was_made_anew_or_says_nothing() -> None:
     step((FIVE, OLD), ([], GONE | {"title": "Untitled", "created_at": 99.0}), Action.WAIT, "11")
     nothing = verdict_on(file(FIVE), file([], title=None, **GONE))
     check(nothing, Action.WAIT, "11")
+    # A second server that knew the session when it was still empty.
+    step((FIVE, OLD), ([], GONE | {"title": "Untitled", "input_tokens": 0}), Action.WAIT, "11")
     # A writer that marks its clears has not cleared.
     step((FIVE, V875), ([], V875 | GONE | {"title": "Untitled"}), Action.WAIT, "11")
     step((FIVE, NEW), ([], NEW | GONE | {"title": "Untitled"}), Action.RESTORE, "7")
@@ -391,6 +405,11 @@ def test_rule_11_the_first_turn_of_a_chat_longer_than_the_window_is_not_said_ane
     step((turns(15), OLD), ([], {"pending_user_message": "other"}), Action.DELIBERATE, "11")
 
 
+def test_rule_11_a_second_server_that_knew_no_turn_yet() -> None:
+    prompt = GONE | {"pending_user_message": "its own", "active_stream_id": "b", "input_tokens": 0}
+    step((FIVE, OLD), ([], prompt), Action.WAIT, "11")
+
+
 def test_rule_11_not_with_a_stream_and_not_after_a_repair() -> None:
     step((FIVE, STALE), ([], STALE), Action.DOUBT, "22")
     step((turns(1), OLD), ([], GONE), Action.RESTORE, "15", repaired=True)
@@ -449,15 +468,25 @@ def test_rule_14_clear_and_a_new_chat_while_nobody_looked(era: Value) -> None:
     verdict = step((FIVE, era), (LATE, now), Action.DELIBERATE, "14")
     assert verdict.is_clear
     assert "the title was made anew from the first new question" in verdict.evidence
-    step((FIVE, era | STALE), (LATE, era | FRESH | {"title": "new question"}), Action.DELIBERATE, "14")
+    step((FIVE, era | GONE | STALE), (LATE, era | FRESH | {"title": "new question"}), Action.DELIBERATE, "14")
+
+
+def test_rule_14_clears_that_empty_the_context_and_set_the_watermark() -> None:
+    """As releases shortly before v0.51.875 do."""
+    now = V720 | FRESH | {"title": "new question"} | at(0.0)
+    step((FIVE, V720), (LATE, now), Action.DELIBERATE, "14")
 
 
 def test_rule_14_not_without_its_evidence() -> None:
     now = FRESH | {"title": "new question"}
+    # A second server that knew the session when it was still empty.
+    step((FIVE, OLD), (LATE, now), Action.DOUBT, "22")
+    now["context_messages"] = [*FIVE, *LATE]
+    step((FIVE, OLD), (LATE, now | {"input_tokens": 50}), Action.DOUBT, "22")
     step((FIVE, V875), (LATE, V875 | now), Action.DOUBT, "22")
     step((FIVE, NEW), (LATE, NEW | now), Action.MERGE, "7")
     step((FIVE, OLD), (LATE, now | {"created_at": 9.0}), Action.DOUBT, "22")
-    step((FIVE, OLD), (LATE, FRESH | {"title": "new answer"}), Action.DOUBT, "22")
+    step((FIVE, OLD), (LATE, now | {"title": "new answer"}), Action.DOUBT, "22")
 
 
 def test_rule_15_a_ghost_goes_on() -> None:

@@ -22,6 +22,7 @@ from hermesguard.demo.app import App
 from hermesguard.demo.chat import Chat
 from hermesguard.demo.disk import replace_file
 from hermesguard.demo.eras import Era
+from hermesguard.directory import INDEX
 from hermesguard.events import BY_NAME
 from hermesguard.guard import Guard
 from hermesguard.guardroom import Guardroom
@@ -144,6 +145,8 @@ def watch_saves(built: World, monkeypatch: pytest.MonkeyPatch) -> None:
         name = session.session_id(path.name)
         if name and built.watching:
             built.guard.visit(name, process_id)
+        elif path.name == INDEX and built.watching:
+            built.guard.index_changed()
         return result
 
     for module in (chat_module, app_module):
