@@ -9,19 +9,22 @@ list begins with those rows. Whatever is not found so is read in full; what the 
 
 import json
 import math
+import re
 import uuid
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 from hermesguard import benign, session
 from hermesguard.mend import started_seconds
-from hermesguard.session import Document, Row, Run, Unreadable
+from hermesguard.session import Document, Row, Run
 
 # A run shorter than this is not worth the bookkeeping.
 SHORTEST_RUN_BYTES = 4096
 # So many rows may stand behind the runs before these are made longer.
-LONGEST_REST_ROWS = 8
+LONGEST_REST_ROWS = 16
 _PROBE_BYTES = 96
 # Rows that begin alike are not rare; a file of nothing else is read in full.
 _MOST_PROBES = 64
@@ -31,6 +34,7 @@ Piece = bytes | memoryview
 Part = str | list[int]
 
 _SECRET = uuid.uuid4().hex
+_COMMA = re.compile(r"[ \t\n\r]*,[ \t\n\r]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +48,41 @@ class Hole:
     run: Run
 
 
-@dataclass(frozen=True, slots=True)
 class Abridged:
     """A file and what it says, with long runs of rows standing as one row each: rest, hole, rest, hole, rest."""
 
-    rests: tuple[bytes, ...]
-    holes: tuple[Hole, ...]
-    document: Document
+    def __init__(
+        self,
+        rests: tuple[bytes, ...],
+        holes: tuple[Hole, ...],
+        values: dict[str, Any],
+        document: Document | None = None,
+    ) -> None:
+        """`values` are the members of the abridged file, as `json` reads them."""
+        self.rests = rests
+        self.holes = holes
+        self.stream = values.get(session.STREAM)
+        prompt = values.get(session.PENDING_MESSAGE)
+        self.prompt = prompt if isinstance(prompt, str) else ""
+        rows = values.get(session.MESSAGES)
+        self.count = len(rows) if isinstance(rows, list) else 0
+        self.count += sum(hole.run.count - 1 for hole in holes if hole.key == session.MESSAGES)
+        self.rest_rows = sum(len(values[hole.key]) - 1 for hole in holes)
+        """So many rows stand behind the runs."""
+        self._document = document
+
+    @property
+    def document(self) -> Document:
+        """What the abridged file says, each run standing as one row; found out when somebody asks."""
+        if self._document is None:
+            self._document = _read(self.rests, self.holes)
+        return self._document
+
+    @cached_property
+    def end_of_messages(self) -> str | None:
+        """The text from the end of the run of messages to the end of the last message; None where there is no run of them."""
+        number = next((n for n, hole in enumerate(self.holes) if hole.key == session.MESSAGES), None)
+        return None if number is None else _rows_at(self.rests[number + 1].decode("utf-8"))
 
     @property
     def pieces(self) -> Iterator[bytes]:
@@ -93,10 +125,11 @@ def abridge(data: bytes, document: Document) -> Abridged:
                 text = data[start:end]
                 holes.append(Hole(key, (text,), len(text), zlib.adler32(text), _run(key, rows[:-1])))
                 position = end
-    if not holes:
-        return Abridged((data,), (), document)
-    rests.append(data[position:])
-    return Abridged(tuple(rests), tuple(holes), _read(rests, holes))
+    if holes:
+        rests.append(data[position:])
+        return _abridged(rests, holes)
+    members = {key: document.get(key) for key in document.keys if key not in session.LISTS}
+    return Abridged((data,), (), {**members, **document.lists()}, document)
 
 
 def same(known: Abridged, data: bytes | bytearray, size_bytes: int) -> bool:
@@ -127,23 +160,40 @@ def follow(known: Abridged, data: bytes | bytearray, size_bytes: int | None = No
         position = found + hole.size_bytes
     rests.append(bytes(data[position:end]))
     try:
-        document = _read(rests, known.holes)
-    except Unreadable:
+        return _abridged(rests, known.holes)
+    except (ValueError, RecursionError):
         return None
-    lists = document.lists()
-    for hole in known.holes:
-        rows = lists.get(hole.key)
-        if not rows or not isinstance(rows[0], Run):
-            return None
-    return Abridged(tuple(rests), known.holes, document)
+
+
+def _abridged(rests: Sequence[bytes], holes: Sequence[Hole]) -> Abridged:
+    """Return the file of these rests and holes. ValueError when it is no session, or the runs do not begin their lists."""
+    values = json.loads(_text(rests, holes))
+    if not isinstance(values, dict):
+        raise ValueError("JSON, but not an object")
+    for hole in holes:
+        rows = values.get(hole.key)
+        if not isinstance(rows, list) or not rows or rows[0] != hole.run.value:
+            raise ValueError("a run does not begin its list")
+    return Abridged(tuple(rests), tuple(holes), values)
+
+
+def _rows_at(text: str) -> str:
+    """Return the beginning of `text` that holds further rows of a list: commas and rows."""
+    end = 0
+    while (comma := _COMMA.match(text, end)) is not None:
+        _, end = session.scan(text, comma.end())
+    return text[:end]
 
 
 def only_adds(known: Abridged, followed: Abridged) -> bool:
     """Return whether all that is known of messages and prompt stands unchanged in what followed: nothing is to be judged."""
-    old, new = known.document.rows, followed.document.rows
-    if not 0 < len(old) <= len(new) or known.document.prompt not in ("", followed.document.prompt):
+    before, after = known.end_of_messages, followed.end_of_messages
+    if before is None or after is None or known.prompt not in ("", followed.prompt):
         return False
-    return all(before.text == after.text for before, after in zip(old, new, strict=False))
+    # A row ends where it ended only if no longer number or word stands there.
+    return after.startswith(before) and (
+        len(after) == len(before) or _COMMA.match(after, len(before)) is not None
+    )
 
 
 def _find(data: bytes | bytearray, chunks: Sequence[bytes], position: int, end: int) -> int:
@@ -227,7 +277,7 @@ def fill(text: str, known: Abridged) -> list[Piece]:
 
 def tightened(known: Abridged) -> Abridged:
     """Return the same file with all rows but the last of each list in its run, if many have gathered behind the runs."""
-    if sum(map(len, known.document.lists().values())) <= LONGEST_REST_ROWS:
+    if known.rest_rows <= LONGEST_REST_ROWS:
         return known
     text, lists = known.document.text, known.document.lists()
     rests, holes = [known.rests[0]], []
@@ -240,7 +290,7 @@ def tightened(known: Abridged) -> Abridged:
             hole = Hole(hole.key, chunks, hole.size_bytes + len(more), checksum, _run(hole.key, rows[:-1]))
         rests.append(rest[len(more) :])
         holes.append(hole)
-    return Abridged(tuple(rests), tuple(holes), _read(rests, holes))
+    return _abridged(rests, holes)
 
 
 def _with(chunks: tuple[bytes, ...], more: bytes) -> tuple[bytes, ...]:
@@ -277,10 +327,7 @@ def _run(key: str, rows: Sequence[Row]) -> Run:
 
 def _read(rests: Sequence[bytes], holes: Sequence[Hole]) -> Document:
     """Return what the rests say with each hole's run in its place as one row. Raises Unreadable."""
-    texts = [rests[0]]
-    for hole, rest in zip(holes, rests[1:], strict=True):
-        texts += [hole.run.text.encode("ascii"), rest]
-    document = session.parse(b"".join(texts))
+    document = session.parse(_text(rests, holes).encode("utf-8"))
     lists = document.lists()
     for hole in holes:
         rows = lists.get(hole.key)
@@ -288,6 +335,14 @@ def _read(rests: Sequence[bytes], holes: Sequence[Hole]) -> Document:
         if rows and rows[0].value == run.value:
             rows[0] = Run(run.value, run.text, rows[0].start, run.count, turns=run.turns, latest=run.latest)
     return document
+
+
+def _text(rests: Sequence[bytes], holes: Sequence[Hole]) -> str:
+    """Return the abridged file's text; UnicodeDecodeError, a ValueError, when it is none."""
+    texts = [rests[0]]
+    for hole, rest in zip(holes, rests[1:], strict=True):
+        texts += [hole.run.text.encode("ascii"), rest]
+    return b"".join(texts).decode("utf-8")
 
 
 class _Offsets:

@@ -4,6 +4,7 @@ Order at start: lock, watch, then sweep, so that nothing falls between; READY=1 
 """
 
 import errno
+import gc
 import os
 import select
 import selectors
@@ -323,6 +324,9 @@ class Daemon:
             )
             self._service.ready(self._words())
             self.guard.readiness.recent(self.guard.notes.seen, time.monotonic(), time.time_ns())
+            # What is there now stays: it need not be looked through for garbage at each save.
+            gc.collect()
+            gc.freeze()
         else:
             self._service.status(self._words())
         if self._hooks and self.watch and self.blind_since is None and not self.guard.keeper.broken:

@@ -40,7 +40,7 @@ class SessionsDirectory:
 
     def file(self, session: str) -> Path:
         """Return the path of a session's file."""
-        return self.path / f"{session}.json"
+        return files.child(self.path, f"{session}.json")
 
     def backup(self, session: str) -> Path:
         """Return the path of the application's own copy of a session."""

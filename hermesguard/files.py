@@ -9,6 +9,7 @@ import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 NO_LINK = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
@@ -216,6 +217,49 @@ def append_durably(path: Path, line: bytes, create: bool = True) -> None:
             raise
     finally:
         os.close(descriptor)
+
+
+@lru_cache(maxsize=512)
+def child(directory: Path, name: str) -> Path:
+    """Return the path of a name in a directory; to make the same path anew at each save costs more than to look it up."""
+    return directory / name
+
+
+class Appending:
+    """A file that lines are added to again and again, held open meanwhile; a torn last line is closed first.
+
+    Raises OSError when it cannot be opened; it must be there already.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
+        self._size_bytes = os.fstat(self._descriptor).st_size
+        last = os.pread(self._descriptor, 1, self._size_bytes - 1) if self._size_bytes else b""
+        self._closes_line = last not in (b"", b"\n")
+
+    def append(self, line: bytes) -> None:
+        """Add a line; durable when this returns. Raises OSError: then it is taken back as far as the disk lets us.
+
+        FileNotFoundError when somebody has removed the file.
+        """
+        found = os.fstat(self._descriptor)
+        if not found.st_nlink or found.st_size != self._size_bytes:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self._path))
+        data = b"\n" + line if self._closes_line else line
+        try:
+            write_all(self._descriptor, data)
+            os.fdatasync(self._descriptor)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._descriptor, self._size_bytes)
+            raise
+        self._closes_line = False
+        self._size_bytes += len(data)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        os.close(self._descriptor)
 
 
 def write_all(descriptor: int, data: bytes | memoryview) -> None:

@@ -56,7 +56,7 @@ class Copy:
     @property
     def count(self) -> int:
         """How many messages it holds."""
-        return (self._abridged.document if self._abridged else self.document).count
+        return self._abridged.count if self._abridged else self.document.count
 
     @property
     def digest(self) -> str:
@@ -73,7 +73,7 @@ class Copy:
     @property
     def could_be_wiped(self) -> bool:
         """Whether it has what bug #1558 needs: a stream that is set."""
-        return bool((self._document or self.abridged.document).stream)
+        return bool(self.abridged.stream)
 
     def prepare(self) -> None:
         """Have the answer to a wipe ready before it comes."""

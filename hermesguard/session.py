@@ -44,7 +44,8 @@ _FOLLOW = re.compile(r"[ \t\n\r]*([],])[ \t\n\r]*")
 _KEY = re.compile(r'"([^"\\\x00-\x1f]*)"[ \t\n\r]*:[ \t\n\r]*')
 _NEXT_MEMBER = re.compile(r'[ \t\n\r]*(?:,[ \t\n\r]*(?=")|(?=\}))')
 _decode = JSONDecoder().raw_decode
-_scan: Callable[[str, int], tuple[Any, int]] = vars(JSONDecoder())["scan_once"]
+scan: Callable[[str, int], tuple[Any, int]] = vars(JSONDecoder())["scan_once"]
+"""Read the JSON value at a position: (value, end). StopIteration where none is."""
 
 
 def session_id(name: str) -> str | None:
@@ -237,7 +238,7 @@ def _parse(text: str) -> Document:
             if key in LISTS and text[begin : begin + 1] == "[":
                 rows[key], end = _rows(text, begin)
             else:
-                values[key], end = _scan(text, begin)
+                values[key], end = scan(text, begin)
             spans[key] = (begin, end)
             follower = _NEXT_MEMBER.match(text, end)
             position = follower.end() if follower else _next(text, end, "}")
@@ -266,7 +267,7 @@ def _rows(text: str, position: int) -> tuple[list[Row], int]:
     if text[begin : begin + 1] == "]":
         return found, begin + 1
     while True:
-        value, end = _scan(text, begin)
+        value, end = scan(text, begin)
         append(Row(value, text[begin:end], begin))
         match = follow(text, end)
         if match is None:

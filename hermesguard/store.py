@@ -60,7 +60,7 @@ class Store:
         self.history_directory = root / "history"
         self.lock = Lock(root / "lock")
         self._identity: tuple[int, int] | None = None
-        self._own_tails: set[str] = set()
+        self._tails = tails.Tails()
         """Sessions whose tail this process began: it is known to belong to the shadow."""
 
     # -- opening
@@ -136,11 +136,11 @@ class Store:
 
     def shadow_path(self, session: str) -> Path:
         """Return where the shadow of a session is, or would be."""
-        return self.shadows_directory / f"{session}.json"
+        return files.child(self.shadows_directory, f"{session}.json")
 
     def tail_path(self, session: str) -> Path:
         """Return where the tail of a session's shadow is, or would be (module tails)."""
-        return self.shadows_directory / f"{session}{tails.SUFFIX}"
+        return files.child(self.shadows_directory, f"{session}{tails.SUFFIX}")
 
     def shadows(self) -> Iterator[Shadow]:
         """Yield all shadows, by stat alone."""
@@ -219,12 +219,11 @@ class Store:
         The state before must be in the store: shadow and tail as `read_shadow` gives it.
         """
         path = self.tail_path(session)
-        if session not in self._own_tails:
+        if path not in self._tails:
             self.fold(session)  # one of a guard before us, if it still counts, must not be lost
             data, stamp, noted = self._read_base(session)
-            tails.begin(path, noted[0] if noted else digest(data), stamp.mtime_ns)
-            self._own_tails.add(session)
-        return tails.append(path, change)
+            self._tails.begin(path, noted[0] if noted else digest(data), stamp.mtime_ns)
+        return self._tails.append(path, change)
 
     def fold(self, session: str) -> None:
         """Make shadow and tail one plain copy again; a tail that belongs to no shadow goes."""
@@ -244,7 +243,7 @@ class Store:
         ]
 
     def _drop_tail(self, session: str) -> None:
-        self._own_tails.discard(session)
+        self._tails.drop(self.tail_path(session))
         if files.remove(self.tail_path(session)):
             files.sync_directory(self.shadows_directory)
 
@@ -332,7 +331,7 @@ class Store:
             if found := files.stamp(path):
                 size_bytes += found.size_bytes
                 count += files.remove(path)
-        self._own_tails.discard(session)
+        self._tails.drop(self.tail_path(session))
         files.remove_directory(self.history_directory / session)
         files.sync_directory(self.shadows_directory)
         files.sync_directory(self.history_directory)

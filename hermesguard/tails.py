@@ -10,6 +10,7 @@ When a session is quiet, and when the guard stops, the tail is folded into the s
 
 import contextlib
 import zlib
+from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from hermesguard import files
 from hermesguard.abridge import Part
 
 SUFFIX = ".tail"
+MOST_OPEN = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +62,45 @@ def begin(path: Path, shadow_digest: str, shadow_mtime_ns: int) -> None:
     files.write_durably(path, orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE))
 
 
-def append(path: Path, entry: Change) -> int:
-    """Add a change to a tail that was begun; durable when this returns. Returns the bytes written."""
-    line = entry.line()
-    files.append_durably(path, line, create=False)
-    return len(line)
+class Tails:
+    """The tails that this guard has begun, those that were added to last held open."""
+
+    def __init__(self) -> None:
+        self._begun: set[Path] = set()
+        self._open: OrderedDict[Path, files.Appending] = OrderedDict()
+
+    def __contains__(self, path: Path) -> bool:
+        return path in self._begun
+
+    def begin(self, path: Path, shadow_digest: str, shadow_mtime_ns: int) -> None:
+        """As `begin`; an older tail of that path counts no longer."""
+        self.drop(path)
+        begin(path, shadow_digest, shadow_mtime_ns)
+        self._begun.add(path)
+
+    def append(self, path: Path, entry: Change) -> int:
+        """Add a change to a tail that was begun; durable when this returns. Returns the bytes written.
+
+        Raises OSError; the tail then counts as not begun, so that the next change begins anew from what is durable.
+        """
+        line = entry.line()
+        try:
+            if path not in self._open:
+                self._open[path] = files.Appending(path)
+                if len(self._open) > MOST_OPEN:
+                    self._open.popitem(last=False)[1].close()
+            self._open.move_to_end(path)
+            self._open[path].append(line)
+        except OSError:
+            self.drop(path)
+            raise
+        return len(line)
+
+    def drop(self, path: Path) -> None:
+        """Let go of a tail, before it is removed or because it is."""
+        self._begun.discard(path)
+        if path in self._open:
+            self._open.pop(path).close()
 
 
 def newest(path: Path) -> tuple[int, int, int, int] | None:
