@@ -278,10 +278,16 @@ def live_files(world: World) -> dict[str, list[str]]:
     return found
 
 
+_known_whole: set[bytes] = set()
+
+
 def is_whole(path: Path) -> bool:
     """Return whether a reader of live sees a whole session, or none."""
     try:
-        session.parse(path.read_bytes())
+        data = path.read_bytes()
+        if data not in _known_whole:
+            session.parse(data)
+            _known_whole.add(data)
     except FileNotFoundError:
         pass
     except Unreadable:
