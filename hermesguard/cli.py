@@ -57,7 +57,7 @@ def _dispatch(argv: Sequence[str] | None) -> int:
     # Imported here so that an interrupt during the imports is caught above.
     from importlib import import_module
 
-    from hermesguard import config, parser
+    from hermesguard import parser
     from hermesguard.verbs import VERBS
 
     grammar = parser.build()
@@ -71,6 +71,8 @@ def _dispatch(argv: Sequence[str] | None) -> int:
     verb = next(verb for verb in VERBS if verb.name == arguments.verb)
     settings = None
     if verb.reads_settings:
+        from hermesguard import config
+
         flags = {key: value for key, value in vars(arguments).items() if key in config.FLAGS}
         settings = config.load(flags, os.environ)
     module, function = verb.run.split(":")

@@ -21,16 +21,15 @@ def read(path: Path, *keys: str) -> dict[str, Any]:
 
     A link is not followed, and a pipe not waited for.
     """
-    with open(path, "rb", buffering=0, opener=_open) as file:
-        data = file.read(_FIRST_BYTES)
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        data = os.read(descriptor, _FIRST_BYTES)
         found = metadata(data, *keys)
         if not keys or any(key not in found for key in keys):
-            found = metadata(data + file.read(HEAD_BYTES - len(data)), *keys)
+            found = metadata(data + os.read(descriptor, HEAD_BYTES - len(data)), *keys)
+    finally:
+        os.close(descriptor)
     return found
-
-
-def _open(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
 def metadata(data: bytes, *keys: str) -> dict[str, Any]:

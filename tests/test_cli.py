@@ -264,59 +264,6 @@ def test_a_fault_of_our_own_is_a_sentence_and_a_traceback_only_when_asked(comman
     assert "Traceback" in capsys.readouterr().err
 
 
-def imported_by(*words, scene):
-    program = f"from hermesguard.cli import main; import sys; main({list(words)!r}); print(*sys.modules, file=sys.stderr)"
-    result = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=cli_store.ROOT,
-        env=scene.environment(),
-        capture_output=True,
-        check=True,
-    )
-    return set(result.stderr.decode().split())
-
-
-def test_a_verb_imports_what_it_needs_and_no_more(scene):
-    for words in (["--help"], ["--version"], ["config", "check"], ["run", "--help"]):
-        modules = imported_by(*words, scene=scene)
-        assert not modules & {
-            "rich",
-            "watchdog",
-            "orjson",
-            "systemd",
-            "hermesguard.store",
-            "hermesguard.daemon",
-            "asyncio",
-        }
-    assert not any(
-        name.split(".")[0] in ("rich", "shtab", "pygal") for name in imported_by("log", scene=scene)
-    )
-
-
-def test_the_daemon_imports_nothing_that_only_commands_draw_with():
-    program = "import hermesguard.daemon, hermesguard.report, hermesguard.commands.guarding, sys; print(*sys.modules)"
-    result = subprocess.run(
-        [sys.executable, "-c", program], cwd=cli_store.ROOT, capture_output=True, check=True
-    )
-    modules = set(result.stdout.decode().split())
-    drawing = {
-        "view",
-        "screen",
-        "transcript",
-        "lifeline",
-        "library",
-        "overview",
-        "machine",
-        "selection",
-        "parser",
-        "verbs",
-    }
-    assert not modules & {f"hermesguard.{name}" for name in drawing}
-    assert not any(
-        name.split(".")[0] in ("rich", "shtab", "pygal", "argparse") for name in modules - {"argparse"}
-    )
-
-
 # What each verb says.
 
 
