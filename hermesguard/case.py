@@ -256,15 +256,24 @@ class Case:
     @cached_property
     def remembers(self) -> bool:
         """Live still has context or tool calls of messages that it no longer shows: its writer never lost the session."""
-        shown = {(row.identity, row.timestamp) for row in self.live.rows}
-        tools = {tool for row in self.live.rows for tool in row.identity[2]}
-        known = {_call_id(call) for call in self.shadow.tool_calls} - tools - {""}
-        if any(_call_id(call) in known for call in self.live.tool_calls):
+        missing = [self.shadow.rows[index] for index in self.comparison.missing]
+        tools = {tool for row in missing for tool in row.identity[2]}
+        if any(_call_id(call) in tools for call in self.live.tool_calls):
             return True
-        context = self.live.context
-        return any(
-            (context[index].identity, context[index].timestamp) not in shown
-            for _, index in compare(self.shadow.context, context).pairs
+        known = {(row.identity, row.timestamp) for row in missing}
+        return any((row.identity, row.timestamp) in known for row in self.live.context)
+
+    @cached_property
+    def is_said_before(self) -> bool:
+        """Live says again what one side said before the repair: its writer has not seen the repair, so it takes nothing back.
+
+        A prompt that the repair itself put there is no part of that: who takes it back has seen it.
+        """
+        said = [row.identity for row in self.live.rows]
+        return (
+            bool(said)
+            and not all(self.shadow.rows[index].get("_recovered") for index in self.comparison.missing)
+            and any(said == [row.identity for row in rows] for rows in self.around.before_repair)
         )
 
     @property
@@ -345,6 +354,8 @@ def facts(case: Case) -> Iterator[tuple[str, str]]:
         yield LOSS, "the token counters went backwards, as when an older state is written"
     if case.around.repaired:
         yield LOSS, "the application has not saved yet what the guard repaired"
+    if case.is_said_before:
+        yield LOSS, "live says again what it said before the repair"
     if comparison.added:
         yield LOSS, f"live has {len(comparison.added)} new rows, which must not be lost either"
     if case.marks_shrinks and not case.is_shrink_marked:

@@ -1,11 +1,16 @@
 """Writing incidents down and telling of them."""
 
+import contextlib
+from collections.abc import Sequence
+
+from hermesguard import session
 from hermesguard.clock import Clock
 from hermesguard.fights import ALERT_INTERVAL_SECONDS, Fights
 from hermesguard.incidents import Incident, IncidentLog, settled
 from hermesguard.judge import Verdict
 from hermesguard.keeper import Keeper
 from hermesguard.report import Reporter
+from hermesguard.session import Row, Unreadable
 
 _REPAIRS = frozenset({"restored", "merged", "in_doubt", "missing"})
 
@@ -91,6 +96,19 @@ class Casebook:
             ),
         )
         return incident
+
+    def before_repair(self, name: str) -> tuple[Sequence[Row], ...]:
+        """Return the rows of the two files that a session's last repair was made of, those that the history has."""
+        repair = self.incidents.last_repair.get(name)
+        if repair is None:
+            return ()
+        found = []
+        store = self._keeper.store
+        for version in store.versions(name):
+            if version.name in (repair.version, repair.displaced):
+                with contextlib.suppress(OSError, Unreadable):
+                    found.append(session.parse(store.read_version(version)).rows)
+        return tuple(found)
 
     def open_incident(self, name: str, action: str) -> str:
         """Return the id of the newest incident of a session in which the guard did `action` and which is not settled, or ""."""

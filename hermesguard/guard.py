@@ -184,7 +184,9 @@ class Guard:
             return
         data = self._reader.data
         around = self._around(name, shadow, data)
-        sight = Sight(name, shadow, data, stamp, around, writer_pid, began_ns)
+        sight = Sight(
+            name, shadow, data, stamp, around, writer_pid, began_ns, lambda: self.casebook.before_repair(name)
+        )
         if sight.is_wipe:
             self._repair(sight)
         else:
@@ -387,7 +389,14 @@ class Guard:
                 self.room.keep_version(name, taken_back, "meant")
 
         try:
-            placed = place(self.directory.file(name), sight.mended(), sight.data, sight.stamp, kept)
+            placed = place(
+                self.directory.file(name),
+                sight.mended(),
+                sight.data,
+                sight.stamp,
+                kept,
+                lambda: sight.shadow.data,
+            )
         except FileNotFoundError:
             self._look_for(name)
             return

@@ -101,6 +101,8 @@ class IncidentLog:
     count: int = 0
     last_digest: dict[str, str] = field(default_factory=dict)
     """By session: the digest of the guard's newest repair."""
+    last_repair: dict[str, Incident] = field(default_factory=dict)
+    """By session: that repair itself."""
     unwritten: list[Incident] = field(default_factory=list)
     _last_id: int = 0
 
@@ -122,6 +124,7 @@ class IncidentLog:
             self._last_id = max(self._last_id, int(incident.id))
         if incident.digest:
             self.last_digest[incident.session] = incident.digest
+            self.last_repair[incident.session] = incident
 
     def next_id(self) -> str:
         """Return an id that no incident has had: a short number that people can type."""
@@ -153,6 +156,7 @@ class IncidentLog:
             )
             files.write_durably(self.store / FILE_NAME, b"".join(incident.line() for incident in lines))
         self.last_digest.pop(session, None)
+        self.last_repair.pop(session, None)
         return count
 
 

@@ -195,6 +195,8 @@ class _Mender:
             return "[]" if key == session.PENDING_ATTACHMENTS else "null"
         if key == session.WATERMARK and self.prompts and self._truncation_source(key).get(key):
             return _dump(float(self.prompts[-1].timestamp or 0), level=1)
+        if key in session.TOKEN_COUNTERS and key in self.base:
+            return self._greater(key).raw(key)
         if key in _TRUNCATION:
             return self._truncation_source(key).raw(key)
         return self._source(key).raw(key)
@@ -217,6 +219,14 @@ class _Mender:
         if key not in self.base or (key in self.shadow and self._emptied(key)):
             return self.shadow
         return self.base
+
+    def _greater(self, key: str) -> Document:
+        """Return the side whose counter is the greater: the rows of both were paid for."""
+        before, after = self.shadow.get(key), self.base.get(key)
+        numbers = all(
+            isinstance(value, int | float) and not isinstance(value, bool) for value in (before, after)
+        )
+        return self.shadow if numbers and before > after else self.base
 
     def _emptied(self, key: str) -> bool:
         before, after = self.shadow.get(key), self.base.get(key)

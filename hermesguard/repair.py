@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from hermesguard.abridge import Piece
 from hermesguard.files import Stamp
 from hermesguard.judge import Action, Surroundings, judge
 from hermesguard.mend import mend
+from hermesguard.session import Row
 
 # Each round needs a save of the application that falls into the microseconds of an exchange.
 MOST_ROUNDS = 20
@@ -36,14 +37,15 @@ def place(
     judged: bytes | None,
     like: Stamp | None,
     kept: Callable[[Placed], None],
+    good: Callable[[], bytes] | None = None,
 ) -> Placed:
     """Make the file of these pieces live at `path`; if what it displaces is not `judged`, judge that again, and so on.
 
-    `judged` None means that there was no file: then it is put back by link, FileExistsError when one has come meanwhile.
-    `kept` is called when live is right, to keep what was displaced before its last name is removed; it may be called again
-    when a writer in place finished late. Raises OSError (FileNotFoundError when live went away) with live as the
-    application wrote it last. A crash, or a fault that hides what came out, leaves staged names behind: the next start
-    and the next sweep look at them.
+    `good` gives the newest good copy, of which, with what was judged, the pieces were made. `judged` None means that there
+    was no file: then it is put back by link, FileExistsError when one has come meanwhile. `kept` is called when live is
+    right, to keep what was displaced before its last name is removed; it may be called again when a writer in place
+    finished late. Raises OSError (FileNotFoundError when live went away) with live as the application wrote it last. A
+    crash, or a fault that hides what came out, leaves staged names behind: the next start and the next sweep look at them.
     """
     staged: list[Path] = []
     exchanged: _Exchanged | None = None
@@ -76,7 +78,8 @@ def place(
                 out = late
                 _note(placed, out, ours)
             expected_stamp = own
-            expected, wanted = wanted, _answer(wanted, out, placed)
+            before = (judged, *((good(),) if good else ()))
+            expected, wanted = wanted, _answer(wanted, out, placed, before)
             if wanted == expected:
                 break
             staged.append(staging.stage(path, [wanted], like, number))
@@ -148,17 +151,25 @@ def _note(placed: Placed, out: bytes, ours: list[bytes]) -> None:
         placed.displaced.append(out)
 
 
-def _answer(ours: bytes, theirs: bytes, placed: Placed) -> bytes:
-    """Return what must be live when the application wrote `theirs` although `ours` is the newest good state."""
+def _answer(ours: bytes, theirs: bytes, placed: Placed, before: Iterable[bytes]) -> bytes:
+    """Return what must be live when the application wrote `theirs` although `ours`, made of `before`, is the good state."""
     good = session.parse(ours)
     try:
         written = session.parse(theirs)
     except session.Unreadable:
         return ours
-    verdict = judge(good, written, Surroundings(repaired=True))
+    sides = tuple(_rows(data) for data in before)
+    verdict = judge(good, written, Surroundings(repaired=True, before_repair=sides))
     if verdict.action is Action.KEEP:
         return theirs
     if verdict.action is Action.DELIBERATE:
         placed.deliberate.append(ours)
         return theirs
     return mend(good, written, verdict.keep_rows)
+
+
+def _rows(data: bytes) -> Sequence[Row]:
+    try:
+        return session.parse(data).rows
+    except session.Unreadable:
+        return []

@@ -159,7 +159,7 @@ def _marked_before_upgrade(case: Case) -> bool:
 
 
 def _is_watermarked_turn(case: Case) -> bool:
-    if not case.is_watermarked or case.lost_turns > 1 or case.counters_go_back:
+    if not case.is_watermarked or case.lost_turns > 1 or case.counters_go_back or case.is_said_before:
         return False
     return case.is_cut_at_boundary or case.is_cut_behind_news
 
@@ -188,7 +188,7 @@ def _watermarked_shrink(case: Case) -> Verdict | None:
 def _undo(case: Case) -> Verdict | None:
     if case.marks_shrinks or case.is_marked or not case.is_start:
         return None
-    if case.lost_turns > 1 or case.counters_go_back:
+    if case.lost_turns > 1 or case.counters_go_back or case.is_said_before:
         return None
     return says(Action.DELIBERATE, "the last turn was taken back")
 

@@ -1,15 +1,16 @@
 """One session as a visit finds it. What it says and what became of it is found out when somebody asks, and once."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from hermesguard import session
 from hermesguard.abridge import Piece, fill, tells_all
 from hermesguard.files import Stamp
-from hermesguard.judge import Surroundings, Verdict, is_wipe, judge, judge_unreadable
+from hermesguard.judge import Action, Surroundings, Verdict, is_wipe, judge, judge_unreadable
 from hermesguard.memory import Copy
 from hermesguard.mend import mend, mended_text
-from hermesguard.session import Document, Unreadable
+from hermesguard.session import Document, Row, Unreadable
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class Sight:
     around: Surroundings
     writer_pid: int | None
     began_ns: int
+    before_repair: Callable[[], tuple[Sequence[Row], ...]] = tuple
+    """Gives the rows of the two files that the last repair was made of."""
 
     @cached_property
     def _read(self) -> Document | str:
@@ -59,7 +62,11 @@ class Sight:
         if self.live is None:
             return judge_unreadable(str(self._read), self.around)
         shadow = self.shadow.abridged.document if self.is_wipe else self.shadow.document
-        return judge(shadow, self.live, self.around)
+        verdict = judge(shadow, self.live, self.around)
+        if verdict.action is Action.DELIBERATE and self.around.repaired:
+            # Who has not seen a repair cannot have meant to take it back: that is worth a look into the history.
+            return judge(shadow, self.live, replace(self.around, before_repair=self.before_repair()))
+        return verdict
 
     @property
     def rows_before(self) -> int:

@@ -1,11 +1,13 @@
 """What the judge says of a session, and what it may be told beside the two files."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
 from hermesguard import benign
 from hermesguard.compare import Comparison
+from hermesguard.session import Row
 
 
 class Action(StrEnum):
@@ -31,6 +33,8 @@ class Surroundings:
     """How long the present state of live has been looked at."""
     repaired: bool = False
     """The shadow is the guard's own repair: the application has not saved all of it since."""
+    before_repair: tuple[Sequence[Row], ...] = ()
+    """The rows of the two files that the repair was made of, as far as they are asked for."""
     tombstone: bool = False
     """The id stands in `_deleted_webui_sessions.json`."""
     index: Literal["lists", "omits", "unlinked", "unknown"] = "unknown"

@@ -375,6 +375,21 @@ def test_rule_9_not_when_the_counters_go_back() -> None:
     assert "the token counters went backwards, as when an older state is written" in verdict.evidence
 
 
+def test_rule_9_who_has_not_seen_a_repair_takes_nothing_back() -> None:
+    """A server goes on from its own memory: that is one side of the repair, word for word."""
+    live = file(FIVE[:8])
+    around = {"repaired": True, "before_repair": (live.rows, [])}
+    verdict = step((FIVE, OLD), (FIVE[:8], OLD), Action.DOUBT, "10", **around)
+    assert "live says again what it said before the repair" in verdict.evidence
+    step((FIVE, V720), (FIVE[:8], V720 | at(1045.0)), Action.DOUBT, "10", **around)
+    step((FIVE, OLD), (FIVE[:8], OLD), Action.DELIBERATE, "9", repaired=True, before_repair=(live.rows[:6],))
+    # Who takes back the prompt that the repair brought has seen the repair.
+    recovered = [*FIVE[:8], user("unsent", 1050, _recovered=True)]
+    step((recovered, OLD), (FIVE[:8], OLD), Action.DELIBERATE, "9", **around)
+    # What is marked is meant, whatever was said before.
+    step((turns(1), V720), ([], V720 | at(0.0)), Action.DELIBERATE, "8", repaired=True, before_repair=([],))
+
+
 @pytest.mark.parametrize("era", [OLD, V137, V720, V875])
 def test_rule_10_two_turns_at_once(era: Value) -> None:
     verdict = step((FIVE, era), (FIVE[:6], era), Action.DOUBT, "10")
@@ -486,6 +501,9 @@ def test_rule_14_not_without_its_evidence() -> None:
     step((FIVE, V875), (LATE, V875 | now), Action.DOUBT, "22")
     step((FIVE, NEW), (LATE, NEW | now), Action.MERGE, "7")
     step((FIVE, OLD), (LATE, now | {"created_at": 9.0}), Action.DOUBT, "22")
+    # What the model still knows must be what is missing now, not what went before.
+    cleared = {"context_messages": [*turns(1, 50, 100), *FIVE]}
+    step((FIVE, cleared), (LATE, now | {"context_messages": [*turns(1, 50, 100), *LATE]}), Action.DOUBT, "22")
     step((FIVE, OLD), (LATE, now | {"title": "new answer"}), Action.DOUBT, "22")
 
 

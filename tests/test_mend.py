@@ -243,6 +243,18 @@ def test_the_context_is_whole_and_stays_empty_where_it_was() -> None:
     assert empty["context_messages"] == []
 
 
+def test_token_counters_never_go_back() -> None:
+    """A server that is behind would else look like a person the second time (its counters are evidence)."""
+    ahead, behind = (
+        document(rows(1, 2), input_tokens=90, output_tokens=7),
+        document(rows(1), input_tokens=50, output_tokens=8),
+    )
+    result = mended(ahead, behind)
+    assert (result["input_tokens"], result["output_tokens"]) == (90, 8)
+    assert mended(ahead, document([]))["input_tokens"] == 90
+    assert mended(document(rows(1), input_tokens=None), document([], input_tokens=3))["input_tokens"] == 3
+
+
 def test_tool_calls_follow_their_rows() -> None:
     def call(tid: str, index: int) -> dict[str, Any]:
         return {"name": "terminal", "tid": tid, "assistant_msg_idx": index}
