@@ -108,19 +108,17 @@ def test_a_ghost_without_timestamps_is_taken_up_where_it_left_off(
 
 def test_values_come_out_as_they_went_in() -> None:
     odd = (
-        '{"role": "user", "content": "x\\ud800", "timestamp": 1.10, "n": %d, "f": [NaN, -Infinity, 1E400, 0.1e1]}'
-        % BIG
+        '{"role": "user", "content": "x\\ud800", "timestamp": 1.10, '
+        f'"n": {BIG}, "f": [NaN, -Infinity, 1E400, 0.1e1]}}'
     )
+    unknown = '"unknown": {"z": [1.0, NaN], "a": "\\udfff"}'
     shadow = session.parse(
-        (
-            '{"a": %d, "active_stream_id": "s", "unknown": {"z": [1.0, NaN], "a": "\\udfff"}, "messages": [%s]}'
-            % (BIG, odd)
-        ).encode()
+        f'{{"a": {BIG}, "active_stream_id": "s", {unknown}, "messages": [{odd}]}}'.encode()
     )
     live = session.parse(b'{"a": 1, "active_stream_id": null, "messages": []}')
     out = mend(shadow, live).decode()
     assert odd in out
-    assert '"unknown": {"z": [1.0, NaN], "a": "\\udfff"}' in out
+    assert unknown in out
     assert session.parse(out.encode()).rows[0].get("n") == BIG
 
 
