@@ -59,7 +59,8 @@ class Comparison:
         """Yield the rows of both, each once, in the order of the conversation.
 
         Of a row that both have, the newer form counts, except where it was shortened. Rows that the application may drop
-        come back too: it drops them again where it means to. Between two common rows those of old come first unless their timestamps say otherwise.
+        come back too: it drops them again where it means to. Between two common rows those of old come first unless their
+        timestamps say otherwise.
         """
         shortened = dict(self.shortened)
         elsewhere = {index for _, index in self.moved}
