@@ -17,6 +17,7 @@ from typing import Any
 from hermesguard.errors import GuardError
 from hermesguard.store import Store
 
+PACKAGE_ROOT = str(Path(__file__).parents[2])  # not where Python looks, when it is a Debian package
 READY_SECONDS = 30.0
 GLANCE_SECONDS = 0.0002
 STOP_SECONDS = 5.0
@@ -44,7 +45,12 @@ class Guard:
             )  # a guard in a story must not speak for the service that started the story
         self._process = subprocess.Popen(
             [sys.executable, "-m", "hermesguard", "run", "--sessions", str(sessions), "--store", str(store)],
-            env=taken_over | {"HERMESGUARD_CONFIG": str(configuration), "HERMESGUARD_LOG": "json"},
+            env=taken_over
+            | {
+                "HERMESGUARD_CONFIG": str(configuration),
+                "HERMESGUARD_LOG": "json",
+                "PYTHONPATH": PACKAGE_ROOT,
+            },
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
