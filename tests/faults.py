@@ -18,6 +18,7 @@ from hermesguard import staging
 WRITING = (
     "write",
     "fsync",
+    "fdatasync",
     "rename",
     "link",
     "unlink",
@@ -36,7 +37,7 @@ DIED = 77
 
 # What a call can fail with, by its page in section 2 of the manual; a permission cannot go while a file is open.
 _PLAUSIBLE = {
-    errno.ENOSPC: ("write", "fsync", "open", "rename", "link", "mkdir", "setxattr", "renameat2", "utime"),
+    errno.ENOSPC: ("write", "fsync", "fdatasync", "open", "rename", "link", "mkdir", "setxattr", "renameat2", "utime"),
     errno.EIO: (*WRITING, *LOOKING, *ATTRIBUTES, "renameat2"),
     errno.EACCES: ("open", "rename", "link", "unlink", "mkdir", "rmdir", "stat", "lstat", "scandir", "listdir", "renameat2"),
     errno.EMFILE: ("open", "scandir", "listdir"),

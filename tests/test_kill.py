@@ -117,11 +117,11 @@ def test_killed_at_random_beside_a_writer(tmp_path: Path) -> None:
         before_ready = 0
         for _ in range(KILLS):
             told = len(daemon.heard("ready"))
-            daemon.start(ready=False)
-            end = time.monotonic() + chance.uniform(0.05, 0.6)
+            daemon.start(ready=chance.random() < 0.7)
+            end = time.monotonic() + chance.uniform(0.02, 0.5)
             while time.monotonic() < end:
                 writer.act()
-                time.sleep(chance.uniform(0, 0.02))
+                time.sleep(chance.uniform(0, 0.01))
             before_ready += len(daemon.heard("ready")) == told
             daemon.kill()
             for _ in range(chance.randrange(4)):

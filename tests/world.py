@@ -50,10 +50,10 @@ class Ear(Reporter):
 class World:
     """One sessions directory with everything around it."""
 
-    def __init__(self, root: Path, **settings: object) -> None:
+    def __init__(self, root: Path, *, store: Path | None = None, **settings: object) -> None:
         self.sessions = root / "webui" / "sessions"
         self.sessions.mkdir(parents=True, exist_ok=True)
-        self.store_path = root / "store"
+        self.store_path = store or root / "store"
         flags = {"sessions": str(self.sessions), "store": str(self.store_path)}
         self.settings: Settings = replace(config.load(flags, {}, []), **settings)  # type: ignore[arg-type]
         self.seconds = 1000.0
