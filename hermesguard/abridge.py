@@ -25,6 +25,9 @@ from hermesguard.session import Document, Row, Run
 SHORTEST_RUN_BYTES = 4096
 # So many rows may stand behind the runs before these are made longer.
 LONGEST_REST_ROWS = 16
+# While a prompt waits for its answer, more rows stay outside: whether it became one of them is asked when it is answered.
+PROMPT_ROWS = 8
+LONGEST_PROMPT_REST_ROWS = 64
 _PROBE_BYTES = 96
 # Rows that begin alike are not rare; a file of nothing else is read in full.
 _MOST_PROBES = 64
@@ -116,14 +119,16 @@ def abridge(data: bytes, document: Document) -> Abridged:
     offset = _Offsets(document.text, data)
     rests, holes = [], []
     position = 0
+    outside = PROMPT_ROWS if document.prompt else 1
     for key, rows in document.lists().items():
-        if len(rows) > 1:
+        if len(rows) > outside:
             start = offset(rows[0].start)
-            end = offset(rows[-2].start + len(rows[-2].text))
+            last = rows[-1 - outside]
+            end = offset(last.start + len(last.text))
             if end - start >= SHORTEST_RUN_BYTES:
                 rests.append(data[position:start])
                 text = data[start:end]
-                holes.append(Hole(key, (text,), len(text), zlib.adler32(text), _run(key, rows[:-1])))
+                holes.append(Hole(key, (text,), len(text), zlib.adler32(text), _run(key, rows[:-outside])))
                 position = end
     if holes:
         rests.append(data[position:])
@@ -277,7 +282,7 @@ def fill(text: str, known: Abridged) -> list[Piece]:
 
 def tightened(known: Abridged) -> Abridged:
     """Return the same file with all rows but the last of each list in its run, if many have gathered behind the runs."""
-    if known.rest_rows <= LONGEST_REST_ROWS:
+    if known.rest_rows <= (LONGEST_PROMPT_REST_ROWS if known.prompt else LONGEST_REST_ROWS):
         return known
     text, lists = known.document.text, known.document.lists()
     rests, holes = [known.rests[0]], []

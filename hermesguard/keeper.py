@@ -83,6 +83,11 @@ class Keeper:
         self._memory.limit_bytes = limit_bytes
 
     @property
+    def memory_used_bytes(self) -> int:
+        """How many bytes of copies are in memory."""
+        return self._memory.size_bytes
+
+    @property
     def broken(self) -> str:
         """Why the store takes nothing at present; empty when it does."""
         return self._broken
