@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 WAITING_SECONDS = 1.0
 PROOF_SECONDS = 60.0
 SWEEP_SLICE_SECONDS = 0.005
+# Thousands of sessions may be lost at once: the service manager, people and signals are heeded between two turns.
+TURN_SECONDS = 0.05
 EXTENSION_SECONDS = 60.0
 PARTING_SECONDS = 2.0
 SLEEP_SECONDS = 3600.0
@@ -137,7 +139,7 @@ class Daemon:
             self._follow_changes()
         elif not self._sweep:
             self.guard.get_ready()
-        self.guard.ask_again()
+        self.guard.ask_again(TURN_SECONDS)
         if not self._sweep:
             self._housekeeping.go_on()
         self._tell_systemd()
@@ -153,7 +155,7 @@ class Daemon:
         ]
         if self._hooks:
             waits.append(self._hooks.pump())
-        if self._sweep:
+        if self._sweep or self._changes:
             return 0.0
         now = time.monotonic()
         due = [self._sweep_due, self._proof_due] if self.watch else [self._arm_due]
@@ -177,7 +179,7 @@ class Daemon:
                     for key, events in self._selector.select(0):
                         key.data(events)
             if self.watch:
-                self._changes = self.watch.take()
+                self._changes += self.watch.take()
                 if self._changes or self.watch.alarmed:
                     return True
             seconds = until - time.monotonic()
@@ -193,9 +195,14 @@ class Daemon:
             previous = session_id(change.moved_from) if change.moved_from else None
             if name and previous:
                 self.guard.vanished.moved[previous] = name
-        for change in sorted(changes, key=lambda change: change.moved_from is None):
+        changes.sort(key=lambda change: change.moved_from is None)
+        until = time.monotonic() + TURN_SECONDS
+        for number, change in enumerate(changes, 1):
             if name := session_id(change.name):
                 self.guard.visit(name, change.writer_pid)
+                if time.monotonic() >= until:
+                    self._changes = changes[number:]
+                    break
         if any(change.name == INDEX for change in changes):
             self.guard.index_changed()
         if self.watch.alarmed:

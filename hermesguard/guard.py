@@ -5,6 +5,7 @@ everything, and `ask_again` for questions whose time has come.
 """
 
 import errno
+import math
 import os
 import time
 import traceback
@@ -196,10 +197,9 @@ class Guard:
             self.readiness.saved(name, copy.could_be_wiped, self.room.clock.monotonic())
 
     def _around(self, name: str, shadow: Copy, data: bytes) -> Surroundings:
-        repair = self.casebook.incidents.last_digest.get(name)
         return Surroundings(
             waited_seconds=self.notes.waited_seconds(name, data),
-            repaired=repair is not None and repair == shadow.digest,
+            repaired=self.casebook.incidents.is_repair(name, shadow.digest),
         )
 
     def _follow(self, name: str, shadow: Copy, size_bytes: int, stamp: Stamp) -> bool:
@@ -222,7 +222,7 @@ class Guard:
     def _goes_on(self, name: str) -> None:
         """The application has saved all that is known: what was repaired is its own again."""
         self.room.fights.peace(name)
-        self.casebook.incidents.last_digest.pop(name, None)
+        self.casebook.incidents.goes_on(name)
 
     def _look_for(self, name: str) -> None:
         """Judge a session whose file is gone; if it is back by now, visit it."""
@@ -252,10 +252,16 @@ class Guard:
         except OSError as error:
             self.keeper.refused(error)
 
-    def ask_again(self) -> float | None:
-        """Visit the sessions whose question is due; return the seconds until the next one is, None when there is none."""
+    def ask_again(self, most_seconds: float = math.inf) -> float | None:
+        """Visit the sessions whose question is due, for about so long (one at least).
+
+        Returns the seconds until the next question is due, None when there is none.
+        """
+        until = time.monotonic() + most_seconds
         for name, question in self.notes.due():
             self.visit(name, question.writer_pid)
+            if time.monotonic() >= until:
+                break
         return self.notes.next_due_seconds()
 
     # -- acting

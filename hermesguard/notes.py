@@ -90,9 +90,11 @@ class Notes:
         for name in [name for name, question in self.questions.items() if question.due <= now]:
             question = self.questions.get(name)
             if question is not None and question.due <= now:
-                yield name, question
-                if self.questions.get(name) is question and question.due <= now:
-                    del self.questions[name]
+                try:
+                    yield name, question
+                finally:  # also when nobody asks for more
+                    if self.questions.get(name) is question and question.due <= now:
+                        del self.questions[name]
 
     def next_due_seconds(self) -> float | None:
         """Return the seconds until the next question is due, None when there is none."""

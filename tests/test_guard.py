@@ -252,3 +252,17 @@ def test_one_bad_session_does_not_cost_the_others_their_guard(
     assert world.ear.names().count("internal_error") == 1
     world.sweep()
     assert len(world.shadow(bad).rows) == 8
+
+
+def test_many_questions_are_answered_a_few_at_a_time(world: World) -> None:
+    app = world.app(Era.OLD)
+    chats = [app.create(turns=1) for _ in range(5)]
+    for chat in chats:
+        losses.tear(chat)
+        world.guard.visit(chat.session_id)
+    world.seconds += 1.1
+    for answered in range(1, 6):
+        assert len(world.incidents()) == answered - 1
+        wait = world.guard.ask_again(most_seconds=0)
+        assert len(world.incidents()) == answered
+        assert wait == (0 if answered < 5 else None)
