@@ -98,14 +98,12 @@ class Casebook:
         return incident
 
     def before_repair(self, name: str) -> tuple[Sequence[Row], ...]:
-        """Return the rows of the two files that a session's last repair was made of, those that the history has."""
-        repair = self.incidents.last_repair.get(name)
-        if repair is None:
-            return ()
+        """Return the rows of the files that a session's last repairs were made of, those that the history has."""
+        sides = self.incidents.sides.get(name, ())
         found = []
         store = self._keeper.store
-        for version in store.versions(name):
-            if version.name in (repair.version, repair.displaced):
+        for version in store.versions(name) if sides else ():
+            if version.name in sides:
                 with contextlib.suppress(OSError, Unreadable):
                     found.append(session.parse(store.read_version(version)).rows)
         return tuple(found)

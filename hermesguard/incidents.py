@@ -13,6 +13,8 @@ from typing import Any
 from hermesguard import files
 
 FILE_NAME = "incidents.jsonl"
+# So many servers that each go on from a memory of their own are more than anybody has on one directory.
+MOST_SIDES = 12
 
 _BY_HAND = frozenset({"undone", "accepted", "restored_by_hand", "purged"})
 
@@ -101,8 +103,8 @@ class IncidentLog:
     count: int = 0
     last_digest: dict[str, str] = field(default_factory=dict)
     """By session: the digest of the guard's newest repair."""
-    last_repair: dict[str, Incident] = field(default_factory=dict)
-    """By session: that repair itself."""
+    sides: dict[str, list[str]] = field(default_factory=dict)
+    """By session: the versions of which its repairs were made, the newest last, since the application saved all it knows."""
     unwritten: list[Incident] = field(default_factory=list)
     _last_id: int = 0
 
@@ -124,7 +126,20 @@ class IncidentLog:
             self._last_id = max(self._last_id, int(incident.id))
         if incident.digest:
             self.last_digest[incident.session] = incident.digest
-            self.last_repair[incident.session] = incident
+            self._note_sides(incident)
+
+    def _note_sides(self, incident: Incident) -> None:
+        sides = self.sides.setdefault(incident.session, [])
+        for version in filter(None, (incident.version, incident.displaced)):
+            if version in sides:
+                sides.remove(version)
+            sides.append(version)
+        del sides[:-MOST_SIDES]
+
+    def goes_on(self, session: str) -> None:
+        """Note that the application has saved all that is known: what was repaired is its own again."""
+        self.last_digest.pop(session, None)
+        self.sides.pop(session, None)
 
     def next_id(self) -> str:
         """Return an id that no incident has had: a short number that people can type."""
@@ -156,7 +171,7 @@ class IncidentLog:
             )
             files.write_durably(self.store / FILE_NAME, b"".join(incident.line() for incident in lines))
         self.last_digest.pop(session, None)
-        self.last_repair.pop(session, None)
+        self.sides.pop(session, None)
         return count
 
 

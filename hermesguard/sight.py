@@ -25,7 +25,7 @@ class Sight:
     writer_pid: int | None
     began_ns: int
     before_repair: Callable[[], tuple[Sequence[Row], ...]] = tuple
-    """Gives the rows of the two files that the last repair was made of."""
+    """Gives the rows of the files that the last repairs were made of."""
 
     @cached_property
     def _read(self) -> Document | str:

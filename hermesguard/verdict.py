@@ -34,7 +34,7 @@ class Surroundings:
     repaired: bool = False
     """The shadow is the guard's own repair: the application has not saved all of it since."""
     before_repair: tuple[Sequence[Row], ...] = ()
-    """The rows of the two files that the repair was made of, as far as they are asked for."""
+    """The rows of the files that the repairs were made of, as far as they are asked for."""
     tombstone: bool = False
     """The id stands in `_deleted_webui_sessions.json`."""
     index: Literal["lists", "omits", "unlinked", "unknown"] = "unknown"
