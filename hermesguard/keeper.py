@@ -189,9 +189,8 @@ class Keeper:
         entry = Change(tuple(parts(old, new)), size_bytes, mtime_ns, copy.count, new.checksum)
         try:
             tail_bytes += self.store.keep_change(session, entry)
-        except OSError as error:
-            self.refused(error)
-            return False
+        except OSError:
+            return False  # the whole of it is tried next, and what that meets is told
         before.is_stored, copy.is_stored = False, True
         self._tails[session] = (tail_bytes, self._clock.monotonic())
         return True
