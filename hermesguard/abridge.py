@@ -9,8 +9,8 @@ list begins with those rows. Whatever is not found so is read in full; what the 
 
 import json
 import math
+import os
 import re
-import uuid
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ _ADLER_MODULUS = 65521
 Piece = bytes | memoryview
 Part = str | list[int]
 
-_SECRET = uuid.uuid4().hex
+_SECRET = os.urandom(16).hex()
 _COMMA = re.compile(r"[ \t\n\r]*,[ \t\n\r]*")
 
 

@@ -5,8 +5,8 @@ stream and its prompt, written as the application writes. Whatever differs in on
 """
 
 import json
+import os
 import re
-import uuid
 from dataclasses import dataclass
 
 from hermesguard import session
@@ -18,7 +18,7 @@ from hermesguard.session import Document
 _UPDATED = "updated_at"
 _NUMBER = re.compile(rb"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 # A number that stands nowhere else.
-_PLACE = str(uuid.uuid4().int | 1 << 127)
+_PLACE = str(int.from_bytes(os.urandom(16), "big") | 1 << 127)
 
 
 @dataclass(frozen=True, slots=True)

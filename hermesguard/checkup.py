@@ -4,7 +4,6 @@ Reading needs no lock; what is found to be damaged is made again by whoever hold
 checked is none that is missing.
 """
 
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -184,6 +183,8 @@ def drill(store: Store, progress: Progress = _no_progress) -> Drill:
 
     Raises OSError when there is no scratch directory to be had.
     """
+    import tempfile  # it brings much along that the guard itself never needs
+
     result = Drill()
     names = [shadow.session for shadow in store.shadows()]
     result.sessions = len(names)

@@ -2,7 +2,6 @@
 
 import os
 import select
-import shutil
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -30,6 +29,8 @@ class Progress:
         if not self._total:
             with suppress(OSError):
                 self._total = self._count()
+        import shutil  # only a terminal needs it, and it brings much along
+
         text = line(done, self._total, shutil.get_terminal_size().columns)
         # The cursor stays at the beginning, so that what is told meanwhile is written over the bar.
         if text != self._shown and _write(f"\r{text}\x1b[K\r"):
