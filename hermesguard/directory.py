@@ -1,7 +1,7 @@
 """What the sessions directory says beside the sessions themselves: the application's index and its tombstones."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +15,7 @@ from hermesguard.session import session_id
 INDEX = "_index.json"
 TOMBSTONES = "_deleted_webui_sessions.json"
 BACKUP_SUFFIX = ".json.bak"
+ENTRIES_AT_ONCE = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +49,23 @@ class SessionsDirectory:
 
     def listing(self) -> Listing:
         """Return what is there now. Raises OSError when the directory cannot be read."""
+        look = self.look()
+        while True:
+            try:
+                next(look)
+            except StopIteration as ended:
+                found: Listing = ended.value
+                return found
+
+    def look(self) -> Generator[None, None, Listing]:
+        """As `listing`, yielding now and then for what is more urgent; what changes meanwhile is in it or not."""
         sessions: dict[str, tuple[int, int]] = {}
         backups = set()
         has_leftovers = False
         with os.scandir(self.path) as entries:
-            for entry in entries:
+            for number, entry in enumerate(entries, 1):
+                if number % ENTRIES_AT_ONCE == 0:
+                    yield
                 name = entry.name
                 if name.endswith(".json"):
                     session = session_id(name)

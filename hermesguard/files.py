@@ -185,7 +185,7 @@ def write_durably(path: Path, data: bytes, mtime_ns: int | None = None, note: by
     sync_directory(path.parent)
 
 
-def note(file: Path | int) -> bytes | None:
+def note(file: Path | str | int) -> bytes | None:
     """Return what `write_durably` noted beside the content, None when nothing was or could be noted."""
     try:
         if isinstance(file, int):

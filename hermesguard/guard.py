@@ -88,9 +88,8 @@ class Guard:
     def _take_over(self) -> None:
         self.keeper.find_tails()
         self.keeper.fold_tails(quiet_seconds=0)
-        for shadow in self.keeper.store.shadows():
+        for shadow, noted in self.keeper.store.noted_shadows():
             self.notes.seen[shadow.session] = (shadow.size_bytes, shadow.mtime_ns)
-            noted = self.keeper.store.shadow_note(shadow.session)
             self.notes.rows[shadow.session] = noted[1] if noted else self._count(shadow.session)
 
     def _count(self, name: str) -> int:
@@ -124,10 +123,10 @@ class Guard:
 
         Raises OSError when the directory itself cannot be read.
         """
-        listing = self.directory.listing()
+        listing = yield from self.directory.look()
         if listing.has_leftovers:
             self.finish_interrupted_repairs()
-        known = set(self.notes.seen) | {shadow.session for shadow in self.keeper.store.shadows()}
+        known = self.notes.seen.keys() | self.keeper.store.shadow_names()
         for name, state in listing.sessions.items():
             if self.notes.seen.get(name) != state or self.keeper.owes(name):
                 self.visit(name)

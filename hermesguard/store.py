@@ -150,6 +150,17 @@ class Store:
                     found = entry.stat(follow_symlinks=False)
                     yield Shadow(entry.name.removesuffix(".json"), found.st_size, found.st_mtime_ns)
 
+    def shadow_names(self) -> set[str]:
+        """Return the sessions that have a shadow, by their names alone."""
+        found = files.names(self.shadows_directory)
+        return {name[:-5] for name in found if name.endswith(".json") and not name.startswith(".")}
+
+    def noted_shadows(self) -> Iterator[tuple[Shadow, tuple[str, int] | None]]:
+        """Yield all shadows, each with what was recorded when it was kept (`shadow_note`)."""
+        directory = str(self.shadows_directory)
+        for shadow in self.shadows():
+            yield shadow, _noted(files.note(f"{directory}/{shadow.session}.json"))
+
     def sessions(self) -> list[str]:
         """Return all sessions that the store knows, sorted: with a shadow, or with versions only."""
         known = {shadow.session for shadow in self.shadows()}
