@@ -20,7 +20,7 @@ figure { margin: 0; }
 svg { width: 100%; height: auto; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { text-align: start; padding: .25rem .8rem .25rem 0; border-bottom: 1px solid #ddd; vertical-align: top; }
-td.number, th.number { text-align: end; }
+td.number, th.number { text-align: end; padding-right: 1.6rem; }
 td:first-child { white-space: nowrap; }
 """
 

@@ -20,6 +20,13 @@ from hermesguard.report import Reporter
 ROOT = Path(__file__).resolve().parent.parent
 
 
+class Terminal(io.TextIOWrapper):
+    """A terminal as the commands see it."""
+
+    def isatty(self) -> bool:
+        return True
+
+
 @dataclass
 class Scene:
     """Four sessions: `whole` (untouched), `wiped` (wiped once and restored), `undone` (a marked undo), `odd` (an odd title)."""
@@ -60,9 +67,10 @@ class Scene:
             **more,
         )
 
-    def call(self, *words, **variables):
+    def call(self, *words, is_terminal=False, **variables):
         """Run the command line in this process; return (exit code, stdout, stderr)."""
-        out, err = io.TextIOWrapper(io.BytesIO(), encoding="utf-8"), io.StringIO()
+        out = (Terminal if is_terminal else io.TextIOWrapper)(io.BytesIO(), encoding="utf-8")
+        err = io.StringIO()
         with (
             pytest.MonkeyPatch.context() as patch,
             contextlib.redirect_stdout(out),

@@ -10,6 +10,7 @@ import pytest
 
 import cli_store
 from hermesguard import cli
+from hermesguard.demo import losses
 from hermesguard.errors import ExitCode
 from hermesguard.verbs import VERBS
 
@@ -573,3 +574,42 @@ def test_prune_says_why_each_version_stays_or_goes(command, own_scene):
     found = json.loads(command("prune", "--json", "--dry-run", where=own_scene)[1])
     assert not any(entry["goes"] for entry in found["versions"])
     assert len(list((own_scene.store / "history").glob("*/*"))) == 3
+
+
+NASTY = "\x1b]0;owned\x07\x1b[2J\x9b31m\r\u202egnp.exe\u2066\x7f"
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_nothing_that_somebody_wrote_commands_the_terminal(own_scene, is_terminal):
+    chat = own_scene.app.create(f"Nasty {NASTY} title", session_id="nasty", turns=1)
+    chat.turn(f"Say {NASTY}", f"```\n{NASTY}\n```", tools=[(NASTY, NASTY, NASTY)])
+    chat.messages[-1]["attachments"] = [f"{NASTY}.png"]
+    chat.save()
+    own_scene.scan()
+    losses.lose_row(chat, 1)
+    own_scene.scan()
+    commands = [
+        "list",
+        "history nasty",
+        "show nasty",
+        "show nasty --full",
+        "diff nasty",
+        "diff nasty@-1 @-2",
+        "log",
+    ]
+    commands += [
+        "log --session nasty",
+        "explain 2",
+        "show nasti",
+        "show a",
+        "report -o -",
+        "accept nasty",
+        "status",
+    ]
+    commands += ["show nasty --markdown"] if is_terminal else ["show nasty --json"]
+    for words in commands:
+        _, out, err = own_scene.call(
+            *words.split(), is_terminal=is_terminal, NO_COLOR="1", PAGER="cat", COLUMNS="80"
+        )
+        assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", out + err), words
+        assert out or err, words

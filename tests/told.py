@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from cli_store import Terminal
 from hermesguard import cli
 from hermesguard.demo import story
 from hermesguard.demo.app import App
@@ -26,13 +27,6 @@ _BURST_CALLS = 170
 _BURST_SECONDS = 11_900.0
 _DAY_SECONDS = 86_400.0
 ROOT = "/tmp/hg-golden-00000000"
-
-
-class Terminal(io.TextIOWrapper):
-    """A terminal as the commands see it."""
-
-    def isatty(self) -> bool:
-        return True
 
 
 @dataclass
