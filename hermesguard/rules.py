@@ -159,7 +159,7 @@ def _marked_before_upgrade(case: Case) -> bool:
 
 
 def _is_watermarked_turn(case: Case) -> bool:
-    if not case.is_watermarked or case.lost_turns > 1 or case.counters_go_back or case.is_said_before:
+    if not case.is_watermarked or case.lost_turns > 1 or case.counters_go_back:
         return False
     return case.is_cut_at_boundary or case.is_cut_behind_news
 
