@@ -15,7 +15,10 @@ children=()
 use_trees() {
   [[ $(id -u) == 0 ]] || fail "making a system tree takes root" "Run: sudo script/$program"
   install_packages "$1" debootstrap systemd-container
-  scratch=$(mktemp -d "${TMPDIR:-/var/tmp}/hermesguard-$program.XXXXXXXX")
+  local place=${TMPDIR:-/var/tmp}
+  # The upper part of an overlay cannot lie on another overlay, which is what a container has for a root.
+  [[ $(stat --file-system --format=%T "$place") != overlayfs ]] || place=/dev/shm
+  scratch=$(mktemp -d "$place/hermesguard-$program.XXXXXXXX")
   trap clean_up EXIT
   trap 'exit 129' HUP
   trap 'exit 130' INT
@@ -28,7 +31,7 @@ clean_up() {
     kill -KILL "$child" 2>/dev/null || true
     wait "$child" 2>/dev/null || true
   done
-  rm -f "$cache"/*.tar."$$"
+  rm -rf --one-file-system "$cache"/*."$$"
   # The last processes may still be dying, and writing.
   rm -rf --one-file-system "$scratch" 2>/dev/null || { sleep 1 && rm -rf --one-file-system "$scratch"; }
 }
@@ -108,6 +111,7 @@ unpack_tree() {
 # its own are left out: a fresh system has none.
 carry_host_configuration() {
   local tree=$1
+  mkdir -p "$tree/etc/apt/apt.conf.d"
   cp /etc/resolv.conf "$tree/etc/resolv.conf"
   apt-config dump | grep -E '^Acquire::(http|https|Check-|Retries|Force)' >"$tree/etc/apt/apt.conf.d/99-of-the-host" || true
   python3 - "$tree" <<'PYTHON'
@@ -140,11 +144,22 @@ PYTHON
 
 # enter TREE COMMAND...: as root of the tree, without booting it, on this machine's network.
 enter() {
-  local tree=$1 variable options=()
+  local tree=$1
   shift
-  for variable in http_proxy https_proxy no_proxy; do
-    [[ -z ${!variable-} ]] || options+=(--setenv="$variable")
-  done
-  attend systemd-nspawn --quiet --directory="$tree" --register=no --keep-unit --as-pid2 --console=pipe \
-    --resolv-conf=off --timezone=off "${options[@]}" "$@"
+  attend systemd-nspawn --directory="$tree" "${inside[@]}" "$@"
 }
+
+# enter_layer LOWER LAYER COMMAND...: the same for what LAYER makes of the tree LOWER, which stays as it is.
+enter_layer() {
+  local lower=$1 layer=$2
+  shift 2
+  mkdir -p "$layer"/{upper,work,root}
+  # shellcheck disable=SC2016  # expanded by the inner shell
+  attend sh -c 'mount -t overlay -o "lowerdir=$1,upperdir=$2/upper,workdir=$2/work" overlay "$2/root" && shift 2 && exec "$@"' \
+    sh "$lower" "$layer" systemd-nspawn --directory="$layer/root" "${inside[@]}" "$@"
+}
+
+inside=(--quiet --register=no --keep-unit --as-pid2 --console=pipe --resolv-conf=off --timezone=off)
+for variable in http_proxy https_proxy no_proxy; do
+  [[ -z ${!variable-} ]] || inside+=(--setenv="$variable")
+done

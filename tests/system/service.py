@@ -1,0 +1,535 @@
+"""The packaged system service on a booted system: what an administrator sees, and what it survives."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections import Counter
+from pathlib import Path
+
+from hermesguard.demo import losses
+from hermesguard.demo.app import App
+from hermesguard.demo.chat import Chat
+from hermesguard.demo.eras import Era
+from hermesguard.event import Priority
+from hermesguard.events import BY_NAME
+from machine import (
+    EXAMPLES,
+    Person,
+    Unit,
+    exit_code,
+    exposure,
+    guard_of,
+    journal,
+    rows,
+    run,
+    show,
+    until,
+    until_whole,
+)
+
+CONFIGURATION = Path("/etc/hermesguard/hermesguard.toml")
+JOURNALD = "systemd-journald.service"
+
+
+def ready_after_the_first_sweep() -> None:
+    """READY comes after the first sweep, and `systemctl status` says in words what is guarded."""
+    alice = Person("alice")
+    chats = alice.chats(40, turns=50)
+    unit = guard_of(alice)
+    began = time.monotonic()
+    unit.start()
+    show(f"systemctl start {unit.name}: {time.monotonic() - began:.2f} s")
+    assert len(list((alice.store / "shadows").glob("*.json"))) == len(chats)
+    (ready,) = unit.entries("ready")
+    assert (ready["HERMESGUARD_SESSIONS"], ready["HERMESGUARD_MESSAGES"]) == ("40", "4000")
+    shown = run("systemctl", "status", "--no-pager", "--lines=0", unit.name)
+    assert 'Status: "Guarding 40 sessions with 4000 messages' in shown
+    show("\n".join(line for line in shown.splitlines() if re.search(r"Active|Status|Memory|Tasks", line)))
+    assert alice.store.stat().st_mode & 0o7777 == 0o700
+    assert alice.store.stat().st_uid == alice.uid
+
+
+def a_wipe_is_restored_and_told() -> None:
+    """A wipe in /home/USER/.hermes/webui/sessions is restored, and the journal has the entry with all fields."""
+    alice = Person("alice")
+    (chat,) = alice.chats(1, turns=500)
+    unit = guard_of(alice)
+    alice.wipe(chat)
+    show(f"1000 messages back after {until_whole(chat) * 1000:.1f} ms")
+    assert rows(chat) == 1001
+    assert chat.path.stat().st_uid == alice.uid
+    entry = unit.until_told("restored", session=chat.session_id)
+    command = f"journalctl -o json MESSAGE_ID={BY_NAME['restored'].message_id}"
+    show(f"{command}:")
+    show(json.dumps({key: entry[key] for key in sorted(entry) if key.startswith("HERMESGUARD_")}, indent=1))
+    always = "EVENT TIME SESSION VERDICT RULE EVIDENCE INCIDENT ACTION UNDO ROWS_BEFORE ROWS_LIVE ROWS_AFTER"
+    always += " ROWS_LOST VERSION WRITER_PID DURATION_US"
+    assert {f"HERMESGUARD_{name}" for name in always.split()} <= entry.keys()
+    found = tuple(int(entry[f"HERMESGUARD_ROWS_{name}"]) for name in ("BEFORE", "LIVE", "AFTER", "LOST"))
+    assert found == (1000, 0, 1001, 1000)
+    assert entry["PRIORITY"] == str(int(Priority.WARNING))
+    assert entry["SYSLOG_IDENTIFIER"] == "hermesguard"
+    assert entry["_SYSTEMD_UNIT"] == unit.name
+    assert int(entry["HERMESGUARD_WRITER_PID"]) == os.getpid()
+
+
+def journalctl_explains_it() -> None:
+    """`journalctl -x` prints below the entry what it means and what to do."""
+    shown = run("journalctl", "-x", "--no-pager", f"MESSAGE_ID={BY_NAME['restored'].message_id}")
+    show("\n".join(shown.splitlines()[:14]))
+    assert "Subject: Messages were lost, and are there again" in shown
+    assert "hermesguard explain" in shown
+    assert "Documentation: man:hermesguard(7)" in shown
+
+
+def people_ask_the_running_guard() -> None:
+    """The commands reach the guard in its sandbox; an undo by hand stands."""
+    alice = Person("alice")
+    store = ("--store", alice.store, "--sessions", alice.sessions)
+    shown = alice.run("hermesguard", "status", *store)
+    show(shown.splitlines()[0])
+    assert shown.startswith("All is well")
+    (chat,) = alice.chats(1, turns=10)
+    alice.wipe(chat)
+    until_whole(chat)
+    entry = guard_of(alice).until_told("restored", session=chat.session_id)
+    show(alice.run("hermesguard", "undo", entry["HERMESGUARD_INCIDENT"], *store))
+    assert rows(chat) == 0
+    alice.run("hermesguard", "purge", chat.session_id, *store)
+
+
+def killed() -> None:
+    """After kill -9 it is up again within seconds, and what was wiped meanwhile is restored."""
+    _wiped_while_away(signal.SIGKILL, 15)
+
+
+def hanging() -> None:
+    """After SIGSTOP the watchdog restarts it, and what was wiped meanwhile is restored; the hanging line is in the journal."""
+    alice = Person("alice")
+    _wiped_while_away(signal.SIGSTOP, 60)
+    deaths = journal("_PID=1", f"UNIT={guard_of(alice).name}", "MESSAGE_ID=d9b373ed55a64feb8242e02dbe79a49c")
+    show(deaths[-1]["MESSAGE"])
+    assert "watchdog" in deaths[-1]["MESSAGE"]
+    stack = [entry["MESSAGE"] for entry in guard_of(alice).entries() if "daemon.py" in entry["MESSAGE"]]
+    assert stack, "no stack in the journal"
+    show(stack[0])
+
+
+def _wiped_while_away(number: signal.Signals, seconds: float) -> None:
+    alice = Person("alice")
+    (chat,) = alice.chats(1, turns=20)
+    unit = guard_of(alice)
+    with alice.at_work():
+        chat.send("And now?")
+    until(lambda: alice.keeps(chat))
+    before = unit.pid
+    os.kill(before, number)
+    with alice.at_work():
+        losses.wipe(chat)
+    show(f"{number.name}: restored after {until_whole(chat, seconds):.1f} s")
+    assert unit.pid not in (0, before)
+    until(lambda: unit.value("ActiveState") == "active")
+
+
+def reload() -> None:
+    """A reload takes a good configuration, and keeps the old one when the new one is broken."""
+    unit = guard_of(Person("alice"))
+    before = CONFIGURATION.read_text("utf-8")
+    pid = unit.pid
+    try:
+        CONFIGURATION.write_text('sweep_interval = "5s"\n')
+        began = time.monotonic()
+        run("systemctl", "reload", unit.name)
+        show(unit.until_told("reloaded")["MESSAGE"] + f" [{time.monotonic() - began:.2f} s]")
+        CONFIGURATION.write_text('sweep_intervall = "5s"\n')
+        run("systemctl", "reload", unit.name)
+        complaint = unit.until_told("config_invalid")
+        show(complaint["MESSAGE"])
+        assert "sweep_interval" in complaint["MESSAGE"]
+    finally:
+        CONFIGURATION.write_text(before)
+    run("systemctl", "reload", unit.name)
+    unit.until_told("reloaded", after=1)
+    until(lambda: unit.status().startswith("Guarding"))
+    assert (unit.pid, unit.value("ActiveState")) == (pid, "active")
+
+
+def an_alert_command_in_the_sandbox() -> None:
+    """alert_command gets the event as JSON on its standard input, from within the sandbox."""
+    alice = Person("alice")
+    unit = guard_of(alice)
+    before = CONFIGURATION.read_text("utf-8")
+    heard = alice.store / "heard"
+    try:
+        CONFIGURATION.write_text(f'alert_command = ["/usr/bin/tee", "-a", "{heard}"]\n')
+        run("systemctl", "reload", unit.name)
+        (chat,) = alice.chats(1)
+        alice.wipe(chat)
+        until_whole(chat)
+        until(lambda: heard.exists() and heard.read_text("utf-8").endswith("\n"))
+    finally:
+        CONFIGURATION.write_text(before)
+        run("systemctl", "reload", unit.name)
+    told = [json.loads(line) for line in heard.read_text("utf-8").splitlines()]
+    show(json.dumps(told[-1])[:160])
+    assert (told[-1]["event"], told[-1]["session"]) == ("restored", chat.session_id)
+    heard.unlink()
+
+
+def journald_restarted() -> None:
+    """journald is restarted while the guard runs: what happens afterwards is told."""
+    alice = Person("alice")
+    (chat,) = alice.chats(1)
+    run("systemctl", "restart", JOURNALD)
+    alice.wipe(chat)
+    until_whole(chat)
+    show(guard_of(alice).until_told("restored", session=chat.session_id)["MESSAGE"][:110])
+
+
+def journald_hangs() -> None:
+    """journald hangs for 15 s while 60 sessions are wiped: all are repaired at once, all entries are there afterwards."""
+    alice = Person("alice")
+    chats = alice.chats(60)
+    unit = guard_of(alice)
+    journald = Unit(JOURNALD).pid
+    # Hung for good: its queue is full before the first wipe.
+    os.kill(journald, signal.SIGSTOP)
+    took = []
+    try:
+        until_hung = time.monotonic() + 15
+        _fill_the_journals_queue()
+        for chat in chats:
+            alice.wipe(chat)
+            took.append(until_whole(chat))
+            time.sleep(0.05)
+        wiped = time.monotonic()
+        assert wiped < until_hung, "the machine was too slow for 60 wipes in 15 s"
+        time.sleep(until_hung - wiped)
+    finally:
+        os.kill(journald, signal.SIGCONT)
+    show(
+        f"60 of 60 restored while it hung; median {sorted(took)[30] * 1000:.1f} ms, worst {max(took) * 1000:.0f} ms"
+    )
+    assert max(took) < 5
+
+    def told() -> set[str]:
+        return {entry["HERMESGUARD_SESSION"] for entry in unit.entries("restored")}
+
+    until(lambda: {chat.session_id for chat in chats} <= told(), what="60 entries")
+    assert not unit.entries("dropped")
+    show("60 of 60 entries in the journal after SIGCONT, none dropped")
+    run("systemctl", "is-active", unit.name)
+
+
+def _fill_the_journals_queue() -> None:
+    """Say so much that the next datagram would have to wait."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as speaker:
+        speaker.connect("/run/systemd/journal/socket")
+        try:
+            while True:
+                speaker.send(b"MESSAGE=before\n")
+        except BlockingIOError:
+            pass
+
+
+def the_store_is_full() -> None:
+    """The store's disk is full: repairs go on, one entry says so, and when there is room again everything catches up."""
+    frank = Person("frank")
+    frank.store.mkdir()
+    run(
+        "mount",
+        "-t",
+        "tmpfs",
+        "-o",
+        f"size=4m,uid={frank.uid},gid={frank.gid},mode=0700",
+        "tmpfs",
+        frank.store,
+    )
+    chats = frank.chats(3, turns=20)
+    with frank.at_work():
+        for chat in chats:
+            chat.send("And now?")
+    unit = guard_of(frank)
+    unit.start()
+    filler = frank.store / "filler"
+    with filler.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(b"x" * 4096)
+        except OSError as error:
+            show(str(error))
+    with frank.at_work():
+        losses.wipe(chats[0])
+    show(f"restored after {until_whole(chats[0]) * 1000:.0f} ms")
+    show(unit.until_told("store_broken")["MESSAGE"])
+    with frank.at_work():
+        chats[1].add_turn("More?", "More.")
+        chats[1].save()
+        losses.wipe(chats[2])
+    until_whole(chats[2])
+    time.sleep(1)
+    assert len(unit.entries("store_broken")) == 1
+    filler.unlink()
+    show(unit.until_told("store_healed")["MESSAGE"])
+    until(lambda: frank.keeps(chats[1]))
+    assert unit.value("NRestarts") == "0"
+    unit.stop()
+    run("umount", frank.store)
+
+
+def a_directory_of_somebody_else() -> None:
+    """A sessions directory of another user is refused with a sentence, and systemd does not try again and again."""
+    bob, carol = Person("bob"), Person("carol")
+    carol.chats(1)
+    for mode in (0o755, 0o777):
+        os.chown(carol.sessions, bob.uid, bob.gid)
+        carol.sessions.chmod(mode)
+        unit = guard_of(carol)
+        told = len(unit.entries("failed"))
+        assert exit_code("systemctl", "start", unit.name) != 0
+        show(unit.until_told("failed", after=told)["MESSAGE"])
+        found = [unit.value(name) for name in ("ActiveState", "ExecMainStatus", "NRestarts")]
+        assert found == ["failed", "14", "0"], found
+        run("systemctl", "reset-failed", unit.name)
+
+
+def a_directory_that_comes_later() -> None:
+    """There is no ~/.hermes yet: the guard waits, says so, and guards what comes."""
+    bob = Person("bob")
+    unit = guard_of(bob)
+    unit.start()
+    show(f"systemctl status: {unit.status()}")
+    assert "Waiting" in unit.status()
+    show(unit.until_told("waiting")["MESSAGE"])
+    (chat,) = bob.chats(1)
+    appeared = time.monotonic()
+    unit.until_told("ready")
+    show(f"guarded {time.monotonic() - appeared:.1f} s after it appeared")
+    bob.wipe(chat)
+    show(f"wiped and restored after {until_whole(chat) * 1000:.0f} ms")
+
+
+def a_directory_that_is_replaced() -> None:
+    """The sessions directory is replaced under the guard: it sees that, and guards the new one."""
+    bob = Person("bob")
+    unit = guard_of(bob)
+    moved = bob.webui / "sessions.old"
+    with bob.at_work():
+        bob.sessions.rename(moved)
+        shutil.copytree(moved, bob.sessions)
+    replaced = time.monotonic()
+    show(unit.until_told("blind")["MESSAGE"])
+    show(unit.until_told("sighted")["MESSAGE"])
+    show(f"sight is back {time.monotonic() - replaced:.1f} s after the directory was replaced")
+    app = App(bob.sessions, Era.OLD)
+    with bob.at_work():
+        chat = app.open(next(bob.sessions.glob("[0-9a-f]*.json")).stem)
+    bob.wipe(chat)
+    show(f"wiped and restored after {until_whole(chat) * 1000:.0f} ms")
+    unit.stop()
+
+
+def stopped_in_the_middle_of_a_sweep() -> None:
+    """It stops within 5 s during the first sweep of 5000 sessions, and goes on where it was at the next start."""
+    erin = Person("erin")
+    app = erin.app()
+    with erin.at_work():
+        text = app.create(turns=20).path.read_text("utf-8")
+        for number in range(5000):
+            name = f"20260430_151231_{number:06x}"
+            (erin.sessions / f"{name}.json").write_text(
+                re.sub('"session_id": "[^"]*"', f'"session_id": "{name}"', text)
+            )
+    unit = guard_of(erin)
+    shadows = erin.store / "shadows"
+    run("systemctl", "start", "--no-block", unit.name)
+    until(lambda: shadows.is_dir() and len(os.listdir(shadows)) > 200)
+    began = time.monotonic()
+    unit.stop()
+    took = time.monotonic() - began
+    kept = len(list(shadows.glob("*.json")))
+    show(f"stopped after {took:.2f} s, with {kept} of 5001 sessions kept")
+    assert took < 5
+    assert kept < 5001, "the sweep was over"
+    assert not unit.entries("ready")
+    assert unit.value("Result") == "success"
+    began = time.monotonic()
+    unit.start()
+    show(
+        f"started again: ready after {time.monotonic() - began:.1f} s, {len(list(shadows.glob('*.json')))} kept"
+    )
+    assert len(list(shadows.glob("*.json"))) == 5001
+    unit.stop()
+
+
+def a_thousand_incidents_in_a_minute() -> None:
+    """1000 incidents within a minute: every one is in the log, every line that matters in the journal, and no flood."""
+    grace = Person("grace")
+    app = grace.app()
+    with grace.at_work():
+        # 100 sessions in doubt, 420 wiped once, 60 wiped eight times.
+        doubted = [app.create(turns=12) for _ in range(100)]
+        wiped = [app.create(turns=4) for _ in range(480)]
+        for chat in wiped:
+            _save_prompt(chat)
+    often = wiped[:60]
+    unit = guard_of(grace)
+    unit.start()
+    began = time.monotonic()
+    with grace.at_work():
+        for chat in doubted:
+            losses.stale_process(chat, rows_behind=6)
+        for chat in wiped:
+            _save_stub(chat)
+    for _ in range(7):
+        for chat in often:
+            until_whole(chat)
+        with grace.at_work():
+            for chat in often:
+                _save_prompt(chat)
+        for chat in often:
+            until(lambda chat=chat: grace.keeps(chat), pause_seconds=0.001)
+        with grace.at_work():
+            for chat in often:
+                _save_stub(chat)
+    for chat in wiped:
+        until_whole(chat)
+    until(lambda: len(unit.entries("in_doubt")) >= 100, what="100 doubts")
+    took = time.monotonic() - began
+    unit.stop()
+    entries = unit.entries()
+    log = [json.loads(line) for line in (grace.store / "incidents.jsonl").read_text("utf-8").splitlines()]
+    counted = Counter(entry.get("HERMESGUARD_EVENT", "") for entry in entries)
+    show(f"1000 losses in {took:.0f} s; incidents.jsonl: {Counter(entry['event'] for entry in log)}")
+    show(f"the journal: {len(entries)} entries, {counted}")
+    assert len(log) == len({entry["id"] for entry in log}) == 1000
+    told = [entry for entry in entries if entry.get("HERMESGUARD_EVENT") in ("restored", "merged")]
+    held_back = sum(int(entry["HERMESGUARD_COUNT"]) for entry in entries if "HERMESGUARD_COUNT" in entry)
+    assert {entry["HERMESGUARD_SESSION"] for entry in told} == {chat.session_id for chat in wiped}
+    assert len(told) + held_back == 900, (len(told), held_back)
+    in_doubt = {entry["HERMESGUARD_SESSION"] for entry in unit.entries("in_doubt")}
+    assert in_doubt == {chat.session_id for chat in doubted}
+    assert not counted["dropped"]
+    assert not journal(f"_SYSTEMD_UNIT={JOURNALD}", "MESSAGE_ID=a596d6fe7bfa4994828e72309e95d61e")
+    assert len(entries) < 800, "a flood"
+    assert took < 60, "the machine was too slow for 1000 incidents in a minute"
+
+
+def _save_prompt(chat: Chat) -> None:
+    """Save a prompt that waits for its answer; the index stays as it is."""
+    chat.document |= {
+        "active_stream_id": "b2",
+        "pending_user_message": "And now?",
+        "pending_started_at": 1.7e9,
+    }
+    chat.save(index=False)
+
+
+def _save_stub(chat: Chat) -> None:
+    """Save the stub of #1558; the index stays as it is."""
+    empty = {"messages": [], "tool_calls": [], "context_messages": []}
+    idle = {"active_stream_id": None, "pending_user_message": None, "pending_started_at": None}
+    Chat(chat.app, chat.document | empty | idle).save(index=False)
+
+
+def the_examples_tell_somebody() -> None:
+    """The alert examples mail each alert once, again after a failure, nothing forged; the death of the guard is told."""
+    alice = Person("alice")
+    unit = guard_of(alice)
+    library = Path("/usr/local/lib/hermesguard")
+    library.mkdir(parents=True)
+    mails = Path("/root/mails")
+    mails.mkdir()
+    Path("/usr/bin/mail").write_text(f'#!/bin/sh\n{{ echo "MAIL $*"; cat; }} >"{mails}/$(date +%s%N)"\n')
+    Path("/usr/bin/mail").chmod(0o755)
+    for script in ("hermesguard-alert", "hermesguard-death"):
+        shutil.copy(EXAMPLES / "alert" / script, library)
+    dropin = Path("/etc/systemd/system/hermesguard@.service.d")
+    dropin.mkdir()
+    shutil.copy(EXAMPLES / "alert" / "death.conf", dropin)
+    run("systemctl", "daemon-reload")
+    (chat,) = alice.chats(1)
+    alice.wipe(chat)
+    until_whole(chat)
+    unit.until_told("restored", session=chat.session_id)
+    forged = f"MESSAGE_ID={BY_NAME['restored'].message_id}\nSYSLOG_IDENTIFIER=hermesguard\nMESSAGE=forged\n"
+    subprocess.run(["logger", "--journald"], input=forged, text=True, check=True)
+    alert = library / "hermesguard-alert"
+    environment = os.environ | {"STATE_DIRECTORY": "/root/alert", "HERMESGUARD_UNITS": unit.name}
+    Path("/root/alert").mkdir()
+    run(alert, "false", env=environment, check=False)
+    told = [run(alert, "jq", "-r", ".HERMESGUARD_SESSION + .MESSAGE", env=environment) for _ in range(2)]
+    assert told[0].count(chat.session_id) >= 1
+    assert "forged" not in told[0]
+    assert told[1] == ""
+    for name in ("hermesguard-alert.service", "hermesguard-alert.timer"):
+        text = (EXAMPLES / "alert" / name).read_text("utf-8")
+        text = text.replace("/usr/bin/mail -s", "/usr/bin/tee /var/lib/hermesguard-alert/mail -s").replace(
+            '#Environment="HERMESGUARD_UNITS=hermesguard@alice.service hermesguard@bob.service"',
+            f"Environment=HERMESGUARD_UNITS={unit.name}",
+        )
+        text = re.sub(r"^(ExecStart=.*tee \S+).*$", r"\1", text, flags=re.MULTILINE)
+        Path("/etc/systemd/system", name).write_text(text)
+    run("systemctl", "daemon-reload")
+    assert not run("systemd-analyze", "verify", "hermesguard-alert.service", "hermesguard-alert.timer")
+    run("systemctl", "start", "hermesguard-alert.service")
+    mail = Path("/var/lib/private/hermesguard-alert/mail").read_text("utf-8")
+    assert "Subject: Messages were lost, and are there again" in mail
+    assert chat.session_id in mail
+    os.kill(unit.pid, signal.SIGKILL)
+    letter = until(lambda: [path for path in mails.iterdir() if "died" in path.read_text("utf-8")])[0]
+    show("\n".join(letter.read_text("utf-8").splitlines()[:3]))
+    shutil.rmtree(dropin)
+    run("systemctl", "daemon-reload")
+    until(lambda: unit.value("SubState") == "running")
+
+
+def the_recipes_work() -> None:
+    """Every command that docs/journal.md recommends runs as it stands there."""
+    Path("/var/log/journal/remote").mkdir(parents=True, exist_ok=True)
+    Path("/var/lib/hermesguard-alert").mkdir(exist_ok=True)
+    commands = run(
+        "python3",
+        "-m",
+        "hermesguard.events",
+        "recipes",
+        env=os.environ | {"PYTHONPATH": "/usr/lib/hermesguard"},
+    )
+    for command in commands.splitlines():
+        command = command.replace("=hermesguard.service", "=hermesguard@alice.service").replace(" -f ", " ")
+        printed = run("bash", "-o", "pipefail", "-c", command)
+        show(f"{len(printed.splitlines()):5} lines: {command[:100]}")
+
+
+def the_units_are_tight() -> None:
+    """`systemd-analyze security` finds at most 0.4 for both system units."""
+    for unit in ("hermesguard.service", "hermesguard@alice.service"):
+        found = exposure(unit=unit)
+        show(f"systemd-analyze security {unit}: {found}")
+        assert found <= 0.4
+
+
+def the_units_are_valid() -> None:
+    """`systemd-analyze verify` has not a word to say about the units."""
+    said = run("systemd-analyze", "verify", "hermesguard.service", "hermesguard@alice.service")
+    show(f"systemd-analyze verify hermesguard.service hermesguard@alice.service: {said or 'nothing'}")
+    assert not said
+
+
+def every_store_is_in_order() -> None:
+    """After all of this every store verifies, and nobody has met a fault of hermesguard."""
+    for store in sorted(Path("/var/lib").glob("hermesguard-*/shadows")):
+        unit = Unit(f"hermesguard@{store.parent.name.removeprefix('hermesguard-')}.service")
+        person = Person(store.parent.name.removeprefix("hermesguard-"))
+        said = person.run("hermesguard", "verify", "--store", store.parent, "--sessions", person.sessions)
+        show(f"{store.parent}: {said.splitlines()[0]}")
+        assert not unit.entries("internal_error")
+        everything = json.dumps(unit.entries())
+        assert "does what part" not in everything
+        assert "What was that about" not in everything
+    show("no text of a conversation in the journal")

@@ -1,0 +1,155 @@
+"""The other ways to run it as a service: a user's own service, the service for a user named hermeswebui, and the drop-ins."""
+
+import http.server
+import os
+import shutil
+import signal
+import threading
+import time
+from pathlib import Path
+
+from machine import EXAMPLES, Person, Unit, exposure, journal, run, show, until, until_whole
+
+UNIT = "hermesguard.service"
+
+
+def _dora() -> Person:
+    """Return somebody who has a service manager of her own."""
+    dora = Person("dora")
+    run("loginctl", "enable-linger", dora.name)
+    until(lambda: Path(f"/run/user/{dora.uid}/bus").exists(), what="a user's service manager")
+    return dora
+
+
+def _shown(dora: Person, name: str) -> str:
+    return dora.run("systemctl", "--user", "show", "--property", name, "--value", UNIT).strip()
+
+
+def ones_own_service() -> None:
+    """`systemctl --user enable --now hermesguard`: ready after the first sweep, and a wipe is restored and told."""
+    dora = _dora()
+    dora.store = dora.home / ".local/state/hermesguard"
+    (chat,) = dora.chats(1, turns=50)
+    began = time.monotonic()
+    dora.run("systemctl", "--user", "enable", "--now", UNIT)
+    show(f"systemctl --user enable --now {UNIT}: {time.monotonic() - began:.2f} s")
+    show(_shown(dora, "StatusText"))
+    assert _shown(dora, "StatusText").startswith("Guarding 1 sessions with 100 messages")
+    dora.wipe(chat)
+    show(f"wiped and restored after {until_whole(chat) * 1000:.1f} ms")
+    matches = (f"_SYSTEMD_USER_UNIT={UNIT}", f"_UID={dora.uid}", "HERMESGUARD_EVENT=restored")
+    entry = until(lambda: journal(*matches))[0]
+    assert entry["HERMESGUARD_SESSION"] == chat.session_id
+    shown = dora.run("hermesguard", "status")
+    show(shown.splitlines()[0])
+    assert shown.startswith("All is well")
+    assert dora.store.stat().st_mode & 0o7777 == 0o700
+
+
+def ones_own_service_is_started_again() -> None:
+    """Killed, it is up again, and memory goes to it later than to what it guards."""
+    dora = _dora()
+    before = int(_shown(dora, "MainPID"))
+    score = int(Path(f"/proc/{before}/oom_score_adj").read_text())
+    other = int(Path(f"/proc/{Unit(f'user@{dora.uid}.service').pid}/oom_score_adj").read_text())
+    show(f"oom_score_adj {score}; of what the user runs otherwise 200, of the manager itself {other}")
+    assert score == 100
+    os.kill(before, signal.SIGKILL)
+    until(lambda: _shown(dora, "SubState") == "running" and int(_shown(dora, "MainPID")) not in (0, before))
+
+
+def ones_own_service_is_tight_and_valid() -> None:
+    """`systemd-analyze --user security` finds at most 1.6, and `verify` has not a word to say."""
+    dora = _dora()
+    user = ("runuser", "-u", dora.name, "--", "env", f"XDG_RUNTIME_DIR=/run/user/{dora.uid}")
+    found = exposure("--user", unit=UNIT, prefix=user)
+    show(f"systemd-analyze --user security {UNIT}: {found}")
+    assert found <= 1.6
+    said = dora.run("systemd-analyze", "--user", "verify", UNIT)
+    show(f"systemd-analyze --user verify {UNIT}: {said or 'nothing'}")
+    assert not said
+
+
+def where_users_may_not_make_namespaces() -> None:
+    """With the drop-in for kernels that allow users no namespaces it guards outside of any sandbox."""
+    dora = _dora()
+    dora.store = dora.home / ".local/state/hermesguard"
+    dropin = dora.home / ".config/systemd/user/hermesguard.service.d"
+    with dora.at_work():
+        dropin.mkdir(parents=True)
+        shutil.copy(EXAMPLES / "user-without-namespaces.conf", dropin)
+    dora.run("systemctl", "--user", "daemon-reload")
+    dora.run("systemctl", "--user", "restart", UNIT)
+    pid = int(_shown(dora, "MainPID"))
+    for name in ("user", "mnt", "net", "ipc"):
+        assert os.readlink(f"/proc/{pid}/ns/{name}") == os.readlink(f"/proc/self/ns/{name}"), name
+    (chat,) = dora.chats(1)
+    dora.wipe(chat)
+    show(f"wiped and restored after {until_whole(chat) * 1000:.1f} ms")
+    dora.run("systemctl", "--user", "disable", "--now", UNIT)
+
+
+def a_user_named_hermeswebui() -> None:
+    """hermesguard.service guards, as shipped, the user hermeswebui."""
+    webui = Person("hermeswebui")
+    webui.store = Path("/var/lib/hermesguard")
+    (chat,) = webui.chats(1)
+    unit = Unit(UNIT)
+    unit.start()
+    show(unit.status())
+    webui.wipe(chat)
+    show(f"wiped and restored after {until_whole(chat) * 1000:.1f} ms")
+    unit.until_told("restored", session=chat.session_id)
+
+
+def alerts_and_metrics_over_the_network() -> None:
+    """With the drop-in network.conf alert_command can reach a server; without it, it cannot."""
+    webui = Person("hermeswebui")
+    webui.store = Path("/var/lib/hermesguard")
+    unit = Unit(UNIT)
+    heard: list[bytes] = []
+
+    class Listener(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            heard.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = http.server.HTTPServer(("127.0.0.1", 0), Listener)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    script = Path("/usr/local/bin/post")
+    script.write_text(
+        "#!/usr/bin/python3\nimport sys, urllib.request\n"
+        f"urllib.request.urlopen('http://127.0.0.1:{server.server_port}/', sys.stdin.buffer.read(), timeout=10)\n"
+    )
+    script.chmod(0o755)
+    configuration = Path("/etc/hermesguard/hermesguard.toml")
+    before = configuration.read_text("utf-8")
+    configuration.write_text(f'alert_command = ["{script}"]\n')
+    dropin = Path("/etc/systemd/system/hermesguard.service.d")
+    dropin.mkdir()
+    try:
+        run("systemctl", "reload", UNIT)
+        unit.until_told("reloaded")
+        (chat,) = webui.chats(1)
+        webui.wipe(chat)
+        show(unit.until_told("hook_failed")["MESSAGE"])
+        assert not heard
+        shutil.copy(EXAMPLES / "network.conf", dropin)
+        run("systemctl", "daemon-reload")
+        run("systemctl", "restart", UNIT)
+        show(f"exposure with network.conf: {exposure(unit=UNIT)}")
+        (chat,) = webui.chats(1)
+        webui.wipe(chat)
+        until(lambda: heard, what="an alert over the network")
+        show(heard[0].decode()[:120])
+        assert chat.session_id in heard[0].decode()
+    finally:
+        configuration.write_text(before)
+        shutil.rmtree(dropin)
+        run("systemctl", "daemon-reload")
+        server.shutdown()
+    unit.stop()
