@@ -4,6 +4,7 @@ import contextlib
 import io
 import itertools
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -114,3 +115,11 @@ def make(root: Path) -> Scene:
     acts.undo(undone)
     scene.scan()
     return scene
+
+
+def copied(original: Scene, root: Path) -> Scene:
+    """Return a scene of one's own, the same as the original, with an application that has just been started."""
+    shutil.copytree(original.root, root, symlinks=True)
+    clock = itertools.count(1.7639e9, 0.5).__next__
+    app = App(root / "sessions", Era.OLD, clock=clock, seed=3)
+    return Scene(root, app, original.whole, original.wiped, original.undone, original.odd)

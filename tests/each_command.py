@@ -10,6 +10,7 @@ import io
 import json
 import os
 import sys
+from pathlib import Path
 
 from hermesguard import cli
 from hermesguard.commands import (  # noqa: F401 - so that the children find them imported
@@ -26,16 +27,22 @@ from hermesguard.commands import (  # noqa: F401 - so that the children find the
     telling,
 )
 
+OURS = str(Path(cli.__file__).parent)
+
 
 def interrupt_at(call):
-    """Let KeyboardInterrupt come with that function call, as Ctrl-C comes between two of any."""
+    """Let KeyboardInterrupt come with that call of a function of ours, as Ctrl-C comes with any.
+
+    Not within the interpreter's own callbacks, where nobody can catch it.
+    """
     left = call
 
-    def count(*_):
+    def count(frame, event, _):
         nonlocal left
-        left -= 1
-        if left == 0:
-            raise KeyboardInterrupt
+        if event == "call" and frame.f_code.co_filename.startswith(OURS):
+            left -= 1
+            if left == 0:
+                raise KeyboardInterrupt
 
     sys.setprofile(count)
 

@@ -22,8 +22,8 @@ def scene(tmp_path_factory):
 
 
 @pytest.fixture
-def own_scene(tmp_path):
-    return cli_store.make(tmp_path)
+def own_scene(scene, tmp_path):
+    return cli_store.copied(scene, tmp_path / "copy")
 
 
 @pytest.fixture
