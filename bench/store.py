@@ -1,0 +1,147 @@
+"""What a large store costs its keeper: time and memory of `list`, `prune`, `verify`, `drill`, alone and beside a guard.
+
+Run: python bench/store.py [--sessions 10000] [--versions 5]
+
+The store is the one of bench/commands.py. Each command is a process of its own; its peak memory is what the kernel says
+(wait4(2)), beside that of a bare interpreter. The last lines are about a guard that runs on the store: its memory when it
+is ready, and how long a repair waits that is asked for in the middle of a prune.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+from commands import furnish
+
+from hermesguard.demo import losses
+from hermesguard.demo.app import App
+from hermesguard.demo.eras import Era
+
+REPOSITORY = Path(__file__).parents[1]
+COMMANDS = (
+    ("a bare interpreter", ["-c", "pass"]),
+    ("list --json", ["-m", "hermesguard", "list", "--json"]),
+    ("list", ["-m", "hermesguard", "list"]),
+    ("prune --dry-run --json", ["-m", "hermesguard", "prune", "--dry-run", "--json"]),
+    ("verify --json", ["-m", "hermesguard", "verify", "--json"]),
+    ("drill --json", ["-m", "hermesguard", "drill", "--json"]),
+)
+
+
+def main() -> None:
+    """Make the store, run everything, print a table."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--sessions", type=int, default=10_000)
+    parser.add_argument("--versions", type=int, default=5)
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="hermesguard-bench-") as directory:
+        root = Path(directory)
+        furnish(root, asked.sessions, asked.versions)
+        environment = {
+            **os.environ,
+            "HERMESGUARD_SESSIONS": str(root / "sessions"),
+            "HERMESGUARD_STORE": str(root / "store"),
+            "HERMESGUARD_LOG": "quiet",
+            "HOME": directory,
+        }
+        print(f"{asked.sessions} sessions with {asked.versions} versions each")
+        print(f"{'':<36}{'seconds':>9}{'CPU s':>9}{'peak MB':>9}")
+        for name, words in COMMANDS:
+            print(f"{name:<36}{row(*timed(words, environment))}")
+        beside_a_guard(environment)
+
+
+def row(seconds: float, cpu_seconds: float, peak_bytes: int) -> str:
+    """Return the figures of a command as columns."""
+    return f"{seconds:>9.2f}{cpu_seconds:>9.2f}{peak_bytes / 1e6:>9.0f}"
+
+
+def timed(words: list[str], environment: dict[str, str]) -> tuple[float, float, int]:
+    """Run Python with these words; return seconds, seconds of CPU, peak memory in bytes."""
+    began = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, *words], cwd=REPOSITORY, env=environment, stdout=subprocess.DEVNULL
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"{' '.join(words)} left with {process.returncode}")
+    return time.perf_counter() - began, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024
+
+
+def beside_a_guard(environment: dict[str, str]) -> None:
+    """Measure a running guard, and a prune that it is asked for."""
+    guard = subprocess.Popen([sys.executable, "-m", "hermesguard", "run"], cwd=REPOSITORY, env=environment)
+    try:
+        status = ["-m", "hermesguard", "status", "--json"]
+        began = time.perf_counter()
+        while (
+            subprocess.run(
+                [sys.executable, *status], cwd=REPOSITORY, env=environment, stdout=subprocess.DEVNULL
+            ).returncode
+            not in (0, 4)
+            or not (Path(environment["HERMESGUARD_STORE"]) / "control").exists()
+        ):
+            time.sleep(0.1)
+        print(
+            f"{'guard: seconds until it answers':<36}{time.perf_counter() - began:>9.2f}{'':>9}{memory(guard.pid):>9.0f}"
+        )
+        longest = Longest(Path(environment["HERMESGUARD_SESSIONS"]))
+        with longest:
+            prune = timed(["-m", "hermesguard", "prune", "--dry-run", "--json"], environment)
+        print(f"{'prune --dry-run, asked of the guard':<36}{row(*prune)}")
+        print(f"{'guard: memory afterwards':<36}{'':>18}{memory(guard.pid):>9.0f}")
+        print(f"{f'longest of {longest.times} repairs meanwhile':<36}{longest.seconds:>9.3f}")
+    finally:
+        guard.terminate()
+        guard.wait()
+
+
+def memory(pid: int) -> float:
+    """Return the memory that is a process's own, in MB."""
+    with open(f"/proc/{pid}/smaps_rollup") as lines:
+        return (
+            sum(int(line.split()[1]) for line in lines if line.startswith(("Private_", "Anonymous"))) / 2000
+        )
+
+
+class Longest:
+    """Wipes a session again and again meanwhile, as hermes-webui #1558 does, and measures how long it stays empty."""
+
+    def __init__(self, sessions: Path) -> None:
+        self.seconds = 0.0
+        self.times = 0
+        self._app = App(sessions, Era.NEW)
+        name = next(path.stem for path in sorted(sessions.iterdir()) if not path.name.startswith("_"))
+        self._chat = self._app.open(name)
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> "Longest":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._ended.is_set():
+            self._chat.reload()
+            self._chat.send(f"prompt {self.times}")
+            self._ended.wait(0.05)
+            began = time.perf_counter()
+            losses.wipe(self._chat)
+            while not self._chat.on_disk()["messages"]:
+                time.sleep(0.0005)
+            self.seconds = max(self.seconds, time.perf_counter() - began)
+            self.times += 1
+
+
+if __name__ == "__main__":
+    main()
