@@ -2,6 +2,7 @@
 
 import heapq
 
+from hermesguard import head, session
 from hermesguard.keeper import Keeper
 
 # A session whose stream is set is made ready once it has been quiet for so long: not at each of many fast saves.
@@ -42,7 +43,15 @@ class Readiness:
     def go_on(self, now: float) -> None:
         """Make one session ready, if one is due. Raises OSError when the store does not let its copy be read now."""
         name = next((name for name, due in self._due.items() if due <= now), None)
-        if name is not None:
-            del self._due[name]
-            if copy := self._keeper.shadow(name):
-                copy.prepare()
+        if name is None:
+            return
+        del self._due[name]
+        if (self._keeper.held(name) or self._has_stream(name)) and (copy := self._keeper.shadow(name)):
+            copy.prepare()
+
+    def _has_stream(self, name: str) -> bool:
+        """Return whether the head of a shadow says so; to load a session that cannot be wiped would be in vain."""
+        try:
+            return bool(head.read(self._keeper.store.shadow_path(name), session.STREAM).get(session.STREAM))
+        except FileNotFoundError:
+            return False
