@@ -1,7 +1,7 @@
 """What people ask the guard to do: undo, accept, restore, purge. The same code serves the running guard and a command alone."""
 
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any
 
@@ -253,16 +253,16 @@ class ByHand:
             self._room.reporter.tell("purged", session=name, files=count, size_bytes=size_bytes)
         return result
 
-    def prune(self, dry_run: bool = False) -> dict[str, Any]:
-        """Remove the versions that need not be kept; return for each why it stays or goes."""
+    def prune(self, dry_run: bool = False) -> Generator[None, None, dict[str, Any]]:
+        """Remove the versions that need not be kept, in little steps; return for each why it stays or goes."""
         rules = Rules.of(self._room.settings)
         try:
-            found = finished(self._room.pruner.prune(rules, dry_run, list_all=True))
+            found = yield from self._room.pruner.prune(rules, dry_run, list_all=True)
         except OSError as error:
             raise GuardError(
                 f"The history cannot be pruned: {error.strerror or error}", "Mend that, and prune again"
             ) from None
-        return found.as_dict(dry_run)
+        return (yield from found.as_answer(dry_run))
 
     def rebuild(self, name: str) -> dict[str, Any]:
         """Make a damaged shadow again, if there is anything good to make it from."""
@@ -437,8 +437,16 @@ def _rows(document: Document | None) -> int | None:
 
 
 def perform(hands: ByHand, verb: str, arguments: dict[str, Any]) -> dict[str, Any]:
-    """Do one of the verbs that people type; the running guard and a command without one do the same."""
-    acts: dict[str, Callable[..., dict[str, Any]]] = {
+    """Do one of the verbs that people type, at once; a command without a guard does what a running one would."""
+    answer = begin(hands, verb, arguments)
+    return answer if isinstance(answer, dict) else finished(answer)
+
+
+def begin(
+    hands: ByHand, verb: str, arguments: dict[str, Any]
+) -> dict[str, Any] | Generator[None, None, dict[str, Any]]:
+    """Do one of the verbs that people type, or return what does it in little steps and returns its answer."""
+    acts: dict[str, Callable[..., dict[str, Any] | Generator[None, None, dict[str, Any]]]] = {
         "undo": hands.undo,
         "accept": hands.accept,
         "restore": hands.restore,

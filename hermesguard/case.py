@@ -200,7 +200,10 @@ class Case:
     def is_compressed(self) -> bool:
         """The anchors of a /compress were set anew, and what is left is exactly what the model goes on with."""
         return (
-            any(key.startswith(_ANCHOR_PREFIX) and self.changed(key) for key in self.live.keys)
+            any(
+                key.startswith(_ANCHOR_PREFIX) and self.changed(key) and says_something(self.live.get(key))
+                for key in self.live.keys
+            )
             and bool(self.live.rows)
             and [row.value for row in self.live.rows] == [row.value for row in self.live.context]
         )

@@ -7,7 +7,8 @@ does it itself, by the same code (module byhand). Only the store's owner and roo
 import contextlib
 import os
 import socket
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Generator
 from pathlib import Path
 from selectors import EVENT_READ, EVENT_WRITE, BaseSelector
 from typing import Any
@@ -22,7 +23,10 @@ SOCKET_NAME = "control"
 ANSWER_SECONDS = 120.0
 LONGEST_REQUEST_BYTES = 64 * 1024
 
-Answerer = Callable[[str, dict[str, Any]], dict[str, Any]]
+Answer = dict[str, Any]
+Work = Generator[None, None, Answer]
+"""An answer that takes time: done in little steps, between which the guard guards."""
+Answerer = Callable[[str, dict[str, Any]], Answer | Work]
 
 
 class _Address:
@@ -49,6 +53,7 @@ class ControlServer:
         self._path = store / SOCKET_NAME
         self._selector = selector
         self._answer = answer
+        self._working: list[_Conversation] = []
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         try:
             with contextlib.suppress(FileNotFoundError):
@@ -68,9 +73,19 @@ class ControlServer:
         except OSError:
             return
         connection.setblocking(False)
-        self._selector.register(
-            connection, EVENT_READ, _Conversation(connection, self._selector, self._answer).step
-        )
+        conversation = _Conversation(connection, self._selector, self._answer, self._working)
+        self._selector.register(connection, EVENT_READ, conversation.step)
+
+    @property
+    def is_working(self) -> bool:
+        """Return whether an answer is being worked on."""
+        return bool(self._working)
+
+    def go_on(self, seconds: float) -> None:
+        """Go on for so long with the answers that take time, one after the other."""
+        until = time.monotonic() + seconds
+        while self._working and time.monotonic() < until:
+            self._working[0].go_on()
 
     def close(self) -> None:
         """Stop listening and remove the socket."""
@@ -83,10 +98,18 @@ class ControlServer:
 class _Conversation:
     """One request and its answer."""
 
-    def __init__(self, connection: socket.socket, selector: BaseSelector, answer: Answerer) -> None:
+    def __init__(
+        self,
+        connection: socket.socket,
+        selector: BaseSelector,
+        answer: Answerer,
+        working: "list[_Conversation]",
+    ) -> None:
         self._connection = connection
         self._selector = selector
         self._answer = answer
+        self._working = working
+        self._work: Work | None = None
         self._request = b""
         self._reply = b""
 
@@ -104,8 +127,41 @@ class _Conversation:
         self._request += part
         if not part or len(self._request) > LONGEST_REQUEST_BYTES:
             self._close()
-        elif self._request.endswith(b"\n"):
-            self._reply = orjson.dumps(_answered(self._answer, self._request)) + b"\n"
+        elif self._request.endswith(b"\n") and self._work is None:
+            self._reply_with(_answered(self._begin))
+
+    def _begin(self) -> Answer | None:
+        asked = orjson.loads(self._request)
+        answer = self._answer(str(asked["verb"]), dict(asked["arguments"]))
+        if isinstance(answer, dict):
+            return answer
+        self._work = answer
+        self._working.append(self)
+        return None
+
+    def go_on(self) -> None:
+        """Do one step of the work; reply when that was the last."""
+        assert self._work
+        reply = _answered(self._step)
+        if reply is not None:
+            self._working.remove(self)
+            try:
+                self._reply_with(reply)
+            except OSError:
+                self._close()
+
+    def _step(self) -> Answer | None:
+        assert self._work
+        try:
+            next(self._work)
+        except StopIteration as end:
+            answer: Answer = end.value
+            return answer
+        return None
+
+    def _reply_with(self, reply: Answer | None) -> None:
+        if reply is not None:
+            self._reply = orjson.dumps(reply) + b"\n"
             self._selector.modify(self._connection, EVENT_WRITE, self.step)
             self._send()
 
@@ -116,14 +172,19 @@ class _Conversation:
             self._close()
 
     def _close(self) -> None:
+        if self._work:
+            self._work.close()
+        if self in self._working:
+            self._working.remove(self)
         self._selector.unregister(self._connection)
         self._connection.close()
 
 
-def _answered(answer: Answerer, request: bytes) -> dict[str, Any]:
+def _answered(work: Callable[[], Answer | None]) -> Answer | None:
+    """Return what to reply, None when there is nothing to reply yet."""
     try:
-        asked = orjson.loads(request)
-        return {"answer": answer(str(asked["verb"]), dict(asked["arguments"]))}
+        answer = work()
+        return None if answer is None else {"answer": answer}
     except GuardError as error:
         return {"error": {"what": error.what, "remedy": error.remedy, "exit_code": int(error.exit_code)}}
     except (ValueError, KeyError, TypeError) as error:

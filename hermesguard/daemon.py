@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from hermesguard import __version__
-from hermesguard.byhand import ByHand, perform
+from hermesguard.byhand import ByHand, begin
 from hermesguard.config import Settings
-from hermesguard.control import ControlServer
+from hermesguard.control import Answer, ControlServer, Work
 from hermesguard.directory import INDEX
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.guard import Guard
@@ -140,6 +140,8 @@ class Daemon:
         elif not self._sweep:
             self.guard.get_ready()
         self.guard.ask_again(TURN_SECONDS)
+        if self._server:
+            self._server.go_on(SWEEP_SLICE_SECONDS)
         if not self._sweep:
             self._housekeeping.go_on()
         self._tell_systemd()
@@ -155,7 +157,7 @@ class Daemon:
         ]
         if self._hooks:
             waits.append(self._hooks.pump())
-        if self._sweep or self._changes:
+        if self._sweep or self._changes or (self._server and self._server.is_working):
             return 0.0
         now = time.monotonic()
         due = [self._sweep_due, self._proof_due] if self.watch else [self._arm_due]
@@ -441,11 +443,11 @@ class Daemon:
 
     # -- people
 
-    def answer(self, verb: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    def answer(self, verb: str, arguments: dict[str, Any]) -> Answer | Work:
         """Do what a command asks through the control socket; GuardError when it cannot be done."""
         if verb == "status":
             return self._status()
-        return perform(self._hands, verb, arguments)
+        return begin(self._hands, verb, arguments)
 
     def _status(self) -> dict[str, Any]:
         watch = self.watch

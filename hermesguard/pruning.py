@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from hermesguard import retention
 from hermesguard.clock import Clock
@@ -16,6 +16,8 @@ from hermesguard.incidents import Incident
 from hermesguard.report import Reporter
 from hermesguard.retention import Fate, Rules
 from hermesguard.store import Store
+
+T = TypeVar("T")
 
 TRUST_SECONDS: Final = 86400.0
 """How long nothing goes by its age after somebody set the clock."""
@@ -42,10 +44,11 @@ class Pruned:
         """The versions that go."""
         return [fate for fate in self.fates if fate.goes]
 
-    def as_dict(self, dry_run: bool) -> dict[str, Any]:
-        """Return it as the answer to the verb `prune`."""
-        return {
-            "versions": [
+    def as_answer(self, dry_run: bool) -> Generator[None, None, dict[str, Any]]:
+        """Return it as the answer to the verb `prune`; yields between little pieces of work."""
+        versions = []
+        for fate in self.fates:
+            versions.append(
                 {
                     "session": fate.version.session,
                     "version": fate.version.name,
@@ -55,8 +58,11 @@ class Pruned:
                     "goes": fate.goes,
                     "why": fate.why,
                 }
-                for fate in self.fates
-            ],
+            )
+            if len(versions) % 100 == 0:
+                yield
+        return {
+            "versions": versions,
             "store_size_bytes": self.store_size_bytes,
             "excess_bytes": self.excess_bytes,
             "clock_is_trusted": self.clock_is_trusted,
@@ -219,11 +225,11 @@ _KEEP_ALL: Final = Rules(
 )
 
 
-def finished(work: Generator[None, None, Pruned]) -> Pruned:
-    """Do all of a prune at once and return what came of it."""
+def finished(work: Generator[None, None, T]) -> T:
+    """Do all of a work at once and return what came of it."""
     while True:
         try:
             next(work)
         except StopIteration as stop:
-            result: Pruned = stop.value
+            result: T = stop.value
             return result

@@ -52,7 +52,7 @@ def place(
     placed = Placed(b"")
     ours: list[bytes] = []
     try:
-        staged.append(staging.stage(path, pieces, like, 0))
+        staged.append(staging.stage(path, pieces, like))
         if judged is None:
             staging.put_back(staged[0], path)
             placed.live = b"".join(pieces)
@@ -60,7 +60,7 @@ def place(
             return placed
         expected, wanted = judged, b""
         expected_stamp = like
-        for number in range(1, MOST_ROUNDS + 1):
+        for _ in range(MOST_ROUNDS):
             own = files.stamp(staged[-1])
             placed.exchanged &= staging.exchange(staged[-1], path)
             exchanged = _Exchanged(staged[-1], path, own)
@@ -82,7 +82,7 @@ def place(
             expected, wanted = wanted, _answer(wanted, out, placed, before)
             if wanted == expected:
                 break
-            staged.append(staging.stage(path, [wanted], like, number))
+            staged.append(staging.stage(path, [wanted], like))
         kept(placed)
         return placed
     except OSError:

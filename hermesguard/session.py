@@ -35,7 +35,8 @@ TITLE = "title"
 UNTITLED = frozenset({"", "Untitled", "New Chat"})
 TOKEN_COUNTERS = ("input_tokens", "output_tokens")
 
-_SESSION_NAME = re.compile(r"([0-9A-Za-z][0-9A-Za-z_-]*)\.json")
+# No longer than what the application could save: the names of its temp files, and of ours, hold this and about 30 more.
+_SESSION_NAME = re.compile(r"([0-9A-Za-z][0-9A-Za-z_-]{0,221})\.json")
 _WORKSPACE = re.compile(
     r"\A\[Workspace(?:::v\d+)?: [^\n]*\]\n"
 )  # what the application puts before a prompt for the model

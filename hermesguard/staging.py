@@ -8,6 +8,7 @@ import ctypes
 import errno
 import os
 from collections.abc import Iterator, Sequence
+from itertools import count
 from pathlib import Path
 
 from hermesguard import files
@@ -36,21 +37,17 @@ def is_staged(name: str) -> bool:
     return name.startswith(_STAGED_PREFIX) and name.endswith(_STAGED_SUFFIX)
 
 
-def stage(path: Path, pieces: Sequence[bytes | memoryview], like: files.Stamp | None, number: int) -> Path:
+def stage(path: Path, pieces: Sequence[bytes | memoryview], like: files.Stamp | None) -> Path:
     """Write a file of these pieces beside `path`, with owner, group, mode and extended attributes of the file there.
 
-    Returns where. `like` is that file's stamp, None when there is none; `number` tells the stages of one repair apart.
-    The name is one that the application neither reads nor sweeps away. Not synced: what stands in for it is durable in
-    the store. Raises OSError, ENOSPC before a byte is written when there is no room; then nothing is left behind.
+    Returns where. `like` is that file's stamp, None when there is none. The name is one that the application neither reads
+    nor sweeps away, and that nothing had until now: what an interrupted repair left is looked at first. Not synced: what
+    stands in for it is durable in the store. Raises OSError, ENOSPC before a byte is written when there is no room; then
+    nothing is left behind.
     """
-    temporary = path.with_name(f"{_STAGED_PREFIX}{path.stem}.{number}{_STAGED_SUFFIX}")
     mode = like.mode if like else 0o600
     _require_room(path.parent, sum(map(len, pieces)))
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(temporary)
-    descriptor = os.open(
-        temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
-    )
+    temporary, descriptor = _open_free(path, os.O_WRONLY)
     try:
         try:
             for piece in pieces:
@@ -66,6 +63,15 @@ def stage(path: Path, pieces: Sequence[bytes | memoryview], like: files.Stamp | 
             os.unlink(temporary)
         raise
     return temporary
+
+
+def _open_free(path: Path, flags: int, kind: str = "") -> tuple[Path, int]:
+    for number in count():
+        temporary = path.with_name(f"{_STAGED_PREFIX}{path.stem}.{number}{kind}{_STAGED_SUFFIX}")
+        with contextlib.suppress(FileExistsError):
+            flags |= os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            return temporary, os.open(temporary, flags, 0o600)
+    raise AssertionError("there is always another number")
 
 
 def _require_room(directory: Path, needed_bytes: int) -> None:
@@ -121,28 +127,31 @@ def _renameat2(old: Path, new: Path, flags: int) -> int:
 
 
 def _exchange_by_link(temporary: Path, path: Path) -> None:
-    displaced = temporary.with_name(
-        temporary.name.removesuffix(_STAGED_SUFFIX) + ".displaced" + _STAGED_SUFFIX
-    )
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(displaced)
-    try:
-        os.link(path, displaced)
-    except OSError as error:
-        if error.errno not in files.NO_LINK:
-            raise
-        _copy(path, displaced)
+    displaced = _second_name(path)
     os.rename(temporary, path)
     os.rename(displaced, temporary)
 
 
-def _copy(source: Path, target: Path) -> None:
-    data = files.read(source)[0]
-    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+def _second_name(path: Path) -> Path:
+    """Give a file another name beside it, or, without hard links, what it holds; return that name."""
+    for number in count():
+        displaced = path.with_name(f"{_STAGED_PREFIX}{path.stem}.{number}.displaced{_STAGED_SUFFIX}")
+        try:
+            os.link(path, displaced)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            if error.errno not in files.NO_LINK:
+                raise
+            break
+        return displaced
+    data = files.read(path)[0]
+    displaced, descriptor = _open_free(path, os.O_WRONLY, ".displaced")
     try:
         files.write_all(descriptor, data)
     finally:
         os.close(descriptor)
+    return displaced
 
 
 def put_back(temporary: Path, path: Path) -> None:

@@ -8,6 +8,7 @@ import shutil
 import struct
 import subprocess
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from waiting import until
 
 _SHUTDOWN = 0x8004587D  # _IOR('X', 125, __u32)
 _NO_LOG_FLUSH = 2
+_NEW_MOUNTS = 0x20000  # CLONE_NEWNS
 _MEBIBYTE = 1024 * 1024
 _SMALLEST_BYTES = {"ext4": 8 * _MEBIBYTE, "xfs": 300 * _MEBIBYTE}
 _MAKE = {"ext4": ("mkfs.ext4", "-q", "-F", "-m", "0"), "xfs": ("mkfs.xfs", "-q", "-f")}
@@ -72,6 +74,7 @@ class Image:
 @contextlib.contextmanager
 def mounted(directory: Path, kind: str = "ext4", size_bytes: int | None = None) -> Iterator[Image]:
     """Yield a new file system, mounted; nothing of it is left afterwards."""
+    _keep_mounts_to_ourselves()
     image = Image(directory, kind, size_bytes)
     try:
         image.mount()
@@ -80,6 +83,14 @@ def mounted(directory: Path, kind: str = "ext4", size_bytes: int | None = None) 
         # A file system without power cannot even be asked whether it is mounted.
         subprocess.run(["umount", "--lazy", str(image.path)], stderr=subprocess.DEVNULL, check=False)
         shutil.rmtree(directory)
+
+
+@cache
+def _keep_mounts_to_ourselves() -> None:
+    """Move this process into mounts of its own: what another test takes along into a container would not let go of ours."""
+    if _libc.unshare(_NEW_MOUNTS):
+        raise OSError(ctypes.get_errno(), "unshare")
+    _run("mount", "--make-rprivate", "/")
 
 
 def require(kind: str = "ext4") -> None:

@@ -313,3 +313,15 @@ def test_the_backup_of_the_application_serves_at_a_first_start(tmp_path: Path) -
         assert [incident["session"] for incident in daemon.incidents()] == [lost.session_id]
         assert meant.path.read_bytes() == as_meant
         assert [chat.backup_path.read_bytes() for chat in (lost, meant)] == backups
+
+
+def test_the_longest_name_of_a_session(tmp_path: Path) -> None:
+    with Daemon(tmp_path) as daemon:
+        chat = App(daemon.sessions, Era.OLD).create(session_id="a" * 222, turns=5)
+        (daemon.sessions / ("b" * 223 + ".json")).write_text("{}")
+        daemon.start()
+        chat.send("unsent")
+        daemon.until_kept(chat.path)
+        losses.wipe(chat)
+        daemon.until(lambda: rows_on_disk(chat) == 11 and daemon.incidents())
+        assert daemon.heard("store_broken") == []

@@ -201,9 +201,9 @@ def test_room_is_looked_for_before_a_byte_is_written(tmp_path: Path, monkeypatch
     monkeypatch.setattr(os, "statvfs", lambda _: few)
     before = tmp_path.stat().st_mtime_ns
     with pytest.raises(OSError, match="No space left on device"):
-        staging.stage(live, [bytes(2 * found.f_frsize + 1)], None, 0)
+        staging.stage(live, [bytes(2 * found.f_frsize + 1)], None)
     assert tmp_path.stat().st_mtime_ns == before
-    assert staging.stage(live, [bytes(2 * found.f_frsize)], None, 0).exists()
+    assert staging.stage(live, [bytes(2 * found.f_frsize)], None).exists()
 
 
 def test_a_store_that_becomes_read_only(
@@ -254,8 +254,7 @@ def test_a_store_that_is_taken_off_its_mount(
     world = world_on(tmp_path, image.path, monkeypatch)
     chats = talk(world)
     chats[0].send("unsent")
-    world.pass_time(300)
-    world.sweep()  # nothing is in memory now
+    world.start()  # nothing is in memory now
     world.watching = False
     subprocess.run(["umount", "--lazy", str(image.path)], check=True)
     losses.wipe(chats[0])

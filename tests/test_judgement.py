@@ -450,6 +450,9 @@ def test_rule_12_not_without_its_evidence() -> None:
     step((FIVE, V720), (SHORT, V720 | now), Action.DOUBT, "17")
     step((FIVE, ANCHOR), (SHORT, now), Action.DOUBT, "17")
     step((FIVE, OLD), (SHORT, ANCHOR | {"context_messages": FIVE}), Action.DOUBT, "17")
+    # A release writes its own empty anchors into the file of an earlier one.
+    upgraded = V137 | {"compression_anchor_details": {}, "compression_anchor_mode": None}
+    step((FIVE, OLD), (FIVE[-2:], upgraded), Action.DOUBT, "17")
 
 
 # ---- 13, 14, 15: ghosts, and what looks like them --------------------------------------------------------------------------

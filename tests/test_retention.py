@@ -11,6 +11,7 @@ from hermesguard.demo import acts, losses
 from hermesguard.demo.eras import Era
 from hermesguard.errors import GuardError
 from hermesguard.incidents import Incident
+from hermesguard.pruning import finished
 from hermesguard.retention import Rules
 from hermesguard.versions import Version, version_name
 from world import World
@@ -144,15 +145,17 @@ def test_prune_says_why_and_a_dry_run_removes_nothing(world: World):
     world.settings = replace(world.settings, keep_history_seconds=2.5 * DAY)
     world.start()
     before = names(world, chat.session_id)
-    said = world.hands().prune(dry_run=True)
+    said = finished(world.hands().prune(dry_run=True))
     assert [entry["goes"] for entry in said["versions"]] == [False, False, True, True]
     assert all(entry["why"] for entry in said["versions"])
     assert names(world, chat.session_id) == before
-    done = world.hands().prune()
+    done = finished(world.hands().prune())
     assert [entry["version"] for entry in done["versions"] if entry["goes"]] == before[1::-1]
     assert names(world, chat.session_id) == before[2:]
     assert world.ear.names().count("pruned") == 1
-    assert world.hands().prune()["versions"] == world.hands().prune(dry_run=True)["versions"]
+    assert (
+        finished(world.hands().prune())["versions"] == finished(world.hands().prune(dry_run=True))["versions"]
+    )
 
 
 def test_a_clock_that_jumps_backwards_removes_nothing(world: World):
@@ -162,7 +165,7 @@ def test_a_clock_that_jumps_backwards_removes_nothing(world: World):
     for restart in (False, True):
         if restart:
             world.start()
-        said = world.hands().prune()
+        said = finished(world.hands().prune())
         assert not said["clock_is_trusted"]
         assert not any(entry["goes"] for entry in said["versions"])
         assert len(names(world, chat.session_id)) == 4
@@ -171,10 +174,10 @@ def test_a_clock_that_jumps_backwards_removes_nothing(world: World):
 def test_a_clock_that_jumps_forward_is_trusted_after_a_day(world: World):
     chat = history_of(world)
     world.clock_error_seconds = 400 * DAY
-    assert not any(entry["goes"] for entry in world.hands().prune()["versions"])
+    assert not any(entry["goes"] for entry in finished(world.hands().prune())["versions"])
     assert world.ear.names().count("clock_changed") == 1
     world.pass_time(DAY + 1)
-    assert len([entry for entry in world.hands().prune()["versions"] if entry["goes"]]) == 4
+    assert len([entry for entry in finished(world.hands().prune())["versions"] if entry["goes"]]) == 4
     assert world.ear.names().count("clock_changed") == 1
     assert names(world, chat.session_id) == []
 
@@ -187,7 +190,7 @@ def test_a_limit_that_cannot_be_met_is_said_once_and_keeps(world: World):
     kept = names(world, chat.session_id)
     world.guard.adopt(replace(world.settings, max_store_bytes=1000))
     for _ in range(2):
-        said = world.hands().prune()
+        said = finished(world.hands().prune())
         assert said["excess_bytes"] > 0
         assert names(world, chat.session_id) == kept
     assert world.shadow(chat).rows
@@ -204,7 +207,7 @@ def test_a_limit_takes_the_oldest_first(world: World):
     )
     limit = everything - before[0].size_bytes
     world.guard.adopt(replace(world.settings, max_store_bytes=limit))
-    said = world.hands().prune()
+    said = finished(world.hands().prune())
     assert [entry["version"] for entry in said["versions"] if entry["goes"]] == [before[0].name]
     assert said["excess_bytes"] == 0
     assert "over_limit" not in world.ear.names()
@@ -222,9 +225,9 @@ def test_a_deleted_session_leaves_no_trace_after_keep_deleted(world: World, era:
     world.sweep()
     assert len(names(world, chat.session_id)) == 2
     world.pass_time(0.9 * DAY)
-    assert not any(entry["goes"] for entry in world.hands().prune()["versions"])
+    assert not any(entry["goes"] for entry in finished(world.hands().prune())["versions"])
     world.pass_time(0.2 * DAY)
-    world.hands().prune()
+    finished(world.hands().prune())
     assert [path for path in world.store_path.rglob("*") if chat.session_id in str(path)] == []
     assert "purged" in world.ear.names()
     assert len(world.shadow(other).rows) == 6
@@ -252,7 +255,7 @@ def test_a_backup_that_a_deletion_leaves_behind_brings_nothing_back(world: World
     world.pass_time(12)
     world.sweep()
     world.pass_time(2 * DAY)
-    world.hands().prune()
+    finished(world.hands().prune())
     world.start()
     world.pass_time(60)
     assert not chat.path.exists()
@@ -267,4 +270,4 @@ def test_a_history_that_cannot_be_pruned_is_one_sentence(world: World, monkeypat
 
     monkeypatch.setattr("os.unlink", refuse)
     with pytest.raises(GuardError, match="cannot be pruned: Permission denied"):
-        world.hands().prune()
+        finished(world.hands().prune())

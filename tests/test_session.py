@@ -142,6 +142,8 @@ def test_nesting_that_the_application_could_not_read_is_no_crash() -> None:
         ("a b.json", None),
         ("..json", None),
         ("a\n.json", None),
+        ("a" * 222 + ".json", "a" * 222),
+        ("a" * 223 + ".json", None),
     ],
 )
 def test_which_names_are_sessions(name: str, found: str | None) -> None:

@@ -50,7 +50,7 @@ def no_links(monkeypatch: pytest.MonkeyPatch) -> None:
 def pair(tmp_path: Path) -> tuple[Path, Path]:
     live = tmp_path / "s.json"
     live.write_bytes(b"live")
-    return staging.stage(live, [b"mend", b"ed"], files.stamp(live), 0), live
+    return staging.stage(live, [b"mend", b"ed"], files.stamp(live)), live
 
 
 @pytest.mark.parametrize("can", ["exchange", "link", "neither"])
@@ -109,6 +109,37 @@ def test_what_a_crash_between_link_and_rename_leaves_is_found(
     assert not [path for path in world.sessions.iterdir() if staging.is_staged(path.name)]
 
 
+def test_what_is_left_and_cannot_be_read_or_kept_yet_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(tmp_path)
+    chat = world.app(Era.NEW).create(turns=3)
+    world.sweep()
+    before = world.live(chat).text
+    chat.turn("only in what is left", "yes")
+    left = world.sessions / f".hermesguard-{chat.session_id}.0.repair"
+    chat.path.rename(left)
+    chat.path.write_text(before)
+    real, refused = os.open, {"names": (".repair",)}
+
+    def refuse(path: object, flags: int, *more: int, **others: int) -> int:
+        if str(path).endswith(refused["names"]):
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return real(path, flags, *more, **others)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(os, "open", refuse)
+    for names in ((".repair",), (".gz.tmp",)):
+        refused["names"] = names
+        world.sweep()
+        world.start()
+        assert left.exists()
+    refused["names"] = ("nothing",)
+    world.sweep()
+    world.sweep()
+    assert not left.exists()
+    assert world.words(chat)[-2:] == ["only in what is left", "yes"]
+
+
 @pytest.mark.parametrize("can", ["link", "no link"])
 def test_a_missing_file_is_put_back_and_never_over_another(
     pair: tuple[Path, Path], can: str, request: pytest.FixtureRequest
@@ -128,7 +159,7 @@ def test_a_missing_file_is_put_back_and_never_over_another(
 def test_the_names_of_what_is_left_tell_the_session(tmp_path: Path) -> None:
     live = tmp_path / "cron_2026-a.json"
     live.write_bytes(b"live")
-    staged = staging.stage(live, [b"x"], None, 7)
+    staged = staging.stage(live, [b"x"], None)
     assert list(staging.staged(tmp_path)) == [(staged, "cron_2026-a")]
     assert not staged.name.endswith(".json")
     displaced = staged.with_name(staged.name.removesuffix(".repair") + ".displaced.repair")

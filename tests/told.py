@@ -26,7 +26,7 @@ from hermesguard.demo.stage import Guard
 _BURST_CALLS = 170
 _BURST_SECONDS = 11_900.0
 _DAY_SECONDS = 86_400.0
-ROOT = "/tmp/hg-golden-00000000"
+ROOT = "/home/you/.hermes/webui"  # as long as the temporary directory's name
 
 
 @dataclass
