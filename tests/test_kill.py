@@ -67,7 +67,9 @@ class Writer:
 
     def wipe(self, chat: Chat) -> None:
         if not chat.app.era.marks_shrink and len(chat.messages) < 4:
-            return self.turn(chat)  # emptied without a stream and a mark, a single turn was taken back (rule 11)
+            return self.turn(
+                chat
+            )  # emptied without a stream before: a single turn that was taken back (rule 11)
         losses.wipe(chat)
 
     def wipe_over_prompt(self, chat: Chat) -> None:
