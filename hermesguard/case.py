@@ -362,9 +362,9 @@ def facts(case: Case) -> Iterator[tuple[str, str]]:
     if comparison.added:
         yield LOSS, f"live has {len(comparison.added)} new rows, which must not be lost either"
     if case.marks_shrinks and not case.is_shrink_marked:
-        yield LOSS, f"this version marks what is meant by a new {session.GENERATION}, and there is none"
+        yield LOSS, f"{live.writer} marks what is meant by a new {session.GENERATION}, and there is none"
     if case.marks_clears and not case.changed(session.CLEAR_GENERATION) and case.is_emptied:
-        yield LOSS, f"this version marks a clear by a new {session.CLEAR_GENERATION}, and there is none"
+        yield LOSS, f"{live.writer} marks a clear by a new {session.CLEAR_GENERATION}, and there is none"
     if case.is_emptied and case.is_title_kept:
         yield LOSS, "the title is as it was"
     if shadow.context and not case.remembers:

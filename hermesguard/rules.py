@@ -149,7 +149,7 @@ def _unmarked_loss(case: Case) -> Verdict | None:
     if not case.marks_shrinks or case.is_shrink_marked or _marked_before_upgrade(case):
         return None
     return _restore_or_merge(
-        case, "this version marks every shrink that is meant, and this one is not marked"
+        case, f"{case.live.writer} marks every shrink that is meant, and this one is not marked"
     )
 
 

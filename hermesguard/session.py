@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from json.decoder import JSONDecoder
-from typing import Any
+from typing import Any, Final
 
 # The application writes with the interpreter's default limit of 1000 frames; ours must read all that from deeper down.
 NESTING_LIMIT = 5000
@@ -34,6 +34,20 @@ BOUNDARY = "truncation_boundary"
 TITLE = "title"
 UNTITLED = frozenset({"", "Untitled", "New Chat"})
 TOKEN_COUNTERS = ("input_tokens", "output_tokens")
+
+# What tells which release wrote a file: keys that all its saves carry, and the first release that writes them, latest first
+# (webui-contract, section 2). What a missing or an unchanged key proves depends on it.
+WRITERS: Final = (
+    (GENERATION, "exp-v0.52.216"),
+    ("anchor_scene_index", "exp-v0.52.19"),
+    (CLEAR_GENERATION, "v0.51.875"),
+    (BOUNDARY, "v0.51.628"),
+    (MESSAGE_COUNT, "v0.51.139"),
+    (WATERMARK, "v0.51.137"),
+    ("pre_compression_snapshot", "v0.51.66"),
+    ("compression_anchor_summary", "v0.51.37"),
+    ("compression_anchor_visible_idx", "v0.50.82"),
+)
 
 # No longer than what the application could save: the names of its temp files, and of ours, hold this and about 30 more.
 _SESSION_NAME = re.compile(r"([0-9A-Za-z][0-9A-Za-z_-]{0,221})\.json")
@@ -182,22 +196,10 @@ class Document:
         return max((row.timestamp for row in self.rows if row.timestamp is not None), default=None)
 
     @property
-    def era(self) -> str:
-        """Which writer wrote it, told from the keys that its saves always carry (webui-contract, section 2)."""
-        return next((release for key, release in _ERAS if key in self._spans), "before v0.50.82")
-
-
-_ERAS = (
-    (GENERATION, "exp-v0.52.216 or later"),
-    ("anchor_scene_index", "exp-v0.52.19 or later"),
-    (CLEAR_GENERATION, "v0.51.875 or later"),
-    (BOUNDARY, "v0.51.628 or later"),
-    (MESSAGE_COUNT, "v0.51.139 or later"),
-    (WATERMARK, "v0.51.137 or later"),
-    ("pre_compression_snapshot", "v0.51.66 or later"),
-    ("compression_anchor_summary", "v0.51.37 or later"),
-    ("compression_anchor_visible_idx", "v0.50.82 or later"),
-)
+    def writer(self) -> str:
+        """Which releases may have written it, told from its keys (WRITERS)."""
+        first = next((release for key, release in WRITERS if key in self._spans), None)
+        return f"{first} or later" if first else f"before {WRITERS[-1][1]}"
 
 
 def parse(data: bytes) -> Document:

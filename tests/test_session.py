@@ -151,7 +151,7 @@ def test_which_names_are_sessions(name: str, found: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("keys", "era"),
+    ("keys", "writer"),
     [
         ({}, "before v0.50.82"),
         ({"compression_anchor_visible_idx": 1}, "v0.50.82 or later"),
@@ -161,8 +161,8 @@ def test_which_names_are_sessions(name: str, found: str | None) -> None:
         ({"intentional_shrink_generation": None, "clear_generation": None}, "exp-v0.52.216 or later"),
     ],
 )
-def test_the_writer_is_told_from_the_keys(keys: dict[str, Any], era: str) -> None:
-    assert session.parse(json.dumps(keys).encode()).era == era
+def test_the_writer_is_told_from_the_keys(keys: dict[str, Any], writer: str) -> None:
+    assert session.parse(json.dumps(keys).encode()).writer == writer
 
 
 @pytest.mark.parametrize(
