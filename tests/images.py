@@ -87,10 +87,12 @@ def mounted(directory: Path, kind: str = "ext4", size_bytes: int | None = None) 
 
 @cache
 def _keep_mounts_to_ourselves() -> None:
-    """Move this process into mounts of its own: what another test takes along into a container would not let go of ours."""
+    """Move this process into mounts of its own: a container that is booted meanwhile takes a copy of all mounts along, and
+    would not let go of ours. They also end with this process, however it ends; what others unmount, it lets go of, too.
+    """
     if _libc.unshare(_NEW_MOUNTS):
         raise OSError(ctypes.get_errno(), "unshare")
-    _run("mount", "--make-rprivate", "/")
+    _run("mount", "--make-rslave", "/")
 
 
 def require(kind: str = "ext4") -> None:

@@ -185,3 +185,10 @@ def test_a_cut_really_takes_what_was_not_synced(root: Path) -> None:
         image.unmount()
         image.mount()
         assert sorted(path.name for path in image.path.iterdir()) == ["lost+found", "synced"]
+
+
+def test_nobody_else_sees_a_mount_or_can_hold_it(root: Path) -> None:
+    images.require()
+    with images.mounted(root / "image") as image:
+        assert str(image.path) in Path("/proc/self/mountinfo").read_text()
+        assert str(image.path) not in Path(f"/proc/{os.getppid()}/mountinfo").read_text()
