@@ -24,6 +24,7 @@ from hermesguard.guard import Guard
 from hermesguard.guardroom import Guardroom
 from hermesguard.housekeeping import Housekeeping
 from hermesguard.incidents import IncidentLog
+from hermesguard.outside import Outside
 from hermesguard.progress import Progress
 from hermesguard.report import Reporter
 from hermesguard.rights import may_give_away
@@ -34,7 +35,7 @@ from hermesguard.store import Store
 from hermesguard.watch import Change, Watch
 
 if TYPE_CHECKING:
-    from hermesguard.hooks import Hooks
+    from hermesguard.metrics import Figures
 
 WAITING_SECONDS = 1.0
 PROOF_SECONDS = 60.0
@@ -69,7 +70,7 @@ class Daemon:
         self.is_ready = False
         self.blind_since: float | None = None
         self._service = Service()
-        self._hooks = _hooks(settings, reporter)
+        self._outside = Outside(settings, reporter, self._figures)
         self._hands = ByHand(self.guard)
         self._housekeeping = Housekeeping(self.guard)
         self._server: ControlServer | None = None
@@ -111,8 +112,7 @@ class Daemon:
             if self._server:
                 self._server.close()
             self._disarm()
-            if self._hooks:
-                self._hooks.close()
+            self._outside.close()
             self._service.close()
             self._selector.close()
 
@@ -154,9 +154,8 @@ class Daemon:
             self._service.pump(),
             self.guard.notes.next_due_seconds(),
             self.guard.readiness.wait_seconds(time.monotonic()),
+            self._outside.pump(),
         ]
-        if self._hooks:
-            waits.append(self._hooks.pump())
         if self._sweep or self._changes or (self._server and self._server.is_working):
             return 0.0
         now = time.monotonic()
@@ -338,14 +337,21 @@ class Daemon:
             gc.freeze()
         else:
             self._service.status(self._words())
-        if self._hooks and self.watch and self.blind_since is None and not self.guard.keeper.broken:
+        if self.watch and self.blind_since is None and not self.guard.keeper.broken:
             rows = self.guard.notes.rows
-            self._hooks.heartbeat(sessions=len(rows), messages=sum(rows.values()))
+            self._outside.swept(sessions=len(rows), messages=sum(rows.values()))
 
     def _words(self) -> str:
         rows = self.guard.notes.rows
         totals = self.guard.notes.totals
         return f"Guarding {len(rows)} sessions with {sum(rows.values())} messages; {totals.restored} repairs since the start"
+
+    def _figures(self) -> "Figures | None":
+        from hermesguard.metrics import figures_of
+
+        if not (self.is_ready or self._told_waiting):
+            return None
+        return figures_of(self.guard, is_sighted=self.watch is not None and self.blind_since is None)
 
     def _go_blind(self, reason: str) -> None:
         """Tell that the watch no longer sees, and arm it again from nothing; what is not seen meanwhile, the sweep sees."""
@@ -402,10 +408,7 @@ class Daemon:
             if "watch" in changed:
                 self._disarm()
                 self._arm_due = 0.0
-            if self._hooks:
-                self._hooks.configure(settings)
-            else:
-                self._hooks = _hooks(settings, self.reporter)
+            self._outside.configure(settings)
             reason = f"other now: {', '.join(changed)}" if changed else "nothing is other than before"
             self.reporter.tell("reloaded", reason=reason)
         self._service.ready(self._words())
@@ -436,8 +439,7 @@ class Daemon:
             seconds=round(time.monotonic() - self._began, 1),
             incidents=self.guard.notes.totals.restored + self.guard.notes.totals.in_doubt,
         )
-        if self._hooks:
-            self._hooks.flush(PARTING_SECONDS)
+        self._outside.flush(PARTING_SECONDS)
         self.reporter.flush(PARTING_SECONDS)
         return int(ExitCode.OK) if number == signal.SIGTERM else 128 + number
 
@@ -459,14 +461,3 @@ class Daemon:
             "watch_reason": watch.reason if watch else self._told_waiting,
             "blind": self.blind_since is not None or watch is None,
         }
-
-
-def _hooks(settings: Settings, reporter: Reporter) -> "Hooks | None":
-    """Return what runs the configured commands; without any, their room is not even loaded."""
-    if not (settings.alert_command or settings.heartbeat_command or settings.on_version_command):
-        return None
-    from hermesguard.hooks import HEARD, Hooks
-
-    hooks = Hooks(settings, reporter.tell)
-    reporter.listen(hooks.hear, HEARD)
-    return hooks
