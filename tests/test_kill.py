@@ -8,6 +8,7 @@ import os
 import random
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +22,10 @@ from hermesguard.session import Unreadable
 
 KILLS = int(os.environ.get("HERMESGUARD_KILLS", "25"))
 CHATS_OF_EACH_ERA = 3
+LONGEST_CHAT_ROWS = 200
+ACTS_IN_A_LIFE = 5
+LIVES_FOR_A_TORN_FILE = 5
+SECONDS_OF_PATIENCE = 20.0
 SECONDS_OF_PEACE = 60.0
 
 
@@ -34,28 +39,55 @@ class Writer:
         self.said: dict[str, set[str]] = {}
         self.taken: dict[str, set[str]] = {}
         self.chats: list[Chat] = []
-        self.done: dict[str, int] = {}
+        self._open: list[Chat] = []
+        self.done: Counter[str] = Counter()
         for era in Era:
             app = App(daemon.sessions, era, seed=int(era))
             for _ in range(CHATS_OF_EACH_ERA):
-                chat = app.create("Killing")
-                self.chats.append(chat)
-                self.said[chat.session_id], self.taken[chat.session_id] = set(), set()
-                self.turn(chat)
+                self._begin(app)
+
+    def _begin(self, app: App) -> None:
+        chat = app.create("Killing")
+        self.chats.append(chat)
+        self._open.append(chat)
+        self.said[chat.session_id], self.taken[chat.session_id] = set(), set()
+        self.turn(chat)
 
     def act(self) -> None:
         """Something happens to one of the sessions."""
-        chat = self._chance.choice(self.chats)
-        if _words(chat) is None:
-            return  # the application cannot open a torn file either
         act: Callable[[Chat], None] = self._chance.choices(
-            [self.turn, self.wipe, self.wipe_over_prompt, self.undo, self.tear], [50, 20, 10, 10, 10]
+            [self.turn, self.wipe, self.wipe_over_prompt, self.undo, self.edit], [50, 20, 10, 10, 10]
         )[0]
+        # Only a mark tells what was meant from what was lost, however many saves the guard sleeps through.
+        has_marks = act in (self.undo, self.edit)
+        chat = self._chance.choice(
+            [chat for chat in self._open if chat.app.era.marks_shrink or not has_marks]
+        )
+        words = _words(chat)
+        if words is None:
+            return  # the application cannot open a torn file either
+        if len(words) > LONGEST_CHAT_ROWS:
+            self._open.remove(chat)
+            self._begin(chat.app)
         # A loss counts only of what the guard had a chance to see; a meant act is legible only on its own.
-        if act != self.turn and self._daemon.shadow(chat.path) != chat.path.read_bytes():
-            act = self.turn
-        self.done[act.__name__] = self.done.get(act.__name__, 0) + 1
-        act(chat)
+        elif act == self.turn or (len(chat.messages) >= 4 and self._is_kept(chat)):
+            self.done[act.__name__] += 1
+            act(chat)
+
+    def tear(self) -> bool:
+        """A file is torn, if the guard has a copy of one; return whether it was."""
+        kept = [chat for chat in self._open if self._is_kept(chat)]
+        if kept:
+            self.done["tear"] += 1
+            losses.tear_by_rename(self._chance.choice(kept), share=self._chance.choice([0.0, 0.5, 0.99]))
+        return bool(kept)
+
+    def torn(self) -> list[str]:
+        """The sessions that cannot be read."""
+        return [chat.session_id for chat in self._open if _words(chat) is None]
+
+    def _is_kept(self, chat: Chat) -> bool:
+        return self._daemon.shadow(chat.path) == chat.path.read_bytes()
 
     def _say(self, chat: Chat) -> str:
         text = f"message {next(self._numbers)} of {chat.session_id}"
@@ -66,10 +98,6 @@ class Writer:
         chat.turn(self._say(chat), self._say(chat))
 
     def wipe(self, chat: Chat) -> None:
-        if not chat.app.era.marks_shrink and len(chat.messages) < 4:
-            return self.turn(
-                chat
-            )  # emptied without a stream before: a single turn that was taken back (rule 11)
         losses.wipe(chat)
 
     def wipe_over_prompt(self, chat: Chat) -> None:
@@ -78,14 +106,14 @@ class Writer:
         chat.finish(self._say(chat))
 
     def undo(self, chat: Chat) -> None:
-        if not chat.app.era.marks_shrink or len(chat.messages) < 4:
-            return self.turn(chat)
-        before = {str(row["content"]) for row in chat.messages}
+        before = _texts(chat)
         acts.undo(chat)
-        self.taken[chat.session_id] |= before - {str(row["content"]) for row in chat.messages}
+        self.taken[chat.session_id] |= before - _texts(chat)
 
-    def tear(self, chat: Chat) -> None:
-        losses.tear_by_rename(chat)
+    def edit(self, chat: Chat) -> None:
+        before = _texts(chat)
+        acts.edit(chat, self._say(chat), self._say(chat))
+        self.taken[chat.session_id] |= before - _texts(chat)
 
     def wrong(self) -> list[str]:
         """What is not as it must be, in words."""
@@ -112,6 +140,10 @@ def _words(chat: Chat) -> list[str] | None:
         return None
 
 
+def _texts(chat: Chat) -> set[str]:
+    return {str(row["content"]) for row in chat.messages}
+
+
 def test_killed_at_random_beside_a_writer(tmp_path: Path) -> None:
     seed = int(os.environ.get("HERMESGUARD_SEED", "1558"))
     chance = random.Random(seed)
@@ -119,13 +151,20 @@ def test_killed_at_random_beside_a_writer(tmp_path: Path) -> None:
     with Daemon(tmp_path, level="notice") as daemon:
         writer = Writer(daemon, chance)
         before_ready = 0
-        for _ in range(KILLS):
+        for life in range(KILLS):
             told = len(daemon.heard("ready"))
             daemon.start(ready=chance.random() < 0.7)
+            if life % LIVES_FOR_A_TORN_FILE == 1:
+                daemon.until(writer.tear, SECONDS_OF_PATIENCE)
             end = time.monotonic() + chance.uniform(0.02, 0.5)
-            while time.monotonic() < end:
+            for number in itertools.count():
                 writer.act()
                 time.sleep(chance.uniform(0, 0.01))
+                if number >= ACTS_IN_A_LIFE and time.monotonic() >= end:
+                    break
+            if life % LIVES_FOR_A_TORN_FILE == LIVES_FOR_A_TORN_FILE - 1:
+                # Whether a file stays torn takes a second to know, for which most lives are too short.
+                daemon.until(lambda: writer.act() or not writer.torn(), SECONDS_OF_PATIENCE)
             before_ready += len(daemon.heard("ready")) == told
             daemon.kill()
             for _ in range(chance.randrange(4)):
@@ -137,7 +176,12 @@ def test_killed_at_random_beside_a_writer(tmp_path: Path) -> None:
         assert wrong == [], f"seed {seed}"
         assert daemon.stop(signal.SIGTERM) == 0
         assert daemon.heard("internal_error") == []
+    taken = sum(map(len, writer.taken.values()))
+    if KILLS >= 25:
+        assert writer.done.keys() == {"turn", "wipe", "wipe_over_prompt", "undo", "edit", "tear"}
+        assert taken
     print(
-        f"{KILLS} kills, {before_ready} of them before the guard was ready, in {time.monotonic() - began:.0f} s; "
-        f"{sum(map(len, writer.said.values()))} messages said, {sum(map(len, writer.taken.values()))} taken back; {writer.done}"
+        f"seed {seed}: {KILLS} kills, {before_ready} of them before the guard was ready, in {time.monotonic() - began:.0f} s; "
+        f"{len(writer.chats)} sessions, {sum(map(len, writer.said.values()))} messages said, {taken} taken back; "
+        + ", ".join(f"{number} times {kind}" for kind, number in writer.done.most_common())
     )
