@@ -230,6 +230,13 @@ def change(old: Row, new: Row) -> str:
     return next((kind.__name__ for kind in CHANGING if kind(old, new)), "")
 
 
+def says_more(old: Row, new: Row) -> bool:
+    """Return whether the same row has got words of the model that it did not have."""
+    if old.text == new.text or is_interruption_marker(new):
+        return False
+    return marker_replaced(old, new) or (streamed_on(old, new) and _words(old) != _words(new))
+
+
 def vanishing(gone: Gone) -> str:
     """Return the name of the harmless reason for which a row may be missing; empty when there is none."""
     return next((kind.__name__ for kind in VANISHING if kind(gone)), "")

@@ -72,7 +72,14 @@ class Case:
     @property
     def is_start(self) -> bool:
         """Live is the start of the shadow (but for rows gone harmlessly), not empty, and nothing else."""
-        return bool(self.live.rows) and self.goes_on_anew and not self.comparison.added
+        is_cut = bool(self.live.rows) and self.goes_on_anew and not self.comparison.added
+        return is_cut and not self.is_answered_late
+
+    @cached_property
+    def is_answered_late(self) -> bool:
+        """An answer that was broken off went on, or came after all: who wrote this was at work, and took nothing back."""
+        rows = ((self.shadow.rows[old], self.live.rows[new]) for old, new in self.comparison.pairs)
+        return any(benign.says_more(before, after) for before, after in rows)
 
     @cached_property
     def lost_turns(self) -> int:
@@ -347,6 +354,8 @@ def facts(case: Case) -> Iterator[tuple[str, str]]:
         yield LOSS, "no message is left"
     if comparison.shortened:
         yield LOSS, "an answer was cut short"
+    if case.is_answered_late:
+        yield LOSS, "an answer that was broken off came after all, so the writer was at work"
     if shadow.stream and not live.stream:
         yield LOSS, f"{session.STREAM} went from set to null"
     if case.prompt_is_lost:

@@ -159,7 +159,7 @@ def _marked_before_upgrade(case: Case) -> bool:
 
 
 def _is_watermarked_turn(case: Case) -> bool:
-    if not case.is_watermarked or case.lost_turns > 1 or case.counters_go_back:
+    if not case.is_watermarked or case.lost_turns > 1 or case.counters_go_back or case.is_answered_late:
         return False
     return case.is_cut_at_boundary or case.is_cut_behind_news
 
@@ -182,7 +182,7 @@ def _watermarked_shrink(case: Case) -> Verdict | None:
     RULES,
     "9",
     "undo",
-    "no markers; a proper, non-empty start of the shadow; at most one turn of a person is gone",
+    "no markers; a proper, non-empty start of the shadow, in which no answer went on; at most one turn of a person is gone",
     "deliberate",
 )
 def _undo(case: Case) -> Verdict | None:

@@ -549,6 +549,24 @@ def test_rule_17_another_tail(era: Value) -> None:
     step((FIVE, era), (FIVE[-2:], era), Action.DOUBT, "17")
 
 
+@pytest.mark.parametrize("era", [OLD, V137, V720, V875])
+def test_rule_17_a_broken_off_answer_comes_late_over_the_next_turn(era: Value) -> None:
+    """#6623: the marker of the broken turn, or what there was of its answer, gives way to the answer; the turn behind is gone."""
+    late = answer("broken answer of the first", 3000)
+    for broken in (
+        answer("**Previous turn did not complete.**", 1025, _error=True),
+        answer("broken answer", 1025, _partial=True),
+    ):
+        before, after = [*FIVE[:7], broken, *FIVE[8:]], [*FIVE[:7], late]
+        verdict = step((before, era), (after, era), Action.DOUBT, "17")
+        assert "an answer that was broken off came after all, so the writer was at work" in verdict.evidence
+        if era is not OLD:
+            # After an earlier cut the watermark moves on with every turn; that is no second cut.
+            cut, moved = {"truncation_watermark": 1005.0}, {"truncation_watermark": 3000.0}
+            step((before, era | cut), (after, era | moved), Action.DOUBT, "17")
+        step((before, era), ([*FIVE[:7], broken], era), Action.DELIBERATE, "9")
+
+
 def test_rule_22_nothing_explains_it() -> None:
     step((FIVE, OLD), (turns(5, 50, 9000), OLD), Action.DOUBT, "22")
 

@@ -4,22 +4,28 @@ The world is in this process, its clock is turned by hand, and the guard looks a
 keeps up). Checked are the promises of the design: nothing seen is lost (1); a repair brings back what was lost, throws away
 nothing new and says nothing twice (2); what was meant stands (3); live is a whole file at every exchange (4).
 
-HERMESGUARD_MACHINE_EXAMPLES=3000 in the environment makes a long and random run of it.
+HERMESGUARD_MACHINE_EXAMPLES=3000 in the environment makes a long and random run of it, which says at its end how many examples
+were tried, and how often each thing happened.
 """
 
 import contextlib
+import faulthandler
 import itertools
 import json
 import operator
 import os
 import shutil
 import tempfile
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from unittest import mock
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
@@ -112,9 +118,11 @@ class Machine(RuleBasedStateMachine):
     """The sessions, their servers, the guard, and everything that may happen."""
 
     on_doubt = "restore"
+    happened: ClassVar[Counter[str]] = Counter()
 
     def __init__(self) -> None:
         super().__init__()
+        self.happened["examples"] += 1
         shared_memory = Path("/dev/shm")
         self.root = Path(tempfile.mkdtemp(dir=shared_memory if shared_memory.is_dir() else None))
         self.stack = contextlib.ExitStack()
@@ -283,10 +291,11 @@ class Machine(RuleBasedStateMachine):
         assert path.stat().st_mode & 0o777 == 0o644 & ~umask()
         said = [words for words in words_of(live.rows) if words not in talk.extra]
         expected = [words for words in talk.meant if words not in talk.extra]
-        if talk.prompt and live.prompt == talk.prompt and talk.prompt in expected:
-            expected.remove(talk.prompt)  # it runs, whether it is a message already or not
-        if talk.prompt in said and talk.prompt not in expected:
-            said.remove(talk.prompt)
+        for prompt in {talk.prompt, live.prompt} - {""}:
+            if prompt == live.prompt and prompt in expected:
+                expected.remove(prompt)  # it runs, whether it is a message already or not
+            if prompt in said and prompt not in expected:
+                said.remove(prompt)
         story = f"{name} ({talk.era.name}): " + ", ".join(talk.story)
         if any(row.timestamp is None for row in live.rows):
             said, expected = sorted(said), sorted(expected)
@@ -338,6 +347,7 @@ class Machine(RuleBasedStateMachine):
     def pick(self, number: int, story: str) -> Talk:
         talk = self.talks[number % len(self.talks)]
         talk.story.append(story)
+        self.happened[story.rstrip(" 0123456789") or "turn"] += 1
         return talk
 
     def fresh(self, number: int, story: str) -> Talk:
@@ -566,10 +576,10 @@ class Machine(RuleBasedStateMachine):
         self.look(talk.chat.session_id)
         self.settle()
 
-    @rule()
-    def asked_beside(self) -> None:
+    @rule(kind=st.sampled_from(["btw", "bg"]))
+    def asked_beside(self, kind: str) -> None:
         app = self.talks[0].chat.app
-        self.look(acts.side_question(app, "what is it", "this"))
+        self.look(acts.side_question(app, "what is it", "this", kind=kind))
 
     @rule(number=TALK, era=st.sampled_from(list(Era)))
     def upgraded(self, number: int, era: Era) -> None:
@@ -594,6 +604,46 @@ class Machine(RuleBasedStateMachine):
         talk.chat.finish(text)
         quirks.add_scaffolding(talk.chat)
         quirks.drop_scaffolding(talk.chat)
+
+    @rule(number=TALK, what=st.sampled_from(["double", "picture", "markup", "stamp", "marker"]))
+    def rewritten(self, number: int, what: str) -> None:
+        """The application changes rows that stay what they are."""
+        talk = self.idle(number, f"rewrites: {what}")
+        if not words_of([Row(row, "") for row in talk.chat.messages]):
+            return
+        chat, last = talk.chat, talk.chat.messages[-1]
+        match what:
+            case "double" if self.can_shrink(talk) and chat.messages[acts.last_prompt(chat.messages)] != last:
+                quirks.double_prompt(chat)
+                quirks.drop_double_prompts(chat)
+            case "picture":
+                quirks.add_image(chat, f"call_{next(self.numbers)}")
+                quirks.replace_images(chat)
+            case "markup" if last["role"] == "assistant" and last["content"] and not last.get("_error"):
+                last["content"] += " <function_calls>ls</function_calls>"
+                chat.save()
+                talk.seen.difference_update(held_in([last]))  # what is stripped is no loss
+                quirks.strip_xml(chat)
+            case "stamp":
+                last.pop("timestamp", None)
+                chat.save()
+                quirks.stamp_timestamps(chat)
+            case "marker":
+                quirks.reword_interruption(chat)
+                quirks.drop_interruption(chat)
+        self.took(talk)
+
+    @rule(number=TALK)
+    def server_died_within_a_save(self, number: int) -> None:
+        """Half a temp file is left, and who starts again reads the file."""
+        talk = self.pick(number, "server died")
+        self.settle()
+        data = talk.chat.path.read_bytes()
+        talk.chat.path.with_suffix(f".tmp.{talk.chat.app.process_id}.1").write_bytes(data[: len(data) // 2])
+        talk.chat.reload()
+        talk.is_ghost = False
+        talk.extra.clear()
+        self.reloaded(talk)
 
     # ---- what happens: losses
 
@@ -636,11 +686,15 @@ class Machine(RuleBasedStateMachine):
     @rule(number=TALK)
     def late(self, number: int) -> None:
         talk = self.idle(number, "late worker")
-        if sum(row["role"] == "user" for row in talk.chat.messages) > 1:
+        rows = talk.chat.messages
+        if sum(row["role"] == "user" for row in rows) > 1:
             text = self.answer()
+            answered = acts.last_prompt(rows[: acts.last_prompt(rows)]) + 1
+            takes_place = benign.is_interruption_marker(Row(rows[answered], ""))
+            place = len(held_in(rows[:answered])) if takes_place else len(talk.meant)
             with contextlib.suppress(ValueError):  # the context begins later than the last two turns
                 losses.late_worker(talk.chat, text)
-                talk.meant.append(text)
+                talk.meant.insert(place, text)
 
     @rule(number=TALK, place=st.integers(0, 20))
     def row_lost(self, number: int, place: int) -> None:
@@ -668,6 +722,89 @@ class Machine(RuleBasedStateMachine):
         gone = [Row(row, "") for row in talk.chat.messages[keep:]]
         if talk.era.truncates_by_window and sum(map(benign.is_user_turn, gone)) > 1:
             losses.window_truncate(talk.chat, keep=keep)
+
+    @rule(number=TALK, rows=st.integers(1, 8))
+    def truncated_to_a_negative_count(self, number: int, rows: int) -> None:
+        talk = self.idle(number, "#3487")
+        gone = [Row(row, "") for row in talk.chat.messages[-rows:]]
+        if (
+            talk.era.accepts_negative_keep
+            and sum(map(benign.is_user_turn, gone)) > 1
+            and len(talk.chat.messages) > rows
+        ):
+            losses.negative_keep(talk.chat, rows)
+
+    @rule(number=TALK, keep=st.integers(0, 8))
+    def cut_shorter_than_marked(self, number: int, keep: int) -> None:
+        talk = self.idle(number, "shorter than marked")
+        rows = talk.chat.messages
+        if not talk.era.marks_shrink or not self.can_shrink(talk):
+            return
+        cut = acts.last_prompt(rows)
+        boundary = rows[cut - 1].get("timestamp") if cut else None
+        is_legible = boundary and all(row.get("timestamp") != boundary for row in rows[cut:])
+        if is_legible and held_in(rows[keep:cut]):
+            talk.meant = held_in(rows[:cut])
+            losses.unfinished_shrink(talk.chat, keep=keep)
+
+    @rule(number=TALK)
+    def a_rename_destroyed_the_only_copy(self, number: int) -> None:
+        talk = self.idle(number, "#2223")
+        self.settle()
+        chat = talk.chat
+        if not talk.era.renames_on_rotation or len(self.talks) == MOST_TALKS or not self.can_shrink(talk):
+            return
+        if not held_in(chat.messages[: acts.last_prompt(chat.messages)]):
+            return
+        old, before = chat.session_id, deepcopy(chat.document)
+        losses.rename_destroys(chat)
+        talk.chat = Chat(chat.app, before)
+        self.talks.append(Talk(chat, held_in(chat.messages), story=["was made by #2223"]))
+        self.look(old, chat.session_id)
+        self.settle()
+
+    @rule(number=TALK)
+    def only_the_backup_was_left(self, number: int) -> None:
+        talk = self.pick(number, "#2035")
+        self.settle()
+        if talk.era.keeps_backup and held_in(talk.chat.on_disk()["messages"]):
+            talk.chat.app.write_index(talk.chat)
+            self.lost(talk)
+            losses.only_backup_left(talk.chat)
+            self.look(talk.chat.session_id)
+            self.settle()
+
+    @rule(number=TALK, place=st.integers(0, 20))
+    def rewritten_in_place(self, number: int, place: int) -> None:
+        """The maintenance script writes into the same inode, and loses a row, or none."""
+        talk = self.fresh(number, "in place")
+        self.settle()
+        rows = talk.chat.on_disk()["messages"]
+        index = place % (len(rows) + 1)
+        if index < len(rows) - 1 and held_in([rows[index]]) != [OFTEN] and held_in(rows[index + 1 :]):
+            self.lost(talk)
+            rows = rows[:index] + rows[index + 1 :]
+        losses.rewrite_in_place(talk.chat, rows)
+        self.look(talk.chat.session_id)
+
+    @rule()
+    def all_vanished(self) -> None:
+        """The directory is emptied: nothing is judged, nothing purged, and a person brings it all back."""
+        self.settle()
+        self.happened["all vanished"] += 1
+        for talk in self.talks:
+            self.lost(talk)
+        for path in self.world.sessions.iterdir():
+            path.unlink()
+        self.look(*(talk.chat.session_id for talk in self.talks))
+        with self.guarding():
+            self.world.pass_time(SETTLING_SECONDS)
+        self.start()
+        for talk in self.talks:
+            assert not talk.chat.path.exists(), talk.story
+            assert self.world.guard.keeper.store.has_shadow(talk.chat.session_id), talk.story
+        self.world.hands().restore_all_missing()
+        self.settle()
 
     @rule(number=TALK)
     def emptied_over_a_turn(self, number: int) -> None:
@@ -857,6 +994,27 @@ class KeepingMachine(Machine):
         self.check_nothing_lost(talk)
         talk.meant = words_of(live.rows)
         talk.is_asked = talk.prompt in talk.meant
+
+
+@pytest.fixture(autouse=True)
+def patience() -> None:
+    """What is asked to take long does not hang."""
+    if EXAMPLES:
+        faulthandler.cancel_dump_traceback_later()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tally(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A long run says at its end what it has tried."""
+    began = time.monotonic()
+    yield
+    if EXAMPLES:
+        terminal = request.config.pluginmanager.get_plugin("capturemanager")
+        with terminal.global_and_fixture_disabled():
+            print(
+                f"\n{Machine.happened.pop('examples')} examples in {time.monotonic() - began:.0f} s:", end=" "
+            )
+            print(", ".join(f"{what} {count}" for what, count in sorted(Machine.happened.items())))
 
 
 BUDGET = settings(
