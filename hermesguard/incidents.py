@@ -107,6 +107,8 @@ class IncidentLog:
     """By session: the versions of which its repairs were made, the newest last, since the application saved all it knows."""
     unwritten: list[Incident] = field(default_factory=list)
     _last_id: int = 0
+    _unsure: set[str] = field(default_factory=set)
+    """Sessions of which only the log is known: the application may have gone on since."""
 
     def load(self) -> None:
         """Read the log once, at start. Raises OSError; then ids go on where no earlier one can have been."""
@@ -115,6 +117,7 @@ class IncidentLog:
         self._last_id = 0
         for incident in entries:
             self._note(incident)
+        self._unsure.update(self.last_digest)
 
     def all(self) -> list[Incident]:
         """Return every incident, oldest first, those that the store has not taken yet too."""
@@ -135,6 +138,18 @@ class IncidentLog:
                 sides.remove(version)
             sides.append(version)
         del sides[:-MOST_SIDES]
+
+    def is_repair(self, session: str, digest: str) -> bool:
+        """Return whether the newest good copy, of this digest, is what the guard's newest repair made.
+
+        What was repaired before a start is forgotten when it is not: the application has saved all of it since.
+        """
+        is_same = self.last_digest.get(session) == digest
+        if session in self._unsure:
+            self._unsure.discard(session)
+            if not is_same:
+                self.goes_on(session)
+        return is_same
 
     def goes_on(self, session: str) -> None:
         """Note that the application has saved all that is known: what was repaired is its own again."""

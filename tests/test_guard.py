@@ -266,3 +266,24 @@ def test_many_questions_are_answered_a_few_at_a_time(world: World) -> None:
         wait = world.guard.ask_again(most_seconds=0)
         assert len(world.incidents()) == answered
         assert wait == (0 if answered < 5 else None)
+
+
+@pytest.mark.parametrize("vanishes", [False, True])
+def test_an_undo_stands_after_a_restart_although_it_goes_back_to_what_a_repair_was_made_of(
+    world: World, vanishes: bool
+) -> None:
+    chat = world.app(Era.OLD).create(turns=1)
+    world.guard.visit(chat.session_id)
+    losses.rewrite_in_place(chat, chat.messages[1:])
+    world.guard.visit(chat.session_id)
+    assert len(world.incidents()) == 1
+    chat.turn("asked after the repair", "answered")
+    world.start()
+    if vanishes:
+        losses.vanish(chat)
+        world.guard.visit(chat.session_id)
+        world.pass_time(5)
+        assert len(world.incidents()) == 2
+    acts.undo(chat)
+    assert len(world.words(chat)) == 2
+    assert world.ear.names().count("deliberate") == 1
