@@ -176,6 +176,10 @@ class ByHand:
             ) from None
         live = self._live(name)
         merged = mend(wanted, live.document if live and not replace else None)
+        if live and live.document and live.data == merged:
+            rows = len(live.document.rows)
+            unchanged = {"rows_live": rows, "rows_after": rows, "rows_gone": 0, "rows_back": 0}
+            return {"session": name, "action": "unchanged", **unchanged, "dry_run": dry_run}
         return self._make_live(
             name,
             merged,

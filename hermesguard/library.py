@@ -119,12 +119,28 @@ class Library:
         GuardError (exit code 13) when there is no such session, or no such version of it.
         """
         asked, version = split_version(text)
-        found = self.find(asked)
+        try:
+            found = self.find(asked)
+        except GuardError:
+            before, _, version = text.rpartition("@")
+            known = [name for name in self.sessions if before and name.startswith(before)]
+            if len(known) != 1:
+                raise
+            found = known[0]  # so it is the version that makes no sense
         return found, None if version is None else self.version(found, version)
 
     def version(self, name: str, text: str) -> Chosen:
         """Return the copy of a session that `text` means (without the @); GuardError (exit code 13) when there is none."""
-        return find_version(text, name, self.store.versions(name), self.log(name), datetime.now(UTC))
+        return find_version(
+            text, name, self.store.versions(name), self.log(name), datetime.now(UTC), self._began(name)
+        )
+
+    def _began(self, name: str) -> datetime | None:
+        """Return when a session began, as it says itself; None when it does not."""
+        try:
+            return datetime.fromtimestamp(self.head(name, "created_at")["created_at"], UTC)
+        except (KeyError, TypeError, ValueError, OverflowError, OSError):
+            return None
 
     def before(self, name: str) -> Chosen:
         """Return what was the newest good copy before something was taken away; the newest one when nothing ever was."""

@@ -1,6 +1,6 @@
 """The life of a session as a line: how many messages it had when, each loss and each repair marked."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
@@ -22,6 +22,8 @@ _MARKS: Final[dict[Mark, tuple[str, str, Style]]] = {
 }
 _WIDEST: Final = 100
 _INSTANT: Final = timedelta(microseconds=1)
+# What happened within one look belongs into one column, also where the line ends with it.
+_TOGETHER: Final = timedelta(microseconds=10)
 # Reasons of versions that a person's act, not a loss, put into the history.
 _MEANT: Final = frozenset({"meant", "clear", "deleted", "accepted"})
 
@@ -51,7 +53,15 @@ def points(rows: Sequence[Row], versions: Iterable[Version], log: Iterable[Incid
             found.append(Point(version.time, _count_at(rows, version.time), "meant"))
     for incident in log:
         when = datetime.fromisoformat(incident.time)
-        if incident.settles or incident.rows_before is None:
+        if incident.rows_before is None:
+            continue
+        if incident.is_by_hand and incident.rows_after is not None:
+            change = incident.rows_after - incident.rows_before
+            found.append(Point(when - _INSTANT, incident.rows_before))
+            found.append(
+                Point(when, incident.rows_after, "meant" if change < 0 else "repair" if change else "")
+            )
+        if incident.settles or incident.is_by_hand:
             continue
         found.append(Point(when - 2 * _INSTANT, incident.rows_before))
         if incident.rows_live is not None:
@@ -74,7 +84,11 @@ def _count_at(rows: Sequence[Row], when: datetime) -> int:
 
 
 def drawn(screen: Screen, found: Sequence[Point]) -> str:
-    """Return the points as a line for the screen: heights, marks below, and the times of both ends; "" for nothing."""
+    """Return the points as a line for the screen: heights, marks below, and the times of both ends; "" for nothing.
+
+    A column in which something was taken away shows what was left by a loss, and what there was before a person's act; the
+    last column is what there is now.
+    """
     if not found:
         return ""
     width = max(8, min(screen.width - 12, _WIDEST))
@@ -82,36 +96,48 @@ def drawn(screen: Screen, found: Sequence[Point]) -> str:
     span = (last - first).total_seconds() or 1.0
     highest = max(point.rows for point in found) or 1
     levels = _ASCII_LEVELS if screen.is_ascii else _LEVELS
-    heights: list[int | None] = [None] * width
-    marks: list[set[Mark]] = [set() for _ in range(width)]
+    columns: list[list[Point]] = [[] for _ in range(width)]
     for point in found:
-        place = min(width - 1, int((point.time - first).total_seconds() / span * width))
-        heights[place] = point.rows
-        if point.mark:
-            marks[place].add(point.mark)
+        share = (point.time - first + _TOGETHER).total_seconds() / span
+        columns[min(width - 2, int(share * (width - 1)))].append(point)
     line, current = "", 0
-    for height in heights:
-        current = current if height is None else height
-        line += levels[min(len(levels) - 1, current * len(levels) // (highest + 1))] if current else " "
-    signs = "".join(_sign(screen, here) for here in marks)
+    for here in columns:
+        shown = _height(here, current)
+        line += levels[max(0, shown * len(levels) - 1) // highest] if shown else " "
+        current = here[-1].rows if here else current
     lines = [f"{highest:>9,}  {screen.paint(line, Style.CYAN)}".rstrip()]
-    if any(marks):
-        lines.append(f"{'':11}{signs}".rstrip())
+    lines += _signs(screen, columns)
     begin, end = moment(first), moment(last)
     lines.append(f"{'':11}{begin}{end.rjust(max(len(end) + 2, width - len(begin)))}")
-    if any(marks):
+    if any(point.mark for point in found):
         lines.append(f"{'':11}{_legend(screen, found)}")
     return "\n".join(lines)
 
 
-def _sign(screen: Screen, here: set[Mark]) -> str:
-    for mark in ("loss", "meant", "repair"):  # a repair goes without saying where a loss is shown with it
-        if mark in here:
-            sign, ascii_sign, style = _MARKS[mark]
-            if mark == "loss" and "repair" not in here:
-                style = Style.RED
-            return screen.paint(ascii_sign if screen.is_ascii else sign, style)
-    return " "
+def _height(here: Sequence[Point], before: int) -> int:
+    if not here:
+        return before
+    marks = {point.mark for point in here}
+    if "loss" in marks:
+        return min(point.rows for point in here)
+    return max(point.rows for point in here) if "meant" in marks else here[-1].rows
+
+
+def _signs(screen: Screen, columns: Sequence[Sequence[Point]]) -> Iterator[str]:
+    """Yield a line of what was taken away when, and one of what came back."""
+    rows: tuple[tuple[Mark, ...], ...] = (("loss", "meant"), ("repair",))
+    for kinds in rows:
+        line = ""
+        for here in columns:
+            found = [kind for kind in kinds if any(point.mark == kind for point in here)]
+            line += _sign(screen, found[0]) if found else " "
+        if line.strip():
+            yield f"{'':11}{line}".rstrip()
+
+
+def _sign(screen: Screen, mark: Mark) -> str:
+    sign, ascii_sign, style = _MARKS[mark]
+    return screen.paint(ascii_sign if screen.is_ascii else sign, style)
 
 
 def _legend(screen: Screen, found: Sequence[Point]) -> str:
@@ -121,12 +147,8 @@ def _legend(screen: Screen, found: Sequence[Point]) -> str:
         "meant": ("shortened on purpose",) * 2,
     }
     parts = []
-    for mark, (sign, ascii_sign, style) in _MARKS.items():
+    for mark in _MARKS:
         number = sum(point.mark == mark for point in found)
         if number:
-            parts.append(
-                screen.paint(ascii_sign if screen.is_ascii else sign, style)
-                + " "
-                + counted(number, *words[mark])
-            )
+            parts.append(f"{_sign(screen, mark)} {counted(number, *words[mark])}")
     return "   ".join(parts)

@@ -75,7 +75,7 @@ def state_of(log: Iterable[Incident], settled: Collection[str], *, has_shadow: b
     if not is_live:
         return "missing"
     open_ones = [incident for incident in log if not incident.is_by_hand and incident.id not in settled]
-    if any(incident.event == "in_doubt" for incident in open_ones):
+    if any(incident.event in ("in_doubt", "missing") for incident in open_ones):
         return "in-doubt"
     if open_ones and open_ones[-1].event == "unrepaired":
         return "unrepaired"

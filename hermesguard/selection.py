@@ -123,13 +123,19 @@ _NEVER_GOOD: Final = frozenset({"displaced", "leftover"})
 
 
 def find_version(
-    text: str, session: str, versions: Sequence[Version], log: Sequence[Incident], now: datetime
+    text: str,
+    session: str,
+    versions: Sequence[Version],
+    log: Sequence[Incident],
+    now: datetime,
+    began: datetime | None = None,
 ) -> Chosen:
     """Return the copy that `text` means, of a session with these `versions` and this incident `log` (both oldest first).
 
     "latest" is the newest good copy, "live" the file of the application; "-1" is the newest version in the history, "-2" the
     one before it; a name (or its start) is the version that `history` shows under it; a time is the copy that was the newest
-    good one at that time. Times without a zone are local. Raises GuardError (exit code 13) when there is no such copy.
+    good one at that time, if the session had begun by then. Times without a zone are local. Raises GuardError (exit code 13)
+    when there is no such copy.
     """
     if text in _VERSION_WORDS:
         return LATEST if text == "latest" else LIVE
@@ -149,6 +155,8 @@ def find_version(
     when = None if _WHOLE_NAME.fullmatch(text) else _moment(text, now)
     if when is None:
         _refuse_version(text, session, versions)
+    if began and when < began and not any(version.time <= when for version in versions):
+        _refuse_version(text, session, versions, f"Session {session} began later, at {_local(began)}")
     return next(
         (Chosen("version", version) for until, version in reigns(versions, log) if until >= when), LATEST
     )
@@ -206,6 +214,10 @@ def _moment(text: str, now: datetime) -> datetime | None:
         except (ValueError, OverflowError):
             continue
     return None
+
+
+def _local(when: datetime) -> str:
+    return f"{when.astimezone():%Y-%m-%dT%H:%M:%S}"
 
 
 def _refuse_version(text: str, session: str, versions: Sequence[Version], why: str = "") -> NoReturn:

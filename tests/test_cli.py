@@ -9,7 +9,7 @@ import sys
 import pytest
 
 import cli_store
-from hermesguard import cli
+from hermesguard import cli, files
 from hermesguard.demo import losses
 from hermesguard.errors import ExitCode
 from hermesguard.verbs import VERBS
@@ -89,7 +89,8 @@ def test_version(command):
         (["show"], "the following arguments are required: SID[@VERSION]"),
         (["show", "x", "--last", "0"], "invalid number of messages value"),
         (["list", "--state", "fien"], "fien is not known here, did you mean fine?"),
-        (["list", "--wrong"], "unrecognized arguments: --wrong"),
+        (["list", "--wrong"], "unrecognized arguments: --wrong. See: hermesguard list --help"),
+        (["diff", "3f2a", "@-1", "@latest"], "unrecognized arguments: @latest. See: hermesguard diff --help"),
         (["restore"], "restore needs a session"),
         (["restore", "--all-missing", "x"], "--all-missing takes no session"),
         (["diff", "3f2a", "latest"], "Write it with an @"),
@@ -359,6 +360,43 @@ def test_history_draws_the_life_and_names_the_versions(command, scene):
     assert [point["mark"] for point in found["points"] if point["mark"]] == ["loss", "repair"]
     assert {entry["reason"] for entry in found["versions"]} == {"loss", "displaced"}
     assert "shortened on purpose" in command("history", "2026")[1]
+
+
+def test_what_cannot_be_a_version_of_a_known_session_is_said_so(command):
+    for version in ("yesterday", "last-week", "2020-01-01", "1999-12-31T23:59"):
+        code, out, err = command("show", f"3f2a@{version}")
+        assert (code, out) == (ExitCode.NOT_FOUND, "")
+        assert "Session 3f2a00000001 " in err
+        assert "hermesguard history 3f2a00000001" in err
+    assert 'has no version "yesterday"' in command("show", "3f2a@yesterday")[2]
+    assert "began later, at" in command("show", "3f2a@2020-01-01")[2]
+    assert 'No session is called "zzz@yesterday"' in command("show", "zzz@yesterday")[2]
+
+
+def test_what_a_person_did_found_nothing(command, own_scene):
+    assert command("undo", "1", where=own_scene)[0] == 0
+    assert " 12 > 0 " in command("log", where=own_scene)[1].splitlines()[-1]
+    last = json.loads(command("log", "--json", where=own_scene)[1])["incidents"][-1]
+    assert "messages: 12 before, 0 afterwards" in command("explain", last["id"], where=own_scene)[1]
+    assert command("explain", "restored by hand")[1] == command("explain", "restored_by_hand")[1]
+
+
+def test_restore_of_what_is_live_changes_nothing(command, own_scene):
+    live = own_scene.sessions / f"{own_scene.whole}.json"
+    before = files.stamp(live)
+    code, out, _ = command("restore", own_scene.whole, where=own_scene)
+    assert code == 0
+    assert "has all of" in out
+    assert files.stamp(live) == before
+    assert not json.loads(command("log", "--session", own_scene.whole, "--json", where=own_scene)[1])[
+        "incidents"
+    ]
+
+
+def test_purge_says_that_the_file_is_still_there(command, own_scene):
+    assert "Its file is still there" in command("purge", own_scene.whole, "--dry-run", where=own_scene)[1]
+    (own_scene.sessions / f"{own_scene.whole}.json").unlink()
+    assert "Its file" not in command("purge", own_scene.whole, "--dry-run", where=own_scene)[1]
 
 
 def test_show(command, scene):

@@ -3,6 +3,7 @@
 HERMESGUARD_KILLS says how often (25 when it says nothing).
 """
 
+import faulthandler
 import itertools
 import os
 import random
@@ -148,6 +149,7 @@ def test_killed_at_random_beside_a_writer(tmp_path: Path) -> None:
     seed = int(os.environ.get("HERMESGUARD_SEED", "1558"))
     chance = random.Random(seed)
     began = time.monotonic()
+    faulthandler.cancel_dump_traceback_later()  # many kills take long; every wait here has an end of its own
     with Daemon(tmp_path, level="notice") as daemon:
         writer = Writer(daemon, chance)
         before_ready = 0

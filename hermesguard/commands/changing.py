@@ -40,6 +40,9 @@ def restore(arguments: argparse.Namespace, settings: Settings) -> int:
     answer = control.ask(
         settings, "restore", name=name, version=version, replace=arguments.replace, dry_run=arguments.dry_run
     )
+    if answer["action"] == "unchanged":
+        sentence = f"{name} has all of {name}@{chosen.name} already{_rows(answer)}. Nothing has to be done."
+        return _tell(arguments, "restore", answer, sentence)
     would = "would be" if arguments.dry_run else "is"
     return _tell(
         arguments, "restore", answer, f"{name}@{chosen.name} {would} live{_rows(answer)}.{_reverse(answer)}"
@@ -164,8 +167,15 @@ def purge(arguments: argparse.Namespace, settings: Settings) -> int:
         arguments,
         "purge",
         answer,
-        f"{name}: {counted(answer['files'], 'file')} ({size}) {done} from the store.",
+        f"{name}: {counted(answer['files'], 'file')} ({size}) {done} from the store.{_stays(library, name)}",
     )
+
+
+def _stays(library: Library, name: str) -> str:
+    """Return what whoever purges a session must know as long as hermes-webui has it."""
+    if not library.live_path(name).exists():
+        return ""
+    return " Its file is still there, and a guard keeps a new copy of it: to be rid of it, delete it in hermes-webui first."
 
 
 def _tell(arguments: argparse.Namespace, kind: str, answer: dict[str, Any], sentence: str) -> int:

@@ -46,7 +46,7 @@ def explain(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def _explain_event(arguments: argparse.Namespace, subject: str) -> int:
-    wanted = subject.casefold().replace("-", "_")
+    wanted = subject.casefold().replace("-", "_").replace(" ", "_")
     event = next((event for event in EVENTS if wanted in (event.name, event.message_id)), None)
     if event is None:
         from difflib import get_close_matches  # only a mistake needs it
@@ -138,14 +138,23 @@ def _seen(incident: Incident) -> list[str]:
     lines += [f"against: {sentence}" for sentence in incident.against]
     if incident.evidence and not incident.against:
         lines.append("against: nothing")
-    counts = [incident.rows_before, incident.rows_live, incident.rows_after]
-    if any(count is not None for count in counts):
-        before, live, after = ("?" if count is None else f"{count:,}" for count in counts)
-        lines.append(f"messages: {before} before, {live} found, {after} afterwards")
+    if counts := counts_of(incident):
+        names = ("before", "found", "afterwards") if len(counts) == 3 else ("before", "afterwards")
+        lines.append(f"messages: {', '.join(map(' '.join, zip(counts, names, strict=True)))}")
     if incident.writer_pid is not None:
         command = f" ({incident.writer_command})" if incident.writer_command else ""
         lines.append(f"written by process {incident.writer_pid}{command}")
     return lines
+
+
+def counts_of(incident: Incident) -> list[str]:
+    """Return the messages before, found and afterwards, "?" for what was unreadable; a person's act finds nothing new."""
+    counts = [incident.rows_before, incident.rows_live, incident.rows_after]
+    if all(count is None for count in counts):
+        return []
+    if incident.is_by_hand and incident.rows_live is None:
+        del counts[1]
+    return ["?" if count is None else f"{count:,}" for count in counts]
 
 
 def _done(incident: Incident) -> list[str]:

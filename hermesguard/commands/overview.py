@@ -69,7 +69,7 @@ def list_sessions(arguments: argparse.Namespace, settings: Settings) -> int:
             "?" if entry.rows is None else f"{entry.rows:,}",
             moment(entry.changed),
             str(entry.versions),
-            f"#{entry.incident.id} {entry.incident.event}" if entry.incident else "",
+            f"#{entry.incident.id} {entry.incident.event.replace('_', ' ')}" if entry.incident else "",
             Cell(entry.state.replace("-", " "), STATE_STYLES[entry.state]),
         )
         for entry in found

@@ -36,6 +36,10 @@ def verify(arguments: argparse.Namespace, settings: Settings) -> int:
         read = f"{counted(tally.files, 'file')} ({about_size(tally.size_bytes)})"
         result = f"{len(tally.damaged):,} damaged." if tally.damaged else "all good."
         here.write(f"Read {read} of {counted(tally.sessions, 'session')}: {result}")
+        if lasting:
+            here.write(
+                "What could not be made again is lost, in these files. To be rid of them, remove them, and verify again."
+            )
     return ExitCode.PROBLEM if tally.damaged else ExitCode.OK
 
 

@@ -9,7 +9,7 @@ from itertools import chain
 from typing import Final
 
 from hermesguard import incidents, screen
-from hermesguard.commands.explaining import values_of
+from hermesguard.commands.explaining import counts_of, values_of
 from hermesguard.config import Settings
 from hermesguard.errors import ExitCode
 from hermesguard.events import BY_NAME
@@ -86,15 +86,12 @@ def _row(incident: Incident) -> tuple[Cell | str, ...]:
     style = {"unrepaired": Style.RED, "in_doubt": Style.YELLOW, "missing": Style.YELLOW}.get(
         incident.event, Style.PLAIN
     )
-    counts = [incident.rows_before, incident.rows_live, incident.rows_after]
     return (
         incident.id,
         moment(datetime.fromisoformat(incident.time)),
         incident.session,
         Cell(_what(incident), style),
-        " > ".join("?" if count is None else f"{count:,}" for count in counts)
-        if any(c is not None for c in counts)
-        else "",
+        " > ".join(counts_of(incident)),
         "; ".join(incident.evidence),
     )
 
