@@ -20,16 +20,19 @@ from hermesguard.changes import SUFFIX, Change, Pending, note, taken
 
 _MOVED_FROM = int(InotifyConstants.IN_MOVED_FROM)
 _MOVED_TO = int(InotifyConstants.IN_MOVED_TO)
+_DELETE = int(InotifyConstants.IN_DELETE)
 _ISDIR = int(InotifyConstants.IN_ISDIR)
 _ATTRIB = int(InotifyConstants.IN_ATTRIB)
 
 # Nothing that reading causes (open, access, close without write), or the guard would feed itself. No IN_MODIFY:
 # each write() to each temporary file would wake the loop, to show it a half-written file. An in-place writer is
-# heard when it closes, also when it dies; one that keeps the file open is found by the sweep. A hard link is
-# only ever IN_CREATE. IN_ATTRIB is there for the canary alone. That the directory is gone, IN_IGNORED says unasked.
+# heard when it closes, also when it dies; one that keeps the file open is found by the sweep. No IN_CREATE: it would
+# wake the loop at the birth of each temporary file, a third of what seeing a save costs; the one thing that only it
+# tells is a hard link, and that never takes the place of anything. The application makes one, of a temporary file that
+# it deletes at once, where it writes a missing file again: that deletion is the hint. IN_ATTRIB is there for the canary
+# alone. That the directory is gone, IN_IGNORED says unasked.
 _MASK = int(
     InotifyConstants.IN_MOVE
-    | InotifyConstants.IN_CREATE
     | InotifyConstants.IN_CLOSE_WRITE
     | InotifyConstants.IN_DELETE
     | InotifyConstants.IN_MOVE_SELF
@@ -154,6 +157,8 @@ class Inotify:
                 if not name.endswith(_SUFFIX):
                     if name == _CANARY_BYTES:
                         self._canary_seen = True
+                    elif mask & _DELETE and (writer_pid := _writer_pid(name)):
+                        note(self._pending, os.fsdecode(name.rsplit(b".", 3)[0] + _SUFFIX), writer_pid)
                 elif mask & _NO_NEWS:
                     pass
                 elif source is None:

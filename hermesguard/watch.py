@@ -49,8 +49,9 @@ class _Source(Protocol):
 class Watch:
     """A watch over the `*.json` names in one directory, by inotify, or by polling where that cannot be had.
 
-    Seen are files that come or go by rename, hard link, creation or deletion, and files written in place, once
-    their writer closes them. Reading is not seen. All methods are for one thread: the loop's.
+    Seen are files that come or go by rename, creation or deletion, and files written in place, once their writer
+    closes them. A hard link is seen when the temporary file that it was made of is deleted, else left to the sweep.
+    Reading is not seen. All methods are for one thread: the loop's.
 
     mode: "inotify" or "polling"; what `start` found possible.
     reason: why it is polling, in a sentence that names the remedy; "" with inotify.

@@ -40,6 +40,14 @@ def exchange(one: Path, other: Path) -> None:
     assert libc.renameat2(-100, os.fsencode(one), -100, os.fsencode(other), rename_exchange) == 0
 
 
+def link_as_the_application(directory: Path) -> None:
+    """Write a missing file again, and never over another."""
+    temporary = directory / f"linked.tmp.{os.getpid()}.1"
+    temporary.write_text("{}")
+    os.link(temporary, directory / "linked.json")
+    temporary.unlink()
+
+
 def readable(watch: Watch) -> bool:
     return bool(select.select([watch], [], [], 0)[0])
 
@@ -71,7 +79,7 @@ ACTS: dict[str, tuple[Callable[[Path], object], set[str]]] = {
     "written in place": (lambda d: (d / "old.json").write_text("in place"), {"old.json"}),
     "appended to": (lambda d: append(d / "old.json", "more"), {"old.json"}),
     "emptied": (lambda d: (d / "old.json").write_bytes(b""), {"old.json"}),
-    "created by hard link": (lambda d: os.link(d / "old.json.bak", d / "linked.json"), {"linked.json"}),
+    "written again by hard link": (link_as_the_application, {"linked.json"}),
     "deleted": (lambda d: (d / "old.json").unlink(), {"old.json"}),
     "renamed": (lambda d: (d / "old.json").rename(d / "renamed.json"), {"old.json", "renamed.json"}),
     "renamed to no session": (lambda d: (d / "old.json").rename(d / "old.json.gone"), {"old.json"}),
