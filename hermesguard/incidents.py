@@ -116,6 +116,10 @@ class IncidentLog:
         entries = read(self.store)
         self._last_id = 0
         for incident in entries:
+            if incident.digest:
+                self.sides.pop(
+                    incident.session, None
+                )  # what was saved between two repairs, the log does not say
             self._note(incident)
         self._unsure.update(self.last_digest)
 

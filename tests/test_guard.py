@@ -268,9 +268,9 @@ def test_many_questions_are_answered_a_few_at_a_time(world: World) -> None:
         assert wait == (0 if answered < 5 else None)
 
 
-@pytest.mark.parametrize("vanishes", [False, True])
+@pytest.mark.parametrize("when", ["never", "before the restart", "after it"])
 def test_an_undo_stands_after_a_restart_although_it_goes_back_to_what_a_repair_was_made_of(
-    world: World, vanishes: bool
+    world: World, when: str
 ) -> None:
     chat = world.app(Era.OLD).create(turns=1)
     world.guard.visit(chat.session_id)
@@ -278,12 +278,13 @@ def test_an_undo_stands_after_a_restart_although_it_goes_back_to_what_a_repair_w
     world.guard.visit(chat.session_id)
     assert len(world.incidents()) == 1
     chat.turn("asked after the repair", "answered")
-    world.start()
-    if vanishes:
-        losses.vanish(chat)
-        world.guard.visit(chat.session_id)
-        world.pass_time(5)
-        assert len(world.incidents()) == 2
+    for moment in ("before the restart", "after it"):
+        if when == moment:
+            losses.vanish(chat)
+            world.guard.visit(chat.session_id)
+            world.pass_time(5)
+            assert len(world.incidents()) == 2
+        world.start()
     acts.undo(chat)
     assert len(world.words(chat)) == 2
     assert world.ear.names().count("deliberate") == 1

@@ -46,6 +46,7 @@ EXAMPLES = int(os.environ.get("HERMESGUARD_MACHINE_EXAMPLES", "0"))
 SETTLING_SECONDS = 130.0
 MOST_TALKS = 4
 GUARDED_CALLS = ("rename", "link", "unlink", "fsync", "write", "mkdir", "ftruncate", "setxattr", "utime")
+PICTURE = [{"type": "text", "text": "Here it is"}, quirks.SCREENSHOT]
 # Who says this says it often; it is never the only thing that tells two messages apart.
 OFTEN = "yes"
 
@@ -574,6 +575,7 @@ class Machine(RuleBasedStateMachine):
         talk.chat.backup_path.unlink(missing_ok=True)
         acts.delete(talk.chat)
         self.look(talk.chat.session_id)
+        talk.chat.app.write_index()  # the person looks at the list, and it is built anew where there is none
         self.settle()
 
     @rule(kind=st.sampled_from(["btw", "bg"]))
@@ -616,7 +618,9 @@ class Machine(RuleBasedStateMachine):
             case "double" if self.can_shrink(talk) and chat.messages[acts.last_prompt(chat.messages)] != last:
                 quirks.double_prompt(chat)
                 quirks.drop_double_prompts(chat)
-            case "picture":
+            case "picture" if not any(
+                row["role"] == "tool" and row["content"] == PICTURE for row in chat.messages
+            ):
                 quirks.add_image(chat, f"call_{next(self.numbers)}")
                 quirks.replace_images(chat)
             case "markup" if last["role"] == "assistant" and last["content"] and not last.get("_error"):
@@ -698,7 +702,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(number=TALK, place=st.integers(0, 20))
     def row_lost(self, number: int, place: int) -> None:
-        talk = self.fresh(number, f"row {place} lost")
+        talk = self.fresh(number, f"row lost {place}")
         rows = talk.chat.messages
         places = [
             index
