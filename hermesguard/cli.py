@@ -44,6 +44,12 @@ def _spoken(argv: Sequence[str] | None) -> int:
         _say(f"{place}{error.strerror or error}.")
         _give_up_stdout()
         return ExitCode.FAILED
+    except ModuleNotFoundError as error:
+        _debug()
+        _say(
+            f"the Python module {error.name} is missing, the installation is not whole. Install hermesguard again."
+        )
+        return ExitCode.FAILED
     except Exception as error:  # noqa: BLE001 - a person is to see a sentence, whatever happened
         _debug()
         _say(

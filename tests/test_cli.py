@@ -266,6 +266,14 @@ def test_a_fault_of_our_own_is_a_sentence_and_a_traceback_only_when_asked(comman
     assert "Traceback" in capsys.readouterr().err
 
 
+def test_a_missing_module_is_called_so(command, monkeypatch):
+    monkeypatch.setitem(sys.modules, "hermesguard.commands.overview", None)
+    code, _, err = command("list")
+    assert code == ExitCode.FAILED
+    assert "the Python module hermesguard.commands.overview is missing" in err
+    assert "Install hermesguard again" in err
+
+
 # What each verb says.
 
 
