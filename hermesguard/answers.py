@@ -30,13 +30,22 @@ class Answer:
     mended_start: tuple[Piece, ...]
     mended_end: tuple[Piece, ...]
 
-    def to(self, data: bytes) -> list[Piece] | None:
-        """Return the pieces of the repaired file if `data` is the awaited stub; None when it must be judged."""
+    def updated(self, data: bytes) -> bytes:
+        """Return the `updated_at` of `data` if it is the awaited stub; empty when it must be judged."""
         start, end = len(self.stub_start), len(data) - len(self.stub_end)
         if not (data.startswith(self.stub_start) and data.endswith(self.stub_end) and start < end):
-            return None
+            return b""
         updated = data[start:end]
-        return [*self.mended_start, updated, *self.mended_end] if _NUMBER.fullmatch(updated) else None
+        return updated if _NUMBER.fullmatch(updated) else b""
+
+    def pieces(self, updated: bytes) -> list[Piece]:
+        """Return the pieces of the repaired file."""
+        return [*self.mended_start, updated, *self.mended_end]
+
+    @property
+    def updated_offset_bytes(self) -> int:
+        """Where in the repaired file `updated_at` stands."""
+        return sum(map(len, self.mended_start))
 
 
 def prepare(known: Abridged) -> Answer | None:

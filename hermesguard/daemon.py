@@ -429,6 +429,7 @@ class Daemon:
 
     def _end(self, number: int) -> int:
         self._housekeeping.end()
+        self.guard.readiness.spares.drop_others(())
         self._service.stopping()
         self.reporter.tell("stopping", reason=signal.Signals(number).name)
         self.guard.keeper.pay_debts()

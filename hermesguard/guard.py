@@ -59,7 +59,7 @@ class Guard:
         self.rounds = Rounds(self.keeper, self, room.reporter, room.clock)
         self._told_no_exchange = False
         self._repaired: dict[str, float] = {}
-        self.readiness = Readiness(self.keeper)
+        self.readiness = Readiness(self.keeper, self.directory)
         self._reader = files.Reader()
 
     def adopt(self, settings: Settings) -> None:
@@ -105,6 +105,7 @@ class Guard:
 
         Raises OSError when the directory cannot be read.
         """
+        self.readiness.spares.remove_strays()
         self._leftovers.take()
 
     def rebuild(self, name: str) -> bool:
@@ -141,6 +142,7 @@ class Guard:
         self.keeper.fold_tails()
         self.keeper.forget_idle()
         self.vanished.after_sweep(listing.sessions)
+        self.readiness.after_sweep(listing.sessions)
         self.casebook.tell_held_back()
         self.notes.totals.last_sweep = self.room.clock.now().isoformat()
 
@@ -394,14 +396,19 @@ class Guard:
             for taken_back in placed.deliberate:
                 self.room.keep_version(name, taken_back, "meant")
 
+        spare = None
+        if sight.updated:
+            spare = self.readiness.spares.take(name, sight.shadow.answer, sight.updated, sight.stamp)
+        ready, pieces = spare or (None, sight.mended())
         try:
             placed = place(
                 self.directory.file(name),
-                sight.mended(),
+                pieces,
                 sight.data,
                 sight.stamp,
                 kept,
                 lambda: sight.shadow.data,
+                ready,
             )
         except FileNotFoundError:
             self._look_for(name)

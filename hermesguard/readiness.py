@@ -1,9 +1,12 @@
 """Being ready for a wipe before it comes, in moments in which there is nothing else to do."""
 
 import heapq
+from collections.abc import Container
 
 from hermesguard import head, session
+from hermesguard.directory import SessionsDirectory
 from hermesguard.keeper import Keeper
+from hermesguard.spares import Spares
 
 # A session whose stream is set is made ready once it has been quiet for so long: not at each of many fast saves.
 QUIET_SECONDS = 0.25
@@ -14,16 +17,21 @@ RECENT_SECONDS = 600.0
 class Readiness:
     """The sessions that can be wiped and are not ready for it yet, by when they are to be made so (monotonic)."""
 
-    def __init__(self, keeper: Keeper) -> None:
+    def __init__(self, keeper: Keeper, directory: SessionsDirectory) -> None:
         self._keeper = keeper
         self._due: dict[str, float] = {}
+        self._saved: set[str] = set()
+        """Those of them that were saved while this guard looked: only they get a spare, for a start changes nothing."""
+        self.spares = Spares(directory)
 
     def saved(self, name: str, could_be_wiped: bool, now: float) -> None:
         """Note that a session was saved."""
         if could_be_wiped:
             self._due[name] = now + QUIET_SECONDS
+            self._saved.add(name)
         else:
             self._due.pop(name, None)
+            self.spares.drop(name)
 
     def recent(self, sizes: dict[str, tuple[int, int]], now: float, now_ns: int) -> None:
         """Note the sessions that were written last, by (size in bytes, mtime_ns), as far as memory has room for them."""
@@ -48,6 +56,13 @@ class Readiness:
         del self._due[name]
         if (self._keeper.held(name) or self._has_stream(name)) and (copy := self._keeper.shadow(name)):
             copy.prepare()
+            if name in self._saved and copy.answer:
+                self.spares.make(name, copy.answer, self._keeper.memory_bytes)
+        self._saved.discard(name)
+
+    def after_sweep(self, there: Container[str]) -> None:
+        """Let go of the sessions that are not there any more."""
+        self.spares.drop_others(there)
 
     def _has_stream(self, name: str) -> bool:
         """Return whether the head of a shadow says so; to load a session that cannot be wiped would be in vain."""

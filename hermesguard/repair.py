@@ -38,10 +38,12 @@ def place(
     like: Stamp | None,
     kept: Callable[[Placed], None],
     good: Callable[[], bytes] | None = None,
+    ready: Path | None = None,
 ) -> Placed:
     """Make the file of these pieces live at `path`; if what it displaces is not `judged`, judge that again, and so on.
 
-    `good` gives the newest good copy, of which, with what was judged, the pieces were made. `judged` None means that there
+    `good` gives the newest good copy, of which, with what was judged, the pieces were made. `ready` is a staged file of these
+    pieces (module spares), if there is one already. `judged` None means that there
     was no file: then it is put back by link, FileExistsError when one has come meanwhile. `kept` is called when live is
     right, to keep what was displaced before its last name is removed; it may be called again when a writer in place
     finished late. Raises OSError (FileNotFoundError when live went away) with live as the application wrote it last. A
@@ -52,7 +54,7 @@ def place(
     placed = Placed(b"")
     ours: list[bytes] = []
     try:
-        staged.append(staging.stage(path, pieces, like))
+        staged.append(ready or staging.stage(path, pieces, like))
         if judged is None:
             staging.put_back(staged[0], path)
             placed.live = b"".join(pieces)

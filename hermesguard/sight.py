@@ -40,8 +40,9 @@ class Sight:
         return self._read if isinstance(self._read, Document) else None
 
     @cached_property
-    def _answer(self) -> list[Piece] | None:
-        return self.shadow.answer.to(self.data) if self.shadow.answer else None
+    def updated(self) -> bytes:
+        """The `updated_at` of the stub that the shadow's answer awaits; empty when live is not that stub."""
+        return self.shadow.answer.updated(self.data) if self.shadow.answer else b""
 
     @cached_property
     def is_wipe(self) -> bool:
@@ -49,7 +50,7 @@ class Sight:
 
         Every moment counts then: the verdict, with all its evidence, can be given when live is right again.
         """
-        if self._answer:
+        if self.updated:
             return True
         live = self.live
         if live is None or live.rows or not tells_all(self.shadow.abridged):
@@ -80,8 +81,8 @@ class Sight:
 
     def mended(self) -> list[Piece]:
         """Return the pieces of the repaired file; those of a wipe are the shadow's own bytes, but for what must change."""
-        if self._answer:
-            return self._answer
+        if self.updated and self.shadow.answer:
+            return self.shadow.answer.pieces(self.updated)
         if self.is_wipe:
             known = self.shadow.abridged
             return fill(mended_text(known.document, self.live), known)

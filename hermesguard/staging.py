@@ -22,6 +22,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 _STAGED_PREFIX = ".hermesguard-"
 _STAGED_SUFFIX = ".repair"
+_SPARE_SUFFIX = ".spare"
 
 
 def staged(directory: Path) -> Iterator[tuple[Path, str]]:
@@ -65,9 +66,73 @@ def stage(path: Path, pieces: Sequence[bytes | memoryview], like: files.Stamp | 
     return temporary
 
 
+def spare_name(path: Path) -> Path:
+    """Return the name of the spare for a file (module spares)."""
+    return path.with_name(f"{_STAGED_PREFIX}{path.stem}{_SPARE_SUFFIX}")
+
+
+def spares(directory: Path) -> Iterator[Path]:
+    """Yield the spares in a directory. Raises OSError when it cannot be read."""
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            if entry.name.startswith(_STAGED_PREFIX) and entry.name.endswith(_SPARE_SUFFIX):
+                yield directory / entry.name
+
+
+def write_spare(
+    spare: Path, path: Path, pieces: Sequence[bytes | memoryview], like: files.Stamp
+) -> files.Stamp:
+    """Write `spare` as `stage` writes, for the file at `path`, over what it holds; return its stamp. Not synced.
+
+    Raises OSError, ENOSPC before a byte is written when there would not be as much room again afterwards.
+    """
+    _require_room(path.parent, 2 * sum(map(len, pieces)))
+    # Over the pages that an older spare has in memory: new ones cost three times as much.
+    descriptor = os.open(
+        spare, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600
+    )
+    try:
+        for piece in pieces:
+            files.write_all(descriptor, piece)
+        os.ftruncate(descriptor, sum(map(len, pieces)))
+        _copy_attributes(path, descriptor)
+        _give(descriptor, like)
+        os.fchmod(descriptor, like.mode)
+        return files.Stamp.of(os.fstat(descriptor))
+    finally:
+        os.close(descriptor)
+
+
+def stage_spare(spare: Path, path: Path, written: files.Stamp, part: bytes, offset_bytes: int) -> Path:
+    """Write `part` into a spare, which must be as it was `written`, and give it a staged name; return that.
+
+    Raises OSError (ESTALE when somebody has touched the spare); then it still has its own name.
+    """
+    descriptor = os.open(spare, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if files.Stamp.of(os.fstat(descriptor)) != written:
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), str(spare))
+        os.pwrite(descriptor, part, offset_bytes)
+        _copy_attributes(path, descriptor)
+    finally:
+        os.close(descriptor)
+    # What is displaced will have this name, and must not be taken for a spare after a crash.
+    for number in count():
+        staged = _staged_name(path, number)
+        if (error := _renameat2(spare, staged, _RENAME_NOREPLACE)) == 0:
+            return staged
+        if error != errno.EEXIST:
+            raise OSError(error, os.strerror(error), str(spare))
+    raise AssertionError("there is always another number")
+
+
+def _staged_name(path: Path, number: int, kind: str = "") -> Path:
+    return path.with_name(f"{_STAGED_PREFIX}{path.stem}.{number}{kind}{_STAGED_SUFFIX}")
+
+
 def _open_free(path: Path, flags: int, kind: str = "") -> tuple[Path, int]:
     for number in count():
-        temporary = path.with_name(f"{_STAGED_PREFIX}{path.stem}.{number}{kind}{_STAGED_SUFFIX}")
+        temporary = _staged_name(path, number, kind)
         with contextlib.suppress(FileExistsError):
             flags |= os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
             return temporary, os.open(temporary, flags, 0o600)
@@ -135,7 +200,7 @@ def _exchange_by_link(temporary: Path, path: Path) -> None:
 def _second_name(path: Path) -> Path:
     """Give a file another name beside it, or, without hard links, what it holds; return that name."""
     for number in count():
-        displaced = path.with_name(f"{_STAGED_PREFIX}{path.stem}.{number}.displaced{_STAGED_SUFFIX}")
+        displaced = _staged_name(path, number, ".displaced")
         try:
             os.link(path, displaced)
         except FileExistsError:

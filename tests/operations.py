@@ -15,6 +15,7 @@ from hermesguard.demo import acts, losses
 from hermesguard.demo.chat import Chat
 from hermesguard.demo.eras import Era
 from hermesguard.errors import GuardError
+from hermesguard.readiness import QUIET_SECONDS
 from hermesguard.session import Unreadable
 from world import World
 
@@ -108,6 +109,26 @@ def unsent(world: World) -> Chat:
     chat.send("never sent")
     world.guard.visit(NAME)
     return chat
+
+
+def asked_at_length(world: World) -> Chat:
+    chat = long(world)
+    chat.send("never sent")
+    world.guard.visit(NAME)
+    world.pass_time(QUIET_SECONDS)
+    return chat
+
+
+def spared(world: World) -> Chat:
+    chat = asked_at_length(world)
+    world.guard.get_ready()
+    assert staging.spare_name(chat.path).exists()
+    return chat
+
+
+def ready_and_over(world: World) -> None:
+    world.guard.get_ready()
+    world.guard.readiness.spares.drop_others(())
 
 
 def ghost(world: World) -> Chat:
@@ -216,6 +237,8 @@ OPERATIONS = (
     Operation("folding a tail", with_tail, nothing, tail_folded),
     Operation("wipe", unsent, losses.wipe, visit),
     Operation("wipe over a tail", with_tail, losses.wipe, visit),
+    Operation("getting ready for a wipe", asked_at_length, nothing, ready_and_over),
+    Operation("wipe that was awaited", spared, losses.wipe, visit),
     Operation("ghost", ghost, grow, visit),
     RACE,
     Operation("undo", small, acts.undo, visit),

@@ -146,9 +146,9 @@ def check(known: Abridged, data: bytes) -> Abridged:
             assert (fast.rule, fast.evidence, fast.against) == (slow.rule, slow.evidence, slow.against)
             assert b"".join(fill(mended_text(known.document, live), known)) == mend(full, live)
     answer = prepare(known)
-    if answer and (pieces := answer.to(data)):
+    if answer and (updated := answer.updated(data)):
         assert slow.is_wipe
-        assert b"".join(pieces) == mend(full, live)
+        assert b"".join(answer.pieces(updated)) == mend(full, live)
     then = tightened(followed) if followed else abridge.abridge(data, live)
     assert then.data == data
     assert then.checksum == zlib.adler32(data)
@@ -198,21 +198,23 @@ def test_the_wipe_of_every_era_is_awaited(tmp_path: Path, era: Era, prompt: str)
     known = abridge.abridge(data, session.parse(data))
     answer = prepare(known)
     assert answer
-    assert answer.to(data) is None
+    assert not answer.updated(data)
     losses.wipe(chat)
     stub = written(chat)
-    pieces = answer.to(stub)
-    assert pieces
-    assert b"".join(pieces) == mend(session.parse(data), session.parse(stub))
+    updated = answer.updated(stub)
+    assert updated
+    mended = mend(session.parse(data), session.parse(stub))
+    assert b"".join(answer.pieces(updated)) == mended
+    assert mended[answer.updated_offset_bytes :].startswith(updated)
     for changed in (
         stub[:-1],
         stub + b" ",
         stub.replace(b'"title"', b'"titel"'),
         stub.replace(b"[]", b"[1]", 1),
     ):
-        assert answer.to(changed) is None
-    assert answer.to(re.sub(rb'"updated_at": [0-9.]+', b'"updated_at": NaN', stub)) is None
-    assert answer.to(re.sub(rb'"updated_at": [0-9.]+', b'"updated_at": 1, "x": 2', stub)) is None
+        assert not answer.updated(changed)
+    assert not answer.updated(re.sub(rb'"updated_at": [0-9.]+', b'"updated_at": NaN', stub))
+    assert not answer.updated(re.sub(rb'"updated_at": [0-9.]+', b'"updated_at": 1, "x": 2', stub))
 
 
 def test_nothing_is_awaited_where_nothing_can_be_wiped(tmp_path: Path) -> None:

@@ -231,7 +231,7 @@ def test_a_flood_while_the_guard_could_not_look(tmp_path: Path) -> None:
         assert daemon.process
         daemon.process.send_signal(signal.SIGSTOP)
         text = busy.path.read_text()
-        for number in range(queued // 4 + 500):
+        for number in range(queued // 3 + 500):
             replace_fast(busy.path, text.replace('"The long one"', f'"Number {number}"'))
         for chat in others:
             losses.wipe(chat)
