@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 from xml.etree import ElementTree as ET
@@ -16,6 +16,7 @@ _WIDTH, _HEIGHT = 960, 300
 _COLOURS: Final = ("#2a6f97", "#e09f3e", "#9e2a2b", "#540b0e")
 _FONT: Final = "system-ui, sans-serif"
 _LABELS: Final = 8
+_MOST_STEPS: Final = 6
 
 
 def svg(chart: Chart) -> str:
@@ -65,6 +66,9 @@ def svg(chart: Chart) -> str:
     )
     format_tick = _tick_format(chart)
     drawing.x_labels = [format_tick(tick) for tick in chart.ticks]
+    highest = max(map(sum, zip(*(series.values for series in chart.series), strict=True)), default=0)
+    if not chart.is_size and highest <= _MOST_STEPS:  # there is nothing between two incidents
+        drawing.y_labels = range(max(1, int(highest)) + 1)
     for series in chart.series:
         drawing.add(series.name, list(series.values))
     return _self_contained(drawing.render(is_unicode=True), chart.title)
@@ -81,10 +85,15 @@ def about_size_of(value: float) -> str:
 
 
 def _tick_format(chart: Chart) -> Callable[[datetime], str]:
-    form = "%H:%M" if chart.ticks[-1] - chart.ticks[0] < timedelta(days=1) else "%Y-%m-%d"
-    if timedelta(days=1) <= chart.ticks[-1] - chart.ticks[0] < timedelta(days=10):
-        form = "%m-%d %H:%M"
+    """Return what writes a tick as short as tells them all apart: of two that read the same, pygal shows both."""
+    is_within_a_day = chart.ticks[-1] - chart.ticks[0] < timedelta(days=1)
+    forms = ("%H:%M", "%H:%M:%S") if is_within_a_day else ("%Y-%m-%d", "%m-%d %H:%M", "%m-%d %H:%M:%S")
+    form = next((form for form in forms if _tells_apart(form, chart.ticks)), forms[-1])
     return lambda tick: f"{tick.astimezone():{form}}"
+
+
+def _tells_apart(form: str, ticks: Sequence[datetime]) -> bool:
+    return len({f"{tick.astimezone():{form}}" for tick in ticks}) == len(ticks)
 
 
 def _self_contained(drawn: str, title: str) -> str:

@@ -22,6 +22,11 @@ table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nu
 th, td { text-align: start; padding: .25rem .8rem .25rem 0; border-bottom: 1px solid #ddd; vertical-align: top; }
 td.number, th.number { text-align: end; padding-right: 1.6rem; }
 td:first-child { white-space: nowrap; }
+@media (max-width: 45rem) {
+  figure { overflow-x: auto; }
+  svg { min-width: 40rem; }
+  table.list { display: block; overflow-x: auto; white-space: nowrap; }
+}
 """
 
 

@@ -4,6 +4,7 @@ import json
 import sys
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
+from xml.etree import ElementTree
 
 import pytest
 from hypothesis import given
@@ -172,3 +173,18 @@ def test_a_deleted_session_counts_until_it_was_deleted(scene, tmp_path):
     sessions = json.loads(own.run("report", "--json").stdout)["charts"][0]["series"][0]["values"]
     assert sessions[-1] == 3
     assert max(sessions) == 4
+
+
+@pytest.mark.parametrize(
+    "minutes", [1, 20, 60, 60 * 20, 60 * 24 * 2, 60 * 24 * 9, 60 * 24 * 15, 60 * 24 * 400]
+)
+def test_no_two_times_under_a_chart_read_the_same(minutes):
+    from hermesguard.charts import svg
+
+    ticks = tuple(chronicle.ticks(NOW - timedelta(minutes=minutes), NOW))
+    chart = Chart("x", "X", "", ticks, (Series("y", tuple(number % 3 for number in range(len(ticks)))),))
+    drawn = ElementTree.fromstring(svg(chart))
+    under = [entry.text for entry in drawn.iter() if entry.get("class") == "major"]
+    assert 2 <= len(set(under)) == len(under) <= 9
+    axis = next(entry for entry in drawn.iter() if entry.get("class") == "axis y always_show")
+    assert [entry.text for entry in axis.iter() if entry.tag.endswith("}text")] == ["0", "1", "2"]

@@ -118,7 +118,7 @@ def _session_table(sessions: list[Entry]) -> Table:
         for entry in ordered[:_NEWEST_SESSIONS]
     ]
     return Table(
-        "Sessions",
+        "Each session",
         ("session", "title", "messages", "last change", "state"),
         rows,
         "There is none yet.",
