@@ -4,7 +4,7 @@ import json
 import sys
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 from hypothesis import given
@@ -183,7 +183,7 @@ def test_no_two_times_under_a_chart_read_the_same(minutes):
 
     ticks = tuple(chronicle.ticks(NOW - timedelta(minutes=minutes), NOW))
     chart = Chart("x", "X", "", ticks, (Series("y", tuple(number % 3 for number in range(len(ticks)))),))
-    drawn = ElementTree.fromstring(svg(chart))
+    drawn = ET.fromstring(svg(chart))
     under = [entry.text for entry in drawn.iter() if entry.get("class") == "major"]
     assert 2 <= len(set(under)) == len(under) <= 9
     axis = next(entry for entry in drawn.iter() if entry.get("class") == "axis y always_show")
