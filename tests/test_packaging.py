@@ -107,6 +107,15 @@ def test_the_hardening_gives_its_reasons(unit: Path) -> None:
 
 
 @UNITS
+def test_the_documentation_says_of_each_line_of_the_hardening_how_to_relax_it(unit: Path) -> None:
+    service = (PACKAGING.parent / "docs" / "service.md").read_text(encoding="utf-8")
+    table = service.partition("| setting |")[2].partition("\n\n")[0]
+    explained = {key for row in table.splitlines()[2:] for key in re.findall(r"`(\w+)`", row.split("|")[1])}
+    hardening = unit.read_text(encoding="utf-8").partition("# -- limits")[2].partition("[Install]")[0]
+    assert set(re.findall(r"^(\w+)=", hardening, re.MULTILINE)) <= explained
+
+
+@UNITS
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd-analyze here")
 def test_no_unit_becomes_less_tight(unit: Path) -> None:
     # In tenths, as systemd-analyze has it without a running system, which is up to 0.1 more than with one.
@@ -146,6 +155,17 @@ def test_the_rules_for_loki_and_vector_know_the_events() -> None:
     for kind in ("transforms", "sinks"):
         for part in vector[kind].values():
             assert set(part["inputs"]) <= vector["sources"].keys() | vector["transforms"].keys()
+
+
+def test_the_rules_for_prometheus_know_the_metrics_and_the_events() -> None:
+    rules = (PACKAGING / "examples" / "prometheus" / "hermesguard-rules.yaml").read_text(encoding="utf-8")
+    service = (PACKAGING.parent / "docs" / "service.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"\bhermesguard_\w+", rules))
+    assert len(named) > 5
+    assert named <= set(re.findall(r"^\| `(hermesguard_\w+)`", service, re.MULTILINE))
+    events = {name for match in re.findall(r'event=~"([\w|]+)"', rules) for name in match.split("|")}
+    assert events
+    assert events <= {event.name for event in EVENTS if event.priority <= Priority.WARNING}
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)

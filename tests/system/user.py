@@ -2,10 +2,12 @@
 
 import http.server
 import os
+import re
 import shutil
 import signal
 import threading
 import time
+import urllib.request
 from pathlib import Path
 
 from machine import EXAMPLES, Person, Unit, exposure, journal, run, show, until, until_whole
@@ -102,7 +104,7 @@ def a_user_named_hermeswebui() -> None:
     unit.until_told("restored", session=chat.session_id)
 
 
-def alerts_and_metrics_over_the_network() -> None:
+def alerts_over_the_network() -> None:
     """With the drop-in network.conf alert_command can reach a server; without it, it cannot."""
     webui = Person("hermeswebui")
     webui.store = Path("/var/lib/hermesguard")
@@ -153,3 +155,83 @@ def alerts_and_metrics_over_the_network() -> None:
         run("systemctl", "daemon-reload")
         server.shutdown()
     unit.stop()
+
+
+def metrics_in_the_sandbox() -> None:
+    """With metrics.conf the figures are where the node exporter reads them; with network.conf the port can be scraped."""
+    webui = Person("hermeswebui")
+    unit = Unit(UNIT)
+    collected = Path("/var/lib/prometheus/node-exporter")
+    collected.mkdir(parents=True)
+    run("setfacl", f"--modify=user:{webui.name}:rwx", collected)
+    configuration = Path("/etc/hermesguard/hermesguard.toml")
+    before = configuration.read_text("utf-8")
+    dropin = Path("/etc/systemd/system/hermesguard.service.d")
+    dropin.mkdir()
+    try:
+        shutil.copy(EXAMPLES / "metrics.conf", dropin)
+        configuration.write_text("metrics_port = 9664\n")
+        run("systemctl", "daemon-reload")
+        run("systemctl", "restart", UNIT)
+        show(unit.until_told("metrics_failed")["MESSAGE"])
+        textfile = collected / "hermesguard.prom"
+        until(textfile.exists, what="the textfile")
+        show(f"exposure with metrics.conf: {exposure(unit=UNIT)}")
+        assert exposure(unit=UNIT) <= 0.4
+        sessions = len(list(webui.sessions.glob("[0-9a-f]*.json")))
+        expected = f'hermesguard_sessions{{store="/var/lib/hermesguard"}} {sessions}.0'
+        read = run("runuser", "-u", "nobody", "--", "cat", textfile)
+        assert expected in read.splitlines()
+        show(expected)
+        shutil.copy(EXAMPLES / "network.conf", dropin)
+        run("systemctl", "daemon-reload")
+        run("systemctl", "restart", UNIT)
+        served = until(lambda: _scraped(9664), what="the port")
+        show(f"{len(served.splitlines())} lines from http://127.0.0.1:9664/metrics")
+        assert expected in served.splitlines()
+    finally:
+        configuration.write_text(before)
+        shutil.rmtree(dropin)
+        run("systemctl", "daemon-reload")
+    unit.stop()
+
+
+def _scraped(port: int) -> str:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            return str(answer.read(), "utf-8")
+    except OSError:
+        return ""
+
+
+def relaxed_as_the_documentation_says() -> None:
+    """Each drop-in of docs/service.md is valid, and the guard guards with it."""
+    text = (EXAMPLES.parent / "service.md").read_text("utf-8")
+    blocks = re.findall(r"^### (.+?)\n.*?^```ini\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    assert len(blocks) >= 4
+    webui = Person("webui")
+    webui.sessions = Path("/srv/webui/sessions")
+    webui.sessions.mkdir(parents=True)
+    for place in (webui.sessions.parent, webui.sessions):
+        shutil.chown(place, webui.uid, webui.gid)
+    dropin = Path("/etc/systemd/system/hermesguard.service.d")
+    # A store knows one sessions directory: another one starts with an empty store.
+    shutil.rmtree("/var/lib/hermesguard")
+    for title, block in blocks:
+        dropin.mkdir()
+        (dropin / "relaxed.conf").write_text(block)
+        run("systemctl", "daemon-reload")
+        assert not run("systemd-analyze", "verify", UNIT)
+        unit = Unit(UNIT)
+        unit.start()
+        show(f"{title}: {unit.status()}; exposure {exposure(unit=UNIT)}")
+        user = webui if "User=webui" in block else Person("hermeswebui")
+        assert unit.value("User") == user.name
+        user.store = Path("/var/lib/hermesguard")
+        (chat,) = user.chats(1)
+        user.wipe(chat)
+        until_whole(chat)
+        unit.stop()
+        shutil.rmtree(dropin)
+        shutil.rmtree(user.store)
+    run("systemctl", "daemon-reload")
