@@ -167,7 +167,13 @@ class Case:
         """Yield what the boundary may be: the last kept row's stamp, before or after this write.
 
         A row that was stamped anew may be one that was said again behind the cut (retry), so then the one before it too.
+        The last one that was kept may have gone harmlessly since.
         """
+        last_kept = self.comparison.pairs[-1][0] if self.comparison.pairs else -1
+        first_gone = self.comparison.missing[0] if self.comparison.missing else len(self.shadow.rows)
+        for index, _ in self.comparison.harmless:
+            if last_kept < index < first_gone:
+                yield boundary_of(self.shadow.rows[index])
         for old, new in reversed(self.comparison.pairs):
             before, after = boundary_of(self.shadow.rows[old]), boundary_of(self.live.rows[new])
             yield before

@@ -205,6 +205,15 @@ def test_rule_4_benign_rows_go_in_the_same_write() -> None:
     step(([*FIVE[:2], error, *FIVE[2:]], NEW), (FIVE[:8], NEW | marked(1045)), Action.DELIBERATE, "4")
 
 
+def test_rule_4_the_last_row_that_was_kept_goes_harmlessly_in_the_same_write() -> None:
+    card = answer("[CONTEXT COMPACTION — REFERENCE ONLY] summary", 1047)
+    before = [*FIVE[:8], card, *FIVE[8:]]
+    for after in (FIVE[:8], [*FIVE[:8], *LATE]):
+        step((before, NEW), (after, NEW | marked(1047.0)), Action.DELIBERATE, "4")
+        step((before, V720), (after, V720 | at(1047.0)), Action.DELIBERATE, "8")
+    step((before, NEW), (FIVE[:6], NEW | marked(1047.0)), Action.RESTORE, "5")
+
+
 def test_rule_4_two_shrinks_and_new_rows_while_nobody_looked() -> None:
     now = NEW | marked(3001, "g2")
     verdict = step((FIVE, NEW), ([*FIVE[:8], *LATE], now), Action.DELIBERATE, "4")
