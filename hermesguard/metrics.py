@@ -103,6 +103,7 @@ class Metrics:
     def __init__(self, wishes: Wishes, tell: Callable[..., None]) -> None:
         self._tell = tell
         self._due = 0.0
+        self._faults_due = 0.0
         self._told: dict[str, str] = {}
         self._desk = _Desk(wishes)
         threading.Thread(target=_Exporter(self._desk).work, name="metrics", daemon=True).start()
@@ -123,14 +124,14 @@ class Metrics:
         `now` is monotonic; `look` returns None as long as there is nothing to say yet.
         """
         self._hear_of_faults()
-        if now < self._due:
-            return self._due - now
-        figures = look()
-        self._due = now + (INTERVAL_SECONDS if figures else _LOOK_AGAIN_SECONDS)
-        if figures:
-            self._desk.figures = figures
-            self._desk.news.set()
-        return _LOOK_AGAIN_SECONDS
+        if now >= self._due:
+            figures = look()
+            self._due = now + (INTERVAL_SECONDS if figures else _LOOK_AGAIN_SECONDS)
+            self._faults_due = now + _LOOK_AGAIN_SECONDS
+            if figures:
+                self._desk.figures = figures
+                self._desk.news.set()
+        return (self._faults_due if now < self._faults_due else self._due) - now
 
     def _hear_of_faults(self) -> None:
         with suppress(Empty):

@@ -184,6 +184,7 @@ def test_nothing_is_given_out_before_there_is_something_to_say(start: Started, t
     assert loop.metrics.pump(100.0, lambda: None) == pytest.approx(1.0)
     assert loop.metrics.pump(100.5, lambda: FIGURES) == pytest.approx(0.5)
     assert loop.metrics.pump(101.0, lambda: FIGURES) == pytest.approx(1.0), "to hear of faults"
+    assert loop.metrics.pump(101.25, lambda: FIGURES) == pytest.approx(0.75), "also when it was called before"
     assert loop.metrics.pump(102.0, lambda: FIGURES) == pytest.approx(INTERVAL_SECONDS - 1)
     until(textfile.exists)
 
