@@ -37,6 +37,7 @@ Piece = bytes | memoryview
 Part = str | list[int]
 
 _SECRET = os.urandom(16).hex()
+_SPACE = b" \t\n\r"
 _COMMA = re.compile(r"[ \t\n\r]*,[ \t\n\r]*")
 
 
@@ -82,10 +83,18 @@ class Abridged:
         return self._document
 
     @cached_property
-    def end_of_messages(self) -> str | None:
-        """The text from the end of the run of messages to the end of the last message; None where there is no run of them."""
-        number = next((n for n, hole in enumerate(self.holes) if hole.key == session.MESSAGES), None)
-        return None if number is None else _rows_at(self.rests[number + 1].decode("utf-8"))
+    def end_of_messages(self) -> bytes | None:
+        """What stands from the end of the run of messages to the end of the last one; None where there is no run of them."""
+        rest = self.behind_messages
+        return None if rest is None else _rows_at(rest)
+
+    @property
+    def behind_messages(self) -> bytes | None:
+        """The rest that begins where the run of messages ends; None where there is no run of them."""
+        for number, hole in enumerate(self.holes, 1):
+            if hole.key == session.MESSAGES:
+                return self.rests[number]
+        return None
 
     @property
     def pieces(self) -> Iterator[bytes]:
@@ -182,23 +191,27 @@ def _abridged(rests: Sequence[bytes], holes: Sequence[Hole]) -> Abridged:
     return Abridged(tuple(rests), tuple(holes), values)
 
 
-def _rows_at(text: str) -> str:
-    """Return the beginning of `text` that holds further rows of a list: commas and rows."""
-    end = 0
+def _rows_at(rest: bytes) -> bytes:
+    """Return the beginning of `rest` that holds further rows of a list: commas and rows."""
+    text, end = rest.decode("utf-8"), 0
     while (comma := _COMMA.match(text, end)) is not None:
         _, end = session.scan(text, comma.end())
-    return text[:end]
+    return text[:end].encode("utf-8")
 
 
 def only_adds(known: Abridged, followed: Abridged) -> bool:
     """Return whether all that is known of messages and prompt stands unchanged in what followed: nothing is to be judged."""
-    before, after = known.end_of_messages, followed.end_of_messages
-    if before is None or after is None or known.prompt not in ("", followed.prompt):
+    before, rest = known.end_of_messages, followed.behind_messages
+    if before is None or rest is None or known.prompt not in ("", followed.prompt):
         return False
+    if not rest.startswith(before):
+        return False
+    behind = rest[len(before) :]
     # A row ends where it ended only if no longer number or word stands there.
-    return after.startswith(before) and (
-        len(after) == len(before) or _COMMA.match(after, len(before)) is not None
-    )
+    if not behind.lstrip(_SPACE).startswith((b",", b"]")):
+        return False
+    followed.end_of_messages = before + _rows_at(behind)
+    return True
 
 
 def _find(data: bytes | bytearray, chunks: Sequence[bytes], position: int, end: int) -> int:
@@ -249,22 +262,24 @@ def _shared(before: bytes, after: bytes) -> tuple[int, int]:
     """Return how many bytes both have in common at the start, and how many of the others at the end; no character is cut."""
     if before == after:
         return len(after), 0
-    most = min(len(before), len(after))
-    lead = most - _bytes_to_last_difference(before[:most][::-1], after[:most][::-1])
+    low, high = 0, min(len(before), len(after))
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if before[low:middle] == after[low:middle] else (low, middle - 1)
+    lead = low
     while lead and lead < len(after) and after[lead] & 0xC0 == 0x80:
         lead -= 1
-    most -= lead
-    end = most - _bytes_to_last_difference(before[len(before) - most :], after[len(after) - most :])
+    low, high = 0, min(len(before), len(after)) - lead
+    if len(before) - lead <= high and after.endswith(before[lead:]):
+        low = high = len(before) - lead  # rows were added, and that is all
+    while low < high:
+        middle = (low + high + 1) // 2
+        is_same = before[len(before) - middle :] == after[len(after) - middle :]
+        low, high = (middle, high) if is_same else (low, middle - 1)
+    end = low
     while end and after[len(after) - end] & 0xC0 == 0x80:
         end -= 1
     return lead, end
-
-
-def _bytes_to_last_difference(first: bytes, second: bytes) -> int:
-    """Return the number of bytes up to the last at which two texts of one length differ; 0 when they do not."""
-    # As numbers, in three calls: this is done at each save, and a search in Python costs ten times as much.
-    difference = int.from_bytes(first, "little") ^ int.from_bytes(second, "little")
-    return (difference.bit_length() + 7) // 8
 
 
 def fill(text: str, known: Abridged) -> list[Piece]:

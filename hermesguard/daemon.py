@@ -139,7 +139,8 @@ class Daemon:
             self._follow_changes()
         elif not self._sweep:
             self.guard.get_ready()
-        self.guard.ask_again(TURN_SECONDS)
+        if self.guard.notes.questions:
+            self.guard.ask_again(TURN_SECONDS)
         if self._server:
             self._server.go_on(SWEEP_SLICE_SECONDS)
         if not self._sweep:
@@ -148,25 +149,25 @@ class Daemon:
 
     def _patience(self) -> float:
         """Let out what is to be said, and return how many seconds the loop may sleep."""
+        now = time.monotonic()
         waits = [
+            SLEEP_SECONDS,
             self._housekeeping.patience_seconds(),
             self.reporter.pump(),
             self._service.pump(),
             self.guard.notes.next_due_seconds(),
-            self.guard.readiness.wait_seconds(time.monotonic()),
+            self.guard.readiness.wait_seconds(now),
             self._outside.pump(),
         ]
         if self._sweep or self._changes or (self._server and self._server.is_working):
             return 0.0
-        now = time.monotonic()
-        due = [self._sweep_due, self._proof_due] if self.watch else [self._arm_due]
+        if self.watch:
+            waits += (self._sweep_due - now, self._proof_due - now)
+        else:
+            waits.append(self._arm_due - now)
         if self._service.watchdog_interval_seconds:
-            due.append(self._watchdog_due)
-        return min(
-            *(max(0.0, moment - now) for moment in due),
-            *(wait for wait in waits if wait is not None),
-            SLEEP_SECONDS,
-        )
+            waits.append(self._watchdog_due - now)
+        return max(0.0, min(wait for wait in waits if wait is not None))
 
     def _wait(self, seconds: float) -> bool:
         """Sleep until there is something to do, no longer than `seconds`; return whether the watch has seen something."""
@@ -192,11 +193,11 @@ class Daemon:
         assert self.watch
         changes, self._changes = self._changes, []
         for change in changes:
-            name = session_id(change.name)
             previous = session_id(change.moved_from) if change.moved_from else None
-            if name and previous:
+            if previous and (name := session_id(change.name)):
                 self.guard.vanished.moved[previous] = name
-        changes.sort(key=lambda change: change.moved_from is None)
+        if len(changes) > 1:
+            changes.sort(key=lambda change: change.moved_from is None)
         until = time.monotonic() + TURN_SECONDS
         for number, change in enumerate(changes, 1):
             if name := session_id(change.name):
@@ -204,8 +205,8 @@ class Daemon:
                 if time.monotonic() >= until:
                     self._changes = changes[number:]
                     break
-        if any(change.name == INDEX for change in changes):
-            self.guard.index_changed()
+            elif change.name == INDEX:
+                self.guard.index_changed()
         if self.watch.alarmed:
             if self.watch.overflowed():
                 self.reporter.tell("overflow", path=str(self.settings.sessions))

@@ -98,5 +98,7 @@ class Notes:
 
     def next_due_seconds(self) -> float | None:
         """Return the seconds until the next question is due, None when there is none."""
-        now = self.clock.monotonic()
-        return min((max(0.0, question.due - now) for question in self.questions.values()), default=None)
+        if not self.questions:
+            return None
+        due = min(question.due for question in self.questions.values())
+        return max(0.0, due - self.clock.monotonic())

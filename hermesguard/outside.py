@@ -50,11 +50,12 @@ class Outside:
 
     def pump(self) -> float | None:
         """Do what is to be done now; return seconds until this wants to be called again, None when idle."""
-        waits = [
-            self._hooks.pump() if self._hooks else None,
-            self._metrics.pump(time.monotonic(), self._look) if self._metrics else None,
-        ]
-        return min((wait for wait in waits if wait is not None), default=None)
+        waits = []
+        if self._hooks:
+            waits.append(self._hooks.pump())
+        if self._metrics:
+            waits.append(self._metrics.pump(time.monotonic(), self._look))
+        return min((wait for wait in waits if wait is not None), default=None) if waits else None
 
     def flush(self, deadline_seconds: float) -> None:
         """Wait for commands that are to be run, but no longer than `deadline_seconds`."""

@@ -1,7 +1,7 @@
 """Sessions whose file is gone: deleted by a person, renamed by the application, or lost (webui-contract, rules 18 to 20)."""
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, Literal
 
 from hermesguard import brake, fights, files, head, session
@@ -213,7 +213,7 @@ class Vanished:
             directory = files.Stamp.of(room.directory.path.stat())
         except OSError:
             return None
-        return replace(directory, mode=directory.mode & 0o666)
+        return directory._replace(mode=directory.mode & 0o666)
 
     def _only_backup(self, name: str) -> Copy | None:
         """Return the application's own backup of a session of which nothing else is left (hermes-webui #2035).
