@@ -476,6 +476,28 @@ def test_status_without_a_guard_says_so(command):
     assert (found["healthy"], found["running"], found["sessions"]) == (False, False, 4)
 
 
+def test_a_guard_that_does_not_answer_is_not_called_none(command, own_scene):
+    program = (
+        "import sys; from hermesguard.lock import Lock; from pathlib import Path; "
+        "print(Lock(Path(sys.argv[1])).take(), flush=True); sys.stdin.read()"
+    )
+    holder = subprocess.Popen(
+        [sys.executable, "-c", program, own_scene.store / "lock"],
+        cwd=cli_store.ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    with holder:
+        assert holder.stdout.readline() == b"True\n"
+        out = command("status", where=own_scene)[1]
+        assert f"Not well: process {holder.pid} holds the store, but does not answer." in out
+        assert f"process {holder.pid}, which does not answer" in out
+        code, out, err = command("verify", where=own_scene)
+        assert (code, "all good" in out) == (0, True)
+        assert "could not be noted" in err
+        holder.stdin.close()
+
+
 def test_nagios_does_not_know_without_a_store(command, tmp_path):
     code, out, _ = command("status", "--nagios", "--store", tmp_path / "none")
     assert code == 3

@@ -70,7 +70,15 @@ def gather(settings: Settings) -> dict[str, Any]:
 def troubles_of(known: dict[str, Any]) -> list[Trouble]:
     """Return what is not well in a status, the worst first."""
     found = []
-    if not known["running"]:
+    if not known["running"] and known["pid"] is not None:
+        found.append(
+            Trouble(
+                f"{_holder(known)} holds the store, but does not answer",
+                "It has only just begun, or cannot write into its store: look for a full disk, a read-only file system",
+                True,
+            )
+        )
+    elif not known["running"]:
         found.append(
             Trouble(
                 "no guard runs on this store",
@@ -127,11 +135,11 @@ def _named(names: list[str]) -> str:
 
 def fact_lines(known: dict[str, Any]) -> list[tuple[str, str]]:
     """Return what is known as names and values."""
-    running = (
-        f"process {known['pid']}, since {moment(_time(known['since']))}"
-        if known["running"]
-        else "not running"
-    )
+    running = "not running"
+    if known["running"]:
+        running = f"process {known['pid']}, since {moment(_time(known['since']))}"
+    elif known["pid"] is not None:
+        running = f"{_holder(known)}, which does not answer"
     watch = known["watch"] + (f" ({known['watch_reason']})" if known["watch_reason"] else "")
     pairs = [
         ("guard", running),
@@ -150,6 +158,11 @@ def fact_lines(known: dict[str, Any]) -> list[tuple[str, str]]:
     if known["unsettled"]:
         pairs.append(("open", ", ".join(f"#{number}" for number in known["unsettled"])))
     return pairs
+
+
+def _holder(known: dict[str, Any]) -> str:
+    """Return what is known of who holds the store's lock; 0 is a process that cannot be seen from here."""
+    return f"process {known['pid']}" if known["pid"] else "a process elsewhere"
 
 
 def _time(text: str) -> datetime | None:

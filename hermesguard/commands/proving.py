@@ -2,13 +2,14 @@
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from hermesguard import checkup, control, screen
-from hermesguard.checkup import Progress
+from hermesguard.checkup import Damage, Progress
 from hermesguard.config import Settings
-from hermesguard.errors import ExitCode
+from hermesguard.errors import ExitCode, GuardError
+from hermesguard.event import plain
 from hermesguard.library import Library
 from hermesguard.machine import print_json
 from hermesguard.units import about_size
@@ -19,13 +20,15 @@ def verify(arguments: argparse.Namespace, settings: Settings) -> int:
     """Read every copy, have damaged ones made again where that is possible, and say which are damaged."""
 
     def rebuild(name: str) -> bool:
-        return bool(control.ask(settings, "rebuild", name=name)["rebuilt"])
+        try:
+            return bool(control.ask(settings, "rebuild", name=name)["rebuilt"])
+        except GuardError:
+            return False
 
     library = Library(settings)
     with _bar("reading") as progress:
         tally = checkup.verify(library.store, rebuild, progress)
     lasting = [damage for damage in tally.damaged if not damage.rebuilt]
-    control.ask(settings, "verified", files=tally.files, damaged=len(lasting))
     if arguments.json:
         print_json("verify", tally.as_dict())
     else:
@@ -36,11 +39,25 @@ def verify(arguments: argparse.Namespace, settings: Settings) -> int:
         read = f"{counted(tally.files, 'file')} ({about_size(tally.size_bytes)})"
         result = f"{len(tally.damaged):,} damaged." if tally.damaged else "all good."
         here.write(f"Read {read} of {counted(tally.sessions, 'session')}: {result}")
-        if lasting:
-            here.write(
-                "What could not be made again is lost, in these files. To be rid of them, remove them, and verify again."
-            )
+        for line in _advice(lasting):
+            here.write(here.safe(line))
+    try:
+        control.ask(settings, "verified", files=tally.files, damaged=len(lasting))
+    except GuardError as error:
+        print(
+            f"hermesguard: This could not be noted for hermesguard status. {plain(str(error))}",
+            file=sys.stderr,
+        )
     return ExitCode.PROBLEM if tally.damaged else ExitCode.OK
+
+
+def _advice(lasting: Iterable[Damage]) -> Iterator[str]:
+    """Yield what to do about damage that could not be mended."""
+    shadows = sorted({damage.session for damage in lasting if not damage.version})
+    if shadows:
+        yield f"The newest copy of {', '.join(shadows)} is made again at the next good save, or by: hermesguard accept SID"
+    if any(damage.version for damage in lasting):
+        yield "A damaged version cannot be made again. To be rid of it, remove its file, and verify again."
 
 
 def drill(arguments: argparse.Namespace, settings: Settings) -> int:
