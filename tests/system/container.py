@@ -6,6 +6,7 @@ what it says of itself in image.json.
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -32,7 +33,10 @@ UID, GID = map(int, CONFIG["User"].split(":"))
 class Container:
     """One process in a container as compose.yaml describes it: read-only, no network, no capabilities, no new privileges."""
 
-    def __init__(self, name: str, command: list[str], binds: Mapping[Path, str]) -> None:
+    def __init__(
+        self, name: str, command: list[str], binds: Mapping[Path, str], environment: Mapping[str, str]
+    ) -> None:
+        self.environment = dict(variable.split("=", 1) for variable in CONFIG["Env"]) | dict(environment)
         become = ["setpriv", f"--reuid={UID}", f"--regid={GID}", "--clear-groups", "--no-new-privs"]
         self.process = subprocess.Popen(
             [
@@ -49,7 +53,7 @@ class Container:
                 "--private-network",
                 "--resolv-conf=off",
                 "--timezone=off",
-                *(f"--setenv={variable}" for variable in CONFIG["Env"]),
+                *(f"--setenv={name}={value}" for name, value in self.environment.items()),
                 *(f"--bind={place}:{inside}" for place, inside in binds.items()),
                 *(*become, "--inh-caps=-all", "--bounding-set=-all", "--", *command),
             ],
@@ -97,7 +101,6 @@ class Container:
 
     def enter(self, *command: str, seconds: float = 20.0) -> int:
         """Run a command beside the process, as `docker exec` does; return its exit code, 124 when it took too long."""
-        environment = dict(variable.split("=", 1) for variable in CONFIG["Env"])
         inside = [
             "nsenter",
             f"--target={self.pid}",
@@ -112,7 +115,7 @@ class Container:
         become = ["setpriv", f"--reuid={UID}", f"--regid={GID}", "--clear-groups", "--no-new-privs"]
         done = subprocess.run(
             [*inside, *become, "timeout", str(seconds), *command],
-            env=environment,
+            env=self.environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -135,7 +138,9 @@ class Container:
 
 
 @contextmanager
-def _pod(more: Mapping[Path, str] | None = None) -> Iterator[tuple[Container, Path, Path]]:
+def _pod(
+    more: Mapping[Path, str] | None = None, environment: Mapping[str, str] | None = None
+) -> Iterator[tuple[Container, Path, Path]]:
     """The guard on a new store and a new /webui, which is empty; with both places."""
     place = Path(tempfile.mkdtemp(prefix="pod.", dir=IMAGE))
     webui, store = place / "webui", place / "store"
@@ -147,7 +152,7 @@ def _pod(more: Mapping[Path, str] | None = None) -> Iterator[tuple[Container, Pa
     os.chown(store, made.st_uid, made.st_gid)
     store.chmod(made.st_mode & 0o7777)
     binds = {webui: "/webui", store: "/store"} | dict(more or {})
-    guard = Container("guard", [*CONFIG["Entrypoint"], *CONFIG["Cmd"]], binds)
+    guard = Container("guard", [*CONFIG["Entrypoint"], *CONFIG["Cmd"]], binds, environment or {})
     try:
         yield guard, webui, store
     finally:
@@ -161,7 +166,7 @@ def _app(webui: Path) -> Iterator[Container]:
     """The application beside it; it has saved a session of 1000 messages."""
     scenarios = Path(__file__).parent
     command = ["/opt/hermesguard/bin/python", "/run/scenarios/container_app.py"]
-    app = Container("app", command, {webui: "/webui", scenarios: "/run/scenarios"})
+    app = Container("app", command, {webui: "/webui", scenarios: "/run/scenarios"}, {})
     try:
         yield app
     finally:
@@ -252,3 +257,26 @@ def the_hosts_journal_hears_of_it() -> None:
             assert f"HERMESGUARD_SESSION={name}\n".encode() in entry
             assert guard.end() == 0
             assert not guard.said
+
+
+def a_volume_that_belongs_to_root() -> None:
+    """As in kubernetes.yaml: the volume is root's, the store a directory in it; the probe is answered."""
+    text = (Path(__file__).parents[2] / "packaging" / "container" / "kubernetes.yaml").read_text("utf-8")
+    (probe,) = set(re.findall(r'command: \[/bin/sh, -c, "(.+)"\]', text))
+    with tempfile.TemporaryDirectory(dir=IMAGE) as place:
+        volume = Path(place, "volume")
+        volume.mkdir()
+        os.chown(volume, 0, GID)
+        volume.chmod(0o2770)
+        with _pod({volume: "/run/volume"}, {"HERMESGUARD_STORE": "/run/volume/hermesguard"}) as (
+            guard,
+            webui,
+            _,
+        ):
+            until(lambda: guard.told("waiting"))
+            assert guard.enter("/bin/sh", "-c", probe.replace('\\"', '"')) == 0, "it answers, though it waits"
+            with _app(webui) as app:
+                until(lambda: guard.told("ready"))
+                _wiped_and_restored(app, webui, volume / "hermesguard")
+            assert (volume / "hermesguard").stat().st_mode & 0o077 == 0
+            assert guard.end() == 0

@@ -207,9 +207,7 @@ def journald_hangs() -> None:
             alice.wipe(chat)
             took.append(until_whole(chat))
             time.sleep(0.05)
-        wiped = time.monotonic()
-        assert wiped < until_hung, "the machine was too slow for 60 wipes in 15 s"
-        time.sleep(until_hung - wiped)
+        time.sleep(max(0.0, until_hung - time.monotonic()))
     finally:
         os.kill(journald, signal.SIGCONT)
     show(
