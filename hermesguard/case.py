@@ -118,6 +118,12 @@ class Case:
         shadow, live = self.shadow, self.live
         return bool(live.prompt.strip()) and (live.prompt, live.stream) != (shadow.prompt, shadow.stream)
 
+    @property
+    def is_only_asked(self) -> bool:
+        """Nothing is left but the pending prompt, which one of the application's save modes writes as a row at once."""
+        prompt = " ".join(self.live.prompt.split())
+        return [row.identity for row in self.live.rows] == [("user", prompt, ())] and self.has_only_new_rows
+
     # -- markers
 
     def changed(self, key: str) -> bool:

@@ -213,16 +213,20 @@ def _long_cut(case: Case) -> Verdict | None:
     RULES,
     "11",
     "emptied",
-    "no messages; the shadow had no stream; no markers, or a watermark only",
+    "no messages (or the pending prompt alone, as a row); the shadow had no stream; no markers, or a watermark only",
     "the only turn: deliberate; followed by a new prompt within 2.5 s: deliberate (edit or retry of the first turn);"
     " else in doubt",
 )
 def _emptied(case: Case) -> Verdict | None:
-    if not case.is_emptied or case.shadow.stream or case.marks_shrinks or case.is_ghost:
+    if not (case.is_emptied or case.is_only_asked):
+        return None
+    if case.shadow.stream or case.marks_shrinks or case.is_ghost:
         return None
     is_unharmed = case.is_same_chat and not case.counters_go_back
     if case.has_new_prompt and is_unharmed and len(case.shadow.rows) <= WINDOW_ROWS:
         return says(Action.DELIBERATE, "the first turn is said anew: its prompt is pending")
+    if not case.is_emptied:
+        return None
     if case.lost_turns == 1 and is_unharmed and not case.counters_go_on and not case.is_marked:
         return says(Action.DELIBERATE, "the only turn was taken back")
     if case.around.waited_seconds < FIRST_TURN_WAIT_SECONDS:

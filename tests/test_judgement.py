@@ -423,6 +423,19 @@ def test_rule_11_waits_for_a_prompt_and_doubts(era: Value) -> None:
     step((FIVE, era), ([], zero), Action.WAIT, "11")
 
 
+@pytest.mark.parametrize("era", [OLD, V137, V720, V875])
+def test_rule_11_the_new_prompt_is_a_row_at_once(era: Value) -> None:
+    """The eager save mode writes a prompt as a message when it is sent."""
+    pending = {"active_stream_id": "s", "pending_user_message": "new  question", "pending_started_at": 3000.0}
+    now = era | pending | ({"truncation_watermark": 3000.0} if era is not OLD else {})
+    asked = [user("new question", 3000.0)]
+    step((FIVE, era), (asked, now), Action.DELIBERATE, "11")
+    step((FIVE, era), (asked, now | {"pending_user_message": "another"}), Action.DOUBT, "22")
+    step((FIVE, era), ([user("new question", 900.0)], now), Action.DOUBT, "22")
+    step((FIVE, era), (asked, now | {"input_tokens": 50}), Action.DOUBT, "22")
+    step((turns(16), era), (asked, now), Action.DOUBT, "22")
+
+
 def test_rule_11_the_first_turn_of_a_chat_longer_than_the_window_is_not_said_anew() -> None:
     step((turns(16), OLD), ([], {"pending_user_message": "other"}), Action.WAIT, "11")
     step((turns(15), OLD), ([], {"pending_user_message": "other"}), Action.DELIBERATE, "11")
