@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Sequence
+from itertools import zip_longest
 
 from hermesguard import session
 from hermesguard.clock import Clock
@@ -98,14 +99,21 @@ class Casebook:
         return incident
 
     def before_repair(self, name: str) -> tuple[Sequence[Row], ...]:
-        """Return the rows of the files that a session's last repairs were made of, those that the history has."""
-        sides = self.incidents.sides.get(name, ())
-        found = []
+        """Return the rows of the files that a session's last repairs were made of, those that the history has.
+
+        That is back to where the application last saved all of it: where a repair was not made of what the one before had made.
+        """
+        repairs = self.incidents.repairs.get(name, [])[::-1]
         store = self._keeper.store
-        for version in store.versions(name) if sides else ():
-            if version.name in sides:
+        versions = {version.name: version for version in store.versions(name)} if repairs else {}
+        found = []
+        for repair, earlier in zip_longest(repairs, repairs[1:]):
+            before = versions.get(repair.version)
+            for side in filter(None, (before, versions.get(repair.displaced))):
                 with contextlib.suppress(OSError, Unreadable):
-                    found.append(session.parse(store.read_version(version)).rows)
+                    found.append(session.parse(store.read_version(side)).rows)
+            if earlier is None or earlier.digest != (before.digest if before else repair.digest):
+                break
         return tuple(found)
 
     def open_incident(self, name: str, action: str) -> str:

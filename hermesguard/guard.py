@@ -198,10 +198,10 @@ class Guard:
             self.readiness.saved(name, copy.could_be_wiped, self.room.clock.monotonic())
 
     def _around(self, name: str, shadow: Copy, data: bytes) -> Surroundings:
-        incidents = self.casebook.incidents
+        repair = self.casebook.incidents.last_digest.get(name)
         return Surroundings(
             waited_seconds=self.notes.waited_seconds(name, data),
-            repaired=name in incidents.last_digest and incidents.is_repair(name, shadow.digest),
+            repaired=repair is not None and repair == shadow.digest,
         )
 
     def _follow(self, name: str, shadow: Copy, size_bytes: int, stamp: Stamp) -> bool:

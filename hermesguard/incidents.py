@@ -14,7 +14,7 @@ from hermesguard import files
 
 FILE_NAME = "incidents.jsonl"
 # So many servers that each go on from a memory of their own are more than anybody has on one directory.
-MOST_SIDES = 12
+MOST_REPAIRS = 6
 
 _BY_HAND = frozenset({"undone", "accepted", "restored_by_hand", "purged"})
 
@@ -103,12 +103,10 @@ class IncidentLog:
     count: int = 0
     last_digest: dict[str, str] = field(default_factory=dict)
     """By session: the digest of the guard's newest repair."""
-    sides: dict[str, list[str]] = field(default_factory=dict)
-    """By session: the versions of which its repairs were made, the newest last, since the application saved all it knows."""
+    repairs: dict[str, list[Incident]] = field(default_factory=dict)
+    """By session: its last repairs, the newest last."""
     unwritten: list[Incident] = field(default_factory=list)
     _last_id: int = 0
-    _unsure: set[str] = field(default_factory=set)
-    """Sessions of which only the log is known: the application may have gone on since."""
 
     def load(self) -> None:
         """Read the log once, at start. Raises OSError; then ids go on where no earlier one can have been."""
@@ -116,12 +114,7 @@ class IncidentLog:
         entries = read(self.store)
         self._last_id = 0
         for incident in entries:
-            if incident.digest:
-                self.sides.pop(
-                    incident.session, None
-                )  # what was saved between two repairs, the log does not say
             self._note(incident)
-        self._unsure.update(self.last_digest)
 
     def all(self) -> list[Incident]:
         """Return every incident, oldest first, those that the store has not taken yet too."""
@@ -133,32 +126,14 @@ class IncidentLog:
             self._last_id = max(self._last_id, int(incident.id))
         if incident.digest:
             self.last_digest[incident.session] = incident.digest
-            self._note_sides(incident)
-
-    def _note_sides(self, incident: Incident) -> None:
-        sides = self.sides.setdefault(incident.session, [])
-        for version in filter(None, (incident.version, incident.displaced)):
-            if version in sides:
-                sides.remove(version)
-            sides.append(version)
-        del sides[:-MOST_SIDES]
-
-    def is_repair(self, session: str, digest: str) -> bool:
-        """Return whether the newest good copy, of this digest, is what the guard's newest repair made.
-
-        What was repaired before a start is forgotten when it is not: the application has saved all of it since.
-        """
-        is_same = self.last_digest.get(session) == digest
-        if session in self._unsure:
-            self._unsure.discard(session)
-            if not is_same:
-                self.goes_on(session)
-        return is_same
+            repairs = self.repairs.setdefault(incident.session, [])
+            repairs.append(incident)
+            del repairs[:-MOST_REPAIRS]
 
     def goes_on(self, session: str) -> None:
         """Note that the application has saved all that is known: what was repaired is its own again."""
         self.last_digest.pop(session, None)
-        self.sides.pop(session, None)
+        self.repairs.pop(session, None)
 
     def next_id(self) -> str:
         """Return an id that no incident has had: a short number that people can type."""
@@ -190,7 +165,7 @@ class IncidentLog:
             )
             files.write_durably(self.store / FILE_NAME, b"".join(incident.line() for incident in lines))
         self.last_digest.pop(session, None)
-        self.sides.pop(session, None)
+        self.repairs.pop(session, None)
         return count
 
 

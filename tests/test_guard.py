@@ -288,3 +288,22 @@ def test_an_undo_stands_after_a_restart_although_it_goes_back_to_what_a_repair_w
     acts.undo(chat)
     assert len(world.words(chat)) == 2
     assert world.ear.names().count("deliberate") == 1
+
+
+def test_a_server_that_has_not_seen_two_repairs_takes_nothing_back_after_a_restart_either(
+    world: World,
+) -> None:
+    """The second repair was made of what the first had made: what the first displaced still counts."""
+    app = world.app(Era.OLD)
+    chat = app.create(turns=2)
+    second = world.app(Era.OLD, seed=7).open(chat.session_id)
+    chat.turn("said to the first", "answered by the first")
+    second.turn("said to the second", "answered by the second")
+    second.pin()
+    world.pass_time(1)
+    whole = world.words(chat)
+    assert len(whole) == 8
+    world.start()
+    chat.pin()
+    assert world.words(chat) == whole
+    assert len(world.incidents()) >= 3

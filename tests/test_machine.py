@@ -618,6 +618,7 @@ class Machine(RuleBasedStateMachine):
             case "double" if self.can_shrink(talk) and chat.messages[acts.last_prompt(chat.messages)] != last:
                 quirks.double_prompt(chat)
                 quirks.drop_double_prompts(chat)
+                chat.backup_path.unlink(missing_ok=True)  # in which it stands twice
             case "picture" if not any(
                 row["role"] == "tool" and row["content"] == PICTURE for row in chat.messages
             ):
