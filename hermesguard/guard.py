@@ -443,7 +443,8 @@ class Guard:
             copy.count,
             version=versions[0],
             displaced=versions[1] if len(versions) > 1 else "",
-            digest=copy.digest,
+            # What the application has saved meanwhile is its own, not a repair that it has yet to see.
+            digest="" if placed.live in placed.displaced else copy.digest,
             writer_pid=sight.writer_pid,
             duration_us=(placed.exchanged_ns - sight.began_ns) // 1000,
         )

@@ -2,10 +2,13 @@
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
-from hermesguard import session
+from hermesguard import session, staging
 from hermesguard.demo import acts, losses, quirks
 from hermesguard.demo.eras import Era
 from world import World
@@ -307,3 +310,33 @@ def test_a_server_that_has_not_seen_two_repairs_takes_nothing_back_after_a_resta
     chat.pin()
     assert world.words(chat) == whole
     assert len(world.incidents()) >= 3
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_what_the_application_saves_during_a_repair_is_its_own_and_can_be_taken_back(
+    world: World, monkeypatch: pytest.MonkeyPatch, restarts: bool
+) -> None:
+    chat = world.app(Era.OLD).create(turns=2)
+    exchange = staging.exchange
+
+    def with_a_turn_in_between(temporary: Path, path: Path) -> bool:
+        monkeypatch.setattr(staging, "exchange", exchange)
+        with unwatched(world):
+            chat.turn("said during the repair", "answered")
+        return exchange(temporary, path)
+
+    monkeypatch.setattr(staging, "exchange", with_a_turn_in_between)
+    losses.collapse_to_tail(chat)
+    assert len(world.words(chat)) == 6
+    if restarts:
+        world.start()
+    acts.undo(chat)
+    assert len(world.words(chat)) == 4
+    assert len(world.incidents()) == 1
+
+
+@contextmanager
+def unwatched(world: World) -> Iterator[None]:
+    world.watching = False
+    yield
+    world.watching = True
