@@ -23,6 +23,7 @@ from hermesguard.demo.app import App
 from hermesguard.demo.eras import Era
 
 REPOSITORY = Path(__file__).parents[1]
+SESSIONS_WIPED = 500
 COMMANDS = (
     ("a bare interpreter", ["-c", "pass"]),
     ("list --json", ["-m", "hermesguard", "list", "--json"]),
@@ -111,14 +112,17 @@ def memory(pid: int) -> float:
 
 
 class Longest:
-    """Wipes a session again and again meanwhile, as hermes-webui #1558 does, and measures how long it stays empty."""
+    """Wipes one session after the other meanwhile, as hermes-webui #1558 does, and measures how long each stays empty.
+
+    One after the other, for with whoever wipes the same one again and again the guard takes its time (`fights`).
+    """
 
     def __init__(self, sessions: Path) -> None:
         self.seconds = 0.0
         self.times = 0
         self._app = App(sessions, Era.NEW)
-        name = next(path.stem for path in sorted(sessions.iterdir()) if not path.name.startswith("_"))
-        self._chat = self._app.open(name)
+        names = sorted(path.stem for path in sessions.iterdir() if not path.name.startswith("_"))
+        self._chats = [self._app.open(name) for name in names[:SESSIONS_WIPED]]
         # The stand-in would write the rows of all sessions at every save, and be the slower one of the two.
         self._app.index = lambda: None
         self._app.write_index = lambda *_, **__: None
@@ -135,12 +139,13 @@ class Longest:
 
     def _run(self) -> None:
         while not self._ended.is_set():
-            self._chat.reload()
-            self._chat.send(f"prompt {self.times}")
+            chat = self._chats[self.times % SESSIONS_WIPED]
+            chat.reload()
+            chat.send(f"prompt {self.times}")
             self._ended.wait(0.05)
             began = time.perf_counter()
-            losses.wipe(self._chat)
-            while not self._chat.on_disk()["messages"]:
+            losses.wipe(chat)
+            while not chat.on_disk()["messages"]:
                 time.sleep(0.0005)
             self.seconds = max(self.seconds, time.perf_counter() - began)
             self.times += 1
