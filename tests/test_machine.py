@@ -695,7 +695,10 @@ class Machine(RuleBasedStateMachine):
         if sum(row["role"] == "user" for row in rows) > 1:
             text = self.answer()
             answered = acts.last_prompt(rows[: acts.last_prompt(rows)]) + 1
-            takes_place = benign.is_interruption_marker(Row(rows[answered], ""))
+            broken = rows[answered]
+            takes_place = (
+                benign.is_interruption_marker(Row(broken, "")) and broken in talk.chat.on_disk()["messages"]
+            )
             place = len(held_in(rows[:answered])) if takes_place else len(talk.meant)
             with contextlib.suppress(ValueError):  # the context begins later than the last two turns
                 losses.late_worker(talk.chat, text)
