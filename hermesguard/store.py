@@ -265,7 +265,7 @@ class Store:
 
     def shadow_note(self, session: str) -> tuple[str, int] | None:
         """Return (digest, rows) as recorded when the shadow was kept; None where nothing could be recorded."""
-        return _noted(files.note(self.shadow_path(session)))
+        return _noted(files.note(f"{self.shadows_directory}/{session}.json"))
 
     def forget(self, session: str) -> None:
         """Remove the shadow, its tail first; its history stays."""
