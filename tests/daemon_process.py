@@ -16,6 +16,10 @@ from waiting import until
 REPOSITORY = Path(__file__).parents[1]
 READY_SECONDS = 60.0
 END_SECONDS = 30.0
+# Root may read everything; without these capabilities it is bound by owners and modes as anybody is. A container may have
+# made them inheritable: then the bounding set alone does not take them away (capabilities(7)).
+_MIGHT = "-dac_override,-dac_read_search,-chown"
+AS_ANYBODY = ("setpriv", f"--inh-caps={_MIGHT}", f"--bounding-set={_MIGHT}")
 
 Record = dict[str, Any]
 

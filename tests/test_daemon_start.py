@@ -9,15 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from daemon_process import REPOSITORY, Daemon, environment_for, hermesguard
+from daemon_process import AS_ANYBODY, REPOSITORY, Daemon, environment_for, hermesguard
 from hermesguard.demo import losses
 from hermesguard.demo.app import App
 from hermesguard.demo.eras import Era
 from hermesguard.errors import ExitCode
 from waiting import until
-
-# Root may read everything; without these capabilities it is bound by owners and modes as anybody is.
-AS_ANYBODY = ("setpriv", "--bounding-set=-dac_override,-dac_read_search,-chown")
 
 
 def refused(done: subprocess.CompletedProcess[str], code: ExitCode, *words: str | Path) -> None:

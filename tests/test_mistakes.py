@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import cli_store
+from daemon_process import AS_ANYBODY
 from hermesguard.errors import ExitCode
 from hermesguard.verbs import VERBS
 
@@ -164,7 +165,7 @@ def test_without_the_right_to_read(scene, where):
     directory = getattr(scene, where)
     directory.chmod(0)
     # Root reads everything, unless the kernel takes that right from it.
-    prefix = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.getuid() == 0 else []
+    prefix = AS_ANYBODY if os.getuid() == 0 else ()
     try:
         found = run_all([("null", words, scene) for words in COMMANDS], prefix)
     finally:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import hermesguard.inotify  # before anybody gives the right to read it up
 import hermesguard.watch
 from hermesguard.errors import GuardError
 from hermesguard.watch import Change, Watch
@@ -286,6 +287,8 @@ assert again.mode == "inotify"
 def test_without_inotify_it_polls_and_names_the_limit(
     tmp_path: Path, limit: str, what: str, enough: int
 ) -> None:
+    if os.statvfs("/proc/sys/user").f_flag & os.ST_RDONLY:
+        pytest.skip("the limits cannot be set in this container")
     printed = run_in_namespace(
         f"""
 Path("/proc/sys/user/{limit}").write_text("0")
