@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -264,15 +264,6 @@ def percentile(values: Sequence[float], percent: float) -> float:
     """Return the value below which so many percent lie."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
-
-
-def interleaved(rounds: int, contenders: dict[str, Callable[[], float]]) -> dict[str, list[float]]:
-    """Call all contenders in turn, round by round, so that noise meets all of them alike; return what each measured."""
-    measured: dict[str, list[float]] = {name: [] for name in contenders}
-    for _ in range(rounds):
-        for name, once in contenders.items():
-            measured[name].append(once())
-    return measured
 
 
 median = statistics.median

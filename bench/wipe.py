@@ -13,7 +13,6 @@ from bench.measuring import (
     Process,
     Run,
     compiled,
-    interleaved,
     median,
     percentile,
     running,
@@ -61,7 +60,7 @@ def _race(run: Run, label: str, messages: int) -> dict[str, list[float]]:
         chats[name].save()
         processes[name] = _contender(name, sessions, store, chats[name].path.stat().st_size)
     with running(*processes.values()):
-        measured = interleaved(run.count, {name: _Once(chats[name], processes[name]) for name in processes})
+        measured = _in_turn(run.count, {name: _Contest(chats[name], processes[name]) for name in processes})
         for process in processes.values():
             process.settle()
         assert all(chat.rows >= messages for chat in chats.values())
@@ -79,18 +78,38 @@ def _contender(name: str, sessions: Path, store: Path, size_bytes: int) -> Proce
     return process
 
 
-class _Once:
-    """One good save, taken in by the contender, and one wipe; called, it returns the milliseconds to the restored file."""
+def _in_turn(rounds: int, contests: dict[str, "_Contest"]) -> dict[str, list[float]]:
+    """Wipe before each contender in turn, round by round, so that noise meets all of them alike; return what each took."""
+    measured: dict[str, list[float]] = {name: [] for name in contests}
+    for _ in range(rounds):
+        for contest in contests.values():
+            contest.save()
+        # A stream is stale long after the save that set it: the server has died meanwhile.
+        time.sleep(STALE_SECONDS)
+        for contest in contests.values():
+            contest.settle()
+        for name, contest in contests.items():
+            measured[name].append(contest.wipe())
+    return measured
+
+
+class _Contest:
+    """One contender and its conversation."""
 
     def __init__(self, chat: Conversation, process: Process) -> None:
         self._chat = chat
         self._process = process
 
-    def __call__(self) -> float:
+    def save(self) -> None:
+        """Save all of it, with a stream and a prompt."""
         self._chat.save()
-        # A stream is stale long after the save that set it: the server has died meanwhile.
-        time.sleep(STALE_SECONDS)
+
+    def settle(self) -> None:
+        """Wait until the contender has taken that in."""
         self._process.settle()
+
+    def wipe(self) -> float:
+        """Save the stub; return the milliseconds to the restored file."""
         good_bytes = self._chat.path.stat().st_size // 2
         path, stat = str(self._chat.path), os.stat
         wiped_ns = self._chat.wipe()
