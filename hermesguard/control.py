@@ -21,6 +21,8 @@ from hermesguard.status import resting_status
 
 SOCKET_NAME = "control"
 ANSWER_SECONDS = 120.0
+STATUS_SECONDS = 10.0
+"""Whoever asks how it is wants to hear soon that it hangs."""
 LONGEST_REQUEST_BYTES = 64 * 1024
 
 Answer = dict[str, Any]
@@ -196,7 +198,7 @@ def ask_running_guard(store: Path, verb: str, arguments: dict[str, Any]) -> dict
     """Return the running guard's answer, None when no guard runs on this store. Raises GuardError with what it refused."""
     try:
         with _Address(store) as address, socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(ANSWER_SECONDS)
+            connection.settimeout(STATUS_SECONDS if verb == "status" else ANSWER_SECONDS)
             connection.connect(address)
             connection.sendall(orjson.dumps({"verb": verb, "arguments": arguments}) + b"\n")
             reply = b""

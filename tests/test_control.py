@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from hermesguard import control
 from hermesguard.control import ControlServer, ask_running_guard
 from hermesguard.errors import ExitCode, GuardError
 from waiting import until
@@ -114,3 +115,12 @@ def test_what_is_not_understood_is_a_sentence(guard: Guard, tmp_path: Path, word
         connection.connect(str(tmp_path / "control"))
         connection.sendall(words)
         assert b"did not understand" in connection.recv(10_000)
+
+
+def test_a_guard_that_hangs_is_told_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control, "STATUS_SECONDS", 0.1)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "control"))
+        listener.listen()
+        with pytest.raises(GuardError, match="does not answer"):
+            ask_running_guard(tmp_path, "status", {})
