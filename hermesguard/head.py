@@ -3,8 +3,9 @@
 The application itself needs all of it before the messages and within the first 64 KiB (webui-contract, section 1).
 """
 
+import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from json.decoder import JSONDecoder
 from pathlib import Path
 from typing import Any, Final
@@ -39,17 +40,19 @@ def metadata(data: bytes, *keys: str) -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     try:
-        for key, value in _members(data.decode("utf-8", "ignore")):
-            if not keys or key in keys:
-                found[key] = value
-                if len(found) == len(keys):
-                    break
+        # Closed by us and not by the interpreter, which would swallow an interrupt that comes just then.
+        with contextlib.closing(_members(data.decode("utf-8", "ignore"))) as members:
+            for key, value in members:
+                if not keys or key in keys:
+                    found[key] = value
+                    if len(found) == len(keys):
+                        break
     except (ValueError, IndexError, RecursionError):
         pass
     return found
 
 
-def _members(text: str) -> Iterator[tuple[str, Any]]:
+def _members(text: str) -> Generator[tuple[str, Any], None, None]:
     decode = JSONDecoder().raw_decode
     position = text.index("{") + 1
     while True:
