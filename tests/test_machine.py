@@ -38,6 +38,7 @@ from hermesguard.demo.app import INDEX, App
 from hermesguard.demo.chat import NO_TITLE, Chat
 from hermesguard.demo.disk import replace_file, tokens_of
 from hermesguard.demo.eras import Era
+from hermesguard.readiness import QUIET_SECONDS
 from hermesguard.session import Document, Row, Unreadable
 from world import World
 
@@ -239,6 +240,14 @@ class Machine(RuleBasedStateMachine):
             self.has_crashed = False
             self.steps_to_crash = None
             self.start()
+            self.catch_up()
+
+    def catch_up(self) -> None:
+        """Servers behind their file read it again: a guard that died before it wrote a repair down does not know of it."""
+        for talk in self.talks:
+            live = self.good(talk.chat.session_id)
+            if live and not talk.is_ghost and not talk.prompt and words_of(live.rows) != talk.memory:
+                talk.chat.reload()
 
     def start(self) -> None:
         with self.guarding():
@@ -889,6 +898,15 @@ class Machine(RuleBasedStateMachine):
         self.note_seen()
 
     @rule()
+    def made_ready(self) -> None:
+        """It has been quiet for a moment: what a wipe would need is prepared."""
+        with self.guarding():
+            self.world.pass_time(QUIET_SECONDS)
+            for _ in self.talks:
+                self.world.guard.get_ready()
+        self.note_seen()
+
+    @rule()
     def rest(self) -> None:
         self.settle()
 
@@ -909,6 +927,8 @@ class Machine(RuleBasedStateMachine):
             if talk not in self.talks:
                 return
             is_behind = not talk.is_ghost and talk.memory != talk.meant
+            if is_behind and self.good(talk.chat.session_id) is None:
+                return  # it cannot catch up, and would save what an undo of the last turn leaves (rule 9)
             if what == "pin" or is_behind:
                 talk.story.append("(pinned during a repair)")
                 talk.chat.pin()
