@@ -409,6 +409,7 @@ class Guard:
                 kept,
                 lambda: sight.shadow.data,
                 ready,
+                sight.before_repair if sight.around.repaired else tuple,
             )
         except FileNotFoundError:
             self._look_for(name)

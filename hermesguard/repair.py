@@ -39,11 +39,13 @@ def place(
     kept: Callable[[Placed], None],
     good: Callable[[], bytes] | None = None,
     ready: Path | None = None,
+    earlier: Callable[[], Iterable[Sequence[Row]]] = tuple,
 ) -> Placed:
     """Make the file of these pieces live at `path`; if what it displaces is not `judged`, judge that again, and so on.
 
     `good` gives the newest good copy, of which, with what was judged, the pieces were made. `ready` is a staged file of these
-    pieces (module spares), if there is one already. `judged` None means that there
+    pieces (module spares), if there is one already. `earlier` gives the rows that earlier repairs were made of, which a writer
+    that has not seen those may say again. `judged` None means that there
     was no file: then it is put back by link, FileExistsError when one has come meanwhile. `kept` is called when live is
     right, to keep what was displaced before its last name is removed; it may be called again when a writer in place
     finished late. Raises OSError (FileNotFoundError when live went away) with live as the application wrote it last. A
@@ -80,7 +82,7 @@ def place(
                 out = late
                 _note(placed, out, ours)
             expected_stamp = own
-            before = (judged, *((good(),) if good else ()))
+            before = (*map(_rows, (judged, *((good(),) if good else ()))), *earlier())
             expected, wanted = wanted, _answer(wanted, out, placed, before)
             if wanted == expected:
                 break
@@ -153,15 +155,14 @@ def _note(placed: Placed, out: bytes, ours: list[bytes]) -> None:
         placed.displaced.append(out)
 
 
-def _answer(ours: bytes, theirs: bytes, placed: Placed, before: Iterable[bytes]) -> bytes:
+def _answer(ours: bytes, theirs: bytes, placed: Placed, before: tuple[Sequence[Row], ...]) -> bytes:
     """Return what must be live when the application wrote `theirs` although `ours`, made of `before`, is the good state."""
     good = session.parse(ours)
     try:
         written = session.parse(theirs)
     except session.Unreadable:
         return ours
-    sides = tuple(_rows(data) for data in before)
-    verdict = judge(good, written, Surroundings(repaired=True, before_repair=sides))
+    verdict = judge(good, written, Surroundings(repaired=True, before_repair=before))
     if verdict.action is Action.KEEP:
         return theirs
     if verdict.action is Action.DELIBERATE:

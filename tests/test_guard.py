@@ -335,6 +335,29 @@ def test_what_the_application_saves_during_a_repair_is_its_own_and_can_be_taken_
     assert len(world.incidents()) == 1
 
 
+def test_a_save_during_a_repair_takes_back_nothing_that_an_earlier_repair_put_there(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server has not seen the first repair; that it saves just within the second makes no undo of it."""
+    chat = world.app(Era.OLD).create(turns=2)
+    losses.late_worker(chat, "late")
+    assert world.words(chat)[-1] == "late"
+    losses.tear(chat, share=0)
+    world.guard.visit(chat.session_id)
+    exchange = staging.exchange
+
+    def with_a_save_in_between(temporary: Path, path: Path) -> bool:
+        monkeypatch.setattr(staging, "exchange", exchange)
+        with unwatched(world):
+            chat.pin()
+        return exchange(temporary, path)
+
+    monkeypatch.setattr(staging, "exchange", with_a_save_in_between)
+    world.pass_time(2)
+    assert world.words(chat)[-1] == "late"
+    assert world.live(chat).get("pinned")
+
+
 @contextmanager
 def unwatched(world: World) -> Iterator[None]:
     world.watching = False

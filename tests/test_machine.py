@@ -927,8 +927,6 @@ class Machine(RuleBasedStateMachine):
             if talk not in self.talks:
                 return
             is_behind = not talk.is_ghost and talk.memory != talk.meant
-            if is_behind and self.good(talk.chat.session_id) is None:
-                return  # it cannot catch up, and would save what an undo of the last turn leaves (rule 9)
             if what == "pin" or is_behind:
                 talk.story.append("(pinned during a repair)")
                 talk.chat.pin()
