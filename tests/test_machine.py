@@ -773,6 +773,9 @@ class Machine(RuleBasedStateMachine):
             return
         if not held_in(chat.messages[: acts.last_prompt(chat.messages)]):
             return
+        live = self.good(chat.session_id)
+        if live is None or words_of(live.rows) != talk.memory:
+            return  # what was kept in doubt may stand in the new file as a whole: then it was a rename
         old, before = chat.session_id, deepcopy(chat.document)
         losses.rename_destroys(chat)
         talk.chat = Chat(chat.app, before)
@@ -798,7 +801,10 @@ class Machine(RuleBasedStateMachine):
         self.settle()
         rows = talk.chat.on_disk()["messages"]
         index = place % (len(rows) + 1)
-        if index < len(rows) - 1 and held_in([rows[index]]) != [OFTEN] and held_in(rows[index + 1 :]):
+        said = held_in(rows[index : index + 1])
+        if index < len(rows) - 1 and said == []:
+            return  # the server would still hold a row that nobody said, and put it into what an undo leaves
+        if index < len(rows) - 1 and said != [OFTEN] and held_in(rows[index + 1 :]):
             self.lost(talk)
             rows = rows[:index] + rows[index + 1 :]
         losses.rewrite_in_place(talk.chat, rows)
