@@ -182,10 +182,10 @@ def _stopped(run: Run) -> None:
             chat.save()
         guard.settle(0.05)
         guard.popen.send_signal(signal.SIGSTOP)
-        for number in range(saves - sessions):
-            others.save()
-            if number % (saves // sessions) == 0 and number // (saves // sessions) < sessions:
-                chats[number // (saves // sessions)].wipe()
+        for chat in chats:
+            for _ in range(saves // sessions - 1):
+                others.save()
+            chat.wipe()
         guard.popen.send_signal(signal.SIGCONT)
         began = time.monotonic()
         while not all(chat.rows == 22 for chat in chats):
