@@ -508,8 +508,9 @@ class Machine(RuleBasedStateMachine):
         talk = self.idle(number, "regenerate")
         if self.can_shrink(talk):
             self.emptying(talk)
-            acts.regenerate(talk.chat, self.answer())
-            self.took(talk)
+            with contextlib.suppress(ValueError):  # the context begins behind the prompt
+                acts.regenerate(talk.chat, self.answer())
+                self.took(talk)
 
     @rule(number=TALK, first=st.booleans())
     def edited(self, number: int, first: bool) -> None:
