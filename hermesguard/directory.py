@@ -28,6 +28,8 @@ class Listing:
     """Sessions of which the application has a `.json.bak`."""
     has_leftovers: bool = False
     """Something of an interrupted repair is there."""
+    spares: frozenset[str] = frozenset()
+    """Sessions beside which a spare stands (module spares)."""
 
 
 class SessionsDirectory:
@@ -61,6 +63,7 @@ class SessionsDirectory:
         """As `listing`, yielding now and then for what is more urgent; what changes meanwhile is in it or not."""
         sessions: dict[str, tuple[int, int]] = {}
         backups = set()
+        spares = set()
         has_leftovers = False
         with os.scandir(self.path) as entries:
             for number, entry in enumerate(entries, 1):
@@ -79,9 +82,11 @@ class SessionsDirectory:
                     backups.add(session)
                 elif staging.is_staged(name):
                     has_leftovers = True
+                elif session := staging.spared(name):
+                    spares.add(session)
         if not self.note_index() and self._looks_without_index is not None:
             self._looks_without_index += 1
-        return Listing(sessions, frozenset(backups), has_leftovers)
+        return Listing(sessions, frozenset(backups), has_leftovers, frozenset(spares))
 
     def has_tombstone(self, session: str) -> bool:
         """Return whether the application noted that a person deleted the session; OSError when that cannot be read."""

@@ -105,7 +105,6 @@ class Guard:
 
         Raises OSError when the directory cannot be read.
         """
-        self.readiness.spares.remove_strays()
         self._leftovers.take()
 
     def rebuild(self, name: str) -> bool:
@@ -142,7 +141,7 @@ class Guard:
         self.keeper.fold_tails()
         self.keeper.forget_idle()
         self.vanished.after_sweep(listing.sessions)
-        self.readiness.after_sweep(listing.sessions)
+        self.readiness.after_sweep(listing)
         self.casebook.tell_held_back()
         self.notes.totals.last_sweep = self.room.clock.now().isoformat()
 

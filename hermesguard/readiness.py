@@ -1,10 +1,9 @@
 """Being ready for a wipe before it comes, in moments in which there is nothing else to do."""
 
 import heapq
-from collections.abc import Container
 
 from hermesguard import head, session
-from hermesguard.directory import SessionsDirectory
+from hermesguard.directory import Listing, SessionsDirectory
 from hermesguard.keeper import Keeper
 from hermesguard.spares import Spares
 
@@ -60,9 +59,10 @@ class Readiness:
                 self.spares.make(name, copy.answer, self._keeper.memory_bytes)
         self._saved.discard(name)
 
-    def after_sweep(self, there: Container[str]) -> None:
-        """Let go of the sessions that are not there any more."""
-        self.spares.drop_others(there)
+    def after_sweep(self, listing: Listing) -> None:
+        """Let go of the sessions that are not there any more, and of what was left of others' readiness."""
+        self.spares.drop_others(listing.sessions)
+        self.spares.remove_strays(listing.spares)
 
     def _has_stream(self, name: str) -> bool:
         """Return whether the head of a shadow says so; to load a session that cannot be wiped would be in vain."""

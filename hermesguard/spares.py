@@ -7,7 +7,7 @@ it is needed (module staging). Nothing is kept in a spare that the store has not
 """
 
 import contextlib
-from collections.abc import Container
+from collections.abc import Container, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,8 +36,6 @@ class Spares:
     def __init__(self, directory: SessionsDirectory) -> None:
         self._directory = directory
         self._spares: dict[str, _Spare] = {}
-        self._strays: set[str] = set()
-        """Sessions whose spare could not be removed."""
 
     @property
     def size_bytes(self) -> int:
@@ -95,22 +93,15 @@ class Spares:
             self._remove(name)
 
     def _remove(self, name: str) -> None:
-        self._strays.add(name)
         with contextlib.suppress(OSError):
             files.remove(staging.spare_name(self._directory.file(name)))
-            self._strays.discard(name)
 
     def drop_others(self, names: Container[str]) -> None:
-        """Remove the spares of the sessions that are not among these, and those that could not be removed before."""
+        """Remove the spares of the sessions that are not among these."""
         for name in [name for name in self._spares if name not in names]:
             self.drop(name)
-        for name in self._strays - self._spares.keys():
-            self._remove(name)
 
-    def remove_strays(self) -> None:
-        """Remove the spares that a guard before this one left behind. Raises OSError when the directory cannot be read."""
-        own = {staging.spare_name(self._directory.file(name)) for name in self._spares}
-        for path in staging.spares(self._directory.path):
-            if path not in own:
-                with contextlib.suppress(OSError):
-                    files.remove(path)
+    def remove_strays(self, found: Set[str]) -> None:
+        """Remove, of the spares that were found, those that are none of ours, or could not be removed before."""
+        for name in found - self._spares.keys():
+            self._remove(name)

@@ -46,17 +46,11 @@ def stage(path: Path, pieces: Sequence[bytes | memoryview], like: files.Stamp | 
     stands in for it is durable in the store. Raises OSError, ENOSPC before a byte is written when there is no room; then
     nothing is left behind.
     """
-    mode = like.mode if like else 0o600
     _require_room(path.parent, sum(map(len, pieces)))
     temporary, descriptor = _open_free(path, os.O_WRONLY)
     try:
         try:
-            for piece in pieces:
-                files.write_all(descriptor, piece)
-            if like:
-                _copy_attributes(path, descriptor)
-                _give(descriptor, like)
-            os.fchmod(descriptor, mode)
+            _fill(descriptor, path, pieces, like)
         finally:
             os.close(descriptor)
     except BaseException:
@@ -66,17 +60,27 @@ def stage(path: Path, pieces: Sequence[bytes | memoryview], like: files.Stamp | 
     return temporary
 
 
+def _fill(
+    descriptor: int, path: Path, pieces: Sequence[bytes | memoryview], like: files.Stamp | None
+) -> None:
+    for piece in pieces:
+        files.write_all(descriptor, piece)
+    if like:
+        _copy_attributes(path, descriptor)
+        _give(descriptor, like)
+    os.fchmod(descriptor, like.mode if like else 0o600)
+
+
 def spare_name(path: Path) -> Path:
     """Return the name of the spare for a file (module spares)."""
     return path.with_name(f"{_STAGED_PREFIX}{path.stem}{_SPARE_SUFFIX}")
 
 
-def spares(directory: Path) -> Iterator[Path]:
-    """Yield the spares in a directory. Raises OSError when it cannot be read."""
-    with os.scandir(directory) as entries:
-        for entry in entries:
-            if entry.name.startswith(_STAGED_PREFIX) and entry.name.endswith(_SPARE_SUFFIX):
-                yield directory / entry.name
+def spared(name: str) -> str | None:
+    """Return the stem of the file that a name is the spare for; None when it is no spare's."""
+    if name.startswith(_STAGED_PREFIX) and name.endswith(_SPARE_SUFFIX):
+        return name.removeprefix(_STAGED_PREFIX).removesuffix(_SPARE_SUFFIX)
+    return None
 
 
 def write_spare(
@@ -92,12 +96,8 @@ def write_spare(
         spare, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600
     )
     try:
-        for piece in pieces:
-            files.write_all(descriptor, piece)
+        _fill(descriptor, path, pieces, like)
         os.ftruncate(descriptor, sum(map(len, pieces)))
-        _copy_attributes(path, descriptor)
-        _give(descriptor, like)
-        os.fchmod(descriptor, like.mode)
         return files.Stamp.of(os.fstat(descriptor))
     finally:
         os.close(descriptor)
