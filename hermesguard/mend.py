@@ -49,9 +49,14 @@ class _Mender:
         self.shadow = shadow
         self.live = live
         self.base = live or shadow
-        self.runs_on = live is not None and bool(live.stream) and live.stream != shadow.stream
         self.cut = keep_rows is not None and keep_rows < len(shadow.rows)
         old = shadow.rows[:keep_rows]
+        self.runs_on = (
+            live is not None
+            and bool(live.stream)
+            and live.stream != shadow.stream
+            and not _was_answered(live, old)
+        )
         new = live.rows if live else []
         self.sent: dict[int, float | None] = {}
         self.sent_before: set[int] = set()
@@ -267,6 +272,23 @@ def _says(row: Row, prompt: Row) -> bool:
     if row.identity != prompt.identity:
         return False
     return row.timestamp is None or prompt.timestamp is None or row.timestamp >= prompt.timestamp - 1
+
+
+def _was_answered(side: Document, rows: Sequence[Row]) -> bool:
+    """Return whether `rows` hold the prompt that is pending in `side`, with an answer to it.
+
+    An application that read an older file holds such a prompt, and would say it once more.
+    """
+    sent = started_seconds(side)
+    if sent is None or not side.prompt.strip():
+        return False
+    prompt = _prompt_row(side)
+    answered = False
+    for row in reversed(rows):
+        if row.timestamp is not None and abs(row.timestamp - sent) < 1 and row.identity == prompt.identity:
+            return answered
+        answered |= row.get("role") == "assistant" and not row.get("_partial")
+    return False
 
 
 def _list_text(texts: Sequence[str]) -> str:

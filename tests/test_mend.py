@@ -186,6 +186,20 @@ def test_a_stream_of_its_own_goes_on() -> None:
     assert said(result)[-1] == "lost prompt"
 
 
+@pytest.mark.parametrize("stamp", [1_760_000_009.7, 1_760_000_009])
+@pytest.mark.parametrize("is_answered", [True, False])
+def test_a_turn_that_runs_in_an_older_file_only_is_over(stamp: float, is_answered: bool) -> None:
+    asked = {"role": "user", "content": "p", "timestamp": stamp}
+    answers = [{"role": "assistant", "content": "a", "timestamp": 1_760_000_012}] if is_answered else []
+    live = document(
+        rows(1), active_stream_id="s", pending_user_message="p", pending_started_at=1_760_000_009.7
+    )
+    result = mended(document([*rows(1, 2), asked, *answers]), live)
+    assert said(result) == said({"messages": [*rows(1, 2), asked, *answers]})
+    runs = (None, None) if is_answered else ("s", "p")
+    assert (result["active_stream_id"], result["pending_user_message"]) == runs
+
+
 @pytest.mark.parametrize("stamp", [1_760_000_009.7, 1_760_000_010, None])
 def test_a_prompt_that_became_a_row_is_not_said_twice(stamp: float | None) -> None:
     own = {"role": "user", "content": "p", "timestamp": stamp}
