@@ -365,16 +365,20 @@ class Machine(RuleBasedStateMachine):
         talk = self.pick(number, story)
         if talk.is_ghost or talk.memory != talk.meant:
             self.settle()
-            talk.chat.reload()
             talk.story.append("(restarted)")
-            talk.is_ghost = False
-            talk.extra.clear()
-            self.reloaded(talk)
-            if not talk.era.marks_watermark:
-                # By its shape alone an undo can only be told from a server that goes on from an old memory when the
-                # application has saved what was repaired.
-                talk.chat.pin()
+            self.restarts(talk)
         return talk
+
+    def restarts(self, talk: Talk) -> None:
+        """The server of a session is started again, and reads the file."""
+        talk.chat.reload()
+        talk.is_ghost = False
+        talk.extra.clear()
+        self.reloaded(talk)
+        if not talk.era.marks_watermark:
+            # By its shape alone an undo can only be told from a server that goes on from an old memory when the
+            # application has saved what was repaired.
+            talk.chat.pin()
 
     def reloaded(self, talk: Talk) -> None:
         """The server has read the file again: what it holds is what the person sees."""
@@ -655,10 +659,7 @@ class Machine(RuleBasedStateMachine):
         self.settle()
         data = talk.chat.path.read_bytes()
         talk.chat.path.with_suffix(f".tmp.{talk.chat.app.process_id}.1").write_bytes(data[: len(data) // 2])
-        talk.chat.reload()
-        talk.is_ghost = False
-        talk.extra.clear()
-        self.reloaded(talk)
+        self.restarts(talk)
 
     # ---- what happens: losses
 
@@ -851,9 +852,7 @@ class Machine(RuleBasedStateMachine):
             talk.extra.update(set(backup) - set(talk.meant))
             self.look(talk.chat.session_id)
             self.settle()
-            talk.chat.reload()
-            talk.extra.clear()
-            self.reloaded(talk)
+            self.restarts(talk)
 
     @rule(number=TALK, share=st.sampled_from([0, 0.3, 0.99]), by_rename=st.booleans())
     def torn(self, number: int, share: float, by_rename: bool) -> None:
