@@ -13,7 +13,7 @@ from hermesguard.compare import Comparison, compare
 from hermesguard.session import Document, Row
 from hermesguard.verdict import Surroundings
 
-MARKERS: Final = (session.GENERATION, session.CLEAR_GENERATION, session.WATERMARK, session.BOUNDARY)
+_CUTS: Final = (session.WATERMARK, session.BOUNDARY)
 # What a stub of #1558 empties; everything else stays as it was.
 _EMPTIED = frozenset({*session.LISTS, session.STREAM, session.MESSAGE_COUNT, "updated_at"})
 _CREATED = "created_at"
@@ -143,7 +143,9 @@ class Case:
     @property
     def is_marked(self) -> bool:
         """Live carries a new marker of whatever kind."""
-        return any(map(self.changed, MARKERS))
+        return (
+            self.changed(session.GENERATION) or self.changed(session.CLEAR_GENERATION) or self.is_watermarked
+        )
 
     @property
     def is_shrink_marked(self) -> bool:
@@ -153,7 +155,19 @@ class Case:
     @property
     def is_watermarked(self) -> bool:
         """Live says anew where it was cut; this may also be a turn after an earlier cut."""
-        return self.changed(session.WATERMARK) or self.changed(session.BOUNDARY)
+        return any(self.changed(key) and not self._is_earlier_cut(key) for key in _CUTS)
+
+    def _is_earlier_cut(self, key: str) -> bool:
+        """What `key` says is of a cut before the repair, which has moved it on since, as each turn of an old memory does.
+
+        Who cuts what the guard repaired leaves its beginning, or nothing at all, and then says 0.
+        """
+        return (
+            self.around.repaired
+            and is_number(self.shadow.get(key))
+            and self.live.get(key) != 0
+            and self.comparison.lead == 0
+        )
 
     @cached_property
     def boundary(self) -> float | None:
@@ -398,6 +412,8 @@ def facts(case: Case) -> Iterator[tuple[str, str]]:
         yield MEANT, f"{session.CLEAR_GENERATION} was set anew"
     if case.is_watermarked:
         yield MEANT, "the truncation watermark was set anew"
+    elif any(map(case.changed, _CUTS)):
+        yield LOSS, "the truncation watermark is that of an earlier cut"
     if case.is_cut_at_boundary:
         yield MEANT, "the boundary is the timestamp of the last row that was kept"
     elif case.boundary is not None:

@@ -271,6 +271,16 @@ def issue_1558_the_ghost(scene: Scene) -> Iterator[None]:
     yield
 
 
+@scenario(LOST, **by("15", OLD, V137))
+def issue_1558_the_ghost_of_a_conversation_that_was_edited(scene: Scene) -> Iterator[None]:
+    """The repair moves the watermark on; that of the ghost is the older one."""
+    acts.truncate(scene.chat, 8)
+    yield
+    scene.chat.turn("Said otherwise", "Answered otherwise.")
+    yield
+    yield from issue_1558_the_ghost(scene)
+
+
 @scenario(LOST, **by("13", OLD, V137))
 def issue_1558_a_ghost_whose_wipe_nobody_saw(scene: Scene) -> Iterator[None]:
     scene.chat.send(UNSENT)

@@ -542,6 +542,22 @@ def test_rule_15_a_ghost_goes_on() -> None:
     step((merged, OLD), ([], prompt), Action.MERGE, "13", repaired=True)
 
 
+@pytest.mark.parametrize("era", [V137, V720])
+def test_a_ghost_whose_watermark_is_that_of_an_earlier_cut(era: Value) -> None:
+    """A repair moves the watermark on, a ghost's turns do too: neither says that anything was taken back."""
+    merged, now = [*FIVE, *LATE], era | at(1009.0)
+    more = [*LATE, user("more", 3100), answer("more yet", 3101)]
+    was = now | {"truncation_watermark": 3001.0}
+    prompt = now | GONE | {"active_stream_id": "s", "pending_user_message": "next"}
+    verdict = step((merged, was), ([], prompt), Action.MERGE, "13", repaired=True)
+    assert "the truncation watermark is that of an earlier cut" in verdict.evidence
+    step((merged, was), ([], now | GONE), Action.RESTORE, "15", repaired=True)
+    turn = now | {"truncation_watermark": 3101.0, "context_messages": more}
+    step((merged, was), (more, turn), Action.MERGE, "15", repaired=True)
+    # The conversation was edited from its first turn on.
+    step((merged, was), ([], now | GONE | at(0.0)), Action.WAIT, "11", repaired=True)
+
+
 def test_rule_15_not_without_its_evidence() -> None:
     merged = [*FIVE, *LATE]
     more = [*LATE, user("more", 3100), answer("more yet", 3101)]
