@@ -40,6 +40,8 @@ Part = str | list[int]
 
 _SECRET = os.urandom(16).hex()
 _SPACE = b" \t\n\r"
+# Where a save of the application differs from the one before, mostly in this line alone; any other difference is searched for.
+_CHANGES_AT = (b'"updated_at"', b"\n  ]")
 _COMMA = re.compile(r"[ \t\n\r]*,[ \t\n\r]*")
 
 
@@ -71,10 +73,21 @@ class Abridged:
         prompt = values.get(session.PENDING_MESSAGE)
         self.prompt = prompt if isinstance(prompt, str) else ""
         rows = values.get(session.MESSAGES)
-        self.count = len(rows) if isinstance(rows, list) else 0
-        self.count += sum(hole.run.count - 1 for hole in holes if hole.key == session.MESSAGES)
-        self.rest_rows = sum(len(values[hole.key]) - 1 for hole in holes)
+        # Plain loops: this is done at each save.
+        count, rest_rows, size_bytes = len(rows) if isinstance(rows, list) else 0, 0, 0
+        for hole in holes:
+            rest_rows += len(values[hole.key]) - 1
+            size_bytes += hole.size_bytes
+            if hole.key == session.MESSAGES:
+                count += hole.run.count - 1
+        for rest in rests:
+            size_bytes += len(rest)
+        self.count = count
+        """Messages in the file."""
+        self.rest_rows = rest_rows
         """So many rows stand behind the runs."""
+        self.size_bytes = size_bytes
+        """How many bytes the file has."""
         self._document = document
 
     @property
@@ -112,11 +125,6 @@ class Abridged:
         return b"".join(self.pieces)
 
     @property
-    def size_bytes(self) -> int:
-        """How many bytes the file has."""
-        return sum(map(len, self.rests)) + sum(hole.size_bytes for hole in self.holes)
-
-    @property
     def checksum(self) -> int:
         """The Adler-32 of the whole file, at the cost of the rests."""
         value = zlib.adler32(self.rests[0])
@@ -150,6 +158,8 @@ def abridge(data: bytes, document: Document) -> Abridged:
 
 def same(known: Abridged, data: bytes | bytearray, size_bytes: int) -> bool:
     """Return whether the first `size_bytes` of `data` are the file that is known."""
+    if not data.startswith(known.rests[0]):
+        return False  # at nearly every save: `updated_at` stands there
     position = 0
     for piece in known.pieces:
         if not data.startswith(piece, position, size_bytes):
@@ -238,32 +248,35 @@ def _stand(data: bytes | bytearray, chunks: Sequence[bytes], position: int, end:
 def parts(old: Abridged, new: Abridged) -> list[Part]:
     """Return what makes `new` out of `old`, which it followed: texts, and [offset, length] in bytes of the old file."""
     made: list[Part] = []
-
-    def copy(offset: int, length: int) -> None:
-        last = made[-1] if made else None
-        if isinstance(last, list) and sum(last) == offset:
-            last[1] += length
-        elif length:
-            made.append([offset, length])
-
-    offset = 0
-    for number, (before, after) in enumerate(zip(old.rests, new.rests, strict=True)):
-        lead, end = _shared(before, after)
-        copy(offset, lead)
-        if text := after[lead : len(after) - end]:
-            made.append(text.decode("utf-8"))
+    same_from = same_bytes = offset = 0
+    for number, before in enumerate(old.rests):
+        after = new.rests[number]
+        if before == after:
+            same_bytes += len(before)
+        else:
+            lead, end = _shared(before, after)
+            if same_bytes + lead:
+                made.append([same_from, same_bytes + lead])
+            if text := after[lead : len(after) - end]:
+                made.append(text.decode("utf-8"))
+            same_from, same_bytes = offset + len(before) - end, end
         offset += len(before)
-        copy(offset - end, end)
         if number < len(old.holes):
-            copy(offset, old.holes[number].size_bytes)
+            same_bytes += old.holes[number].size_bytes
             offset += old.holes[number].size_bytes
+    if same_bytes:
+        made.append([same_from, same_bytes])
     return made
 
 
 def _shared(before: bytes, after: bytes) -> tuple[int, int]:
     """Return how many bytes both have in common at the start, and how many of the others at the end; no character is cut."""
-    if before == after:
-        return len(after), 0
+    for mark in _CHANGES_AT:
+        lead = before.find(mark)
+        if lead >= 0 and after.startswith(before[:lead]):
+            rest = before[before.find(b"\n", lead + 1) :]
+            if lead + len(rest) <= len(after) and after.endswith(rest):
+                return lead, len(rest)
     low, high = 0, min(len(before), len(after))
     while low < high:
         middle = (low + high + 1) // 2

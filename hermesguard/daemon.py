@@ -135,10 +135,7 @@ class Daemon:
             self._sweep = self.guard.sweep()
         if self._sweep:
             self._sweep_on()
-        if self._wait(self._patience()):
-            self._follow_changes()
-        elif not self._sweep:
-            self.guard.get_ready()
+        self._watch_on(time.monotonic() + self._patience())
         if self.guard.notes.questions:
             self.guard.ask_again(TURN_SECONDS)
         if self._server:
@@ -169,12 +166,11 @@ class Daemon:
             waits.append(self._watchdog_due - now)
         return max(0.0, min(wait for wait in waits if wait is not None))
 
-    def _wait(self, seconds: float) -> bool:
-        """Sleep until there is something to do, no longer than `seconds`; return whether the watch has seen something."""
-        until = time.monotonic() + seconds
-        while True:
-            woken = self._poll.poll(seconds * 1000)
-            is_called = False
+    def _watch_on(self, until: float) -> None:
+        """Follow what the watch sees, until something else is to be done, or it is time for that (monotonic)."""
+        is_called = False
+        while not is_called:
+            woken = self._poll.poll(max(0.0, until - time.monotonic()) * 1000)
             for descriptor, _ in woken:
                 if descriptor == self._selector_descriptor:
                     is_called = True
@@ -182,15 +178,18 @@ class Daemon:
                         key.data(events)
             if self.watch:
                 self._changes += self.watch.take()
-                if self._changes or self.watch.alarmed:
-                    return True
-            seconds = until - time.monotonic()
+                if (self._changes or self.watch.alarmed) and not self._follow_changes():
+                    return
             # A temporary file that comes wakes us too, and means nothing.
-            if is_called or not woken or seconds <= 0:
-                return False
+            if not woken or time.monotonic() >= until:
+                break
+        if not self._sweep:
+            self.guard.get_ready()
 
-    def _follow_changes(self) -> None:
+    def _follow_changes(self) -> bool:
+        """Visit what changed, for a turn's time; return whether it was nothing but growth, of which nothing follows."""
         assert self.watch
+        is_growth = True
         changes, self._changes = self._changes, []
         for change in changes:
             previous = session_id(change.moved_from) if change.moved_from else None
@@ -201,18 +200,20 @@ class Daemon:
         until = time.monotonic() + TURN_SECONDS
         for number, change in enumerate(changes, 1):
             if name := session_id(change.name):
-                self.guard.visit(name, change.writer_pid)
+                is_growth &= self.guard.visit(name, change.writer_pid)
                 if time.monotonic() >= until:
                     self._changes = changes[number:]
-                    break
+                    return False
             elif change.name == INDEX:
                 self.guard.index_changed()
         if self.watch.alarmed:
+            is_growth = False
             if self.watch.overflowed():
                 self.reporter.tell("overflow", path=str(self.settings.sessions))
                 self._sweep, self._sweep_due = None, 0.0
             if reason := self.watch.blind():
                 self._go_blind(reason)
+        return is_growth
 
     # -- watch and sweep
 

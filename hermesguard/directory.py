@@ -37,6 +37,7 @@ class SessionsDirectory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._prefix = os.path.join(path, "")
         self._looks_without_index: int | None = None
         """How many listings found no index since it was last there; None when it never was, or the guard removed it."""
         self._ids: dict[str, tuple[Stamp, frozenset[Any] | None]] = {}
@@ -44,6 +45,10 @@ class SessionsDirectory:
     def file(self, session: str) -> Path:
         """Return the path of a session's file."""
         return files.child(self.path, f"{session}.json")
+
+    def file_name(self, session: str) -> str:
+        """As `file`, for the calls at every save: a path that is no object of its own."""
+        return f"{self._prefix}{session}.json"
 
     def backup(self, session: str) -> Path:
         """Return the path of the application's own copy of a session."""

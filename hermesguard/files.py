@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 NO_LINK = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
+_READING = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _DIGEST_ATTRIBUTE = "user.hermesguard"
 
 
@@ -31,7 +32,7 @@ class Stamp(NamedTuple):
     @classmethod
     def of(cls, found: os.stat_result) -> "Stamp":
         """Return the stamp in a stat result."""
-        return cls(
+        values = (
             found.st_size,
             found.st_mtime_ns,
             found.st_ino,
@@ -41,6 +42,7 @@ class Stamp(NamedTuple):
             found.st_uid,
             found.st_gid,
         )
+        return tuple.__new__(cls, values)  # as `_make`, at every save
 
 
 class Damaged(OSError):
@@ -61,7 +63,7 @@ def read_noted(path: Path) -> tuple[bytes, Stamp, bytes | None]:
 
 
 def _read(path: Path, with_note: bool) -> tuple[bytes, Stamp, bytes | None]:
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    descriptor = os.open(path, _READING)
     try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
@@ -77,7 +79,7 @@ def _read(path: Path, with_note: bool) -> tuple[bytes, Stamp, bytes | None]:
 
 def pieces(path: Path, size_bytes: int = 1024 * 1024) -> Iterator[bytes]:
     """Yield a file's content in pieces of at most so many bytes. Raises OSError."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    descriptor = os.open(path, _READING)
     try:
         while piece := os.read(descriptor, size_bytes):
             yield piece
@@ -91,40 +93,44 @@ class Reader:
     def __init__(self) -> None:
         self.buffer = bytearray()
         """What was read, and behind that what an earlier, longer file left."""
+        self._view = memoryview(self.buffer)
         self._size_bytes = 0
 
-    def read(self, path: Path) -> tuple[int, Stamp]:
+    def read(self, path: str) -> tuple[int, Stamp]:
         """Read as `read` does; return how many bytes of `buffer` are the file's content, and its stamp."""
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = os.open(path, _READING)
         try:
             found = os.fstat(descriptor)
             if not stat.S_ISREG(found.st_mode):
-                raise OSError(errno.EINVAL, "not a regular file", str(path))
+                raise OSError(errno.EINVAL, "not a regular file", path)
             self._size_bytes = 0
-            self._make_room(found.st_size + 1)
-            while count := os.readv(descriptor, [memoryview(self.buffer)[self._size_bytes :]]):
+            if len(self.buffer) <= found.st_size:
+                self._make_room(found.st_size + 1)
+            rest = self._view
+            while count := os.readv(descriptor, [rest]):
                 self._size_bytes += count
-                if self._size_bytes < len(self.buffer):
+                if count < len(rest):
                     break  # a short read is the end of a regular file
                 self._make_room(2 * self._size_bytes)
+                rest = self._view[self._size_bytes :]
             return self._size_bytes, Stamp.of(found)
         finally:
             os.close(descriptor)
 
     def _make_room(self, size_bytes: int) -> None:
-        if len(self.buffer) < size_bytes:
-            grown = bytearray(size_bytes + size_bytes // 8)
-            grown[: self._size_bytes] = memoryview(self.buffer)[: self._size_bytes]
-            self.buffer = grown
+        grown = bytearray(size_bytes + size_bytes // 8)
+        grown[: self._size_bytes] = self._view[: self._size_bytes]
+        self.buffer, self._view = grown, memoryview(grown)
 
     @property
     def data(self) -> bytes:
         """What was read, to keep."""
-        return bytes(memoryview(self.buffer)[: self._size_bytes])
+        return bytes(self._view[: self._size_bytes])
 
     def release(self) -> None:
         """Give the memory back."""
         self.buffer = bytearray()
+        self._view = memoryview(self.buffer)
         self._size_bytes = 0
 
 
@@ -247,7 +253,9 @@ class Appending:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self._path))
         data = b"\n" + line if self._closes_line else line
         try:
-            write_all(self._descriptor, data)
+            written = os.write(self._descriptor, data)
+            if written < len(data):
+                write_all(self._descriptor, data[written:])
             os.fdatasync(self._descriptor)
         except OSError:
             with contextlib.suppress(OSError):

@@ -145,44 +145,48 @@ class Guard:
         self.casebook.tell_held_back()
         self.notes.totals.last_sweep = self.room.clock.now().isoformat()
 
-    def visit(self, name: str, writer_pid: int | None = None) -> None:
-        """Look at one session: read, judge, act, report. Never raises: one bad session must not cost the others their guard."""
+    def visit(self, name: str, writer_pid: int | None = None) -> bool:
+        """Look at one session: read, judge, act, report. Never raises: one bad session must not cost the others their guard.
+
+        Returns whether there was nothing but growth, of which nothing follows: no event, no question, nothing to make ready.
+        """
         try:
-            self._visit(name, writer_pid)
+            return self._visit(name, writer_pid)
         except Exception as error:  # noqa: BLE001
             fault = f"{type(error).__name__} at {_place(error)}"
             if self.notes.unreadable.get(name) != fault:
                 self.notes.unreadable[name] = fault
                 self.room.reporter.tell("internal_error", error=fault, reason=f"looking at {name}")
+            return False
 
-    def _visit(self, name: str, writer_pid: int | None) -> None:
+    def _visit(self, name: str, writer_pid: int | None) -> bool:
         began_ns = time.perf_counter_ns()
         try:
-            size_bytes, stamp = self._reader.read(self.directory.file(name))
+            size_bytes, stamp = self._reader.read(self.directory.file_name(name))
         except (FileNotFoundError, NotADirectoryError):
             self._look_for(name)
-            return
+            return False
         except OSError as error:
             self._cannot_read(
                 name, "denied", os.strerror(error.errno or 0), "Run the guard as a user who may read it"
             )
-            return
-        self.vanished.is_here(name)
+            return False
+        was_missed = self.vanished.is_here(name)
         try:
             shadow = self.keeper.shadow(name) or self._first_shadow(name, self._reader.data, stamp)
         except OSError as error:
             # Without knowing what there was, nothing can be said of what there is; every sweep tries again.
             self.keeper.refused(error)
             self.notes.seen.pop(name, None)
-            return
+            return False
         if shadow is None:
-            return
+            return False
         if same(shadow.abridged, self._reader.buffer, size_bytes):
             self._in_order(name, stamp, shadow)
-            return
-        self.notes.totals.last_save = self.room.clock.now().isoformat()
-        if self._follow(name, shadow, size_bytes, stamp):
-            return
+            return False
+        self.notes.totals.last_save_ns = stamp.mtime_ns
+        if copy := self._follow(name, shadow, size_bytes, stamp):
+            return copy.is_stored and not (copy.could_be_wiped or was_missed)
         data = self._reader.data
         around = self._around(name, shadow, data)
         sight = Sight(
@@ -195,6 +199,7 @@ class Guard:
         shadow.lighten()
         if copy := self.keeper.held(name):
             self.readiness.saved(name, copy.could_be_wiped, self.room.clock.monotonic())
+        return False
 
     def _around(self, name: str, shadow: Copy, data: bytes) -> Surroundings:
         repair = self.casebook.incidents.last_digest.get(name)
@@ -203,22 +208,22 @@ class Guard:
             repaired=repair is not None and repair == shadow.digest,
         )
 
-    def _follow(self, name: str, shadow: Copy, size_bytes: int, stamp: Stamp) -> bool:
-        """Take a save that only added to what is known, at the cost of what it added; return whether it was one."""
+    def _follow(self, name: str, shadow: Copy, size_bytes: int, stamp: Stamp) -> Copy | None:
+        """Take a save that only added to what is known, at the cost of what it added; return it, None when it was none."""
         found = follow(shadow.abridged, self._reader.buffer, size_bytes)
         if found is None:
-            return False
+            return None
         if not only_adds(shadow.abridged, found):
             # What else is known of the session cannot speak against rows that are all there.
             verdict = judge(shadow.abridged.document, found.document)
             if verdict.action is not Action.KEEP or verdict.takes_away:
-                return False
+                return None
         self._goes_on(name)
         copy = Copy(abridged=found)
         self.room.keep(name, copy, stamp, shadow)
         copy.tighten()
         self.readiness.saved(name, copy.could_be_wiped, self.room.clock.monotonic())
-        return True
+        return copy
 
     def _goes_on(self, name: str) -> None:
         """The application has saved all that is known: what was repaired is its own again."""

@@ -11,6 +11,7 @@ import errno
 import os
 import stat
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from struct import Struct
 
@@ -158,15 +159,15 @@ class Inotify:
                     if name == _CANARY_BYTES:
                         self._canary_seen = True
                     elif mask & _DELETE and (writer_pid := _writer_pid(name)):
-                        note(self._pending, os.fsdecode(name.rsplit(b".", 3)[0] + _SUFFIX), writer_pid)
+                        note(self._pending, _decoded(name.rsplit(b".", 3)[0] + _SUFFIX), writer_pid)
                 elif mask & _NO_NEWS:
                     pass
                 elif source is None:
-                    note(self._pending, os.fsdecode(name))
+                    note(self._pending, _decoded(name))
                 elif source.endswith(_SUFFIX):
-                    note(self._pending, os.fsdecode(name), None, os.fsdecode(source))
+                    note(self._pending, _decoded(name), None, _decoded(source))
                 else:
-                    note(self._pending, os.fsdecode(name), _writer_pid(source))
+                    note(self._pending, _decoded(name), _writer_pid(source))
             if size < _BUFFER_BYTES - _LARGEST_EVENT_BYTES:
                 return
 
@@ -183,6 +184,12 @@ class Inotify:
             elif mask & InotifyConstants.IN_UNMOUNT:
                 fate = "is gone, its file system was unmounted"
             self.trouble = f"The directory {self._directory} {fate}."
+
+
+@lru_cache(maxsize=512)
+def _decoded(name: bytes) -> str:
+    """As `os.fsdecode`; the same few names come again and again."""
+    return os.fsdecode(name)
 
 
 def _writer_pid(temporary: bytes) -> int | None:

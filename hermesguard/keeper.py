@@ -19,7 +19,7 @@ from hermesguard.memory import Copy, Memory
 from hermesguard.report import Reporter
 from hermesguard.session import Unreadable
 from hermesguard.store import Store
-from hermesguard.tails import Change
+from hermesguard.tails import change
 from hermesguard.versions import WITHDRAWN, digest, version_name
 
 T = TypeVar("T")
@@ -186,13 +186,13 @@ class Keeper:
         old, new, size_bytes = before.abridged, copy.abridged, copy.size_bytes
         if size_bytes < SMALLEST_TAILED_BYTES or tail_bytes > max(SMALLEST_TAILED_BYTES, size_bytes // 2):
             return False
-        entry = Change(tuple(parts(old, new)), size_bytes, mtime_ns, copy.count, new.checksum)
+        line = change(parts(old, new), size_bytes, mtime_ns, new.count, new.checksum)
         try:
-            tail_bytes += self.store.keep_change(session, entry)
+            self.store.keep_change(session, line)
         except OSError:
             return False  # the whole of it is tried next, and what that meets is told
         before.is_stored, copy.is_stored = False, True
-        self._tails[session] = (tail_bytes, self._clock.monotonic())
+        self._tails[session] = (tail_bytes + len(line), copy.used)
         return True
 
     def fold_tails(self, quiet_seconds: float = QUIET_SECONDS) -> None:

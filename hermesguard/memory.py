@@ -19,6 +19,8 @@ class Copy:
         self, data: bytes = b"", document: Document | None = None, abridged: Abridged | None = None
     ) -> None:
         """Of `data`, or, when it is given, of what `abridged` is of."""
+        self.size_bytes = len(data) if abridged is None else abridged.size_bytes
+        """How many bytes the file has."""
         self.is_stored = False
         """The store has exactly this, durably."""
         self.used = 0.0
@@ -33,11 +35,6 @@ class Copy:
     def data(self) -> bytes:
         """The file's bytes."""
         return self.abridged.data if self._data is None else self._data
-
-    @property
-    def size_bytes(self) -> int:
-        """How many bytes the file has."""
-        return self.abridged.size_bytes if self._data is None else len(self._data)
 
     @property
     def document(self) -> Document:
@@ -67,7 +64,7 @@ class Copy:
 
     def lighten(self) -> None:
         """Keep the abridged form and give the memory of the full one back (about six times the bytes of the file)."""
-        if self.abridged.holes:
+        if self._data is not None and self.abridged.holes:
             self._data = self._document = None
 
     @property
@@ -106,9 +103,9 @@ class Memory:
         """Remember a copy and forget the oldest ones beyond the bound; returns the copy."""
         copy.used = now
         copy.lighten()
-        self.forget(name)
+        before = self._copies.pop(name, None)
         self._copies[name] = copy
-        self.size_bytes += copy.size_bytes
+        self.size_bytes += copy.size_bytes - (before.size_bytes if before else 0)
         while self.size_bytes > self.limit_bytes and len(self._copies) > 1:
             self.forget(next(iter(self._copies)))
         return copy

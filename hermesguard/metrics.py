@@ -77,7 +77,7 @@ def figures_of(guard: "Guard", is_sighted: bool) -> Figures:
     return Figures(
         started=_seconds(totals.started),
         last_sweep=_seconds(totals.last_sweep),
-        last_save=_seconds(totals.last_save),
+        last_save=totals.last_save_ns / 1e9,
         sessions=len(notes.rows),
         messages=sum(notes.rows.values()),
         sessions_missing=len(guard.vanished.held),

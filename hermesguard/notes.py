@@ -21,13 +21,14 @@ class Question:
 
 @dataclass(slots=True)
 class Totals:
-    """What has happened since the guard started; times are UTC, ISO 8601."""
+    """What has happened since the guard started; times are UTC, ISO 8601, but where a name says nanoseconds."""
 
     started: str
     restored: int = 0
     in_doubt: int = 0
     unrepaired: int = 0
-    last_save: str = ""
+    last_save_ns: int = 0
+    """The mtime of the save that was seen last."""
     last_sweep: str = ""
 
 

@@ -26,13 +26,17 @@ def status_of(guard: Guard) -> dict[str, Any]:
         "sessions": len(notes.rows),
         "messages": sum(notes.rows.values()),
         "last_sweep": notes.totals.last_sweep,
-        "last_save": notes.totals.last_save,
+        "last_save": _time(notes.totals.last_save_ns),
         "repairs": notes.totals.restored,
         "store_error": guard.keeper.broken,
         "unreadable": dict(notes.unreadable),
         "held": sorted(guard.vanished.held),
         "waiting": sorted(notes.questions),
     }
+
+
+def _time(time_ns: int) -> str:
+    return datetime.fromtimestamp(time_ns / 1e9, UTC).isoformat() if time_ns else ""
 
 
 def resting_status(settings: Settings) -> dict[str, Any]:
@@ -49,7 +53,7 @@ def resting_status(settings: Settings) -> dict[str, Any]:
         "sessions": len(held),
         "messages": sum(rows_of(store, holding) or 0 for holding in held),
         "last_sweep": "",
-        "last_save": datetime.fromtimestamp(newest_ns / 1e9, UTC).isoformat() if newest_ns else "",
+        "last_save": _time(newest_ns),
         "repairs": 0,
         "watch": "none",
         "watch_reason": "no guard runs on this store",

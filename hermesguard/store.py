@@ -23,7 +23,6 @@ from pathlib import Path
 from hermesguard import files, tails
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.lock import Lock, lock_holder
-from hermesguard.tails import Change
 from hermesguard.versions import WITHDRAWN, Version, digest, pack, unpacked, version_name, version_of
 
 FORMAT = 1
@@ -60,7 +59,7 @@ class Store:
         self.history_directory = root / "history"
         self.lock = Lock(root / "lock")
         self._identity: tuple[int, int] | None = None
-        self._tails = tails.Tails()
+        self._tails = tails.Tails(self.tail_path)
         """Sessions whose tail this process began: it is known to belong to the shadow."""
 
     # -- opening
@@ -224,17 +223,16 @@ class Store:
         files.write_durably(self.shadow_path(session), data, mtime_ns, noted)
         self._drop_tail(session)
 
-    def keep_change(self, session: str, change: Change) -> int:
-        """Add what a save changed to the shadow's tail; durable when this returns. Returns the bytes written.
+    def keep_change(self, session: str, change: bytes) -> None:
+        """Add what a save changed (`tails.change`) to the shadow's tail; durable when this returns. Raises OSError.
 
         The state before must be in the store: shadow and tail as `read_shadow` gives it.
         """
-        path = self.tail_path(session)
-        if path not in self._tails:
+        if session not in self._tails:
             self.fold(session)  # one of a guard before us, if it still counts, must not be lost
             data, stamp, noted = self._read_base(session)
-            self._tails.begin(path, noted[0] if noted else digest(data), stamp.mtime_ns)
-        return self._tails.append(path, change)
+            self._tails.begin(session, noted[0] if noted else digest(data), stamp.mtime_ns)
+        self._tails.append(session, change)
 
     def fold(self, session: str) -> None:
         """Make shadow and tail one plain copy again; a tail that belongs to no shadow goes."""
@@ -254,7 +252,7 @@ class Store:
         ]
 
     def _drop_tail(self, session: str) -> None:
-        self._tails.drop(self.tail_path(session))
+        self._tails.drop(session)
         if files.remove(self.tail_path(session)):
             files.sync_directory(self.shadows_directory)
 
@@ -342,7 +340,7 @@ class Store:
             if found := files.stamp(path):
                 size_bytes += found.size_bytes
                 count += files.remove(path)
-        self._tails.drop(self.tail_path(session))
+        self._tails.drop(session)
         files.remove_directory(self.history_directory / session)
         files.sync_directory(self.shadows_directory)
         files.sync_directory(self.history_directory)

@@ -11,9 +11,10 @@ When a session is quiet, and when the guard stops, the tail is folded into the s
 import contextlib
 import zlib
 from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
@@ -24,26 +25,13 @@ SUFFIX = ".tail"
 MOST_OPEN = 32
 
 
-class Change(NamedTuple):
-    """What one save made of the state before."""
+def change(parts: Sequence[Part], size_bytes: int, mtime_ns: int, rows: int, checksum: int) -> bytes:
+    """Return what one save made of the state before, as its line in the tail.
 
-    parts: tuple[Part, ...]
-    size_bytes: int
-    mtime_ns: int
-    rows: int
-    checksum: int
-    """Adler-32 of the whole new state: of all checksums the one that a long text need not be read again for."""
-
-    def line(self) -> bytes:
-        """Return the change as its line in the tail."""
-        value = {
-            "size": self.size_bytes,
-            "mtime_ns": self.mtime_ns,
-            "rows": self.rows,
-            "adler32": self.checksum,
-            "parts": self.parts,
-        }
-        return orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE)
+    `checksum` is the Adler-32 of the whole new state: of all checksums the one that a long text need not be read again for.
+    """
+    value = {"size": size_bytes, "mtime_ns": mtime_ns, "rows": rows, "adler32": checksum, "parts": parts}
+    return orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,44 +50,45 @@ def begin(path: Path, shadow_digest: str, shadow_mtime_ns: int) -> None:
 
 
 class Tails:
-    """The tails that this guard has begun, those that were added to last held open."""
+    """The tails that this guard has begun, by session; those that were added to last are held open."""
 
-    def __init__(self) -> None:
-        self._begun: set[Path] = set()
-        self._open: OrderedDict[Path, files.Appending] = OrderedDict()
+    def __init__(self, path_of: Callable[[str], Path]) -> None:
+        self._path_of = path_of
+        self._begun: set[str] = set()
+        self._open: OrderedDict[str, files.Appending] = OrderedDict()
 
-    def __contains__(self, path: Path) -> bool:
-        return path in self._begun
+    def __contains__(self, session: str) -> bool:
+        return session in self._begun
 
-    def begin(self, path: Path, shadow_digest: str, shadow_mtime_ns: int) -> None:
-        """As `begin`; an older tail of that path counts no longer."""
-        self.drop(path)
-        begin(path, shadow_digest, shadow_mtime_ns)
-        self._begun.add(path)
+    def begin(self, session: str, shadow_digest: str, shadow_mtime_ns: int) -> None:
+        """As `begin`; an older tail of that session counts no longer."""
+        self.drop(session)
+        begin(self._path_of(session), shadow_digest, shadow_mtime_ns)
+        self._begun.add(session)
 
-    def append(self, path: Path, entry: Change) -> int:
-        """Add a change to a tail that was begun; durable when this returns. Returns the bytes written.
+    def append(self, session: str, line: bytes) -> None:
+        """Add a change to a tail that was begun; durable when this returns.
 
         Raises OSError; the tail then counts as not begun, so that the next change begins anew from what is durable.
         """
-        line = entry.line()
         try:
-            if path not in self._open:
-                self._open[path] = files.Appending(path)
+            tail = self._open.get(session)
+            if tail is None:
+                tail = self._open[session] = files.Appending(self._path_of(session))
                 if len(self._open) > MOST_OPEN:
                     self._open.popitem(last=False)[1].close()
-            self._open.move_to_end(path)
-            self._open[path].append(line)
+            else:
+                self._open.move_to_end(session)
+            tail.append(line)
         except OSError:
-            self.drop(path)
+            self.drop(session)
             raise
-        return len(line)
 
-    def drop(self, path: Path) -> None:
+    def drop(self, session: str) -> None:
         """Let go of a tail, before it is removed or because it is."""
-        self._begun.discard(path)
-        if path in self._open:
-            self._open.pop(path).close()
+        self._begun.discard(session)
+        if session in self._open:
+            self._open.pop(session).close()
 
 
 def newest(path: Path) -> tuple[int, int, int, int] | None:

@@ -52,13 +52,16 @@ class Vanished:
         """Missing under the brake: nothing is done about them until they are back or a person decides."""
         return self._brake.held
 
-    def is_here(self, name: str) -> None:
-        """Note that the session's file is there, and was perhaps saved."""
+    def is_here(self, name: str) -> bool:
+        """Note that the session's file is there, and was perhaps saved; return whether it was missed."""
         self._saves += 1
+        if name not in self._absences and name not in self._settled and not self._brake.held:
+            return False
         self._absences.pop(name, None)
         self._brake.let_go(name)
         if incident := self._settled.pop(name, ""):
             self._room.casebook.settle(incident, name, "the file is back")
+        return True
 
     def look_for(self, name: str) -> bool:
         """Judge a session whose file is not there, and act; return whether it turned out to be back meanwhile.

@@ -21,7 +21,7 @@ from hermesguard.demo.chat import Chat
 from hermesguard.demo.eras import Era
 from hermesguard.judge import Action, judge
 from hermesguard.mend import mend, mended_text
-from hermesguard.tails import Change, Tails, apply, salvage
+from hermesguard.tails import Tails, apply, change, salvage
 
 LONG = "A sentence that makes the row long enough, with wörds beyond ASCII. " * 4
 
@@ -163,16 +163,15 @@ class Tail:
     def __init__(self, path: Path, shadow: bytes) -> None:
         self.path, self.shadow = path, shadow
         self.now = abridge.abridge(shadow, session.parse(shadow))
-        self.tails = Tails()
-        self.tails.begin(path, "digest", 1)
+        self.tails = Tails(lambda session: path)
+        self.tails.begin("session", "digest", 1)
 
     def then(self, data: bytes) -> None:
         """Take the next state, into the tail if it follows the one before, else as a new shadow."""
         if followed := follow(self.now, data):
             made = parts(self.now, followed)
-            self.tails.append(
-                self.path, Change(tuple(made), len(data), 2, followed.document.count, followed.checksum)
-            )
+            line = change(made, len(data), 2, followed.document.count, followed.checksum)
+            self.tails.append("session", line)
             state = apply(self.path, self.shadow, "digest", 1)
             assert state
             assert (state.data, state.rows) == (data, followed.document.count)
