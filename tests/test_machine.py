@@ -761,7 +761,10 @@ class Machine(RuleBasedStateMachine):
             return
         cut = acts.last_prompt(rows)
         boundary = rows[cut - 1].get("timestamp") if cut else None
-        is_legible = boundary and all(row.get("timestamp") != boundary for row in rows[cut:])
+        # Where rows were said in the same instant, as tools do, it may have cut between them.
+        is_legible = boundary and all(
+            row.get("timestamp") != boundary for row in (*rows[cut:], *rows[max(keep - 1, 0) : keep])
+        )
         if is_legible and held_in(rows[keep:cut]):
             talk.meant = held_in(rows[:cut])
             losses.unfinished_shrink(talk.chat, keep=keep)
