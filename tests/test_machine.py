@@ -488,7 +488,8 @@ class Machine(RuleBasedStateMachine):
         talk.chat.rename(f"Title {next(self.numbers)}")
 
     def can_shrink(self, talk: Talk) -> bool:
-        return any(row.get("role") == "user" for row in talk.chat.messages)
+        asked = [row for row in talk.chat.messages if row.get("role") == "user"]
+        return bool(asked) and benign.is_user_turn(Row(asked[-1], ""))  # nobody takes a compaction back
 
     @rule(number=TALK)
     def undone(self, number: int) -> None:
