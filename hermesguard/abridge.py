@@ -218,12 +218,28 @@ def only_adds(known: Abridged, followed: Abridged) -> bool:
         return False
     if not rest.startswith(before):
         return False
-    behind = rest[len(before) :]
+    start = len(before)
+    tail = known.behind_messages[start:] if known.behind_messages else b""
+    added = rest[start : len(rest) - len(tail)]
+    if rest.endswith(tail) and _are_rows(added, followed.count - known.count):
+        followed.end_of_messages = before + added
+        return True
+    behind = rest[start:]
     # A row ends where it ended only if no longer number or word stands there.
     if not behind.lstrip(_SPACE).startswith((b",", b"]")):
         return False
     followed.end_of_messages = before + _rows_at(behind)
     return True
+
+
+def _are_rows(text: bytes, count: int) -> bool:
+    """Return whether `text` is surely so many rows (one at least), each behind a comma."""
+    if not text.startswith(b","):
+        return False
+    try:
+        return len(orjson.loads(b"[0" + text + b"]")) == count + 1
+    except orjson.JSONDecodeError:
+        return False
 
 
 def _find(data: bytes | bytearray, chunks: Sequence[bytes], position: int, end: int) -> int:

@@ -66,7 +66,8 @@ def _dispatch(argv: Sequence[str] | None) -> int:
     from hermesguard import parser
     from hermesguard.verbs import VERBS
 
-    grammar = parser.build()
+    first = next(iter(sys.argv[1:] if argv is None else argv), "")
+    grammar = parser.build(only=first if any(verb.name == first for verb in VERBS) else None)
     try:
         arguments = grammar.parse_args(argv)
     except SystemExit as stop:

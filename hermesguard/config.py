@@ -1,6 +1,5 @@
 """Settings: flags over environment over file over defaults, each value with its origin."""
 
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -146,7 +145,7 @@ def _files_to_read(
 
 def _read_file(path: Path, is_required: bool) -> dict[str, object]:
     try:
-        return tomllib.loads(path.read_bytes().decode("utf-8"))
+        text = path.read_bytes().decode("utf-8")
     except (FileNotFoundError, NotADirectoryError) as error:
         if not is_required:
             return {}
@@ -155,10 +154,15 @@ def _read_file(path: Path, is_required: bool) -> dict[str, object]:
         problem = f"cannot be read: {error.strerror}"
     except UnicodeDecodeError as error:
         problem = f"is not UTF-8 text at byte {error.start}"
-    except tomllib.TOMLDecodeError as error:
-        problem = f"is not TOML: {error}"
-    except RecursionError:
-        problem = "is not TOML that can be read: it is nested too deeply"
+    else:
+        import tomllib  # most people have no such file
+
+        try:
+            return tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            problem = f"is not TOML: {error}"
+        except RecursionError:
+            problem = "is not TOML that can be read: it is nested too deeply"
     raise GuardError(
         f"The configuration file {path} {problem}",
         "Correct it, or name another with --config FILE",

@@ -12,6 +12,7 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from hermesguard import __version__
@@ -57,6 +58,10 @@ def run(settings: Settings, reporter: Reporter) -> int:
         return Daemon(settings, store, reporter).run()
     finally:
         store.lock.release()
+
+
+_session_of = lru_cache(maxsize=512)(session_id)
+"""The same few names come again and again."""
 
 
 class Daemon:
@@ -199,7 +204,7 @@ class Daemon:
             changes.sort(key=lambda change: change.moved_from is None)
         until = time.monotonic() + TURN_SECONDS
         for number, change in enumerate(changes, 1):
-            if name := session_id(change.name):
+            if name := _session_of(change.name):
                 is_growth &= self.guard.visit(name, change.writer_pid)
                 if time.monotonic() >= until:
                     self._changes = changes[number:]
@@ -337,6 +342,7 @@ class Daemon:
             # What is there now stays: it need not be looked through for garbage at each save.
             gc.collect()
             gc.freeze()
+            gc.enable()
         else:
             self._service.status(self._words())
         if self.watch and self.blind_since is None and not self.guard.keeper.broken:

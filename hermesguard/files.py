@@ -193,9 +193,7 @@ def write_durably(path: Path, data: bytes, mtime_ns: int | None = None, note: by
 def note(file: Path | str | int) -> bytes | None:
     """Return what `write_durably` noted beside the content, None when nothing was or could be noted."""
     try:
-        if isinstance(file, int):
-            return os.getxattr(file, _DIGEST_ATTRIBUTE)
-        return os.getxattr(file, _DIGEST_ATTRIBUTE, follow_symlinks=False)
+        return os.getxattr(file, _DIGEST_ATTRIBUTE, follow_symlinks=isinstance(file, int))
     except OSError:
         return None
 

@@ -127,8 +127,9 @@ class Guard:
         if listing.has_leftovers:
             self.finish_interrupted_repairs()
         known = self.notes.seen.keys() | self.keeper.store.shadow_names()
+        seen, owed = self.notes.seen, self.keeper.owed
         for name, state in listing.sessions.items():
-            if self.notes.seen.get(name) != state or self.keeper.owes(name):
+            if seen.get(name) != state or name in owed:
                 self.visit(name)
                 yield
         for name in sorted(known - listing.sessions.keys()):

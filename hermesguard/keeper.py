@@ -7,7 +7,7 @@ refused is owed, tried again at every sweep, and told once. When the disk is ful
 import errno
 import os
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -326,6 +326,11 @@ class Keeper:
         self._broken = ""
         self._told.clear()
         self._reporter.tell("store_healed", path=str(self.store.root), count=count)
+
+    @property
+    def owed(self) -> Container[str]:
+        """The sessions of which something is in memory only."""
+        return self._owed
 
     def owes(self, session: str) -> bool:
         """Return whether something of the session is in memory only."""

@@ -62,8 +62,8 @@ class _VerbParser(Parser):
         return known, others
 
 
-def build() -> argparse.ArgumentParser:
-    """Return the parser of the whole command line."""
+def build(only: str | None = None) -> argparse.ArgumentParser:
+    """Return the parser of the whole command line, or, to be done sooner, one that knows no other verb than `only`."""
     parser = Parser(
         prog="hermesguard",
         description=DESCRIPTION,
@@ -74,7 +74,7 @@ def build() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"hermesguard {__version__}")
     add_places(parser)
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", title="verbs", parser_class=_VerbParser)
-    for verb in VERBS:
+    for verb in VERBS if only is None else filter(lambda verb: verb.name == only, VERBS):
         sub = verbs.add_parser(
             verb.name,
             help=verb.summary,

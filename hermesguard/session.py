@@ -10,7 +10,6 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
 from json.decoder import JSONDecoder
 from typing import Any, Final
 
@@ -64,7 +63,6 @@ scan: Callable[[str, int], tuple[Any, int]] = vars(JSONDecoder())["scan_once"]
 """Read the JSON value at a position: (value, end). StopIteration where none is."""
 
 
-@lru_cache(maxsize=512)
 def session_id(name: str) -> str | None:
     """Return the session that the file `name` holds, or None when it is none of the application's sessions.
 

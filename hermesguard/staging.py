@@ -27,9 +27,7 @@ _SPARE_SUFFIX = ".spare"
 
 def staged(directory: Path) -> Iterator[tuple[Path, str]]:
     """Yield (path, stem of the repaired file) of what a crash left behind in the middle of a repair, oldest first."""
-    with os.scandir(directory) as entries:
-        found = [entry.name for entry in entries if is_staged(entry.name)]
-    for name in sorted(found):
+    for name in sorted(filter(is_staged, os.listdir(directory))):
         yield directory / name, name.removeprefix(_STAGED_PREFIX).split(".", 1)[0]
 
 

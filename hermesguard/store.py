@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from hermesguard import files, tails
 from hermesguard.errors import ExitCode, GuardError
@@ -30,8 +31,7 @@ FORMAT = 1
 _TEMPORARY_SUFFIX = ".tmp"
 
 
-@dataclass(frozen=True, slots=True)
-class Shadow:
+class Shadow(NamedTuple):
     """A shadow as the directory shows it, without opening it."""
 
     session: str
@@ -145,9 +145,10 @@ class Store:
         """Yield all shadows, by stat alone."""
         with contextlib.suppress(FileNotFoundError), os.scandir(self.shadows_directory) as entries:
             for entry in entries:
-                if entry.name.endswith(".json") and not entry.name.startswith("."):
+                name = entry.name
+                if name.endswith(".json") and not name.startswith("."):
                     found = entry.stat(follow_symlinks=False)
-                    yield Shadow(entry.name.removesuffix(".json"), found.st_size, found.st_mtime_ns)
+                    yield Shadow(name[:-5], found.st_size, found.st_mtime_ns)
 
     def shadow_names(self) -> set[str]:
         """Return the sessions that have a shadow, by their names alone."""
@@ -156,9 +157,9 @@ class Store:
 
     def noted_shadows(self) -> Iterator[tuple[Shadow, tuple[str, int] | None]]:
         """Yield all shadows, each with what was recorded when it was kept (`shadow_note`)."""
-        directory = str(self.shadows_directory)
+        directory = os.path.join(self.shadows_directory, "")
         for shadow in self.shadows():
-            yield shadow, _noted(files.note(f"{directory}/{shadow.session}.json"))
+            yield shadow, _noted(files.note(f"{directory}{shadow.session}.json"))
 
     def sessions(self) -> list[str]:
         """Return all sessions that the store knows, sorted: with a shadow, or with versions only."""
@@ -387,9 +388,5 @@ def _size_bytes(entry: "os.DirEntry[str]") -> int:
 
 
 def _noted(note: bytes | None) -> tuple[str, int] | None:
-    words = (note or b"").split()
-    return (
-        (words[0].decode("ascii", "replace"), int(words[1]))
-        if len(words) == 2 and words[1].isdigit()
-        else None
-    )
+    known, _, rows = (note or b"").partition(b" ")
+    return (known.decode("ascii", "replace"), int(rows)) if rows.isdigit() else None

@@ -104,9 +104,8 @@ def undo(arguments: argparse.Namespace, settings: Settings) -> int:
     number = arguments.incident.removeprefix("#")
     answer = control.ask(settings, "undo", incident=number, merge=arguments.merge, dry_run=arguments.dry_run)
     done = "would be undone" if arguments.dry_run else "is undone"
-    sentence = (
-        f"Incident {number} {done}: {answer['session']} as it was found{_rows(answer)}.{_reverse(answer)}"
-    )
+    changes = _rows(answer) or ": the file is taken away again"
+    sentence = f"Incident {number} {done}. {answer['session']}{changes}.{_reverse(answer)}"
     return _tell(arguments, "undo", answer, sentence)
 
 

@@ -1,6 +1,7 @@
 """`run`, `scan` and `demo`: the guard at work."""
 
 import argparse
+import gc
 import sys
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ _PARTING_SECONDS: Final = 1.0
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Guard until told to stop."""
+    gc.disable()  # until all that stays is in memory (`Daemon._swept`)
     from hermesguard import daemon
 
     reporter = open_reporter()
