@@ -1,16 +1,18 @@
 """The fast path is taken where it should be, nothing that can wait comes before the exchange, and floods end well."""
 
 import gzip
+import itertools
 import json
 import os
 import signal
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from daemon_process import Daemon
+from daemon_process import Daemon, hermesguard
 from hermesguard import guard, session, sight, staging
 from hermesguard.demo import losses
 from hermesguard.demo.app import App
@@ -259,3 +261,45 @@ def test_a_thousand_saves_as_fast_as_they_come(tmp_path: Path) -> None:
         assert daemon.incidents() == []
         assert daemon.stop() == 0
         assert Store(daemon.store).shadow_path(chat.session_id).read_bytes() == chat.path.read_bytes()
+
+
+def test_everything_else_goes_on_while_conversations_grow_without_a_pause(tmp_path: Path) -> None:
+    """The loop stays at the watch while there is nothing but growth; sweeps, commands and signals must not wait for its end."""
+    with Daemon(tmp_path, "--sweep-interval", "200ms") as daemon:
+        app = App(daemon.sessions, Era.OLD)
+        growing, other = long_chat(app), long_chat(app, turns=3)
+        daemon.start()
+        is_over = threading.Event()
+
+        def grow() -> None:
+            document = json.loads(growing.path.read_text())
+            for number in itertools.count():
+                if is_over.is_set():
+                    return
+                if number < 2000:  # then it is saved as it is
+                    row = {"role": "assistant", "content": f"{number}", "timestamp": 1.8e9 + number}
+                    document["messages"].append(row)
+                document["updated_at"] = 1.8e9 + number
+                replace_fast(growing.path, dumps(document))
+
+        writer = threading.Thread(target=grow)
+        writer.start()
+        try:
+            store = ("--sessions", daemon.sessions, "--store", daemon.store)
+
+            def status() -> dict[str, Any]:
+                answer = hermesguard(tmp_path, "status", "--json", *store).stdout
+                found: dict[str, Any] = json.loads(answer)
+                return found
+
+            first = status()["last_sweep"]
+            daemon.until(lambda: status()["last_sweep"] > first)
+            assert daemon.process
+            daemon.process.send_signal(signal.SIGHUP)
+            daemon.until_heard("reloaded")
+            losses.rewrite_in_place(other, other.messages[:2])
+            daemon.until(lambda: len(other.on_disk()["messages"]) == 6)
+            assert daemon.stop() == 0
+        finally:
+            is_over.set()
+            writer.join()
