@@ -438,7 +438,8 @@ class Machine(RuleBasedStateMachine):
         talk = self.pick(number, "turn")
         if talk.prompt or (not talk.is_ghost and talk.memory != talk.meant):
             talk = self.idle(number, "")
-        self.send(talk, self.question(often))
+        # What stands unanswered at the end is not said a second time when it is sent again.
+        self.send(talk, self.question(often and talk.memory[-1:] != [OFTEN]))
         self.finish(talk)
 
     @rule(number=TALK)
@@ -851,6 +852,9 @@ class Machine(RuleBasedStateMachine):
         if not talk.era.keeps_backup or not talk.chat.backup_path.exists():
             return
         self.settle()
+        self.injected = (
+            None  # it is done as the server starts: nothing is saved meanwhile from what it held before
+        )
         backup = held_in(json.loads(talk.chat.backup_path.read_text())["messages"])
         if losses.recover_from_backup(talk.chat):
             talk.extra.update(set(backup) - set(talk.meant))
