@@ -36,12 +36,9 @@ _MOST_PROBES = 64
 _ADLER_MODULUS = 65521
 
 Piece = bytes | memoryview
-Part = str | list[int]
 
 _SECRET = os.urandom(16).hex()
 _SPACE = b" \t\n\r"
-# Where a save of the application differs from the one before, mostly in this line alone; any other difference is searched for.
-_CHANGES_AT = (b'"updated_at"', b"\n  ]")
 _COMMA = re.compile(r"[ \t\n\r]*,[ \t\n\r]*")
 
 
@@ -259,58 +256,6 @@ def _stand(data: bytes | bytearray, chunks: Sequence[bytes], position: int, end:
             return False
         position += len(chunk)
     return True
-
-
-def parts(old: Abridged, new: Abridged) -> list[Part]:
-    """Return what makes `new` out of `old`, which it followed: texts, and [offset, length] in bytes of the old file."""
-    made: list[Part] = []
-    same_from = same_bytes = offset = 0
-    for number, before in enumerate(old.rests):
-        after = new.rests[number]
-        if before == after:
-            same_bytes += len(before)
-        else:
-            lead, end = _shared(before, after)
-            if same_bytes + lead:
-                made.append([same_from, same_bytes + lead])
-            if text := after[lead : len(after) - end]:
-                made.append(text.decode("utf-8"))
-            same_from, same_bytes = offset + len(before) - end, end
-        offset += len(before)
-        if number < len(old.holes):
-            same_bytes += old.holes[number].size_bytes
-            offset += old.holes[number].size_bytes
-    if same_bytes:
-        made.append([same_from, same_bytes])
-    return made
-
-
-def _shared(before: bytes, after: bytes) -> tuple[int, int]:
-    """Return how many bytes both have in common at the start, and how many of the others at the end; no character is cut."""
-    for mark in _CHANGES_AT:
-        lead = before.find(mark)
-        if lead >= 0 and after.startswith(before[:lead]):
-            rest = before[before.find(b"\n", lead + 1) :]
-            if lead + len(rest) <= len(after) and after.endswith(rest):
-                return lead, len(rest)
-    low, high = 0, min(len(before), len(after))
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if before[low:middle] == after[low:middle] else (low, middle - 1)
-    lead = low
-    while lead and lead < len(after) and after[lead] & 0xC0 == 0x80:
-        lead -= 1
-    low, high = 0, min(len(before), len(after)) - lead
-    if len(before) - lead <= high and after.endswith(before[lead:]):
-        low = high = len(before) - lead  # rows were added, and that is all
-    while low < high:
-        middle = (low + high + 1) // 2
-        is_same = before[len(before) - middle :] == after[len(after) - middle :]
-        low, high = (middle, high) if is_same else (low, middle - 1)
-    end = low
-    while end and after[len(after) - end] & 0xC0 == 0x80:
-        end -= 1
-    return lead, end
 
 
 def fill(text: str, known: Abridged) -> list[Piece]:

@@ -6,7 +6,7 @@ They are asked in the order in which they stand here: what was renamed also has 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from hermesguard.case import LOSS, MEANT
+from hermesguard.facts import LOSS, MEANT
 from hermesguard.rule import Rule, rule, says
 from hermesguard.session import Document
 from hermesguard.verdict import Action, Surroundings, Verdict

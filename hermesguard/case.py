@@ -16,7 +16,6 @@ from hermesguard.verdict import Surroundings
 _CUTS: Final = (session.WATERMARK, session.BOUNDARY)
 # What a stub of #1558 empties; everything else stays as it was.
 _EMPTIED = frozenset({*session.LISTS, session.STREAM, session.MESSAGE_COUNT, "updated_at"})
-_CREATED = "created_at"
 _ANCHOR_PREFIX = "compression_anchor_"
 
 
@@ -157,6 +156,11 @@ class Case:
         """Live says anew where it was cut; this may also be a turn after an earlier cut."""
         return any(self.changed(key) and not self._is_earlier_cut(key) for key in _CUTS)
 
+    @property
+    def shows_earlier_cut(self) -> bool:
+        """A marker of where it was cut differs, but only because the repair has moved it on."""
+        return any(map(self.changed, _CUTS)) and not self.is_watermarked
+
     def _is_earlier_cut(self, key: str) -> bool:
         """What `key` says is of a cut before the repair, which has moved it on since, as each turn of an old memory does.
 
@@ -262,7 +266,7 @@ class Case:
     @property
     def is_same_chat(self) -> bool:
         """The file was not made anew under the same id."""
-        return bool(self.shadow.get(_CREATED) == self.live.get(_CREATED))
+        return bool(self.shadow.get(session.CREATED) == self.live.get(session.CREATED))
 
     @property
     def was_untitled(self) -> bool:
@@ -364,69 +368,3 @@ def boundary_of(row: Row) -> float:
     """Return the boundary that the application writes when this is the last row that it keeps, in seconds."""
     value = row.get("timestamp")
     return float(value) if is_number(value) else 0.0
-
-
-# ---- facts: each speaks for a loss or for an intention ---------------------------------------------------------------
-
-LOSS, MEANT = "loss", "meant"
-
-
-def facts(case: Case) -> Iterator[tuple[str, str]]:
-    """Yield (what it speaks for, sentence) of everything that can be seen in a case with missing rows."""
-    comparison, shadow, live = case.comparison, case.shadow, case.live
-    if gone := comparison.lost_rows:
-        yield LOSS, f"{gone} of {shadow.count} rows are gone"
-    if case.is_emptied:
-        yield LOSS, "no message is left"
-    if comparison.shortened:
-        yield LOSS, "an answer was cut short"
-    if case.is_answered_late:
-        yield LOSS, "an answer that was broken off came after all, so the writer was at work"
-    if shadow.stream and not live.stream:
-        yield LOSS, f"{session.STREAM} went from set to null"
-    if case.prompt_is_lost:
-        yield LOSS, "the prompt that was sent and not yet answered is gone too"
-    if case.lost_turns > 1:
-        yield LOSS, f"{case.lost_turns} turns of a person went in one write"
-    if case.counters_go_back:
-        yield LOSS, "the token counters went backwards, as when an older state is written"
-    if case.around.repaired:
-        yield LOSS, "the application has not saved yet what the guard repaired"
-    if case.is_said_before:
-        yield LOSS, "live says again what it said before the repair"
-    if comparison.added:
-        yield LOSS, f"live has {len(comparison.added)} new rows, which must not be lost either"
-    if case.marks_shrinks and not case.is_shrink_marked:
-        yield LOSS, f"{live.writer} marks what is meant by a new {session.GENERATION}, and there is none"
-    if case.marks_clears and not case.changed(session.CLEAR_GENERATION) and case.is_emptied:
-        yield LOSS, f"{live.writer} marks a clear by a new {session.CLEAR_GENERATION}, and there is none"
-    if case.is_emptied and case.is_title_kept:
-        yield LOSS, "the title is as it was"
-    if shadow.context and not case.remembers:
-        yield LOSS, "they are gone from the model's context too"
-    if not case.is_same_chat:
-        yield LOSS, f"{_CREATED} is another, as if the file had been made anew"
-    if case.is_shrink_marked:
-        yield MEANT, f"{session.GENERATION} was set anew"
-    if case.changed(session.CLEAR_GENERATION):
-        yield MEANT, f"{session.CLEAR_GENERATION} was set anew"
-    if case.is_watermarked:
-        yield MEANT, "the truncation watermark was set anew"
-    elif any(map(case.changed, _CUTS)):
-        yield LOSS, "the truncation watermark is that of an earlier cut"
-    if case.is_cut_at_boundary:
-        yield MEANT, "the boundary is the timestamp of the last row that was kept"
-    elif case.boundary is not None:
-        yield LOSS, "the boundary is not the timestamp of the last row that was kept"
-    if case.is_start:
-        yield MEANT, "what is left is the start of the conversation, unharmed"
-    if case.lost_turns == 1:
-        yield MEANT, "one turn of a person is gone, as after an undo"
-    if case.is_untitled_now:
-        yield MEANT, "the title was taken away, as by a clear"
-    if case.is_title_from_live:
-        yield MEANT, "the title was made anew from the first new question"
-    if case.is_emptied and case.has_new_prompt:
-        yield MEANT, "a new prompt is pending"
-    if case.remembers:
-        yield MEANT, "they are still in the model's context, so the writer knew them"

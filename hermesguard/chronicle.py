@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta
 from itertools import accumulate
 from typing import Final
 
+from hermesguard import session
 from hermesguard.holdings import Holding, holdings
 from hermesguard.incidents import Incident
 from hermesguard.library import Library
 from hermesguard.versions import Version
 
-_CREATED_AT: Final = "created_at"
 _MOST_TICKS: Final = 60
 _STEPS: Final = (
     timedelta(minutes=1),
@@ -127,7 +127,7 @@ def _life(
     library: Library, name: str, holding: Holding | None, versions: Sequence[Version], now: datetime
 ) -> _Life | None:
     """Return the life of a session; None when nothing tells when it began."""
-    created = library.head(name, _CREATED_AT).get(_CREATED_AT)
+    created = library.head(name, session.CREATED).get(session.CREATED)
     known = [version.time for version in versions]
     if holding:
         known.append(datetime.fromtimestamp(holding.mtime_ns / 1e9, UTC))

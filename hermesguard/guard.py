@@ -4,7 +4,6 @@ Knows no threads, no signals, no systemd: whoever owns the loop calls `visit` fo
 everything, and `ask_again` for questions whose time has come.
 """
 
-import errno
 import math
 import os
 import time
@@ -12,13 +11,14 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
-from hermesguard import fights, files, session
+from hermesguard import fights, files
 from hermesguard.abridge import follow, only_adds, same
 from hermesguard.checkup import damage_of_shadow
 from hermesguard.config import Settings
 from hermesguard.directory import signature
 from hermesguard.errors import GuardError
 from hermesguard.files import Stamp
+from hermesguard.firstlook import FirstLook
 from hermesguard.guardroom import Guardroom
 from hermesguard.judge import Action, Surroundings, judge
 from hermesguard.leftovers import Leftovers
@@ -27,15 +27,12 @@ from hermesguard.notes import Question
 from hermesguard.readiness import Readiness
 from hermesguard.repair import Placed, place
 from hermesguard.rounds import Rounds
-from hermesguard.session import Document, Unreadable
 from hermesguard.sight import Sight
 from hermesguard.vanish import Vanished
 
 LOOK_AGAIN_SECONDS = 1.0
 # The application writes its index some milliseconds after the session; on a busy machine it may be longer.
 INDEX_SECONDS = 10.0
-# Faults of the process and not of the file: what cannot be read now can be read soon.
-_PASSING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 
 def _place(error: Exception) -> str:
@@ -56,6 +53,7 @@ class Guard:
         self.casebook = room.casebook
         self.vanished = Vanished(room)
         self._leftovers = Leftovers(room)
+        self._first_look = FirstLook(room)
         self.rounds = Rounds(self.keeper, self, room.reporter, room.clock)
         self._told_no_exchange = False
         self._repaired: dict[str, float] = {}
@@ -168,13 +166,13 @@ class Guard:
             self._look_for(name)
             return False
         except OSError as error:
-            self._cannot_read(
+            self.room.cannot_read(
                 name, "denied", os.strerror(error.errno or 0), "Run the guard as a user who may read it"
             )
             return False
         was_missed = self.vanished.is_here(name)
         try:
-            shadow = self.keeper.shadow(name) or self._first_shadow(name, self._reader.data, stamp)
+            shadow = self.keeper.shadow(name) or self._first_look.copy(name, self._reader.data, stamp)
         except OSError as error:
             # Without knowing what there was, nothing can be said of what there is; every sweep tries again.
             self.keeper.refused(error)
@@ -272,64 +270,6 @@ class Guard:
         return self.notes.next_due_seconds()
 
     # -- acting
-
-    def _first_shadow(self, name: str, data: bytes, stamp: Stamp) -> Copy | None:
-        """Return the copy to judge a session by that has none yet: the application's own backup, else live itself."""
-        try:
-            live: Document | None = session.parse(data)
-        except Unreadable as error:
-            live, reason = None, str(error)
-        is_damaged = self.keeper.is_damaged(name)
-        left, rows_before = self.keeper.salvage(name) if is_damaged else (None, None)
-        for backup in filter(None, (left, self._backup(name))):
-            if live is None or self._lost_since(backup.document, live):
-                self.keeper.keep(name, backup, 0)
-                return backup
-        if live is None:
-            self._cannot_read(name, "unreadable", reason, "")
-            return None
-        if is_damaged and rows_before is not None and len(live.rows) < rows_before and left is None:
-            reason = f"the copy is damaged, and the file has {len(live.rows)} of its {rows_before} messages"
-            remedy = f"See hermesguard history {name}; to take the file as it is: hermesguard accept {name}"
-            self._cannot_read(name, "unreadable", reason, remedy)
-            return None
-        if not self.keeper.has_shadow(name):
-            self.notes.newcomers[name] = self.room.clock.monotonic()
-        copy = Copy(data, live)
-        self.room.keep(name, copy, stamp)
-        if is_damaged:
-            path = str(self.keeper.store.shadow_path(name))
-            self.room.reporter.tell("shadow_rebuilt", session=name, path=path, rows_after=copy.count)
-        return copy
-
-    def _backup(self, name: str) -> Copy | None:
-        try:
-            copy = Copy(files.read(self.directory.backup(name))[0])
-            return copy if copy.document.rows else None
-        except Unreadable:
-            return None
-        except OSError as error:
-            if error.errno in _PASSING:
-                raise
-            return None
-
-    def _lost_since(self, backup: Document, live: Document) -> bool:
-        if len(backup.rows) <= len(live.rows):
-            return False
-        verdict = judge(backup, live, Surroundings(waited_seconds=60.0))
-        comparison = verdict.comparison
-        if verdict.action is Action.DOUBT and comparison and comparison.added and comparison.lost_turns <= 1:
-            # `.bak` is older than all that was said since: one turn taken back, then others, is what people do.
-            return False
-        return verdict.action in (Action.RESTORE, Action.MERGE, Action.DOUBT)
-
-    def _cannot_read(self, name: str, event: str, error: str, remedy: str) -> None:
-        if self.notes.unreadable.get(name) != error:
-            self.notes.unreadable[name] = error
-            more = {"remedy": remedy} if remedy else {}
-            self.room.reporter.tell(
-                event, session=name, error=error, path=str(self.directory.file(name)), **more
-            )
 
     def _in_order(self, name: str, stamp: Stamp, copy: Copy) -> None:
         if self.notes.seen.get(name) != signature(stamp) and not self.keeper.owes(name):

@@ -80,6 +80,13 @@ class Guardroom:
             self.keeper.keep(name, copy, 0, before)
             self.notes.seen.pop(name, None)
 
+    def cannot_read(self, name: str, event: str, error: str, remedy: str = "") -> None:
+        """Tell once that nothing can be done with a session at present, by an event that says why."""
+        if self.notes.unreadable.get(name) != error:
+            self.notes.unreadable[name] = error
+            more = {"remedy": remedy} if remedy else {}
+            self.reporter.tell(event, session=name, error=error, path=str(self.directory.file(name)), **more)
+
     def keep_version(self, name: str, data: bytes, reason: str) -> str:
         """Put bytes into the history, whatever they are; return the version's name."""
         try:

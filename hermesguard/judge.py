@@ -9,7 +9,8 @@ from dataclasses import replace
 from typing import TypeVar
 
 from hermesguard.absence import MISSING_RULES, UNREADABLE_RULES, Missing, Unread
-from hermesguard.case import LOSS, MEANT, Case, facts
+from hermesguard.case import Case
+from hermesguard.facts import LOSS, MEANT, facts
 from hermesguard.rule import Entry, Rule
 from hermesguard.rules import RULES
 from hermesguard.session import Document

@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from hermesguard import files
-from hermesguard.abridge import parts
 from hermesguard.clock import Clock
+from hermesguard.delta import parts
 from hermesguard.memory import Copy, Memory
 from hermesguard.report import Reporter
 from hermesguard.session import Unreadable

@@ -32,6 +32,7 @@ CLEAR_GENERATION = "clear_generation"
 WATERMARK = "truncation_watermark"
 BOUNDARY = "truncation_boundary"
 TITLE = "title"
+CREATED = "created_at"
 UNTITLED = frozenset({"", "Untitled", "New Chat"})
 TOKEN_COUNTERS = ("input_tokens", "output_tokens")
 

@@ -19,7 +19,7 @@ from typing import Any
 import orjson
 
 from hermesguard import files
-from hermesguard.abridge import Part
+from hermesguard.delta import Part
 
 SUFFIX = ".tail"
 MOST_OPEN = 32

@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hermesguard import abridge, session
-from hermesguard.abridge import Abridged, fill, follow, only_adds, parts, same, tells_all, tightened
+from hermesguard.abridge import Abridged, fill, follow, only_adds, same, tells_all, tightened
 from hermesguard.answers import prepare
+from hermesguard.delta import parts
 from hermesguard.demo import acts, losses, quirks
 from hermesguard.demo.app import App
 from hermesguard.demo.chat import Chat
