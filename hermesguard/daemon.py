@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from hermesguard import __version__
+from hermesguard import __version__, rights
 from hermesguard.byhand import ByHand, begin
 from hermesguard.config import Settings
 from hermesguard.control import Answer, ControlServer, Work
@@ -28,7 +28,6 @@ from hermesguard.incidents import IncidentLog
 from hermesguard.outside import Outside
 from hermesguard.progress import Progress
 from hermesguard.report import Reporter
-from hermesguard.rights import may_give_away
 from hermesguard.service import Service
 from hermesguard.session import session_id
 from hermesguard.status import status_of
@@ -231,7 +230,7 @@ class Daemon:
             self._arm_due = now + WAITING_SECONDS
             self._say_waiting(error)
             return
-        self._refuse_what_cannot_be_repaired()
+        rights.require(self.settings.sessions, came_late=bool(self._told_waiting), is_start=not self.is_ready)
         self.watch = watch
         self._poll.register(watch.fileno(), select.POLLIN)
         if watch.mode == "polling":
@@ -244,37 +243,6 @@ class Daemon:
             self.guard.finish_interrupted_repairs()
         except OSError as error:
             self._cannot_read(error)
-
-    def _refuse_what_cannot_be_repaired(self) -> None:
-        """Raise GuardError when repairs in the directory are bound to fail: said at the start, not in the hour of need."""
-        sessions = self.settings.sessions
-        if (
-            self._told_waiting
-            and os.environ.get("NOTIFY_SOCKET")
-            and os.statvfs(sessions).f_flag & os.ST_RDONLY
-        ):
-            # A directory that came after the sandbox was built is read-only in it; a restart builds it anew.
-            raise GuardError(
-                f"{sessions} appeared, but is read-only here",
-                "The service manager starts the guard again, which mends it",
-            )
-        if self.is_ready:
-            return
-        is_readable = os.access(sessions, os.R_OK | os.X_OK, effective_ids=True)
-        is_writable = os.access(sessions, os.W_OK, effective_ids=True)
-        if not is_readable or not (is_writable or os.statvfs(sessions).f_flag & os.ST_RDONLY):
-            raise GuardError(
-                f"{sessions} cannot be {'written' if is_readable else 'read'}: Permission denied",
-                "Run the guard as the user of hermes-webui, or give its user the right to read and write there",
-                ExitCode.REFUSED,
-            )
-        owner = os.stat(sessions).st_uid
-        if owner != os.geteuid() and not may_give_away():
-            raise GuardError(
-                f"{sessions} belongs to uid {owner}, and a repair by uid {os.geteuid()} would take the file away from it",
-                "Run the guard as that user: User= in the unit, or hermesguard@USER.service",
-                ExitCode.REFUSED,
-            )
 
     def _say_waiting(self, error: GuardError) -> None:
         sessions = self.settings.sessions

@@ -1,6 +1,9 @@
-"""What this process may do to other users' files (capabilities(7))."""
+"""The rights that repairs need (capabilities(7)): what is bound to fail is said at the start, not in the hour of need."""
 
+import os
 from pathlib import Path
+
+from hermesguard.errors import ExitCode, GuardError
 
 _CAP_CHOWN = 0
 
@@ -13,3 +16,34 @@ def may_give_away() -> bool:
         return False
     effective = next((line.split()[1] for line in status.splitlines() if line.startswith("CapEff:")), "0")
     return bool(int(effective, 16) >> _CAP_CHOWN & 1)
+
+
+def require(sessions: Path, *, came_late: bool, is_start: bool) -> None:
+    """Raise GuardError when repairs in the sessions directory cannot be made.
+
+    `came_late`: it was waited for; `is_start`: the guard is not ready yet, and a refusal ends it.
+    """
+    is_read_only = os.statvfs(sessions).f_flag & os.ST_RDONLY
+    if came_late and os.environ.get("NOTIFY_SOCKET") and is_read_only:
+        # A directory that came after the sandbox was built is read-only in it; a restart builds it anew.
+        raise GuardError(
+            f"{sessions} appeared, but is read-only here",
+            "The service manager starts the guard again, which mends it",
+        )
+    if not is_start:
+        return
+    is_readable = os.access(sessions, os.R_OK | os.X_OK, effective_ids=True)
+    is_writable = os.access(sessions, os.W_OK, effective_ids=True)
+    if not is_readable or not (is_writable or is_read_only):
+        raise GuardError(
+            f"{sessions} cannot be {'written' if is_readable else 'read'}: Permission denied",
+            "Run the guard as the user of hermes-webui, or give its user the right to read and write there",
+            ExitCode.REFUSED,
+        )
+    owner = os.stat(sessions).st_uid
+    if owner != os.geteuid() and not may_give_away():
+        raise GuardError(
+            f"{sessions} belongs to uid {owner}, and a repair by uid {os.geteuid()} would take the file away from it",
+            "Run the guard as that user: User= in the unit, or hermesguard@USER.service",
+            ExitCode.REFUSED,
+        )
