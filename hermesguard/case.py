@@ -65,8 +65,13 @@ class Case:
             return False
         last_old, last_new = comparison.pairs[-1] if comparison.pairs else (-1, -1)
         return all(index > last_old for index in comparison.missing) and all(
-            index > last_new for index in comparison.added
+            index > last_new and self._is_later(self.live.rows[index]) for index in comparison.added
         )
+
+    def _is_later(self, row: Row) -> bool:
+        """Whether a row may have been said after all that the shadow has; those of an older state were not."""
+        end = self.shadow.end
+        return end is None or row.timestamp is None or row.timestamp >= int(end)
 
     @property
     def is_start(self) -> bool:
@@ -91,10 +96,7 @@ class Case:
         comparison = self.comparison
         if not self.live.rows or comparison.pairs or comparison.shortened or comparison.moved:
             return False
-        end = self.shadow.end
-        return end is None or all(
-            row.timestamp is None or row.timestamp >= int(end) for row in self.live.rows
-        )
+        return all(map(self._is_later, self.live.rows))
 
     @cached_property
     def prompt_is_lost(self) -> bool:

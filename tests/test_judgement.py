@@ -542,6 +542,13 @@ def test_rule_15_a_ghost_goes_on() -> None:
     step((merged, OLD), ([], prompt), Action.MERGE, "13", repaired=True)
 
 
+def test_an_older_state_brings_an_older_mark() -> None:
+    """Recovery from a `.bak` of before the cut: its generation is another one, but its rows are none that were said since."""
+    step((LATE, NEW | marked(0.0, "g2")), (FIVE[:2], NEW | marked(0.0, "g1")), Action.DOUBT, "22")
+    step((LATE, V720 | at(0.0)), (FIVE[:2], V720 | at(0.5)), Action.DOUBT, "22")
+    step((FIVE, NEW | marked(0.0, "g2")), (LATE, NEW | marked(0.0, "g3")), Action.DELIBERATE, "4")
+
+
 @pytest.mark.parametrize("era", [V137, V720])
 def test_a_ghost_whose_watermark_is_that_of_an_earlier_cut(era: Value) -> None:
     """A repair moves the watermark on, a ghost's turns do too: neither says that anything was taken back."""
