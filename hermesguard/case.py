@@ -252,18 +252,12 @@ class Case:
     @property
     def counters_go_back(self) -> bool:
         """A token counter is lower than it was: an older state was written."""
-        return any(before > after for before, after in self._counters())
+        return any(before > after for before, after in _counters(self.shadow, self.live))
 
     @property
     def counters_go_on(self) -> bool:
         """A token counter is higher than it was: there were turns that the shadow never saw."""
-        return any(before < after for before, after in self._counters())
-
-    def _counters(self) -> Iterator[tuple[float, float]]:
-        for key in session.TOKEN_COUNTERS:
-            before, after = self.shadow.get(key), self.live.get(key)
-            if is_number(before) and is_number(after):
-                yield before, after
+        return any(before < after for before, after in _counters(self.shadow, self.live))
 
     @property
     def is_same_chat(self) -> bool:
@@ -309,13 +303,18 @@ class Case:
     def is_said_before(self) -> bool:
         """Live says again what one side said before the repair: its writer has not seen the repair, so it takes nothing back.
 
+        The token counters are then as they were on that side; who takes something back leaves the greater ones of the repair.
         A prompt that the repair itself put there is no part of that: who takes it back has seen it.
         """
         said = [row.identity for row in self.live.rows]
         return (
             bool(said)
             and not all(self.shadow.rows[index].get("_recovered") for index in self.comparison.missing)
-            and any(said == [row.identity for row in rows] for rows in self.around.before_repair)
+            and any(
+                said == [row.identity for row in before.rows]
+                and all(was == now for was, now in _counters(before, self.live))
+                for before in self.around.before_repair
+            )
         )
 
     @property
@@ -350,6 +349,13 @@ class Case:
             or not says_something(live.get(key))
             for key in shadow.keys
         )
+
+
+def _counters(before: Document, after: Document) -> Iterator[tuple[float, float]]:
+    for key in session.TOKEN_COUNTERS:
+        was, now = before.get(key), after.get(key)
+        if is_number(was) and is_number(now):
+            yield was, now
 
 
 def _call_id(call: Row) -> str:

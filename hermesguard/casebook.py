@@ -1,7 +1,6 @@
 """Writing incidents down and telling of them."""
 
 import contextlib
-from collections.abc import Sequence
 from itertools import zip_longest
 
 from hermesguard import session
@@ -11,7 +10,7 @@ from hermesguard.incidents import Incident, IncidentLog, settled
 from hermesguard.judge import Verdict
 from hermesguard.keeper import Keeper
 from hermesguard.report import Reporter
-from hermesguard.session import Row, Unreadable
+from hermesguard.session import Document, Unreadable
 
 _REPAIRS = frozenset({"restored", "merged", "in_doubt", "missing"})
 
@@ -98,8 +97,8 @@ class Casebook:
         )
         return incident
 
-    def before_repair(self, name: str) -> tuple[Sequence[Row], ...]:
-        """Return the rows of the files that a session's last repairs were made of, those that the history has.
+    def before_repair(self, name: str) -> tuple[Document, ...]:
+        """Return the files that a session's last repairs were made of, those that the history has.
 
         That is back to where the application last saved all of it: where a repair was not made of what the one before had made.
         """
@@ -111,7 +110,7 @@ class Casebook:
             before = versions.get(repair.version)
             for side in filter(None, (before, versions.get(repair.displaced))):
                 with contextlib.suppress(OSError, Unreadable):
-                    found.append(session.parse(store.read_version(side)).rows)
+                    found.append(session.parse(store.read_version(side)))
             if earlier is None or earlier.digest != (before.digest if before else repair.digest):
                 break
         return tuple(found)

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from hermesguard.abridge import Piece
 from hermesguard.files import Stamp
 from hermesguard.judge import Action, Surroundings, judge
 from hermesguard.mend import mend
-from hermesguard.session import Row
+from hermesguard.session import Document
 
 # Each round needs a save of the application that falls into the microseconds of an exchange.
 MOST_ROUNDS = 20
@@ -39,7 +39,7 @@ def place(
     kept: Callable[[Placed], None],
     good: Callable[[], bytes] | None = None,
     ready: Path | None = None,
-    earlier: Callable[[], Iterable[Sequence[Row]]] = tuple,
+    earlier: Callable[[], Iterable[Document]] = tuple,
 ) -> Placed:
     """Make the file of these pieces live at `path`; if what it displaces is not `judged`, judge that again, and so on.
 
@@ -82,7 +82,7 @@ def place(
                 out = late
                 _note(placed, out, ours)
             expected_stamp = own
-            before = (*map(_rows, (judged, *((good(),) if good else ()))), *earlier())
+            before = (*_readable(judged, *((good(),) if good else ())), *earlier())
             expected, wanted = wanted, _answer(wanted, out, placed, before)
             if wanted == expected:
                 break
@@ -155,7 +155,7 @@ def _note(placed: Placed, out: bytes, ours: list[bytes]) -> None:
         placed.displaced.append(out)
 
 
-def _answer(ours: bytes, theirs: bytes, placed: Placed, before: tuple[Sequence[Row], ...]) -> bytes:
+def _answer(ours: bytes, theirs: bytes, placed: Placed, before: tuple[Document, ...]) -> bytes:
     """Return what must be live when the application wrote `theirs` although `ours`, made of `before`, is the good state."""
     good = session.parse(ours)
     try:
@@ -171,8 +171,7 @@ def _answer(ours: bytes, theirs: bytes, placed: Placed, before: tuple[Sequence[R
     return mend(good, written, verdict.keep_rows)
 
 
-def _rows(data: bytes) -> Sequence[Row]:
-    try:
-        return session.parse(data).rows
-    except session.Unreadable:
-        return []
+def _readable(*files_read: bytes) -> Iterator[Document]:
+    for data in files_read:
+        with contextlib.suppress(session.Unreadable):
+            yield session.parse(data)

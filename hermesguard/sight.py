@@ -1,6 +1,6 @@
 """One session as a visit finds it. What it says and what became of it is found out when somebody asks, and once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -10,7 +10,7 @@ from hermesguard.files import Stamp
 from hermesguard.judge import Action, Surroundings, Verdict, is_wipe, judge, judge_unreadable
 from hermesguard.memory import Copy
 from hermesguard.mend import mend, mended_text
-from hermesguard.session import Document, Row, Unreadable
+from hermesguard.session import Document, Unreadable
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Sight:
     around: Surroundings
     writer_pid: int | None
     began_ns: int
-    before_repair: Callable[[], tuple[Sequence[Row], ...]] = tuple
+    before_repair: Callable[[], tuple[Document, ...]] = tuple
     """Gives the rows of the files that the last repairs were made of."""
 
     @cached_property

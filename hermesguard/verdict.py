@@ -1,13 +1,12 @@
 """What the judge says of a session, and what it may be told beside the two files."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
 from hermesguard import benign
 from hermesguard.compare import Comparison
-from hermesguard.session import Row
+from hermesguard.session import Document
 
 
 class Action(StrEnum):
@@ -33,8 +32,8 @@ class Surroundings:
     """How long the present state of live has been looked at."""
     repaired: bool = False
     """The shadow is the guard's own repair: the application has not saved all of it since."""
-    before_repair: tuple[Sequence[Row], ...] = ()
-    """The rows of the files that the repairs were made of, as far as they are asked for."""
+    before_repair: tuple[Document, ...] = ()
+    """The files that the repairs were made of, as far as they are asked for."""
     tombstone: bool = False
     """The id stands in `_deleted_webui_sessions.json`."""
     index: Literal["lists", "omits", "unlinked", "unknown"] = "unknown"

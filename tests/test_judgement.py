@@ -387,10 +387,13 @@ def test_rule_9_not_when_the_counters_go_back() -> None:
 def test_rule_9_who_has_not_seen_a_repair_takes_nothing_back() -> None:
     """A server goes on from its own memory: that is one side of the repair, word for word."""
     live = file(FIVE[:8])
-    around = {"repaired": True, "before_repair": (live.rows, [])}
+    around = {"repaired": True, "before_repair": (live, file([]))}
     verdict = step((FIVE, OLD), (FIVE[:8], OLD), Action.DOUBT, "10", **around)
     assert "live says again what it said before the repair" in verdict.evidence
-    step((FIVE, OLD), (FIVE[:8], OLD), Action.DELIBERATE, "9", repaired=True, before_repair=(live.rows[:6],))
+    step((FIVE, OLD), (FIVE[:8], OLD), Action.DELIBERATE, "9", repaired=True, before_repair=(file(FIVE[:6]),))
+    # A stale server has the counters that it had; who takes the last turn back leaves those of the repair.
+    stale = {"repaired": True, "before_repair": (file(FIVE[:8], input_tokens=60),)}
+    step((FIVE, OLD), (FIVE[:8], OLD), Action.DELIBERATE, "9", **stale)
     # Who takes back the prompt that the repair brought has seen the repair.
     recovered = [*FIVE[:8], user("unsent", 1050, _recovered=True)]
     step((recovered, OLD), (FIVE[:8], OLD), Action.DELIBERATE, "9", **around)
