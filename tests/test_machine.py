@@ -630,6 +630,9 @@ class Machine(RuleBasedStateMachine):
         if not words_of([Row(row, "") for row in talk.chat.messages]):
             return
         chat, last = talk.chat, talk.chat.messages[-1]
+        live = self.good(chat.session_id)
+        if live is None or words_of(live.rows) != talk.memory:
+            return  # what was kept in doubt: it goes on from other rows
         match what:
             case "double" if self.can_shrink(talk) and chat.messages[acts.last_prompt(chat.messages)] != last:
                 quirks.double_prompt(chat)
