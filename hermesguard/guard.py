@@ -89,7 +89,6 @@ class Guard:
         for shadow, noted in self.keeper.store.noted_shadows():
             self.notes.seen[shadow.session] = (shadow.size_bytes, shadow.mtime_ns)
             self.notes.rows[shadow.session] = noted[1] if noted else self._count(shadow.session)
-        self.vanished.remember_newest(self.notes.seen)
 
     def _count(self, name: str) -> int:
         try:

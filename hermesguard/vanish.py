@@ -1,7 +1,6 @@
 """Sessions whose file is gone: deleted by a person, renamed by the application, or lost (webui-contract, rules 18 to 20)."""
 
-import heapq
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -20,7 +19,6 @@ FIRST_LOOK_SECONDS: Final = 0.1
 EVIDENCE_SECONDS: Final = 1.0
 # A rotation saves the renamed session at once; what comes much later is another story.
 RENAME_SECONDS: Final = 60.0
-MOST_NEWCOMERS: Final = 20
 HELD_FILE: Final = "held"
 CREATED: Final = "created_at"
 
@@ -64,17 +62,6 @@ class Vanished:
         if incident := self._settled.pop(name, ""):
             self._room.casebook.settle(incident, name, "the file is back")
         return True
-
-    def remember_newest(self, seen: Mapping[str, tuple[int, int]]) -> None:
-        """Take the sessions that were written last before the start, by (size in bytes, mtime_ns), for newcomers.
-
-        One of them may be the new name of a session whose file went while nobody looked.
-        """
-        now = self._room.clock.monotonic()
-        newest = heapq.nlargest(MOST_NEWCOMERS, seen, key=lambda name: seen[name][1])
-        for name in newest:
-            if seen[newest[0]][1] - seen[name][1] < RENAME_SECONDS * 1e9:
-                self._room.notes.newcomers[name] = now
 
     def look_for(self, name: str) -> bool:
         """Judge a session whose file is not there, and act; return whether it turned out to be back meanwhile.
