@@ -394,6 +394,11 @@ class Machine(RuleBasedStateMachine):
             self.finish(talk)
         return talk
 
+    def is_saved(self, talk: Talk) -> bool:
+        """Whether the file says what the server holds; where a loss was kept in doubt, it does not."""
+        live = self.good(talk.chat.session_id)
+        return live is not None and words_of(live.rows) == talk.memory
+
     def took(self, talk: Talk) -> None:
         """A person took something away, and sees what is left."""
         talk.meant = talk.memory
@@ -631,9 +636,8 @@ class Machine(RuleBasedStateMachine):
         if not words_of([Row(row, "") for row in talk.chat.messages]):
             return
         chat, last = talk.chat, talk.chat.messages[-1]
-        live = self.good(chat.session_id)
-        if live is None or words_of(live.rows) != talk.memory:
-            return  # what was kept in doubt: it goes on from other rows
+        if not self.is_saved(talk):
+            return
         match what:
             case "double" if self.can_shrink(talk) and chat.messages[acts.last_prompt(chat.messages)] != last:
                 quirks.double_prompt(chat)
@@ -784,8 +788,7 @@ class Machine(RuleBasedStateMachine):
             return
         if not held_in(chat.messages[: acts.last_prompt(chat.messages)]):
             return
-        live = self.good(chat.session_id)
-        if live is None or words_of(live.rows) != talk.memory:
+        if not self.is_saved(talk):
             return  # what was kept in doubt may stand in the new file as a whole: then it was a rename
         # A guard that dies when it has seen the new file, and not yet missed the old one, takes that for a deletion.
         self.steps_to_crash = None
@@ -858,9 +861,9 @@ class Machine(RuleBasedStateMachine):
         if not talk.era.keeps_backup or not talk.chat.backup_path.exists():
             return
         self.settle()
-        self.injected = (
-            None  # it is done as the server starts: nothing is saved meanwhile from what it held before
-        )
+        if not self.is_saved(talk):
+            return
+        self.injected = None  # a server that starts saves nothing from what it held before
         backup = held_in(json.loads(talk.chat.backup_path.read_text())["messages"])
         if losses.recover_from_backup(talk.chat):
             talk.extra.update(set(backup) - set(talk.meant))
