@@ -866,7 +866,7 @@ class Machine(RuleBasedStateMachine):
         self.injected = None  # a server that starts saves nothing from what it held before
         backup = held_in(json.loads(talk.chat.backup_path.read_text())["messages"])
         if losses.recover_from_backup(talk.chat):
-            talk.extra.update(words for words in backup if backup.count(words) > talk.meant.count(words))
+            talk.extra.update({*backup} - {*talk.meant} | {*backup} & {OFTEN})
             self.look(talk.chat.session_id)
             self.settle()
             self.restarts(talk)
