@@ -99,6 +99,8 @@ class Talk:
     """Taken back once, and brought back by the application itself."""
     seen: set[str] = field(default_factory=set)
     """Whatever the guard saw in a good file."""
+    sides: list[list[str]] = field(default_factory=list)
+    """What two servers had before the guard merged it."""
     ids: list[str] = field(default_factory=list)
     story: list[str] = field(default_factory=list)
 
@@ -498,11 +500,15 @@ class Machine(RuleBasedStateMachine):
         asked = [row for row in talk.chat.messages if row.get("role") == "user"]
         return bool(asked) and benign.is_user_turn(Row(asked[-1], ""))  # nobody takes a compaction back
 
+    def leaves_a_side(self, talk: Talk) -> bool:
+        """Whether an undo leaves just what one of two servers had before the guard merged it (guarantees, section 3)."""
+        return held_in(talk.chat.messages[: acts.last_prompt(talk.chat.messages)]) in talk.sides
+
     @rule(number=TALK)
     def undone(self, number: int) -> None:
         talk = self.idle(number, "undo")
         if self.can_shrink(talk):
-            if acts.last_prompt(talk.chat.messages) == 0:
+            if acts.last_prompt(talk.chat.messages) == 0 or self.leaves_a_side(talk):
                 self.emptying(talk)
             acts.undo(talk.chat)
             self.took(talk)
@@ -904,6 +910,7 @@ class Machine(RuleBasedStateMachine):
         talk.meant += [asked, said]
         second.send(asked)
         second.finish(said)
+        talk.sides += [talk.memory, held_in(second.messages)]
         second.pin()
 
     # ---- what happens: the guard
@@ -969,6 +976,8 @@ class Machine(RuleBasedStateMachine):
     )
     def happens_while_the_guard_is_down(self, number: int, what: str) -> None:
         talk = self.idle(number, f"down: {what}")
+        if what == "undo" and self.can_shrink(talk) and self.leaves_a_side(talk):
+            self.emptying(talk)
         self.settle()
         self.injected = None
         self.world.watching = False
