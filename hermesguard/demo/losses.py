@@ -47,9 +47,8 @@ def wipe(chat: Chat) -> None:
 
 def ghost(chat: Chat) -> None:
     """#1558, the aftermath: wipe, and hold the empty session in memory, so that every later save writes it over the file."""
-    stub = _stub(chat)
+    chat.document = _stub(chat)
     wipe(chat)
-    chat.document = stub
 
 
 def empty_over_active_turn(chat: Chat) -> None:
