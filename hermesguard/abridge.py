@@ -61,30 +61,26 @@ class Abridged:
         rests: tuple[bytes, ...],
         holes: tuple[Hole, ...],
         values: dict[str, Any],
+        *,
+        size_bytes: int,
+        count: int,
+        rest_rows: int,
+        ends: Sequence[bytes | None] = (),
         document: Document | None = None,
     ) -> None:
-        """`values` are the members of the abridged file, as `json` reads them."""
+        """`values` are the members of the abridged file, as `json` reads them; what lists hold is not looked at."""
         self.rests = rests
         self.holes = holes
         self.stream = values.get(session.STREAM)
         prompt = values.get(session.PENDING_MESSAGE)
         self.prompt = prompt if isinstance(prompt, str) else ""
-        rows = values.get(session.MESSAGES)
-        # Plain loops: this is done at each save.
-        count, rest_rows, size_bytes = len(rows) if isinstance(rows, list) else 0, 0, 0
-        for hole in holes:
-            rest_rows += len(values[hole.key]) - 1
-            size_bytes += hole.size_bytes
-            if hole.key == session.MESSAGES:
-                count += hole.run.count - 1
-        for rest in rests:
-            size_bytes += len(rest)
         self.count = count
         """Messages in the file."""
         self.rest_rows = rest_rows
         """So many rows stand behind the runs."""
         self.size_bytes = size_bytes
         """How many bytes the file has."""
+        self._ends = list(ends) or [None] * len(holes)
         self._document = document
 
     @property
@@ -94,19 +90,31 @@ class Abridged:
             self._document = _read(self.rests, self.holes)
         return self._document
 
-    @cached_property
-    def end_of_messages(self) -> bytes | None:
-        """What stands from the end of the run of messages to the end of the last one; None where there is no run of them."""
-        rest = self.behind_messages
-        return None if rest is None else _rows_at(rest)
-
     @property
-    def behind_messages(self) -> bytes | None:
-        """The rest that begins where the run of messages ends; None where there is no run of them."""
-        for number, hole in enumerate(self.holes, 1):
+    def number_of_messages(self) -> int | None:
+        """Which of the runs is that of the messages; None where they have none."""
+        for number, hole in enumerate(self.holes):
             if hole.key == session.MESSAGES:
-                return self.rests[number]
+                return number
         return None
+
+    def end(self, number: int) -> bytes:
+        """Return what stands from the end of that run to the end of the last row of its list."""
+        end = self._ends[number]
+        if end is None:
+            end = self._ends[number] = _rows_at(self.rests[number + 1])
+        return end
+
+    def note_end(self, number: int, end: bytes) -> None:
+        """Note what `end` is to return, found where it cost less."""
+        self._ends[number] = end
+
+    @cached_property
+    def values_behind(self) -> dict[str, Any]:
+        """The members that stand behind the first run, as `json` reads them."""
+        rests = (b'{"":[0' + self.rests[1], *self.rests[2:])
+        values: dict[str, Any] = members(_joined_bytes(rests, self.holes[1:]))
+        return values
 
     @property
     def pieces(self) -> Iterator[bytes]:
@@ -148,9 +156,11 @@ def abridge(data: bytes, document: Document) -> Abridged:
                 position = end
     if holes:
         rests.append(data[position:])
-        return _abridged(rests, holes)
-    members = {key: document.get(key) for key in document.keys if key not in session.LISTS}
-    return Abridged((data,), (), {**members, **document.lists()}, document)
+        return _abridged(rests, holes, len(data))
+    values = {key: document.get(key) for key in document.keys if key not in session.LISTS}
+    return Abridged(
+        (data,), (), values, size_bytes=len(data), count=document.count, rest_rows=0, document=document
+    )
 
 
 def same(known: Abridged, data: bytes | bytearray, size_bytes: int) -> bool:
@@ -176,28 +186,43 @@ def follow(known: Abridged, data: bytes | bytearray, size_bytes: int | None = No
     rests = []
     position = 0
     for hole in known.holes:
-        found = _find(data, hole.chunks, position, end)
+        found = find(data, hole.chunks, position, end)
         if found < 0:
             return None
         rests.append(bytes(data[position:found]))
         position = found + hole.size_bytes
     rests.append(bytes(data[position:end]))
     try:
-        return _abridged(rests, known.holes)
+        return _abridged(rests, known.holes, end)
     except (ValueError, RecursionError):
         return None
 
 
-def _abridged(rests: Sequence[bytes], holes: Sequence[Hole]) -> Abridged:
+def _abridged(
+    rests: Sequence[bytes], holes: Sequence[Hole], size_bytes: int, ends: Sequence[bytes | None] = ()
+) -> Abridged:
     """Return the file of these rests and holes. ValueError when it is no session, or the runs do not begin their lists."""
-    values = _members(_joined_bytes(rests, holes))
+    values = members(_joined_bytes(rests, holes))
     if not isinstance(values, dict):
         raise ValueError("JSON, but not an object")
+    messages = values.get(session.MESSAGES)
+    count, rest_rows = len(messages) if isinstance(messages, list) else 0, 0
     for hole in holes:
         rows = values.get(hole.key)
         if not isinstance(rows, list) or not rows or rows[0] != hole.run.value:
             raise ValueError("a run does not begin its list")
-    return Abridged(tuple(rests), tuple(holes), values)
+        rest_rows += len(rows) - 1
+        if hole.key == session.MESSAGES:
+            count += hole.run.count - 1
+    return Abridged(
+        tuple(rests),
+        tuple(holes),
+        values,
+        size_bytes=size_bytes,
+        count=count,
+        rest_rows=rest_rows,
+        ends=ends,
+    )
 
 
 def _rows_at(rest: bytes) -> bytes:
@@ -210,36 +235,31 @@ def _rows_at(rest: bytes) -> bytes:
 
 def only_adds(known: Abridged, followed: Abridged) -> bool:
     """Return whether all that is known of messages and prompt stands unchanged in what followed: nothing is to be judged."""
-    before, rest = known.end_of_messages, followed.behind_messages
-    if before is None or rest is None or known.prompt not in ("", followed.prompt):
+    number = known.number_of_messages
+    if number is None or known.prompt not in ("", followed.prompt):
         return False
+    before, rest = known.end(number), followed.rests[number + 1]
     if not rest.startswith(before):
         return False
-    start = len(before)
-    tail = known.behind_messages[start:] if known.behind_messages else b""
-    added = rest[start : len(rest) - len(tail)]
-    if rest.endswith(tail) and _are_rows(added, followed.count - known.count):
-        followed.end_of_messages = before + added
-        return True
-    behind = rest[start:]
+    behind = rest[len(before) :]
     # A row ends where it ended only if no longer number or word stands there.
     if not behind.lstrip(_SPACE).startswith((b",", b"]")):
         return False
-    followed.end_of_messages = before + _rows_at(behind)
+    followed.note_end(number, before + _rows_at(behind))
     return True
 
 
-def _are_rows(text: bytes, count: int) -> bool:
-    """Return whether `text` is surely so many rows (one at least), each behind a comma."""
+def rows_in(text: bytes) -> int:
+    """Return how many rows `text` surely is, each behind a comma; 0 when that is not sure."""
     if not text.startswith(b","):
-        return False
+        return 0
     try:
-        return len(orjson.loads(b"[0" + text + b"]")) == count + 1
+        return len(orjson.loads(b"[0" + text + b"]")) - 1
     except orjson.JSONDecodeError:
-        return False
+        return 0
 
 
-def _find(data: bytes | bytearray, chunks: Sequence[bytes], position: int, end: int) -> int:
+def find(data: bytes | bytearray, chunks: Sequence[bytes], position: int, end: int) -> int:
     """Return where the chunks stand in `data` at or behind `position`; -1 when they do not, or cannot be found cheaply."""
     probe = chunks[0][:_PROBE_BYTES]
     for _ in range(_MOST_PROBES):
@@ -275,7 +295,7 @@ def tightened(known: Abridged) -> Abridged:
     if known.rest_rows <= (LONGEST_PROMPT_REST_ROWS if known.prompt else LONGEST_REST_ROWS):
         return known
     text, lists = known.document.text, known.document.lists()
-    rests, holes = [known.rests[0]], []
+    rests, holes, ends = [known.rests[0]], [], []
     for hole, rest in zip(known.holes, known.rests[1:], strict=True):
         rows = lists[hole.key]
         end = rows[-2].start + len(rows[-2].text) if len(rows) > 1 else 0
@@ -285,7 +305,9 @@ def tightened(known: Abridged) -> Abridged:
             hole = Hole(hole.key, chunks, hole.size_bytes + len(more), checksum, _run(hole.key, rows[:-1]))
         rests.append(rest[len(more) :])
         holes.append(hole)
-    return _abridged(rests, holes)
+        last = rows[-1]
+        ends.append(text[end : last.start + len(last.text)].encode("utf-8") if more else None)
+    return _abridged(rests, holes, known.size_bytes, ends)
 
 
 def _with(chunks: tuple[bytes, ...], more: bytes) -> tuple[bytes, ...]:
@@ -332,7 +354,7 @@ def _read(rests: Sequence[bytes], holes: Sequence[Hole]) -> Document:
     return document
 
 
-def _members(data: bytes) -> Any:
+def members(data: bytes) -> Any:
     """Return what an abridged file says; ValueError when it is no JSON. Only its shape and its words are asked for.
 
     orjson is the faster one, and stricter: what it refuses may still be a file that the application reads. It makes floats

@@ -18,7 +18,7 @@ def parts(old: Abridged, new: Abridged) -> list[Part]:
         if before == after:
             same_bytes += len(before)
         else:
-            lead, end = _shared(before, after)
+            lead, end = shared(before, after)
             if same_bytes + lead:
                 made.append([same_from, same_bytes + lead])
             if text := after[lead : len(after) - end]:
@@ -33,7 +33,7 @@ def parts(old: Abridged, new: Abridged) -> list[Part]:
     return made
 
 
-def _shared(before: bytes, after: bytes) -> tuple[int, int]:
+def shared(before: bytes, after: bytes) -> tuple[int, int]:
     """Return how many bytes both have in common at the start, and how many of the others at the end; no character is cut."""
     for mark in _CHANGES_AT:
         lead = before.find(mark)

@@ -236,7 +236,7 @@ class Appending:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
+        self._descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_DSYNC | os.O_NOFOLLOW | os.O_CLOEXEC)
         self._size_bytes = os.fstat(self._descriptor).st_size
         last = os.pread(self._descriptor, 1, self._size_bytes - 1) if self._size_bytes else b""
         self._closes_line = last not in (b"", b"\n")
@@ -254,7 +254,6 @@ class Appending:
             written = os.write(self._descriptor, data)
             if written < len(data):
                 write_all(self._descriptor, data[written:])
-            os.fdatasync(self._descriptor)
         except OSError:
             with contextlib.suppress(OSError):
                 os.ftruncate(self._descriptor, self._size_bytes)

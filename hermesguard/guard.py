@@ -19,6 +19,7 @@ from hermesguard.directory import signature
 from hermesguard.errors import GuardError
 from hermesguard.files import Stamp
 from hermesguard.firstlook import FirstLook
+from hermesguard.growth import grown
 from hermesguard.guardroom import Guardroom
 from hermesguard.judge import Action, Surroundings, judge
 from hermesguard.leftovers import Leftovers
@@ -209,16 +210,21 @@ class Guard:
 
     def _follow(self, name: str, shadow: Copy, size_bytes: int, stamp: Stamp) -> Copy | None:
         """Take a save that only added to what is known, at the cost of what it added; return it, None when it was none."""
-        found = follow(shadow.abridged, self._reader.buffer, size_bytes)
-        if found is None:
-            return None
-        if not only_adds(shadow.abridged, found):
-            # What else is known of the session cannot speak against rows that are all there.
-            verdict = judge(shadow.abridged.document, found.document)
-            if verdict.action is not Action.KEEP or verdict.takes_away:
+        known = shadow.abridged
+        if growth := grown(known, self._reader.buffer, size_bytes):
+            copy = Copy(abridged=growth.abridged)
+            copy.parts = growth.parts
+        else:
+            found = follow(known, self._reader.buffer, size_bytes)
+            if found is None:
                 return None
+            if not only_adds(known, found):
+                # What else is known of the session cannot speak against rows that are all there.
+                verdict = judge(known.document, found.document)
+                if verdict.action is not Action.KEEP or verdict.takes_away:
+                    return None
+            copy = Copy(abridged=found)
         self._goes_on(name)
-        copy = Copy(abridged=found)
         self.room.keep(name, copy, stamp, shadow)
         copy.tighten()
         self.readiness.saved(name, copy.could_be_wiped, self.room.clock.monotonic())

@@ -186,12 +186,13 @@ class Keeper:
         old, new, size_bytes = before.abridged, copy.abridged, copy.size_bytes
         if size_bytes < SMALLEST_TAILED_BYTES or tail_bytes > max(SMALLEST_TAILED_BYTES, size_bytes // 2):
             return False
-        line = change(parts(old, new), size_bytes, mtime_ns, new.count, new.checksum)
+        made_of = copy.parts or parts(old, new)
+        line = change(made_of, size_bytes, mtime_ns, new.count, new.checksum)
         try:
             self.store.keep_change(session, line)
         except OSError:
             return False  # the whole of it is tried next, and what that meets is told
-        before.is_stored, copy.is_stored = False, True
+        before.is_stored, copy.is_stored, copy.parts = False, True, None
         self._tails[session] = (tail_bytes + len(line), copy.used)
         return True
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from hermesguard import session
 from hermesguard.abridge import Abridged, abridge, tightened
 from hermesguard.answers import Answer, prepare
+from hermesguard.delta import Part
 from hermesguard.session import Document
 from hermesguard.versions import digest
 
@@ -30,6 +31,8 @@ class Copy:
         self._digest = ""
         self.answer: Answer | None = None
         """The answer to a wipe, once it is prepared."""
+        self.parts: list[Part] | None = None
+        """What makes it out of the copy before it, until the store has it; found out when nobody has said it."""
 
     @property
     def data(self) -> bytes:

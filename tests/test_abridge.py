@@ -20,6 +20,7 @@ from hermesguard.demo import acts, losses, quirks
 from hermesguard.demo.app import App
 from hermesguard.demo.chat import Chat
 from hermesguard.demo.eras import Era
+from hermesguard.growth import grown
 from hermesguard.judge import Action, judge
 from hermesguard.mend import mend, mended_text
 from hermesguard.tails import Tails, apply, change, salvage
@@ -150,6 +151,15 @@ def check(known: Abridged, data: bytes) -> Abridged:
     if answer and (updated := answer.updated(data)):
         assert slow.is_wipe
         assert b"".join(answer.pieces(updated)) == mend(full, live)
+    growth = grown(known, data + b"what is behind it", len(data))
+    if growth:
+        assert followed
+        assert only_adds(known, followed)
+        assert growth.abridged.data == data
+        for name in ("size_bytes", "count", "rest_rows", "stream", "prompt", "checksum"):
+            assert getattr(growth.abridged, name) == getattr(followed, name)
+        assert growth.abridged.document.text == followed.document.text
+        followed = growth.abridged
     then = tightened(followed) if followed else abridge.abridge(data, live)
     assert then.data == data
     assert then.checksum == zlib.adler32(data)
@@ -169,8 +179,11 @@ class Tail:
 
     def then(self, data: bytes) -> None:
         """Take the next state, into the tail if it follows the one before, else as a new shadow."""
-        if followed := follow(self.now, data):
+        if growth := grown(self.now, data, len(data)):
+            followed, made = growth
+        elif followed := follow(self.now, data):
             made = parts(self.now, followed)
+        if followed:
             line = change(made, len(data), 2, followed.document.count, followed.checksum)
             self.tails.append("session", line)
             state = apply(self.path, self.shadow, "digest", 1)
@@ -231,9 +244,9 @@ def test_growth_is_followed_and_the_rest_stays_small(tmp_path: Path) -> None:
     known = abridge.abridge(data, session.parse(data))
     for number in range(60):
         chat.turn(f"question {number}", f"answer {number}")
-        found = follow(known, written(chat))
-        assert found, "normal growth must never need the whole file"
-        known = tightened(found)
+        growth = grown(known, data := written(chat), len(data))
+        assert growth, "normal growth must cost what it adds, and no more"
+        known = tightened(growth.abridged)
         assert len(known.document.rows) <= abridge.LONGEST_REST_ROWS
         assert all(len(hole.chunks) < 8 for hole in known.holes)
         assert len(known.document.text) < 20_000
@@ -283,3 +296,31 @@ def test_nothing_broken_is_taken_for_whole(data: st.DataObject) -> None:
         full = session.parse(changed)
         assert full.count == found.document.count
         assert full.keys == found.document.keys
+    if growth := grown(known, changed, len(changed)):
+        assert found
+        assert growth.abridged.document.text == found.document.text
+
+
+def test_a_changed_row_is_no_growth() -> None:
+    rows = [{"role": "user", "content": f"row {number} " + "x" * 900} for number in range(1, 12)]
+    text = json.dumps({"messages": rows, "context_messages": rows}, indent=2).encode()
+    known = abridge.abridge(text, session.parse(text))
+    assert grown(known, text, len(text))
+    for place in (text.index(b"row 11 "), text.rindex(b"row 11 ")):
+        changed = text[:place] + b"row 99 " + text[place + 7 :]
+        assert grown(known, changed, len(changed)) is None
+        assert follow(known, changed)
+
+
+def test_what_stands_behind_the_messages_counts_more_than_what_stands_before_them() -> None:
+    rows = [{"role": "user", "content": f"row {number} " + "x" * 900} for number in range(1, 30)]
+    before = {"updated_at": 1, "active_stream_id": "before", "pending_user_message": "before"}
+    behind = {"active_stream_id": "behind", "pending_user_message": "behind"}
+    value = before | {"messages": rows}
+    text = json.dumps(value, indent=2).encode()[:-2] + b"," + json.dumps(behind).encode()[1:]
+    known = abridge.abridge(text, session.parse(text))
+    later = text.replace(b'"updated_at": 1', b'"updated_at": 2')
+    growth = grown(known, later, len(later))
+    assert growth
+    assert (growth.abridged.stream, growth.abridged.prompt) == ("behind", "behind")
+    assert growth.abridged.document.prompt == "behind"

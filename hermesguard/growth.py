@@ -1,0 +1,81 @@
+"""A save that does nothing but add, as nearly all do: found, and written down, at the cost of what it added. Pure."""
+
+from typing import NamedTuple
+
+from hermesguard import session
+from hermesguard.abridge import Abridged, find, members, rows_in
+from hermesguard.delta import Part, shared
+
+
+class Growth(NamedTuple):
+    """What a save made of the state before it."""
+
+    abridged: Abridged
+    parts: list[Part]
+    """What makes it out of the state before, as `delta.parts` says it."""
+
+
+def grown(known: Abridged, data: bytes | bytearray, size_bytes: int) -> Growth | None:
+    """Return what the first `size_bytes` of `data` are, if rows came to the lists of `known` and nothing is to be judged.
+
+    What stands before the first run may be anything else, but for a prompt that is gone. Exact as the rest of `abridge` is: where
+    a list ended there may stand a comma and rows, and whatever else follows it there is byte for byte what is known to be good.
+    None says nothing: `follow` finds the same at more cost, and what is no growth.
+    """
+    holes = known.holes
+    if known.number_of_messages is None:
+        return None
+    try:
+        found = find(data, holes[0].chunks, 0, size_bytes)
+        if found < 0:
+            return None
+        before, head = known.rests[0], bytes(data[:found])
+        values = members(head + b"0]}")  # one row stands for all of that list
+        if not isinstance(values, dict) or values.get(holes[0].key) != [0]:
+            return None
+        lead, end_bytes = shared(before, head)
+        parts: list[Part] = [[0, lead], head[lead : len(head) - end_bytes].decode("utf-8")]
+        offset = len(before)
+        same_from = offset - end_bytes
+        rests, ends, count, rest_rows = [head], [], known.count, known.rest_rows
+        for number, hole in enumerate(holes):
+            end = known.end(number)
+            behind = known.rests[number + 1][len(end) :]
+            start = found + hole.size_bytes
+            found = size_bytes
+            if hole is not holes[-1]:
+                found = find(data, holes[number + 1].chunks, start, size_bytes)
+            came, stays = start + len(end), found - len(behind)
+            if (
+                stays < came
+                or not data.startswith(end, start, came)
+                or not data.startswith(behind, stays, found)
+            ):
+                return None
+            offset += hole.size_bytes + len(end)
+            if stays > came:
+                added = bytes(data[came:stays])
+                rows = rows_in(added)
+                if not rows:
+                    return None
+                parts += ([same_from, offset - same_from], added.decode("utf-8"))
+                same_from = offset
+                end += added
+                rest_rows += rows
+                if hole.key == session.MESSAGES:
+                    count += rows
+            ends.append(end)
+            rests.append(end + behind)
+            offset += len(behind)
+        parts.append([same_from, offset - same_from])
+        behind_values = known.values_behind
+    except (ValueError, RecursionError):
+        return None
+    values.update(behind_values)
+    made = Abridged(
+        tuple(rests), holes, values, size_bytes=size_bytes, count=count, rest_rows=rest_rows, ends=ends
+    )
+    if known.prompt not in ("", made.prompt):
+        return None
+    made.values_behind = behind_values
+    return Growth(made, parts)
