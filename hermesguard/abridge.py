@@ -36,6 +36,8 @@ _MOST_PROBES = 64
 _ADLER_MODULUS = 65521
 
 Piece = bytes | memoryview
+Seam = tuple[bytes, bytes]
+"""The rest behind a run: further rows of its list, and what follows the last of them."""
 
 _SECRET = os.urandom(16).hex()
 _SPACE = b" \t\n\r"
@@ -65,7 +67,7 @@ class Abridged:
         size_bytes: int,
         count: int,
         rest_rows: int,
-        ends: Sequence[bytes | None] = (),
+        seams: list[Seam | None] | None = None,
         document: Document | None = None,
     ) -> None:
         """`values` are the members of the abridged file, as `json` reads them; what lists hold is not looked at."""
@@ -80,7 +82,7 @@ class Abridged:
         """So many rows stand behind the runs."""
         self.size_bytes = size_bytes
         """How many bytes the file has."""
-        self._ends = list(ends) or [None] * len(holes)
+        self._seams = seams or [None] * len(holes)
         self._document = document
 
     @property
@@ -98,16 +100,18 @@ class Abridged:
                 return number
         return None
 
-    def end(self, number: int) -> bytes:
-        """Return what stands from the end of that run to the end of the last row of its list."""
-        end = self._ends[number]
-        if end is None:
-            end = self._ends[number] = _rows_at(self.rests[number + 1])
-        return end
+    def seam(self, number: int) -> Seam:
+        """Return the rest behind that run, cut where the last row of its list ends."""
+        seam = self._seams[number]
+        if seam is None:
+            rest = self.rests[number + 1]
+            end = _rows_at(rest)
+            seam = self._seams[number] = (end, rest[len(end) :])
+        return seam
 
     def note_end(self, number: int, end: bytes) -> None:
-        """Note what `end` is to return, found where it cost less."""
-        self._ends[number] = end
+        """Note where the last row ends behind that run, found where it cost less."""
+        self._seams[number] = (end, self.rests[number + 1][len(end) :])
 
     @cached_property
     def values_behind(self) -> dict[str, Any]:
@@ -198,9 +202,7 @@ def follow(known: Abridged, data: bytes | bytearray, size_bytes: int | None = No
         return None
 
 
-def _abridged(
-    rests: Sequence[bytes], holes: Sequence[Hole], size_bytes: int, ends: Sequence[bytes | None] = ()
-) -> Abridged:
+def _abridged(rests: Sequence[bytes], holes: Sequence[Hole], size_bytes: int) -> Abridged:
     """Return the file of these rests and holes. ValueError when it is no session, or the runs do not begin their lists."""
     values = members(_joined_bytes(rests, holes))
     if not isinstance(values, dict):
@@ -221,7 +223,6 @@ def _abridged(
         size_bytes=size_bytes,
         count=count,
         rest_rows=rest_rows,
-        ends=ends,
     )
 
 
@@ -238,7 +239,7 @@ def only_adds(known: Abridged, followed: Abridged) -> bool:
     number = known.number_of_messages
     if number is None or known.prompt not in ("", followed.prompt):
         return False
-    before, rest = known.end(number), followed.rests[number + 1]
+    before, rest = known.seam(number)[0], followed.rests[number + 1]
     if not rest.startswith(before):
         return False
     behind = rest[len(before) :]
@@ -296,7 +297,8 @@ def tightened(known: Abridged) -> Abridged:
         return known
     text, lists = known.document.text, known.document.lists()
     rests, holes, ends = [known.rests[0]], [], []
-    for hole, rest in zip(known.holes, known.rests[1:], strict=True):
+    for number, hole in enumerate(known.holes):
+        rest = known.rests[number + 1]
         rows = lists[hole.key]
         end = rows[-2].start + len(rows[-2].text) if len(rows) > 1 else 0
         more = text[rows[0].start + len(hole.run.text) : end].encode("utf-8")
@@ -305,9 +307,11 @@ def tightened(known: Abridged) -> Abridged:
             hole = Hole(hole.key, chunks, hole.size_bytes + len(more), checksum, _run(hole.key, rows[:-1]))
         rests.append(rest[len(more) :])
         holes.append(hole)
-        last = rows[-1]
-        ends.append(text[end : last.start + len(last.text)].encode("utf-8") if more else None)
-    return _abridged(rests, holes, known.size_bytes, ends)
+        ends.append(known.seam(number)[0][len(more) :])
+    made = _abridged(rests, holes, known.size_bytes)
+    for number, end_of_rows in enumerate(ends):
+        made.note_end(number, end_of_rows)
+    return made
 
 
 def _with(chunks: tuple[bytes, ...], more: bytes) -> tuple[bytes, ...]:

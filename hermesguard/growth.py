@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from hermesguard import session
-from hermesguard.abridge import Abridged, find, members, rows_in
+from hermesguard.abridge import Abridged, Seam, find, members, rows_in
 from hermesguard.delta import Part, shared
 
 
@@ -33,26 +33,24 @@ def grown(known: Abridged, data: bytes | bytearray, size_bytes: int) -> Growth |
         values = members(head + b"0]}")  # one row stands for all of that list
         if not isinstance(values, dict) or values.get(holes[0].key) != [0]:
             return None
-        lead, end_bytes = shared(before, head)
-        parts: list[Part] = [[0, lead], head[lead : len(head) - end_bytes].decode("utf-8")]
+        lead, same_bytes = shared(before, head)
+        parts: list[Part] = [[0, lead], head[lead : len(head) - same_bytes].decode("utf-8")]
         offset = len(before)
-        same_from = offset - end_bytes
-        rests, ends, count, rest_rows = [head], [], known.count, known.rest_rows
+        same_from = offset - same_bytes
+        count, rest_rows, rests = known.count, known.rest_rows, [head]
+        seams: list[Seam | None] = []
+        last = len(holes) - 1
         for number, hole in enumerate(holes):
-            end = known.end(number)
-            behind = known.rests[number + 1][len(end) :]
-            start = found + hole.size_bytes
-            found = size_bytes
-            if hole is not holes[-1]:
-                found = find(data, holes[number + 1].chunks, start, size_bytes)
+            end, behind = known.seam(number)
+            run_bytes = hole.size_bytes
+            start = found + run_bytes
+            found = size_bytes if number == last else find(data, holes[number + 1].chunks, start, size_bytes)
             came, stays = start + len(end), found - len(behind)
-            if (
-                stays < came
-                or not data.startswith(end, start, came)
-                or not data.startswith(behind, stays, found)
+            if stays < came or not (
+                data.startswith(end, start, came) and data.startswith(behind, stays, found)
             ):
                 return None
-            offset += hole.size_bytes + len(end)
+            offset += run_bytes + len(end)
             if stays > came:
                 added = bytes(data[came:stays])
                 rows = rows_in(added)
@@ -64,18 +62,18 @@ def grown(known: Abridged, data: bytes | bytearray, size_bytes: int) -> Growth |
                 rest_rows += rows
                 if hole.key == session.MESSAGES:
                     count += rows
-            ends.append(end)
+            seams.append((end, behind))
             rests.append(end + behind)
             offset += len(behind)
         parts.append([same_from, offset - same_from])
-        behind_values = known.values_behind
+        values_behind = known.values_behind
     except (ValueError, RecursionError):
         return None
-    values.update(behind_values)
+    values.update(values_behind)
     made = Abridged(
-        tuple(rests), holes, values, size_bytes=size_bytes, count=count, rest_rows=rest_rows, ends=ends
+        tuple(rests), holes, values, size_bytes=size_bytes, count=count, rest_rows=rest_rows, seams=seams
     )
     if known.prompt not in ("", made.prompt):
         return None
-    made.values_behind = behind_values
+    made.values_behind = values_behind
     return Growth(made, parts)
