@@ -20,7 +20,6 @@ from typing import Any
 import orjson
 
 from hermesguard import benign, session
-from hermesguard.mend import started_seconds
 from hermesguard.session import Document, Row, Run
 
 # A run shorter than this is not worth the bookkeeping.
@@ -279,18 +278,6 @@ def _stand(data: bytes | bytearray, chunks: Sequence[bytes], position: int, end:
     return True
 
 
-def fill(text: str, known: Abridged) -> list[Piece]:
-    """Return the pieces of an abridged `text` made from `known`, with the runs' own bytes where they belong."""
-    pieces: list[Piece] = []
-    for hole in known.holes:
-        before, mark, text = text.partition(hole.run.text)
-        if mark:
-            pieces += [before.encode("utf-8"), *hole.chunks]
-        else:
-            text = before
-    return [*pieces, text.encode("utf-8")]
-
-
 def tightened(known: Abridged) -> Abridged:
     """Return the same file with all rows but the last of each list in its run, if many have gathered behind the runs."""
     if known.rest_rows <= (LONGEST_PROMPT_REST_ROWS if known.prompt else LONGEST_REST_ROWS):
@@ -396,29 +383,3 @@ class _Offsets:
         start, offset = self._last
         self._last = (characters, offset + len(self._text[start:characters].encode("utf-8")))
         return self._last[1]
-
-
-def tells_all(known: Abridged) -> bool:
-    """Return whether an empty live file can be mended from the abridged form as from the full one.
-
-    That is so when no row of a run can be the pending prompt, or was stamped after it was sent.
-    """
-    prompt = known.document.prompt
-    if not prompt.strip():
-        return True
-    sent = started_seconds(known.document)
-    runs = [hole for hole in known.holes if hole.key != session.TOOL_CALLS]
-    if sent is None or any(hole.run.latest > sent for hole in runs):
-        return not runs
-    return all(hole.run.latest < int(sent) - 1 or not _may_say(hole, prompt) for hole in runs)
-
-
-def _may_say(hole: Hole, prompt: str) -> bool:
-    """Return whether a row of the run may have these words: the longest of them stands somewhere in its text."""
-    word = json.dumps(max(prompt.split(), key=len), ensure_ascii=False)[1:-1]
-    try:
-        sought = word.encode("utf-8")
-    except UnicodeEncodeError:
-        return True
-    escaped = not word.isascii() and any(b"\\u" in chunk for chunk in hole.chunks)
-    return escaped or any(sought in chunk for chunk in hole.chunks)

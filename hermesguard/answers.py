@@ -10,9 +10,10 @@ import re
 from dataclasses import dataclass
 
 from hermesguard import session
-from hermesguard.abridge import Abridged, Piece, fill, tells_all
+from hermesguard.abridge import Abridged, Piece
 from hermesguard.judge import is_wipe
 from hermesguard.mend import mended_text
+from hermesguard.refill import fill, tells_all
 from hermesguard.session import Document
 
 _UPDATED = "updated_at"

@@ -5,11 +5,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from hermesguard import session
-from hermesguard.abridge import Piece, fill, tells_all
+from hermesguard.abridge import Piece
 from hermesguard.files import Stamp
 from hermesguard.judge import Action, Surroundings, Verdict, is_wipe, judge, judge_unreadable
 from hermesguard.memory import Copy
 from hermesguard.mend import mend, mended_text
+from hermesguard.refill import fill, tells_all
 from hermesguard.session import Document, Unreadable
 
 

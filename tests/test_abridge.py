@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hermesguard import abridge, session
-from hermesguard.abridge import Abridged, fill, follow, only_adds, same, tells_all, tightened
+from hermesguard.abridge import Abridged, follow, only_adds, same, tightened
 from hermesguard.answers import prepare
 from hermesguard.delta import parts
 from hermesguard.demo import acts, losses, quirks
@@ -23,6 +23,7 @@ from hermesguard.demo.eras import Era
 from hermesguard.growth import grown
 from hermesguard.judge import Action, judge
 from hermesguard.mend import mend, mended_text
+from hermesguard.refill import fill, tells_all
 from hermesguard.tails import Tails, apply, change, salvage
 
 LONG = "A sentence that makes the row long enough, with wörds beyond ASCII. " * 4
