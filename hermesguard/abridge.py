@@ -13,9 +13,8 @@ import os
 import re
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -43,8 +42,7 @@ _SPACE = b" \t\n\r"
 _COMMA = re.compile(r"[ \t\n\r]*,[ \t\n\r]*")
 
 
-@dataclass(frozen=True, slots=True)
-class Hole:
+class Hole(NamedTuple):
     """A run of rows that was taken out: of which list, its bytes in chunks that end with a row, and what it is."""
 
     key: str

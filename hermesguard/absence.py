@@ -4,7 +4,7 @@ They are asked in the order in which they stand here: what was renamed also has 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from hermesguard.facts import LOSS, MEANT
 from hermesguard.rule import Rule, rule, says
@@ -17,16 +17,14 @@ MISSING_WAIT_SECONDS = 2.0
 DELETION_WAIT_SECONDS = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class Unread:
+class Unread(NamedTuple):
     """A live file that the application could not read either, and why."""
 
     reason: str
     around: Surroundings
 
 
-@dataclass(frozen=True, slots=True)
-class Missing:
+class Missing(NamedTuple):
     """A shadow without a live file."""
 
     shadow: Document
@@ -97,7 +95,7 @@ def _renamed(missing: Missing) -> Verdict | None:
     if not missing.around.renamed_to:
         return None
     verdict = says(Action.RENAMED, "another session has taken over its messages")
-    return replace(verdict, renamed_to=missing.around.renamed_to)
+    return verdict._replace(renamed_to=missing.around.renamed_to)
 
 
 @rule(

@@ -7,7 +7,7 @@ stream and its prompt, written as the application writes. Whatever differs in on
 import json
 import os
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from hermesguard import session
 from hermesguard.abridge import Abridged, Piece
@@ -22,8 +22,7 @@ _NUMBER = re.compile(rb"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _PLACE = str(int.from_bytes(os.urandom(16), "big") | 1 << 127)
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """The stub that is awaited, and the file that undoes it, each up to its `updated_at` and from there on."""
 
     stub_start: bytes

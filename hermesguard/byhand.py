@@ -2,8 +2,7 @@
 
 import errno
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from hermesguard import files, incidents, session
 from hermesguard.compare import compare
@@ -20,8 +19,7 @@ from hermesguard.session import Document, Unreadable
 from hermesguard.versions import Version
 
 
-@dataclass(frozen=True, slots=True)
-class _Live:
+class _Live(NamedTuple):
     data: bytes
     stamp: files.Stamp
     document: Document | None

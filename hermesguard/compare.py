@@ -4,8 +4,8 @@ The same rule serves the judge (what is missing?) and the mender (what comes in 
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from difflib import SequenceMatcher
+from typing import NamedTuple
 
 from hermesguard import benign
 from hermesguard.session import Row
@@ -14,8 +14,7 @@ from hermesguard.session import Row
 RECOVERED_TOLERANCE_SECONDS = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(NamedTuple):
     """What became of the rows of `old` in `new`; all numbers are indices into the two lists."""
 
     old: Sequence[Row]

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, Literal, NoReturn
+from typing import Any, Final, Literal, NamedTuple, NoReturn
 
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.options import OPTIONS, OPTIONS_BY_KEY, Option, Place, as_written
@@ -22,8 +22,7 @@ FLAGS: Final = frozenset(OPTIONS_BY_KEY) | {"config"}
 _DAY_SECONDS: Final = 86400.0
 
 
-@dataclass(frozen=True, slots=True)
-class Sources:
+class Sources(NamedTuple):
     """Where settings were read from, so that a reload reads the same places again."""
 
     flags: Mapping[str, str | None]

@@ -2,9 +2,8 @@
 
 import os
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import orjson
 
@@ -18,8 +17,7 @@ BACKUP_SUFFIX = ".json.bak"
 ENTRIES_AT_ONCE = 512
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
+class Listing(NamedTuple):
     """One look at the whole directory, by stat alone."""
 
     sessions: dict[str, tuple[int, int]]

@@ -3,9 +3,9 @@
 import re
 import string
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import IntEnum
 from functools import cache
+from typing import NamedTuple
 
 Value = str | int | float | bool | list[str]
 
@@ -21,16 +21,14 @@ class Priority(IntEnum):
     DEBUG = 7
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(NamedTuple):
     """One thing that an event can say: the type of its value and its meaning, in words."""
 
     kind: type[str] | type[int] | type[float] | type[bool] | type[list[str]]
     meaning: str
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """One kind of event.
 
     `sentence` is a template: `{session}` stands for a field, `{count:message}` for a number with its noun in the right

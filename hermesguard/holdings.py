@@ -1,7 +1,7 @@
 """What the store holds of each session, as far as names, times and notes tell it: nothing is read that need not be."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from hermesguard import head, session, tails
 from hermesguard.session import Unreadable
@@ -10,8 +10,7 @@ from hermesguard.store import Store
 _MESSAGE_COUNT = "message_count"
 
 
-@dataclass(frozen=True, slots=True)
-class Holding:
+class Holding(NamedTuple):
     """The newest good copy of a session: its size, the mtime of the live file it was taken from, whether it has a tail."""
 
     session: str

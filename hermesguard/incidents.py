@@ -1,6 +1,5 @@
 """The incident log: one line per loss and what was done about it, append-only, synced, without message text."""
 
-import dataclasses
 import json
 import os
 import time
@@ -8,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hermesguard import files
 
@@ -19,8 +18,7 @@ MOST_REPAIRS = 6
 _BY_HAND = frozenset({"undone", "accepted", "restored_by_hand", "purged"})
 
 
-@dataclass(frozen=True, slots=True)
-class Incident:
+class Incident(NamedTuple):
     """One line of the log. `settles` names an earlier incident that this one (an undo, an accept) put an end to."""
 
     id: str
@@ -62,11 +60,11 @@ class Incident:
 
     def line(self) -> bytes:
         """Return the incident as its line in the log."""
-        kept = {key: value for key, value in dataclasses.asdict(self).items() if value not in (None, "", ())}
+        kept = {key: value for key, value in self._asdict().items() if value not in (None, "", ())}
         return json.dumps(kept, ensure_ascii=False).encode() + b"\n"
 
 
-_FIELDS = {entry.name for entry in dataclasses.fields(Incident)}
+_FIELDS = set(Incident._fields)
 _LISTS = {"evidence", "against"}
 
 

@@ -5,7 +5,6 @@ spoke against it, in sentences that quote no message.
 """
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import TypeVar
 
 from hermesguard.absence import MISSING_RULES, UNREADABLE_RULES, Missing, Unread
@@ -29,10 +28,10 @@ TABLE: tuple[Entry, ...] = tuple(
 def judge(shadow: Document, live: Document, around: Surroundings | None = None) -> Verdict:
     """Return what became of a session whose last good copy is `shadow` and whose file now says `live`."""
     case = Case(shadow, live, around or Surroundings())
-    verdict = replace(_first(RULES, case), comparison=case.comparison, loses_prompt=case.prompt_is_lost)
+    verdict = _first(RULES, case)._replace(comparison=case.comparison, loses_prompt=case.prompt_is_lost)
     if verdict.action is Action.KEEP:
         fewer = shadow.count - live.count
-        return replace(verdict, against=(f"live has {fewer} rows fewer",)) if fewer > 0 else verdict
+        return verdict._replace(against=(f"live has {fewer} rows fewer",)) if fewer > 0 else verdict
     return _explained(verdict, facts(case), MEANT if verdict.action is Action.DELIBERATE else LOSS)
 
 
@@ -57,15 +56,14 @@ def judge_missing(shadow: Document, around: Surroundings) -> Verdict:
 def _first(rules: Iterable[Rule[C]], case: C) -> Verdict:
     for rule in rules:
         if (verdict := rule.decide(case)) is not None:
-            return replace(verdict, rule=rule.label)
+            return verdict._replace(rule=rule.label)
     raise LookupError("the last rule always applies")
 
 
 def _explained(verdict: Verdict, seen: Iterable[tuple[str, str]], side: str) -> Verdict:
     """Add what was seen: what speaks for the side of the verdict to its evidence, the rest to what is against it."""
     seen = list(seen)
-    return replace(
-        verdict,
+    return verdict._replace(
         evidence=(*verdict.evidence, *(sentence for speaks_for, sentence in seen if speaks_for == side)),
         against=tuple(sentence for speaks_for, sentence in seen if speaks_for != side),
     )

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from hermesguard import files
 from hermesguard.clock import Clock
@@ -29,8 +29,7 @@ FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _NOBODY_IS_SERVED = FULL | {errno.EROFS, errno.ESTALE, errno.EMFILE, errno.ENFILE}
 
 
-@dataclass(frozen=True, slots=True)
-class _Version:
+class _Version(NamedTuple):
     packed: bytes
     digest: str
     rows: int

@@ -2,17 +2,15 @@
 
 import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.places import expanded
 from hermesguard.units import DURATION_FORM, SIZE_FORM, exact_duration, exact_size, parse_duration, parse_size
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where a raw value stands: `origin` for `config show`, `where` for an error's first words."""
 
     origin: str
@@ -21,8 +19,7 @@ class Place:
     environment: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(NamedTuple):
     """A kind of value: `allowed` in words, `parse` from TOML or text (ValueError, TypeError: refused), `write` back."""
 
     allowed: str
@@ -40,8 +37,7 @@ class Kind:
             ) from None
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
+class Option(NamedTuple):
     """One setting: its key in the file, its field in `Settings`, what it may be and what it is for."""
 
     key: str

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from hermesguard import files, session, staging
 from hermesguard.abridge import Piece
@@ -117,8 +118,7 @@ def _is_same_file(found: Stamp, known: Stamp) -> bool:
     return (found.inode, found.size_bytes, found.mtime_ns) == (known.inode, known.size_bytes, known.mtime_ns)
 
 
-@dataclass(frozen=True, slots=True)
-class _Exchanged:
+class _Exchanged(NamedTuple):
     """An exchange whose outcome could not be dealt with."""
 
     staged: Path

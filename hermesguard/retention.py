@@ -4,9 +4,8 @@ No rule touches a shadow, the only copy of a session, or a version that an incid
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 from hermesguard.config import Settings
 from hermesguard.incidents import Incident, settled
@@ -17,8 +16,7 @@ from hermesguard.versions import DELETED, WITHDRAWN, Version
 CLOCK_TOLERANCE: Final = timedelta(seconds=60)
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
+class Rules(NamedTuple):
     """How long versions are kept: the settings of those names."""
 
     keep_history_seconds: float
@@ -37,8 +35,7 @@ class Rules:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Fate:
+class Fate(NamedTuple):
     """What becomes of a version, and why."""
 
     version: Version
@@ -127,7 +124,7 @@ def clock_is_behind(newest: datetime | None, now: datetime) -> bool:
 
 def held_by_clock(fate: Fate) -> Fate:
     """Return the fate of a version while the clock cannot be trusted."""
-    return replace(fate, goes=False, why="the clock cannot be trusted, so that nothing goes", is_spare=False)
+    return fate._replace(goes=False, why="the clock cannot be trusted, so that nothing goes", is_spare=False)
 
 
 def given_up(spare: Iterable[Fate], excess_bytes: int, why: str) -> list[Fate]:
@@ -137,7 +134,7 @@ def given_up(spare: Iterable[Fate], excess_bytes: int, why: str) -> list[Fate]:
         if excess_bytes <= 0:
             break
         excess_bytes -= fate.version.size_bytes
-        chosen.append(replace(fate, goes=True, why=why, is_spare=False))
+        chosen.append(fate._replace(goes=True, why=why, is_spare=False))
     return chosen
 
 

@@ -4,8 +4,6 @@ They are asked in the order in which they stand here, and the first that applies
 (module rulesdocs).
 """
 
-from dataclasses import replace
-
 from hermesguard import session
 from hermesguard.case import Case
 from hermesguard.rule import Rule, rule, says
@@ -80,7 +78,7 @@ def _clear(case: Case) -> Verdict | None:
 
 
 def _cleared(evidence: str) -> Verdict:
-    return replace(says(Action.DELIBERATE, evidence), is_clear=True)
+    return says(Action.DELIBERATE, evidence)._replace(is_clear=True)
 
 
 @rule(
@@ -135,7 +133,7 @@ def _shorter_than_marked(case: Case) -> Verdict | None:
     verdict = _restore_or_merge(
         case, f"the shrink is marked down to {kept} rows, but only {there} of them are there"
     )
-    return replace(verdict, keep_rows=kept)
+    return verdict._replace(keep_rows=kept)
 
 
 @rule(

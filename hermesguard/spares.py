@@ -8,8 +8,8 @@ it is needed (module staging). Nothing is kept in a spare that the store has not
 
 import contextlib
 from collections.abc import Container, Set
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from hermesguard import files, staging
 from hermesguard.abridge import Piece
@@ -21,8 +21,7 @@ from hermesguard.files import Stamp
 PLACE_BYTES = 24
 
 
-@dataclass(frozen=True, slots=True)
-class _Spare:
+class _Spare(NamedTuple):
     answer: Answer
     like: Stamp
     """Of the live file when the spare was made: owner, group and mode are as there."""

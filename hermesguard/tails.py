@@ -12,9 +12,8 @@ import contextlib
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -34,8 +33,7 @@ def change(parts: Sequence[Part], size_bytes: int, mtime_ns: int, rows: int, che
     return orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE)
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(NamedTuple):
     """A session as a tail gives it."""
 
     data: bytes

@@ -6,9 +6,8 @@ imports what a verb needs in order to run.
 
 import argparse
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from hermesguard.options import OPTIONS
 
@@ -27,8 +26,7 @@ class Completes(Enum):
     DIRECTORY = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Verb:
+class Verb(NamedTuple):
     """One verb. `run` names the function "module:function" that does it: (arguments, settings) -> exit code.
 
     `example` is shell input with a comment above each line; `reads_settings` is false for verbs that work without any.

@@ -1,8 +1,8 @@
 """What the judge says of a session, and what it may be told beside the two files."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from hermesguard import benign
 from hermesguard.compare import Comparison
@@ -46,15 +46,14 @@ class Surroundings:
     """A new session that began as this one, but lacks rows of it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What the judge says of a shadow and a live file."""
 
     action: Action
     rule: str
     evidence: tuple[str, ...]
     against: tuple[str, ...] = ()
-    comparison: Comparison | None = field(default=None, repr=False)
+    comparison: Comparison | None = None
     keep_rows: int | None = None
     """Only so many rows of the shadow are to come back; None means all of them."""
     wait_seconds: float = 0.0
@@ -63,6 +62,11 @@ class Verdict:
     """Somebody cleared the conversation: what is kept of it goes as soon as what is kept of a deleted one."""
     loses_prompt: bool = False
     """The shadow has a prompt that was sent and stands nowhere now."""
+
+    def __repr__(self) -> str:
+        """Leave the comparison out: it would quote messages."""
+        fields = self._replace(comparison=None)._asdict().items()
+        return f"Verdict({', '.join(f'{name}={value!r}' for name, value in fields if name != 'comparison')})"
 
     @property
     def is_wipe(self) -> bool:

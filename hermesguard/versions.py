@@ -7,9 +7,9 @@ import os
 import re
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from hermesguard import files
 
@@ -34,8 +34,7 @@ def version_name(time: datetime) -> str:
     return time.astimezone(UTC).strftime(_TIME_FORMAT)
 
 
-@dataclass(frozen=True, slots=True)
-class Version:
+class Version(NamedTuple):
     """An older copy of a session."""
 
     session: str

@@ -44,7 +44,7 @@ def test_by_age():
 
 
 def test_by_number_the_newest_stay():
-    rules = replace(RULES, keep_versions=2)
+    rules = RULES._replace(keep_versions=2)
     assert [goes for goes, _ in fates(version(4), version(3), version(2), version(1), rules=rules)] == [
         True,
         True,
@@ -60,7 +60,7 @@ def test_the_only_copy_stays_whatever_its_age():
 
 
 @pytest.mark.parametrize(
-    "rules", [RULES, replace(RULES, keep_versions=1), replace(RULES, keep_history_seconds=0)]
+    "rules", [RULES, RULES._replace(keep_versions=1), RULES._replace(keep_history_seconds=0)]
 )
 def test_what_an_open_incident_needs_stays(rules):
     needed = version(100)

@@ -72,6 +72,7 @@ class World:
 
     def start(self) -> None:
         """Start the guard, as if for the first time or again: only the disk is remembered."""
+        self.seconds += 0.001  # a start takes time, and versions are named by it
         store = Store(self.store_path)
         store.create()
         self.guard = Guard(

@@ -1,7 +1,6 @@
 """`explain`: what an event or an incident means, and what to do."""
 
 import argparse
-import dataclasses
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -82,7 +81,7 @@ def _explain_incident(arguments: argparse.Namespace, settings: Settings, number:
     advice = _advice(incident, event, reversal) if event and not settled_by else []
     if arguments.json:
         members = {
-            "incident": dataclasses.asdict(incident),
+            "incident": incident._asdict(),
             "event": event_json(event) if event else None,
             "meaning": meaning,
             "advice": advice,
@@ -195,7 +194,7 @@ def _when(incident: Incident) -> str:
 
 def values_of(incident: Incident) -> dict[str, Value]:
     """Return an incident as the fields of its event."""
-    known: dict[str, Any] = dataclasses.asdict(incident)
+    known: dict[str, Any] = incident._asdict()
     known["incident"] = incident.settles or incident.id
     known["evidence"], known["against"] = list(incident.evidence), list(incident.against)
     if incident.rows_before is not None and incident.rows_live is not None:

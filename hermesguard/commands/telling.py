@@ -1,7 +1,6 @@
 """`log`: what happened."""
 
 import argparse
-import dataclasses
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -53,7 +52,7 @@ def log(arguments: argparse.Namespace, settings: Settings) -> int:
                 _follow_line(here, incident, arguments.json)
         return ExitCode.OK
     if arguments.json:
-        print_json("incidents", {"incidents": [dataclasses.asdict(incident) for incident in found]})
+        print_json("incidents", {"incidents": [incident._asdict() for incident in found]})
     elif found:
         here.write(table(here, _COLUMNS, [_row(incident) for incident in found]))
     else:
@@ -74,7 +73,7 @@ def _new_ones(settings: Settings, known: set[str]) -> Iterator[Incident]:
 
 def _follow_line(here: Screen, incident: Incident, as_json: bool) -> None:
     if as_json:
-        print_json("incident", dataclasses.asdict(incident), is_line=True)
+        print_json("incident", incident._asdict(), is_line=True)
     else:
         style = Style.PLAIN if incident.settles else Style.YELLOW
         heading = here.paint(f"{moment(datetime.fromisoformat(incident.time))} #{incident.id}", style)
