@@ -370,6 +370,10 @@ class Machine(RuleBasedStateMachine):
             self.settle()
             talk.story.append("(restarted)")
             self.restarts(talk)
+        if talk.prompt and not talk.chat.document["pending_user_message"]:
+            # The server has read the file again, in which the guard had made a message of it.
+            talk.ask()
+            talk.prompt, talk.is_asked = "", False
         return talk
 
     def restarts(self, talk: Talk) -> None:
