@@ -1,6 +1,7 @@
 """What the sessions directory says beside the sessions themselves: the application's index and its tombstones."""
 
 import os
+import stat
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -68,25 +69,23 @@ class SessionsDirectory:
         backups = set()
         spares = set()
         has_leftovers = False
-        with os.scandir(self.path) as entries:
-            for number, entry in enumerate(entries, 1):
-                if number % ENTRIES_AT_ONCE == 0:
-                    yield
-                name = entry.name
-                if name.endswith(".json"):
-                    session = session_id(name)
-                    if session and entry.is_file(follow_symlinks=False):
-                        try:
-                            found = entry.stat(follow_symlinks=False)
-                        except FileNotFoundError:
-                            continue
+        for number, name in enumerate(os.listdir(self.path), 1):
+            if number % ENTRIES_AT_ONCE == 0:
+                yield
+            if name.endswith(".json"):
+                if session := session_id(name):
+                    try:
+                        found = os.lstat(self.file_name(session))
+                    except FileNotFoundError:
+                        continue
+                    if stat.S_ISREG(found.st_mode):
                         sessions[session] = (found.st_size, found.st_mtime_ns)
-                elif name.endswith(BACKUP_SUFFIX) and (session := session_id(name.removesuffix(".bak"))):
-                    backups.add(session)
-                elif staging.is_staged(name):
-                    has_leftovers = True
-                elif session := staging.spared(name):
-                    spares.add(session)
+            elif name.endswith(BACKUP_SUFFIX) and (session := session_id(name.removesuffix(".bak"))):
+                backups.add(session)
+            elif staging.is_staged(name):
+                has_leftovers = True
+            elif session := staging.spared(name):
+                spares.add(session)
         if not self.note_index() and self._looks_without_index is not None:
             self._looks_without_index += 1
         return Listing(sessions, frozenset(backups), has_leftovers, frozenset(spares))

@@ -7,6 +7,7 @@ import contextlib
 import errno
 import os
 import stat
+import time
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import NamedTuple
 NO_LINK = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 _READING = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _DIGEST_ATTRIBUTE = "user.hermesguard"
+_LONGEST_TICK_NS = 4_000_000_000  # FAT counts in steps of two seconds
 
 
 class Stamp(NamedTuple):
@@ -332,6 +334,28 @@ def names(directory: Path) -> list[str]:
         return os.listdir(directory)
     except FileNotFoundError:
         return []
+
+
+class Names:
+    """The names in a directory, listed anew only when its mtime says that they have changed, or may have meanwhile."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._changed_ns: int | None = None
+        self._names: list[str] = []
+
+    def now(self) -> list[str]:
+        """Return the names, none when the directory is not there; not to be changed. Raises OSError when it cannot be read."""
+        try:
+            changed_ns = os.stat(self._directory).st_mtime_ns
+        except FileNotFoundError:
+            self._changed_ns = None
+            return []
+        if changed_ns != self._changed_ns:
+            self._names = names(self._directory)
+            is_settled = time.time_ns() - changed_ns > _LONGEST_TICK_NS
+            self._changed_ns = changed_ns if is_settled else None
+        return self._names
 
 
 def remove_directory(path: Path) -> None:

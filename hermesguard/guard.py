@@ -87,9 +87,9 @@ class Guard:
     def _take_over(self) -> None:
         self.keeper.find_tails()
         self.keeper.fold_tails(quiet_seconds=0)
-        for shadow, noted in self.keeper.store.noted_shadows():
-            self.notes.seen[shadow.session] = (shadow.size_bytes, shadow.mtime_ns)
-            self.notes.rows[shadow.session] = noted[1] if noted else self._count(shadow.session)
+        for name, state, rows in self.keeper.store.take_stock():
+            self.notes.seen[name] = state
+            self.notes.rows[name] = self._count(name) if rows is None else rows
 
     def _count(self, name: str) -> int:
         try:
@@ -125,7 +125,7 @@ class Guard:
         listing = yield from self.directory.look()
         if listing.has_leftovers:
             self.finish_interrupted_repairs()
-        known = self.notes.seen.keys() | self.keeper.store.shadow_names()
+        known = self.notes.seen.keys() | set(self.keeper.store.shadow_names())
         seen, owed = self.notes.seen, self.keeper.owed
         for name, state in listing.sessions.items():
             if seen.get(name) != state or name in owed:

@@ -57,6 +57,7 @@ class Store:
         self.history_directory = root / "history"
         self.lock = Lock(root / "lock")
         self._identity: tuple[int, int] | None = None
+        self._names = files.Names(self.shadows_directory)
         self._tails = tails.Tails(self.tail_path)
         """Sessions whose tail this process began: it is known to belong to the shadow."""
 
@@ -148,16 +149,22 @@ class Store:
                     found = entry.stat(follow_symlinks=False)
                     yield Shadow(name[:-5], found.st_size, found.st_mtime_ns)
 
-    def shadow_names(self) -> set[str]:
-        """Return the sessions that have a shadow, by their names alone."""
-        found = files.names(self.shadows_directory)
-        return {name[:-5] for name in found if name.endswith(".json") and not name.startswith(".")}
+    def shadow_names(self) -> list[str]:
+        """Return the sessions that have a shadow, by their names alone, as the directory lists them."""
+        return [name[:-5] for name in self._names.now() if name[-5:] == ".json" and name[0] != "."]
 
-    def noted_shadows(self) -> Iterator[tuple[Shadow, tuple[str, int] | None]]:
-        """Yield all shadows, each with what was recorded when it was kept (`shadow_note`)."""
+    def take_stock(self) -> Iterator[tuple[str, tuple[int, int], int | None]]:
+        """Yield of each shadow its session, (size in bytes, mtime_ns), and the messages noted when it was kept (`shadow_note`).
+
+        No file is opened; None stands where nothing could be noted.
+        """
         directory = os.path.join(self.shadows_directory, "")
-        for shadow in self.shadows():
-            yield shadow, _noted(files.note(f"{directory}{shadow.session}.json"))
+        for session in self.shadow_names():
+            path = f"{directory}{session}.json"
+            with contextlib.suppress(FileNotFoundError):
+                found = os.lstat(path)
+                noted = _noted(files.note(path))
+                yield session, (found.st_size, found.st_mtime_ns), noted[1] if noted else None
 
     def sessions(self) -> list[str]:
         """Return all sessions that the store knows, sorted: with a shadow, or with versions only."""
@@ -243,10 +250,9 @@ class Store:
 
     def tailed(self) -> list[str]:
         """Return the sessions whose shadow has a tail."""
-        found = files.names(self.shadows_directory)
         return [
             name.removesuffix(tails.SUFFIX)
-            for name in found
+            for name in self._names.now()
             if name.endswith(tails.SUFFIX) and not name.startswith(".")
         ]
 
