@@ -878,7 +878,8 @@ class Machine(RuleBasedStateMachine):
         self.injected = None  # a server that starts saves nothing from what it held before
         backup = held_in(json.loads(talk.chat.backup_path.read_text())["messages"])
         if losses.recover_from_backup(talk.chat):
-            talk.extra.update({*backup} - {*talk.meant} | {*backup} & {OFTEN})
+            unstamped = held_in([row for row in talk.chat.messages if not row.get("timestamp")])
+            talk.extra.update({*backup} - {*talk.meant} | {*backup} & {OFTEN, *unstamped})
             self.look(talk.chat.session_id)
             self.settle()
             self.restarts(talk)
