@@ -877,9 +877,10 @@ class Machine(RuleBasedStateMachine):
             return
         self.injected = None  # a server that starts saves nothing from what it held before
         backup = held_in(json.loads(talk.chat.backup_path.read_text())["messages"])
+        if {*backup} & {*held_in([row for row in talk.chat.messages if not row.get("timestamp")])}:
+            return  # a row without a stamp, and others around it: it may come twice (guarantees, section 2)
         if losses.recover_from_backup(talk.chat):
-            unstamped = held_in([row for row in talk.chat.messages if not row.get("timestamp")])
-            talk.extra.update({*backup} - {*talk.meant} | {*backup} & {OFTEN, *unstamped})
+            talk.extra.update({*backup} - {*talk.meant} | {*backup} & {OFTEN})
             self.look(talk.chat.session_id)
             self.settle()
             self.restarts(talk)
