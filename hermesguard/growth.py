@@ -1,10 +1,14 @@
 """A save that does nothing but add, as nearly all do: found, and written down, at the cost of what it added. Pure."""
 
+import re
 from typing import NamedTuple
 
 from hermesguard import session
 from hermesguard.abridge import Abridged, Seam, find, members, rows_in
 from hermesguard.delta import Part, shared
+
+# Nothing else has changed before the rows in most saves; one number for another leaves every other member what it was.
+_TIME = re.compile(rb'"updated_at": (?:0|[1-9][0-9]*)(?:\.[0-9]+)?,').fullmatch
 
 
 class Growth(NamedTuple):
@@ -30,11 +34,18 @@ def grown(known: Abridged, data: bytes | bytearray, size_bytes: int) -> Growth |
         if found < 0:
             return None
         before, head = known.rests[0], bytes(data[:found])
-        values = members(head + b"0]}")  # one row stands for all of that list
-        if not isinstance(values, dict) or values.get(holes[0].key) != [0]:
-            return None
         lead, same_bytes = shared(before, head)
-        parts: list[Part] = [[0, lead], head[lead : len(head) - same_bytes].decode("utf-8")]
+        was, now = before[lead : len(before) - same_bytes], head[lead : len(head) - same_bytes]
+        values_behind = None
+        if _TIME(was) and _TIME(now):
+            values = {session.STREAM: known.stream, session.PENDING_MESSAGE: known.prompt}
+        else:
+            values = members(head + b"0]}")  # one row stands for all of that list
+            if not isinstance(values, dict) or values.get(holes[0].key) != [0]:
+                return None
+            values_behind = known.values_behind
+            values.update(values_behind)
+        parts: list[Part] = [[0, lead], now.decode("utf-8")]
         offset = len(before)
         same_from = offset - same_bytes
         count, rest_rows, rests = known.count, known.rest_rows, [head]
@@ -66,14 +77,13 @@ def grown(known: Abridged, data: bytes | bytearray, size_bytes: int) -> Growth |
             rests.append(end + behind)
             offset += len(behind)
         parts.append([same_from, offset - same_from])
-        values_behind = known.values_behind
     except (ValueError, RecursionError):
         return None
-    values.update(values_behind)
     made = Abridged(
         tuple(rests), holes, values, size_bytes=size_bytes, count=count, rest_rows=rest_rows, seams=seams
     )
     if known.prompt not in ("", made.prompt):
         return None
-    made.values_behind = values_behind
+    if values_behind is not None:
+        made.values_behind = values_behind
     return Growth(made, parts)

@@ -325,3 +325,34 @@ def test_what_stands_behind_the_messages_counts_more_than_what_stands_before_the
     assert growth
     assert (growth.abridged.stream, growth.abridged.prompt) == ("behind", "behind")
     assert growth.abridged.document.prompt == "behind"
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        b'"updated_at": 2',  # the comma is missing
+        b'"updated_at": 02,',
+        b'"updated_at": 2.,',
+        b'"updated_at": 2, "pending_user_message": "x",',
+        b'"updated_at": ,',
+        b'"updated_at": 2,,',
+    ],
+)
+def test_another_time_must_be_a_number_and_nothing_else(changed: bytes) -> None:
+    rows = [{"role": "user", "content": f"row {number} " + "x" * 900} for number in range(1, 12)]
+    value = {"title": "T", "updated_at": 1.5, "active_stream_id": "s", "messages": rows}
+    text = json.dumps(value, indent=2).encode()
+    known = abridge.abridge(text, session.parse(text))
+    later = text.replace(b'"updated_at": 1.5,', b'"updated_at": 1770000000.25,')
+    growth = grown(known, later, len(later))
+    assert growth
+    assert growth.abridged.stream == "s"
+    other = text.replace(b'"updated_at": 1.5,', changed)
+    growth = grown(known, other, len(other))
+    try:
+        said = session.parse(other)
+    except session.Unreadable:
+        assert growth is None
+    else:
+        assert growth
+        assert growth.abridged.prompt == said.prompt == "x"
