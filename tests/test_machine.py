@@ -722,7 +722,7 @@ class Machine(RuleBasedStateMachine):
     @rule(number=TALK)
     def late(self, number: int) -> None:
         talk = self.idle(number, "late worker")
-        if self.good(talk.chat.session_id) is None:
+        if not self.is_saved(talk):
             self.settle()
         rows = talk.chat.messages
         if sum(row["role"] == "user" for row in rows) > 1:
