@@ -133,16 +133,18 @@ class Abridged:
     @property
     def checksum(self) -> int:
         """The Adler-32 of the whole file, at the cost of the rests."""
-        value = zlib.adler32(self.rests[0])
-        for hole, rest in zip(self.holes, self.rests[1:], strict=True):
-            value = zlib.adler32(rest, _joined(value, hole.checksum, hole.size_bytes))
+        rests = iter(self.rests)
+        value = zlib.adler32(next(rests))
+        for hole in self.holes:
+            value = zlib.adler32(next(rests), _joined(value, hole.checksum, hole.size_bytes))
         return value
 
 
 def abridge(data: bytes, document: Document) -> Abridged:
     """Return `data`, which says `document`, with its long runs abridged."""
     offset = _Offsets(document.text, data)
-    rests, holes = [], []
+    rests: list[bytes] = []
+    holes: list[Hole] = []
     position = 0
     outside = PROMPT_ROWS if document.prompt else 1
     for key, rows in document.lists().items():
@@ -152,8 +154,9 @@ def abridge(data: bytes, document: Document) -> Abridged:
             end = offset(last.start + len(last.text))
             if end - start >= SHORTEST_RUN_BYTES:
                 rests.append(data[position:start])
-                text = data[start:end]
-                holes.append(Hole(key, (text,), len(text), zlib.adler32(text), _run(key, rows[:-outside])))
+                chunks = _once((data[start:end],), holes)
+                run = _run(key, rows[:-outside])
+                holes.append(Hole(key, chunks, end - start, zlib.adler32(chunks[0]), run))
                 position = end
     if holes:
         rests.append(data[position:])
@@ -162,6 +165,11 @@ def abridge(data: bytes, document: Document) -> Abridged:
     return Abridged(
         (data,), (), values, size_bytes=len(data), count=document.count, rest_rows=0, document=document
     )
+
+
+def _once(chunks: tuple[bytes, ...], holes: Sequence[Hole]) -> tuple[bytes, ...]:
+    """Return the chunks, or equal ones of another run: what the model is sent mostly is what people see, in memory once."""
+    return next((hole.chunks for hole in holes if hole.chunks == chunks), chunks)
 
 
 def same(known: Abridged, data: bytes | bytearray, size_bytes: int) -> bool:
@@ -262,41 +270,59 @@ def find(data: bytes | bytearray, chunks: Sequence[bytes], position: int, end: i
     probe = chunks[0][:_PROBE_BYTES]
     for _ in range(_MOST_PROBES):
         position = data.find(probe, position, end)
-        if position < 0 or _stand(data, chunks, position, end):
+        if position < 0:
+            break
+        at = position
+        for chunk in chunks:
+            if not data.startswith(chunk, at, end):
+                break
+            at += len(chunk)
+        else:
             return position
         position += 1
     return -1
-
-
-def _stand(data: bytes | bytearray, chunks: Sequence[bytes], position: int, end: int) -> bool:
-    for chunk in chunks:
-        if not data.startswith(chunk, position, end):
-            return False
-        position += len(chunk)
-    return True
 
 
 def tightened(known: Abridged) -> Abridged:
     """Return the same file with all rows but the last of each list in its run, if many have gathered behind the runs."""
     if known.rest_rows <= (LONGEST_PROMPT_REST_ROWS if known.prompt else LONGEST_REST_ROWS):
         return known
-    text, lists = known.document.text, known.document.lists()
-    rests, holes, ends = [known.rests[0]], [], []
+    rests: list[bytes] = [known.rests[0]]
+    holes: list[Hole] = []
+    seams: list[Seam | None] = []
     for number, hole in enumerate(known.holes):
-        rest = known.rests[number + 1]
-        rows = lists[hole.key]
-        end = rows[-2].start + len(rows[-2].text) if len(rows) > 1 else 0
-        more = text[rows[0].start + len(hole.run.text) : end].encode("utf-8")
-        if more:
+        end, behind = known.seam(number)
+        rows, last_from = _split(end)
+        if rows:
+            more = end[:last_from]
             chunks, checksum = _with(hole.chunks, more), _joined(hole.checksum, zlib.adler32(more), len(more))
-            hole = Hole(hole.key, chunks, hole.size_bytes + len(more), checksum, _run(hole.key, rows[:-1]))
-        rests.append(rest[len(more) :])
+            run = _run(hole.key, [hole.run, *rows])
+            hole = Hole(hole.key, _once(chunks, holes), hole.size_bytes + len(more), checksum, run)
+            end = end[last_from:]
+        rests.append(end + behind)
         holes.append(hole)
-        ends.append(known.seam(number)[0][len(more) :])
-    made = _abridged(rests, holes, known.size_bytes)
-    for number, end_of_rows in enumerate(ends):
-        made.note_end(number, end_of_rows)
-    return made
+        seams.append((end, behind))
+    return Abridged(
+        tuple(rests),
+        tuple(holes),
+        {session.STREAM: known.stream, session.PENDING_MESSAGE: known.prompt},
+        size_bytes=known.size_bytes,
+        count=known.count,
+        rest_rows=sum(1 for end, _ in filter(None, seams) if end),
+        seams=seams,
+    )
+
+
+def _split(end: bytes) -> tuple[list[Row], int]:
+    """Return the rows in `end` (commas and rows) but the last, and from which byte on that one stands, its comma included."""
+    text = end.decode("utf-8")
+    rows: list[Row] = []
+    last_from = position = 0
+    while (comma := _COMMA.match(text, position)) is not None:
+        last_from = position
+        value, position = session.scan(text, comma.end())
+        rows.append(Row(value, ""))
+    return rows[:-1], len(text[:last_from].encode("utf-8"))
 
 
 def _with(chunks: tuple[bytes, ...], more: bytes) -> tuple[bytes, ...]:

@@ -51,6 +51,7 @@ def grown(known: Abridged, data: bytes | bytearray, size_bytes: int) -> Growth |
         count, rest_rows, rests = known.count, known.rest_rows, [head]
         seams: list[Seam | None] = []
         last = len(holes) - 1
+        added, rows = b"", 0
         for number, hole in enumerate(holes):
             end, behind = known.seam(number)
             run_bytes = hole.size_bytes
@@ -63,10 +64,12 @@ def grown(known: Abridged, data: bytes | bytearray, size_bytes: int) -> Growth |
                 return None
             offset += run_bytes + len(end)
             if stays > came:
-                added = bytes(data[came:stays])
-                rows = rows_in(added)
-                if not rows:
-                    return None
+                # What people see and what the model is sent mostly grow by the same.
+                if not rows or stays - came != len(added) or not data.startswith(added, came, stays):
+                    added = bytes(data[came:stays])
+                    rows = rows_in(added)
+                    if not rows:
+                        return None
                 parts += ([same_from, offset - same_from], added.decode("utf-8"))
                 same_from = offset
                 end += added

@@ -166,6 +166,13 @@ def check(known: Abridged, data: bytes) -> Abridged:
     assert then.checksum == zlib.adler32(data)
     assert same(then, data + b"what is behind it", len(data))
     assert same(known, data, len(data)) == (known.data == data)
+    assert (then.count, then.prompt) == (live.count, live.prompt)
+    assert then.document.stream == live.stream
+    assert then.rest_rows == sum(len(then.document.lists()[hole.key]) - 1 for hole in then.holes)
+    for number, hole in enumerate(then.holes):
+        whole = abridge._run(hole.key, live.lists()[hole.key][: hole.run.count])
+        assert (hole.run.turns, hole.run.latest) == (whole.turns, whole.latest)
+        assert b"".join(then.seam(number)) == then.rests[number + 1]
     return then
 
 
@@ -252,6 +259,32 @@ def test_growth_is_followed_and_the_rest_stays_small(tmp_path: Path) -> None:
         assert all(len(hole.chunks) < 8 for hole in known.holes)
         assert len(known.document.text) < 20_000
     assert known.document.count == 220
+
+
+@pytest.mark.parametrize("is_apart", [False, True])
+def test_what_both_lists_say_is_in_memory_once(is_apart: bool) -> None:
+    """What the model is sent mostly is what people see; where it is not, each list grows by its own."""
+    shown: list[dict[str, Any]] = []
+    sent: list[dict[str, Any]] = []
+
+    def saved() -> bytes:
+        content = f"{len(shown)} {LONG}"
+        shown.append({"role": "user", "content": content, "timestamp": len(shown)})
+        sent.append({**shown[-1], "content": content.upper()} if is_apart else shown[-1])
+        return json.dumps({"messages": shown, "context_messages": sent}, indent=2).encode()
+
+    for _ in range(60):
+        data = saved()
+    known = abridge.abridge(data, session.parse(data))
+    for _ in range(30):
+        data = saved()
+        growth = grown(known, data, len(data))
+        assert growth
+        assert growth.abridged.data == data
+        known = tightened(growth.abridged)
+        first, second = known.holes
+        assert (first.chunks is second.chunks) != is_apart
+    assert known.data == data
 
 
 def test_a_forged_mark_is_only_text() -> None:
