@@ -128,6 +128,18 @@ def running(*processes: Process) -> Iterator[None]:
                 process.stop()
 
 
+@contextlib.contextmanager
+def unpinned(*processes: Process) -> Iterator[None]:
+    """Let the kernel place us and these processes as it would on a server, until the end."""
+    own = os.sched_getaffinity(0)
+    for pid in (0, *(process.pid for process in processes)):
+        os.sched_setaffinity(pid, CORES)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, own)
+
+
 # ---- conversations ---------------------------------------------------------------------------------------------------
 
 

@@ -81,6 +81,7 @@ def _contender(name: str, sessions: Path, store: Path, size_bytes: int) -> Proce
 def _in_turn(rounds: int, contests: dict[str, "_Contest"]) -> dict[str, list[float]]:
     """Wipe before each contender in turn, round by round, so that noise meets all of them alike; return what each took."""
     measured: dict[str, list[float]] = {name: [] for name in contests}
+    names = list(contests)
     for _ in range(rounds):
         for contest in contests.values():
             contest.save()
@@ -88,8 +89,10 @@ def _in_turn(rounds: int, contests: dict[str, "_Contest"]) -> dict[str, list[flo
         time.sleep(STALE_SECONDS)
         for contest in contests.values():
             contest.settle()
-        for name, contest in contests.items():
-            measured[name].append(contest.wipe())
+        for name in names:
+            measured[name].append(contests[name].wipe())
+        # A machine that has just slept wakes late: the first place, which costs most, goes round.
+        names.append(names.pop(0))
     return measured
 
 
