@@ -132,8 +132,9 @@ def running(*processes: Process) -> Iterator[None]:
 def unpinned(*processes: Process) -> Iterator[None]:
     """Let the kernel place us and these processes as it would on a server, until the end."""
     own = os.sched_getaffinity(0)
-    for pid in (0, *(process.pid for process in processes)):
-        os.sched_setaffinity(pid, CORES)
+    threads = [int(name) for process in processes for name in os.listdir(f"/proc/{process.pid}/task")]
+    for thread in (0, *threads):
+        os.sched_setaffinity(thread, CORES)
     try:
         yield
     finally:
