@@ -23,6 +23,8 @@ from hermesguard.demo.eras import Era
 
 WAIT_SECONDS = 10.0
 STALE_SECONDS = 0.3
+SPIN_NS = 500_000
+NAP_SECONDS = 0.000_02
 
 
 def measure(run: Run) -> None:
@@ -118,8 +120,12 @@ class _Contest:
         wiped_ns = self._chat.wipe()
         deadline_ns = wiped_ns + int(WAIT_SECONDS * 1e9)
         while stat(path).st_size < good_bytes:
-            if time.monotonic_ns() > deadline_ns:
+            now_ns = time.monotonic_ns()
+            if now_ns > deadline_ns:
                 raise SystemExit(f"{path} was not restored within {WAIT_SECONDS} s")
+            # Two virtual cores may be one of the host's: who spins on keeps it from whom he waits for.
+            if now_ns > wiped_ns + SPIN_NS:
+                time.sleep(NAP_SECONDS)
         restored_ns = time.monotonic_ns()
         self._process.settle()
         return (restored_ns - wiped_ns) / 1e6
