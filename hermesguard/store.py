@@ -294,13 +294,13 @@ class Store:
 
     # -- history
 
-    def versions(self, session: str) -> list[Version]:
-        """Return the versions of a session, oldest first."""
+    def versions(self, session: str, known: str = "") -> list[Version]:
+        """Return the versions of a session, oldest first; with a digest, only those of that content."""
         found = []
         with contextlib.suppress(FileNotFoundError), os.scandir(self.history_directory / session) as entries:
             for entry in entries:
                 with contextlib.suppress(FileNotFoundError):
-                    if version := version_of(session, entry):
+                    if known in entry.name and (version := version_of(session, entry)):
                         found.append(version)
         return sorted(found, key=lambda version: version.path.name)
 
@@ -315,9 +315,7 @@ class Store:
         """
         directory = self.history_directory / session
         known = digest(data)
-        twin = next(
-            (version for version in reversed(self.versions(session)) if version.digest == known), None
-        )
+        twin = next((twin for twin in reversed(self.versions(session, known)) if twin.digest == known), None)
         if twin and (reason not in WITHDRAWN or twin.reason == reason):
             return twin
         path = directory / f"{version_name(time)}-{rows}-{reason}-{known}.json.gz"
