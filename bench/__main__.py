@@ -47,19 +47,26 @@ def main() -> None:
     # As an installation does: no start shall compile.
     compileall.compile_dir(REPOSITORY / "hermesguard", quiet=1)
     os.sched_setaffinity(0, CORES[:1])
-    began = time.monotonic()
+    began, (stolen_before, ticks_before) = time.monotonic(), _ticks()
     try:
         for name in arguments.names or BENCHMARKS:
             BENCHMARKS[name](run)
     finally:
         shutil.rmtree(place)
-    text = _table(run, time.monotonic() - began)
+    stolen, ticks = _ticks()
+    text = _table(run, time.monotonic() - began, (stolen - stolen_before) / (ticks - ticks_before))
     print(text)
     if not (arguments.names or arguments.quick):
         (REPOSITORY / "bench" / "RESULTS.md").write_text(text, encoding="utf-8")
 
 
-def _table(run: Run, seconds: float) -> str:
+def _ticks() -> tuple[int, int]:
+    """Return what the host has taken of all cores' time since boot, and that time (proc(5))."""
+    ticks = [int(number) for number in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+    return ticks[-1], sum(ticks)
+
+
+def _table(run: Run, seconds: float, stolen: float) -> str:
     header = ["figure", "measured", "must reach", "aim", "verdict", "behind it"]
     rows = [header, ["---"] * len(header), *(figure.cells() for figure in run.figures)]
     table = "\n".join("| " + " | ".join(cells) + " |" for cells in rows)
@@ -67,7 +74,7 @@ def _table(run: Run, seconds: float) -> str:
         "# What it costs, and how fast it is\n\n"
         f"Made by `script/bench` on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC in {seconds / 60:.0f} minutes, "
         f"each figure from {run.count} measurements unless it says otherwise.\n\n"
-        f"Machine: {_machine()}\n\n"
+        f"Machine: {_machine()} The host took {stolen:.1%} of the cores' time meanwhile.\n\n"
         "Every figure is a ratio to what was measured beside it in the same run, or a share; milliseconds are there to "
         "understand it by. Conversations are those of v0.50.283: messages of 400 bytes, each in `context_messages` as "
         "well, so that 500 messages are 400 KB. A save is a temporary file, fsync, rename.\n\n"
