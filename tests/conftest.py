@@ -1,5 +1,7 @@
 """Fixtures that every test can use, and how Hypothesis looks for examples."""
 
+import signal
+
 from hypothesis import HealthCheck, settings
 
 from world import world
@@ -10,3 +12,7 @@ __all__ = ["world"]
 settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 if settings.default is not None and settings.default.deadline is not None:
     settings.load_profile("here")
+
+# What a shell puts into the background ignores SIGINT, and so would every process that a test starts and interrupts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
