@@ -5,7 +5,6 @@ import compileall
 import os
 import platform
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from bench import flood, growth, rest, start, today, wipe
 from bench.measuring import CORES, REPOSITORY, Run
+from hermesguard.mounts import filesystem_type
 
 BENCHMARKS: dict[str, Callable[[Run], None]] = {
     "wipe": wipe.measure,
@@ -91,11 +91,8 @@ def _machine() -> str:
         ),
         platform.machine(),
     )
-    kind = subprocess.run(
-        ["stat", "-f", "-c", "%T", str(REPOSITORY)], capture_output=True, text=True, check=True
-    ).stdout.strip()
     return (
-        f"{os.cpu_count()} cores of {processor}, Linux {platform.release()}, {kind}, "
+        f"{os.cpu_count()} cores of {processor}, Linux {platform.release()}, {filesystem_type(REPOSITORY)}, "
         f"Python {platform.python_version()}; load {os.getloadavg()[0]:.1f} at the end."
     )
 
