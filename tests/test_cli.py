@@ -247,9 +247,12 @@ def test_an_interrupt_ends_it_without_a_word(scene):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
-    assert b"Restored 3f2a00000001" in process.stdout.readline()
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=20)
+    try:
+        assert b"Restored 3f2a00000001" in process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=20)
+    finally:
+        process.kill()
     assert process.returncode == 128 + signal.SIGINT
     assert err == b""
 
