@@ -12,7 +12,7 @@ import math
 import os
 import re
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -90,6 +90,11 @@ class Abridged:
         return self._document
 
     @property
+    def values(self) -> dict[str, Any]:
+        """The members that are kept, for a file in which they are the same."""
+        return {session.STREAM: self.stream, session.PENDING_MESSAGE: self.prompt}
+
+    @property
     def number_of_messages(self) -> int | None:
         """Which of the runs is that of the messages; None where they have none."""
         for number, hole in enumerate(self.holes):
@@ -133,10 +138,9 @@ class Abridged:
     @property
     def checksum(self) -> int:
         """The Adler-32 of the whole file, at the cost of the rests."""
-        rests = iter(self.rests)
-        value = zlib.adler32(next(rests))
-        for hole in self.holes:
-            value = zlib.adler32(next(rests), _joined(value, hole.checksum, hole.size_bytes))
+        value = zlib.adler32(self.rests[0])
+        for hole, rest in zip(self.holes, self.rests[1:], strict=True):
+            value = zlib.adler32(rest, _joined(value, hole.checksum, hole.size_bytes))
         return value
 
 
@@ -174,14 +178,7 @@ def _once(chunks: tuple[bytes, ...], holes: Sequence[Hole]) -> tuple[bytes, ...]
 
 def same(known: Abridged, data: bytes | bytearray, size_bytes: int) -> bool:
     """Return whether the first `size_bytes` of `data` are the file that is known."""
-    if not data.startswith(known.rests[0]):
-        return False  # at nearly every save: `updated_at` stands there
-    position = 0
-    for piece in known.pieces:
-        if not data.startswith(piece, position, size_bytes):
-            return False
-        position += len(piece)
-    return position == size_bytes
+    return known.size_bytes == size_bytes and _stand(data, known.pieces, 0, size_bytes)
 
 
 def follow(known: Abridged, data: bytes | bytearray, size_bytes: int | None = None) -> Abridged | None:
@@ -222,21 +219,30 @@ def _abridged(rests: Sequence[bytes], holes: Sequence[Hole], size_bytes: int) ->
         if hole.key == session.MESSAGES:
             count += hole.run.count - 1
     return Abridged(
-        tuple(rests),
-        tuple(holes),
-        values,
-        size_bytes=size_bytes,
-        count=count,
-        rest_rows=rest_rows,
+        tuple(rests), tuple(holes), values, size_bytes=size_bytes, count=count, rest_rows=rest_rows
     )
 
 
 def _rows_at(rest: bytes) -> bytes:
     """Return the beginning of `rest` that holds further rows of a list: commas and rows."""
-    text, end = rest.decode("utf-8"), 0
+    text = rest.decode("utf-8")
+    return _until(_further(text), text)
+
+
+def _further(text: str) -> list[Row]:
+    """Return the further rows of a list that `text` begins with, each behind a comma."""
+    rows: list[Row] = []
+    end = 0
     while (comma := _COMMA.match(text, end)) is not None:
-        _, end = session.scan(text, comma.end())
-    return text[:end].encode("utf-8")
+        start = comma.end()
+        value, end = session.scan(text, start)
+        rows.append(Row(value, text[start:end], start))
+    return rows
+
+
+def _until(rows: Sequence[Row], text: str) -> bytes:
+    """Return the text up to the end of the last of these rows."""
+    return text[: rows[-1].start + len(rows[-1].text)].encode("utf-8") if rows else b""
 
 
 def only_adds(known: Abridged, followed: Abridged) -> bool:
@@ -270,59 +276,49 @@ def find(data: bytes | bytearray, chunks: Sequence[bytes], position: int, end: i
     probe = chunks[0][:_PROBE_BYTES]
     for _ in range(_MOST_PROBES):
         position = data.find(probe, position, end)
-        if position < 0:
-            break
-        at = position
-        for chunk in chunks:
-            if not data.startswith(chunk, at, end):
-                break
-            at += len(chunk)
-        else:
+        if position < 0 or _stand(data, chunks, position, end):
             return position
         position += 1
     return -1
+
+
+def _stand(data: bytes | bytearray, pieces: Iterable[bytes], position: int, end: int) -> bool:
+    for piece in pieces:
+        if not data.startswith(piece, position, end):
+            return False
+        position += len(piece)
+    return True
 
 
 def tightened(known: Abridged) -> Abridged:
     """Return the same file with all rows but the last of each list in its run, if many have gathered behind the runs."""
     if known.rest_rows <= (LONGEST_PROMPT_REST_ROWS if known.prompt else LONGEST_REST_ROWS):
         return known
-    rests: list[bytes] = [known.rests[0]]
+    rests, rest_rows = [known.rests[0]], 0
     holes: list[Hole] = []
     seams: list[Seam | None] = []
     for number, hole in enumerate(known.holes):
         end, behind = known.seam(number)
-        rows, last_from = _split(end)
-        if rows:
-            more = end[:last_from]
+        text = end.decode("utf-8")
+        if rows := _further(text)[:-1]:
+            more = _until(rows, text)
             chunks, checksum = _with(hole.chunks, more), _joined(hole.checksum, zlib.adler32(more), len(more))
             run = _run(hole.key, [hole.run, *rows])
             hole = Hole(hole.key, _once(chunks, holes), hole.size_bytes + len(more), checksum, run)
-            end = end[last_from:]
+            end = end[len(more) :]
+        rest_rows += bool(end)
         rests.append(end + behind)
         holes.append(hole)
         seams.append((end, behind))
     return Abridged(
         tuple(rests),
         tuple(holes),
-        {session.STREAM: known.stream, session.PENDING_MESSAGE: known.prompt},
+        known.values,
         size_bytes=known.size_bytes,
         count=known.count,
-        rest_rows=sum(1 for end, _ in filter(None, seams) if end),
+        rest_rows=rest_rows,
         seams=seams,
     )
-
-
-def _split(end: bytes) -> tuple[list[Row], int]:
-    """Return the rows in `end` (commas and rows) but the last, and from which byte on that one stands, its comma included."""
-    text = end.decode("utf-8")
-    rows: list[Row] = []
-    last_from = position = 0
-    while (comma := _COMMA.match(text, position)) is not None:
-        last_from = position
-        value, position = session.scan(text, comma.end())
-        rows.append(Row(value, ""))
-    return rows[:-1], len(text[:last_from].encode("utf-8"))
 
 
 def _with(chunks: tuple[bytes, ...], more: bytes) -> tuple[bytes, ...]:
@@ -359,7 +355,7 @@ def _run(key: str, rows: Sequence[Row]) -> Run:
 
 def _read(rests: Sequence[bytes], holes: Sequence[Hole]) -> Document:
     """Return what the rests say with each hole's run in its place as one row. Raises Unreadable."""
-    document = session.parse(_text(rests, holes).encode("utf-8"))
+    document = session.parse(_joined_bytes(rests, holes))
     lists = document.lists()
     for hole in holes:
         rows = lists.get(hole.key)
@@ -379,11 +375,6 @@ def members(data: bytes) -> Any:
         return orjson.loads(data)
     except orjson.JSONDecodeError:
         return json.loads(data.decode("utf-8"))
-
-
-def _text(rests: Sequence[bytes], holes: Sequence[Hole]) -> str:
-    """Return the abridged file's text; UnicodeDecodeError, a ValueError, when it is none."""
-    return _joined_bytes(rests, holes).decode("utf-8")
 
 
 def _joined_bytes(rests: Sequence[bytes], holes: Sequence[Hole]) -> bytes:

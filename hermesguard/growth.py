@@ -38,7 +38,7 @@ def grown(known: Abridged, data: bytes | bytearray, size_bytes: int) -> Growth |
         was, now = before[lead : len(before) - same_bytes], head[lead : len(head) - same_bytes]
         values_behind = None
         if _TIME(was) and _TIME(now):
-            values = {session.STREAM: known.stream, session.PENDING_MESSAGE: known.prompt}
+            values = known.values
         else:
             values = members(head + b"0]}")  # one row stands for all of that list
             if not isinstance(values, dict) or values.get(holes[0].key) != [0]:
@@ -65,9 +65,8 @@ def grown(known: Abridged, data: bytes | bytearray, size_bytes: int) -> Growth |
             offset += run_bytes + len(end)
             if stays > came:
                 # What people see and what the model is sent mostly grow by the same.
-                if not rows or stays - came != len(added) or not data.startswith(added, came, stays):
-                    added = bytes(data[came:stays])
-                    rows = rows_in(added)
+                if (more := bytes(data[came:stays])) != added:
+                    added, rows = more, rows_in(more)
                     if not rows:
                         return None
                 parts += ([same_from, offset - same_from], added.decode("utf-8"))

@@ -294,13 +294,13 @@ class Store:
 
     # -- history
 
-    def versions(self, session: str, known: str = "") -> list[Version]:
-        """Return the versions of a session, oldest first; with a digest, only those of that content."""
+    def versions(self, session: str, ending: str = "") -> list[Version]:
+        """Return the versions of a session whose files' names end so, oldest first."""
         found = []
         with contextlib.suppress(FileNotFoundError), os.scandir(self.history_directory / session) as entries:
             for entry in entries:
                 with contextlib.suppress(FileNotFoundError):
-                    if known in entry.name and (version := version_of(session, entry)):
+                    if entry.name.endswith(ending) and (version := version_of(session, entry)):
                         found.append(version)
         return sorted(found, key=lambda version: version.path.name)
 
@@ -315,10 +315,11 @@ class Store:
         """
         directory = self.history_directory / session
         known = digest(data)
-        twin = next((twin for twin in reversed(self.versions(session, known)) if twin.digest == known), None)
+        ending = f"-{known}.json.gz"
+        twin = next(reversed(self.versions(session, ending)), None)
         if twin and (reason not in WITHDRAWN or twin.reason == reason):
             return twin
-        path = directory / f"{version_name(time)}-{rows}-{reason}-{known}.json.gz"
+        path = directory / f"{version_name(time)}-{rows}-{reason}{ending}"
         if twin and files.link_durably(twin.path, path):
             return Version(session, path, time, rows, reason, known, twin.size_bytes)
         files.make_directory(directory)

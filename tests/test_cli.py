@@ -247,12 +247,13 @@ def test_an_interrupt_ends_it_without_a_word(scene):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
-    try:
-        assert b"Restored 3f2a00000001" in process.stdout.readline()
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=20)
-    finally:
-        process.kill()
+    with process:
+        try:
+            assert b"Restored 3f2a00000001" in process.stdout.readline()
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=20)
+        finally:
+            process.kill()
     assert process.returncode == 128 + signal.SIGINT
     assert err == b""
 

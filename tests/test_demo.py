@@ -186,6 +186,7 @@ def test_nothing_is_left_behind_when_somebody_ends_it(
         code = process.wait(20)
     finally:
         process.kill()
+        process.wait()
     assert code in (-number, 128 + number)
     until(lambda: is_gone(int(pid_file.read_text())))
     assert list(temporary.iterdir()) == []

@@ -160,10 +160,11 @@ def test_a_line_of_the_log_is_one_object(tmp_path):
         env=scene.environment(),
         stdout=subprocess.PIPE,
     )
-    try:
-        line = json.loads(process.stdout.readline())
-        process.terminate()
-        process.communicate(timeout=20)
-    finally:
-        process.kill()
+    with process:
+        try:
+            line = json.loads(process.stdout.readline())
+            process.terminate()
+            process.communicate(timeout=20)
+        finally:
+            process.kill()
     assert line == {"schema_version": 1, "kind": "incident", **found}

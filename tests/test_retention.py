@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from hermesguard import retention, store
+from hermesguard import retention
 from hermesguard.demo import acts, losses
 from hermesguard.demo.eras import Era
 from hermesguard.errors import GuardError
 from hermesguard.incidents import Incident
 from hermesguard.pruning import finished
 from hermesguard.retention import Rules
-from hermesguard.versions import Version, version_name
+from hermesguard.versions import Version, version_name, version_of
 from world import World
 
 DAY = 86400.0
@@ -234,30 +234,29 @@ def test_a_deleted_session_leaves_no_trace_after_keep_deleted(world: World, era:
 
 
 def test_a_deletion_of_what_the_history_already_holds_is_remembered_as_one(world: World):
-    history = world.guard.keeper.store
-    kept = history.add_version("s", b"{}", 0, "loss", NOW)
-    assert history.add_version("s", b"{}", 0, "displaced", NOW + timedelta(seconds=1)) == kept
-    deleted = history.add_version("s", b"{}", 0, "deleted", NOW + timedelta(seconds=2))
-    assert [entry.reason for entry in history.versions("s")] == ["loss", "deleted"]
+    store = world.guard.keeper.store
+    kept = store.add_version("s", b"{}", 0, "loss", NOW)
+    assert store.add_version("s", b"{}", 0, "displaced", NOW + timedelta(seconds=1)) == kept
+    deleted = store.add_version("s", b"{}", 0, "deleted", NOW + timedelta(seconds=2))
+    assert [entry.reason for entry in store.versions("s")] == ["loss", "deleted"]
     assert deleted.path.stat().st_ino == kept.path.stat().st_ino
-    assert history.add_version("s", b"{}", 0, "deleted", NOW + timedelta(seconds=3)) == deleted
+    assert store.add_version("s", b"{}", 0, "deleted", NOW + timedelta(seconds=3)) == deleted
 
 
 def test_a_long_history_costs_nothing_when_a_version_is_added(world: World, monkeypatch: pytest.MonkeyPatch):
     """Right after a repair, the other versions are told from the new one by their names, not one by one from the disk."""
-    history = world.guard.keeper.store
+    store = world.guard.keeper.store
     looked_at: list[str] = []
-    real = store.version_of
 
-    def version_of(session, entry):
+    def noted(session, entry):
         looked_at.append(entry.name)
-        return real(session, entry)
+        return version_of(session, entry)
 
-    monkeypatch.setattr(store, "version_of", version_of)
+    monkeypatch.setattr("hermesguard.store.version_of", noted)
     for number in range(20):
-        history.add_version("s", b"%d" % number, 0, "loss", NOW + timedelta(seconds=number))
+        store.add_version("s", b"%d" % number, 0, "loss", NOW + timedelta(seconds=number))
     assert looked_at == []
-    twin = history.add_version("s", b"7", 0, "loss", NOW + timedelta(seconds=30))
+    twin = store.add_version("s", b"7", 0, "loss", NOW + timedelta(seconds=30))
     assert (looked_at, twin.time) == ([twin.path.name], NOW + timedelta(seconds=7))
 
 
