@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bench import flood, growth, rest, start, today, wipe
 from bench.measuring import CORES, REPOSITORY, Run
-from hermesguard.mounts import filesystem_type
+from hermesguard.watcher.mounts import filesystem_type
 
 BENCHMARKS: dict[str, Callable[[Run], None]] = {
     "wipe": wipe.measure,

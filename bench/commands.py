@@ -23,9 +23,9 @@ sys.path.insert(0, str(REPOSITORY))
 
 from hermesguard.demo.app import App  # noqa: E402
 from hermesguard.demo.eras import Era  # noqa: E402
-from hermesguard.incidents import FILE_NAME, Incident  # noqa: E402
-from hermesguard.store import FORMAT  # noqa: E402
-from hermesguard.versions import digest, version_name  # noqa: E402
+from hermesguard.store.history import digest, version_name  # noqa: E402
+from hermesguard.store.incidents import FILE_NAME, Incident  # noqa: E402
+from hermesguard.store.store import FORMAT  # noqa: E402
 
 TURNS = 20
 LIMITS_SECONDS = {"--help": 0.3, "status": 1.0, "status of a running guard": 1.0}

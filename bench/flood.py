@@ -20,9 +20,9 @@ from bench.measuring import (
     short,
 )
 from hermesguard.demo.app import App
-from hermesguard.demo.disk import dumps
 from hermesguard.demo.eras import Era
-from hermesguard.store import Store
+from hermesguard.demo.files import dumps
+from hermesguard.store.store import Store
 
 SESSION = "0123456789ab"
 LATE_MS = 100.0

@@ -5,7 +5,7 @@ import os
 import time
 
 from bench.measuring import Figure, Guard, Run, document, median, row, running, short, unpinned
-from hermesguard.demo.disk import dumps, replace_file
+from hermesguard.demo.files import dumps, replace_file
 
 # Then another session: after more of them, one of 100 messages would be one of 600.
 SAVES_OF_EACH = 50

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hermesguard.demo.app import App
-from hermesguard.demo.disk import dumps, replace_file
 from hermesguard.demo.eras import Era, members
+from hermesguard.demo.files import dumps, replace_file
 
 REPOSITORY = Path(__file__).parents[1]
 BUILD_DIRECTORY = REPOSITORY / "build" / "bench"

@@ -10,7 +10,7 @@ from pathlib import Path
 from watchdog.observers.inotify_c import InotifyConstants, inotify_add_watch, inotify_init
 
 from bench.measuring import OTHER_CORES, Figure, Guard, Run, document, median, running, short
-from hermesguard.demo.disk import dumps
+from hermesguard.demo.files import dumps
 
 SESSIONS = 10_000
 LARGE_SESSIONS = 1_000

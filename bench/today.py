@@ -11,8 +11,8 @@ from pathlib import Path
 
 from bench.measuring import Conversation, Figure, Guard, Run, document, median, row, short
 from hermesguard.demo.app import App
-from hermesguard.demo.disk import dumps, replace_file
 from hermesguard.demo.eras import Era
+from hermesguard.demo.files import dumps, replace_file
 
 SESSION = "0123456789ab"
 MESSAGES = 1000

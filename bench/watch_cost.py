@@ -73,7 +73,7 @@ def watch_raw(directory: Path, seen: Callable[[str], bool], ready: Callable[[], 
 
 
 def watch_ours(directory: Path, seen: Callable[[str], bool], ready: Callable[[], None]) -> None:
-    from hermesguard.watch import Watch
+    from hermesguard.watcher.watcher import Watch
 
     watch = Watch(directory)
     watch.start()

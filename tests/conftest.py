@@ -4,7 +4,7 @@ import signal
 
 from hypothesis import HealthCheck, settings
 
-from world import world
+from tests.helpers.world import world
 
 __all__ = ["world"]
 

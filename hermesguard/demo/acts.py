@@ -5,8 +5,8 @@ from typing import Any
 
 from hermesguard.demo.app import INDEX, App
 from hermesguard.demo.chat import Chat
-from hermesguard.demo.disk import Row, text_of
 from hermesguard.demo.eras import Era
+from hermesguard.demo.files import Row, text_of
 
 COMPACTION = "[CONTEXT COMPACTION \N{EM DASH} REFERENCE ONLY] Earlier turns were compacted into this summary."
 API_MEMBERS = ("role", "content", "tool_calls", "tool_call_id", "name")

@@ -16,8 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hermesguard.demo.chat import Chat
-from hermesguard.demo.disk import Document, Row, dumps, replace_file
 from hermesguard.demo.eras import Era, members
+from hermesguard.demo.files import Document, Row, dumps, replace_file
 
 INDEX = "_index.json"
 PADDING = "It reads the input, sorts it, and writes each line once. "

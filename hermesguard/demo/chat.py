@@ -7,8 +7,8 @@ from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hermesguard.demo.disk import Document, Row, dumps, replace_file, text_of, tokens_of
 from hermesguard.demo.eras import Era
+from hermesguard.demo.files import Document, Row, dumps, replace_file, text_of, tokens_of
 
 if TYPE_CHECKING:
     from hermesguard.demo.app import App

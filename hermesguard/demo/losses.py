@@ -10,8 +10,8 @@ from typing import Any
 from hermesguard.demo.acts import COMPACTION, last_prompt, mark_shrink, truncate
 from hermesguard.demo.app import App
 from hermesguard.demo.chat import Chat
-from hermesguard.demo.disk import Document, Row, dumps, tokens_of
 from hermesguard.demo.eras import Era
+from hermesguard.demo.files import Document, Row, dumps, tokens_of
 
 
 def _only_where(possible: bool, loss: str, era: Era) -> None:

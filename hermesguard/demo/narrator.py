@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import TextIO
 
-from hermesguard.event import plain
+from hermesguard.events.event import plain
 
 WIDTH = 80
 NARROWEST = 40

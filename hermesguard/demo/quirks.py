@@ -9,7 +9,7 @@ from typing import Any
 
 from hermesguard.demo.acts import COMPACTION
 from hermesguard.demo.chat import Chat
-from hermesguard.demo.disk import Row
+from hermesguard.demo.files import Row
 
 SCREENSHOT = {"type": "text", "text": "[screenshot]"}
 IMAGE_TYPES = ("image", "image_url", "input_image")

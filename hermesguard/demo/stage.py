@@ -15,7 +15,7 @@ from types import FrameType
 from typing import Any
 
 from hermesguard.errors import GuardError
-from hermesguard.store import Store
+from hermesguard.store.store import Store
 
 PACKAGE_ROOT = str(Path(__file__).parents[2])  # not where Python looks, when it is a Debian package
 READY_SECONDS = 30.0

@@ -16,8 +16,8 @@ from typing import TextIO, TypeAlias
 from hermesguard.demo import acts, losses
 from hermesguard.demo.app import App
 from hermesguard.demo.chat import Chat
-from hermesguard.demo.disk import dumps, text_of
 from hermesguard.demo.eras import Era
+from hermesguard.demo.files import dumps, text_of
 from hermesguard.demo.narrator import BOLD, GREEN, RED, Narrator, duration
 from hermesguard.demo.stage import Eyes, Guard, orderly_end
 from hermesguard.errors import ExitCode

@@ -19,8 +19,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hermesguard.events import BY_NAME
-from hermesguard.store import Store
+from hermesguard.events.catalog import BY_NAME
+from hermesguard.store.store import Store
 from machine import show, until
 
 IMAGE = Path(os.environ["HERMESGUARD_IMAGE"])

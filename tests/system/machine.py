@@ -16,8 +16,8 @@ from hermesguard.demo import losses
 from hermesguard.demo.app import App
 from hermesguard.demo.chat import Chat
 from hermesguard.demo.eras import Era
-from hermesguard.events import BY_NAME
-from hermesguard.store import Store
+from hermesguard.events.catalog import BY_NAME
+from hermesguard.store.store import Store
 
 T = TypeVar("T")
 Entry = dict[str, Any]

@@ -15,8 +15,8 @@ from hermesguard.demo import losses
 from hermesguard.demo.app import App
 from hermesguard.demo.chat import Chat
 from hermesguard.demo.eras import Era
-from hermesguard.event import Priority
-from hermesguard.events import BY_NAME
+from hermesguard.events.catalog import BY_NAME
+from hermesguard.events.event import Priority
 from machine import (
     EXAMPLES,
     Person,
@@ -494,7 +494,7 @@ def the_recipes_work() -> None:
     commands = run(
         "python3",
         "-m",
-        "hermesguard.events",
+        "hermesguard.events.catalog",
         "recipes",
         env=os.environ | {"PYTHONPATH": "/usr/lib/hermesguard"},
     )

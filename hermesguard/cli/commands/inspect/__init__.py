@@ -1,0 +1,1 @@
+"""Commands that only read: list, show, log, explain, report."""

@@ -1,0 +1,187 @@
+"""`list` and `history`: the sessions, and the life of one."""
+
+import argparse
+from datetime import datetime
+from typing import Any, Final
+
+from hermesguard.cli import terminal as screen
+from hermesguard.cli.library import Library
+from hermesguard.cli.output import print_json
+from hermesguard.cli.overview import Entry, entries
+from hermesguard.cli.selectors import has_words
+from hermesguard.cli.tables import Cell, Column, counted, moment, table
+from hermesguard.cli.terminal import Style
+from hermesguard.cli.timeline import drawn, points
+from hermesguard.config.settings import Settings
+from hermesguard.config.units import about_size
+from hermesguard.errors import ExitCode
+from hermesguard.store.history import Version
+from hermesguard.store.incidents import Incident
+
+STATE_STYLES: Final = {
+    "fine": Style.GREEN,
+    "restored": Style.CYAN,
+    "in-doubt": Style.YELLOW,
+    "unrepaired": Style.RED,
+    "missing": Style.RED,
+    "deleted": Style.FAINT,
+}
+_REASONS: Final = {
+    "loss": "a write lost messages",
+    "displaced": "the guard put it aside",
+    "meant": "somebody shortened it",
+    "clear": "somebody cleared it",
+    "tidied": "the application tidied it up",
+    "doubt": "in doubt",
+    "deleted": "somebody deleted it",
+    "accepted": "another was accepted",
+    "leftover": "left over from a crash",
+}
+_LIST_COLUMNS: Final = (
+    Column("ID"),
+    Column("TITLE", least=24),
+    Column("MESSAGES", is_right=True),
+    Column("LAST CHANGE", rank=1),
+    Column("VERSIONS", is_right=True, rank=3),
+    Column("LAST INCIDENT", rank=2),
+    Column("STATE"),
+)
+
+
+def list_sessions(arguments: argparse.Namespace, settings: Settings) -> int:
+    """List the sessions in the order that was asked for."""
+    words = " ".join(arguments.words)
+    found = [
+        entry
+        for entry in entries(Library(settings))
+        if (not arguments.state or entry.state == arguments.state)
+        and (entry.session.startswith(words) or has_words(entry.title, arguments.words))
+    ]
+    found.sort(key=lambda entry: _order(entry, arguments.sort))
+    if arguments.json:
+        print_json("sessions", {"sessions": [_as_json(entry) for entry in found]})
+        return ExitCode.OK
+    here = screen.of()
+    rows = [
+        (
+            entry.session,
+            entry.title or "Untitled",
+            "?" if entry.rows is None else f"{entry.rows:,}",
+            moment(entry.changed),
+            str(entry.versions),
+            f"#{entry.incident.id} {entry.incident.event.replace('_', ' ')}" if entry.incident else "",
+            Cell(entry.state.replace("-", " "), STATE_STYLES[entry.state]),
+        )
+        for entry in found
+    ]
+    here.write(
+        table(here, _LIST_COLUMNS, rows)
+        if rows
+        else "No session fits."
+        if words or arguments.state
+        else "No session yet."
+    )
+    return ExitCode.OK
+
+
+def _order(entry: Entry, sort: str) -> tuple[Any, ...]:
+    changed = -entry.changed.timestamp() if entry.changed else 0.0
+    first: dict[str, Any] = {
+        "changed": changed,
+        "title": entry.title.casefold(),
+        "messages": -(entry.rows or 0),
+        "versions": -entry.versions,
+        "incident": -int(entry.incident.id) if entry.incident and entry.incident.id.isdecimal() else 0,
+    }
+    return first[sort], changed, entry.session
+
+
+def _as_json(entry: Entry) -> dict[str, Any]:
+    return {
+        "session": entry.session,
+        "title": entry.title,
+        "rows": entry.rows,
+        "changed": entry.changed.isoformat() if entry.changed else None,
+        "versions": entry.versions,
+        "last_incident": {"id": entry.incident.id, "event": entry.incident.event, "time": entry.incident.time}
+        if entry.incident
+        else None,
+        "state": entry.state,
+    }
+
+
+def history(arguments: argparse.Namespace, settings: Settings) -> int:
+    """Draw the life of a session, and list its versions, newest first."""
+    library = Library(settings)
+    name = library.find(arguments.session)
+    versions = library.store.versions(name)
+    log = library.log(name)
+    newest = library.copy(name, library.newest(name)) if versions or library.store.has_shadow(name) else None
+    rows = newest.document.rows if newest else []
+    if arguments.json:
+        members = {
+            "session": name,
+            "title": newest.document.title if newest else "",
+            "points": [
+                {"time": point.time.isoformat(), "rows": point.rows, "mark": point.mark}
+                for point in points(rows, versions, log)
+            ],
+            "versions": [_version_json(version) for version in versions],
+            "incidents": [incident.id for incident in log],
+        }
+        print_json("history", members)
+        return ExitCode.OK
+    here = screen.of()
+    title = newest.document.title if newest else ""
+    here.write(here.paint(here.cell(f"{title or 'Untitled'}"), Style.BOLD))
+    here.write(
+        here.paint(here.safe(f"{name}, {counted(len(rows), 'message')} in the newest copy"), Style.FAINT)
+        + "\n"
+    )
+    line = drawn(here, points(rows, versions, log))
+    if line:
+        here.write(line + "\n")
+    columns = (
+        Column("NAME TO TYPE"),
+        Column("KEPT", rank=1),
+        Column("MESSAGES", is_right=True),
+        Column("SIZE", is_right=True, rank=2),
+        Column("WHY", least=32),
+    )
+    lines = [_version_line(version, log) for version in reversed(versions)]
+    if newest and library.store.has_shadow(name):
+        size = about_size(library.store.shadow_path(name).stat().st_size)
+        lines.insert(0, ("@latest", "", f"{len(rows):,}", size, "the newest good copy"))
+    here.write(table(here, columns, lines))
+    return ExitCode.OK
+
+
+def _version_line(version: Version, log: list[Incident]) -> tuple[str, str, str, str, str]:
+    return (
+        f"@{version.name}",
+        moment(version.time),
+        f"{version.rows:,}",
+        about_size(version.size_bytes),
+        _why(version, log),
+    )
+
+
+def _why(version: Version, log: list[Incident]) -> str:
+    numbers = [
+        f"#{incident.id}" for incident in log if version.name in (incident.version, incident.displaced)
+    ]
+    reason = _REASONS.get(version.reason, version.reason)
+    return f"{reason} (incident {', '.join(numbers)})" if numbers else reason
+
+
+def _version_json(version: Version) -> dict[str, Any]:
+    when: datetime = version.time
+    return {
+        "name": version.name,
+        "time": when.isoformat(),
+        "rows": version.rows,
+        "reason": version.reason,
+        "digest": version.digest,
+        "size_bytes": version.size_bytes,
+        "file": str(version.path),
+    }

@@ -1,0 +1,139 @@
+"""`report`: a page about the store, to keep or to send to somebody."""
+
+import argparse
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from hermesguard import files
+from hermesguard.cli import terminal as screen
+from hermesguard.cli.commands.service.status import fact_lines, gather, headline, troubles_of
+from hermesguard.cli.library import Library
+from hermesguard.cli.output import print_json
+from hermesguard.cli.overview import Entry, entries
+from hermesguard.cli.report import series as chronicle
+from hermesguard.cli.report.page import Figure, Table, html
+from hermesguard.cli.tables import moment
+from hermesguard.config.paths import is_inside
+from hermesguard.config.settings import Settings
+from hermesguard.config.units import about_size
+from hermesguard.errors import ExitCode, GuardError
+
+DEFAULT_NAME: Final = "hermesguard-report.html"
+_NEWEST_INCIDENTS: Final = 100
+_NEWEST_SESSIONS: Final = 200
+
+
+def report(arguments: argparse.Namespace, settings: Settings) -> int:
+    """Write the page, or with --json print what it shows."""
+    library = Library(settings)
+    now = datetime.now(UTC)
+    known = gather(settings)
+    charts = chronicle.charts(library, now)
+    sessions = entries(library)
+    if arguments.json:
+        print_json(
+            "report", {"time": now.isoformat(), "status": known, "charts": [_chart_json(it) for it in charts]}
+        )
+        return ExitCode.OK
+    text = _page(library, now, known, charts, sessions)
+    if arguments.output == "-":
+        sys.stdout.write(text)
+        return ExitCode.OK
+    target = Path(arguments.output or DEFAULT_NAME).absolute()
+    if is_inside(target.parent, settings.sessions):
+        raise GuardError(
+            f"{target} lies in the sessions directory, which belongs to hermes-webui",
+            "Choose another place with -o FILE",
+            ExitCode.REFUSED,
+        )
+    if target.exists() and not target.is_file():
+        raise GuardError(f"{target} is no file", "Choose another name with -o FILE", ExitCode.REFUSED)
+    data = text.encode("utf-8", "backslashreplace")
+    files.write_durably(target, data)
+    here = screen.of()
+    here.write(here.safe(f"The report is in {target} ({about_size(len(data))})."))
+    return ExitCode.OK
+
+
+def _page(
+    library: Library,
+    now: datetime,
+    known: dict[str, Any],
+    charts: list[chronicle.Chart],
+    sessions: list[Entry],
+) -> str:
+    from hermesguard.cli.report.charts import svg  # pygal may not be there, and then that is the sentence
+
+    troubles = troubles_of(known)
+    return html(
+        "hermesguard report",
+        f"{moment(now)}, about {known['sessions_directory']}",
+        headline(known, troubles),
+        [trouble.remedy for trouble in troubles],
+        not troubles,
+        fact_lines(known),
+        [Figure(chart.title, svg(chart), chart.explanation) for chart in charts],
+        [_incident_table(library), _session_table(sessions)],
+    )
+
+
+def _incident_table(library: Library) -> Table:
+    log = [incident for incident in reversed(library.incidents) if not incident.is_by_hand]
+    settled = {later.settles for later in library.incidents}
+    counts = ("rows_before", "rows_live", "rows_after")
+    rows = [
+        (
+            f"#{incident.id}",
+            moment(datetime.fromisoformat(incident.time)),
+            incident.session,
+            library.title(incident.session) or "Untitled",
+            chronicle.kind_of(incident) + (", settled" if incident.id in settled else ""),
+            *("?" if (count := getattr(incident, name)) is None else f"{count:,}" for name in counts),
+        )
+        for incident in log[:_NEWEST_INCIDENTS]
+    ]
+    return Table(
+        "Newest incidents",
+        ("#", "when", "session", "title", "what", "before", "found", "now"),
+        rows,
+        "There has been none.",
+        frozenset({5, 6, 7}),
+        f"The newest {_NEWEST_INCIDENTS} of {len(log):,}." if len(log) > _NEWEST_INCIDENTS else "",
+    )
+
+
+def _session_table(sessions: list[Entry]) -> Table:
+    """What is not fine comes first, then what changed last."""
+    oldest = datetime.fromtimestamp(0, UTC)
+    ordered = sorted(sessions, key=lambda entry: entry.changed or oldest, reverse=True)
+    ordered.sort(key=lambda entry: entry.state == "fine")
+    rows = [
+        (
+            entry.session,
+            entry.title or "Untitled",
+            "?" if entry.rows is None else f"{entry.rows:,}",
+            moment(entry.changed),
+            entry.state.replace("-", " "),
+        )
+        for entry in ordered[:_NEWEST_SESSIONS]
+    ]
+    return Table(
+        "Each session",
+        ("session", "title", "messages", "last change", "state"),
+        rows,
+        "There is none yet.",
+        frozenset({2}),
+        f"{_NEWEST_SESSIONS} of {len(sessions):,}; those that are not fine come first."
+        if len(sessions) > _NEWEST_SESSIONS
+        else "",
+    )
+
+
+def _chart_json(chart: chronicle.Chart) -> dict[str, Any]:
+    return {
+        "name": chart.name,
+        "times": [tick.astimezone(UTC).isoformat() for tick in chart.ticks],
+        "series": [{"name": series.name, "values": list(series.values)} for series in chart.series],
+    }

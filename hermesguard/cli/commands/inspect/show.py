@@ -1,0 +1,110 @@
+"""`show` and `diff`: conversations for reading."""
+
+import argparse
+from datetime import datetime
+
+from hermesguard.cli import terminal as screen
+from hermesguard.cli.library import Copy, Library
+from hermesguard.cli.output import print_json
+from hermesguard.cli.selectors import LIVE
+from hermesguard.cli.tables import counted, moment
+from hermesguard.cli.terminal import Screen, Style
+from hermesguard.cli.transcript import changes, conversation, difference, markdown, summary
+from hermesguard.config.settings import Settings
+from hermesguard.errors import ExitCode, GuardError
+from hermesguard.webui.diff import compare
+
+
+def show(arguments: argparse.Namespace, settings: Settings) -> int:
+    """Print a conversation, for the eye, as Markdown or as JSON."""
+    library = Library(settings)
+    name, chosen = library.choose(arguments.session)
+    copy = library.copy(name, chosen or library.newest(name))
+    rows = copy.document.rows
+    if arguments.json:
+        first = max(0, len(rows) - arguments.last) if arguments.last else 0
+        members = {
+            "session": copy.session,
+            "version": copy.chosen.name,
+            "title": copy.document.title,
+            "rows": len(rows),
+            "first_row": first + 1,
+            "messages": [row.value for row in rows[first:]],
+        }
+        print_json("conversation", members)
+        return ExitCode.OK
+    here = screen.of()
+    if arguments.markdown:
+        text = markdown(copy.document.title, rows, last=arguments.last, full=arguments.full)
+        here.write("\n".join(map(here.safe, text.split("\n"))) if here.is_terminal else text)
+        return ExitCode.OK
+    text = conversation(here, rows, last=arguments.last, full=arguments.full)
+    heading = here.paint(here.cell(copy.document.title or "Untitled"), Style.BOLD)
+    about = here.safe(f"{_named(copy)}, {counted(len(rows), 'message')}")
+    _print(
+        here,
+        f"{heading}\n{here.paint(about, Style.FAINT)}\n\n{text}".rstrip(),
+        arguments.no_pager,
+    )
+    return ExitCode.OK
+
+
+def diff(arguments: argparse.Namespace, settings: Settings) -> int:
+    """Say message by message what became of A in B."""
+    library = Library(settings)
+    name, chosen = library.choose(arguments.session)
+    first = chosen or library.before(name)
+    second = library.version(name, _without_at(arguments.other)) if arguments.other else LIVE
+    a, b = library.copy(name, first), library.copy(name, second)
+    comparison = compare(a.document.rows, b.document.rows)
+    found = changes(comparison)
+    if arguments.json:
+        members = {
+            "session": name,
+            "a": {"version": first.name, "rows": len(a.document.rows)},
+            "b": {"version": second.name, "rows": len(b.document.rows)},
+            "changes": [
+                {
+                    "kind": change.kind,
+                    "a_row": change.in_a,
+                    "b_row": change.in_b,
+                    "why": change.why,
+                }
+                for change in found
+                if change.kind != "same"
+            ],
+            "same": sum(change.kind == "same" for change in found),
+        }
+        print_json("difference", members)
+        return ExitCode.OK
+    here = screen.of()
+    lines = [
+        here.safe(f"A  {_named(a)}, {counted(len(a.document.rows), 'message')}"),
+        here.safe(f"B  {_named(b)}, {counted(len(b.document.rows), 'message')}"),
+        here.paint(summary(found), Style.BOLD),
+        "",
+        difference(here, comparison, found),
+    ]
+    _print(here, "\n".join(lines).rstrip(), arguments.no_pager)
+    return ExitCode.OK
+
+
+def _without_at(text: str) -> str:
+    if not text.startswith("@"):
+        raise GuardError(f'"{text}" is not a version', "Write it with an @, as in @latest", ExitCode.USAGE)
+    return text[1:]
+
+
+def _named(copy: Copy) -> str:
+    kept: datetime | None = copy.chosen.version.time if copy.chosen.version else None
+    what = {"live": "the live file", "latest": "the newest good copy"}.get(
+        copy.chosen.kind, f"kept {moment(kept)}"
+    )
+    return f"{copy.session}@{copy.chosen.name}, {what}"
+
+
+def _print(here: Screen, text: str, no_pager: bool) -> None:
+    if no_pager:
+        here.write(text)
+    else:
+        here.page(text)

@@ -1,0 +1,1 @@
+"""Commands that change something: restore, undo, accept, prune, purge."""

@@ -1,0 +1,1 @@
+"""Commands about the guard itself: run, status, config, verify."""

@@ -1,0 +1,92 @@
+"""`config`."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from shutil import which
+from typing import Final
+
+from hermesguard.cli import terminal as screen
+from hermesguard.cli.output import print_json
+from hermesguard.cli.tables import Cell, Column, table
+from hermesguard.config.options import OPTIONS
+from hermesguard.config.paths import configuration_files
+from hermesguard.config.settings import FLAGS, Settings
+from hermesguard.errors import ExitCode
+
+_OTHER_VARIABLES: Final = frozenset({"HERMESGUARD_DEBUG", "HERMESGUARD_LOG", "HERMESGUARD_LOG_LEVEL"})
+
+
+def config(arguments: argparse.Namespace, settings: Settings) -> int:
+    """Show every value with its origin, or say that the files are right; a wrong one never gets here."""
+    if arguments.action == "check":
+        return _check(arguments, settings)
+    if arguments.json:
+        values = {
+            option.key: {
+                "value": _plain(getattr(settings, option.field)),
+                "written": option.written(settings),
+                "origin": settings.origins[option.field],
+            }
+            for option in OPTIONS
+        }
+        print_json("configuration", {"settings": values})
+        return ExitCode.OK
+    here = screen.of()
+    rows = [
+        (option.key, option.written(settings), _origin(settings.origins[option.field])) for option in OPTIONS
+    ]
+    here.write(
+        table(
+            here,
+            (Column("KEY"), Column("VALUE"), Column("FROM")),
+            rows,
+        )
+    )
+    return ExitCode.OK
+
+
+def _check(arguments: argparse.Namespace, settings: Settings) -> int:
+    named = getattr(arguments, "config", None) or os.environ.get("HERMESGUARD_CONFIG")
+    paths = [Path(named)] if named else list(configuration_files(os.environ))
+    found = [str(path) for path in paths if path.exists()]
+    warnings = list(_warnings(settings))
+    if arguments.json:
+        print_json("configuration check", {"files": found, "warnings": warnings})
+        return ExitCode.OK
+    here = screen.of()
+    where = ", ".join(found) or "no file; defaults are used where neither flag nor environment says otherwise"
+    here.write(here.safe(f"The configuration is right: {where}"))
+    for warning in warnings:
+        print(here.safe(f"hermesguard: {warning}"), file=sys.stderr)
+    return ExitCode.OK
+
+
+def _warnings(settings: Settings) -> list[str]:
+    """Return what is not wrong but perhaps not meant."""
+    known = {"HERMESGUARD_" + key.upper() for key in FLAGS} | _OTHER_VARIABLES
+    unknown = sorted(name for name in os.environ if name.startswith("HERMESGUARD_") and name not in known)
+    found = [f"the environment variable {name} means nothing to hermesguard" for name in unknown]
+    if not settings.sessions.is_dir():
+        found.append(
+            f"the sessions directory {settings.sessions} is not there yet; the guard will wait for it"
+        )
+    for command in (
+        settings.alert_command,
+        settings.heartbeat_command,
+        settings.on_version_command,
+    ):
+        if command and which(command[0]) is None:
+            found.append(f"the program {command[0]} is not found, or may not be run by this user")
+    return found
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Path):
+        return str(value)
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _origin(origin: str) -> Cell:
+    return Cell(origin, screen.Style.FAINT if origin == "default" else screen.Style.PLAIN)

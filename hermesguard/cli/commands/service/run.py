@@ -1,0 +1,95 @@
+"""`run`, `scan` and `demo`: the guard at work."""
+
+import argparse
+import gc
+import sys
+from typing import Any, Final
+
+from hermesguard.config.settings import Settings
+from hermesguard.errors import ExitCode, GuardError
+from hermesguard.events.reporter import open_reporter
+
+_PARTING_SECONDS: Final = 1.0
+
+
+def run(arguments: argparse.Namespace, settings: Settings) -> int:
+    """Guard until told to stop."""
+    gc.disable()  # until all that stays is in memory (`Daemon._swept`)
+    from hermesguard.daemon import loop as daemon
+
+    reporter = open_reporter()
+    try:
+        return daemon.run(settings, reporter)
+    except GuardError as error:
+        if not sys.stderr.isatty():  # there the person reads the same sentence a line below
+            reporter.tell("failed", error=error.what, remedy=error.remedy)
+            reporter.flush(_PARTING_SECONDS)
+        raise
+
+
+def scan(arguments: argparse.Namespace, settings: Settings) -> int:
+    """Look at everything once: repair, or with --check only say what is wrong."""
+    from hermesguard.daemon import offline as local
+
+    if arguments.check:
+        found = local.check(settings)
+        _print_scan(arguments, "check", found, _check_lines(found))
+        return ExitCode.PROBLEM if found["wrong"] else ExitCode.OK
+    reporter = open_reporter()
+    status = local.scan(settings, reporter)
+    _print_scan(arguments, "scan", status, _scan_lines(status))
+    return (
+        ExitCode.PROBLEM if status["unreadable"] or status["held"] or status["store_error"] else ExitCode.OK
+    )
+
+
+def _print_scan(arguments: argparse.Namespace, kind: str, found: dict[str, Any], lines: list[str]) -> None:
+    if arguments.json:
+        from hermesguard.cli.output import print_json
+
+        print_json(kind, found)
+    else:
+        from hermesguard.cli import terminal as screen
+
+        here = screen.of()
+        for line in lines:
+            here.write(here.safe(line))
+
+
+def _check_lines(found: dict[str, Any]) -> list[str]:
+    lines = []
+    for finding in found["findings"]:
+        rows = f"{_count(finding['rows_before'])} messages before, {_count(finding['rows_live'])} now"
+        why = "; ".join(finding["evidence"])
+        lines.append(f"{finding['session']}: {finding['state']} ({rows})" + (f": {why}" if why else ""))
+    wrong, total = found["wrong"], found["sessions"]
+    if wrong:
+        lines.append(f"{wrong} of {total} sessions are not right. To repair them: hermesguard scan")
+    else:
+        lines.append(f"Nothing is wrong with any of {total} sessions.")
+    return lines
+
+
+def _scan_lines(status: dict[str, Any]) -> list[str]:
+    lines = [f"{name}: cannot be guarded: {reason}" for name, reason in status["unreadable"].items()]
+    lines += [
+        f"{name}: vanished with many others; see: hermesguard restore --all-missing --dry-run"
+        for name in status["held"]
+    ]
+    if status["store_error"]:
+        lines.append(f"The store takes nothing: {status['store_error']}")
+    lines.append(
+        f"Looked at {status['sessions']} sessions with {status['messages']} messages; repaired {status['repairs']}."
+    )
+    return lines
+
+
+def _count(number: int | None) -> str:
+    return "no" if number is None else str(number)
+
+
+def demo(arguments: argparse.Namespace, settings: None) -> int:
+    """Play the demo's story."""
+    from hermesguard.demo import story
+
+    return story.run()

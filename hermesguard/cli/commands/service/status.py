@@ -1,0 +1,197 @@
+"""`status`: is everything well?"""
+
+import argparse
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from hermesguard.cli import terminal as screen
+from hermesguard.cli.library import Library
+from hermesguard.cli.output import print_json
+from hermesguard.cli.tables import ago, counted, facts, moment
+from hermesguard.cli.terminal import Style
+from hermesguard.config.settings import Settings
+from hermesguard.config.units import about_size
+from hermesguard.daemon import control
+from hermesguard.errors import ExitCode, GuardError
+from hermesguard.store.store import Store
+
+_NAMED_AT_MOST: Final = 5
+_UNKNOWN: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Something that is not well, and what to do about it."""
+
+    words: str
+    remedy: str
+    is_critical: bool
+
+
+def status(arguments: argparse.Namespace, settings: Settings) -> int:
+    """Say whether all is well, then what is known."""
+    if arguments.nagios:
+        return _nagios(settings)
+    Library(settings)
+    known = gather(settings)
+    troubles = troubles_of(known)
+    code = ExitCode.PROBLEM if troubles else ExitCode.OK
+    if arguments.json:
+        words = [{"what": trouble.words, "remedy": trouble.remedy} for trouble in troubles]
+        print_json("status", {"healthy": not troubles, "problems": words, **known})
+        return code
+    here = screen.of()
+    style = Style.GREEN
+    if troubles:
+        style = Style.RED if any(trouble.is_critical for trouble in troubles) else Style.YELLOW
+    here.write(here.paint(here.safe(headline(known, troubles)), style))
+    for trouble in troubles:
+        here.write(here.safe(f"  {trouble.remedy}"))
+    here.write("\n" + facts(here, fact_lines(known)))
+    return code
+
+
+def headline(known: dict[str, Any], troubles: list[Trouble]) -> str:
+    """Return in one sentence whether all is well."""
+    if troubles:
+        return "Not well: " + "; ".join(trouble.words for trouble in troubles) + "."
+    return f"All is well: {_guarded(known)} guarded."
+
+
+def _guarded(known: dict[str, Any]) -> str:
+    return f"{counted(known['sessions'], 'session')} with {counted(known['messages'], 'message')}"
+
+
+def gather(settings: Settings) -> dict[str, Any]:
+    """Return what the guard (or, without one, the store) says, and what the store's files say."""
+    return {**control.ask(settings, "status"), "store_size_bytes": Store(settings.store).size_bytes()}
+
+
+def troubles_of(known: dict[str, Any]) -> list[Trouble]:
+    """Return what is not well in a status, the worst first."""
+    found = []
+    if not known["running"] and known["pid"] is not None:
+        found.append(
+            Trouble(
+                f"{_holder(known)} holds the store, but does not answer",
+                "It has only just begun, or cannot write into its store: look for a full disk, a read-only file system",
+                True,
+            )
+        )
+    elif not known["running"]:
+        found.append(
+            Trouble(
+                "no guard runs on this store",
+                "Start it: systemctl start hermesguard, or hermesguard run",
+                True,
+            )
+        )
+    elif not known["ready"]:
+        reason = known["watch_reason"] or "the first look at every session is not over yet"
+        found.append(Trouble(f"the guard is not ready, {reason}", "Wait for it, or see its log", True))
+    elif known["blind"]:
+        found.append(
+            Trouble(
+                "the guard does not see changes at once",
+                f"Sweeps go on; {known['watch_reason'] or 'see its log'}",
+                True,
+            )
+        )
+    if known["store_error"]:
+        remedy = "Look for a full disk, a read-only file system, wrong owners"
+        found.append(Trouble(f"the store takes nothing ({known['store_error']})", remedy, True))
+    if known["damaged_files"]:
+        words = f"{counted(known['damaged_files'], 'file')} of the store {'is' if known['damaged_files'] == 1 else 'are'} damaged"
+        found.append(Trouble(words, "See: hermesguard verify", True))
+    if known["held"]:
+        words = f"{counted(len(known['held']), 'session')} vanished at once"
+        found.append(Trouble(words, "See: hermesguard restore --all-missing --dry-run", True))
+    if known["unreadable"]:
+        names = _named(sorted(known["unreadable"]))
+        found.append(
+            Trouble(
+                f"{counted(len(known['unreadable']), 'session')} cannot be guarded ({names})",
+                "See: hermesguard log",
+                False,
+            )
+        )
+    if known["unsettled"]:
+        words = f"{counted(len(known['unsettled']), 'incident')} wait{'s' * (len(known['unsettled']) == 1)} for a person"
+        number = known["unsettled"][-1]
+        found.append(
+            Trouble(
+                words,
+                f"See: hermesguard explain {number}; then hermesguard accept SID or undo {number}",
+                False,
+            )
+        )
+    return found
+
+
+def _named(names: list[str]) -> str:
+    more = f" and {len(names) - _NAMED_AT_MOST} more" if len(names) > _NAMED_AT_MOST else ""
+    return ", ".join(names[:_NAMED_AT_MOST]) + more
+
+
+def fact_lines(known: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return what is known as names and values."""
+    running = "not running"
+    if known["running"]:
+        running = f"process {known['pid']}, since {moment(_time(known['since']))}"
+    elif known["pid"] is not None:
+        running = f"{_holder(known)}, which does not answer"
+    watch = known["watch"] + (f" ({known['watch_reason']})" if known["watch_reason"] else "")
+    pairs = [
+        ("guard", running),
+        ("sessions", f"{_guarded(known)}, in {known['sessions_directory']}"),
+        ("store", f"{known['store']}, {about_size(known['store_size_bytes'])}"),
+        ("incidents", f"{known['incidents_today']} today, {known['incidents']} in all"),
+    ]
+    if known["last_incident"]:
+        pairs.append(("last incident", moment(_time(known["last_incident"]))))
+    pairs += [
+        ("last save", ago(_time(known["last_save"]))),
+        ("verified", ago(_time(known["verified"]))),
+    ]
+    if known["running"]:
+        pairs += [("last sweep", ago(_time(known["last_sweep"]))), ("watch", watch)]
+    if known["unsettled"]:
+        pairs.append(("open", ", ".join(f"#{number}" for number in known["unsettled"])))
+    return pairs
+
+
+def _holder(known: dict[str, Any]) -> str:
+    """Return what is known of who holds the store's lock; 0 is a process that cannot be seen from here."""
+    return f"process {known['pid']}" if known["pid"] else "a process elsewhere"
+
+
+def _time(text: str) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
+
+
+def _nagios(settings: Settings) -> int:
+    """Print one line as the Monitoring Plugins' guidelines ask: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN."""
+    here = screen.of()
+    try:
+        Library(settings)
+        known = gather(settings)
+    except GuardError as error:
+        here.write(here.safe(f"HERMESGUARD UNKNOWN - {error.what}"))
+        return _UNKNOWN
+    troubles = troubles_of(known)
+    code = 2 if any(trouble.is_critical for trouble in troubles) else int(bool(troubles))
+    words = "; ".join(trouble.words for trouble in troubles) or "all is well"
+    figures = {
+        "sessions": known["sessions"],
+        "messages": known["messages"],
+        "incidents_today": known["incidents_today"],
+        "store": f"{known['store_size_bytes']}B",
+    }
+    performance = " ".join(f"{name}={value}" for name, value in figures.items())
+    here.write(
+        here.safe(
+            f"HERMESGUARD {('OK', 'WARNING', 'CRITICAL')[code]} - {words.replace('|', '/')} | {performance}"
+        )
+    )
+    return code

@@ -1,0 +1,104 @@
+"""`verify` and `drill`: proof that the store can be relied on."""
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from hermesguard.cli import terminal as screen
+from hermesguard.cli.library import Library
+from hermesguard.cli.output import print_json
+from hermesguard.cli.tables import counted
+from hermesguard.config.settings import Settings
+from hermesguard.config.units import about_size
+from hermesguard.daemon import control
+from hermesguard.errors import ExitCode, GuardError
+from hermesguard.events.event import plain
+from hermesguard.store import verify as checkup
+from hermesguard.store.verify import Damage, Progress
+
+
+def verify(arguments: argparse.Namespace, settings: Settings) -> int:
+    """Read every copy, have damaged ones made again where that is possible, and say which are damaged."""
+
+    def rebuild(name: str) -> bool:
+        try:
+            return bool(control.ask(settings, "rebuild", name=name)["rebuilt"])
+        except GuardError:
+            return False
+
+    library = Library(settings)
+    with _bar("reading") as progress:
+        tally = checkup.verify(library.store, rebuild, progress)
+    lasting = [damage for damage in tally.damaged if not damage.rebuilt]
+    if arguments.json:
+        print_json("verify", tally.as_dict())
+    else:
+        here = screen.of()
+        for damage in tally.damaged:
+            mended = "; made again from a good file" if damage.rebuilt else ""
+            here.write(here.safe(f"{damage.path}: {damage.error}{mended}"))
+        read = f"{counted(tally.files, 'file')} ({about_size(tally.size_bytes)})"
+        result = f"{len(tally.damaged):,} damaged." if tally.damaged else "all good."
+        here.write(f"Read {read} of {counted(tally.sessions, 'session')}: {result}")
+        for line in _advice(lasting):
+            here.write(here.safe(line))
+    try:
+        control.ask(settings, "verified", files=tally.files, damaged=len(lasting))
+    except GuardError as error:
+        print(
+            f"hermesguard: This could not be noted for hermesguard status. {plain(str(error))}",
+            file=sys.stderr,
+        )
+    return ExitCode.PROBLEM if tally.damaged else ExitCode.OK
+
+
+def _advice(lasting: Iterable[Damage]) -> Iterator[str]:
+    """Yield what to do about damage that could not be mended."""
+    shadows = sorted({damage.session for damage in lasting if not damage.version})
+    if shadows:
+        yield f"The newest copy of {', '.join(shadows)} is made again at the next good save, or by: hermesguard accept SID"
+    if any(damage.version for damage in lasting):
+        yield "A damaged version cannot be made again. To be rid of it, remove its file, and verify again."
+
+
+def drill(arguments: argparse.Namespace, settings: Settings) -> int:
+    """Bring every session back into a scratch directory, and look for each message of its shadow."""
+    library = Library(settings)
+    with _bar("restoring") as progress:
+        found = checkup.drill(library.store, progress)
+    if arguments.json:
+        print_json(
+            "drill",
+            {
+                "sessions": found.sessions,
+                "restorable": found.restorable,
+                "messages": found.messages,
+                "failed": [{"session": name, "error": why} for name, why in found.failed.items()],
+            },
+        )
+    else:
+        here = screen.of()
+        for name, why in found.failed.items():
+            here.write(here.safe(f"{name}: {why}"))
+        here.write(
+            f"{found.restorable:,} of {counted(found.sessions, 'session')} restorable, "
+            f"{counted(found.messages, 'message')}."
+        )
+    return ExitCode.PROBLEM if found.failed else ExitCode.OK
+
+
+@contextmanager
+def _bar(words: str) -> Iterator[Progress]:
+    """Yield what is told of progress; on a terminal a bar shows it, and goes when the work is done."""
+    if not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn(words), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(words, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

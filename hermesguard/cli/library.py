@@ -1,0 +1,199 @@
+"""What commands read: the store, without its lock, and the live files beside it. Nothing here changes anything."""
+
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from hermesguard import files
+from hermesguard.cli.selectors import (
+    LATEST,
+    Chosen,
+    find_session,
+    find_version,
+    reigns,
+    split_version,
+)
+from hermesguard.config.settings import Settings
+from hermesguard.errors import ExitCode, GuardError
+from hermesguard.store import incidents
+from hermesguard.store.incidents import Incident
+from hermesguard.store.store import Store
+from hermesguard.webui import header as head
+from hermesguard.webui import session
+from hermesguard.webui.session import Document, Unreadable
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """One copy of a session, read: which one, and what it says."""
+
+    session: str
+    chosen: Chosen
+    document: Document
+
+
+class Library:
+    """The store that `settings` name, open for reading.
+
+    Raises GuardError (exit code 10) when there is no store, (14) when it is of a newer hermesguard, (1) when this user may
+    not read it.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.store = Store(settings.store)
+        try:
+            os.scandir(settings.store).close()
+            self.store.open()
+        except FileNotFoundError:
+            self.store.open()
+        except NotADirectoryError:
+            raise GuardError(
+                f"The store {settings.store} is a file, not a directory",
+                "Name the store with --store DIR",
+                ExitCode.NO_STORE,
+            ) from None
+        except OSError as error:
+            raise GuardError(
+                f"The store {settings.store} cannot be read: {error.strerror}",
+                "Ask as the user that the guard runs as, or as root",
+            ) from None
+
+    @cached_property
+    def sessions(self) -> list[str]:
+        """All sessions that the store knows, sorted."""
+        return self.store.sessions()
+
+    @cached_property
+    def incidents(self) -> list[Incident]:
+        """The incident log, oldest first."""
+        return incidents.read(self.store.root)
+
+    def log(self, name: str) -> list[Incident]:
+        """The incidents of a session, oldest first."""
+        return [incident for incident in self.incidents if incident.session == name]
+
+    @cached_property
+    def titles(self) -> dict[str, str]:
+        """The title of each session, from the head of its newest copy."""
+        return {name: self.title(name) for name in self.sessions}
+
+    def title(self, name: str) -> str:
+        """Return the title of a session; empty when it has none."""
+        return head.title(self.head(name, session.TITLE))
+
+    def live_path(self, name: str) -> Path:
+        """Return where the application keeps the session."""
+        return self.settings.sessions / f"{name}.json"
+
+    def head(self, name: str, *keys: str) -> dict[str, Any]:
+        """Return the metadata of a session's newest copy, of these only `keys`, if given; empty when there is no copy."""
+        try:
+            if self.store.tail_path(name).exists():
+                return head.metadata(self._shadow(name)[: head.HEAD_BYTES], *keys)
+            return head.read(self.store.shadow_path(name), *keys)
+        except OSError:
+            pass
+        for version in reversed(self.store.versions(name)):
+            try:
+                return head.metadata(self.store.read_version(version)[: head.HEAD_BYTES], *keys)
+            except OSError:
+                continue
+        return {}
+
+    def version_count(self, name: str) -> int:
+        """Return how many versions the history of a session has, by their names alone."""
+        try:
+            names = os.listdir(self.store.history_directory / name)
+        except OSError:
+            return 0
+        return sum(file.endswith(".json.gz") and not file.startswith(".") for file in names)
+
+    def find(self, text: str) -> str:
+        """Return the session that `text` means; GuardError (exit code 13) when it means none, or several."""
+        return find_session(text, self.sessions, lambda: self.titles)
+
+    def choose(self, text: str) -> tuple[str, Chosen | None]:
+        """Return session and copy that "SID@VERSION" means, None for the copy when no version is named.
+
+        GuardError (exit code 13) when there is no such session, or no such version of it.
+        """
+        asked, version = split_version(text)
+        try:
+            found = self.find(asked)
+        except GuardError:
+            before, _, version = text.rpartition("@")
+            known = [name for name in self.sessions if before and name.startswith(before)]
+            if len(known) != 1:
+                raise
+            found = known[0]  # so it is the version that makes no sense
+        return found, None if version is None else self.version(found, version)
+
+    def version(self, name: str, text: str) -> Chosen:
+        """Return the copy of a session that `text` means (without the @); GuardError (exit code 13) when there is none."""
+        return find_version(
+            text, name, self.store.versions(name), self.log(name), datetime.now(UTC), self._began(name)
+        )
+
+    def _began(self, name: str) -> datetime | None:
+        """Return when a session began, as it says itself; None when it does not."""
+        try:
+            return datetime.fromtimestamp(self.head(name, "created_at")["created_at"], UTC)
+        except (KeyError, TypeError, ValueError, OverflowError, OSError):
+            return None
+
+    def before(self, name: str) -> Chosen:
+        """Return what was the newest good copy before something was taken away; the newest one when nothing ever was."""
+        known = reigns(self.store.versions(name), self.log(name))
+        return Chosen("version", known[-1][1]) if known else LATEST
+
+    def newest(self, name: str) -> Chosen:
+        """Return the newest copy in the store: the shadow, or of a session without one its newest version."""
+        if not self.store.has_shadow(name) and (versions := self.store.versions(name)):
+            return Chosen("version", versions[-1])
+        return LATEST
+
+    def read(self, name: str, chosen: Chosen) -> bytes:
+        """Return the bytes of a copy; GuardError when it is not there (exit code 13) or damaged (1)."""
+        try:
+            if chosen.version:
+                return self.store.read_version(chosen.version)
+            if chosen.kind == "latest":
+                return self._shadow(name)
+            return files.read(self.live_path(name))[0]
+        except FileNotFoundError:
+            what = (
+                "has no file in the sessions directory" if chosen.kind == "live" else f"has no @{chosen.name}"
+            )
+            raise GuardError(
+                f"Session {name} {what}",
+                f"See what there is: hermesguard history {name}",
+                ExitCode.NOT_FOUND,
+            ) from None
+        except OSError as error:
+            raise GuardError(
+                f"{name}@{chosen.name} cannot be read: {error.strerror or error}",
+                f"Try another version: hermesguard history {name}",
+            ) from None
+
+    def _shadow(self, name: str) -> bytes:
+        """Return the shadow; again when a running guard wrote it anew meanwhile, for shadow and tail belong together."""
+        path = self.store.shadow_path(name)
+        while True:
+            before = files.stamp(path)
+            data = self.store.read_shadow(name)
+            if files.stamp(path) == before:
+                return data
+
+    def copy(self, name: str, chosen: Chosen) -> Copy:
+        """Return a copy, read; GuardError when it is not there (exit code 13), damaged or no session (1)."""
+        try:
+            return Copy(name, chosen, session.parse(self.read(name, chosen)))
+        except Unreadable as error:
+            raise GuardError(
+                f"{name}@{chosen.name} is not a session: {error}",
+                f"See what there is: hermesguard history {name}",
+            ) from None

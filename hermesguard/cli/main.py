@@ -1,0 +1,117 @@
+"""`hermesguard VERB ...`: finds the verb, imports what it needs and no more, and turns whatever happens into a sentence
+and an exit code."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Sequence
+from io import TextIOWrapper
+
+from hermesguard.errors import ExitCode, GuardError
+
+_ENDED_BY_INTERRUPT = 130
+_ENDED_BY_PIPE = 141
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the verb in `argv` (default: the process's arguments) and return its exit code; never raises an Exception.
+
+    HERMESGUARD_DEBUG=1 in the environment shows the traceback of an error that nobody foresaw.
+    """
+    try:
+        return _spoken(argv)
+    except KeyboardInterrupt:
+        _give_up_stdout()
+        return _ENDED_BY_INTERRUPT
+
+
+def _spoken(argv: Sequence[str] | None) -> int:
+    """Run the verb; return its exit code, an error said in a sentence. Lets KeyboardInterrupt through."""
+    try:
+        _take_any_text()
+        code = _dispatch(argv)
+        sys.stdout.flush()
+        return code
+    except GuardError as error:
+        _say(str(error))
+        return error.exit_code
+    except BrokenPipeError:
+        _give_up_stdout()  # the reader has what it wanted
+        return _ENDED_BY_PIPE
+    except OSError as error:
+        _debug()
+        place = f"{error.filename}: " if error.filename else ""
+        _say(f"{place}{error.strerror or error}.")
+        _give_up_stdout()
+        return ExitCode.FAILED
+    except ModuleNotFoundError as error:
+        _debug()
+        _say(
+            f"the Python module {error.name} is missing, the installation is not whole. Install hermesguard again."
+        )
+        return ExitCode.FAILED
+    except Exception as error:  # noqa: BLE001 - a person is to see a sentence, whatever happened
+        _debug()
+        _say(
+            f"this should not have happened: {type(error).__name__}: {error}. Please report it, with what the same "
+            "command prints when HERMESGUARD_DEBUG=1 stands before it."
+        )
+        return ExitCode.FAILED
+
+
+def _dispatch(argv: Sequence[str] | None) -> int:
+    # Imported here so that an interrupt during the imports is caught above.
+    from importlib import import_module
+
+    from hermesguard.cli import parser
+    from hermesguard.cli.verbs import VERBS
+
+    first = next(iter(sys.argv[1:] if argv is None else argv), "")
+    grammar = parser.build(only=first if any(verb.name == first for verb in VERBS) else None)
+    try:
+        arguments = grammar.parse_args(argv)
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    if arguments.verb is None:
+        grammar.print_help()
+        return ExitCode.USAGE
+    verb = next(verb for verb in VERBS if verb.name == arguments.verb)
+    settings = None
+    if verb.reads_settings:
+        from hermesguard.config import settings as config
+
+        flags = {key: value for key, value in vars(arguments).items() if key in config.FLAGS}
+        settings = config.load(flags, os.environ)
+    module, function = verb.run.split(":")
+    return int(getattr(import_module(module), function)(arguments, settings))
+
+
+def _take_any_text() -> None:
+    """Let stdout take every text, what its encoding lacks written out; and let both streams be there, if only to nowhere."""
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115 - they last as long as the process
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _say(sentence: str) -> None:
+    from hermesguard.events.event import plain
+
+    with contextlib.suppress(OSError):  # when nobody listens, the exit code still speaks
+        print("hermesguard: " + "\n".join(map(plain, sentence.splitlines())), file=sys.stderr, flush=True)
+
+
+def _give_up_stdout() -> None:
+    """Let what stdout still holds go nowhere, for the interpreter would complain about it as it ends."""
+    with contextlib.suppress(OSError, ValueError):
+        try:
+            sys.stdout.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _debug() -> None:
+    if os.environ.get("HERMESGUARD_DEBUG"):
+        import traceback
+
+        traceback.print_exc()

@@ -1,0 +1,87 @@
+"""The command line's grammar, made from the table of verbs."""
+
+import argparse
+import re
+from typing import Final, NoReturn
+
+from hermesguard import __version__
+from hermesguard.cli.verbs import VERBS, add_places
+from hermesguard.errors import ExitCode
+
+DESCRIPTION: Final = "Keeps the conversations of hermes-webui from being lost."
+
+EXIT_CODES: Final = (
+    ("0", "Fine."),
+    ("1", "It failed."),
+    ("2", "It was typed wrongly."),
+    ("4", "A problem was found: by `status`, `verify`, `drill` or `scan`."),
+    ("10", "There is no store."),
+    ("11", "The store is locked by another guard."),
+    ("12", "The configuration is not valid."),
+    ("13", "There is no such session, version, incident or event."),
+    ("14", "It was refused."),
+    ("128+n", "Ended by signal n."),
+)
+
+
+class _Help(argparse.HelpFormatter):
+    """Wraps sentences, and leaves examples as they are written."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        if "\n" in text:
+            return "".join(indent + line for line in text.splitlines(keepends=True))
+        return super()._fill_text(text, width, indent)
+
+
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser whose complaint is one sentence, with the nearest word and the way to the help."""
+
+    def error(self, message: str) -> NoReturn:
+        match = re.search(r"invalid choice: '?(.*?)'? \(choose from (.*?)\)", message, re.DOTALL)
+        if match:
+            from difflib import get_close_matches  # only a mistake needs it
+
+            choices = re.findall(r"[a-z-]+", match[2])
+            nearest = get_close_matches(match[1], choices, n=1)
+            what = f"{ascii(match[1])[1:-1]} is not known here"
+            message = what + (
+                f", did you mean {nearest[0]}?" if nearest else f": choose from {', '.join(choices)}."
+            )
+        else:
+            message = message.encode("ascii", "backslashreplace").decode() + "."
+        self.exit(ExitCode.USAGE, f"{self.prog}: {message} See: {self.prog} --help\n")
+
+
+class _VerbParser(Parser):
+    """The parser of one verb: what it does not know it says itself, for its own help is the one to read."""
+
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
+        known, others = super().parse_known_args(args, namespace)
+        if others:
+            self.error(f"unrecognized arguments: {' '.join(others)}")
+        return known, others
+
+
+def build(only: str | None = None) -> argparse.ArgumentParser:
+    """Return the parser of the whole command line, or, to be done sooner, one that knows no other verb than `only`."""
+    parser = Parser(
+        prog="hermesguard",
+        description=DESCRIPTION,
+        epilog="example:\n  hermesguard status\n  hermesguard show 3f2a --last 10\n\nexit codes:\n"
+        + "\n".join(f"  {code:5}  {meaning}" for code, meaning in EXIT_CODES).replace("`", ""),
+        formatter_class=_Help,
+    )
+    parser.add_argument("--version", action="version", version=f"hermesguard {__version__}")
+    add_places(parser)
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", title="verbs", parser_class=_VerbParser)
+    for verb in VERBS if only is None else filter(lambda verb: verb.name == only, VERBS):
+        sub = verbs.add_parser(
+            verb.name,
+            help=verb.summary,
+            description=verb.description,
+            epilog="example:\n" + "\n".join("  " + line for line in verb.example.splitlines()),
+            formatter_class=_Help,
+        )
+        verb.arguments(sub)
+        add_places(sub)
+    return parser

@@ -1,0 +1,129 @@
+"""Tables, times and sentences for people."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from hermesguard.cli.terminal import Screen, Style, columns_of, cut
+
+_GAP: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column. On a narrow screen a column with `least` gives up width down to that many columns; then the columns
+    with the highest `rank` are left out, one by one; those of rank 0 always stay."""
+
+    title: str
+    is_right: bool = False
+    least: int | None = None
+    rank: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A piece of text and how it stands out. The text need not be safe: the table makes it so."""
+
+    text: str
+    style: Style = Style.PLAIN
+
+
+def table(screen: Screen, columns: Sequence[Column], rows: Sequence[Sequence[Cell | str]]) -> str:
+    """Return a table that fits the screen, a header above it; no line ends in spaces."""
+    cells = [[Cell(cell) if isinstance(cell, str) else cell for cell in row] for row in rows]
+    texts = [[screen.cell(cell.text) for cell in row] for row in cells]
+    natural = [
+        max([len(column.title), *(columns_of(row[index]) for row in texts)])
+        for index, column in enumerate(columns)
+    ]
+    widths = _fit(columns, natural, screen.width)
+    lines = [
+        _line(
+            screen,
+            columns,
+            widths,
+            [column.title for column in columns],
+            [Style.BOLD] * len(columns),
+        ),
+        *(
+            _line(screen, columns, widths, line, [cell.style for cell in row])
+            for row, line in zip(cells, texts, strict=True)
+        ),
+    ]
+    return "\n".join(lines)
+
+
+def _fit(columns: Sequence[Column], natural: Sequence[int], width: int) -> list[int | None]:
+    """Return the width of each column, None for one that is left out."""
+    shown = set(range(len(columns)))
+    while True:
+        excess = sum(natural[index] for index in shown) + _GAP * (len(shown) - 1) - width
+        least = {index: min(natural[index], columns[index].least or natural[index]) for index in shown}
+        droppable = [index for index in shown if columns[index].rank]
+        if excess <= sum(natural[index] - least[index] for index in shown) or not droppable:
+            break
+        shown.remove(max(droppable, key=lambda index: columns[index].rank))
+    widths: list[int | None] = []
+    for index in range(len(columns)):
+        if index not in shown:
+            widths.append(None)
+            continue
+        given = max(0, min(excess, natural[index] - least[index]))
+        excess -= given
+        widths.append(natural[index] - given)
+    return widths
+
+
+def _line(
+    screen: Screen,
+    columns: Sequence[Column],
+    widths: Sequence[int | None],
+    texts: Sequence[str],
+    styles: Sequence[Style],
+) -> str:
+    pieces = []
+    shown = [index for index, width in enumerate(widths) if width is not None]
+    for index in shown:
+        width = widths[index] or 0
+        text = screen.drawn(cut(texts[index], width)) if columns_of(texts[index]) > width else texts[index]
+        space = " " * (width - columns_of(text))
+        painted = screen.paint(text, styles[index])
+        pieces.append(space + painted if columns[index].is_right else painted + space)
+    return (" " * _GAP).join(pieces).rstrip()
+
+
+def facts(screen: Screen, pairs: Sequence[tuple[str, Cell | str]]) -> str:
+    """Return lines of a name and its value, the values below each other; values are safe, and never cut."""
+    width = max((len(name) for name, _ in pairs), default=0)
+    lines = []
+    for name, value in pairs:
+        cell = Cell(value) if isinstance(value, str) else value
+        lines.append(
+            f"{screen.paint(name.ljust(width), Style.FAINT)}  {screen.paint(screen.cell(cell.text), cell.style)}"
+        )
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def moment(when: datetime | float | None) -> str:
+    """Return a time as the reader's clock shows it, "2026-11-22 10:00:03"; "-" for None and for what is no time."""
+    try:
+        known = datetime.fromtimestamp(when, UTC) if isinstance(when, int | float) else when
+        return f"{known.astimezone():%Y-%m-%d %H:%M:%S}" if known else "-"
+    except (OverflowError, OSError, ValueError):
+        return "-"
+
+
+def ago(when: datetime | None, now: datetime | None = None) -> str:
+    """Return how long ago that was, in words: "12 s ago", "3 h ago", "never" for None."""
+    if when is None:
+        return "never"
+    from hermesguard.config.units import about_duration
+
+    seconds = ((now or datetime.now(UTC)) - when).total_seconds()
+    return "just now" if seconds < 1 else f"{about_duration(seconds)} ago"
+
+
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    """Return "1 message", "2 messages", "12,345 messages"."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"

@@ -1,0 +1,154 @@
+"""The life of a session as a line: how many messages it had when, each loss and each repair marked."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final, Literal
+
+from hermesguard.cli.tables import counted, moment
+from hermesguard.cli.terminal import Screen, Style
+from hermesguard.store.history import Version
+from hermesguard.store.incidents import Incident
+from hermesguard.webui.session import Row
+
+Mark = Literal["", "loss", "repair", "meant"]
+
+_LEVELS: Final = "▁▂▃▄▅▆▇█"
+_ASCII_LEVELS: Final = "_.:-=+*#"
+_MARKS: Final[dict[Mark, tuple[str, str, Style]]] = {
+    "loss": ("✗", "x", Style.RED),
+    "repair": ("✓", "+", Style.GREEN),
+    "meant": ("•", "o", Style.YELLOW),
+}
+_WIDEST: Final = 100
+_INSTANT: Final = timedelta(microseconds=1)
+# What happened within one look belongs into one column, also where the line ends with it.
+_TOGETHER: Final = timedelta(microseconds=10)
+# Reasons of versions that a person's act, not a loss, put into the history.
+_MEANT: Final = frozenset({"meant", "clear", "deleted", "accepted"})
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """From this time on the session had so many messages; and what happened then."""
+
+    time: datetime
+    rows: int
+    mark: Mark = ""
+
+
+def points(rows: Sequence[Row], versions: Iterable[Version], log: Iterable[Incident]) -> list[Point]:
+    """Return what is known of a session's message count, in the order of time.
+
+    `rows` of the newest copy say when it grew; versions and incidents say when something was taken away and came back.
+    """
+    found = [
+        Point(when, number)
+        for number, row in enumerate(rows, 1)
+        if (when := _moment(row.timestamp)) is not None
+    ]
+    for version in versions:
+        if version.reason in _MEANT:
+            found.append(Point(version.time - _INSTANT, version.rows))
+            found.append(Point(version.time, _count_at(rows, version.time), "meant"))
+    for incident in log:
+        when = datetime.fromisoformat(incident.time)
+        if incident.rows_before is None:
+            continue
+        if incident.is_by_hand and incident.rows_after is not None:
+            change = incident.rows_after - incident.rows_before
+            found.append(Point(when - _INSTANT, incident.rows_before))
+            found.append(
+                Point(when, incident.rows_after, "meant" if change < 0 else "repair" if change else "")
+            )
+        if incident.settles or incident.is_by_hand:
+            continue
+        found.append(Point(when - 2 * _INSTANT, incident.rows_before))
+        if incident.rows_live is not None:
+            found.append(Point(when - _INSTANT, incident.rows_live, "loss"))
+        if incident.rows_after is not None and incident.rows_after != incident.rows_live:
+            found.append(Point(when, incident.rows_after, "repair"))
+    return sorted(found, key=lambda point: point.time)
+
+
+def _moment(timestamp: float | None) -> datetime | None:
+    try:
+        return datetime.fromtimestamp(timestamp, UTC) if timestamp else None
+    except (OverflowError, OSError, ValueError):
+        return None
+
+
+def _count_at(rows: Sequence[Row], when: datetime) -> int:
+    seconds = when.timestamp()
+    return sum(row.timestamp is not None and row.timestamp <= seconds for row in rows)
+
+
+def drawn(screen: Screen, found: Sequence[Point]) -> str:
+    """Return the points as a line for the screen: heights, marks below, and the times of both ends; "" for nothing.
+
+    A column in which something was taken away shows what was left by a loss, and what there was before a person's act; the
+    last column is what there is now.
+    """
+    if not found:
+        return ""
+    width = max(8, min(screen.width - 12, _WIDEST))
+    first, last = found[0].time, found[-1].time
+    span = (last - first).total_seconds() or 1.0
+    highest = max(point.rows for point in found) or 1
+    levels = _ASCII_LEVELS if screen.is_ascii else _LEVELS
+    columns: list[list[Point]] = [[] for _ in range(width)]
+    for point in found:
+        share = (point.time - first + _TOGETHER).total_seconds() / span
+        columns[min(width - 2, int(share * (width - 1)))].append(point)
+    line, current = "", 0
+    for here in columns:
+        shown = _height(here, current)
+        line += levels[max(0, shown * len(levels) - 1) // highest] if shown else " "
+        current = here[-1].rows if here else current
+    lines = [f"{highest:>9,}  {screen.paint(line, Style.CYAN)}".rstrip()]
+    lines += _signs(screen, columns)
+    begin, end = moment(first), moment(last)
+    lines.append(f"{'':11}{begin}{end.rjust(max(len(end) + 2, width - len(begin)))}")
+    if any(point.mark for point in found):
+        lines.append(f"{'':11}{_legend(screen, found)}")
+    return "\n".join(lines)
+
+
+def _height(here: Sequence[Point], before: int) -> int:
+    if not here:
+        return before
+    marks = {point.mark for point in here}
+    if "loss" in marks:
+        return min(point.rows for point in here)
+    return max(point.rows for point in here) if "meant" in marks else here[-1].rows
+
+
+def _signs(screen: Screen, columns: Sequence[Sequence[Point]]) -> Iterator[str]:
+    """Yield a line of what was taken away when, and one of what came back."""
+    rows: tuple[tuple[Mark, ...], ...] = (("loss", "meant"), ("repair",))
+    for kinds in rows:
+        line = ""
+        for here in columns:
+            found = [kind for kind in kinds if any(point.mark == kind for point in here)]
+            line += _sign(screen, found[0]) if found else " "
+        if line.strip():
+            yield f"{'':11}{line}".rstrip()
+
+
+def _sign(screen: Screen, mark: Mark) -> str:
+    sign, ascii_sign, style = _MARKS[mark]
+    return screen.paint(ascii_sign if screen.is_ascii else sign, style)
+
+
+def _legend(screen: Screen, found: Sequence[Point]) -> str:
+    words = {
+        "loss": ("loss", "losses"),
+        "repair": ("repair", "repairs"),
+        "meant": ("shortened on purpose",) * 2,
+    }
+    parts = []
+    for mark in _MARKS:
+        number = sum(point.mark == mark for point in found)
+        if number:
+            parts.append(f"{_sign(screen, mark)} {counted(number, *words[mark])}")
+    return "   ".join(parts)

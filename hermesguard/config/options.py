@@ -1,0 +1,311 @@
+"""The options, one entry each: files, flags, variables, `config show` and hermesguard.toml(5) come from here."""
+
+import shlex
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final, Literal, NamedTuple
+
+from hermesguard.config.paths import expanded
+from hermesguard.config.units import (
+    DURATION_FORM,
+    SIZE_FORM,
+    exact_duration,
+    exact_size,
+    parse_duration,
+    parse_size,
+)
+from hermesguard.errors import ExitCode, GuardError
+
+
+class Place(NamedTuple):
+    """Where a raw value stands: `origin` for `config show`, `where` for an error's first words."""
+
+    origin: str
+    where: str
+    source: Literal["flag", "environment", "file"]
+    environment: Mapping[str, str]
+
+
+class Kind(NamedTuple):
+    """A kind of value: `allowed` in words, `parse` from TOML or text (ValueError, TypeError: refused), `write` back."""
+
+    allowed: str
+    parse: Callable[[object, Place], object]
+    write: Callable[[Any], str]
+
+    def read(self, option: "Option", raw: object, place: Place) -> object:
+        try:
+            return self.parse(raw, place)
+        except (TypeError, ValueError):
+            raise GuardError(
+                f"{place.where} = {as_written(raw)} is not possible",
+                f"Allowed: {self.allowed}, for example {option.key} = {option.example}",
+                ExitCode.CONFIG,
+            ) from None
+
+
+class Option(NamedTuple):
+    """One setting: its key in the file, its field in `Settings`, what it may be and what it is for."""
+
+    key: str
+    field: str
+    kind: Kind
+    default: str
+    example: str
+    meaning: str
+
+    @property
+    def flag(self) -> str:
+        return "--" + self.key.replace("_", "-")
+
+    @property
+    def variable(self) -> str:
+        return "HERMESGUARD_" + self.key.upper()
+
+    def written(self, settings: object) -> str:
+        """Return the value as the configuration file would say it."""
+        return self.kind.write(getattr(settings, self.field))
+
+
+def _text(raw: object) -> str:
+    if not isinstance(raw, str) or not raw or "\0" in raw:
+        raise TypeError
+    return raw
+
+
+def _path(raw: object, place: Place) -> Path:
+    path = expanded(_text(raw), place.environment)
+    if place.source == "file" and not path.is_absolute():
+        raise ValueError
+    return path.absolute()
+
+
+def _choice(*choices: str) -> Kind:
+    def parse(raw: object, place: Place) -> str:
+        if raw not in choices:
+            raise ValueError
+        return str(raw)
+
+    return Kind(" or ".join(f'"{choice}"' for choice in choices), parse, _quoted)
+
+
+def _duration(at_least: str = "0") -> Kind:
+    def parse(raw: object, place: Place) -> float:
+        seconds = parse_duration("0" if raw == 0 and not isinstance(raw, bool) else _text(raw))
+        if seconds < parse_duration(at_least):
+            raise ValueError
+        return seconds
+
+    limit = "" if at_least == "0" else f", at least {at_least}"
+    form = DURATION_FORM if at_least == "0" else DURATION_FORM.replace(' or "0"', "")
+    return Kind(form + limit, parse, lambda seconds: _quoted(exact_duration(seconds)))
+
+
+def _is_whole_number(raw: object) -> bool:
+    return isinstance(raw, int) and not isinstance(raw, bool)
+
+
+def _size(*, may_be_off: bool = False) -> Kind:
+    def parse(raw: object, place: Place) -> int | None:
+        if may_be_off and raw == "off":
+            return None
+        return parse_size(str(raw) if _is_whole_number(raw) else _text(raw))
+
+    def write(size_bytes: int | None) -> str:
+        return _quoted("off" if size_bytes is None else exact_size(size_bytes))
+
+    return Kind(SIZE_FORM + (' or "off"' if may_be_off else ""), parse, write)
+
+
+def _number(low: int, high: int, *, may_be_off: bool = False) -> Kind:
+    def parse(raw: object, place: Place) -> int | None:
+        if may_be_off and raw == "off":
+            return None
+        if not _is_whole_number(raw) and place.source == "file":
+            raise TypeError
+        number = int(str(raw))
+        if not low <= number <= high:
+            raise ValueError
+        return number
+
+    def write(number: int | None) -> str:
+        return '"off"' if number is None else str(number)
+
+    return Kind(f"a whole number from {low} to {high}" + (' or "off"' if may_be_off else ""), parse, write)
+
+
+def _parse_command(raw: object, place: Place) -> tuple[str, ...]:
+    words = shlex.split(raw) if isinstance(raw, str) and place.source != "file" else raw
+    if not isinstance(words, list):
+        raise TypeError
+    return tuple(_text(word) for word in words)
+
+
+def _parse_optional_path(raw: object, place: Place) -> Path | None:
+    return None if raw == "off" else _path(raw, place)
+
+
+def _quoted(value: object) -> str:
+    text = str(value).replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + "".join(c if c.isprintable() else f"\\U{ord(c):08X}" for c in text) + '"'
+
+
+_DIRECTORY = Kind("an absolute path to a directory", _path, _quoted)
+_FILE = Kind(
+    'an absolute path to a file or "off"',
+    _parse_optional_path,
+    lambda path: _quoted("off" if path is None else path),
+)
+_COMMAND = Kind(
+    "a list of words, the first being the program (it is never given to a shell)",
+    _parse_command,
+    lambda words: "[" + ", ".join(_quoted(word) for word in words) + "]",
+)
+
+OPTIONS: Final[tuple[Option, ...]] = (
+    Option(
+        "sessions",
+        "sessions",
+        _DIRECTORY,
+        "as hermes-webui finds it: $HERMES_WEBUI_STATE_DIR/sessions, else $HERMES_HOME/webui/sessions, "
+        "else ~/.hermes/webui/sessions",
+        '"/home/me/.hermes/webui/sessions"',
+        "The sessions directory of hermes-webui that is guarded.",
+    ),
+    Option(
+        "store",
+        "store",
+        _DIRECTORY,
+        "$STATE_DIRECTORY (systemd), else $XDG_STATE_HOME/hermesguard, else ~/.local/state/hermesguard",
+        '"/var/lib/hermesguard"',
+        "Where shadows, history and incidents are kept. Never inside the sessions directory, nor around it.",
+    ),
+    Option(
+        "on_doubt",
+        "on_doubt",
+        _choice("restore", "keep"),
+        '"restore"',
+        '"keep"',
+        "What to do when rows are gone and it cannot be told whether somebody meant it: put them back, or keep the "
+        "file as it is. Either way both sides are in the history, and one command reverses it.",
+    ),
+    Option(
+        "on_missing",
+        "on_missing",
+        _choice("restore", "warn"),
+        '"restore"',
+        '"warn"',
+        "What to do when a session's file vanished and nothing says that somebody deleted it.",
+    ),
+    Option(
+        "sweep_interval",
+        "sweep_interval_seconds",
+        _duration(at_least="100ms"),
+        '"10s"',
+        '"10s"',
+        "How often the whole directory is looked at, whatever the events said.",
+    ),
+    Option(
+        "keep_deleted",
+        "keep_deleted_seconds",
+        _duration(),
+        '"1d"',
+        '"0"',
+        'How long a session that somebody deleted stays in the store; "0" removes it at once.',
+    ),
+    Option(
+        "keep_history",
+        "keep_history_seconds",
+        _duration(),
+        '"30d"',
+        '"90d"',
+        "How long older versions are kept.",
+    ),
+    Option(
+        "keep_versions",
+        "keep_versions",
+        _number(1, 1_000_000),
+        "50",
+        "50",
+        "How many older versions of one session are kept at most.",
+    ),
+    Option(
+        "max_store_bytes",
+        "max_store_bytes",
+        _size(may_be_off=True),
+        '"off"',
+        '"2GiB"',
+        "How big the store may grow before the oldest versions are given up. Shadows, and versions that an open "
+        "incident needs, are never given up for it.",
+    ),
+    Option(
+        "memory_bytes",
+        "memory_bytes",
+        _size(),
+        '"64MiB"',
+        '"64MiB"',
+        "How much memory may hold sessions that are ready to be repaired at once.",
+    ),
+    Option(
+        "alert_command",
+        "alert_command",
+        _COMMAND,
+        "[]",
+        '["/usr/local/bin/tell-me"]',
+        "Run for each event that somebody must hear of; its data comes as JSON on standard input.",
+    ),
+    Option(
+        "heartbeat_command",
+        "heartbeat_command",
+        _COMMAND,
+        "[]",
+        '["curl", "-fsS", "https://example.org/ping/1234"]',
+        "Run at most once a minute after a sweep that proved that the guard sees: alert when it stays away.",
+    ),
+    Option(
+        "on_version_command",
+        "on_version_command",
+        _COMMAND,
+        "[]",
+        '["/usr/local/bin/copy-elsewhere"]',
+        "Run for each version that enters the history; its data comes as JSON on standard input.",
+    ),
+    Option(
+        "hook_timeout",
+        "hook_timeout_seconds",
+        _duration(at_least="100ms"),
+        '"30s"',
+        '"30s"',
+        "How long one of the commands above may take before it is ended.",
+    ),
+    Option(
+        "metrics_textfile",
+        "metrics_textfile",
+        _FILE,
+        '"off"',
+        '"/var/lib/prometheus/node-exporter/hermesguard.prom"',
+        "Where metrics are written for Prometheus' node exporter.",
+    ),
+    Option(
+        "metrics_port",
+        "metrics_port",
+        _number(1, 65535, may_be_off=True),
+        '"off"',
+        "9664",
+        "On which port of the loopback address metrics are served.",
+    ),
+    Option(
+        "watch",
+        "watch",
+        _choice("auto", "polling"),
+        '"auto"',
+        '"polling"',
+        "How changes are noticed: by the kernel's events where these can be had, or by looking again and again.",
+    ),
+)
+OPTIONS_BY_KEY: Final[Mapping[str, Option]] = {option.key: option for option in OPTIONS}
+
+
+def as_written(raw: object) -> str:
+    text = repr(raw) if not isinstance(raw, str) else _quoted(raw)
+    return text if len(text) <= 80 else text[:77] + "..."

@@ -1,0 +1,193 @@
+"""Settings: flags over environment over file over defaults, each value with its origin."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final, Literal, NamedTuple, NoReturn
+
+from hermesguard.config.options import OPTIONS, OPTIONS_BY_KEY, Option, Place, as_written
+from hermesguard.config.paths import (
+    configuration_files,
+    default_sessions,
+    default_store,
+    expanded,
+    is_inside,
+)
+from hermesguard.errors import ExitCode, GuardError
+
+FLAGS: Final = frozenset(OPTIONS_BY_KEY) | {"config"}
+"""The names that `load` takes in `flags`."""
+
+_DAY_SECONDS: Final = 86400.0
+
+
+class Sources(NamedTuple):
+    """Where settings were read from, so that a reload reads the same places again."""
+
+    flags: Mapping[str, str | None]
+    environment: Mapping[str, str]
+    files: tuple[Path, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that can be chosen. Two settings are equal when their values are, wherever these came from.
+
+    `origins` says for each field where its value came from: "flag --store", "environment HERMESGUARD_STORE",
+    "/etc/hermesguard/hermesguard.toml" or "default".
+    """
+
+    sessions: Path
+    store: Path
+    on_doubt: Literal["restore", "keep"] = "restore"
+    on_missing: Literal["restore", "warn"] = "restore"
+    sweep_interval_seconds: float = 10.0
+    keep_deleted_seconds: float = _DAY_SECONDS
+    keep_history_seconds: float = 30 * _DAY_SECONDS
+    keep_versions: int = 50
+    max_store_bytes: int | None = None
+    memory_bytes: int = 64 * 1024 * 1024
+    alert_command: tuple[str, ...] = ()
+    heartbeat_command: tuple[str, ...] = ()
+    on_version_command: tuple[str, ...] = ()
+    hook_timeout_seconds: float = 30.0
+    metrics_textfile: Path | None = None
+    metrics_port: int | None = None
+    watch: Literal["auto", "polling"] = "auto"
+    origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+    sources: Sources | None = field(default=None, compare=False, repr=False)
+
+    def keys_that_differ(self, other: "Settings") -> list[str]:
+        """Return the keys whose values `other` has otherwise."""
+        return [it.key for it in OPTIONS if getattr(self, it.field) != getattr(other, it.field)]
+
+    def reloaded(self) -> "Settings":
+        """Return the settings as the same flags, environment and files say them now; GuardError when one is wrong.
+
+        The environment is the one of the first loading: it cannot change under a running process.
+        """
+        if self.sources is None:
+            return self
+        return load(self.sources.flags, self.sources.environment, self.sources.files)
+
+
+def load(
+    flags: Mapping[str, str | None],
+    environment: Mapping[str, str],
+    files: Iterable[Path] | None = None,
+) -> Settings:
+    """Return the settings that `flags`, `environment` and configuration files ask for.
+
+    Flags are named as keys are ("store", "sweep_interval", and "config" for the file itself); None means not given.
+    `files` are read in order, later ones win; None means the files that `configuration_files` names. A file given by
+    `--config` or HERMESGUARD_CONFIG must exist, the others need not.
+    Raises GuardError (exit code 12) that names the place, the key, the value and what is allowed.
+    """
+    values: dict[str, object] = {}
+    origins: dict[str, str] = {}
+
+    def take(option: Option, raw: object, place: Place) -> None:
+        values[option.field] = option.kind.read(option, raw, place)
+        origins[option.field] = place.origin
+
+    paths = None if files is None else tuple(files)
+    for path, is_required in _files_to_read(flags, environment, paths):
+        for key, raw in _read_file(path, is_required).items():
+            option = OPTIONS_BY_KEY.get(key)
+            if option is None:
+                _refuse_key(path, key)
+            take(option, raw, Place(str(path), f"{path}: {key}", "file", environment))
+    for option in OPTIONS:
+        text = environment.get(option.variable)
+        if text:
+            origin = f"environment {option.variable}"
+            take(
+                option,
+                text,
+                Place(origin, f"environment {option.variable}", "environment", environment),
+            )
+    for key, given in flags.items():
+        if given is not None and key != "config":
+            option = OPTIONS_BY_KEY[key]
+            take(
+                option,
+                given,
+                Place(f"flag {option.flag}", f"flag {option.flag}", "flag", environment),
+            )
+
+    if "sessions" not in values:
+        values["sessions"], origins["sessions"] = default_sessions(environment)
+    if "store" not in values:
+        values["store"], origins["store"] = default_store(environment)
+    for option in OPTIONS:
+        origins.setdefault(option.field, "default")
+    given_values: Any = values
+    settings = Settings(
+        **given_values,
+        origins=MappingProxyType(origins),
+        sources=Sources(dict(flags), dict(environment), paths),
+    )
+    _refuse_nesting(settings)
+    return settings
+
+
+def _files_to_read(
+    flags: Mapping[str, str | None],
+    environment: Mapping[str, str],
+    files: Sequence[Path] | None,
+) -> list[tuple[Path, bool]]:
+    if named := flags.get("config") or environment.get("HERMESGUARD_CONFIG"):
+        return [(expanded(named, environment).absolute(), True)]
+    return [(path, False) for path in (configuration_files(environment) if files is None else files)]
+
+
+def _read_file(path: Path, is_required: bool) -> dict[str, object]:
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except (FileNotFoundError, NotADirectoryError) as error:
+        if not is_required:
+            return {}
+        problem = f"cannot be read: {error.strerror}"
+    except OSError as error:
+        problem = f"cannot be read: {error.strerror}"
+    except UnicodeDecodeError as error:
+        problem = f"is not UTF-8 text at byte {error.start}"
+    else:
+        import tomllib  # most people have no such file
+
+        try:
+            return tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            problem = f"is not TOML: {error}"
+        except RecursionError:
+            problem = "is not TOML that can be read: it is nested too deeply"
+    raise GuardError(
+        f"The configuration file {path} {problem}",
+        "Correct it, or name another with --config FILE",
+        ExitCode.CONFIG,
+    )
+
+
+def _refuse_key(path: Path, key: str) -> NoReturn:
+    from difflib import get_close_matches  # only a mistake needs it
+
+    nearest = get_close_matches(key, OPTIONS_BY_KEY, n=1, cutoff=0.5)
+    remedy = f"Did you mean {nearest[0]}" if nearest else "Keys are: " + ", ".join(OPTIONS_BY_KEY)
+    raise GuardError(f"{path}: the key {as_written(key)} is unknown", remedy, ExitCode.CONFIG)
+
+
+def _refuse_nesting(settings: Settings) -> None:
+    if is_inside(settings.store, settings.sessions):
+        relation = "inside"
+    elif is_inside(settings.sessions, settings.store):
+        relation = "around"
+    else:
+        return
+    raise GuardError(
+        f"The store {settings.store} ({settings.origins['store']}) lies {relation} the sessions directory "
+        f"{settings.sessions} ({settings.origins['sessions']})",
+        "The two must lie apart, for hermes-webui takes what is in there for its own: name another directory with "
+        "--store DIR, HERMESGUARD_STORE or the key store",
+        ExitCode.CONFIG,
+    )

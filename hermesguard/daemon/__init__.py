@@ -1,0 +1,1 @@
+"""The event loop and what hosts it: supervisor, control socket, systemd, maintenance."""

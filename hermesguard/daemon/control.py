@@ -1,0 +1,240 @@
+"""How a command speaks to the running guard: a Unix socket in the store, one JSON object each way.
+
+The guard holds the store's lock, so whoever wants something changed asks it; without a guard the command takes the lock and
+does it itself, by the same code (module byhand). Only the store's owner and root can reach the socket: the store is 0700.
+"""
+
+import contextlib
+import os
+import socket
+import time
+from collections.abc import Callable, Generator
+from pathlib import Path
+from selectors import EVENT_READ, EVENT_WRITE, BaseSelector
+from typing import Any
+
+import orjson
+
+from hermesguard.config.settings import Settings
+from hermesguard.daemon.status import resting_status
+from hermesguard.errors import ExitCode, GuardError
+
+SOCKET_NAME = "control"
+ANSWER_SECONDS = 120.0
+STATUS_SECONDS = 10.0
+"""Whoever asks how it is wants to hear soon that it hangs."""
+LONGEST_REQUEST_BYTES = 64 * 1024
+
+Answer = dict[str, Any]
+Work = Generator[None, None, Answer]
+"""An answer that takes time: done in little steps, between which the guard guards."""
+Answerer = Callable[[str, dict[str, Any]], Answer | Work]
+
+
+class _Address:
+    """The socket's address, short enough for the kernel (unix(7): 108 bytes) however long the store's path is."""
+
+    def __init__(self, store: Path) -> None:
+        self._directory = os.open(store, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self.name = f"/proc/self/fd/{self._directory}/{SOCKET_NAME}"
+
+    def __enter__(self) -> str:
+        return self.name
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._directory)
+
+
+class ControlServer:
+    """The guard's end. Never waits: whoever is slow is waited for by the loop's selector.
+
+    Raises OSError when the store does not take the socket.
+    """
+
+    def __init__(self, store: Path, selector: BaseSelector, answer: Answerer) -> None:
+        self._path = store / SOCKET_NAME
+        self._selector = selector
+        self._answer = answer
+        self._working: list[_Conversation] = []
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                self._path.unlink()  # of a guard that was killed; the lock says that there is no other
+            with _Address(store) as address:
+                self._listener.bind(address)
+            self._path.chmod(0o600)
+            self._listener.listen(8)
+        except OSError:
+            self._listener.close()
+            raise
+        selector.register(self._listener, EVENT_READ, self._accept)
+
+    def _accept(self, _: int) -> None:
+        try:
+            connection, _address = self._listener.accept()
+        except OSError:
+            return
+        connection.setblocking(False)
+        conversation = _Conversation(connection, self._selector, self._answer, self._working)
+        self._selector.register(connection, EVENT_READ, conversation.step)
+
+    @property
+    def is_working(self) -> bool:
+        """Return whether an answer is being worked on."""
+        return bool(self._working)
+
+    def go_on(self, seconds: float) -> None:
+        """Go on for so long with the answers that take time, one after the other."""
+        until = time.monotonic() + seconds
+        while self._working and time.monotonic() < until:
+            self._working[0].go_on()
+
+    def close(self) -> None:
+        """Stop listening and remove the socket."""
+        self._selector.unregister(self._listener)
+        self._listener.close()
+        with contextlib.suppress(OSError):
+            self._path.unlink()
+
+
+class _Conversation:
+    """One request and its answer."""
+
+    def __init__(
+        self,
+        connection: socket.socket,
+        selector: BaseSelector,
+        answer: Answerer,
+        working: "list[_Conversation]",
+    ) -> None:
+        self._connection = connection
+        self._selector = selector
+        self._answer = answer
+        self._working = working
+        self._work: Work | None = None
+        self._request = b""
+        self._reply = b""
+
+    def step(self, events: int) -> None:
+        try:
+            if events & EVENT_READ and not self._reply:
+                self._receive()
+            elif events & EVENT_WRITE:
+                self._send()
+        except OSError:
+            self._close()
+
+    def _receive(self) -> None:
+        part = self._connection.recv(LONGEST_REQUEST_BYTES)
+        self._request += part
+        if not part or len(self._request) > LONGEST_REQUEST_BYTES:
+            self._close()
+        elif self._request.endswith(b"\n") and self._work is None:
+            self._reply_with(_answered(self._begin))
+
+    def _begin(self) -> Answer | None:
+        asked = orjson.loads(self._request)
+        answer = self._answer(str(asked["verb"]), dict(asked["arguments"]))
+        if isinstance(answer, dict):
+            return answer
+        self._work = answer
+        self._working.append(self)
+        return None
+
+    def go_on(self) -> None:
+        """Do one step of the work; reply when that was the last."""
+        assert self._work
+        reply = _answered(self._step)
+        if reply is not None:
+            self._working.remove(self)
+            try:
+                self._reply_with(reply)
+            except OSError:
+                self._close()
+
+    def _step(self) -> Answer | None:
+        assert self._work
+        try:
+            next(self._work)
+        except StopIteration as end:
+            answer: Answer = end.value
+            return answer
+        return None
+
+    def _reply_with(self, reply: Answer | None) -> None:
+        if reply is not None:
+            self._reply = orjson.dumps(reply) + b"\n"
+            self._selector.modify(self._connection, EVENT_WRITE, self.step)
+            self._send()
+
+    def _send(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            self._reply = self._reply[self._connection.send(self._reply) :]
+        if not self._reply:
+            self._close()
+
+    def _close(self) -> None:
+        if self._work:
+            self._work.close()
+        if self in self._working:
+            self._working.remove(self)
+        self._selector.unregister(self._connection)
+        self._connection.close()
+
+
+def _answered(work: Callable[[], Answer | None]) -> Answer | None:
+    """Return what to reply, None when there is nothing to reply yet."""
+    try:
+        answer = work()
+        return None if answer is None else {"answer": answer}
+    except GuardError as error:
+        return {"error": {"what": error.what, "remedy": error.remedy, "exit_code": int(error.exit_code)}}
+    except (ValueError, KeyError, TypeError) as error:
+        what = f"The running guard did not understand the request ({error})"
+        return {"error": {"what": what, "remedy": "Restart it: it may be of another version", "exit_code": 1}}
+
+
+def ask_running_guard(store: Path, verb: str, arguments: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the running guard's answer, None when no guard runs on this store. Raises GuardError with what it refused."""
+    try:
+        with _Address(store) as address, socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(STATUS_SECONDS if verb == "status" else ANSWER_SECONDS)
+            connection.connect(address)
+            connection.sendall(orjson.dumps({"verb": verb, "arguments": arguments}) + b"\n")
+            reply = b""
+            while part := connection.recv(1 << 20):
+                reply += part
+    except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
+        return None
+    except PermissionError:
+        raise GuardError(
+            f"The guard of the store {store} may not be asked by this user",
+            "Run the command as the store's owner, or with sudo",
+        ) from None
+    except OSError as error:
+        what = f"The guard of the store {store} does not answer ({error.strerror or 'timed out'})"
+        raise GuardError(what, "See its log; systemd restarts one that hangs") from None
+    if not reply.endswith(b"\n"):
+        raise GuardError(f"The guard of the store {store} broke off its answer", "See its log, and try again")
+    value: dict[str, Any] = orjson.loads(reply)
+    if refusal := value.get("error"):
+        raise GuardError(refusal["what"], refusal["remedy"], ExitCode(refusal["exit_code"]))
+    answer: dict[str, Any] = value["answer"]
+    return answer
+
+
+def ask(settings: Settings, verb: str, **arguments: Any) -> dict[str, Any]:
+    """Have `verb` done: by the guard that runs on this store, or, when none does, here, under the store's lock.
+
+    Raises GuardError: refused, no store, or a guard that holds the lock but does not listen.
+    """
+    answer = ask_running_guard(settings.store, verb, arguments)
+    if answer is not None:
+        return answer
+    if verb == "status":
+        return resting_status(settings)
+    # Only what changes something without a running guard needs all of it.
+    from hermesguard.daemon.offline import at_rest
+
+    with at_rest(settings) as perform:
+        return perform(verb, arguments)

@@ -1,0 +1,441 @@
+"""One loop that owns all state: changes, questions, sweeps, signals, requests, and the word to systemd that it still turns.
+
+Order at start: lock, watch, then sweep, so that nothing falls between; READY=1 only after that.
+"""
+
+import errno
+import gc
+import os
+import select
+import selectors
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from hermesguard import __version__
+from hermesguard.config.settings import Settings
+from hermesguard.daemon import permissions as rights
+from hermesguard.daemon.control import Answer, ControlServer, Work
+from hermesguard.daemon.integrations import Outside
+from hermesguard.daemon.maintenance import Housekeeping
+from hermesguard.daemon.progress import Progress
+from hermesguard.daemon.status import status_of
+from hermesguard.daemon.systemd import Service
+from hermesguard.errors import ExitCode, GuardError
+from hermesguard.events.reporter import Reporter
+from hermesguard.guard.context import Guardroom
+from hermesguard.guard.guard import Guard
+from hermesguard.guard.operations import ByHand, begin
+from hermesguard.store.incidents import IncidentLog
+from hermesguard.store.store import Store
+from hermesguard.watcher.watcher import Change, Watch
+from hermesguard.webui.directory import INDEX
+from hermesguard.webui.session import session_id
+
+if TYPE_CHECKING:
+    from hermesguard.events.metrics import Figures
+
+WAITING_SECONDS = 1.0
+PROOF_SECONDS = 60.0
+SWEEP_SLICE_SECONDS = 0.005
+# Thousands of sessions may be lost at once: the service manager, people and signals are heeded between two turns.
+TURN_SECONDS = 0.05
+EXTENSION_SECONDS = 60.0
+PARTING_SECONDS = 2.0
+SLEEP_SECONDS = 3600.0
+BLIND_TOO_LONG_SECONDS = 5.0
+
+
+def run(settings: Settings, reporter: Reporter) -> int:
+    """Guard until SIGTERM (returns 0) or SIGINT (130). Raises GuardError when it cannot begin."""
+    store = Store(settings.store)
+    store.create()
+    store.take_lock()
+    try:
+        return Daemon(settings, store, reporter).run()
+    finally:
+        store.lock.release()
+
+
+_session_of = lru_cache(maxsize=512)(session_id)
+"""The same few names come again and again."""
+
+
+class Daemon:
+    """The loop. Everything it calls returns soon; nothing else runs beside it but the watch's own eyes."""
+
+    def __init__(self, settings: Settings, store: Store, reporter: Reporter) -> None:
+        self.settings = settings
+        self.reporter = reporter
+        self.guard = Guard(Guardroom.furnish(settings, store, IncidentLog(settings.store), reporter))
+        self.watch: Watch | None = None
+        self.is_ready = False
+        self.blind_since: float | None = None
+        self._service = Service()
+        self._outside = Outside(settings, reporter, self._figures)
+        self._hands = ByHand(self.guard)
+        self._housekeeping = Housekeeping(self.guard)
+        self._server: ControlServer | None = None
+        # Signals, and commands that ask; a save must cost little, so the watch is not waited for in that way.
+        self._selector = selectors.EpollSelector()
+        self._selector_descriptor = self._selector.fileno()
+        self._poll = select.poll()
+        self._poll.register(self._selector_descriptor, select.POLLIN)
+        self._signals: list[int] = []
+        self._changes: list[Change] = []
+        self._sweep: Iterator[None] | None = None
+        self._sweep_due = 0.0
+        self._proof_due = 0.0
+        self._arm_due = 0.0
+        self._watchdog_due = 0.0
+        self._told_waiting = ""
+        self._progress = Progress(lambda: len(self.guard.directory.listing().sessions))
+        self._began = time.monotonic()
+
+    # -- the loop
+
+    def run(self) -> int:
+        """Turn until told to stop; return the exit code."""
+        self.reporter.tell(
+            "started",
+            program_version=__version__,
+            path=str(self.settings.sessions),
+            store=str(self.settings.store),
+        )
+        self.guard.begin()
+        self._catch_signals()
+        self._listen()
+        try:
+            while (stop := self._stop_asked()) is None:
+                self._turn()
+            return self._end(stop)
+        finally:
+            self._progress.clear()
+            if self._server:
+                self._server.close()
+            self._disarm()
+            self._outside.close()
+            self._service.close()
+            self._selector.close()
+
+    def _listen(self) -> None:
+        """Listen to commands, if the store takes the socket: a guard on a full disk guards nevertheless."""
+        try:
+            self._server = ControlServer(self.settings.store, self._selector, self.answer)
+        except OSError as error:
+            self.guard.keeper.refused(error)
+
+    def _turn(self) -> None:
+        now = time.monotonic()
+        if self.watch is None and now >= self._arm_due:
+            self._arm(now)
+        if self.watch and now >= self._proof_due and not self._sweep:
+            self._proof_due = now + PROOF_SECONDS
+            if reason := self.watch.prove_sight():
+                self._go_blind(reason)
+        if self.watch and self._sweep is None and now >= self._sweep_due:
+            self._sweep = self.guard.sweep()
+        if self._sweep:
+            self._sweep_on()
+        self._watch_on(time.monotonic() + self._patience())
+        if self.guard.notes.questions:
+            self.guard.ask_again(TURN_SECONDS)
+        if self._server:
+            self._server.go_on(SWEEP_SLICE_SECONDS)
+        if not self._sweep:
+            self._housekeeping.go_on()
+        self._tell_systemd()
+
+    def _patience(self) -> float:
+        """Let out what is to be said, and return how many seconds the loop may sleep."""
+        now = time.monotonic()
+        waits = [
+            SLEEP_SECONDS,
+            self._housekeeping.patience_seconds(),
+            self.reporter.pump(),
+            self._service.pump(),
+            self.guard.notes.next_due_seconds(),
+            self.guard.readiness.wait_seconds(now),
+            self._outside.pump(),
+        ]
+        if self._sweep or self._changes or (self._server and self._server.is_working):
+            return 0.0
+        if self.watch:
+            waits += (self._sweep_due - now, self._proof_due - now)
+        else:
+            waits.append(self._arm_due - now)
+        if self._service.watchdog_interval_seconds:
+            waits.append(self._watchdog_due - now)
+        return max(0.0, min(wait for wait in waits if wait is not None))
+
+    def _watch_on(self, until: float) -> None:
+        """Follow what the watch sees, until something else is to be done, or it is time for that (monotonic)."""
+        is_called = False
+        while not is_called:
+            woken = self._poll.poll(max(0.0, until - time.monotonic()) * 1000)
+            for descriptor, _ in woken:
+                if descriptor == self._selector_descriptor:
+                    is_called = True
+                    for key, events in self._selector.select(0):
+                        key.data(events)
+            if self.watch:
+                self._changes += self.watch.take()
+                if (self._changes or self.watch.alarmed) and not self._follow_changes():
+                    return
+            # A temporary file that comes wakes us too, and means nothing.
+            if not woken or time.monotonic() >= until:
+                break
+        if not self._sweep:
+            self.guard.get_ready()
+
+    def _follow_changes(self) -> bool:
+        """Visit what changed, for a turn's time; return whether it was nothing but growth, of which nothing follows."""
+        assert self.watch
+        is_growth = True
+        changes, self._changes = self._changes, []
+        for change in changes:
+            previous = session_id(change.moved_from) if change.moved_from else None
+            if previous and (name := session_id(change.name)):
+                self.guard.vanished.moved[previous] = name
+        if len(changes) > 1:
+            changes.sort(key=lambda change: change.moved_from is None)
+        until = time.monotonic() + TURN_SECONDS
+        for number, change in enumerate(changes, 1):
+            if name := _session_of(change.name):
+                is_growth &= self.guard.visit(name, change.writer_pid)
+                if time.monotonic() >= until:
+                    self._changes = changes[number:]
+                    return False
+            elif change.name == INDEX:
+                self.guard.index_changed()
+        if self.watch.alarmed:
+            is_growth = False
+            if self.watch.overflowed():
+                self.reporter.tell("overflow", path=str(self.settings.sessions))
+                self._sweep, self._sweep_due = None, 0.0
+            if reason := self.watch.blind():
+                self._go_blind(reason)
+        return is_growth
+
+    # -- watch and sweep
+
+    def _arm(self, now: float) -> None:
+        """Watch the sessions directory, or say that it is not there and try again soon."""
+        watch = Watch(self.settings.sessions, watch=self.settings.watch)
+        try:
+            watch.start()
+        except GuardError as error:
+            self._arm_due = now + WAITING_SECONDS
+            self._say_waiting(error)
+            return
+        rights.require(self.settings.sessions, came_late=bool(self._told_waiting), is_start=not self.is_ready)
+        self.watch = watch
+        self._poll.register(watch.fileno(), select.POLLIN)
+        if watch.mode == "polling":
+            self.reporter.tell(
+                "polling", path=str(self.settings.sessions), reason=watch.reason, mode=watch.mode
+            )
+        self._proof_due = now + PROOF_SECONDS
+        self._sweep_due = 0.0
+        try:
+            self.guard.finish_interrupted_repairs()
+        except OSError as error:
+            self._cannot_read(error)
+
+    def _say_waiting(self, error: GuardError) -> None:
+        sessions = self.settings.sessions
+        is_usable = sessions.is_dir() and os.access(sessions, os.R_OK | os.X_OK)
+        if sessions.exists() and not is_usable and not self.is_ready:
+            raise GuardError(error.what, error.remedy, ExitCode.REFUSED)
+        reason = error.what if sessions.exists() else f"there is no directory {sessions}"
+        if reason != self._told_waiting:
+            self._told_waiting = reason
+            self.reporter.tell(
+                "waiting", path=str(self.settings.sessions), store=str(self.settings.store), reason=reason
+            )
+            # Waiting is all that can be done, and it is done: systemd must not take that for a failed start.
+            self._service.ready(f"Waiting for {self.settings.sessions}")
+
+    def _sweep_on(self) -> None:
+        """Go on with the sweep for a slice of time; then changes come first again."""
+        assert self._sweep
+        until = time.monotonic() + SWEEP_SLICE_SECONDS
+        try:
+            for _ in self._sweep:
+                if time.monotonic() >= until:
+                    if not self.is_ready:
+                        self._service.extend_timeout(EXTENSION_SECONDS)
+                        self._progress.show(len(self.guard.notes.seen))
+                    return
+        except OSError as error:
+            self._sweep = None
+            self._cannot_read(error)
+            return
+        self._sweep = None
+        self._sweep_due = time.monotonic() + self.settings.sweep_interval_seconds
+        self._swept()
+
+    def _cannot_read(self, error: OSError) -> None:
+        what = f"The directory {self.settings.sessions} cannot be read: {os.strerror(error.errno or 0)}"
+        if not self.is_ready and error.errno in (errno.EACCES, errno.EPERM):
+            raise GuardError(what, "Run the guard as a user who may read and write there", ExitCode.REFUSED)
+        self._go_blind(f"{what}.")
+
+    def _swept(self) -> None:
+        if self._server is None:
+            self._listen()
+        if self.blind_since is not None and self.watch:
+            self.reporter.tell(
+                "sighted", mode=self.watch.mode, seconds=round(time.monotonic() - self.blind_since, 1)
+            )
+            self.blind_since = None
+        if not self.is_ready or self._told_waiting:
+            self.is_ready = True
+            self._told_waiting = ""
+            self._progress.clear()
+            rows = self.guard.notes.rows
+            self.reporter.tell(
+                "ready",
+                sessions=len(rows),
+                messages=sum(rows.values()),
+                path=str(self.settings.sessions),
+                store=str(self.settings.store),
+                mode=self.watch.mode if self.watch else "",
+                duration_us=int((time.monotonic() - self._began) * 1e6),
+            )
+            self._service.ready(self._words())
+            self.guard.readiness.recent(self.guard.notes.seen, time.monotonic(), time.time_ns())
+            # What is there now stays: it need not be looked through for garbage at each save.
+            gc.collect()
+            gc.freeze()
+            gc.enable()
+        else:
+            self._service.status(self._words())
+        if self.watch and self.blind_since is None and not self.guard.keeper.broken:
+            rows = self.guard.notes.rows
+            self._outside.swept(sessions=len(rows), messages=sum(rows.values()))
+
+    def _words(self) -> str:
+        rows = self.guard.notes.rows
+        totals = self.guard.notes.totals
+        return f"Guarding {len(rows)} sessions with {sum(rows.values())} messages; {totals.restored} repairs since the start"
+
+    def _figures(self) -> "Figures | None":
+        from hermesguard.events.metrics import figures_of
+
+        if not (self.is_ready or self._told_waiting):
+            return None
+        return figures_of(self.guard, is_sighted=self.watch is not None and self.blind_since is None)
+
+    def _go_blind(self, reason: str) -> None:
+        """Tell that the watch no longer sees, and arm it again from nothing; what is not seen meanwhile, the sweep sees."""
+        now = time.monotonic()
+        self._arm_due = 0.0 if self.blind_since is None else now + WAITING_SECONDS
+        if self.blind_since is None:
+            self.blind_since = now
+            self.reporter.tell("blind", reason=reason.removesuffix("."), path=str(self.settings.sessions))
+        self._disarm()
+
+    def _disarm(self) -> None:
+        self._sweep = None
+        if self.watch:
+            self._poll.unregister(self.watch.fileno())
+            self.watch.stop()
+            self.watch = None
+
+    # -- signals and systemd
+
+    def _catch_signals(self) -> None:
+        """Signals only queue: the byte that wakes the selector is written by the interpreter (signal.set_wakeup_fd)."""
+        reader, writer = socket.socketpair()
+        reader.setblocking(False)
+        writer.setblocking(False)
+        self._wakeup = (reader, writer)
+        signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, lambda caught, _: self._signals.append(caught))
+        self._selector.register(reader, selectors.EVENT_READ, lambda _: reader.recv(4096))
+
+    def _stop_asked(self) -> int | None:
+        while self._signals:
+            number = self._signals.pop(0)
+            if number != signal.SIGHUP:
+                return number
+            self._reload()
+        return None
+
+    def _reload(self) -> None:
+        self._service.reloading()
+        try:
+            settings = self.settings.reloaded()
+            if (settings.sessions, settings.store) != (self.settings.sessions, self.settings.store):
+                raise GuardError(
+                    "The directories cannot change while the guard runs", "Restart it to use the new ones"
+                )
+        except GuardError as error:
+            self.reporter.tell("config_invalid", error=error.what, remedy=error.remedy)
+        else:
+            changed = self.settings.keys_that_differ(settings)
+            self.settings = settings
+            self.guard.adopt(settings)
+            self.guard.keeper.memory_bytes = settings.memory_bytes
+            if "watch" in changed:
+                self._disarm()
+                self._arm_due = 0.0
+            self._outside.configure(settings)
+            reason = f"other now: {', '.join(changed)}" if changed else "nothing is other than before"
+            self.reporter.tell("reloaded", reason=reason)
+        self._service.ready(self._words())
+
+    def _tell_systemd(self) -> None:
+        """Feed the watchdog, from a loop that has really turned, that sees, and whose files are not out of its reach."""
+        interval = self._service.watchdog_interval_seconds
+        if interval and (now := time.monotonic()) >= self._watchdog_due and self._is_sound(now):
+            self._watchdog_due = now + interval
+            self._service.watchdog()
+
+    def _is_sound(self, now: float) -> bool:
+        """Return whether a restart could not make anything better; waiting for a directory, or for room, is sound."""
+        is_blind = self.blind_since is not None and now - self.blind_since > BLIND_TOO_LONG_SECONDS
+        return not (is_blind and self.watch is None and not self._told_waiting) and (
+            self.guard.keeper.broken != os.strerror(errno.EROFS)
+        )
+
+    def _end(self, number: int) -> int:
+        self._housekeeping.end()
+        self.guard.readiness.spares.drop_others(())
+        self._service.stopping()
+        self.reporter.tell("stopping", reason=signal.Signals(number).name)
+        self.guard.keeper.pay_debts()
+        self.guard.keeper.fold_tails(quiet_seconds=0)
+        self.guard.casebook.tell_held_back(at_once=True)
+        self.reporter.tell(
+            "stopped",
+            seconds=round(time.monotonic() - self._began, 1),
+            incidents=self.guard.notes.totals.restored + self.guard.notes.totals.in_doubt,
+        )
+        self._outside.flush(PARTING_SECONDS)
+        self.reporter.flush(PARTING_SECONDS)
+        return int(ExitCode.OK) if number == signal.SIGTERM else 128 + number
+
+    # -- people
+
+    def answer(self, verb: str, arguments: dict[str, Any]) -> Answer | Work:
+        """Do what a command asks through the control socket; GuardError when it cannot be done."""
+        if verb == "status":
+            return self._status()
+        return begin(self._hands, verb, arguments)
+
+    def _status(self) -> dict[str, Any]:
+        watch = self.watch
+        return status_of(self.guard) | {
+            "running": True,
+            "pid": os.getpid(),
+            "ready": self.is_ready,
+            "watch": watch.mode if watch else "none",
+            "watch_reason": watch.reason if watch else self._told_waiting,
+            "blind": self.blind_since is not None or watch is None,
+        }

@@ -1,0 +1,147 @@
+"""The guard's work without a daemon: one look at everything, or one act of a person, under the store's lock."""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from hermesguard import files
+from hermesguard.config.settings import Settings
+from hermesguard.daemon.status import SCHEMA_VERSION, status_of
+from hermesguard.errors import ExitCode, GuardError
+from hermesguard.events.reporter import Reporter, open_reporter
+from hermesguard.guard.context import Guardroom
+from hermesguard.guard.guard import Guard
+from hermesguard.guard.operations import ByHand, perform
+from hermesguard.judge.judge import Action, Surroundings, judge, judge_missing, judge_unreadable
+from hermesguard.store.incidents import IncidentLog
+from hermesguard.store.store import Store
+from hermesguard.webui import session
+from hermesguard.webui.directory import SessionsDirectory
+from hermesguard.webui.session import Document, Unreadable
+
+PATIENCE_SECONDS = 60.0
+"""A single look takes it that what it sees has been so for a while."""
+
+
+@contextlib.contextmanager
+def guarding(settings: Settings, reporter: Reporter | None = None, create: bool = False) -> Iterator[Guard]:
+    """Hold the store's lock and yield a guard that knows what the store knows. Raises GuardError."""
+    store = Store(settings.store)
+    if create:
+        store.create()
+    else:
+        store.open()
+    store.take_lock()
+    reporter = reporter or open_reporter(way="quiet")
+    try:
+        guard = Guard(Guardroom.furnish(settings, store, IncidentLog(settings.store), reporter))
+        guard.begin()
+        yield guard
+        guard.keeper.pay_debts()
+        guard.keeper.fold_tails(quiet_seconds=0)
+        reporter.flush(1.0)
+    finally:
+        reporter.close()
+        store.lock.release()
+
+
+@contextlib.contextmanager
+def at_rest(settings: Settings) -> Iterator[Callable[[str, dict[str, Any]], dict[str, Any]]]:
+    """Yield what does a verb here and now, because no guard runs on the store."""
+    with guarding(settings) as guard:
+        hands = ByHand(guard)
+        yield lambda verb, arguments: perform(hands, verb, arguments)
+
+
+def scan(settings: Settings, reporter: Reporter) -> dict[str, Any]:
+    """Look at every session once and repair what is lost, as the guard does at its start; return how things stand then.
+
+    Waits for what only time can answer (a torn file, a vanished one), at most some seconds.
+    """
+    check_sessions_directory(settings)
+    with guarding(settings, reporter, create=True) as guard:
+        guard.finish_interrupted_repairs()
+        for _ in guard.sweep():
+            pass
+        while (wait := guard.ask_again()) is not None:
+            time.sleep(wait)
+        return status_of(guard)
+
+
+def check(settings: Settings) -> dict[str, Any]:
+    """Look at every session without changing anything; return what was found, each finding with its evidence."""
+    check_sessions_directory(settings)
+    store = Store(settings.store)
+    if store.root.exists():
+        store.open()
+    directory = SessionsDirectory(settings.sessions)
+    shadows = {shadow.session: (shadow.size_bytes, shadow.mtime_ns) for shadow in store.shadows()}
+    listing = directory.listing()
+    findings = []
+    for name in sorted(listing.sessions.keys() | shadows.keys()):
+        if listing.sessions.get(name) != shadows.get(name) and (found := _finding(store, directory, name)):
+            findings.append(found)
+    wrong = [found for found in findings if found["state"] != "new"]
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "sessions": len(listing.sessions),
+        "findings": findings,
+        "wrong": len(wrong),
+    }
+
+
+def _finding(store: Store, directory: SessionsDirectory, name: str) -> dict[str, Any] | None:
+    shadow = _document(store.shadow_path(name)) or _document(directory.backup(name))
+    live_path = directory.file(name)
+    live = _document(live_path)
+    there = files.stamp(live_path) is not None
+    result = {
+        "session": name,
+        "rows_before": len(shadow.rows) if shadow else None,
+        "rows_live": len(live.rows) if live else None,
+    }
+    if shadow is None:
+        return {**result, "state": "new" if live else "unreadable", "rule": "", "evidence": []}
+    if live:
+        verdict = judge(shadow, live, Surroundings(waited_seconds=PATIENCE_SECONDS))
+        if verdict.action in (Action.KEEP, Action.DELIBERATE):
+            return (
+                None
+                if store.has_shadow(name)
+                else {**result, "state": "new", "rule": verdict.rule, "evidence": []}
+            )
+    elif there:
+        verdict = judge_unreadable("not a session", Surroundings(waited_seconds=PATIENCE_SECONDS))
+    else:
+        around = Surroundings(
+            gone=True,
+            waited_seconds=PATIENCE_SECONDS,
+            tombstone=directory.has_tombstone(name),
+            index=directory.index_says(name),
+        )
+        verdict = judge_missing(shadow, around)
+        if verdict.action is Action.DELETED:
+            return None
+    state = {Action.DOUBT: "in doubt"}.get(verdict.action, "lost") if there else "missing"
+    return {**result, "state": state, "rule": verdict.rule, "evidence": list(verdict.evidence)}
+
+
+def _document(path: Path) -> Document | None:
+    try:
+        return session.parse(files.read(path)[0])
+    except (OSError, Unreadable):
+        return None
+
+
+def check_sessions_directory(settings: Settings) -> None:
+    """Raise GuardError unless the sessions directory can be read."""
+    try:
+        next(settings.sessions.iterdir(), None)
+    except OSError as error:
+        raise GuardError(
+            f"The sessions directory {settings.sessions} cannot be read: {error.strerror}",
+            "Name it with --sessions DIR, or run as a user who may read it",
+            ExitCode.FAILED,
+        ) from None

@@ -1,0 +1,86 @@
+"""How things stand, as one plain object: told by the running guard, or read from the store when none runs."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from hermesguard import __version__
+from hermesguard.config.settings import Settings
+from hermesguard.store import incidents
+from hermesguard.store.inventory import holdings, rows_of
+from hermesguard.store.lock import lock_holder
+from hermesguard.store.scrub_progress import progress_of
+from hermesguard.store.store import Store
+
+if TYPE_CHECKING:
+    from hermesguard.guard.guard import Guard
+
+SCHEMA_VERSION = 1
+
+
+def status_of(guard: Guard) -> dict[str, Any]:
+    """Return what the running guard knows. Times are UTC, ISO 8601; empty when there has been none."""
+    notes, settings = guard.notes, guard.settings
+    return _common(settings, guard.keeper.store) | {
+        "since": notes.totals.started,
+        "sessions": len(notes.rows),
+        "messages": sum(notes.rows.values()),
+        "last_sweep": notes.totals.last_sweep,
+        "last_save": _time(notes.totals.last_save_ns),
+        "repairs": notes.totals.restored,
+        "store_error": guard.keeper.broken,
+        "unreadable": dict(notes.unreadable),
+        "held": sorted(guard.vanished.held),
+        "waiting": sorted(notes.questions),
+    }
+
+
+def _time(time_ns: int) -> str:
+    return datetime.fromtimestamp(time_ns / 1e9, UTC).isoformat() if time_ns else ""
+
+
+def resting_status(settings: Settings) -> dict[str, Any]:
+    """Return what the store alone tells when no guard runs. GuardError when there is no store."""
+    store = Store(settings.store)
+    store.open()
+    held = list(holdings(store))
+    newest_ns = max((holding.mtime_ns for holding in held), default=0)
+    return _common(settings, store) | {
+        "running": False,
+        "pid": lock_holder(store.lock.path),
+        "ready": False,
+        "since": "",
+        "sessions": len(held),
+        "messages": sum(rows_of(store, holding) or 0 for holding in held),
+        "last_sweep": "",
+        "last_save": _time(newest_ns),
+        "repairs": 0,
+        "watch": "none",
+        "watch_reason": "no guard runs on this store",
+        "blind": True,
+        "store_error": "",
+        "unreadable": {},
+        "held": [],
+        "waiting": [],
+    }
+
+
+def _common(settings: Settings, store: Store) -> dict[str, Any]:
+    log = incidents.read(store.root)
+    done = incidents.settled(log)
+    losses = [entry for entry in log if not entry.is_by_hand]
+    verified = progress_of(store.root)
+    midnight = datetime.now(UTC).astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "version": __version__,
+        "sessions_directory": str(settings.sessions),
+        "store": str(settings.store),
+        "incidents": len(losses),
+        "incidents_today": sum(datetime.fromisoformat(entry.time) >= midnight for entry in losses),
+        "verified": verified.finished,
+        "damaged_files": verified.finished_damaged,
+        "last_incident": losses[-1].time if losses else "",
+        "unsettled": [entry.id for entry in losses if entry.id not in done and entry.is_open],
+    }

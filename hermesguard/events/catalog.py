@@ -1,0 +1,76 @@
+"""The catalogue of events: everything that hermesguard ever says, each with the constant id that alerts are made of.
+
+`python -m tools.docs.events catalog` prints the journal's catalogue file, `python -m hermesguard.events markdown` the
+page docs/journal.md. A MESSAGE_ID never changes and is never used again for something else: people's alerts hang on it.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from hermesguard.events.event import Event, Field, Value, fitted
+from hermesguard.events.guard_events import GUARD_EVENTS
+from hermesguard.events.session_events import SESSION_EVENTS
+
+FIELDS: Final[dict[str, Field]] = {
+    "session": Field(str, "id of the session, the name of its file without .json"),
+    "previous_session": Field(str, "id that the session had before it was renamed"),
+    "incident": Field(
+        str, "id of the incident, to be typed after `hermesguard undo` and `hermesguard explain`"
+    ),
+    "verdict": Field(str, "what the judge said: keep, deliberate, restore, merge, doubt, deleted, renamed"),
+    "rule": Field(str, "name of the rule that decided"),
+    "evidence": Field(list[str], "what spoke for the verdict, one sentence a line"),
+    "against": Field(list[str], "what spoke against it, one sentence a line"),
+    "action": Field(str, "what was done"),
+    "undo": Field(str, "the command that reverses it"),
+    "rows_before": Field(int, "messages in the last good copy"),
+    "rows_live": Field(int, "messages in the file as it was found"),
+    "rows_after": Field(int, "messages in the file now"),
+    "rows_lost": Field(int, "messages that were missing in the file as it was found"),
+    "version": Field(str, "name of the version in the history that holds what was there before"),
+    "displaced": Field(str, "name of the version in the history that holds what a repair displaced"),
+    "writer_pid": Field(int, "process that wrote the file, by the name of its temporary file"),
+    "writer_command": Field(str, "command name of that process"),
+    "duration_us": Field(int, "microseconds that it took"),
+    "sessions": Field(int, "number of sessions"),
+    "messages": Field(int, "number of messages"),
+    "incidents": Field(int, "number of incidents"),
+    "count": Field(int, "how many"),
+    "versions": Field(int, "number of versions"),
+    "files": Field(int, "number of files"),
+    "size_bytes": Field(int, "size in bytes"),
+    "limit_bytes": Field(int, "the configured limit in bytes"),
+    "seconds": Field(float, "a span of time in seconds"),
+    "path": Field(str, "the file or directory that is meant"),
+    "store": Field(str, "directory in which the copies are kept"),
+    "mode": Field(str, "how changes are seen: inotify or polling"),
+    "reason": Field(str, "why"),
+    "error": Field(str, "what went wrong, as the system says it"),
+    "remedy": Field(str, "what to do about it"),
+    "command": Field(str, "name of the configured command, not its arguments"),
+    "exit_status": Field(int, "exit status of that command; negative: ended by that signal"),
+    "program_version": Field(str, "version of hermesguard"),
+}
+"""Every field that an event may carry; in the journal `rows_before` stands as HERMESGUARD_ROWS_BEFORE."""
+
+EVENTS: Final[tuple[Event, ...]] = (*GUARD_EVENTS, *SESSION_EVENTS)
+BY_NAME: Final[dict[str, Event]] = {event.name: event for event in EVENTS}
+
+
+def accepted(event: Event, values: Mapping[str, object]) -> tuple[dict[str, Value], list[str]]:
+    """Return the values that `event` may carry, and a complaint for each that it may not; None means not known.
+
+    This is the gate that keeps text of conversations in: only declared fields pass, only of their declared types.
+    """
+    passed: dict[str, Value] = {}
+    complaints: list[str] = []
+    for name, value in values.items():
+        if value is None:
+            continue
+        if name not in event.fields:
+            complaints.append(f"{event.name} has no field {name}")
+        elif (fit := fitted(value, FIELDS[name].kind)) is None:
+            complaints.append(f"{event.name}: {name} is {type(value).__name__}")
+        else:
+            passed[name] = fit
+    return passed, complaints

@@ -1,0 +1,354 @@
+"""The events that are about sessions: what was lost, what was done about it, and what people did themselves."""
+
+from typing import Final
+
+from hermesguard.events.event import Event, Priority
+
+_WRITER: Final = ("writer_pid", "writer_command")
+_JUDGED: Final = (
+    "session",
+    "verdict",
+    "rule",
+    "evidence",
+    "against",
+    "rows_before",
+    "rows_live",
+    "version",
+    *_WRITER,
+)
+_INCIDENT: Final = (
+    *_JUDGED,
+    *(
+        "incident",
+        "action",
+        "undo",
+        "rows_after",
+        "rows_lost",
+        "displaced",
+        "duration_us",
+        "reason",
+        "error",
+        "remedy",
+    ),
+)
+
+_COUNTS: Final = "[; {rows_before:message} before][, {rows_live} found][, {rows_after} now]"
+_TOOK: Final = "[ ({duration_us:duration})]"
+_BY_WHOM: Final = "[; written by process {writer_pid}][ ({writer_command})]"
+_WHY: Final = "[ Why: {evidence}.]"
+_UNDO: Final = "[ Undo: {undo}]"
+_REMEDY: Final = "[ {remedy}.]"
+
+_LOOK: Final = (
+    "To see what the guard saw: hermesguard explain {incident}\n"
+    "To see the conversation now: hermesguard show {session}\n"
+    "To compare with what was there before: hermesguard diff {session}"
+)
+
+SESSION_EVENTS: Final[tuple[Event, ...]] = (
+    Event(
+        "kept",
+        "8e3c7b46772d47209bf6ab069c42af4b",
+        Priority.DEBUG,
+        "A session grew",
+        "{session} is kept[: {rows_after:message}][, {rows_before} before][ ({duration_us:duration})].",
+        "Nothing has to be done. This is the normal life of a session.",
+        (*_JUDGED, "rows_after", "duration_us"),
+    ),
+    Event(
+        "deliberate",
+        "994592b0acf749a7bbba3c564fae9492",
+        Priority.INFO,
+        "Somebody removed messages on purpose",
+        "{session} was shortened on purpose[: {rows_before:message} before][, {rows_live} now]"
+        + _BY_WHOM
+        + "."
+        + _WHY
+        + "[ The state before is in the history: {version}.]",
+        "Nothing has to be done: an undo, a retry, an edit, a clear or a /compress carries evidence that it was meant,\n"
+        "and it stands. If it was not meant after all: hermesguard history {session}\n"
+        "then: hermesguard restore {session}@VERSION --dry-run",
+        (*_JUDGED, "rows_after", "duration_us"),
+    ),
+    Event(
+        "restored",
+        "5624b3f52bf1461f9e740dd4db9878b0",
+        Priority.WARNING,
+        "Messages were lost, and are there again",
+        "Restored {session}[: {rows_lost:message} lost in one write]"
+        + _COUNTS
+        + _TOOK
+        + _BY_WHOM
+        + "."
+        + _WHY
+        + _UNDO,
+        "Nothing has to be done at once: the messages are back in the file. A browser that shows the conversation\n"
+        "empty shows it whole after a reload of the page, or after hermes-webui has been restarted.\n"
+        + _LOOK
+        + "\nIf the messages had been removed on purpose: {undo}\n"
+        "If it happens often, update hermes-webui: releases up to v0.50.283 lose sessions in this way (#1558).",
+        _INCIDENT,
+    ),
+    Event(
+        "merged",
+        "7470db9fe0bf4b74ae6e6443f3021222",
+        Priority.WARNING,
+        "Old messages were lost while new ones came, and all are there",
+        "Merged {session}[: {rows_lost:message} lost in one write that brought new ones]"
+        + _COUNTS
+        + _TOOK
+        + _BY_WHOM
+        + "."
+        + _WHY
+        + _UNDO,
+        "Nothing has to be done at once: the file holds the old messages and the new ones. hermes-webui probably holds\n"
+        "an emptied copy of this session in its memory and will write it again; each time it is merged again. Restart\n"
+        "hermes-webui when it is convenient, and that ends.\n" + _LOOK,
+        _INCIDENT,
+    ),
+    Event(
+        "in_doubt",
+        "74c64d26b5e64a9baaaeced66587c9ac",
+        Priority.ERROR,
+        "Messages vanished, and it is not certain that it was a loss",
+        "In doubt about {session}[: {rows_lost:message} gone in one write]"
+        + _COUNTS
+        + _BY_WHOM
+        + ".[ What was done: {action}.]"
+        + _WHY
+        + "[ Against: {against}.]"
+        + _UNDO,
+        "A person has to look, but nothing is lost either way: both sides are in the history. Ask whoever used the\n"
+        "session whether the messages were removed on purpose.\n" + _LOOK + "\n"
+        "If the guard guessed wrong: {undo}\n"
+        "If the file is right as it is: hermesguard accept {session}",
+        _INCIDENT,
+    ),
+    Event(
+        "unrepaired",
+        "ad4aadcc0dc34e669da3b79b9a14ea0a",
+        Priority.CRITICAL,
+        "Messages were lost and could not be put back",
+        "{session} lost messages[ ({rows_before} before][, {rows_live} found)] and could not be repaired: {error}."
+        + _REMEDY
+        + _WHY,
+        "Act now: the file of the session is damaged, and only the store holds the messages. Look for a full disk\n"
+        "(df), a read-only file system (mount) or wrong owners (ls -l) at the sessions directory, mend that, then:\n"
+        "hermesguard scan\n"
+        "or put a copy elsewhere: hermesguard restore {session} -o FILE\n"
+        "The guard tries again by itself at every sweep.",
+        _INCIDENT,
+    ),
+    Event(
+        "unreadable",
+        "97d9e1622c694caabdf964be2a617d1f",
+        Priority.ERROR,
+        "A session file is broken and there is no copy of it",
+        "The file of {session} is not a session, and there is nothing to restore it from[: {error}].[ ({path})]",
+        "The file was broken before the guard saw a good one. Look whether the application's own copy is whole\n"
+        "(the same name with .json.bak), or restore it from your backup of the sessions directory.\n"
+        "Until then hermes-webui shows this session as empty or not at all.",
+        (*_INCIDENT, "path"),
+    ),
+    Event(
+        "denied",
+        "15fc6a7058be438181ae5048a6f72c15",
+        Priority.ERROR,
+        "A session file may not be read or replaced",
+        "{session} cannot be guarded: {error}[ ({path})]." + _REMEDY,
+        "This one session is not guarded. Compare the owner and the mode of its file (ls -l) with the user that the\n"
+        "guard runs as (systemctl show -p User hermesguard), and make them the same.",
+        ("session", "path", "error", "remedy"),
+    ),
+    Event(
+        "too_large",
+        "2789cdbeb3384ee19710c54a563b15dc",
+        Priority.ERROR,
+        "A session is too large for the memory that the guard may use",
+        "{session} is too large to be guarded: {size_bytes:byte}[, with a limit of {limit_bytes}]." + _REMEDY,
+        "This one session is not guarded; the guard goes on with the others. Raise MemoryMax= of the unit (systemctl\n"
+        "edit hermesguard) to about eight times the size of the file, and restart the guard.",
+        ("session", "path", "size_bytes", "limit_bytes", "error", "remedy"),
+    ),
+    Event(
+        "deleted",
+        "041316af9f2c49de8c062d71ad5bdc35",
+        Priority.INFO,
+        "Somebody deleted a session",
+        "{session} was deleted on purpose[: {rows_before:message}]."
+        + _WHY
+        + "[ Its copy is purged in {seconds} s.][ Until then: {undo}]",
+        "Nothing has to be done. What a person deletes stays deleted; the copy is kept for `keep_deleted` (1 day unless\n"
+        "configured) and then purged. To purge it now: hermesguard purge {session}",
+        (*_JUDGED, "seconds", "undo", "incident", "action"),
+    ),
+    Event(
+        "renamed",
+        "4ead530b1692416c91a780e63a63a4f8",
+        Priority.INFO,
+        "A session got a new id",
+        "{previous_session} is now {session}[ ({rows_before:message})]; its copy follows." + _WHY,
+        "Nothing has to be done. Releases of hermes-webui up to v0.51.59 rename a session when they compress it.",
+        (*_JUDGED, "previous_session"),
+    ),
+    Event(
+        "missing",
+        "2c486c1eee3a4612ad75a878fcbece79",
+        Priority.ERROR,
+        "A session file is gone and nothing says that it was deleted",
+        "The file of {session} is gone[ ({rows_before:message})] and nothing says that somebody deleted it."
+        "[ What was done: {action}.]" + _WHY + "[ Against: {against}.]" + _UNDO,
+        "A person has to look; the copy in the store is kept. Ask whoever used the session whether it was deleted.\n"
+        "If it was deleted on purpose: hermesguard purge {session}\n"
+        "If it should be there: hermesguard restore {session}",
+        _INCIDENT,
+    ),
+    Event(
+        "brake",
+        "c8406df3c7c44019a879297062bafed7",
+        Priority.CRITICAL,
+        "Many sessions vanished at once",
+        "{count:session} vanished at once from {path}; nothing is taken for deleted and nothing is purged.[ {reason}.]",
+        "Act now: this looks like a directory that was moved, emptied, or is not mounted. The copies in the store are\n"
+        "whole and stay. Find out what happened to the directory (mount, ls -la, the shell history of the users).\n"
+        "When the directory is in its place: hermesguard restore --all-missing --dry-run\n"
+        "then the same without --dry-run. If all of it was meant, purge the sessions one by one.",
+        ("count", "path", "store", "reason", "seconds", "sessions"),
+    ),
+    Event(
+        "brake_released",
+        "963cf652189846de91a4fb2dcf59ba2b",
+        Priority.NOTICE,
+        "The sessions that had vanished are accounted for",
+        "The sessions that had vanished from {path} are accounted for[: {count} came back].",
+        "Nothing has to be done. Deletions are taken for deletions again.",
+        ("count", "path", "reason", "sessions"),
+    ),
+    Event(
+        "fight",
+        "46f246af9bfe491b92acc085602bddd0",
+        Priority.ERROR,
+        "Something damages the same session again and again",
+        "{session} was repaired {count:time}[ in {seconds} s] and is damaged again"
+        + _BY_WHOM
+        + "; repairs slow down until the writer stops.",
+        "A process keeps writing a damaged copy of this session: mostly a hermes-webui that holds the emptied session\n"
+        "in its memory, or two servers on one directory. Restart hermes-webui; if there are two, stop one. Every\n"
+        "version that held new messages is kept, and the file is repaired within a minute after the writer stops.\n"
+        "Look at the versions: hermesguard history {session}",
+        ("session", "incident", "count", "seconds", *_WRITER, "undo", "rule"),
+    ),
+    Event(
+        "calm",
+        "41d705b023c0448fae6ce5daa5a66d8d",
+        Priority.NOTICE,
+        "The fight over a session is over",
+        "{session} is no longer being damaged[; {count:repair} in all].",
+        "Nothing has to be done. The file holds every message.\nTo look: hermesguard show {session}",
+        ("session", "incident", "count", "seconds", "rows_after"),
+    ),
+    Event(
+        "settled",
+        "594433bc61844585a0ff522930dac7be",
+        Priority.NOTICE,
+        "An open question was answered",
+        "{session}: the open question is settled[, {reason}].[ Incident {incident}.]",
+        "Nothing has to be done. What the application wrote later made clear what had been in doubt.",
+        ("session", "incident", "reason", "action", "evidence", "rule"),
+    ),
+    Event(
+        "suppressed",
+        "32086e18e616421596895ea18ad6854b",
+        Priority.NOTICE,
+        "Repeated alerts about one session were held back",
+        "{session} was {action} {count:more time}[ in {seconds} s], told here at once.",
+        "Nothing has to be done beyond what the first event about this session asks for: there is at most one alert a\n"
+        "minute about one session. Every incident is in the log: hermesguard log --session {session}",
+        ("session", "count", "seconds", "action"),
+    ),
+    Event(
+        "undone",
+        "21e0302efe5a4586806e4f9929104f7e",
+        Priority.NOTICE,
+        "A repair was reversed by hand",
+        "Undone: incident {incident}[ of {session}][; {rows_after:message} now].[ Reverse: {undo}]",
+        "Nothing has to be done: somebody typed `hermesguard undo`. The same drop is not repaired a second time.",
+        (
+            "session",
+            "incident",
+            "rows_before",
+            "rows_live",
+            "rows_after",
+            "version",
+            "displaced",
+            "undo",
+            "action",
+        ),
+    ),
+    Event(
+        "accepted",
+        "16cb477ee8824a5eaac4094c17b85d3f",
+        Priority.NOTICE,
+        "A session was accepted as it is",
+        "Accepted {session} as it is[: {rows_after:message}][, {rows_before} in the copy before].",
+        "Nothing has to be done: somebody typed `hermesguard accept`. The copy before is in the history.",
+        ("session", "incident", "rows_before", "rows_live", "rows_after", "version", "action"),
+    ),
+    Event(
+        "restored_by_hand",
+        "d50166c11cd2470a91d9936f6ea6447c",
+        Priority.NOTICE,
+        "A version was restored by hand",
+        "Restored {session} by hand[ from {version}][: {rows_after:message} now][, {rows_live} before].[ Undo: {undo}]",
+        "Nothing has to be done: somebody typed `hermesguard restore`. What was displaced is in the history.",
+        (
+            "session",
+            "incident",
+            "rows_before",
+            "rows_live",
+            "rows_after",
+            "version",
+            "displaced",
+            "undo",
+            "action",
+            "path",
+        ),
+    ),
+    Event(
+        "purged",
+        "bfae1213e11b4ff78880722ab55087d7",
+        Priority.NOTICE,
+        "A session was removed from the store",
+        "Purged {session} from the store[: {files:file}][, {size_bytes:byte}].[ {reason}.]",
+        "Nothing can be done: every copy of this session is gone from the store, as it was asked for, either by\n"
+        "`hermesguard purge` or because the time of `keep_deleted` was over.",
+        ("session", "files", "size_bytes", "versions", "reason"),
+    ),
+    Event(
+        "version_kept",
+        "c7f0b3ddee4543bd99ed98881306cfd6",
+        Priority.DEBUG,
+        "A version was put into the history",
+        "{session}: version {version} is in the history[ ({rows_before:message})][, because of {reason}].",
+        "Nothing has to be done.",
+        ("session", "version", "rows_before", "reason", "size_bytes", "path", "incident"),
+    ),
+    Event(
+        "index_removed",
+        "87db29d264dd4124bcb9ca9b8803963a",
+        Priority.DEBUG,
+        "The application's index was removed so that it is built anew",
+        "Removed {path}, which said a wrong number of messages for {session}; the application builds it anew.",
+        "Nothing has to be done.",
+        ("path", "session", "reason"),
+    ),
+    Event(
+        "shadow_rebuilt",
+        "56fc11ecf7414e12a4ccd6c9298ae312",
+        Priority.WARNING,
+        "A damaged copy was made again from the good file",
+        "The damaged copy of {session} was made again from its file[ ({rows_after:message})].",
+        "Nothing is lost, but a disk that damages one file damages others: dmesg, smartctl -a, hermesguard verify",
+        ("session", "path", "rows_after", "error", "reason"),
+    ),
+)

@@ -1,0 +1,186 @@
+"""Writing incidents down and telling of them."""
+
+import contextlib
+from itertools import zip_longest
+
+from hermesguard.clock import Clock
+from hermesguard.events.reporter import Reporter
+from hermesguard.guard.back_off import ALERT_INTERVAL_SECONDS, Fights
+from hermesguard.judge.judge import Verdict
+from hermesguard.store.cached_store import Keeper
+from hermesguard.store.incidents import Incident, IncidentLog, settled
+from hermesguard.webui import session
+from hermesguard.webui.session import Document, Unreadable
+
+_REPAIRS = frozenset({"restored", "merged", "in_doubt", "missing"})
+
+
+class Casebook:
+    """The incident log and the reporter, as one: what is written is told, what is told is written."""
+
+    def __init__(
+        self, incidents: IncidentLog, keeper: Keeper, reporter: Reporter, fights: Fights, clock: Clock
+    ) -> None:
+        self.incidents = incidents
+        self._keeper = keeper
+        self._reporter = reporter
+        self._fights = fights
+        self._clock = clock
+        self._held_back: dict[str, int] = {}
+
+    def record(
+        self,
+        event: str,
+        action: str,
+        name: str,
+        verdict: Verdict,
+        rows_before: int | None,
+        rows_live: int | None,
+        rows_after: int | None,
+        *,
+        version: str = "",
+        displaced: str = "",
+        digest: str = "",
+        writer_pid: int | None = None,
+        duration_us: int | None = None,
+        error: str = "",
+    ) -> Incident:
+        """Write an incident into the log and tell it, at most one alert a minute for one session. Returns the incident."""
+        number = self.incidents.next_id()
+        incident = Incident(
+            id=number,
+            time=self._clock.now().isoformat(),
+            session=name,
+            event=event,
+            action=action,
+            verdict=str(verdict.action),
+            rule=verdict.rule,
+            evidence=verdict.evidence,
+            against=verdict.against,
+            rows_before=rows_before,
+            rows_live=rows_live,
+            rows_after=rows_after,
+            version=version,
+            displaced=displaced,
+            digest=digest,
+            writer_pid=writer_pid,
+            duration_us=duration_us,
+            undo=f"hermesguard undo {number}",
+        )
+        try:
+            self.incidents.append(incident)
+        except OSError as problem:
+            self._keeper.refused(problem)
+        if not self._may_alert(event, name):
+            return incident
+        self._reporter.tell(
+            event,
+            **_present(
+                session=name,
+                incident=number,
+                verdict=incident.verdict,
+                action=action,
+                rule=verdict.rule,
+                evidence=list(verdict.evidence),
+                against=list(verdict.against),
+                rows_before=rows_before,
+                rows_live=rows_live,
+                rows_after=rows_after,
+                rows_lost=verdict.rows_lost,
+                version=version,
+                displaced=displaced,
+                writer_pid=writer_pid,
+                duration_us=duration_us,
+                error=error,
+                undo=incident.undo,
+            ),
+        )
+        return incident
+
+    def before_repair(self, name: str) -> tuple[Document, ...]:
+        """Return the files that a session's last repairs were made of, those that the history has.
+
+        That is back to where the application last saved all of it: where a repair was not made of what the one before had made.
+        """
+        repairs = self.incidents.repairs.get(name, [])[::-1]
+        store = self._keeper.store
+        versions = {version.name: version for version in store.versions(name)} if repairs else {}
+        found = []
+        for repair, earlier in zip_longest(repairs, repairs[1:]):
+            before = versions.get(repair.version)
+            for side in filter(None, (before, versions.get(repair.displaced))):
+                with contextlib.suppress(OSError, Unreadable):
+                    found.append(session.parse(store.read_version(side)))
+            if earlier is None or earlier.digest != (before.digest if before else repair.digest):
+                break
+        return tuple(found)
+
+    def open_incident(self, name: str, action: str) -> str:
+        """Return the id of the newest incident of a session in which the guard did `action` and which is not settled, or ""."""
+        log = self.incidents.all()
+        done = settled(log)
+        found = (
+            entry.id
+            for entry in reversed(log)
+            if entry.session == name and entry.action == action and entry.id not in done
+        )
+        return next(found, "")
+
+    def settle(self, incident: str, name: str, reason: str) -> None:
+        """Write down and tell that what happened since has answered an open incident."""
+        entry = Incident(
+            id=self.incidents.next_id(),
+            time=self._clock.now().isoformat(),
+            session=name,
+            event="settled",
+            action="settled",
+            evidence=(reason,),
+            settles=incident,
+        )
+        try:
+            self.incidents.append(entry)
+        except OSError as problem:
+            self._keeper.refused(problem)
+        self._reporter.tell("settled", session=name, incident=incident, reason=reason)
+
+    def _may_alert(self, event: str, name: str) -> bool:
+        """Return whether this goes out now: repairs of one session are told once a minute, the others are counted."""
+        if event not in _REPAIRS:
+            return True
+        if self._fights.alert(name, self._clock.monotonic()):
+            self._tell_held_back(name)
+            return True
+        self._held_back[name] = self._held_back.get(name, 0) + 1
+        return False
+
+    def tell_held_back(self, at_once: bool = False) -> None:
+        """Tell which fights are over; and how many repairs were counted instead of told, when their minute is over or at once."""
+        for name, count in self._fights.over(self._clock.monotonic()):
+            self._reporter.tell("calm", session=name, count=count)
+        for name in list(self._held_back):
+            if at_once or self._fights.alert(name, self._clock.monotonic()):
+                self._tell_held_back(name)
+
+    def _tell_held_back(self, name: str) -> None:
+        if count := self._held_back.pop(name, 0):
+            self._reporter.tell(
+                "suppressed", session=name, count=count, action="repaired", seconds=ALERT_INTERVAL_SECONDS
+            )
+
+    def tell(self, event: str, name: str, verdict: Verdict, **fields: object) -> None:
+        """Tell something about a session that is no incident."""
+        self._reporter.tell(
+            event,
+            **_present(
+                session=name,
+                rule=verdict.rule,
+                verdict=str(verdict.action),
+                evidence=list(verdict.evidence),
+                against=list(verdict.against),
+                **fields,
+            ),
+        )
+
+
+def _present(**fields: object) -> dict[str, object]:
+    return {key: value for key, value in fields.items() if value not in (None, "", [], ())}

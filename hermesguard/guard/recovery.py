@@ -1,0 +1,121 @@
+"""What a crash, or a fault, in the middle of a repair left in the sessions directory: looked at, kept, and taken away.
+
+A staged name holds either what the guard was about to put in place, or what the application had written there. The second
+may have messages that nobody has looked at yet.
+"""
+
+from hermesguard import files
+from hermesguard.guard.context import Guardroom
+from hermesguard.judge.judge import Action, Verdict
+from hermesguard.repair import exchange as staging
+from hermesguard.repair.merge import mend
+from hermesguard.repair.replace import Placed, place
+from hermesguard.store.cache import Copy
+from hermesguard.store.history import digest
+from hermesguard.webui import session
+from hermesguard.webui.diff import compare
+from hermesguard.webui.session import Document, Unreadable
+
+_REASON = "leftover"
+_INTERRUPTED = Verdict(
+    Action.MERGE,
+    "interrupted repair",
+    (
+        "a repair was interrupted, and what it had taken out of the way holds messages that stand nowhere else",
+    ),
+)
+
+
+class Leftovers:
+    """Deals with staged names that no repair is going on for."""
+
+    def __init__(self, room: Guardroom) -> None:
+        self._room = room
+        self._keeper = room.keeper
+
+    def take(self) -> None:
+        """Keep all that is left in the history, bring its new messages back into live, and remove it.
+
+        What cannot be read, or cannot be kept durably yet, stays until the next call. Raises OSError when the directory
+        cannot be read.
+        """
+        for path, name in list(staging.staged(self._room.directory.path)):
+            try:
+                if data := files.read(path)[0]:
+                    self._take(name, data)
+                if not self._keeper.owes(name):
+                    files.remove(path)
+            except OSError as error:
+                self._keeper.refused(error)
+
+    def _take(self, name: str, data: bytes) -> None:
+        try:
+            left = session.parse(data)
+        except Unreadable:
+            self._keeper.version(name, data, 0, _REASON)
+            return
+        is_known = self._is_known(name, data)
+        version = self._keeper.version(name, data, len(left.rows), _REASON)
+        shadow = self._keeper.shadow(name)
+        if shadow is None or is_known:
+            return
+        live = self._live(name)
+        if live and compare(shadow.document.rows, live[0].rows).whole:
+            self._merge(name, shadow, *live, left, version)
+        elif compare(left.rows, shadow.document.rows).whole:
+            pass  # it has nothing that the shadow has not
+        elif live is None or not compare(shadow.document.rows, left.rows).whole:
+            # Live is yet to be repaired; what the application wrote must be part of that.
+            self._keeper.keep(name, Copy(mend(shadow.document, left)), 0)
+
+    def _is_known(self, name: str, data: bytes) -> bool:
+        """Return whether this was looked at before the repair broke off: it is in the history for a reason of its own."""
+        known = digest(data)
+        return any(
+            version.digest == known and version.reason != _REASON
+            for version in self._keeper.store.versions(name)
+        )
+
+    def _live(self, name: str) -> tuple[Document, bytes, files.Stamp] | None:
+        try:
+            data, stamp = files.read(self._room.directory.file(name))
+            return session.parse(data), data, stamp
+        except (FileNotFoundError, Unreadable):
+            return None
+
+    def _merge(
+        self,
+        name: str,
+        shadow: Copy,
+        live: Document,
+        data: bytes,
+        stamp: files.Stamp,
+        left: Document,
+        version: str,
+    ) -> None:
+        """Bring what is left into a live file that is in order otherwise: nothing that is known of speaks against it."""
+        if compare(left.rows, live.rows).whole:
+            return
+        displaced: list[str] = []
+
+        def kept(placed: Placed) -> None:
+            displaced[:] = [self._room.keep_version(name, entry, "displaced") for entry in placed.displaced]
+
+        mended = mend(live, left)
+        placed = place(self._room.directory.file(name), [mended], data, stamp, kept)
+        copy = Copy(placed.live)
+        self._room.made_live(name, copy)
+        self._room.directory.correct_index(name, copy.count)
+        self._room.casebook.record(
+            "merged",
+            "merged",
+            name,
+            _INTERRUPTED,
+            shadow.count,
+            live.count,
+            copy.count,
+            version=version,
+            displaced=displaced[0] if displaced else "",
+            digest=copy.digest,
+        )
+        self._room.notes.totals.restored += 1

@@ -1,0 +1,108 @@
+"""One session as a visit finds it. What it says and what became of it is found out when somebody asks, and once."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from hermesguard.files import Stamp
+from hermesguard.judge.judge import Action, Surroundings, Verdict, is_wipe, judge, judge_unreadable
+from hermesguard.repair.merge import mend, mended_text
+from hermesguard.repair.refill import fill, tells_all
+from hermesguard.store.cache import Copy
+from hermesguard.webui import session
+from hermesguard.webui.abridged import Piece
+from hermesguard.webui.session import Document, Unreadable
+
+
+@dataclass(frozen=True)
+class Sight:
+    """A shadow and a live file that differ, and what there is to do about it."""
+
+    name: str
+    shadow: Copy
+    data: bytes
+    stamp: Stamp
+    around: Surroundings
+    writer_pid: int | None
+    began_ns: int
+    before_repair: Callable[[], tuple[Document, ...]] = tuple
+    """Gives the rows of the files that the last repairs were made of."""
+
+    @cached_property
+    def _read(self) -> Document | str:
+        try:
+            return session.parse(self.data)
+        except Unreadable as error:
+            return str(error)
+
+    @property
+    def live(self) -> Document | None:
+        """What live says; None when it could not be read."""
+        return self._read if isinstance(self._read, Document) else None
+
+    @cached_property
+    def updated(self) -> bytes:
+        """The `updated_at` of the stub that the shadow's answer awaits; empty when live is not that stub."""
+        return self.shadow.answer.updated(self.data) if self.shadow.answer else b""
+
+    @cached_property
+    def is_wipe(self) -> bool:
+        """Whether it is the exact trace of hermes-webui #1558, and the abridged shadow says all that is needed to undo it.
+
+        Every moment counts then: the verdict, with all its evidence, can be given when live is right again.
+        """
+        if self.updated:
+            return True
+        live = self.live
+        if live is None or live.rows or not tells_all(self.shadow.abridged):
+            return False
+        return is_wipe(self.shadow.abridged.document, live)
+
+    @cached_property
+    def verdict(self) -> Verdict:
+        """What became of the session."""
+        if self.live is None:
+            return judge_unreadable(str(self._read), self.around)
+        shadow = self.shadow.abridged.document if self.is_wipe else self.shadow.document
+        verdict = judge(shadow, self.live, self.around)
+        if verdict.action is Action.DELIBERATE and self.around.repaired:
+            # Who has not seen a repair cannot have meant to take it back: that is worth a look into the history.
+            return judge(shadow, self.live, replace(self.around, before_repair=self.before_repair()))
+        return verdict
+
+    @property
+    def rows_before(self) -> int:
+        """How many messages the shadow has."""
+        return self.shadow.count
+
+    @property
+    def rows_live(self) -> int | None:
+        """How many messages live has; None when it could not be read."""
+        return self.live.count if self.live else None
+
+    def mended(self) -> list[Piece]:
+        """Return the pieces of the repaired file; those of a wipe are the shadow's own bytes, but for what must change."""
+        if self.updated and self.shadow.answer:
+            return self.shadow.answer.pieces(self.updated)
+        if self.is_wipe:
+            known = self.shadow.abridged
+            return fill(mended_text(known.document, self.live), known)
+        data = mend(self.shadow.document, self.live, self.verdict.keep_rows)
+        self._prove(session.parse(data))
+        return [data]
+
+    def _prove(self, mended: Document) -> None:
+        """Raise unless everything that must come back is in the mended file: what is not proved does not become live."""
+        found = {row.text for row in mended.rows}
+        old, comparison = self.shadow.document.rows, self.verdict.comparison
+        back = (
+            range(len(old))
+            if comparison is None
+            else (*comparison.missing, *(pair[0] for pair in comparison.shortened))
+        )
+        new = [comparison.new[index] for index in comparison.added] if comparison else []
+        kept = [
+            old[index] for index in back if self.verdict.keep_rows is None or index < self.verdict.keep_rows
+        ]
+        if not all(row.text in found for row in (*kept, *new)):
+            raise AssertionError("the mended file lacks rows")

@@ -1,0 +1,1 @@
+"""Loss or intent; pure."""

@@ -1,0 +1,378 @@
+"""What can be seen in a shadow and a live file that are to be judged, and what each thing seen speaks for. Pure.
+
+A loss and an intention leave different traces: markers that newer releases set (webui-contract, sections 2 and 3), the title,
+the token counters, the stream, and what the model's own context still knows.
+"""
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any, Final
+
+from hermesguard.judge.verdict import Surroundings
+from hermesguard.webui import benign, session
+from hermesguard.webui.diff import Comparison, compare
+from hermesguard.webui.session import Document, Row
+
+_CUTS: Final = (session.WATERMARK, session.BOUNDARY)
+# What a stub of #1558 empties; everything else stays as it was.
+_EMPTIED = frozenset({*session.LISTS, session.STREAM, session.MESSAGE_COUNT, "updated_at"})
+_ANCHOR_PREFIX = "compression_anchor_"
+
+
+class Case:
+    """A shadow and a live file, with what can be seen of them, each thing looked at once."""
+
+    def __init__(self, shadow: Document, live: Document, around: Surroundings) -> None:
+        self.shadow, self.live, self.around = shadow, live, around
+
+    # -- rows
+
+    @cached_property
+    def comparison(self) -> Comparison:
+        return compare(self.shadow.rows, self.live.rows)
+
+    @property
+    def is_lost(self) -> bool:
+        """Rows of the shadow are missing, and not harmlessly."""
+        return bool(self.comparison.shortened) or any(
+            index not in self.pending_again for index in self.comparison.missing
+        )
+
+    @cached_property
+    def pending_again(self) -> frozenset[int]:
+        """Rows that are missing because they are a prompt that runs again: the guard took its turn for dead, and it was not."""
+        shadow, live = self.shadow, self.live
+        prompt = " ".join(live.prompt.split())
+        return frozenset(
+            index
+            for index in self.comparison.missing
+            if prompt
+            and live.stream
+            and shadow.rows[index].get("_recovered")
+            and shadow.rows[index].identity[1] == prompt
+        )
+
+    @property
+    def is_emptied(self) -> bool:
+        """There were rows, and there are none."""
+        return bool(self.shadow.rows) and not self.live.rows
+
+    @cached_property
+    def goes_on_anew(self) -> bool:
+        """Live is the start of the shadow (but for rows gone harmlessly), and what follows is new."""
+        comparison = self.comparison
+        if comparison.shortened or comparison.moved:
+            return False
+        last_old, last_new = comparison.pairs[-1] if comparison.pairs else (-1, -1)
+        return all(index > last_old for index in comparison.missing) and all(
+            index > last_new and self._is_later(self.live.rows[index]) for index in comparison.added
+        )
+
+    def _is_later(self, row: Row) -> bool:
+        """Whether a row may have been said after all that the shadow has; those of an older state were not."""
+        end = self.shadow.end
+        return end is None or row.timestamp is None or row.timestamp >= int(end)
+
+    @property
+    def is_start(self) -> bool:
+        """Live is the start of the shadow (but for rows gone harmlessly), not empty, and nothing else."""
+        is_cut = bool(self.live.rows) and self.goes_on_anew and not self.comparison.added
+        return is_cut and not self.is_answered_late
+
+    @cached_property
+    def is_answered_late(self) -> bool:
+        """An answer that was broken off went on, or came after all: who wrote this was at work, and took nothing back."""
+        rows = ((self.shadow.rows[old], self.live.rows[new]) for old, new in self.comparison.pairs)
+        return any(benign.says_more(before, after) for before, after in rows)
+
+    @cached_property
+    def lost_turns(self) -> int:
+        """How many turns of a person are missing."""
+        return self.comparison.lost_turns
+
+    @cached_property
+    def has_only_new_rows(self) -> bool:
+        """Live has rows, none of them the shadow's, and none from before its end."""
+        comparison = self.comparison
+        if not self.live.rows or comparison.pairs or comparison.shortened or comparison.moved:
+            return False
+        return all(map(self._is_later, self.live.rows))
+
+    @cached_property
+    def prompt_is_lost(self) -> bool:
+        """The shadow's pending prompt is no longer pending, and stands in no row."""
+        prompt = " ".join(self.shadow.prompt.split())
+        if not prompt or prompt == " ".join(self.live.prompt.split()):
+            return False
+        started = self.shadow.get(session.PENDING_STARTED)
+        since = started - 1 if is_number(started) else None
+        return not any(
+            row.role == "user"
+            and row.identity[1] == prompt
+            and (since is None or row.timestamp is None or row.timestamp >= since)
+            for row in reversed(self.live.rows)
+        )
+
+    @property
+    def has_new_prompt(self) -> bool:
+        """A prompt is pending that was not when the shadow was written."""
+        shadow, live = self.shadow, self.live
+        return bool(live.prompt.strip()) and (live.prompt, live.stream) != (shadow.prompt, shadow.stream)
+
+    @property
+    def is_only_asked(self) -> bool:
+        """Nothing is left but the pending prompt, which one of the application's save modes writes as a row at once."""
+        prompt = " ".join(self.live.prompt.split())
+        return [row.identity for row in self.live.rows] == [("user", prompt, ())] and self.has_only_new_rows
+
+    # -- markers
+
+    def changed(self, key: str) -> bool:
+        """The marker `key` was set anew by this write (it stands in live, and differs)."""
+        return self.live.get(key) is not None and self.live.get(key) != self.shadow.get(key)
+
+    @property
+    def marks_shrinks(self) -> bool:
+        """The writer of live marks every shrink that somebody means (exp-v0.52.216 or later)."""
+        return session.GENERATION in self.live
+
+    @property
+    def marks_clears(self) -> bool:
+        """The writer of live marks every clear (v0.51.875 or later)."""
+        return session.CLEAR_GENERATION in self.live
+
+    @property
+    def is_marked(self) -> bool:
+        """Live carries a new marker of whatever kind."""
+        return (
+            self.changed(session.GENERATION) or self.changed(session.CLEAR_GENERATION) or self.is_watermarked
+        )
+
+    @property
+    def is_shrink_marked(self) -> bool:
+        """A person took something away, says live, for the first time in this write."""
+        return self.changed(session.GENERATION)
+
+    @property
+    def is_watermarked(self) -> bool:
+        """Live says anew where it was cut; this may also be a turn after an earlier cut."""
+        return any(self.changed(key) and not self._is_earlier_cut(key) for key in _CUTS)
+
+    @property
+    def shows_earlier_cut(self) -> bool:
+        """A marker of where it was cut differs, but only because the repair has moved it on."""
+        return any(map(self.changed, _CUTS)) and not self.is_watermarked
+
+    def _is_earlier_cut(self, key: str) -> bool:
+        """What `key` says is of a cut before the repair, which has moved it on since, as each turn of an old memory does.
+
+        Who cuts what the guard repaired leaves its beginning, or nothing at all, and then says 0.
+        """
+        return (
+            self.around.repaired
+            and is_number(self.shadow.get(key))
+            and self.live.get(key) != 0
+            and self.comparison.lead == 0
+        )
+
+    @cached_property
+    def boundary(self) -> float | None:
+        """Where a marked shrink says that it cut, in seconds; None when nothing says it."""
+        for key in (session.BOUNDARY, session.WATERMARK):
+            value = self.live.get(key)
+            if is_number(value) and (self.is_shrink_marked or self.changed(key)):
+                return float(value)
+        return None
+
+    @cached_property
+    def is_cut_at_boundary(self) -> bool:
+        """Live is the shadow up to the boundary, and what follows is new or was said again."""
+        return self.goes_on_anew and self.boundary is not None and self.boundary in self._ends_of_kept()
+
+    def _ends_of_kept(self) -> Iterator[float]:
+        """Yield what the boundary may be: the last kept row's stamp, before or after this write.
+
+        A row that was stamped anew may be one that was said again behind the cut (retry), so then the one before it too.
+        The last one that was kept may have gone harmlessly since.
+        """
+        last_kept = self.comparison.pairs[-1][0] if self.comparison.pairs else -1
+        first_gone = self.comparison.missing[0] if self.comparison.missing else len(self.shadow.rows)
+        for index, _ in self.comparison.harmless:
+            if last_kept < index < first_gone:
+                yield boundary_of(self.shadow.rows[index])
+        for old, new in reversed(self.comparison.pairs):
+            before, after = boundary_of(self.shadow.rows[old]), boundary_of(self.live.rows[new])
+            yield before
+            yield after
+            if before == after:
+                return
+        yield 0.0
+
+    @cached_property
+    def is_cut_behind_news(self) -> bool:
+        """The boundary is a row that the shadow never saw: live was cut, went on, and was cut again while nobody looked."""
+        if not self.goes_on_anew or not self.boundary:
+            return False
+        # The watermark alone also moves with each turn after a cut; where there was none before, there was a cut since.
+        first_cut = self.changed(session.BOUNDARY) or self.shadow.get(session.WATERMARK) is None
+        return (self.is_shrink_marked or first_cut) and any(
+            boundary_of(self.live.rows[index]) == self.boundary for index in self.comparison.added
+        )
+
+    @property
+    def boundary_now(self) -> float:
+        """The boundary that fits live as it is."""
+        return boundary_of(self.live.rows[-1]) if self.live.rows else 0.0
+
+    @cached_property
+    def rows_up_to_boundary(self) -> int | None:
+        """So many rows of the shadow lie before the boundary (the most, when stamps repeat); None when nothing says it."""
+        if not self.boundary:
+            return None
+        rows = self.shadow.rows
+        return next(
+            (count for count in range(len(rows), 0, -1) if boundary_of(rows[count - 1]) == self.boundary),
+            None,
+        )
+
+    @property
+    def is_compressed(self) -> bool:
+        """The anchors of a /compress were set anew, and what is left is exactly what the model goes on with."""
+        return (
+            any(
+                key.startswith(_ANCHOR_PREFIX) and self.changed(key) and says_something(self.live.get(key))
+                for key in self.live.keys
+            )
+            and bool(self.live.rows)
+            and [row.value for row in self.live.rows] == [row.value for row in self.live.context]
+        )
+
+    # -- what stands beside the rows
+
+    @property
+    def counters_go_back(self) -> bool:
+        """A token counter is lower than it was: an older state was written."""
+        return any(before > after for before, after in _counters(self.shadow, self.live))
+
+    @property
+    def counters_go_on(self) -> bool:
+        """A token counter is higher than it was: there were turns that the shadow never saw."""
+        return any(before < after for before, after in _counters(self.shadow, self.live))
+
+    @property
+    def is_same_chat(self) -> bool:
+        """The file was not made anew under the same id."""
+        return bool(self.shadow.get(session.CREATED) == self.live.get(session.CREATED))
+
+    @property
+    def was_untitled(self) -> bool:
+        return self.shadow.title in session.UNTITLED
+
+    @property
+    def is_title_kept(self) -> bool:
+        """The title is as it was, or is the first that there is."""
+        return self.was_untitled or self.shadow.title == self.live.title
+
+    @property
+    def is_untitled_now(self) -> bool:
+        """The title was taken away."""
+        title = self.live.get(session.TITLE)
+        return isinstance(title, str) and title in session.UNTITLED and not self.was_untitled
+
+    @property
+    def is_title_from_live(self) -> bool:
+        """The title gave way to one that was made from live's first question."""
+        if self.is_title_kept or not self.live.title.strip():
+            return False
+        first = next((row for row in self.live.rows if benign.is_user_turn(row)), None)
+        return first is not None and " ".join(first.words.split()).startswith(
+            " ".join(self.live.title.split())
+        )
+
+    @cached_property
+    def remembers(self) -> bool:
+        """Live still has context or tool calls of messages that it no longer shows: its writer never lost the session."""
+        missing = [self.shadow.rows[index] for index in self.comparison.missing]
+        tools = {tool for row in missing for tool in row.identity[2]}
+        if any(_call_id(call) in tools for call in self.live.tool_calls):
+            return True
+        known = {(row.identity, row.timestamp) for row in missing}
+        return any((row.identity, row.timestamp) in known for row in self.live.context)
+
+    @cached_property
+    def is_said_before(self) -> bool:
+        """Live says again what one side said before the repair: its writer has not seen the repair, so it takes nothing back.
+
+        The token counters are then as they were on that side; who takes something back leaves the greater ones of the repair.
+        A prompt that the repair itself put there is no part of that: who takes it back has seen it.
+        """
+        said = [row.identity for row in self.live.rows]
+        return (
+            bool(said)
+            and not all(self.shadow.rows[index].get("_recovered") for index in self.comparison.missing)
+            and any(
+                said == [row.identity for row in before.rows]
+                and all(was == now for was, now in _counters(before, self.live))
+                for before in self.around.before_repair
+            )
+        )
+
+    @property
+    def could_be_wiped(self) -> bool:
+        """The shadow had what #1558 needs, or the bug has struck and the application has not yet seen the repair."""
+        return bool(self.shadow.stream) or self.around.repaired
+
+    @property
+    def is_ghost(self) -> bool:
+        """The application writes from an empty memory over what the guard repaired."""
+        return (
+            self.around.repaired
+            and self.is_same_chat
+            and not (self.is_marked or self.is_untitled_now or self.is_title_from_live)
+            and self.comparison.lead == 0
+            and not self.remembers
+        )
+
+    @cached_property
+    def is_wiped(self) -> bool:
+        """Exactly the difference that a saved metadata-only stub makes (hermes-webui #1558)."""
+        shadow, live = self.shadow, self.live
+        if not shadow.stream or live.stream or live.prompt or live.rows or not (shadow.rows or shadow.prompt):
+            return False
+        if live.context or self.is_marked or live.title != shadow.title:
+            return False
+        return all(
+            key in _EMPTIED
+            or key.startswith(session.PENDING_PREFIX)
+            or key not in live
+            or live.get(key) == shadow.get(key)
+            or not says_something(live.get(key))
+            for key in shadow.keys
+        )
+
+
+def _counters(before: Document, after: Document) -> Iterator[tuple[float, float]]:
+    for key in session.TOKEN_COUNTERS:
+        was, now = before.get(key), after.get(key)
+        if is_number(was) and is_number(now):
+            yield was, now
+
+
+def _call_id(call: Row) -> str:
+    return str(call.get("tid") or "")
+
+
+def is_number(value: Any) -> bool:
+    """Return whether a JSON value is a number."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def says_something(value: Any) -> bool:
+    """Return whether a JSON value is neither null nor empty."""
+    return value not in (None, "", [], {})
+
+
+def boundary_of(row: Row) -> float:
+    """Return the boundary that the application writes when this is the last row that it keeps, in seconds."""
+    value = row.get("timestamp")
+    return float(value) if is_number(value) else 0.0

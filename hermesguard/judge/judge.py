@@ -1,0 +1,69 @@
+"""Is what became of a session a loss, or did somebody mean it? Pure: no disk, no clock, no logging.
+
+The rules stand in modules rules and absence; the first that applies decides. A verdict carries the evidence for it and what
+spoke against it, in sentences that quote no message.
+"""
+
+from collections.abc import Iterable
+from typing import TypeVar
+
+from hermesguard.judge.case import Case
+from hermesguard.judge.facts import LOSS, MEANT, facts
+from hermesguard.judge.rule import Entry, Rule
+from hermesguard.judge.rules import RULES
+from hermesguard.judge.rules_missing import MISSING_RULES, UNREADABLE_RULES, Missing, Unread
+from hermesguard.judge.verdict import Action, Surroundings, Verdict
+from hermesguard.webui.session import Document
+
+__all__ = ["TABLE", "Action", "Surroundings", "Verdict", "judge", "judge_missing", "judge_unreadable"]
+
+C = TypeVar("C")
+
+# All rules as people read them, by number; they are asked in the order of their modules.
+TABLE: tuple[Entry, ...] = tuple(
+    sorted((*UNREADABLE_RULES, *RULES, *MISSING_RULES), key=lambda rule: rule.order)
+)
+
+
+def judge(shadow: Document, live: Document, around: Surroundings | None = None) -> Verdict:
+    """Return what became of a session whose last good copy is `shadow` and whose file now says `live`."""
+    case = Case(shadow, live, around or Surroundings())
+    verdict = _first(RULES, case)._replace(comparison=case.comparison, loses_prompt=case.prompt_is_lost)
+    if verdict.action is Action.KEEP:
+        fewer = shadow.count - live.count
+        return verdict._replace(against=(f"live has {fewer} rows fewer",)) if fewer > 0 else verdict
+    return _explained(verdict, facts(case), MEANT if verdict.action is Action.DELIBERATE else LOSS)
+
+
+def is_wipe(shadow: Document, live: Document) -> bool:
+    """Return whether the first of all rules applies, the one that allows no moment's delay (hermes-webui #1558)."""
+    return Case(shadow, live, Surroundings()).is_wiped
+
+
+def judge_unreadable(reason: str, around: Surroundings) -> Verdict:
+    """Return what to do about a live file that the application could not read either; `reason` says why it could not."""
+    return _first(UNREADABLE_RULES, Unread(reason, around))
+
+
+def judge_missing(shadow: Document, around: Surroundings) -> Verdict:
+    """Return what became of a session whose file is gone."""
+    missing = Missing(shadow, around)
+    verdict = _first(MISSING_RULES, missing)
+    is_meant = verdict.action in (Action.DELETED, Action.RENAMED)
+    return _explained(verdict, missing.facts(), MEANT if is_meant else LOSS)
+
+
+def _first(rules: Iterable[Rule[C]], case: C) -> Verdict:
+    for rule in rules:
+        if (verdict := rule.decide(case)) is not None:
+            return verdict._replace(rule=rule.label)
+    raise LookupError("the last rule always applies")
+
+
+def _explained(verdict: Verdict, seen: Iterable[tuple[str, str]], side: str) -> Verdict:
+    """Add what was seen: what speaks for the side of the verdict to its evidence, the rest to what is against it."""
+    seen = list(seen)
+    return verdict._replace(
+        evidence=(*verdict.evidence, *(sentence for speaks_for, sentence in seen if speaks_for == side)),
+        against=tuple(sentence for speaks_for, sentence in seen if speaks_for != side),
+    )

@@ -1,0 +1,305 @@
+"""Make a good session file out of a shadow and a live file: the rows of both, in order, nothing twice. Pure.
+
+Values are never written anew where they can be spliced: every row and every member keeps the text that it has in the file it
+comes from, so numbers beyond 64 bits, NaN and lone surrogates come out as they went in. Sources of the rules:
+webui-contract, sections 1 (order of keys) and 5 (what the application makes of a repaired file).
+"""
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from hermesguard.webui import session
+from hermesguard.webui.diff import Comparison, compare
+from hermesguard.webui.session import Document, Row
+
+_TRUNCATION = (session.WATERMARK, session.BOUNDARY)
+# A marker that live does not carry must not come back: its presence tells which version wrote the file.
+_MARKERS = frozenset({session.GENERATION, session.CLEAR_GENERATION, *_TRUNCATION, session.MESSAGE_COUNT})
+
+
+def mend(shadow: Document, live: Document | None = None, keep_rows: int | None = None) -> bytes:
+    """Return the file that has every row of `shadow` and every new row of `live`, ready to take live's place.
+
+    `live` is None when it could not be read. Of the shadow only the first `keep_rows` rows count, if that is given.
+    The stream is null (a stale `active_stream_id` arms bug #1558 again) unless live has one of its own; a prompt that was
+    sent and stands in no message becomes a message; `message_count` is true; `context_messages` and `tool_calls` follow.
+    """
+    return mended_text(shadow, live, keep_rows).encode("utf-8")
+
+
+def mended_text(shadow: Document, live: Document | None = None, keep_rows: int | None = None) -> str:
+    """As `mend`, before it is encoded; an abridged shadow gives an abridged text (module abridge)."""
+    return _Mender(shadow, live, keep_rows).file()
+
+
+def with_rows(document: Document, rows: Sequence[Row]) -> Document:
+    """Return `document` with only these of its rows, its context and tool calls left out."""
+    parts = (session.MESSAGES, session.CONTEXT, session.TOOL_CALLS)
+    texts = {
+        key: _list_text([row.text for row in rows]) if key == session.MESSAGES else "[]" for key in parts
+    }
+    members = (f"{json.dumps(key)}: {texts.get(key) or document.raw(key)}" for key in document.keys)
+    return session.parse(("{" + ",".join(members) + "}").encode("utf-8"))
+
+
+class _Mender:
+    def __init__(self, shadow: Document, live: Document | None, keep_rows: int | None) -> None:
+        self.shadow = shadow
+        self.live = live
+        self.base = live or shadow
+        self.cut = keep_rows is not None and keep_rows < len(shadow.rows)
+        old = shadow.rows[:keep_rows]
+        self.runs_on = (
+            live is not None
+            and bool(live.stream)
+            and live.stream != shadow.stream
+            and not _was_answered(live, old)
+        )
+        new = live.rows if live else []
+        self.sent: dict[int, float | None] = {}
+        self.sent_before: set[int] = set()
+        self.prompts = self._unsaid_prompts(old, new)
+        self.comparison: Comparison = compare(old, new)
+        self.rows = self._with_prompts(self.comparison)
+
+    # -- rows
+
+    def _unsaid_prompts(self, old: Sequence[Row], new: Sequence[Row]) -> list[Row]:
+        """Return the prompts of either side that were sent but stand in no row, as rows.
+
+        Who sends again what stands unanswered at the end of the conversation says nothing new.
+        """
+        found: list[Row] = []
+        for side in (None if self.cut else self.shadow, self.live):
+            if side is None or not side.prompt.strip() or (side is self.live and self.runs_on):
+                continue
+            if self.live is not None and self.runs_on and side.prompt == self.live.prompt:
+                continue
+            row = _prompt_row(side)
+            asked_last = any(rows and rows[-1].identity == row.identity for rows in (old, new))
+            if not asked_last and not any(_says(other, row) for other in (*old, *new, *found)):
+                found.append(row)
+                self.sent[id(row)] = started_seconds(side)
+                if side is self.shadow:
+                    self.sent_before.add(id(row))
+        return found
+
+    def _with_prompts(self, comparison: Comparison) -> list[Row]:
+        rows = list(comparison.merged())
+        added = {id(comparison.new[index]) for index in comparison.added}
+        for prompt in self.prompts:
+            place = len(rows)
+            while place > 0 and self._follows(rows[place - 1], prompt, id(rows[place - 1]) in added):
+                place -= 1
+            rows.insert(place, prompt)
+        return rows
+
+    def _follows(self, row: Row, prompt: Row, is_added: bool) -> bool:
+        """Return whether `row` was surely said later than `prompt` was sent.
+
+        The moment of sending may be noted in whole seconds: of what was there with the prompt, only a row of a later second is
+        later. What live adds was written after the shadow's prompt was sent, so that the same second is enough.
+        """
+        sent = self.sent[id(prompt)]
+        if is_added and id(prompt) in self.sent_before:
+            return sent is None or row.timestamp is None or row.timestamp >= int(sent)
+        return sent is not None and (row.timestamp or 0) >= int(sent) + 1
+
+    def _context(self) -> list[Row]:
+        """Return what the model sees: the shadow's and what live adds; nothing where the shadow had nothing."""
+        if not self.shadow.context:
+            return []
+        new = self.live.context if self.live else []
+        return self._with_prompts(compare(self._kept_context(), new))
+
+    def _kept_context(self) -> Sequence[Row]:
+        """Return the shadow's context as far as it belongs to the rows that are to come back."""
+        context = self.shadow.context
+        if not self.cut:
+            return context
+        kept = {(row.identity, row.timestamp) for row in self.comparison.old}
+        ends = (index for index, row in enumerate(context, 1) if (row.identity, row.timestamp) in kept)
+        return context[: max(ends, default=0)]
+
+    def _tool_calls(self) -> list[str]:
+        """Return the texts of both sides' entries, each pointing to where its row stands now."""
+        place: dict[int, int] = {}
+        index = 0
+        for row in self.rows:
+            place[id(row)] = index
+            index += row.count
+        twin_new = {
+            new: old
+            for old, new in (*self.comparison.pairs, *self.comparison.shortened, *self.comparison.moved)
+        }
+        twin_old = {old: new for new, old in twin_new.items()}
+        entries: list[str] = []
+        seen: set[str] = set()
+        for side, own, twin, other in (
+            (self.shadow, self.comparison.old, twin_old, self.comparison.new),
+            (self.live, self.comparison.new, twin_new, self.comparison.old),
+        ):
+            for call in side.tool_calls if side else ():
+                text = call.text
+                index = call.get("assistant_msg_idx")
+                if isinstance(index, int) and 0 <= index < len(own):
+                    now = place.get(id(own[index]))
+                    if now is None and index in twin:
+                        now = place.get(id(other[twin[index]]))
+                    if now is not None and now != index:
+                        text = _dump({**call.value, "assistant_msg_idx": now}, level=2)
+                key = str(call.get("tid") or text)
+                if key not in seen:
+                    seen.add(key)
+                    entries.append(text)
+        return entries
+
+    def _calls_text(self) -> str:
+        """Return the tool calls; the shadow's own text where no row of its has another place now."""
+        alone = session.TOOL_CALLS in self.shadow and not (self.live and self.live.tool_calls)
+        old = self.comparison.old
+        if alone and len(self.rows) >= len(old) and all(a is b for a, b in zip(old, self.rows, strict=False)):
+            return self.shadow.raw(session.TOOL_CALLS)
+        return _list_text(self._tool_calls())
+
+    # -- members
+
+    def file(self) -> str:
+        members = ",\n".join(
+            f"  {json.dumps(key, ensure_ascii=False)}: {self._member(key)}" for key in self._keys()
+        )
+        return "{\n" + members + "\n}"
+
+    def _keys(self) -> Iterator[str]:
+        """Yield the base's keys in their order, and each key that only the shadow has behind the one it followed there."""
+        order = self.base.keys
+        present = set(order)
+        place = -1
+        for key in self.shadow.keys if self.base is not self.shadow else ():
+            if key in present:
+                place = order.index(key)
+            elif key not in _MARKERS:
+                place += 1
+                order.insert(place, key)
+        yield from order
+
+    def _member(self, key: str) -> str:
+        if key == session.MESSAGES:
+            return self._rows_text(key, self.rows)
+        if key == session.CONTEXT:
+            return self._rows_text(key, self._context())
+        if key == session.TOOL_CALLS:
+            return self._calls_text() if not self.cut else self.base.raw(key)
+        if key == session.MESSAGE_COUNT:
+            return str(sum(row.count for row in self.rows))
+        if key == session.STREAM or key.startswith(session.PENDING_PREFIX):
+            if self.runs_on and key in self.base:
+                return self.base.raw(key)
+            return "[]" if key == session.PENDING_ATTACHMENTS else "null"
+        if key == session.WATERMARK and self.prompts and self._truncation_source(key).get(key):
+            return _dump(float(self.prompts[-1].timestamp or 0), level=1)
+        if key in session.TOKEN_COUNTERS and key in self.base:
+            return self._greater(key).raw(key)
+        if key in _TRUNCATION:
+            return self._truncation_source(key).raw(key)
+        return self._source(key).raw(key)
+
+    def _rows_text(self, key: str, rows: Sequence[Row]) -> str:
+        """Return a row list; where it is one side's own list, that side's text as it stands."""
+        for side in (self.shadow, self.live):
+            own = (side.rows if key == session.MESSAGES else side.context) if side else []
+            if (
+                side
+                and key in side
+                and len(own) == len(rows)
+                and all(a is b for a, b in zip(own, rows, strict=True))
+            ):
+                return side.raw(key)
+        return _list_text([row.text for row in rows])
+
+    def _source(self, key: str) -> Document:
+        """Return the side whose value counts: live's, unless the stub emptied what the shadow had."""
+        if key not in self.base or (key in self.shadow and self._emptied(key)):
+            return self.shadow
+        return self.base
+
+    def _greater(self, key: str) -> Document:
+        """Return the side whose counter is the greater: the rows of both were paid for."""
+        before, after = self.shadow.get(key), self.base.get(key)
+        numbers = all(
+            isinstance(value, int | float) and not isinstance(value, bool) for value in (before, after)
+        )
+        return self.shadow if numbers and before > after else self.base
+
+    def _emptied(self, key: str) -> bool:
+        before, after = self.shadow.get(key), self.base.get(key)
+        return isinstance(before, list | dict) and bool(before) and after in ([], {}, None)
+
+    def _truncation_source(self, key: str) -> Document:
+        """Return the side whose boundary counts: not live's when rows came back from behind it."""
+        value = self.base.get(key)
+        back = (
+            key in self.shadow
+            and not self.cut
+            and value != self.shadow.get(key)
+            and bool(self.comparison.missing)
+        )
+        return self.shadow if back else self.base
+
+
+def _prompt_row(side: Document) -> Row:
+    """Return the pending prompt as the row that the application makes of it at its own recovery."""
+    value: dict[str, Any] = {"role": "user", "content": side.prompt}
+    if (started := started_seconds(side)) is not None:
+        value["timestamp"] = int(started)
+    value["_recovered"] = True
+    if attachments := side.get(session.PENDING_ATTACHMENTS):
+        value["attachments"] = attachments
+    return Row(value, _dump(value, level=2))
+
+
+def started_seconds(side: Document) -> float | None:
+    """Return when the pending prompt was sent, None when that is not known."""
+    started = side.get(session.PENDING_STARTED)
+    known = isinstance(started, int | float) and not isinstance(started, bool) and math.isfinite(started)
+    return float(started) if known else None
+
+
+def _says(row: Row, prompt: Row) -> bool:
+    """Return whether `row` is the prompt, already said: the same words, not from before it was sent."""
+    if row.identity != prompt.identity:
+        return False
+    return row.timestamp is None or prompt.timestamp is None or row.timestamp >= prompt.timestamp - 1
+
+
+def _was_answered(side: Document, rows: Sequence[Row]) -> bool:
+    """Return whether `rows` hold the prompt that is pending in `side`, with an answer to it.
+
+    An application that read an older file holds such a prompt, and would say it once more.
+    """
+    sent = started_seconds(side)
+    if sent is None or not side.prompt.strip():
+        return False
+    prompt = _prompt_row(side)
+    answered = False
+    for row in reversed(rows):
+        if row.timestamp is not None and abs(row.timestamp - sent) < 1 and row.identity == prompt.identity:
+            return answered
+        answered |= row.get("role") == "assistant" and not row.get("_partial")
+    return False
+
+
+def _list_text(texts: Sequence[str]) -> str:
+    return "[\n    " + ",\n    ".join(texts) + "\n  ]" if texts else "[]"
+
+
+def _dump(value: Any, level: int) -> str:
+    """Return `value` as the application writes it at that depth; escaped where it holds what UTF-8 cannot."""
+    text = json.dumps(value, ensure_ascii=False, indent=2)
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(value, indent=2)
+    return text.replace("\n", "\n" + "  " * level)

@@ -1,0 +1,1 @@
+"""Shadows, history, incidents, retention, verification."""

@@ -1,0 +1,126 @@
+"""The newest good copies in memory: what a repair needs is there before it is needed, within a bound."""
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from hermesguard.repair.prepared import Answer, prepare
+from hermesguard.store.history import digest
+from hermesguard.webui import session
+from hermesguard.webui.abridged import Abridged, abridge, tightened
+from hermesguard.webui.delta import Part
+from hermesguard.webui.session import Document
+
+IDLE_SECONDS = 120.0
+
+
+class Copy:
+    """A good copy of a session: its bytes and, once somebody asked, what they say."""
+
+    def __init__(
+        self, data: bytes = b"", document: Document | None = None, abridged: Abridged | None = None
+    ) -> None:
+        """Of `data`, or, when it is given, of what `abridged` is of."""
+        self.size_bytes = len(data) if abridged is None else abridged.size_bytes
+        """How many bytes the file has."""
+        self.is_stored = False
+        """The store has exactly this, durably."""
+        self.used = 0.0
+        self._data: bytes | None = data if abridged is None else None
+        self._document = document
+        self._abridged = abridged
+        self._digest = ""
+        self.answer: Answer | None = None
+        """The answer to a wipe, once it is prepared."""
+        self.parts: list[Part] | None = None
+        """What makes it out of the copy before it, until the store has it; found out when nobody has said it."""
+
+    @property
+    def data(self) -> bytes:
+        """The file's bytes."""
+        return self.abridged.data if self._data is None else self._data
+
+    @property
+    def document(self) -> Document:
+        """What the copy says, in full; Unreadable when it is damaged."""
+        if self._document is None:
+            self._document = session.parse(self.data)
+        return self._document
+
+    @property
+    def abridged(self) -> Abridged:
+        """What the copy says, its long runs of rows standing as one each; Unreadable when it is damaged."""
+        if self._abridged is None:
+            self._abridged = abridge(self.data, self.document)
+        return self._abridged
+
+    @property
+    def count(self) -> int:
+        """How many messages it holds."""
+        return self._abridged.count if self._abridged else self.document.count
+
+    @property
+    def digest(self) -> str:
+        """The digest by which the store knows the content."""
+        if not self._digest:
+            self._digest = digest(self.data)
+        return self._digest
+
+    def lighten(self) -> None:
+        """Keep the abridged form and give the memory of the full one back (about six times the bytes of the file)."""
+        if self._data is not None and self.abridged.holes:
+            self._data = self._document = None
+
+    @property
+    def could_be_wiped(self) -> bool:
+        """Whether it has what bug #1558 needs: a stream that is set."""
+        return bool(self.abridged.stream)
+
+    def prepare(self) -> None:
+        """Have the answer to a wipe ready before it comes."""
+        if self.answer is None:
+            self.answer = prepare(self.abridged)
+
+    def tighten(self) -> None:
+        """Abridge what has gathered behind the long runs."""
+        self._abridged = tightened(self.abridged)
+
+
+@dataclass
+class Memory:
+    """The copies that were used last, at most `limit_bytes` of them (one always), forgotten when idle."""
+
+    limit_bytes: int
+    size_bytes: int = 0
+    """About how much memory all copies take."""
+    _copies: OrderedDict[str, Copy] = field(default_factory=OrderedDict)
+
+    def get(self, name: str, now: float) -> Copy | None:
+        """Return the copy of a session, which now counts as used; None when it is not here."""
+        copy = self._copies.get(name)
+        if copy is not None:
+            copy.used = now
+            self._copies.move_to_end(name)
+        return copy
+
+    def put(self, name: str, copy: Copy, now: float) -> Copy:
+        """Remember a copy and forget the oldest ones beyond the bound; returns the copy."""
+        copy.used = now
+        copy.lighten()
+        before = self._copies.pop(name, None)
+        self._copies[name] = copy
+        self.size_bytes += copy.size_bytes - (before.size_bytes if before else 0)
+        while self.size_bytes > self.limit_bytes and len(self._copies) > 1:
+            self.forget(next(iter(self._copies)))
+        return copy
+
+    def forget(self, name: str) -> None:
+        """Drop one copy."""
+        copy = self._copies.pop(name, None)
+        if copy is not None:
+            self.size_bytes -= copy.size_bytes
+
+    def forget_idle(self, now: float) -> None:
+        """Drop the copies that nobody has used for a while; those that can be wiped stay as long as there is room."""
+        for name in [name for name, copy in self._copies.items() if now - copy.used > IDLE_SECONDS]:
+            if not self._copies[name].could_be_wiped:
+                self.forget(name)

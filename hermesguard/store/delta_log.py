@@ -1,0 +1,160 @@
+"""A tail beside a shadow: what the newest saves changed of it, so that a save costs the store what it changes.
+
+`shadows/<sid>.tail` is text, one JSON object on each line. The first names the shadow that it belongs to by its digest and
+its mtime; each further line makes the next state of the session out of the one before: `parts` are texts, or
+[offset, length] in bytes of the state before. A line is appended and synced before it counts. A torn last line is a save
+that was not confirmed; a tail whose shadow is another one is left over from a crash just after the shadow was written
+whole, and counts for nothing.
+When a session is quiet, and when the guard stops, the tail is folded into the shadow: a store at rest is plain copies.
+"""
+
+import contextlib
+import zlib
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import orjson
+
+from hermesguard import files
+from hermesguard.webui.delta import Part
+
+SUFFIX = ".tail"
+MOST_OPEN = 32
+
+
+def change(parts: Sequence[Part], size_bytes: int, mtime_ns: int, rows: int, checksum: int) -> bytes:
+    """Return what one save made of the state before, as its line in the tail.
+
+    `checksum` is the Adler-32 of the whole new state: of all checksums the one that a long text need not be read again for.
+    """
+    value = {"size": size_bytes, "mtime_ns": mtime_ns, "rows": rows, "adler32": checksum, "parts": parts}
+    return orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE)
+
+
+class State(NamedTuple):
+    """A session as a tail gives it."""
+
+    data: bytes
+    mtime_ns: int
+    rows: int
+
+
+def begin(path: Path, shadow_digest: str, shadow_mtime_ns: int) -> None:
+    """Begin a tail for the shadow of that digest and mtime."""
+    value = {"shadow": shadow_digest, "mtime_ns": shadow_mtime_ns}
+    files.write_durably(path, orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE))
+
+
+class Tails:
+    """The tails that this guard has begun, by session; those that were added to last are held open."""
+
+    def __init__(self, path_of: Callable[[str], Path]) -> None:
+        self._path_of = path_of
+        self._begun: set[str] = set()
+        self._open: OrderedDict[str, files.Appending] = OrderedDict()
+
+    def __contains__(self, session: str) -> bool:
+        return session in self._begun
+
+    def begin(self, session: str, shadow_digest: str, shadow_mtime_ns: int) -> None:
+        """As `begin`; an older tail of that session counts no longer."""
+        self.drop(session)
+        begin(self._path_of(session), shadow_digest, shadow_mtime_ns)
+        self._begun.add(session)
+
+    def append(self, session: str, line: bytes) -> None:
+        """Add a change to a tail that was begun; durable when this returns.
+
+        Raises OSError; the tail then counts as not begun, so that the next change begins anew from what is durable.
+        """
+        try:
+            tail = self._open.get(session)
+            if tail is None:
+                tail = self._open[session] = files.Appending(self._path_of(session))
+                if len(self._open) > MOST_OPEN:
+                    self._open.popitem(last=False)[1].close()
+            else:
+                self._open.move_to_end(session)
+            tail.append(line)
+        except OSError:
+            self.drop(session)
+            raise
+
+    def drop(self, session: str) -> None:
+        """Let go of a tail, before it is removed or because it is."""
+        self._begun.discard(session)
+        if session in self._open:
+            self._open.pop(session).close()
+
+
+def newest(path: Path) -> tuple[int, int, int, int] | None:
+    """Return (size in bytes, mtime_ns, rows, Adler-32) of the newest state, None when there is no tail, or nothing in it."""
+    lines = _lines(path)
+    if lines is None or len(lines) < 2:
+        return None
+    last = lines[-1]
+    return last["size"], last["mtime_ns"], last["rows"], last["adler32"]
+
+
+def apply(path: Path, shadow: bytes, shadow_digest: str, shadow_mtime_ns: int) -> "State | None":
+    """Return the newest state of a session whose shadow file holds `shadow`; None when no tail counts for it.
+
+    Raises `Damaged` when the tail does not give what it says; OSError when it cannot be read.
+    """
+    lines = _counting(path, shadow_digest, shadow_mtime_ns)
+    if not lines:
+        return None
+    state = shadow
+    try:
+        for line in lines:
+            state = _after(state, line)
+        if zlib.adler32(state) == lines[-1]["adler32"]:
+            return State(state, lines[-1]["mtime_ns"], lines[-1]["rows"])
+    except (KeyError, TypeError, IndexError):
+        pass
+    raise files.Damaged(f"{path.name} is damaged: what it gives has another checksum")
+
+
+def salvage(path: Path, shadow: bytes, shadow_digest: str, shadow_mtime_ns: int) -> bytes:
+    """Return the newest state that a damaged tail still gives for certain; the shadow's own at worst."""
+    state = shadow
+    with contextlib.suppress(OSError, KeyError, TypeError, IndexError):
+        for line in _counting(path, shadow_digest, shadow_mtime_ns):
+            after = _after(state, line)
+            if zlib.adler32(after) != line["adler32"]:
+                break
+            state = after
+    return state
+
+
+def _counting(path: Path, shadow_digest: str, shadow_mtime_ns: int) -> list[dict[str, Any]]:
+    """Return the changes in a tail if it belongs to this shadow."""
+    lines = _lines(path)
+    if not lines or lines[0] != {"shadow": shadow_digest, "mtime_ns": shadow_mtime_ns}:
+        return []
+    return lines[1:]
+
+
+def _after(state: bytes, line: dict[str, Any]) -> bytes:
+    return b"".join(
+        part.encode("utf-8") if isinstance(part, str) else state[part[0] : part[0] + part[1]]
+        for part in line["parts"]
+    )
+
+
+def _lines(path: Path) -> list[dict[str, Any]] | None:
+    try:
+        text = files.read(path)[0]
+    except FileNotFoundError:
+        return None
+    found: list[dict[str, Any]] = []
+    for line in text.split(b"\n"):
+        try:
+            value = orjson.loads(line)
+        except ValueError:
+            continue  # the torn line of a save that was not confirmed; the checksum tells if it was another one
+        if isinstance(value, dict):
+            found.append(value)
+    return found

@@ -1,0 +1,49 @@
+"""What the store holds of each session, as far as names, times and notes tell it: nothing is read that need not be."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from hermesguard.store import delta_log as tails
+from hermesguard.store.store import Store
+from hermesguard.webui import header as head
+from hermesguard.webui import session
+from hermesguard.webui.session import Unreadable
+
+_MESSAGE_COUNT = "message_count"
+
+
+class Holding(NamedTuple):
+    """The newest good copy of a session: its size, the mtime of the live file it was taken from, whether it has a tail."""
+
+    session: str
+    size_bytes: int
+    mtime_ns: int
+    has_tail: bool
+
+
+def holdings(store: Store) -> Iterator[Holding]:
+    """Yield what the store holds of each session that has a shadow."""
+    tailed = set(store.tailed())
+    for shadow in store.shadows():
+        newest = tails.newest(store.tail_path(shadow.session)) if shadow.session in tailed else None
+        size_bytes, mtime_ns = newest[:2] if newest else (shadow.size_bytes, shadow.mtime_ns)
+        yield Holding(shadow.session, size_bytes, mtime_ns, bool(newest))
+
+
+def rows_of(store: Store, holding: Holding) -> int | None:
+    """Return how many messages a newest copy has, None when it cannot be told.
+
+    As it was noted with the copy; where the file system takes no notes, as the application says in its own count (since
+    v0.51.139), or by reading it.
+    """
+    if holding.has_tail and (newest := tails.newest(store.tail_path(holding.session))):
+        return newest[2]
+    if note := store.shadow_note(holding.session):
+        return note[1]
+    try:
+        count = head.read(store.shadow_path(holding.session), _MESSAGE_COUNT).get(_MESSAGE_COUNT)
+        if isinstance(count, int):
+            return count
+        return len(session.parse(store.read_shadow(holding.session)).rows)
+    except (OSError, Unreadable):
+        return None

@@ -1,0 +1,235 @@
+"""Giving old versions up: by the rules of retention, and, when the disk is full, before a new copy is refused.
+
+What is removed is a version at a time, each by one unlink: a crash leaves the others whole.
+"""
+
+import contextlib
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final, TypeVar
+
+from hermesguard.clock import Clock
+from hermesguard.events.reporter import Reporter
+from hermesguard.store import retention
+from hermesguard.store.incidents import Incident
+from hermesguard.store.retention import Fate, Rules
+from hermesguard.store.store import Store
+
+T = TypeVar("T")
+
+TRUST_SECONDS: Final = 86400.0
+"""How long nothing goes by its age after somebody set the clock."""
+YOUNG_SECONDS: Final = 3600.0
+"""What is younger is not given up for a full disk: it may be all that is left of what a person still works on."""
+LOOK_AGAIN_SECONDS: Final = 60.0
+_HEADROOM_BYTES: Final = 1024 * 1024
+_BLOCK_BYTES: Final = 4096
+
+
+@dataclass
+class Pruned:
+    """What a prune found and did."""
+
+    fates: list[Fate] = field(default_factory=list)
+    """Every version, when all were asked for, else only those that go or may be given up."""
+    store_size_bytes: int = 0
+    excess_bytes: int = 0
+    """What is above `max_store_bytes` although all that may go has gone."""
+    clock_is_trusted: bool = True
+
+    @property
+    def going(self) -> list[Fate]:
+        """The versions that go."""
+        return [fate for fate in self.fates if fate.goes]
+
+    def as_answer(self, dry_run: bool) -> Generator[None, None, dict[str, Any]]:
+        """Return it as the answer to the verb `prune`; yields between little pieces of work."""
+        versions = []
+        for fate in self.fates:
+            versions.append(
+                {
+                    "session": fate.version.session,
+                    "version": fate.version.name,
+                    "rows": fate.version.rows,
+                    "reason": fate.version.reason,
+                    "size_bytes": fate.version.size_bytes,
+                    "goes": fate.goes,
+                    "why": fate.why,
+                }
+            )
+            if len(versions) % 100 == 0:
+                yield
+        return {
+            "versions": versions,
+            "store_size_bytes": self.store_size_bytes,
+            "excess_bytes": self.excess_bytes,
+            "clock_is_trusted": self.clock_is_trusted,
+            "dry_run": dry_run,
+        }
+
+
+class Pruner:
+    """Owner of the decision what goes, for one store whose lock this process holds."""
+
+    def __init__(
+        self, store: Store, log: Callable[[], list[Incident]], reporter: Reporter, clock: Clock
+    ) -> None:
+        self._store = store
+        self._log = log
+        self._reporter = reporter
+        self._clock = clock
+        self._offset_seconds = self._clock_offset()
+        self._distrusted_until: float | None = None
+        self._told_excess = False
+        self._spare: deque[Fate] = deque()
+        self._looked: float | None = None
+
+    # -- by the rules
+
+    def prune(
+        self, rules: Rules, dry_run: bool = False, list_all: bool = False
+    ) -> Generator[None, None, Pruned]:
+        """Remove what may go; yields between sessions, returns what came of it. Raises OSError.
+
+        Nothing is removed before everything was looked at: only then is it known whether the clock can be trusted.
+        """
+        needed = retention.needed(self._log())
+        found = Pruned()
+        newest: datetime | None = None
+        shadows = {shadow.session: shadow.size_bytes for shadow in self._store.shadows()}
+        found.store_size_bytes = sum(shadows.values())
+        for session in self._store.histories():
+            versions = self._store.versions(session)
+            found.store_size_bytes += sum(version.size_bytes for version in versions)
+            if versions:
+                newest = max(newest or versions[-1].time, versions[-1].time)
+            for fate in retention.fates(versions, session in shadows, needed, rules, self._clock.now()):
+                if list_all or fate.goes or (fate.is_spare and rules.max_store_bytes is not None):
+                    found.fates.append(fate)
+            yield
+        found.clock_is_trusted = self._trusts_clock(newest)
+        if found.clock_is_trusted:
+            self._fit(found, rules)
+        else:
+            found.fates = [retention.held_by_clock(fate) if fate.goes else fate for fate in found.fates]
+        if not dry_run:
+            yield from self._remove(found, shadows)
+            self._tell_excess(found, rules)
+        return found
+
+    def _fit(self, found: Pruned, rules: Rules) -> None:
+        """Give up more until the store is not larger than it may be."""
+        if rules.max_store_bytes is None:
+            return
+        left_bytes = found.store_size_bytes - sum(fate.version.size_bytes for fate in found.going)
+        spare = [fate for fate in found.fates if fate.is_spare]
+        chosen = retention.given_up(
+            spare, left_bytes - rules.max_store_bytes, retention.over_limit(rules.max_store_bytes)
+        )
+        by_path = {fate.version.path: fate for fate in chosen}
+        found.fates = [by_path.get(fate.version.path, fate) for fate in found.fates]
+        left_bytes -= sum(fate.version.size_bytes for fate in chosen)
+        found.excess_bytes = max(0, left_bytes - rules.max_store_bytes)
+
+    def _remove(self, found: Pruned, shadows: Iterable[str]) -> Iterator[None]:
+        kept = set(shadows)
+        sessions = {fate.version.session for fate in found.going}
+        size_bytes = 0
+        for fate in found.going:
+            self._store.remove_version(fate.version)
+            size_bytes += fate.version.size_bytes
+            yield
+        for session in sorted(sessions):
+            directory = self._store.history_directory / session
+            self._store.remove_leftovers(directory)
+            if session not in kept and not self._store.versions(session):
+                self._store.purge(session)
+                self._reporter.tell(
+                    "purged", session=session, reason="It was deleted, and keep_deleted is over"
+                )
+            yield
+        if sessions:
+            self._reporter.tell(
+                "pruned", versions=len(found.going), size_bytes=size_bytes, sessions=len(sessions)
+            )
+
+    def _tell_excess(self, found: Pruned, rules: Rules) -> None:
+        if found.excess_bytes and not self._told_excess and rules.max_store_bytes is not None:
+            self._reporter.tell(
+                "over_limit",
+                path=str(self._store.root),
+                size_bytes=rules.max_store_bytes + found.excess_bytes,
+                limit_bytes=rules.max_store_bytes,
+            )
+        self._told_excess = bool(found.excess_bytes)
+
+    # -- the clock
+
+    def _clock_offset(self) -> float:
+        return self._clock.now().timestamp() - self._clock.uptime()
+
+    def _trusts_clock(self, newest: datetime | None) -> bool:
+        offset = self._clock_offset()
+        jump_seconds = offset - self._offset_seconds
+        uptime = self._clock.uptime()
+        if abs(jump_seconds) > retention.CLOCK_TOLERANCE.total_seconds():
+            self._offset_seconds = offset
+            self._distrusted_until = uptime + TRUST_SECONDS
+            self._reporter.tell("clock_changed", seconds=round(jump_seconds, 1))
+        if self._distrusted_until is not None and uptime >= self._distrusted_until:
+            self._distrusted_until = None
+        times = [datetime.fromisoformat(entry.time) for entry in self._log()[-1:]]
+        latest = max([*times, *([newest] if newest else [])], default=None)
+        return self._distrusted_until is None and not retention.clock_is_behind(latest, self._clock.now())
+
+    # -- on a full disk
+
+    def relieve(self, needed_bytes: int) -> int:
+        """Give up the oldest versions until so many bytes (and some more) are gained; return how many were, 0 for none.
+
+        What is young, what an open incident needs and the only copy of a session stay. Never raises.
+        """
+        now = self._clock.monotonic()
+        if not self._spare and (self._looked is None or now - self._looked >= LOOK_AGAIN_SECONDS):
+            self._looked = now
+            with contextlib.suppress(OSError):
+                self._spare.extend(self._old_ones())
+        gained = count = 0
+        while self._spare and gained < needed_bytes + _HEADROOM_BYTES:
+            version = self._spare.popleft().version
+            with contextlib.suppress(OSError):
+                if self._store.remove_version(version):
+                    gained += -(-version.size_bytes // _BLOCK_BYTES) * _BLOCK_BYTES
+                    count += 1
+        if count:
+            self._reporter.tell("pruned", versions=count, size_bytes=gained, reason="The disk is full")
+        return gained
+
+    def _old_ones(self) -> list[Fate]:
+        needed = retention.needed(self._log())
+        shadows = {shadow.session for shadow in self._store.shadows()}
+        now = self._clock.now()
+        found = []
+        for session in self._store.histories():
+            versions = self._store.versions(session)
+            for fate in retention.fates(versions, session in shadows, needed, _KEEP_ALL, now):
+                if fate.is_spare and (now - fate.version.time).total_seconds() >= YOUNG_SECONDS:
+                    found.append(fate)
+        return sorted(found, key=lambda fate: fate.version.time)
+
+
+_KEEP_ALL: Final = Rules(
+    keep_history_seconds=float("inf"), keep_versions=2**62, keep_deleted_seconds=float("inf")
+)
+
+
+def finished(work: Generator[None, None, T]) -> T:
+    """Do all of a work at once and return what came of it."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result

@@ -1,0 +1,396 @@
+"""Shadows and history: plain files that `cp`, `rsync`, `zcat` and a tired administrator can use without us.
+
+    <store>/format                              the number of this layout
+    <store>/shadows/<sid>.json                  newest good copy; its mtime is live's
+    <store>/shadows/<sid>.tail                  what the newest saves changed of it, while they come fast (module tails)
+    <store>/history/<sid>/<UTC time>-<rows>-<reason>-<digest>.json.gz
+    <store>/incidents.jsonl, lock, control      (modules incidents, files, control)
+
+Everything is written under another name first, synced, and renamed; a crash leaves the old state or the new one. Every file
+carries its digest (a version in its name, a shadow in an extended attribute), so rot is found. Raises OSError as it comes:
+what a full disk means is for the guard to decide.
+"""
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from hermesguard import files
+from hermesguard.errors import ExitCode, GuardError
+from hermesguard.store import delta_log as tails
+from hermesguard.store.history import WITHDRAWN, Version, digest, pack, unpacked, version_name, version_of
+from hermesguard.store.lock import Lock, lock_holder
+
+FORMAT = 1
+
+_TEMPORARY_SUFFIX = ".tmp"
+
+
+class Shadow(NamedTuple):
+    """A shadow as the directory shows it, without opening it."""
+
+    session: str
+    size_bytes: int
+    mtime_ns: int
+
+
+class Newest(NamedTuple):
+    """The newest good copy of a session, its tail applied."""
+
+    data: bytes
+    mtime_ns: int
+    rows: int | None
+    """Messages, as noted when it was kept; None where nothing could be noted."""
+    has_tail: bool
+
+
+class Store:
+    """The store at `root`. Reading needs no lock; whoever writes holds it (`lock`)."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.shadows_directory = root / "shadows"
+        self.history_directory = root / "history"
+        self.lock = Lock(root / "lock")
+        self._identity: tuple[int, int] | None = None
+        self._names = files.Names(self.shadows_directory)
+        self._tails = tails.Tails(self.tail_path)
+        """Sessions whose tail this process began: it is known to belong to the shadow."""
+
+    # -- opening
+
+    def create(self) -> None:
+        """Make the store if it is not there; GuardError when it cannot be, or is of a newer hermesguard."""
+        try:
+            for directory in (self.root, self.shadows_directory, self.history_directory):
+                files.make_directory(directory)
+            if stat.S_IMODE(self.root.stat().st_mode) & 0o077:
+                self.root.chmod(0o700)
+            self._check_format()
+            if not (self.root / "format").exists():
+                files.write_durably(self.root / "format", f"{FORMAT}\n".encode())
+            self._identity = self._seen()
+        except OSError as error:
+            raise GuardError(
+                f"The store {self.root} cannot be made: {error.strerror}",
+                "Make room or give the right to write there, or choose another place with --store DIR",
+                ExitCode.FAILED,
+            ) from None
+
+    def open(self) -> None:
+        """Check that there is a store that this hermesguard understands; GuardError when not."""
+        if not self.shadows_directory.is_dir():
+            raise GuardError(
+                f"There is no store at {self.root}",
+                "Start the guard (hermesguard run), or name the store with --store DIR",
+                ExitCode.NO_STORE,
+            )
+        self._check_format()
+        self._identity = self._seen()
+
+    def _seen(self) -> tuple[int, int]:
+        found = os.stat(self.shadows_directory)
+        return found.st_dev, found.st_ino
+
+    def _require_same(self) -> None:
+        """Raise OSError when the store is not there any more: an absent file then says nothing of a session."""
+        if self._identity is not None and self._seen() != self._identity:
+            raise OSError(errno.ESTALE, "the store is not there any more", str(self.root))
+
+    def _check_format(self) -> None:
+        try:
+            text = (self.root / "format").read_text(encoding="ascii", errors="replace").strip()
+        except FileNotFoundError:
+            return
+        if not text.isdecimal() or int(text) > FORMAT:
+            raise GuardError(
+                f"The store {self.root} has format {text[:20]!r}, this hermesguard knows {FORMAT}",
+                "Install the newer hermesguard again; nothing was changed",
+                ExitCode.REFUSED,
+            )
+
+    def take_lock(self) -> None:
+        """Take the store's lock; GuardError that names the holder when another guard has it."""
+        try:
+            taken = self.lock.take()
+        except OSError as error:
+            raise GuardError(
+                f"The store {self.root} cannot be locked: {error.strerror}", "Give the right to write there"
+            ) from None
+        if not taken:
+            pid = lock_holder(self.lock.path)
+            raise GuardError(
+                f"The store {self.root} is guarded by another hermesguard"
+                + (f" (process {pid})" if pid else ""),
+                "Stop that one first, or choose another store with --store DIR",
+                ExitCode.LOCKED,
+            )
+
+    # -- shadows
+
+    def shadow_path(self, session: str) -> Path:
+        """Return where the shadow of a session is, or would be."""
+        return files.child(self.shadows_directory, f"{session}.json")
+
+    def tail_path(self, session: str) -> Path:
+        """Return where the tail of a session's shadow is, or would be (module tails)."""
+        return files.child(self.shadows_directory, f"{session}{tails.SUFFIX}")
+
+    def shadows(self) -> Iterator[Shadow]:
+        """Yield all shadows, by stat alone."""
+        with contextlib.suppress(FileNotFoundError), os.scandir(self.shadows_directory) as entries:
+            for entry in entries:
+                name = entry.name
+                if name.endswith(".json") and not name.startswith("."):
+                    found = entry.stat(follow_symlinks=False)
+                    yield Shadow(name[:-5], found.st_size, found.st_mtime_ns)
+
+    def shadow_names(self) -> list[str]:
+        """Return the sessions that have a shadow, by their names alone, as the directory lists them."""
+        return [name[:-5] for name in self._names.now() if name[-5:] == ".json" and name[0] != "."]
+
+    def take_stock(self) -> Iterator[tuple[str, tuple[int, int], int | None]]:
+        """Yield of each shadow its session, (size in bytes, mtime_ns), and the messages noted when it was kept (`shadow_note`).
+
+        No file is opened; None stands where nothing could be noted.
+        """
+        directory = os.path.join(self.shadows_directory, "")
+        for session in self.shadow_names():
+            path = f"{directory}{session}.json"
+            with contextlib.suppress(FileNotFoundError):
+                found = os.lstat(path)
+                noted = _noted(files.note(path))
+                yield session, (found.st_size, found.st_mtime_ns), noted[1] if noted else None
+
+    def sessions(self) -> list[str]:
+        """Return all sessions that the store knows, sorted: with a shadow, or with versions only."""
+        known = {shadow.session for shadow in self.shadows()}
+        with contextlib.suppress(FileNotFoundError), os.scandir(self.history_directory) as entries:
+            known.update(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+        return sorted(known)
+
+    def has_shadow(self, session: str) -> bool:
+        """Return whether the session has a shadow."""
+        if files.stamp(self.shadow_path(session)):
+            return True
+        self._require_same()
+        return False
+
+    def read_shadow(self, session: str) -> bytes:
+        """Return the newest good copy, its tail applied.
+
+        Raises FileNotFoundError when there is none, `files.Damaged` when it is not what was kept, OSError when it cannot
+        be read now.
+        """
+        return self.newest(session).data
+
+    def newest(self, session: str) -> "Newest":
+        """Return the newest good copy and what is known of it; raises as `read_shadow` does."""
+        data, stamp, noted = self._read_base(session)
+        known = digest(data)
+        if noted and known != noted[0]:
+            raise files.Damaged(f"{session}.json is damaged: its content has another digest")
+        tail = self.tail_path(session)
+        if files.stamp(tail) and (found := tails.apply(tail, data, known, stamp.mtime_ns)):
+            return Newest(found.data, found.mtime_ns, found.rows, True)
+        return Newest(data, stamp.mtime_ns, noted[1] if noted else None, False)
+
+    def _read_base(self, session: str) -> tuple[bytes, files.Stamp, tuple[str, int] | None]:
+        try:
+            data, stamp, note = files.read_noted(self.shadow_path(session))
+        except FileNotFoundError:
+            self._require_same()
+            raise
+        except OSError as error:
+            if error.errno == errno.EIO:
+                raise files.Damaged(
+                    errno.EIO, f"{session}.json is damaged: the disk does not give it back"
+                ) from None
+            raise
+        return data, stamp, _noted(note)
+
+    def salvage(self, session: str) -> bytes | None:
+        """Return what is left of a damaged shadow: all that its tail gives for certain, else the file as it is."""
+        try:
+            data, stamp, noted = self._read_base(session)
+        except OSError:
+            return None
+        return tails.salvage(
+            self.tail_path(session), data, noted[0] if noted else digest(data), stamp.mtime_ns
+        )
+
+    def keep(self, session: str, data: bytes, mtime_ns: int, rows: int) -> None:
+        """Make `data` the shadow; durable when this returns. `mtime_ns` is live's, so that a restart can compare by stat."""
+        noted = f"{digest(data)} {rows}".encode()
+        files.write_durably(self.shadow_path(session), data, mtime_ns, noted)
+        self._drop_tail(session)
+
+    def keep_change(self, session: str, change: bytes) -> None:
+        """Add what a save changed (`tails.change`) to the shadow's tail; durable when this returns. Raises OSError.
+
+        The state before must be in the store: shadow and tail as `read_shadow` gives it.
+        """
+        if session not in self._tails:
+            self.fold(session)  # one of a guard before us, if it still counts, must not be lost
+            data, stamp, noted = self._read_base(session)
+            self._tails.begin(session, noted[0] if noted else digest(data), stamp.mtime_ns)
+        self._tails.append(session, change)
+
+    def fold(self, session: str) -> None:
+        """Make shadow and tail one plain copy again; a tail that belongs to no shadow goes."""
+        if files.stamp(self.tail_path(session)):
+            newest = self.newest(session)
+            if newest.has_tail and newest.rows is not None:
+                self.keep(session, newest.data, newest.mtime_ns, newest.rows)
+        self._drop_tail(session)
+
+    def tailed(self) -> list[str]:
+        """Return the sessions whose shadow has a tail."""
+        return [
+            name.removesuffix(tails.SUFFIX)
+            for name in self._names.now()
+            if name.endswith(tails.SUFFIX) and not name.startswith(".")
+        ]
+
+    def _drop_tail(self, session: str) -> None:
+        self._tails.drop(session)
+        if files.remove(self.tail_path(session)):
+            files.sync_directory(self.shadows_directory)
+
+    def touch(self, session: str, mtime_ns: int) -> None:
+        """Let the shadow say that live, with the same content, has a new mtime."""
+        self.fold(session)
+        files.set_mtime(self.shadow_path(session), mtime_ns)
+
+    def shadow_note(self, session: str) -> tuple[str, int] | None:
+        """Return (digest, rows) as recorded when the shadow was kept; None where nothing could be recorded."""
+        return _noted(files.note(f"{self.shadows_directory}/{session}.json"))
+
+    def forget(self, session: str) -> None:
+        """Remove the shadow, its tail first; its history stays."""
+        self._drop_tail(session)
+        if files.remove(self.shadow_path(session)):
+            files.sync_directory(self.shadows_directory)
+
+    def rename(self, session: str, new_session: str) -> None:
+        """Let history and shadow follow a session to its new id; a shadow that this id has already stays.
+
+        What a crash leaves is the same session in two parts, which the next call makes whole.
+        """
+        self.fold(session)
+        old, new = self.history_directory / session, self.history_directory / new_session
+        for name in files.names(old):
+            files.make_directory(new)
+            files.move(old / name, new / name)
+        files.remove_directory(old)
+        if self.has_shadow(new_session):
+            self.forget(session)
+        else:
+            files.move(self.shadow_path(session), self.shadow_path(new_session))
+
+    # -- history
+
+    def versions(self, session: str, ending: str = "") -> list[Version]:
+        """Return the versions of a session whose files' names end so, oldest first."""
+        found = []
+        with contextlib.suppress(FileNotFoundError), os.scandir(self.history_directory / session) as entries:
+            for entry in entries:
+                with contextlib.suppress(FileNotFoundError):
+                    if entry.name.endswith(ending) and (version := version_of(session, entry)):
+                        found.append(version)
+        return sorted(found, key=lambda version: version.path.name)
+
+    def histories(self) -> list[str]:
+        """Return the sessions that have a history, sorted."""
+        return sorted(files.names(self.history_directory))
+
+    def add_version(self, session: str, data: bytes, rows: int, reason: str, time: datetime) -> Version:
+        """Keep `data` in the history, once; durable when this returns. Returns the version that holds it.
+
+        What was taken away on purpose gets a name that says so, even when the content is there already (a hard link).
+        """
+        directory = self.history_directory / session
+        known = digest(data)
+        ending = f"-{known}.json.gz"
+        twin = next(reversed(self.versions(session, ending)), None)
+        if twin and (reason not in WITHDRAWN or twin.reason == reason):
+            return twin
+        path = directory / f"{version_name(time)}-{rows}-{reason}{ending}"
+        if twin and files.link_durably(twin.path, path):
+            return Version(session, path, time, rows, reason, known, twin.size_bytes)
+        files.make_directory(directory)
+        packed = pack(data)
+        files.write_durably(path, packed)
+        return Version(session, path, time, rows, reason, known, len(packed))
+
+    def read_version(self, version: Version) -> bytes:
+        """Return a version's content; `files.Damaged` when it is not what was kept, OSError when it cannot be read."""
+        return unpacked(version)
+
+    def remove_version(self, version: Version) -> bool:
+        """Remove a version, and the session's history directory with its last one; return whether it was there."""
+        was_there = files.remove(version.path)
+        files.remove_directory(version.path.parent)
+        return was_there
+
+    def purge(self, session: str) -> tuple[int, int]:
+        """Remove every trace of a session: shadow, tail, history, what a crash left; return (files, bytes) gone."""
+        count = size_bytes = 0
+        for path in self.traces(session):
+            if found := files.stamp(path):
+                size_bytes += found.size_bytes
+                count += files.remove(path)
+        self._tails.drop(session)
+        files.remove_directory(self.history_directory / session)
+        files.sync_directory(self.shadows_directory)
+        files.sync_directory(self.history_directory)
+        return count, size_bytes
+
+    def traces(self, session: str) -> list[Path]:
+        """Return the paths of all files in the store that can hold text of a session; some need not be there."""
+        kept = [self.tail_path(session), self.shadow_path(session)]
+        history = self.history_directory / session
+        return (
+            kept
+            + [path.with_name(f".{path.name}{_TEMPORARY_SUFFIX}") for path in kept]
+            + [history / name for name in files.names(history)]
+        )
+
+    def remove_leftovers(self, directory: Path) -> None:
+        """Remove the temp files that a crash left in a directory of the store. Only for the holder of the lock."""
+        for name in files.names(directory):
+            if name.startswith(".") and name.endswith(_TEMPORARY_SUFFIX):
+                files.remove(directory / name)
+
+    def size_bytes(self) -> int:
+        """Return the sum of the sizes of all files in the store; a person waits for it, so it opens none."""
+        total = 0
+        directories = [str(self.root)]
+        while directories:
+            try:
+                with os.scandir(directories.pop()) as entries:
+                    for entry in entries:
+                        if entry.is_dir(follow_symlinks=False):
+                            directories.append(entry.path)
+                        else:
+                            total += _size_bytes(entry)
+            except FileNotFoundError:
+                continue
+        return total
+
+
+def _size_bytes(entry: "os.DirEntry[str]") -> int:
+    try:
+        return entry.stat(follow_symlinks=False).st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _noted(note: bytes | None) -> tuple[str, int] | None:
+    known, _, rows = (note or b"").partition(b" ")
+    return (known.decode("ascii", "replace"), int(rows)) if rows.isdigit() else None

@@ -1,0 +1,220 @@
+"""Proof that the store can be relied on: every file read and checked, every session mended as a repair would mend it.
+
+Reading needs no lock; what is found to be damaged is made again by whoever holds it. A file that goes while it is being
+checked is none that is missing.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hermesguard import files
+from hermesguard.repair.merge import mend
+from hermesguard.repair.replace import place
+from hermesguard.store.history import Version, rot_of
+from hermesguard.store.store import Store
+from hermesguard.webui import session
+from hermesguard.webui.diff import compare
+from hermesguard.webui.session import Unreadable
+
+Progress = Callable[[int, int], None]
+"""Called with how many sessions are done, and how many there are."""
+
+
+def _no_progress(done: int, total: int) -> None:
+    pass
+
+
+@dataclass(slots=True)
+class Damage:
+    """A file that is not what was kept."""
+
+    session: str
+    path: Path
+    error: str
+    version: str = ""
+    rebuilt: bool = False
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was checked, and what was found to be damaged."""
+
+    sessions: int = 0
+    files: int = 0
+    versions: int = 0
+    size_bytes: int = 0
+    damaged: list[Damage] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as the answer to the verb `verify`."""
+        return {
+            "sessions": self.sessions,
+            "files": self.files,
+            "versions": self.versions,
+            "size_bytes": self.size_bytes,
+            "damaged": [
+                {
+                    "session": entry.session,
+                    "path": str(entry.path),
+                    "version": entry.version,
+                    "error": entry.error,
+                    "rebuilt": entry.rebuilt,
+                }
+                for entry in self.damaged
+            ],
+        }
+
+
+def verify(store: Store, rebuild: Callable[[str], bool], progress: Progress = _no_progress) -> Tally:
+    """Read, unpack and parse every shadow and version, and check it against its digest.
+
+    `rebuild` is asked to make a damaged shadow again from what is good, and returns whether it did. Raises OSError when the
+    store itself cannot be listed.
+    """
+    tally = Tally()
+    names = store.sessions()
+    for done, name in enumerate(names):
+        progress(done, len(names))
+        if damage := _checked_shadow(store, name, tally):
+            damage.rebuilt = rebuild(name)
+        for version in store.versions(name):
+            _check_version(store, version, tally)
+        tally.sessions += 1
+    progress(len(names), len(names))
+    return tally
+
+
+def _checked_shadow(store: Store, name: str, tally: Tally) -> Damage | None:
+    try:
+        newest = store.newest(name)
+        document = session.parse(newest.data)
+        if newest.rows is not None and document.count != newest.rows:
+            raise files.Damaged(f"it has {document.count} messages, and {newest.rows} were kept")
+    except FileNotFoundError:
+        return None
+    except (OSError, Unreadable) as error:
+        damage = Damage(name, store.shadow_path(name), said(error))
+        tally.damaged.append(damage)
+        tally.files += 1
+        return damage
+    tally.files += 1
+    tally.size_bytes += len(newest.data)
+    return None
+
+
+def _check_version(store: Store, version: Version, tally: Tally) -> None:
+    try:
+        data = store.read_version(version)
+        # What could not be read as a session when it was kept (a torn file, a damaged copy) need not be one now.
+        if version.rows and (count := session.parse(data).count) != version.rows:
+            raise files.Damaged(f"it has {count} messages, and {version.rows} were kept")
+    except FileNotFoundError:
+        return
+    except (OSError, Unreadable) as error:
+        tally.damaged.append(Damage(version.session, version.path, said(error), version.name))
+    tally.files += 1
+    tally.versions += 1
+    tally.size_bytes += version.size_bytes
+
+
+def damage_of_shadow(store: Store, name: str) -> Damage | None:
+    """Return how a session's shadow is damaged, None when it is good, or gone."""
+    return _checked_shadow(store, name, Tally())
+
+
+def said(error: Exception) -> str:
+    """Return what is wrong with a file, in words."""
+    return error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+
+
+def little_by_little(store: Store, name: str, tally: Tally) -> Iterator[None]:
+    """Check the files of one session in little pieces, yielding between them.
+
+    By digest where there is one: what has the digest of a session that was read is that session.
+    """
+    noted = store.shadow_note(name)
+    if noted is None or files.stamp(store.tail_path(name)):
+        _checked_shadow(store, name, tally)
+    else:
+        yield from _rot(name, store.shadow_path(name), noted[0], tally)
+    yield
+    for version in store.versions(name):
+        tally.versions += 1
+        yield from _rot(name, version.path, version.digest, tally, version.name)
+    tally.sessions += 1
+
+
+def _rot(name: str, path: Path, known: str, tally: Tally, version: str = "") -> Iterator[None]:
+    found = files.stamp(path)
+    if found is None:
+        return
+    tally.files += 1
+    tally.size_bytes += found.size_bytes
+    try:
+        yield from rot_of(path, known)
+    except OSError as error:
+        # A shadow that was written meanwhile is another file with another digest.
+        now = files.stamp(path)
+        if now is not None and (now.inode, now.ctime_ns) == (found.inode, found.ctime_ns):
+            tally.damaged.append(Damage(name, path, said(error), version))
+
+
+# ---- the drill
+
+
+@dataclass(slots=True)
+class Drill:
+    """What became of the sessions in a drill."""
+
+    sessions: int = 0
+    messages: int = 0
+    failed: dict[str, str] = field(default_factory=dict)
+    """By session: why it would not come back whole."""
+
+    @property
+    def restorable(self) -> int:
+        """How many sessions came back with every message."""
+        return self.sessions - len(self.failed)
+
+
+def drill(store: Store, progress: Progress = _no_progress) -> Drill:
+    """Put every session back into an empty scratch directory, as a repair does, and look for each message of its shadow.
+
+    Raises OSError when there is no scratch directory to be had.
+    """
+    import tempfile  # it brings much along that the guard itself never needs
+
+    result = Drill()
+    names = [shadow.session for shadow in store.shadows()]
+    result.sessions = len(names)
+    with tempfile.TemporaryDirectory(prefix="hermesguard-drill-") as scratch:
+        for done, name in enumerate(sorted(names)):
+            progress(done, len(names))
+            try:
+                count, missing = _came_back(store, name, Path(scratch))
+            except (OSError, Unreadable) as error:
+                if not store.has_shadow(name):
+                    result.sessions -= 1  # it was deleted meanwhile
+                else:
+                    result.failed[name] = said(error)
+                continue
+            result.messages += count
+            if missing:
+                result.failed[name] = f"{missing} of {count + missing} messages did not come back"
+    progress(len(names), len(names))
+    return result
+
+
+def _came_back(store: Store, name: str, scratch: Path) -> tuple[int, int]:
+    """Return (messages that came back, messages that did not)."""
+    shadow = session.parse(store.read_shadow(name))
+    target = scratch / f"{name}.json"
+    try:
+        place(target, [mend(shadow)], None, None, lambda placed: None)
+        comparison = compare(shadow.rows, session.parse(files.read(target)[0]).rows)
+    finally:
+        files.remove(target)
+    missing = len(comparison.missing) + len(comparison.shortened)
+    return shadow.count - missing, missing

@@ -1,0 +1,1 @@
+"""Which names of the sessions directory changed."""

@@ -1,0 +1,226 @@
+"""watchdog's inotify, read by the loop itself.
+
+watchdog hands each event through three threads, two queues and a grouper, which holds a file moved out of the
+directory, and all that follows it, for half a second. From watchdog we take its way of talking to the kernel
+(`watchdog.observers.inotify_c`), with a mask of our own, and read the kernel's queue where the names are
+wanted: no thread, no event objects, no waiting. `bench/watch_cost.py` measures the difference.
+"""
+
+import ctypes
+import errno
+import os
+import stat
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
+from struct import Struct
+
+from watchdog.observers.inotify_c import InotifyConstants, inotify_add_watch, inotify_init
+
+from hermesguard.watcher.change import SUFFIX, Change, Pending, note, taken
+
+_MOVED_FROM = int(InotifyConstants.IN_MOVED_FROM)
+_MOVED_TO = int(InotifyConstants.IN_MOVED_TO)
+_DELETE = int(InotifyConstants.IN_DELETE)
+_ISDIR = int(InotifyConstants.IN_ISDIR)
+_ATTRIB = int(InotifyConstants.IN_ATTRIB)
+
+# Nothing that reading causes (open, access, close without write), or the guard would feed itself. No IN_MODIFY:
+# each write() to each temporary file would wake the loop, to show it a half-written file. An in-place writer is
+# heard when it closes, also when it dies; one that keeps the file open is found by the sweep. No IN_CREATE: it would
+# wake the loop at the birth of each temporary file, a third of what seeing a save costs; the one thing that only it
+# tells is a hard link, and that never takes the place of anything. The application makes one, of a temporary file that
+# it deletes at once, where it writes a missing file again: that deletion is the hint. IN_ATTRIB is there for the canary
+# alone. That the directory is gone, IN_IGNORED says unasked.
+_MASK = int(
+    InotifyConstants.IN_MOVE
+    | InotifyConstants.IN_CLOSE_WRITE
+    | InotifyConstants.IN_DELETE
+    | InotifyConstants.IN_MOVE_SELF
+    | InotifyConstants.IN_ATTRIB
+    | InotifyConstants.IN_ONLYDIR
+)
+_NO_NEWS = _ATTRIB | _ISDIR
+
+# struct inotify_event (inotify(7)): watch, mask, cookie, bytes of the name that follows, zeros included
+_header = Struct("iIII").unpack_from
+_HEADER_BYTES = 16
+_LARGEST_EVENT_BYTES = _HEADER_BYTES + 256
+_BUFFER_BYTES = 65536
+_MOVES_REMEMBERED = 64
+
+_SUFFIX = SUFFIX.encode()
+_CANARY = ".hermesguard-canary"
+_CANARY_BYTES = _CANARY.encode()
+
+
+class Inotify:
+    """The kernel's queue of events for one directory; readable (`fileno`) when there are some.
+
+    Raises OSError when the kernel has no instance or no watch to give; `limit_reason` makes a sentence of it.
+    Holds the directory by its inode, never by an open descriptor, so that its file system can be unmounted.
+
+    overflowed: events were lost (IN_Q_OVERFLOW); the owner sets it back.
+    trouble: why nothing more will be seen, as a sentence; None while all is well.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.overflowed = False
+        self.trouble: str | None = None
+        self._directory = directory
+        self._pending: Pending = {}
+        self._canary_seen = False
+        self._moving: dict[int, bytes] = {}  # cookie -> the name that moved away, until the other half comes
+        self._descriptor = inotify_init()
+        if self._descriptor == -1:
+            raise _last_error()
+        try:
+            os.set_inheritable(self._descriptor, False)
+            os.set_blocking(self._descriptor, False)
+            if inotify_add_watch(self._descriptor, os.fsencode(directory), _MASK) == -1:
+                raise _last_error()
+        except OSError:
+            self.close()
+            raise
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def close(self) -> None:
+        if self._descriptor != -1:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def take(self) -> list[Change]:
+        """Read all that the kernel has and return what changed since the last time; never waits."""
+        self._read()
+        return taken(self._pending)
+
+    def prove(self) -> str | None:
+        """Make a change that must be seen; None when it was, else a sentence. OSError when none can be made.
+
+        The change is the directory's mode set to what it is, or, where that is not ours to do, a file that the
+        application ignores, made and removed at once. The kernel queues the event before the call returns, so
+        the answer is exact and needs no waiting.
+        """
+        for _ in range(2):  # a full queue swallows the first one
+            self._canary_seen = False
+            self._sing()
+            self._read()
+            if self._canary_seen:
+                break
+        if self._pending:
+            self._sing()  # keeps the descriptor readable: the loop comes for the names that were read here
+        return (
+            None
+            if self._canary_seen
+            else f"A change made in {self._directory} to try the watch was not seen."
+        )
+
+    def _sing(self) -> None:
+        descriptor = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
+            # chmod(2): an owner who is not in the directory's group would clear its setgid bit by this.
+            if not mode & stat.S_ISGID:
+                with suppress(PermissionError):
+                    os.fchmod(descriptor, mode)
+                    return
+            flags = os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+            os.close(os.open(_CANARY, flags, 0o600, dir_fd=descriptor))
+            os.unlink(_CANARY, dir_fd=descriptor)
+        finally:
+            os.close(descriptor)
+
+    def _read(self) -> None:
+        # The one place that costs something at every save, run with cold caches: few calls, few objects.
+        while self._descriptor != -1:
+            try:
+                events = os.read(self._descriptor, _BUFFER_BYTES)
+            except BlockingIOError:
+                return
+            size, offset = len(events), 0
+            while offset < size:
+                _, mask, cookie, name_bytes = _header(events, offset)
+                start = offset + _HEADER_BYTES
+                offset = start + name_bytes
+                if not name_bytes:
+                    self._hear_of_directory(mask)
+                    continue
+                name = events[start : events.index(b"\0", start)]
+                source = None
+                if mask & _MOVED_FROM:
+                    self._moving[cookie] = name
+                    if len(self._moving) > _MOVES_REMEMBERED:
+                        del self._moving[next(iter(self._moving))]
+                elif mask & _MOVED_TO:
+                    source = self._moving.pop(cookie, None)
+                if not name.endswith(_SUFFIX):
+                    if name == _CANARY_BYTES:
+                        self._canary_seen = True
+                    elif mask & _DELETE and (writer_pid := _writer_pid(name)):
+                        note(self._pending, _decoded(name.rsplit(b".", 3)[0] + _SUFFIX), writer_pid)
+                elif mask & _NO_NEWS:
+                    pass
+                elif source is None:
+                    note(self._pending, _decoded(name))
+                elif source.endswith(_SUFFIX):
+                    note(self._pending, _decoded(name), None, _decoded(source))
+                else:
+                    note(self._pending, _decoded(name), _writer_pid(source))
+            if size < _BUFFER_BYTES - _LARGEST_EVENT_BYTES:
+                return
+
+    def _hear_of_directory(self, mask: int) -> None:
+        if mask & _ATTRIB:
+            self._canary_seen = True
+        elif mask & InotifyConstants.IN_Q_OVERFLOW:
+            self.overflowed = True
+            self._moving.clear()
+        elif self.trouble is None:
+            fate = "was deleted"
+            if mask & InotifyConstants.IN_MOVE_SELF:
+                fate = "was renamed or moved away"
+            elif mask & InotifyConstants.IN_UNMOUNT:
+                fate = "is gone, its file system was unmounted"
+            self.trouble = f"The directory {self._directory} {fate}."
+
+
+@lru_cache(maxsize=512)
+def _decoded(name: bytes) -> str:
+    """As `os.fsdecode`; the same few names come again and again."""
+    return os.fsdecode(name)
+
+
+def _writer_pid(temporary: bytes) -> int | None:
+    parts = temporary.rsplit(b".", 3)
+    return int(parts[2]) if len(parts) == 4 and parts[1] == b"tmp" and parts[2].isdigit() else None
+
+
+def limit_reason(error: OSError) -> str:
+    """Return in a sentence why there is no inotify: the limit, its present value, the command that raises it."""
+    if error.errno == errno.EMFILE:
+        return _limit("instances", "max_user_instances", "max_inotify_instances", 1024)
+    if error.errno == errno.ENOSPC:
+        return _limit("watches", "max_user_watches", "max_inotify_watches", 524288)
+    return f"inotify cannot be had: {error.strerror}."
+
+
+def _limit(what: str, kernel_name: str, namespace_name: str, enough: int) -> str:
+    """The smaller of two limits counts: the kernel's, and that of our user namespace (namespaces(7))."""
+    values: dict[str, int] = {}
+    for name in (f"fs.inotify.{kernel_name}", f"user.{namespace_name}"):
+        with suppress(OSError, ValueError):  # a sandbox may hide them
+            values[name] = int(Path("/proc/sys", name.replace(".", "/")).read_text())
+    name = min(values, key=lambda key: values[key], default=f"fs.inotify.{kernel_name}")
+    value = values.get(name)
+    setting = f"{name}={max(enough, 4 * (value or 0))}"
+    return (
+        f"This user has no inotify {what} left ({name} is {'unknown' if value is None else value}): raise the "
+        f"limit with `sysctl -w {setting}`, for good with that setting in /etc/sysctl.d/90-hermesguard.conf."
+    )
+
+
+def _last_error() -> OSError:
+    number = ctypes.get_errno()
+    return OSError(number, os.strerror(number))

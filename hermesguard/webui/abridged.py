@@ -1,0 +1,400 @@
+"""A session without what is known of it: the part of a file that must be read to see what a save changed. Pure.
+
+Nearly every save repeats the file before it and adds a row or two. So the rows that are known are compared as bytes, in place;
+where they stand unchanged, each long run of them is replaced by one string that nobody else can have written, and only what is
+left (the metadata, the last rows) is parsed. That is exact by the grammar of JSON: in the place of a run of elements there may
+stand an element, so if the abridged text is a session whose list begins with that string, the whole text is a session whose
+list begins with those rows. Whatever is not found so is read in full; what the judge says is the same either way.
+"""
+
+import json
+import math
+import os
+import re
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import orjson
+
+from hermesguard.webui import benign, session
+from hermesguard.webui.session import Document, Row, Run
+
+# A run shorter than this is not worth the bookkeeping.
+SHORTEST_RUN_BYTES = 4096
+# So many rows may stand behind the runs before these are made longer.
+LONGEST_REST_ROWS = 16
+# While a prompt waits for its answer, more rows stay outside: whether it became one of them is asked when it is answered.
+PROMPT_ROWS = 8
+LONGEST_PROMPT_REST_ROWS = 64
+_PROBE_BYTES = 96
+# Rows that begin alike are not rare; a file of nothing else is read in full.
+_MOST_PROBES = 64
+_ADLER_MODULUS = 65521
+
+Piece = bytes | memoryview
+Seam = tuple[bytes, bytes]
+"""The rest behind a run: further rows of its list, and what follows the last of them."""
+
+_SECRET = os.urandom(16).hex()
+_SPACE = b" \t\n\r"
+_COMMA = re.compile(r"[ \t\n\r]*,[ \t\n\r]*")
+
+
+class Hole(NamedTuple):
+    """A run of rows that was taken out: of which list, its bytes in chunks that end with a row, and what it is."""
+
+    key: str
+    chunks: tuple[bytes, ...]
+    size_bytes: int
+    checksum: int
+    run: Run
+
+
+class Abridged:
+    """A file and what it says, with long runs of rows standing as one row each: rest, hole, rest, hole, rest."""
+
+    def __init__(
+        self,
+        rests: tuple[bytes, ...],
+        holes: tuple[Hole, ...],
+        values: dict[str, Any],
+        *,
+        size_bytes: int,
+        count: int,
+        rest_rows: int,
+        seams: list[Seam | None] | None = None,
+        document: Document | None = None,
+    ) -> None:
+        """`values` are the members of the abridged file, as `json` reads them; what lists hold is not looked at."""
+        self.rests = rests
+        self.holes = holes
+        self.stream = values.get(session.STREAM)
+        prompt = values.get(session.PENDING_MESSAGE)
+        self.prompt = prompt if isinstance(prompt, str) else ""
+        self.count = count
+        """Messages in the file."""
+        self.rest_rows = rest_rows
+        """So many rows stand behind the runs."""
+        self.size_bytes = size_bytes
+        """How many bytes the file has."""
+        self._seams = seams or [None] * len(holes)
+        self._document = document
+
+    @property
+    def document(self) -> Document:
+        """What the abridged file says, each run standing as one row; found out when somebody asks."""
+        if self._document is None:
+            self._document = _read(self.rests, self.holes)
+        return self._document
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The members that are kept, for a file in which they are the same."""
+        return {session.STREAM: self.stream, session.PENDING_MESSAGE: self.prompt}
+
+    @property
+    def number_of_messages(self) -> int | None:
+        """Which of the runs is that of the messages; None where they have none."""
+        for number, hole in enumerate(self.holes):
+            if hole.key == session.MESSAGES:
+                return number
+        return None
+
+    def seam(self, number: int) -> Seam:
+        """Return the rest behind that run, cut where the last row of its list ends."""
+        seam = self._seams[number]
+        if seam is None:
+            rest = self.rests[number + 1]
+            end = _rows_at(rest)
+            seam = self._seams[number] = (end, rest[len(end) :])
+        return seam
+
+    def note_end(self, number: int, end: bytes) -> None:
+        """Note where the last row ends behind that run, found where it cost less."""
+        self._seams[number] = (end, self.rests[number + 1][len(end) :])
+
+    @cached_property
+    def values_behind(self) -> dict[str, Any]:
+        """The members that stand behind the first run, as `json` reads them."""
+        rests = (b'{"":[0' + self.rests[1], *self.rests[2:])
+        values: dict[str, Any] = members(_joined_bytes(rests, self.holes[1:]))
+        return values
+
+    @property
+    def pieces(self) -> Iterator[bytes]:
+        """The file's bytes, in order."""
+        yield self.rests[0]
+        for hole, rest in zip(self.holes, self.rests[1:], strict=True):
+            yield from hole.chunks
+            yield rest
+
+    @property
+    def data(self) -> bytes:
+        """The file's bytes, put together anew."""
+        return b"".join(self.pieces)
+
+    @property
+    def checksum(self) -> int:
+        """The Adler-32 of the whole file, at the cost of the rests."""
+        value = zlib.adler32(self.rests[0])
+        for hole, rest in zip(self.holes, self.rests[1:], strict=True):
+            value = zlib.adler32(rest, _joined(value, hole.checksum, hole.size_bytes))
+        return value
+
+
+def abridge(data: bytes, document: Document) -> Abridged:
+    """Return `data`, which says `document`, with its long runs abridged."""
+    offset = _Offsets(document.text, data)
+    rests: list[bytes] = []
+    holes: list[Hole] = []
+    position = 0
+    outside = PROMPT_ROWS if document.prompt else 1
+    for key, rows in document.lists().items():
+        if len(rows) > outside:
+            start = offset(rows[0].start)
+            last = rows[-1 - outside]
+            end = offset(last.start + len(last.text))
+            if end - start >= SHORTEST_RUN_BYTES:
+                rests.append(data[position:start])
+                chunks = _once((data[start:end],), holes)
+                run = _run(key, rows[:-outside])
+                holes.append(Hole(key, chunks, end - start, zlib.adler32(chunks[0]), run))
+                position = end
+    if holes:
+        rests.append(data[position:])
+        return _abridged(rests, holes, len(data))
+    values = {key: document.get(key) for key in document.keys if key not in session.LISTS}
+    return Abridged(
+        (data,), (), values, size_bytes=len(data), count=document.count, rest_rows=0, document=document
+    )
+
+
+def _once(chunks: tuple[bytes, ...], holes: Sequence[Hole]) -> tuple[bytes, ...]:
+    """Return the chunks, or equal ones of another run: what the model is sent mostly is what people see, in memory once."""
+    return next((hole.chunks for hole in holes if hole.chunks == chunks), chunks)
+
+
+def same(known: Abridged, data: bytes | bytearray, size_bytes: int) -> bool:
+    """Return whether the first `size_bytes` of `data` are the file that is known."""
+    return known.size_bytes == size_bytes and _stand(data, known.pieces, 0, size_bytes)
+
+
+def follow(known: Abridged, data: bytes | bytearray, size_bytes: int | None = None) -> Abridged | None:
+    """Return the first `size_bytes` of `data` (all of it) abridged as `known` is; None when they do not repeat its runs.
+
+    Costs what the difference costs, and one comparison of the bytes that are the same. Keeps nothing of `data` but copies.
+    """
+    if not known.holes:
+        return None
+    end = len(data) if size_bytes is None else size_bytes
+    rests = []
+    position = 0
+    for hole in known.holes:
+        found = find(data, hole.chunks, position, end)
+        if found < 0:
+            return None
+        rests.append(bytes(data[position:found]))
+        position = found + hole.size_bytes
+    rests.append(bytes(data[position:end]))
+    try:
+        return _abridged(rests, known.holes, end)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _abridged(rests: Sequence[bytes], holes: Sequence[Hole], size_bytes: int) -> Abridged:
+    """Return the file of these rests and holes. ValueError when it is no session, or the runs do not begin their lists."""
+    values = members(_joined_bytes(rests, holes))
+    if not isinstance(values, dict):
+        raise ValueError("JSON, but not an object")
+    messages = values.get(session.MESSAGES)
+    count, rest_rows = len(messages) if isinstance(messages, list) else 0, 0
+    for hole in holes:
+        rows = values.get(hole.key)
+        if not isinstance(rows, list) or not rows or rows[0] != hole.run.value:
+            raise ValueError("a run does not begin its list")
+        rest_rows += len(rows) - 1
+        if hole.key == session.MESSAGES:
+            count += hole.run.count - 1
+    return Abridged(
+        tuple(rests), tuple(holes), values, size_bytes=size_bytes, count=count, rest_rows=rest_rows
+    )
+
+
+def _rows_at(rest: bytes) -> bytes:
+    """Return the beginning of `rest` that holds further rows of a list: commas and rows."""
+    text = rest.decode("utf-8")
+    return _until(_further(text), text)
+
+
+def _further(text: str) -> list[Row]:
+    """Return the further rows of a list that `text` begins with, each behind a comma."""
+    rows: list[Row] = []
+    end = 0
+    while (comma := _COMMA.match(text, end)) is not None:
+        start = comma.end()
+        value, end = session.scan(text, start)
+        rows.append(Row(value, text[start:end], start))
+    return rows
+
+
+def _until(rows: Sequence[Row], text: str) -> bytes:
+    """Return the text up to the end of the last of these rows."""
+    return text[: rows[-1].start + len(rows[-1].text)].encode("utf-8") if rows else b""
+
+
+def only_adds(known: Abridged, followed: Abridged) -> bool:
+    """Return whether all that is known of messages and prompt stands unchanged in what followed: nothing is to be judged."""
+    number = known.number_of_messages
+    if number is None or known.prompt not in ("", followed.prompt):
+        return False
+    before, rest = known.seam(number)[0], followed.rests[number + 1]
+    if not rest.startswith(before):
+        return False
+    behind = rest[len(before) :]
+    # A row ends where it ended only if no longer number or word stands there.
+    if not behind.lstrip(_SPACE).startswith((b",", b"]")):
+        return False
+    followed.note_end(number, before + _rows_at(behind))
+    return True
+
+
+def rows_in(text: bytes) -> int:
+    """Return how many rows `text` surely is, each behind a comma; 0 when that is not sure."""
+    if not text.startswith(b","):
+        return 0
+    try:
+        return len(orjson.loads(b"[0" + text + b"]")) - 1
+    except orjson.JSONDecodeError:
+        return 0
+
+
+def find(data: bytes | bytearray, chunks: Sequence[bytes], position: int, end: int) -> int:
+    """Return where the chunks stand in `data` at or behind `position`; -1 when they do not, or cannot be found cheaply."""
+    probe = chunks[0][:_PROBE_BYTES]
+    for _ in range(_MOST_PROBES):
+        position = data.find(probe, position, end)
+        if position < 0 or _stand(data, chunks, position, end):
+            return position
+        position += 1
+    return -1
+
+
+def _stand(data: bytes | bytearray, pieces: Iterable[bytes], position: int, end: int) -> bool:
+    for piece in pieces:
+        if not data.startswith(piece, position, end):
+            return False
+        position += len(piece)
+    return True
+
+
+def tightened(known: Abridged) -> Abridged:
+    """Return the same file with all rows but the last of each list in its run, if many have gathered behind the runs."""
+    if known.rest_rows <= (LONGEST_PROMPT_REST_ROWS if known.prompt else LONGEST_REST_ROWS):
+        return known
+    rests, rest_rows = [known.rests[0]], 0
+    holes: list[Hole] = []
+    seams: list[Seam | None] = []
+    for number, hole in enumerate(known.holes):
+        end, behind = known.seam(number)
+        text = end.decode("utf-8")
+        if rows := _further(text)[:-1]:
+            more = _until(rows, text)
+            chunks, checksum = _with(hole.chunks, more), _joined(hole.checksum, zlib.adler32(more), len(more))
+            run = _run(hole.key, [hole.run, *rows])
+            hole = Hole(hole.key, _once(chunks, holes), hole.size_bytes + len(more), checksum, run)
+            end = end[len(more) :]
+        rest_rows += bool(end)
+        rests.append(end + behind)
+        holes.append(hole)
+        seams.append((end, behind))
+    return Abridged(
+        tuple(rests),
+        tuple(holes),
+        known.values,
+        size_bytes=known.size_bytes,
+        count=known.count,
+        rest_rows=rest_rows,
+        seams=seams,
+    )
+
+
+def _with(chunks: tuple[bytes, ...], more: bytes) -> tuple[bytes, ...]:
+    """Return the chunks and one more, few and each much longer than the next, so that long ones are seldom copied."""
+    made = [*chunks, more]
+    while len(made) > 1 and len(made[-2]) < 4 * len(made[-1]):
+        made[-2:] = [made[-2] + made[-1]]
+    return tuple(made)
+
+
+def _joined(first: int, second: int, second_bytes: int) -> int:
+    """Return the Adler-32 of two texts in a row from those of each (RFC 1950, section 8.2)."""
+    low = (first & 0xFFFF) + (second & 0xFFFF) - 1
+    high = (first >> 16) + (second >> 16) + second_bytes * ((first & 0xFFFF) - 1)
+    return high % _ADLER_MODULUS << 16 | low % _ADLER_MODULUS
+
+
+def _run(key: str, rows: Sequence[Row]) -> Run:
+    mark = f"{key} of {_SECRET}"
+    run = Run(mark, f'"{mark}"')
+    run.latest = -math.inf
+    run.count = 0
+    for row in rows:
+        run.count += row.count
+        if isinstance(row, Run):
+            run.turns += row.turns
+            run.latest = max(run.latest, row.latest)
+            continue
+        stamp = math.inf if row.timestamp is None else row.timestamp
+        run.turns += benign.is_user_turn(row)
+        run.latest = max(run.latest, stamp)
+    return run
+
+
+def _read(rests: Sequence[bytes], holes: Sequence[Hole]) -> Document:
+    """Return what the rests say with each hole's run in its place as one row. Raises Unreadable."""
+    document = session.parse(_joined_bytes(rests, holes))
+    lists = document.lists()
+    for hole in holes:
+        rows = lists.get(hole.key)
+        run = hole.run
+        if rows and rows[0].value == run.value:
+            rows[0] = Run(run.value, run.text, rows[0].start, run.count, turns=run.turns, latest=run.latest)
+    return document
+
+
+def members(data: bytes) -> Any:
+    """Return what an abridged file says; ValueError when it is no JSON. Only its shape and its words are asked for.
+
+    orjson is the faster one, and stricter: what it refuses may still be a file that the application reads. It makes floats
+    of integers beyond 64 bits, which nobody looks at here.
+    """
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return json.loads(data.decode("utf-8"))
+
+
+def _joined_bytes(rests: Sequence[bytes], holes: Sequence[Hole]) -> bytes:
+    pieces = [rests[0]]
+    for hole, rest in zip(holes, rests[1:], strict=True):
+        pieces += (hole.run.text.encode("ascii"), rest)
+    return b"".join(pieces)
+
+
+class _Offsets:
+    """From characters of a text to bytes of its encoding."""
+
+    def __init__(self, text: str, data: bytes) -> None:
+        self._text = text
+        self._is_plain = len(text) == len(data)
+        self._last = (0, 0)
+
+    def __call__(self, characters: int) -> int:
+        if self._is_plain:
+            return characters
+        start, offset = self._last
+        self._last = (characters, offset + len(self._text[start:characters].encode("utf-8")))
+        return self._last[1]

@@ -1,0 +1,242 @@
+"""The harmless ways in which hermes-webui itself changes or drops rows (webui-contract, section 3).
+
+Each kind is one small predicate; none of them takes words away that a person or the model said and that stand nowhere else.
+"""
+
+import re
+from collections.abc import Callable, Container, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from hermesguard.webui.session import Row, Run
+
+# Tool calls that the model wrote as text, cut out of answers (hermes-webui #702); an unclosed one reaches to the end.
+_CALLS = re.compile(
+    r"<(?P<tag>(?:｜DSML｜)?function_calls)\b.*?(?:</(?P=tag)\s*>|\Z)", re.DOTALL | re.IGNORECASE
+)
+# Thoughts, cut out of answers that are still being written.
+_THOUGHTS = re.compile(r"<(?P<tag>think|thinking)\b.*?(?:</(?P=tag)\s*>|\Z)", re.DOTALL | re.IGNORECASE)
+_PICTURE = re.compile(r"data:image/[\w.+-]+;base64,[A-Za-z0-9+/=]+|[A-Za-z0-9+/]{512,}={0,2}")
+_PICTURE_LEFT: Final = "[screenshot]"
+
+_COMPACTION_OPENINGS = (
+    "[context compaction",
+    "[context summary",
+    "[session arc summary",
+    "[prior context",
+    "[your active task list was preserved across context compression]",
+)
+_CONTROL_OPENINGS = (
+    "[important: background process ",
+    "continue from the compressed conversation context above.",
+    "you've reached the maximum number of tool-calling iterations allowed.",
+)
+_CONTROL_FLAGS = ("_verification_stop_synthetic", "_pre_verify_synthetic")
+_INTERRUPTION_OPENINGS = ("**response interrupted.**", "**previous turn did not complete.**")
+_INTERRUPTIONS = frozenset({"*task cancelled.*", "task cancelled."})
+
+
+def _words(row: Row) -> str:
+    return " ".join(row.words.split())
+
+
+def is_compaction_marker(row: Row) -> bool:
+    """A card that says that the context was compacted; nobody said it."""
+    opening = row.words.lower().lstrip()
+    return row.role != "tool" and (
+        opening.startswith(_COMPACTION_OPENINGS)
+        or (bool(row.get("_compressed_summary")) and opening.startswith("context compaction"))
+    )
+
+
+def is_control_row(row: Row) -> bool:
+    """A row that the agent speaks to itself in the role of the user: wake-ups, the iteration limit, hidden rows."""
+    if any(row.get(flag) for flag in _CONTROL_FLAGS) or row.get("_source") == "delegation_wakeup":
+        return True
+    return row.role == "user" and row.words.lower().lstrip().startswith(_CONTROL_OPENINGS)
+
+
+def is_interruption_marker(row: Row) -> bool:
+    """The mark that a turn was broken off or failed; replaced when the turn is finished after all."""
+    if row.role != "assistant":
+        return False
+    words = row.words.lower().strip()
+    return bool(row.get("_error")) or words.startswith(_INTERRUPTION_OPENINGS) or words in _INTERRUPTIONS
+
+
+def is_user_turn(row: Row) -> bool:
+    """Return whether a reader sees this row as something that a person said."""
+    if row.role != "user" or is_compaction_marker(row) or is_control_row(row):
+        return False
+    return bool(row.words.strip() or row.get("attachments"))
+
+
+def user_turns(row: Row) -> int:
+    """Return how many turns of a person the row stands for: one or none, but in an abridged document."""
+    return row.turns if isinstance(row, Run) else int(is_user_turn(row))
+
+
+# ---- rows that vanish ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """A row that is gone, with what was around it and what is there now."""
+
+    rows: Sequence[Row]
+    """The rows before."""
+    index: int
+    staying: Container[int]
+    """Which of the rows before are still there, by index."""
+    now: Sequence[Row]
+    """The rows of today from about where the two lists part."""
+
+    @property
+    def row(self) -> Row:
+        """The row that is gone."""
+        return self.rows[self.index]
+
+    def repeats(self, same: Callable[[Row, Row], bool]) -> bool:
+        """Return whether the row said `same` as one beside it that is still there, perhaps over others that went too."""
+        return any(self._stays(same, step) for step in (-1, 1))
+
+    def _stays(self, same: Callable[[Row, Row], bool], step: int) -> bool:
+        for index in self._beside(step):
+            if not same(self.rows[index], self.row):
+                return False
+            if index in self.staying:
+                return True
+        return False
+
+    def _beside(self, step: int) -> Iterator[int]:
+        index = self.index + step
+        while 0 <= index < len(self.rows):
+            yield index
+            index += step
+
+
+def duplicate_partial(gone: Gone) -> bool:
+    """One of several equal `_partial` rows side by side, collapsed when the application loads the session (54 -> 5 seen)."""
+    return bool(gone.row.get("_partial")) and gone.repeats(_same_partial)
+
+
+def _same_partial(one: Row, other: Row) -> bool:
+    return one.identity == other.identity and all(
+        one.get(key) == other.get(key) for key in ("_partial", "reasoning", "_partial_tool_calls")
+    )
+
+
+def superseded_partial(gone: Gone) -> bool:
+    """A `_partial` row whose text stands whole in an answer that is there now: the turn ended and that took its place."""
+    row, words = gone.row, _words(gone.row)
+    return bool(row.get("_partial") and words) and any(
+        other.role == row.role
+        and words in _words(other)
+        and not (other.get("_partial") and words == _words(other))
+        for other in gone.now
+    )
+
+
+def duplicate_user(gone: Gone) -> bool:
+    """The same user row twice, side by side: one is dropped when the turn is settled."""
+    return gone.row.role == "user" and gone.repeats(
+        lambda one, other: (
+            one.identity == other.identity and one.get("attachments") == other.get("attachments")
+        )
+    )
+
+
+def compaction_marker(gone: Gone) -> bool:
+    """A card about compacted context, dropped when a turn ends."""
+    return is_compaction_marker(gone.row)
+
+
+def control_row(gone: Gone) -> bool:
+    """A synthetic control row, dropped when a turn ends."""
+    return is_control_row(gone.row)
+
+
+def interruption_marker(gone: Gone) -> bool:
+    """An "interrupted" or `_error` marker, dropped when the turn is finished after all."""
+    return is_interruption_marker(gone.row)
+
+
+def empty_row(gone: Gone) -> bool:
+    """A row in which nobody said anything and no tool was called."""
+    row = gone.row
+    return not (
+        row.words.strip() or row.identity[2] or row.get("attachments") or row.get("_partial_tool_calls")
+    )
+
+
+VANISHING: list[Callable[[Gone], bool]] = [
+    duplicate_partial,
+    superseded_partial,
+    duplicate_user,
+    compaction_marker,
+    control_row,
+    interruption_marker,
+    empty_row,
+]
+
+# Their content stands in a row that stays, so the shadow before them is worth no version.
+REPEATED = frozenset({"duplicate_partial", "superseded_partial", "duplicate_user"})
+
+
+# ---- rows that change where they stand -------------------------------------------------------------------------------
+
+
+def streamed_on(old: Row, new: Row) -> bool:
+    """The answer that was still being written went on: the old text begins the new one."""
+    if old.role != "assistant" or new.role != "assistant":
+        return False
+    return _words(new).startswith(_words(old)) and set(old.identity[2]) <= set(new.identity[2])
+
+
+def pictures_replaced(old: Row, new: Row) -> bool:
+    """Image bytes in a tool's row were replaced by `[screenshot]`."""
+    if not old.role == new.role == "tool" or _PICTURE_LEFT not in new.words:
+        return False
+    return old.identity[2] == new.identity[2] and (
+        " ".join(_PICTURE.sub(_PICTURE_LEFT, old.words).split()) == _words(new)
+    )
+
+
+def markup_stripped(old: Row, new: Row) -> bool:
+    """Tool calls that the model wrote as text were taken out of an answer; out of an unfinished one, its thoughts too."""
+    if old.role != "assistant" or new.role != "assistant" or "<" not in old.words:
+        return False
+    left = _CALLS.sub("", old.words)
+    if old.get("_partial"):
+        left = _THOUGHTS.sub("", left)
+    return " ".join(left.split()) == _words(new)
+
+
+def marker_replaced(old: Row, new: Row) -> bool:
+    """An "interrupted" or `_error` marker gave way to the answer, or to another such marker."""
+    return is_interruption_marker(old) and new.role == "assistant"
+
+
+CHANGING: list[Callable[[Row, Row], bool]] = [
+    streamed_on,
+    pictures_replaced,
+    markup_stripped,
+    marker_replaced,
+]
+
+
+def change(old: Row, new: Row) -> str:
+    """Return the name of the harmless change that made `new` out of `old`; empty when there is none."""
+    return next((kind.__name__ for kind in CHANGING if kind(old, new)), "")
+
+
+def says_more(old: Row, new: Row) -> bool:
+    """Return whether the same row has got words of the model that it did not have."""
+    if old.text == new.text or is_interruption_marker(new):
+        return False
+    return marker_replaced(old, new) or (streamed_on(old, new) and _words(old) != _words(new))
+
+
+def vanishing(gone: Gone) -> str:
+    """Return the name of the harmless reason for which a row may be missing; empty when there is none."""
+    return next((kind.__name__ for kind in VANISHING if kind(gone)), "")

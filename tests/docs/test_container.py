@@ -1,0 +1,78 @@
+"""The sidecar's files name what is there, and the three of them agree. (script/test-system builds the image and runs it.)"""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from hermesguard.config.options import OPTIONS
+
+ROOT = Path(__file__).parents[2]
+CONTAINER = ROOT / "packaging" / "container"
+DOCKERFILE, COMPOSE, KUBERNETES = (
+    (CONTAINER / name).read_text(encoding="utf-8")
+    for name in ("Dockerfile", "compose.yaml", "kubernetes.yaml")
+)
+
+
+def test_every_setting_that_is_named_exists() -> None:
+    known = {option.variable for option in OPTIONS}
+    for text in (DOCKERFILE, KUBERNETES):
+        named = set(re.findall(r"\bHERMESGUARD_[A-Z_]+", text))
+        assert named
+        assert named <= known
+
+
+def test_what_is_copied_is_there_and_not_ignored() -> None:
+    ignore = (CONTAINER / "Dockerfile.dockerignore").read_text(encoding="utf-8").split()
+    copied = re.findall(r"^COPY (?!--from)(.+) \S+$", DOCKERFILE, re.MULTILINE)
+    names = {name for line in copied for name in line.split()}
+    assert names == {line.removeprefix("!") for line in ignore if line.startswith("!")}
+    for name in names:
+        assert (ROOT / name).exists(), name
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "read_only: true",
+        "cap_drop: [ALL]",
+        'security_opt: ["no-new-privileges:true"]',
+        "network_mode: none",
+        'user: "${UID:-1000}:${GID:-1000}"',
+        "target: /webui",
+        "- hermesguard:/store",
+    ],
+)
+def test_compose_takes_everything_away_that_is_not_needed(said: str) -> None:
+    assert f"    {said}\n" in COMPOSE
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "restartPolicy: Always",
+        "runAsNonRoot: true",
+        "readOnlyRootFilesystem: true",
+        "allowPrivilegeEscalation: false",
+        "drop: [ALL]",
+    ],
+)
+def test_the_sidecar_in_kubernetes_is_as_tight(said: str) -> None:
+    sidecar = KUBERNETES.partition("initContainers:")[2].partition("      containers:")[0]
+    assert f" {said}\n" in sidecar
+
+
+def test_the_image_runs_as_nobody_special_and_is_asked_for_its_health() -> None:
+    last = DOCKERFILE.rpartition("\nFROM ")[2]
+    assert re.search(r"^USER \$UID:\$GID$", last, re.MULTILINE)
+    assert re.search(r"^HEALTHCHECK .*hermesguard status", last, re.MULTILINE)
+    assert not re.search(r"^EXPOSE", last, re.MULTILINE)
+
+
+def test_the_memory_is_that_of_the_units() -> None:
+    unit = (ROOT / "packaging" / "hermesguard.service").read_text(encoding="utf-8")
+    most = re.search(r"^MemoryMax=(\d+)M$", unit, re.MULTILINE)
+    assert most
+    assert f"mem_limit: {most[1]}m\n" in COMPOSE
+    assert f"memory: {most[1]}Mi\n" in KUBERNETES

@@ -1,0 +1,174 @@
+"""The units as they are shipped: alike where they should be, as tight as they were, and every reason in its place."""
+
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from hermesguard.events.catalog import BY_NAME, EVENTS
+from hermesguard.events.event import Priority
+
+PACKAGING = Path(__file__).parents[2] / "packaging"
+SYSTEM = PACKAGING / "hermesguard.service"
+TEMPLATE = PACKAGING / "hermesguard@.service"
+USER = PACKAGING / "user" / "hermesguard.service"
+UNITS = pytest.mark.parametrize("unit", [SYSTEM, TEMPLATE, USER], ids=["system", "template", "user"])
+
+SCRIPTS = sorted(path for path in (PACKAGING / "examples").rglob("hermesguard-*") if not path.suffix)
+
+Settings = dict[tuple[str, str], list[str]]
+
+
+def settings(unit: Path) -> Settings:
+    """Return what a unit says: (section, key) to its values in order."""
+    found: Settings = {}
+    section = ""
+    for line in unit.read_text(encoding="utf-8").splitlines():
+        if line.startswith("["):
+            section = line.strip("[]")
+        elif line and not line.startswith("#"):
+            key, _, value = line.partition("=")
+            found.setdefault((section, key), []).append(value)
+    return found
+
+
+def difference(one: Path, other: Path) -> set[str]:
+    first, second = settings(one), settings(other)
+    return {
+        key
+        for _, key in first.keys() | second.keys()
+        if any(
+            first.get((section, key)) != second.get((section, key))
+            for section in ("Unit", "Service", "Install")
+        )
+    }
+
+
+def test_the_template_differs_from_the_system_service_in_whom_it_guards_only() -> None:
+    assert difference(SYSTEM, TEMPLATE) == {
+        "Description",
+        "RequiresMountsFor",
+        "User",
+        "StateDirectory",
+        "ReadWritePaths",
+    }
+
+
+def test_a_users_own_service_differs_in_what_a_users_manager_cannot_do() -> None:
+    assert difference(TEMPLATE, USER) == {
+        "Description",
+        "RequiresMountsFor",
+        "User",
+        "StateDirectory",
+        "StateDirectoryMode",
+        "ReadWritePaths",
+        "Environment",
+        "ExecStart",
+        "ExecStartPre",
+        "OOMScoreAdjust",
+        "PrivateIPC",
+        "PrivateNetwork",
+        "IPAddressDeny",
+        "ProtectKernelLogs",
+        "WantedBy",
+    }
+
+
+@UNITS
+def test_the_parent_of_the_sessions_is_writable_and_need_not_exist(unit: Path) -> None:
+    home = {SYSTEM: "/home/hermeswebui", TEMPLATE: "/home/%i", USER: "%h"}[unit]
+    assert settings(unit)["Service", "ReadWritePaths"][0] == f"-{home}/.hermes/webui"
+
+
+@UNITS
+def test_it_is_started_again_however_often_it_dies(unit: Path) -> None:
+    said = settings(unit)
+    assert said["Unit", "StartLimitIntervalSec"] == ["0"]
+    assert said["Service", "Restart"] == ["always"]
+    assert said["Service", "Type"] == ["notify"]
+
+
+@UNITS
+def test_the_journal_keeps_every_entry(unit: Path) -> None:
+    said = settings(unit)
+    assert said["Service", "LogRateLimitIntervalSec"] == ["1s"]
+    assert said["Service", "LogRateLimitBurst"] == ["1000000"]
+
+
+@UNITS
+def test_the_hardening_gives_its_reasons(unit: Path) -> None:
+    blocks = re.split(r"\n(?=#)", unit.read_text(encoding="utf-8").partition("# -- limits")[2])
+    for block in blocks:
+        lines = [line for line in block.splitlines() if line and not line.startswith(("#", "["))]
+        assert len(lines) <= 6, f"many settings for one reason: {lines}"
+
+
+@UNITS
+def test_the_documentation_says_of_each_line_of_the_hardening_how_to_relax_it(unit: Path) -> None:
+    service = (PACKAGING.parent / "docs" / "service.md").read_text(encoding="utf-8")
+    table = service.partition("| setting |")[2].partition("\n\n")[0]
+    explained = {key for row in table.splitlines()[2:] for key in re.findall(r"`(\w+)`", row.split("|")[1])}
+    hardening = unit.read_text(encoding="utf-8").partition("# -- limits")[2].partition("[Install]")[0]
+    assert set(re.findall(r"^(\w+)=", hardening, re.MULTILINE)) <= explained
+
+
+@UNITS
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd-analyze here")
+def test_no_unit_becomes_less_tight(unit: Path) -> None:
+    # In tenths, as systemd-analyze has it without a running system, which is up to 0.1 more than with one.
+    threshold = "16" if unit is USER else "4"
+    command = [
+        "systemd-analyze",
+        "security",
+        "--offline=yes",
+        "--no-pager",
+        f"--threshold={threshold}",
+        str(unit),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-200:]
+
+
+def test_every_example_that_a_unit_names_is_there() -> None:
+    for unit in (SYSTEM, TEMPLATE, USER):
+        for name in re.findall(r"packaging/(examples/[\w./-]+)", unit.read_text(encoding="utf-8")):
+            assert (PACKAGING / name).is_file(), name
+
+
+def test_the_alert_script_listens_to_every_alert_by_its_id() -> None:
+    script = (PACKAGING / "examples" / "alert" / "hermesguard-alert").read_text(encoding="utf-8")
+    listed = dict(re.findall(r"^MESSAGE_ID=(\w+) (\w+)$", script, re.MULTILINE))
+    assert listed == {event.message_id: event.name for event in EVENTS if event.priority <= Priority.WARNING}
+
+
+def test_the_rules_for_loki_and_vector_know_the_events() -> None:
+    rules = (PACKAGING / "examples" / "alloy" / "loki-rules.yaml").read_text(encoding="utf-8")
+    named = {name for match in re.findall(r'event=~?"([\w|]+)"', rules) for name in match.split("|")}
+    assert named <= BY_NAME.keys()
+    assert {event.name for event in EVENTS if event.priority <= Priority.CRITICAL} <= named
+    vector = tomllib.loads(
+        (PACKAGING / "examples" / "vector" / "hermesguard.toml").read_text(encoding="utf-8")
+    )
+    for kind in ("transforms", "sinks"):
+        for part in vector[kind].values():
+            assert set(part["inputs"]) <= vector["sources"].keys() | vector["transforms"].keys()
+
+
+def test_the_rules_for_prometheus_know_the_metrics_and_the_events() -> None:
+    rules = (PACKAGING / "examples" / "prometheus" / "hermesguard-rules.yaml").read_text(encoding="utf-8")
+    service = (PACKAGING.parent / "docs" / "service.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"\bhermesguard_\w+", rules))
+    assert len(named) > 5
+    assert named <= set(re.findall(r"^\| `(hermesguard_\w+)`", service, re.MULTILINE))
+    events = {name for match in re.findall(r'event=~"([\w|]+)"', rules) for name in match.split("|")}
+    assert events
+    assert events <= {event.name for event in EVENTS if event.priority <= Priority.WARNING}
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_every_script_is_a_program(script: Path) -> None:
+    assert script.stat().st_mode & 0o111
+    subprocess.run(["sh", "-n", str(script)], check=True)

@@ -1,0 +1,1 @@
+"""What the tests share: worlds, processes, disks, clocks."""

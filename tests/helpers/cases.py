@@ -1,0 +1,86 @@
+"""Rows and session files to judge, written down in short."""
+
+import json
+from typing import Any
+
+from hermesguard.judge.judge import Surroundings, Verdict, judge
+from hermesguard.webui import session
+from hermesguard.webui.session import Document
+
+Value = dict[str, Any]
+
+
+def user(words: Any, timestamp: float | None = None, **more: Any) -> Value:
+    """A row of a person."""
+    return _row("user", words, timestamp, more)
+
+
+def answer(words: Any, timestamp: float | None = None, **more: Any) -> Value:
+    """A row of the model."""
+    return _row("assistant", words, timestamp, more)
+
+
+def tool(words: Any, call: str, timestamp: float | None = None, **more: Any) -> Value:
+    """What a tool said."""
+    return _row("tool", words, timestamp, {"tool_call_id": call, **more})
+
+
+def calling(call: str, timestamp: float | None = None, words: str = "", **more: Any) -> Value:
+    """The model calls a tool."""
+    calls = [{"id": call, "type": "function", "function": {"name": "terminal", "arguments": "{}"}}]
+    return _row("assistant", words, timestamp, {"tool_calls": calls, **more})
+
+
+def _row(role: str, words: Any, timestamp: float | None, more: Value) -> Value:
+    stamped = {} if timestamp is None else {"timestamp": timestamp}
+    return {"role": role, "content": words, **stamped, **more}
+
+
+def turns(count: int, first: int = 1, start: float = 1000.0) -> list[Value]:
+    """So many turns of two rows, ten seconds apart, numbered from `first`."""
+    return [
+        row
+        for number in range(first, first + count)
+        for row in (
+            user(f"question {number}", start + 10 * number),
+            answer(f"answer {number}", start + 10 * number + 5),
+        )
+    ]
+
+
+# What the writers of the five eras always write beside the rows, as far as it matters for judging.
+OLD: Value = {}
+V137: Value = {"truncation_watermark": None}
+V720: Value = V137 | {"truncation_boundary": None, "message_count": 0}
+V875: Value = V720 | {"clear_generation": None}
+NEW: Value = V875 | {"intentional_shrink_generation": None}
+
+
+def file(rows: list[Any], era: Value = OLD, **members: Any) -> Document:
+    """A session file of that era; `context_messages` repeats the rows unless it is given."""
+    value = {
+        "session_id": "s",
+        "title": "A title",
+        "created_at": 1.5,
+        "updated_at": 2.5,
+        "pinned": False,
+        "input_tokens": 100,
+        "active_stream_id": None,
+        "pending_user_message": None,
+        "pending_attachments": [],
+        "pending_started_at": None,
+        **era,
+        **members,
+    }
+    context = value.pop("context_messages", rows)
+    calls = value.pop("tool_calls", [])
+    if "message_count" in value:
+        value["message_count"] = len(rows)
+    return session.parse(
+        json.dumps({**value, "messages": rows, "tool_calls": calls, "context_messages": context}).encode()
+    )
+
+
+def verdict_on(before: Document, after: Document, **around: Any) -> Verdict:
+    """What the judge says of the step from one file to the other."""
+    return judge(before, after, Surroundings(**around))

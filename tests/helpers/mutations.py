@@ -1,0 +1,148 @@
+"""Take away one rule of the judge, or one harmless kind of change, and see which test notices first.
+
+    python tests/helpers/mutations.py [NAME...]
+
+prints a line for each, and exits with 1 when no test noticed one of them. Each runs in a process of its own (pytest -x, with
+this module as its plugin); tests/unit/judge/test_mutations.py shows the same within seconds, without processes.
+"""
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hermesguard.judge.rule import says
+from hermesguard.judge.rules import RULES
+from hermesguard.judge.rules_missing import MISSING_RULES, UNREADABLE_RULES
+from hermesguard.judge.verdict import Action
+from hermesguard.webui import benign
+
+REPOSITORY = Path(__file__).parents[2]
+VARIABLE = "HERMESGUARD_MUTANT"
+FILES = (
+    "tests/unit/judge/test_rules.py",
+    "tests/unit/judge/test_benign.py",
+    "tests/unit/judge/test_rules_missing.py",
+    "tests/unit/guard/test_guard.py",
+)
+KINDS_OF_ROW = (
+    "is_compaction_marker",
+    "is_control_row",
+    "is_interruption_marker",
+    "is_user_turn",
+    "says_more",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """A judge that lacks something; `disabled()` is a context in which this process judges so."""
+
+    name: str
+    disabled: Callable[[], contextlib.AbstractContextManager[None]]
+
+
+def _mutants() -> Iterator[Mutant]:
+    for rules in (UNREADABLE_RULES, RULES, MISSING_RULES):
+        for index, rule in enumerate(rules):
+            # Where no rule is left to decide, all is well.
+            otherwise = says(Action.KEEP, "no rule says anything") if index == len(rules) - 1 else None
+            silent = replace(rule, decide=lambda case, otherwise=otherwise: otherwise)  # type: ignore[misc]
+            yield Mutant(f"rule {rule.label}", lambda rules=rules, silent=silent: _swapped(rules, silent))  # type: ignore[misc]
+    for kinds in (benign.VANISHING, benign.CHANGING):
+        for kind in kinds:
+            yield Mutant(kind.__name__, lambda kinds=kinds, kind=kind: _without(kinds, kind))  # type: ignore[misc]
+    for name in KINDS_OF_ROW:
+        yield Mutant(name, lambda name=name: _never(name))  # type: ignore[misc]
+
+
+@contextlib.contextmanager
+def _swapped(rules: list[Any], silent: Any) -> Iterator[None]:
+    index = next(index for index, rule in enumerate(rules) if rule.label == silent.label)
+    spoken, rules[index] = rules[index], silent
+    try:
+        yield
+    finally:
+        rules[index] = spoken
+
+
+@contextlib.contextmanager
+def _without(kinds: list[Any], kind: Any) -> Iterator[None]:
+    index = kinds.index(kind)
+    kinds.remove(kind)
+    try:
+        yield
+    finally:
+        kinds.insert(index, kind)
+
+
+@contextlib.contextmanager
+def _never(name: str) -> Iterator[None]:
+    known = getattr(benign, name)
+    setattr(benign, name, lambda *rows: False)
+    try:
+        yield
+    finally:
+        setattr(benign, name, known)
+
+
+MUTANTS = list(_mutants())
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """As a plugin: judge as the mutant in the environment does, to the end of the tests."""
+    [mutant] = (mutant for mutant in MUTANTS if mutant.name == os.environ[VARIABLE])
+    stack = contextlib.ExitStack()
+    stack.enter_context(mutant.disabled())
+    config.add_cleanup(stack.close)
+
+
+def first_failure(mutant: Mutant) -> str:
+    """Return the first test that fails when the judge is this mutant; empty when none does."""
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-x",
+        "-q",
+        "--tb=no",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "tests.helpers.mutations",
+    ]
+    done = subprocess.run(
+        [*command, *FILES],
+        cwd=REPOSITORY,
+        env=os.environ | {VARIABLE: mutant.name, "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode not in (0, 1):
+        raise RuntimeError(f"pytest could not run for {mutant.name}:\n{done.stdout}{done.stderr}")
+    failed = (line.split(" - ")[0] for line in done.stdout.splitlines() if line.startswith("FAILED "))
+    return next((line.removeprefix("FAILED ") for line in failed), "")
+
+
+def main(names: Iterable[str]) -> int:
+    """Try all mutants, or those whose name has one of `names` in it; return the exit code."""
+    wanted = list(names)
+    chosen = [mutant for mutant in MUTANTS if not wanted or any(name in mutant.name for name in wanted)]
+    width = max((len(mutant.name) for mutant in chosen), default=0)
+    survivors = 0
+    for mutant in chosen:
+        failure = first_failure(mutant)
+        survivors += not failure
+        print(f"{mutant.name:{width}}  {failure or 'NO TEST NOTICES'}", flush=True)
+    print(f"{len(chosen)} mutants, {survivors} survived")
+    return 1 if survivors or not chosen else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,327 @@
+"""A thousand random things that happen to fifty sessions and to their guard, beside a model of what must be there.
+
+The real daemon, real renames, several releases of the application on one directory. The model knows what each person said and
+took back; a session is compared with it whenever something happens to it again, and all of them at the end.
+
+HERMESGUARD_RANDOM_OPERATIONS=20000 HERMESGUARD_RANDOM_SEED=7 in the environment make a longer and another history.
+"""
+
+import gzip
+import json
+import os
+import random
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from hermesguard.demo import acts, losses
+from hermesguard.demo.app import App
+from hermesguard.demo.chat import Chat
+from hermesguard.demo.eras import Era
+from hermesguard.demo.files import text_of
+from hermesguard.errors import ExitCode
+from tests.helpers.daemon_process import Daemon, hermesguard
+
+OPERATIONS = int(os.environ.get("HERMESGUARD_RANDOM_OPERATIONS", "1000"))
+SEED = int(os.environ.get("HERMESGUARD_RANDOM_SEED", "1"))
+SESSIONS = 50
+# A fight makes the guard wait up to a minute (issue: the same session lost again and again).
+SETTLE_SECONDS = 90.0
+
+Words = list[tuple[str, str]]
+
+
+@dataclass(eq=False)
+class Talk:
+    """One session: what must be in it, and what its application knows of it."""
+
+    chat: Chat
+    expected: Words
+    prompt: str = ""
+    """Sent, and in no message yet."""
+    is_open: bool = False
+    """Something was lost, and the guard has not been seen to have put it back."""
+    is_ghost: bool = False
+    said: set[str] = field(default_factory=set)
+    """All that the guard has seen in a good file."""
+    past: list[str] = field(default_factory=list)
+
+    @property
+    def marks_shrinks(self) -> bool:
+        return self.chat.app.era == Era.NEW
+
+    def on_disk(self) -> Words | None:
+        try:
+            return [
+                (row["role"], text_of(row)) for row in json.loads(self.chat.path.read_bytes())["messages"]
+            ]
+        except (FileNotFoundError, ValueError):
+            return None
+
+
+class Server(App):
+    """A server that leaves the index alone: it cannot build one anew where a file is torn."""
+
+    def write_index(self, chat: Chat | None = None, *, message_count: int | None = None) -> None:
+        """Do nothing."""
+
+
+class History:
+    """The directory, the guard, and the dice."""
+
+    def __init__(self, daemon: Daemon, seed: int) -> None:
+        self.daemon = daemon
+        self.dice = random.Random(seed)
+        self.number = 0
+        self.done: Counter[str] = Counter()
+        apps = [Server(daemon.sessions, era, seed=int(era)) for era in (Era.OLD, Era.V720, Era.NEW)]
+        self.talks = [self.begun(apps[number % 3]) for number in range(SESSIONS)]
+
+    def begun(self, app: App) -> Talk:
+        chat = app.create("A title", turns=self.dice.randint(1, 6))
+        return Talk(chat, [(row["role"], text_of(row)) for row in chat.messages])
+
+    def words(self, kind: str) -> str:
+        self.number += 1
+        return f"{kind} {self.number} {'and so on ' * self.dice.choice((0, 0, 1, 30))}".strip()
+
+    # -- the guard
+
+    @property
+    def is_up(self) -> bool:
+        return self.daemon.process is not None
+
+    def restart(self, talk: Talk) -> None:
+        self.daemon.stop()
+        if self.dice.random() < 0.5:
+            self.daemon.start()
+
+    def kill(self, talk: Talk) -> None:
+        """In the middle of something."""
+        self.grow(talk)
+        time.sleep(self.dice.choice((0, 0, 0.001, 0.005, 0.02)))
+        self.daemon.kill()
+        if self.dice.random() < 0.5:
+            self.daemon.start()
+
+    def is_kept(self, talk: Talk) -> bool:
+        return self.daemon.shadow(talk.chat.path) == talk.chat.path.read_bytes()
+
+    def settle(self, talk: Talk) -> None:
+        """Wait until the session is as it must be, and kept."""
+        if not self.is_up:
+            self.daemon.start()
+        try:
+            self.daemon.until(lambda: talk.on_disk() == talk.expected and self.is_kept(talk), SETTLE_SECONDS)
+        except AssertionError:
+            found = talk.on_disk() or []
+            order = (
+                ""
+                if found == talk.expected or sorted(found) != sorted(talk.expected)
+                else ", in another order"
+            )
+            kept = "" if self.is_kept(talk) else ", not kept"
+            missing = [words for words in talk.expected if words not in found]
+            more = [words for words in found if words not in talk.expected]
+            twice = [words for words, count in Counter(found).items() if count > 1]
+            era, name = talk.chat.app.era.release, talk.chat.session_id
+            told = [event["message"] for event in self.daemon.events if event.get("session") == name]
+            raise AssertionError(
+                f"{name} ({era}) after {talk.past}: missing {missing}, too much {more}, twice {twice}{order}{kept}; {told}"
+            ) from None
+        talk.said.update(text for _, text in talk.expected)
+        if talk.is_open and not talk.is_ghost:
+            talk.chat.reload()
+        talk.is_open = False
+
+    def may_lose(self, talk: Talk) -> bool:
+        """Whether the guard has seen what is there; what it never saw, it cannot bring back."""
+        if self.is_up:
+            self.settle(talk)
+        return talk.on_disk() == talk.expected and self.is_kept(talk)
+
+    # -- what people do
+
+    def grow(self, talk: Talk) -> None:
+        if talk.is_open:
+            self.settle(talk)
+        if not talk.prompt:
+            self.send(talk)
+        answer = self.words("answer")
+        talk.chat.finish(answer)
+        talk.expected += [("user", talk.prompt), ("assistant", answer)]
+        talk.prompt = ""
+
+    def send(self, talk: Talk) -> None:
+        if talk.is_open:
+            self.settle(talk)
+        if not talk.prompt:
+            talk.prompt = self.words("prompt")
+            talk.chat.send(talk.prompt)
+
+    def undo(self, talk: Talk) -> None:
+        users = [number for number, (role, _) in enumerate(talk.expected) if role == "user"]
+        if not talk.marks_shrinks or talk.prompt or not users:
+            return self.grow(talk)
+        if talk.is_open:
+            self.settle(talk)
+        acts.undo(talk.chat)
+        del talk.expected[users[-1] :]
+
+    def clear(self, talk: Talk) -> None:
+        if not talk.marks_shrinks or talk.prompt:
+            return self.grow(talk)
+        if talk.is_open:
+            self.settle(talk)
+        acts.clear(talk.chat)
+        talk.expected.clear()
+
+    def write_in_place(self, talk: Talk) -> None:
+        """A script rewrites the file as it is and adds to it, in the same inode."""
+        if talk.prompt:
+            return self.grow(talk)
+        if talk.is_open or talk.is_ghost:
+            self.settle(talk)
+        rows = talk.chat.on_disk()["messages"]
+        now = talk.chat.app.clock()
+        added = [
+            {"role": role, "content": self.words(role), "timestamp": now} for role in ("user", "assistant")
+        ]
+        losses.rewrite_in_place(talk.chat, rows + added)
+        talk.expected += [(row["role"], row["content"]) for row in added]
+        talk.is_ghost = False
+        talk.chat.reload()
+
+    # -- what goes wrong
+
+    def lost(self, talk: Talk) -> None:
+        """What was sent and not said is a message from now on."""
+        if talk.prompt:
+            talk.expected.append(("user", talk.prompt))
+        talk.prompt = ""
+        talk.is_open = True
+
+    def stranded(self, talk: Talk) -> bool:
+        """A stream that nobody ends is in the file, and the guard has seen it."""
+        if talk.is_open:
+            self.settle(talk)
+        if talk.is_ghost:
+            return False
+        if not talk.prompt and not talk.chat.document["active_stream_id"]:
+            talk.chat.document["active_stream_id"] = "stale"
+            talk.chat.save()
+        return self.may_lose(talk)
+
+    def wipe(self, talk: Talk) -> None:
+        if not self.stranded(talk):
+            return self.grow(talk)
+        losses.wipe(talk.chat)
+        self.lost(talk)
+
+    def wipe_and_go_on(self, talk: Talk) -> None:
+        """The server that wiped the file holds all of it in memory, and saves the end of the turn at once."""
+        if not self.stranded(talk):
+            return self.grow(talk)
+        losses.wipe(talk.chat)
+        if talk.prompt:
+            answer = self.words("answer")
+            talk.chat.finish(answer)
+            talk.expected += [("user", talk.prompt), ("assistant", answer)]
+            talk.prompt = ""
+        else:
+            talk.chat.turn(prompt := self.words("prompt"), answer := self.words("answer"))
+            talk.expected += [("user", prompt), ("assistant", answer)]
+        talk.is_open = True
+
+    def ghost(self, talk: Talk) -> None:
+        if not self.stranded(talk):
+            return self.grow(talk)
+        losses.ghost(talk.chat)
+        self.lost(talk)
+        talk.is_ghost = talk.chat.app.era == Era.OLD
+        for _ in range(self.dice.randint(1, 3)):
+            talk.is_open = talk.is_open and not talk.is_ghost
+            self.grow(talk)
+        talk.is_open = True
+
+    def awake(self, talk: Talk) -> None:
+        """The server of a ghost is started again."""
+        talk.is_ghost, talk.is_open = False, True
+        self.settle(talk)
+
+    def tear(self, talk: Talk) -> None:
+        if not self.may_lose(talk):
+            return self.grow(talk)
+        share = self.dice.choice((0, 0.1, 0.5, 0.9))
+        self.dice.choice((losses.tear, losses.tear_by_rename))(talk.chat, share=share)
+        self.lost(talk)
+
+    # -- all of it
+
+    def play(self, operations: int) -> None:
+        weights: dict[Callable[[Talk], None], float] = {
+            self.grow: 34,
+            self.send: 8,
+            self.undo: 10,
+            self.clear: 3,
+            self.write_in_place: 8,
+            self.wipe: 12,
+            self.wipe_and_go_on: 6,
+            self.ghost: 6,
+            self.tear: 5,
+            self.restart: 1,
+            self.kill: 1.5,
+        }
+        for _ in range(operations):
+            quiet = [talk for talk in self.talks if not talk.is_open]
+            talk = self.dice.choice(quiet if quiet and self.dice.random() < 0.8 else self.talks)
+            act = self.dice.choices(list(weights), list(weights.values()))[0]
+            if talk.is_ghost and self.dice.random() < 0.5:
+                act = self.awake
+            if act in (self.restart, self.kill) and not self.is_up:
+                self.daemon.start()
+            talk.past.append(f"{act.__name__}{'' if self.is_up else ' (no guard)'}")
+            self.done[act.__name__] += 1
+            act(talk)
+        for talk in self.talks:
+            self.settle(talk)
+
+    def kept_somewhere(self, talk: Talk) -> set[str]:
+        """The texts in the session's file, in its shadow, and in its history."""
+        name = talk.chat.session_id
+        copies = [talk.chat.path.read_bytes(), self.daemon.shadow(talk.chat.path) or b"{}"]
+        copies += [
+            gzip.decompress(path.read_bytes()) for path in (self.daemon.store / "history" / name).glob("*")
+        ]
+        found: set[str] = set()
+        for copy in copies:
+            try:
+                found.update(text_of(row) for row in json.loads(copy)["messages"])
+            except (ValueError, KeyError):
+                continue
+        return found
+
+
+@pytest.mark.slow
+def test_a_random_history(tmp_path: Path) -> None:
+    with Daemon(tmp_path, "--sweep-interval", "2s", level="info") as daemon:
+        history = History(daemon, SEED)
+        daemon.start()
+        history.play(OPERATIONS)
+        print(dict(history.done), len(daemon.incidents()), "incidents")
+        for talk in history.talks:
+            assert talk.said - history.kept_somewhere(talk) == set()
+            document = talk.chat.on_disk()
+            if talk.past[-1:] != ["write_in_place"]:  # that script leaves the count as it was
+                assert document.get("message_count", len(talk.expected)) == len(talk.expected)
+        assert daemon.stop() == ExitCode.OK
+        done = hermesguard(
+            tmp_path, "scan", "--check", "--sessions", daemon.sessions, "--store", daemon.store
+        )
+        assert done.returncode == ExitCode.OK, done.stdout + done.stderr
+        assert [path.name for path in daemon.sessions.iterdir() if path.name.startswith(".")] == []
+        assert daemon.heard("internal_error") == []

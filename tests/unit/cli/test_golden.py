@@ -1,0 +1,129 @@
+"""What each command prints after the demo's story: kept in tests/golden, at 80 and 200 columns and piped.
+
+When output is meant to be another, write the files anew and read what changed: GOLDEN=write pytest tests/unit/cli/test_golden.py
+"""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from hermesguard.cli.terminal import columns_of
+from hermesguard.cli.verbs import VERBS
+from tests.helpers.told import Told, told
+
+GOLDEN = Path(__file__).parents[3] / "tests" / "golden"
+WIDTHS = {"at 80 columns": 80, "at 200 columns": 200, "piped": None}
+WIPED, TORN, TAKEN_BACK = "91b72265b1f5", "cd61d8f16adf", "dcf4f4bea973"
+
+COMMANDS = {
+    "status": "status",
+    "status-nagios": "status --nagios",
+    "status-json": "status --json",
+    "list": "list",
+    "list-words": "list server room --state restored",
+    "list-json": "list --json",
+    "history": f"history {WIPED[:3]}",
+    "history-meant": "history parser",
+    "show": f"show {WIPED} --last 6",
+    "show-version": f"show {TAKEN_BACK}@-1 --last 2",
+    "show-markdown": "show bread --markdown --last 2",
+    "show-json": f"show {TAKEN_BACK} --last 2 --json",
+    "diff": f"diff {TAKEN_BACK}",
+    "diff-wiped": f"diff {WIPED}@-2 @latest",
+    "diff-json": f"diff {TAKEN_BACK} --json",
+    "log": "log",
+    "log-session": "log --session trip --since 1d",
+    "explain-wipe": "explain 1",
+    "explain-ghost": "explain 9",
+    "explain-torn": "explain 10",
+    "explain-event": "explain in_doubt",
+    "restore": f"restore {TAKEN_BACK}@-1 --dry-run",
+    "restore-all-missing": "restore --all-missing --dry-run",
+    "undo": "undo 1 --dry-run",
+    "accept": f"accept {WIPED} --dry-run",
+    "purge": "purge trip --dry-run",
+    "prune": "prune --dry-run",
+    "verify": "verify",
+    "drill": "drill",
+    "report": "report -o DIRECTORY/report.html",
+    "completion": "completion sessions",
+    "scan-check": "scan --check",
+    "config-show": "config show",
+    "config-check": "config check",
+}
+MISTAKES = {
+    "mistake-verb": "shwo 91b",
+    "mistake-session": "show gardn",
+    "mistake-several": "show for --last 1",
+    "mistake-version": f"show {TAKEN_BACK}@-7",
+    "mistake-incident": "explain 99",
+    "mistake-undo": "undo 10 --dry-run",
+}
+
+
+@pytest.fixture(scope="module")
+def after_the_story():
+    with told() as scene:
+        yield scene
+
+
+def printed(scene: Told, words: str) -> str:
+    """What a command prints, at each width; what is the same as at the width before is not said again."""
+    words = words.replace("DIRECTORY", str(scene.root))
+    parts, before = [scene.settled(f"$ hermesguard {words}\n")], None
+    for name, columns in WIDTHS.items():
+        code, out, err = scene.run(*words.split(), columns=columns)
+        text = scene.settled(out + (f"--- on stderr\n{err}" if err else "")) + f"--- exit code {code}\n"
+        parts.append(
+            f"\n=== {name}{': the same' if text == before else ''}\n" + ("" if text == before else text)
+        )
+        before = text
+    return "".join(parts)
+
+
+@pytest.mark.parametrize("name", [*COMMANDS, *MISTAKES])
+def test_what_a_command_prints(after_the_story, name):
+    text = printed(after_the_story, {**COMMANDS, **MISTAKES}[name])
+    path = GOLDEN / f"{name}.txt"
+    if os.environ.get("GOLDEN") == "write":
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, "utf-8")
+    assert text == path.read_text("utf-8"), "see the first lines of this module"
+
+
+def test_no_file_is_left_over():
+    assert {path.stem for path in GOLDEN.iterdir()} == {*COMMANDS, *MISTAKES}
+
+
+def test_every_verb_that_prints_is_there():
+    shown = {words.split()[0] for words in COMMANDS.values()}
+    assert {verb.name for verb in VERBS} - shown == {"run", "demo"}
+
+
+@pytest.mark.parametrize("words", ["list", "history server", "log", "status", "explain 9", "prune --dry-run"])
+@pytest.mark.parametrize("columns", [40, 60, 80])
+def test_a_table_fits_the_terminal(after_the_story, words, columns):
+    out = after_the_story.run(*words.split(), columns=columns)[1]
+    paths = str(after_the_story.root)
+    assert max(columns_of(line) for line in out.splitlines() if paths not in line) <= max(columns, 72)
+
+
+@pytest.mark.parametrize("words", [words for words in COMMANDS.values() if "json" not in words])
+def test_colours_are_all_that_a_terminal_gets_more(after_the_story, words):
+    words = words.replace("DIRECTORY", str(after_the_story.root)).split()
+    plain = after_the_story.run(*words, columns=80)
+    coloured = after_the_story.run(*words, columns=80, NO_COLOR="")
+    settled = [after_the_story.settled(re.sub(r"\x1b\[\d*m", "", out)) for _, out, _ in (plain, coloured)]
+    assert settled[0] == settled[1]
+    assert "\x1b" not in plain[1]
+
+
+@pytest.mark.parametrize("words", COMMANDS.values())
+def test_an_ascii_locale_gets_ascii(after_the_story, words):
+    words = words.replace("DIRECTORY", str(after_the_story.root)).split()
+    code, out, err = after_the_story.run(*words, columns=80, LC_ALL="C")
+    assert out.isascii()
+    assert err.isascii()
+    assert code in (0, 4)

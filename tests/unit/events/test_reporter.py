@@ -1,0 +1,461 @@
+"""Telling reaches the journal or the standard error, and never waits for either."""
+
+import fcntl
+import json
+import os
+import pty
+import select
+import socket
+import subprocess
+import sys
+import termios
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hermesguard.clock import Clock
+from hermesguard.errors import ExitCode, GuardError
+from hermesguard.events.catalog import BY_NAME, EVENTS
+from hermesguard.events.event import Priority
+from hermesguard.events.journald import Journal
+from hermesguard.events.outbox import Outbox
+from hermesguard.events.reporter import Reporter, open_reporter
+from hermesguard.events.sinks import JsonLines, Offer, Record
+from tests.helpers.journald import Journald
+from tests.helpers.waiting import until
+
+START = datetime(2026, 11, 22, 12, 0, 0, 123456, UTC)
+LOSS = {"session": "abc", "rows_before": 2, "rows_live": 0, "rows_after": 2, "evidence": ("one", "two")}
+
+
+@pytest.fixture
+def journald(tmp_path: Path) -> Iterator[Journald]:
+    journald = Journald(tmp_path / "socket")
+    yield journald
+    journald.stop()
+
+
+@pytest.fixture
+def reporter(journald: Journald) -> Iterator[Reporter]:
+    reporter = Reporter([Journal(journald.path)], Priority.DEBUG, Clock(now=lambda: START))
+    yield reporter
+    reporter.close()
+
+
+def test_an_entry_in_the_journal(journald: Journald, reporter: Reporter) -> None:
+    reporter.tell("restored", **LOSS, writer_pid=None, duration_us=900)
+    assert reporter.pump() is None
+    assert journald.read() == [
+        {
+            "MESSAGE": "Restored abc; 2 messages before, 0 found, 2 now (0.9 ms). Why: one; two.",
+            "MESSAGE_ID": BY_NAME["restored"].message_id,
+            "PRIORITY": "4",
+            "SYSLOG_IDENTIFIER": "hermesguard",
+            "SYSLOG_FACILITY": "3",
+            "HERMESGUARD_EVENT": "restored",
+            "HERMESGUARD_TIME": "2026-11-22T12:00:00.123456Z",
+            "HERMESGUARD_SESSION": "abc",
+            "HERMESGUARD_ROWS_BEFORE": "2",
+            "HERMESGUARD_ROWS_LIVE": "0",
+            "HERMESGUARD_ROWS_AFTER": "2",
+            "HERMESGUARD_EVIDENCE": "one\ntwo",
+            "HERMESGUARD_DURATION_US": "900",
+        }
+    ]
+
+
+def test_a_long_value_stays_below_what_journalctl_shows(journald: Journald, reporter: Reporter) -> None:
+    reporter.tell("config_invalid", error="ä" * 10_000, path="/\udcff")
+    (entry,) = journald.read()
+    assert all(len(f"{name}={value}".encode()) < 4096 for name, value in entry.items())
+    assert entry["HERMESGUARD_ERROR"].startswith("ää")
+    assert entry["HERMESGUARD_PATH"] == r"/\udcff"
+
+
+def test_a_journald_that_hangs_costs_nothing_and_gets_everything(journald: Journald) -> None:
+    times = (START + timedelta(seconds=second) for second in range(3000))
+    reporter = Reporter([Journal(journald.path)], Priority.INFO, Clock(now=lambda: next(times)))
+    for number in range(
+        3000
+    ):  # a journald that is not read from takes a few hundred; then a send would wait for ever
+        reporter.tell("restored", **LOSS, writer_pid=number)
+    delay = reporter.pump()
+    assert delay is not None
+    assert 0 < delay <= 1
+
+    entries = []
+
+    def all_there() -> bool:
+        entries.extend(journald.read())
+        return reporter.pump() is None
+
+    until(all_there)
+    entries.extend(journald.read())
+    assert [int(entry["HERMESGUARD_WRITER_PID"]) for entry in entries] == list(range(3000))
+    assert entries[-1]["HERMESGUARD_TIME"] == "2026-11-22T12:49:59.123456Z"
+    reporter.close()
+
+
+def test_a_journald_that_was_restarted_is_found_again(journald: Journald, reporter: Reporter) -> None:
+    reporter.tell("reloaded")
+    assert len(journald.read()) == 1
+    journald.stop()
+    reporter.tell("reloaded")
+    assert reporter.pump() is not None
+    journald.restart()
+    until(lambda: reporter.pump() is None)
+    reporter.tell("stopped")
+    assert [entry["HERMESGUARD_EVENT"] for entry in journald.read()] == ["reloaded", "stopped"]
+
+
+def test_what_finds_no_room_is_bookkeeping_first_and_is_counted() -> None:
+    taken: list[str] = []
+    ready = False
+
+    class Door:
+        def encode(self, record: Record) -> bytes:
+            return record.event.name.encode()
+
+        def offer(self, payload: bytes) -> Offer:
+            if ready:
+                taken.append(payload.decode())
+            return Offer.TAKEN if ready else Offer.LATER
+
+        def finish(self) -> bool:
+            return True
+
+        def close(self) -> None: ...
+
+    outbox = Outbox(Door(), lambda count: f"{count} dropped".encode(), most_bytes=30)
+    for number in range(10):
+        outbox.put(f"book{number}".encode(), important=False)
+        outbox.put(f"loss{number}".encode(), important=True)
+        assert outbox.pump() is not None
+    ready = True
+    assert outbox.pump() is None
+    assert taken == ["loss4", "14 dropped", "loss5", "loss6", "loss7", "loss8", "loss9"]
+    outbox.put(b"book", important=False)
+    outbox.pump()
+    assert taken[-1] == "book"
+
+
+def test_the_order_is_kept_between_important_and_bookkeeping(journald: Journald) -> None:
+    journal = Journal(journald.path)
+    outbox = Outbox(journal, lambda count: b"")
+    for number in range(6):
+        outbox.put(f"N={number}\n".encode(), important=bool(number % 2))
+    assert outbox.pump() is None
+    assert [entry["N"] for entry in journald.read()] == list("012345")
+    journal.close()
+
+
+def test_flush_waits_for_a_slow_journald_but_not_for_ever(journald: Journald, reporter: Reporter) -> None:
+    assert reporter.flush(0.0)
+    for _ in range(3000):
+        reporter.tell("reloaded")
+    assert not reporter.flush(0.05)
+
+
+def test_bookkeeping_is_written_only_when_asked_for(journald: Journald) -> None:
+    quiet = Reporter([Journal(journald.path)])
+    quiet.tell("kept", session="a")
+    quiet.tell("reloaded")
+    assert not quiet.wants("kept")
+    assert [entry["HERMESGUARD_EVENT"] for entry in journald.read()] == ["reloaded"]
+    quiet.close()
+
+
+def test_a_listener_hears_what_it_asked_for_whatever_the_level(journald: Journald) -> None:
+    heard: list[str] = []
+    reporter = Reporter([Journal(journald.path)])
+    reporter.listen(lambda record: heard.append(record.event.name), {"version_kept", "restored"})
+    assert reporter.wants("version_kept")
+    for name in ("version_kept", "restored", "kept", "reloaded"):
+        reporter.tell(name)
+    assert heard == ["version_kept", "restored"]
+    assert [entry["HERMESGUARD_EVENT"] for entry in journald.read()] == ["restored", "reloaded"]
+    reporter.close()
+
+
+def test_what_is_not_declared_goes_nowhere_and_is_told_as_our_fault(
+    journald: Journald, reporter: Reporter
+) -> None:
+    reporter.tell("restored", session="abc", text="what I wrote to my doctor", rows_before="what I wrote")
+    reporter.tell("what I wrote")
+    entries = journald.read()
+    assert [entry["HERMESGUARD_EVENT"] for entry in entries] == ["restored"] + 3 * ["internal_error"]
+    assert "doctor" not in str(entries)
+    assert "HERMESGUARD_ROWS_BEFORE" not in entries[0]
+
+
+def test_a_listener_that_fails_ends_nothing(journald: Journald, reporter: Reporter) -> None:
+    def fail(record: Record) -> None:
+        raise ZeroDivisionError
+
+    reporter.listen(fail, {"restored"})
+    reporter.tell("restored", **LOSS)
+    (entry,) = journald.read()
+    assert entry["MESSAGE"] == "A fault in hermesguard itself: ZeroDivisionError (telling restored)."
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()) | st.binary(),
+    lambda inner: st.lists(inner, max_size=3) | st.tuples(inner),
+    max_leaves=4,
+)
+
+
+@given(
+    st.sampled_from([event.name for event in EVENTS]),
+    st.dictionaries(st.sampled_from(sorted({name for event in EVENTS for name in event.fields})), ANYTHING),
+)
+def test_telling_never_raises(name: str, fields: dict[str, object]) -> None:
+    reading, writing = os.pipe()
+    reporter = Reporter([JsonLines(writing)], Priority.DEBUG)
+    reporter.tell(name, **fields)
+    reporter.close()
+    os.close(writing)
+    with open(reading, encoding="utf-8") as pipe:
+        told = [json.loads(line) for line in pipe]
+    assert told[0]["event"] == name
+    assert all(entry["error"].startswith(f"{name}: ") or "no field" in entry["error"] for entry in told[1:])
+
+
+# -- the standard error of a real process
+
+TELLER = """
+import sys
+from hermesguard.events.reporter import open_reporter
+reporter = open_reporter(journal=__import__("pathlib").Path({journal!r}))
+for number in range({count}):
+    reporter.tell("restored", session="abc", rows_before=2, rows_live=0, rows_after=2, writer_pid=number)
+reporter.flush({flush})
+print("done", file=sys.stdout, flush=True)
+"""
+
+
+@pytest.fixture
+def teller(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """Starts a process that tells of so many repairs and then says that it is done."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(
+        stderr: int | None,
+        count: int = 1,
+        flush: float = 0.0,
+        journal: Path | None = None,
+        **environment: str,
+    ) -> subprocess.Popen[bytes]:
+        code = TELLER.format(count=count, flush=flush, journal=str(journal or tmp_path / "none"))
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("HERMESGUARD_")}
+        command = [sys.executable, "-c", code]
+        if stderr is None:
+            command = ["sh", "-c", 'exec 2>&-; exec "$@"', "sh", *command]
+        process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            env={**inherited, "PYTHONPATH": "", **environment},
+            cwd=ROOT,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+        for stream in (process.stdout, process.stderr):
+            if stream:
+                stream.close()
+
+
+ROOT = Path(__file__).parents[3]
+
+
+def is_done(process: subprocess.Popen[bytes]) -> bool:
+    assert process.stdout
+    ready, _, _ = select.select([process.stdout], [], [], 20)
+    return bool(ready) and process.stdout.readline() == b"done\n" and process.wait(20) == 0
+
+
+def test_without_a_journal_a_pipe_gets_json_lines(teller: Callable[..., subprocess.Popen[bytes]]) -> None:
+    process = teller(subprocess.PIPE, count=2)
+    _, errors = process.communicate(timeout=20)
+    first, second = (json.loads(line) for line in errors.splitlines())
+    assert first["event"] == second["event"] == "restored"
+    assert first["message_id"] == BY_NAME["restored"].message_id
+    assert (first["schema_version"], first["priority"], first["level"]) == (1, 4, "warning")
+    assert (first["session"], first["rows_before"], first["rows_live"]) == ("abc", 2, 0)
+    assert datetime.fromisoformat(first["time"]) <= datetime.fromisoformat(second["time"])
+
+
+def test_with_a_journal_the_standard_error_is_silent(
+    teller: Callable[..., subprocess.Popen[bytes]], journald: Journald
+) -> None:
+    process = teller(subprocess.PIPE, journal=journald.path)
+    assert process.communicate(timeout=20) == (b"done\n", b"")
+    assert [entry["HERMESGUARD_EVENT"] for entry in journald.read()] == ["restored"]
+
+
+def test_a_pipe_that_nobody_reads_stops_nothing(teller: Callable[..., subprocess.Popen[bytes]]) -> None:
+    process = teller(subprocess.PIPE, count=3000)
+    assert is_done(process)
+    assert process.stderr
+    lines = process.stderr.read().splitlines()
+    assert 50 < len(lines) < 3000
+    assert all(json.loads(line)["event"] == "restored" for line in lines[:-1])
+
+
+def test_a_pipe_that_is_read_late_gets_everything(teller: Callable[..., subprocess.Popen[bytes]]) -> None:
+    process = teller(subprocess.PIPE, count=3000, flush=20.0)
+    _, errors = process.communicate(timeout=20)
+    assert [json.loads(line)["writer_pid"] for line in errors.splitlines()] == list(range(3000))
+
+
+def test_a_closed_pipe_stops_nothing(teller: Callable[..., subprocess.Popen[bytes]]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    process = teller(writing, count=10)
+    os.close(writing)
+    assert is_done(process)
+
+
+def test_no_standard_error_at_all_stops_nothing(teller: Callable[..., subprocess.Popen[bytes]]) -> None:
+    assert is_done(teller(None, count=10))
+
+
+def test_a_full_disk_behind_the_standard_error_stops_nothing(
+    teller: Callable[..., subprocess.Popen[bytes]],
+) -> None:
+    with open("/dev/full", "wb") as full:
+        assert is_done(teller(full.fileno(), count=10))
+
+
+def test_a_socket_that_nobody_reads_stops_nothing(teller: Callable[..., subprocess.Popen[bytes]]) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        assert is_done(teller(theirs.fileno(), count=3000))
+        assert theirs.getblocking()
+        assert json.loads(ours.recv(65536).splitlines()[0])["event"] == "restored"
+
+
+def test_a_shared_file_is_appended_to(teller: Callable[..., subprocess.Popen[bytes]], tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    with open(path, "wb", buffering=0) as log:
+        log.write(b"before\n")
+        assert is_done(teller(log.fileno(), count=2))
+        log.write(b"after\n")
+    lines = path.read_bytes().splitlines()
+    assert len(lines) == 4
+    assert (lines[0], lines[3]) == (b"before", b"after")
+
+
+def test_a_terminal_gets_sentences_and_keeps_its_flags(
+    teller: Callable[..., subprocess.Popen[bytes]],
+) -> None:
+    ours, theirs = pty.openpty()
+    try:
+        assert is_done(teller(theirs, TERM="xterm", NO_COLOR="", LC_ALL="C.UTF-8"))
+        assert not fcntl.fcntl(theirs, fcntl.F_GETFL) & os.O_NONBLOCK
+        shown = os.read(ours, 65536).decode()
+        assert shown.endswith(
+            "\x1b[33mwarning \x1b[0m Restored abc; 2 messages before, 0 found, 2 now; "
+            "written by process 0.\r\n"
+        )
+        assert is_done(teller(theirs, NO_COLOR="1"))
+        assert b"\x1b" not in os.read(ours, 65536)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+def test_a_terminal_that_was_stopped_stops_nothing(teller: Callable[..., subprocess.Popen[bytes]]) -> None:
+    ours, theirs = pty.openpty()
+    try:
+        termios.tcflow(theirs, termios.TCOOFF)  # what Ctrl-S does
+        assert is_done(teller(theirs, count=3000))
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+def test_a_standard_error_that_is_the_journal_gets_priorities(
+    teller: Callable[..., subprocess.Popen[bytes]],
+) -> None:
+    reading, writing = os.pipe()
+    status = os.fstat(writing)
+    process = teller(writing, JOURNAL_STREAM=f"{status.st_dev}:{status.st_ino}")
+    os.close(writing)
+    assert is_done(process)
+    with open(reading, "rb") as pipe:
+        assert pipe.read().startswith(b"<4>Restored abc")
+
+
+@pytest.mark.parametrize(
+    ("way", "begins"), [("json", b'{"schema_version":1,'), ("text", b""), ("quiet", b"")]
+)
+def test_the_way_can_be_chosen(
+    teller: Callable[..., subprocess.Popen[bytes]], way: str, begins: bytes
+) -> None:
+    _, errors = teller(subprocess.PIPE, HERMESGUARD_LOG=way).communicate(timeout=20)
+    assert errors.startswith(begins)
+    assert (b"Restored abc" in errors) == (way != "quiet")
+    assert errors.startswith(b"{") == (way == "json")
+
+
+def test_another_users_pipe_that_nobody_reads_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object) -> int:
+        raise PermissionError
+
+    reading, writing = os.pipe()
+    with monkeypatch.context() as patched:
+        patched.setattr("hermesguard.events.sinks.os.open", refuse)
+        reporter = Reporter([JsonLines(writing)])
+    for number in range(3000):
+        reporter.tell("restored", **LOSS, writer_pid=number)
+    assert reporter.pump() is not None
+    os.close(writing)
+    with open(reading, "rb") as pipe:
+        os.set_blocking(reading, False)
+        got = b""
+
+        def all_there() -> bool:
+            nonlocal got
+            got += pipe.read() or b""
+            return reporter.pump() is None
+
+        until(all_there)
+        reporter.close()
+        got += pipe.read() or b""
+    assert [json.loads(line)["writer_pid"] for line in got.splitlines()] == list(range(3000))
+
+
+@pytest.mark.parametrize(
+    ("environment", "sentence"),
+    [
+        (
+            {"HERMESGUARD_LOG": "syslog"},
+            "HERMESGUARD_LOG = 'syslog' is not possible. Allowed: auto, journal, json",
+        ),
+        (
+            {"HERMESGUARD_LOG_LEVEL": "loud"},
+            "HERMESGUARD_LOG_LEVEL = 'loud' is not possible. Allowed: critical,",
+        ),
+        (
+            {"HERMESGUARD_LOG": "journal"},
+            "takes no entries (No such file or directory). Leave HERMESGUARD_LOG away",
+        ),
+    ],
+)
+def test_a_wrong_wish_is_refused_in_a_sentence(
+    environment: dict[str, str], sentence: str, tmp_path: Path
+) -> None:
+    with pytest.raises(GuardError) as caught:
+        open_reporter(environment, journal=tmp_path / "none")
+    assert sentence in str(caught.value)
+    assert caught.value.exit_code is ExitCode.CONFIG

@@ -1,0 +1,312 @@
+"""The fast path is taken where it should be, nothing that can wait comes before the exchange, and floods end well."""
+
+import gzip
+import itertools
+import json
+import os
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hermesguard.demo import losses
+from hermesguard.demo.app import App
+from hermesguard.demo.chat import Chat
+from hermesguard.demo.eras import Era
+from hermesguard.demo.files import dumps
+from hermesguard.guard import guard
+from hermesguard.guard import visit as sight
+from hermesguard.repair import exchange as staging
+from hermesguard.repair.readiness import QUIET_SECONDS
+from hermesguard.store.store import Store
+from hermesguard.webui import session
+from tests.helpers.daemon_process import Daemon, hermesguard
+from tests.helpers.world import World, watch_saves
+
+ANSWER_CHARACTERS = 400
+
+
+def long_chat(app: App, turns: int = 30) -> Chat:
+    return app.create("The long one", turns=turns, answer_characters=ANSWER_CHARACTERS)
+
+
+# -- growth
+
+
+@pytest.mark.parametrize("era", list(Era))
+def test_normal_growth_never_takes_the_slow_path(
+    world: World, monkeypatch: pytest.MonkeyPatch, era: Era
+) -> None:
+    chat = long_chat(world.app(era))
+    slow: list[str] = []
+    monkeypatch.setattr(guard, "Sight", lambda name, *rest: slow.append(name))
+    for number in range(6):
+        chat.send(f"question {number}")
+        chat.stream("An answer begins, ")
+        chat.stream("An answer begins, goes on")
+        chat.finish("An answer begins, goes on, and ends.")
+        chat.turn(f"and another {number}", "yes", tools=[("terminal", "ls", "x" * 300)])
+        chat.pin(bool(number % 2))
+        chat.rename(f"Title {number}")
+    assert slow == []
+    assert "internal_error" not in world.ear.names()
+    assert world.shadow(chat).text == chat.path.read_text()
+
+
+def test_growth_is_judged_where_a_row_has_changed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    judged: list[int] = []
+    real = guard.judge
+
+    def judge(*arguments: Any) -> Any:
+        judged.append(1)
+        return real(*arguments)
+
+    monkeypatch.setattr(guard, "judge", judge)
+    chat = long_chat(world.app(Era.OLD))
+    chat.messages.append({"role": "user", "content": "only added", "timestamp": chat.app.clock()})
+    chat.save()
+    assert judged == []
+    chat.messages[-1]["content"] += ", and streamed on"
+    chat.save()
+    assert judged == [1]
+
+
+# -- the order of things
+
+
+class Order:
+    """What was done, in order."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.done: list[str] = []
+        self._patch = monkeypatch
+
+    def note(self, owner: Any, name: str, word: str | None = None) -> None:
+        """Write down each call of `owner.name`."""
+        real: Callable[..., Any] = getattr(owner, name)
+
+        def noted(*arguments: Any, **more: Any) -> Any:
+            self.done.append(word or name)
+            return real(*arguments, **more)
+
+        self._patch.setattr(owner, name, noted)
+
+
+@pytest.mark.parametrize("is_ready", [True, False])
+def test_nothing_that_can_wait_comes_before_the_exchange(
+    world: World, monkeypatch: pytest.MonkeyPatch, is_ready: bool
+) -> None:
+    chat = long_chat(world.app(Era.OLD))
+    chat.send("unsent")
+    if is_ready:
+        world.pass_time(QUIET_SECONDS)
+        world.guard.get_ready()
+    order = Order(monkeypatch)
+    world.watching = False
+    losses.wipe(chat)
+    for owner, name in (
+        (os, "fsync"),
+        (os, "fdatasync"),
+        (gzip, "compress"),
+        (world.ear, "tell"),
+        (world.guard.keeper.store, "keep_change"),
+        (world.guard.keeper.store, "add_version"),
+        (world.guard.casebook.incidents, "append"),
+        (world.guard.directory, "correct_index"),
+        (session, "parse"),
+        (sight, "judge"),
+        (sight, "mend"),
+        (staging, "exchange"),
+    ):
+        order.note(owner, name)
+    world.guard.visit(chat.session_id, 1)
+    before = order.done[: order.done.index("exchange")]
+    # Without an answer that is ready the stub and the abridged shadow are read, both short; with one not even that.
+    assert before == ([] if is_ready else ["parse", "parse"])
+    after = set(order.done[len(before) :])
+    assert {"fsync", "compress", "tell", "add_version", "append", "correct_index", "judge"} <= after
+    assert world.words(chat)[-1] == "unsent"
+    assert len(world.live(chat).rows) == 61
+    assert [incident.rule[:1] for incident in world.incidents()] == ["3"]
+
+
+def test_what_was_made_ready_is_used_once_and_made_anew(world: World) -> None:
+    chat = long_chat(world.app(Era.OLD))
+    for number in range(3):
+        chat.reload()
+        chat.send(f"unsent {number}")
+        world.pass_time(QUIET_SECONDS)
+        world.guard.get_ready()
+        copy = world.guard.keeper.held(chat.session_id)
+        assert copy
+        assert copy.answer
+        losses.wipe(chat)
+        assert world.words(chat)[-1] == f"unsent {number}"
+    assert len(world.live(chat).rows) == 63
+
+
+def test_sessions_written_last_are_ready_after_a_start(tmp_path: Path) -> None:
+    with Daemon(tmp_path) as daemon:
+        chat = long_chat(App(daemon.sessions, Era.OLD), turns=200)
+        chat.send("unsent")
+        daemon.start()
+        daemon.kill()
+        daemon.start()
+        losses.wipe(chat)
+        daemon.until(lambda: len(chat.on_disk()["messages"]) == 401)
+
+
+# -- memory
+
+
+def test_memory_is_bounded_and_a_session_beyond_it_is_guarded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(tmp_path, memory_bytes=50_000)
+    watch_saves(world, monkeypatch)
+    app = world.app(Era.OLD)
+    chats = [long_chat(app, turns=60) for _ in range(5)]
+    assert min(chat.path.stat().st_size for chat in chats) > 50_000
+    for chat in chats:
+        chat.send("unsent")
+        losses.wipe(chat)
+        assert len(world.live(chat).rows) == 121
+    assert world.guard.keeper.memory_used_bytes <= max(chat.path.stat().st_size for chat in chats)
+
+
+def test_what_could_be_wiped_stays_in_memory_and_the_rest_goes(world: World) -> None:
+    app = world.app(Era.OLD)
+    stranded, quiet = long_chat(app), long_chat(app)
+    stranded.send("unsent")
+    world.pass_time(3600)
+    world.sweep()
+    assert world.guard.keeper.held(stranded.session_id)
+    assert world.guard.keeper.held(quiet.session_id) is None
+
+
+# -- writers in place
+
+
+def write_in_place(chat: Chat) -> None:
+    with chat.path.open("r+", encoding="utf-8") as file:
+        file.write(dumps(chat.document))
+        file.truncate()
+
+
+def test_writers_in_place_are_followed_and_repaired(world: World) -> None:
+    chat = long_chat(world.app(Era.OLD))
+    for number in range(5):
+        chat.messages.append({"role": "user", "content": f"in place {number}", "timestamp": chat.app.clock()})
+        write_in_place(chat)
+        world.guard.visit(chat.session_id)
+        assert world.shadow(chat).count == 61 + number
+    chat.send("unsent")
+    stub = losses._stub(chat)
+    with chat.path.open("r+", encoding="utf-8") as file:
+        file.write(dumps(stub))
+        file.truncate()
+    world.guard.visit(chat.session_id)
+    assert world.words(chat)[-2:] == ["in place 4", "unsent"]
+    assert len(world.live(chat).rows) == 66
+
+
+# -- floods
+
+
+def replace_fast(path: Path, text: str) -> None:
+    temporary = path.with_suffix(".tmp.1.1")
+    temporary.write_text(text, "utf-8")
+    temporary.replace(path)
+
+
+def test_a_flood_while_the_guard_could_not_look(tmp_path: Path) -> None:
+    """More events than the kernel's queue holds, losses among them, while the process is stopped: one sweep mends all."""
+    queued = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
+    with Daemon(tmp_path, "--sweep-interval", "1h") as daemon:
+        app = App(daemon.sessions, Era.OLD)
+        busy, *others = (long_chat(app, turns=3) for _ in range(8))
+        for chat in others:
+            chat.send("unsent")
+        daemon.start()
+        for chat in others:
+            daemon.until_kept(chat.path)
+        assert daemon.process
+        daemon.process.send_signal(signal.SIGSTOP)
+        text = busy.path.read_text()
+        for number in range(queued // 3 + 500):
+            replace_fast(busy.path, text.replace('"The long one"', f'"Number {number}"'))
+        for chat in others:
+            losses.wipe(chat)
+        daemon.process.send_signal(signal.SIGCONT)
+        daemon.until_heard("overflow")
+        daemon.until(lambda: all(len(chat.on_disk()["messages"]) == 7 for chat in others))
+        daemon.until_kept(busy.path)
+        for chat in others:
+            daemon.until_kept(chat.path)
+        daemon.until(lambda: len(daemon.incidents()) == len(others))
+
+
+def test_a_thousand_saves_as_fast_as_they_come(tmp_path: Path) -> None:
+    with Daemon(tmp_path) as daemon:
+        chat = long_chat(App(daemon.sessions, Era.NEW))
+        daemon.start()
+        document = json.loads(chat.path.read_text())
+        for number in range(1000):
+            document["messages"][-1]["content"] += " on"
+            if number % 10 == 0:
+                row = {"role": "assistant", "content": f"{number}", "timestamp": 1.8e9 + number}
+                document["messages"].append(row)
+            replace_fast(chat.path, dumps(document))
+        daemon.until_kept(chat.path)
+        assert daemon.incidents() == []
+        assert daemon.stop() == 0
+        assert Store(daemon.store).shadow_path(chat.session_id).read_bytes() == chat.path.read_bytes()
+
+
+@pytest.mark.parametrize("interval", ["200ms", "1h"])
+def test_everything_else_goes_on_while_conversations_grow_without_a_pause(
+    tmp_path: Path, interval: str
+) -> None:
+    """The loop stays at the watch while there is nothing but growth; sweeps, commands and signals must not wait for its end."""
+    with Daemon(tmp_path, "--sweep-interval", interval) as daemon:
+        app = App(daemon.sessions, Era.OLD)
+        growing, other = long_chat(app), long_chat(app, turns=3)
+        daemon.start()
+        is_over = threading.Event()
+
+        def grow() -> None:
+            document = json.loads(growing.path.read_text())
+            for number in itertools.count():
+                if is_over.is_set():
+                    return
+                if number < 2000:  # then it is saved as it is
+                    row = {"role": "assistant", "content": f"{number}", "timestamp": 1.8e9 + number}
+                    document["messages"].append(row)
+                document["updated_at"] = 1.8e9 + number
+                replace_fast(growing.path, dumps(document))
+
+        writer = threading.Thread(target=grow)
+        writer.start()
+        try:
+            store = ("--sessions", daemon.sessions, "--store", daemon.store)
+
+            def status() -> dict[str, Any]:
+                answer = hermesguard(tmp_path, "status", "--json", *store).stdout
+                found: dict[str, Any] = json.loads(answer)
+                return found
+
+            first = status()["last_sweep"]
+            if interval == "200ms":
+                daemon.until(lambda: status()["last_sweep"] > first)
+            assert daemon.process
+            daemon.process.send_signal(signal.SIGHUP)
+            daemon.until_heard("reloaded")
+            losses.rewrite_in_place(other, other.messages[:2])
+            daemon.until(lambda: len(other.on_disk()["messages"]) == 6)
+            assert daemon.stop() == 0
+        finally:
+            is_over.set()
+            writer.join()

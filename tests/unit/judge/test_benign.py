@@ -1,0 +1,277 @@
+"""Each harmless way in which the application changes or drops rows, and what looks like it and is a loss.
+
+All of it in files of the newest era, where nothing but a harmless change may go unmarked: a loss is restored by rule 7.
+"""
+
+import pytest
+
+from hermesguard.judge.judge import Action
+from hermesguard.webui import benign
+from tests.helpers.cases import NEW, Value, answer, calling, file, tool, turns, user, verdict_on
+
+START = turns(2)
+PART = answer("I am looking", 1100, _partial=True)
+ERROR = answer("**Error:** no connection", 1101, _error=True)
+ASKED = [*START, user("and now?", 1099)]
+CALLS = "<function_calls><invoke>ls</invoke></function_calls>"
+
+
+def judged(before: list[Value], after: list[Value]) -> tuple[Action, list[str]]:
+    verdict = verdict_on(file(before, NEW), file(after, NEW))
+    assert verdict.comparison
+    return verdict.action, [kind for _, kind in verdict.comparison.harmless]
+
+
+HARMLESS: dict[str, tuple[list[Value], list[Value], list[str]]] = {
+    "equal partials collapse": ([*ASKED, *[PART] * 4], [*ASKED, PART], ["duplicate_partial"] * 3),
+    "equal partials of two kinds collapse": (
+        [*ASKED, PART, PART, answer("more", 1101, _partial=True), answer("more", 1101, _partial=True)],
+        [*ASKED, PART, answer("more", 1101, _partial=True)],
+        ["duplicate_partial"] * 2,
+    ),
+    "a partial before its answer goes": (
+        [*ASKED, PART, answer("I am looking at it.", 1105)],
+        [*ASKED, answer("I am looking at it.", 1105)],
+        ["superseded_partial"],
+    ),
+    "several partials before their answer go": (
+        [*ASKED, PART, answer("I am looking at", 1102, _partial=True), answer("I am looking at it.", 1105)],
+        [*ASKED, answer("I am looking at it.", 1105), *turns(1, 9)],
+        ["superseded_partial"] * 2,
+    ),
+    "a partial gives way to a turn with tools": (
+        [*ASKED, PART],
+        [
+            *ASKED,
+            calling("call_1", 1105),
+            tool("done", "call_1", 1105),
+            answer("I am looking at it, and it is done.", 1105),
+        ],
+        ["superseded_partial"],
+    ),
+    "a prompt that stood twice": (
+        [*START, user("twice", 1100), user("twice", 1101), *turns(1, 12)],
+        [*START, user("twice", 1100), *turns(1, 12)],
+        ["duplicate_user"],
+    ),
+    "a compaction card": (
+        [*START, answer("[CONTEXT COMPACTION — REFERENCE ONLY] Earlier turns were compacted", 1100)],
+        START,
+        ["compaction_marker"],
+    ),
+    "a compaction card, flagged": (
+        [answer("Context compaction: earlier turns", 900, _compressed_summary=True), *START],
+        START,
+        ["compaction_marker"],
+    ),
+    "synthetic control rows": (
+        [
+            *START,
+            answer("Done.", 1100, _verification_stop_synthetic=True),
+            user("[System: You edited code.]", 1100, _pre_verify_synthetic=True),
+        ],
+        START,
+        ["control_row"] * 2,
+    ),
+    "the iteration limit": (
+        [
+            *START,
+            user(
+                "You've reached the maximum number of tool-calling iterations allowed. Please summarise.",
+                1100,
+            ),
+        ],
+        START,
+        ["control_row"],
+    ),
+    "a hidden row": (
+        [*START, user("the other agent is done", 1100, _source="delegation_wakeup")],
+        START,
+        ["control_row"],
+    ),
+    "an error card": ([*ASKED, ERROR], ASKED, ["interruption_marker"]),
+    "an error card before the answer": (
+        [*ASKED, ERROR, answer("Here it is.", 1105)],
+        [*ASKED, answer("Here it is.", 1105)],
+        ["interruption_marker"],
+    ),
+    "a card of an old release, not flagged": (
+        [*ASKED, answer("**Previous turn did not complete.**", 1101)],
+        ASKED,
+        ["interruption_marker"],
+    ),
+    "a cancelled turn": ([*ASKED, answer("*Task cancelled.*", 1101)], ASKED, ["interruption_marker"]),
+    "an empty row": ([*ASKED, answer("", 1101), *turns(1, 20)], [*ASKED, *turns(1, 20)], ["empty_row"]),
+    # Rows that change where they stand.
+    "a partial goes on": ([*ASKED, PART], [*ASKED, answer("I am looking at it", 1103, _partial=True)], []),
+    "a partial becomes the answer": ([*ASKED, PART], [*ASKED, answer("I am looking at it.", 1105)], []),
+    "the last answer goes on": (
+        [*ASKED, answer("It is", 1100)],
+        [*ASKED, answer("It is done.", 1100, reasoning="so")],
+        [],
+    ),
+    "an error card gets other words": (
+        [*ASKED, ERROR],
+        [*ASKED, answer("**Response interrupted.**\n\nPartial output may be lost.", 1103, _error=True)],
+        [],
+    ),
+    "an error card gives way to the answer": ([*ASKED, ERROR], [*ASKED, answer("All is well.", 1103)], []),
+    "an image part becomes a word": (
+        [
+            *ASKED,
+            tool(
+                [
+                    {"type": "text", "text": "Here"},
+                    {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}},
+                ],
+                "c",
+                1100,
+            ),
+        ],
+        [
+            *ASKED,
+            tool([{"type": "text", "text": "Here"}, {"type": "text", "text": "[screenshot]"}], "c", 1100),
+        ],
+        [],
+    ),
+    "image bytes in a text become a word": (
+        [*ASKED, tool("Here: data:image/png;base64,iVBORw0KGgo= it is", "c", 1100)],
+        [*ASKED, tool("Here: [screenshot] it is", "c", 1100)],
+        [],
+    ),
+    "calls written as text are cut out": (
+        [*ASKED, answer(f"Let me see.\n{CALLS}", 1100), *turns(1, 20)],
+        [*ASKED, answer("Let me see.", 1100), *turns(1, 20)],
+        [],
+    ),
+    "an unclosed call is cut off": (
+        [*ASKED, answer("Let me see. <Function_Calls><invoke>ls", 1100), *turns(1, 20)],
+        [*ASKED, answer("Let me see.", 1100), *turns(1, 20)],
+        [],
+    ),
+    "thoughts are cut out of a partial": (
+        [*ASKED, answer("<think>hm</think>Let me see", 1100, _partial=True)],
+        [*ASKED, answer("Let me see", 1100, _partial=True)],
+        [],
+    ),
+    # The same message in another dress.
+    "timestamps are stamped": (
+        [user("a"), answer("b"), user("c"), answer("d")],
+        [user("a", 5), answer("b", 5), user("c", 5), answer("d", 5)],
+        [],
+    ),
+    "metadata comes and goes": (
+        [*ASKED, answer("b", 1100, reasoning="so", _turnUsage={"n": 1}, id="x1")],
+        [*ASKED, answer("b", 1100, _statusCard={})],
+        [],
+    ),
+    "the workspace is put before the prompt": (
+        ASKED,
+        [*START, user("[Workspace::v1: /home/me]\nand now?", 1099)],
+        [],
+    ),
+    "space is written differently": (
+        [*ASKED, answer("a  b\n\nc", 1100)],
+        [*ASKED, answer("a b\nc ", 1100)],
+        [],
+    ),
+    "a text becomes a list of parts": (
+        [*ASKED, answer("a", 1100)],
+        [*ASKED, answer([{"type": "text", "text": "a"}], 1100)],
+        [],
+    ),
+}
+
+
+@pytest.mark.parametrize("what", HARMLESS)
+def test_harmless(what: str) -> None:
+    before, after, kinds = HARMLESS[what]
+    assert judged(before, after) == (Action.KEEP, kinds)
+
+
+LOSSES: dict[str, tuple[list[Value], list[Value]]] = {
+    "the last of equal partials": ([*ASKED, PART, PART], ASKED),
+    "a partial with other reasoning": (
+        [*ASKED, PART, answer("I am looking", 1100, _partial=True, reasoning="why"), *turns(1, 20)],
+        [*ASKED, PART, *turns(1, 20), answer("so", 1300)],
+    ),
+    "a partial whose text stands nowhere": ([*ASKED, PART], [*ASKED, answer("Something else.", 1105)]),
+    "a partial that called tools": (
+        [*ASKED, answer("", 1100, _partial=True, _partial_tool_calls=[{"name": "ls"}])],
+        ASKED,
+    ),
+    "equal prompts that are not neighbours": (
+        [user("yes", 1), answer("a", 2), user("yes", 3), answer("b", 4)],
+        [user("yes", 1), answer("a", 2), answer("b", 4)],
+    ),
+    "both of two equal prompts": ([*START, user("twice", 1100), user("twice", 1101)], START),
+    "an equal prompt with its own attachment": (
+        [*START, user("see", 1100), user("see", 1101, attachments=["a.png"])],
+        [*START, user("see", 1100)],
+    ),
+    "a tool's words about compaction": ([*ASKED, tool("[context compaction] log", "c", 1100)], ASKED),
+    "a person who speaks of a cancelled task": ([*START, user("Task cancelled.", 1100)], START),
+    "an answer that begins like a card": (
+        [*ASKED, answer("Task cancelled. What I did so far: all of it.", 1100)],
+        ASKED,
+    ),
+    "a row of a person that is flagged as an error": ([*START, user("my words", 1100, _error=True)], START),
+    "an empty row that calls a tool": ([*ASKED, calling("call_1", 1100)], ASKED),
+    "an empty row with an attachment": ([*START, user("", 1100, attachments=["a.png"])], START),
+    "an empty row that only thought": ([*ASKED, answer("", 1100, reasoning="a thought")], ASKED),
+    "an answer that grew and was not the last": (
+        [*START, *turns(1, 20)],
+        [*START, user("question 20", 1200), answer("answer 20 and more", 1300)],
+    ),
+    "an answer cut short": (
+        [*ASKED, answer("It is done, all of it.", 1100)],
+        [*ASKED, answer("It is done", 1100)],
+    ),
+    "thoughts cut out of a finished answer": (
+        [*ASKED, answer("<think>hm</think>Let me see", 1100)],
+        [*ASKED, answer("Let me see", 1100)],
+    ),
+    "an answer cut off at some markup": (
+        [*ASKED, answer("Write <invoke> and then more", 1100)],
+        [*ASKED, answer("Write", 1100)],
+    ),
+    "image bytes of a person": (
+        [*START, user("see data:image/png;base64,iVBORw0KGgo= there", 1100)],
+        [*START, user("see [screenshot] there", 1100)],
+    ),
+    "other words beside an image": (
+        [*ASKED, tool("Here: data:image/png;base64,iVBORw0KGgo= it is", "c", 1100)],
+        [*ASKED, tool("[screenshot]", "c", 1100)],
+    ),
+    "the answer of a tool to another call": (
+        [*ASKED, tool("done", "call_1", 1100)],
+        [*ASKED, tool("done", "call_2", 1100)],
+    ),
+}
+
+
+@pytest.mark.parametrize("what", LOSSES)
+def test_what_looks_harmless_and_is_a_loss(what: str) -> None:
+    action, _ = judged(*LOSSES[what])
+    assert action in (Action.RESTORE, Action.MERGE)
+
+
+def test_a_card_is_no_turn_of_a_person() -> None:
+    rows = file(
+        [
+            user("[context compaction] x", 1),
+            user("", 2),
+            user("[System: x]", 3, _pre_verify_synthetic=True),
+            user("", 4, attachments=["a"]),
+            user("words", 5),
+            answer("words", 6),
+        ]
+    ).rows
+    assert [benign.is_user_turn(row) for row in rows] == [False, False, False, True, True, False]
+
+
+@pytest.mark.parametrize("what", HARMLESS)
+def test_what_repeats_is_worth_no_version_and_what_is_said_nowhere_else_is(what: str) -> None:
+    before, after, kinds = HARMLESS[what]
+    verdict = verdict_on(file(before, NEW), file(after, NEW))
+    assert verdict.takes_away == any(kind not in benign.REPEATED for kind in kinds)

@@ -1,0 +1,41 @@
+"""The copies in memory: bounded, and counted without counting them again."""
+
+import json
+import random
+
+from hermesguard.store.cache import IDLE_SECONDS, Copy, Memory
+from hermesguard.webui.session import parse
+
+
+def copy(size_bytes: int, stream: str | None = None) -> Copy:
+    text = json.dumps(
+        {"session_id": "x", "active_stream_id": stream, "messages": [], "note": "n" * size_bytes}
+    )
+    return Copy(text.encode(), parse(text.encode()))
+
+
+def test_the_size_is_that_of_the_copies_that_are_held_and_within_the_bound() -> None:
+    draw = random.Random(1)
+    memory = Memory(limit_bytes=20_000)
+    held: set[str] = set()
+    for now in range(500):
+        name = f"s{draw.randrange(40)}"
+        if draw.random() < 0.2:
+            memory.forget(name)
+        elif draw.random() < 0.05:
+            memory.forget_idle(now + IDLE_SECONDS - 3)
+        else:
+            held.add(name)
+            memory.put(name, copy(draw.randrange(3000), draw.choice([None, "stream"])), now)
+        copies = [found for name in held if (found := memory.get(name, now))]
+        assert memory.size_bytes == sum(found.size_bytes for found in copies)
+        assert memory.size_bytes <= 20_000
+    assert len(copies) > 3
+
+
+def test_one_copy_is_held_however_large_it_is() -> None:
+    memory = Memory(limit_bytes=10)
+    memory.put("a", copy(100), 0)
+    memory.put("b", copy(200), 1)
+    assert memory.get("a", 2) is None
+    assert memory.get("b", 2)

@@ -1,0 +1,392 @@
+"""The fast path says what the slow one says: on any history, judgement and repair are the same with and without it."""
+
+import itertools
+import json
+import random
+import re
+import zlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hermesguard.demo import acts, losses, quirks
+from hermesguard.demo.app import App
+from hermesguard.demo.chat import Chat
+from hermesguard.demo.eras import Era
+from hermesguard.judge.judge import Action, judge
+from hermesguard.repair.merge import mend, mended_text
+from hermesguard.repair.prepared import prepare
+from hermesguard.repair.refill import fill, tells_all
+from hermesguard.store.delta_log import Tails, apply, change, salvage
+from hermesguard.webui import abridged as abridge
+from hermesguard.webui import session
+from hermesguard.webui.abridged import Abridged, follow, only_adds, same, tightened
+from hermesguard.webui.delta import parts
+from hermesguard.webui.growth import grown
+
+LONG = "A sentence that makes the row long enough, with wörds beyond ASCII. " * 4
+
+
+HAPPENINGS = (
+    *(
+        "turn",
+        "turn",
+        "turn",
+        "tools",
+        "stream",
+        "send",
+        "pin",
+        "undo",
+        "retry",
+        "clear",
+        "truncate",
+        "wipe",
+        "ghost",
+    ),
+    *("partials", "collapse", "compress", "late", "lose", "title", "null", "big"),
+)
+
+
+def written(chat: Chat) -> bytes:
+    return chat.path.read_bytes()
+
+
+def play(chat: Chat, draw: random.Random) -> None:
+    """One thing that a person, the application, or a bug does."""
+    number = draw.randrange(1000)
+    happening = draw.choice(HAPPENINGS)
+    match happening:
+        case "turn":
+            chat.turn(f"question {number}", f"{LONG}answer {number}")
+        case "tools":
+            chat.turn(f"question {number}", f"answer {number}", tools=[("terminal", "ls", LONG)])
+        case "send":
+            chat.send(f"unsent {number}")
+        case "stream":
+            chat.send(f"streamed {number}")
+            chat.stream(f"{LONG[: draw.randrange(1, 200)]}")
+        case "pin":
+            chat.pin(bool(number % 2))
+        case "undo":
+            acts.undo(chat)
+        case "retry":
+            acts.retry(chat, f"another answer {number}")
+        case "clear" if number % 5 == 0:
+            acts.clear(chat)
+        case "truncate" if chat.messages:
+            acts.truncate(chat, draw.randrange(len(chat.messages)))
+        case "wipe":
+            chat.send(f"unsent {number}")
+            losses.wipe(chat)
+        case "ghost":
+            losses.ghost(chat)
+        case "partials":
+            chat.send(f"partials {number}")
+            quirks.pile_up_partials(chat, 3)
+        case "collapse":
+            quirks.collapse_partials(chat)
+        case "compress":
+            acts.compress(chat)
+        case "lose" if len(chat.messages) > 2:
+            losses.lose_row(chat, draw.randrange(len(chat.messages)))
+        case "title":
+            chat.rename(f"Title {number}")
+        case "null":
+            chat.document["odd"] = {"nan": float("nan"), "list": [1, [2]]}
+            chat.save()
+        case "big":
+            chat.document["big"] = 2**70 + number
+            chat.save()
+        case _:
+            chat.checkpoint()
+
+
+@pytest.mark.parametrize("era", list(Era))
+@given(seed=st.integers(0, 2**32))
+@settings(max_examples=6, deadline=None)
+def test_judgement_and_repair_are_the_same_with_and_without(
+    tmp_path_factory: Any, era: Era, seed: int
+) -> None:
+    draw = random.Random(seed)
+    directory = tmp_path_factory.mktemp("sessions")
+    chat = App(directory, era, clock=itertools.count(1.7e9, 0.5).__next__, seed=seed).create(
+        turns=15, answer_characters=300
+    )
+    before = written(chat)
+    known = abridge.abridge(before, session.parse(before))
+    assert known.holes
+    state = Tail(directory / "x.tail", before)
+    for _ in range(25):
+        try:
+            play(chat, draw)
+        except (ValueError, IndexError):
+            continue  # this cannot happen to such a session in this era
+        after = written(chat)
+        known = check(known, after)
+        state.then(after)
+
+
+def check(known: Abridged, data: bytes) -> Abridged:
+    """Compare both ways for the step from `known` to `data`; return what is known then."""
+    full, live = session.parse(known.data), session.parse(data)
+    slow = judge(full, live)
+    followed = follow(known, data)
+    if followed:
+        assert followed.data == data
+        assert followed.size_bytes == len(data)
+        assert followed.checksum == zlib.adler32(data)
+        assert followed.document.count == live.count
+        fast = judge(known.document, followed.document)
+        if only_adds(known, followed):
+            assert (fast.action, fast.takes_away) == (Action.KEEP, False)
+        if fast.action is Action.KEEP and not fast.takes_away:
+            assert (slow.action, slow.rule, slow.takes_away) == (fast.action, fast.rule, False)
+    if not live.rows and tells_all(known):
+        fast = judge(known.document, live)
+        if fast.is_wipe:
+            assert (fast.rule, fast.evidence, fast.against) == (slow.rule, slow.evidence, slow.against)
+            assert b"".join(fill(mended_text(known.document, live), known)) == mend(full, live)
+    answer = prepare(known)
+    if answer and (updated := answer.updated(data)):
+        assert slow.is_wipe
+        assert b"".join(answer.pieces(updated)) == mend(full, live)
+    growth = grown(known, data + b"what is behind it", len(data))
+    if growth:
+        assert followed
+        assert only_adds(known, followed)
+        assert growth.abridged.data == data
+        for name in ("size_bytes", "count", "rest_rows", "stream", "prompt", "checksum"):
+            assert getattr(growth.abridged, name) == getattr(followed, name)
+        assert growth.abridged.document.text == followed.document.text
+        followed = growth.abridged
+    then = tightened(followed) if followed else abridge.abridge(data, live)
+    assert then.data == data
+    assert then.checksum == zlib.adler32(data)
+    assert same(then, data + b"what is behind it", len(data))
+    assert same(known, data, len(data)) == (known.data == data)
+    assert (then.count, then.prompt) == (live.count, live.prompt)
+    assert then.document.stream == live.stream
+    assert then.rest_rows == sum(len(then.document.lists()[hole.key]) - 1 for hole in then.holes)
+    for number, hole in enumerate(then.holes):
+        whole = abridge._run(hole.key, live.lists()[hole.key][: hole.run.count])
+        assert (hole.run.turns, hole.run.latest) == (whole.turns, whole.latest)
+        assert b"".join(then.seam(number)) == then.rests[number + 1]
+    return then
+
+
+class Tail:
+    """A shadow with its tail, as the store would have it."""
+
+    def __init__(self, path: Path, shadow: bytes) -> None:
+        self.path, self.shadow = path, shadow
+        self.now = abridge.abridge(shadow, session.parse(shadow))
+        self.tails = Tails(lambda session: path)
+        self.tails.begin("session", "digest", 1)
+
+    def then(self, data: bytes) -> None:
+        """Take the next state, into the tail if it follows the one before, else as a new shadow."""
+        if growth := grown(self.now, data, len(data)):
+            followed, made = growth
+        elif followed := follow(self.now, data):
+            made = parts(self.now, followed)
+        if followed:
+            line = change(made, len(data), 2, followed.document.count, followed.checksum)
+            self.tails.append("session", line)
+            state = apply(self.path, self.shadow, "digest", 1)
+            assert state
+            assert (state.data, state.rows) == (data, followed.document.count)
+            assert salvage(self.path, self.shadow, "digest", 1) == data
+            self.now = tightened(followed)
+        else:
+            self.__init__(self.path, data)  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("era", list(Era))
+@pytest.mark.parametrize("prompt", ["", "what was typed last", "prömpt \u2028 and \U0001f600"])
+def test_the_wipe_of_every_era_is_awaited(tmp_path: Path, era: Era, prompt: str) -> None:
+    chat = App(tmp_path, era, clock=itertools.count(1.7e9, 0.5).__next__).create(
+        turns=50, answer_characters=300
+    )
+    chat.turn("with a tool", "done", tools=[("terminal", "ls", LONG)])
+    if prompt:
+        chat.send(prompt)
+    else:
+        chat.document["active_stream_id"] = "stale"
+        chat.save()
+    data = written(chat)
+    known = abridge.abridge(data, session.parse(data))
+    answer = prepare(known)
+    assert answer
+    assert not answer.updated(data)
+    losses.wipe(chat)
+    stub = written(chat)
+    updated = answer.updated(stub)
+    assert updated
+    mended = mend(session.parse(data), session.parse(stub))
+    assert b"".join(answer.pieces(updated)) == mended
+    assert mended[answer.updated_offset_bytes :].startswith(updated)
+    for changed in (
+        stub[:-1],
+        stub + b" ",
+        stub.replace(b'"title"', b'"titel"'),
+        stub.replace(b"[]", b"[1]", 1),
+    ):
+        assert not answer.updated(changed)
+    assert not answer.updated(re.sub(rb'"updated_at": [0-9.]+', b'"updated_at": NaN', stub))
+    assert not answer.updated(re.sub(rb'"updated_at": [0-9.]+', b'"updated_at": 1, "x": 2', stub))
+
+
+def test_nothing_is_awaited_where_nothing_can_be_wiped(tmp_path: Path) -> None:
+    chat = App(tmp_path, Era.OLD, clock=itertools.count(1.7e9, 0.5).__next__).create(turns=50)
+    data = written(chat)
+    assert prepare(abridge.abridge(data, session.parse(data))) is None
+
+
+def test_growth_is_followed_and_the_rest_stays_small(tmp_path: Path) -> None:
+    chat = App(tmp_path, Era.NEW, clock=itertools.count(1.7e9, 0.5).__next__).create(
+        turns=50, answer_characters=400
+    )
+    data = written(chat)
+    known = abridge.abridge(data, session.parse(data))
+    for number in range(60):
+        chat.turn(f"question {number}", f"answer {number}")
+        growth = grown(known, data := written(chat), len(data))
+        assert growth, "normal growth must cost what it adds, and no more"
+        known = tightened(growth.abridged)
+        assert len(known.document.rows) <= abridge.LONGEST_REST_ROWS
+        assert all(len(hole.chunks) < 8 for hole in known.holes)
+        assert len(known.document.text) < 20_000
+    assert known.document.count == 220
+
+
+@pytest.mark.parametrize("is_apart", [False, True])
+def test_what_both_lists_say_is_in_memory_once(is_apart: bool) -> None:
+    """What the model is sent mostly is what people see; where it is not, each list grows by its own."""
+    shown: list[dict[str, Any]] = []
+    sent: list[dict[str, Any]] = []
+
+    def saved() -> bytes:
+        content = f"{len(shown)} {LONG}"
+        shown.append({"role": "user", "content": content, "timestamp": len(shown)})
+        sent.append({**shown[-1], "content": content.upper()} if is_apart else shown[-1])
+        return json.dumps({"messages": shown, "context_messages": sent}, indent=2).encode()
+
+    for _ in range(60):
+        data = saved()
+    known = abridge.abridge(data, session.parse(data))
+    for _ in range(30):
+        data = saved()
+        growth = grown(known, data, len(data))
+        assert growth
+        assert growth.abridged.data == data
+        known = tightened(growth.abridged)
+        first, second = known.holes
+        assert (first.chunks is second.chunks) != is_apart
+    assert known.data == data
+
+
+def test_a_forged_mark_is_only_text() -> None:
+    rows = [{"role": "user", "content": "x" * 3000, "timestamp": number} for number in range(1, 6)]
+    data = json.dumps({"messages": rows}, indent=2).encode()
+    known = abridge.abridge(data, session.parse(data))
+    mark = known.holes[0].run.value
+    forged = json.dumps({"messages": [mark, *rows[4:]]}, indent=2).encode()
+    assert follow(known, forged) is None
+    beside = json.dumps(
+        {"a": mark, "messages": [*rows, {"role": "user", "content": mark, "timestamp": 9}]}, indent=2
+    ).encode()
+    found = follow(known, beside)
+    assert found
+    assert found.document.count == 6
+
+
+@given(st.data())
+@settings(max_examples=300, deadline=None)
+def test_nothing_broken_is_taken_for_whole(data: st.DataObject) -> None:
+    rows = [
+        {"role": "user", "content": f"row {number} " + "x" * 900, "timestamp": number}
+        for number in range(1, 12)
+    ]
+    value = {"title": "T", "messages": rows, "tool_calls": [], "context_messages": rows}
+    text = json.dumps(value, indent=2).encode()
+    known = abridge.abridge(text, session.parse(text))
+    broken = bytearray(text)
+    for _ in range(data.draw(st.integers(1, 3))):
+        place = data.draw(
+            st.one_of(
+                st.integers(0, len(text)),
+                st.sampled_from([text.index(hole.chunks[0]) for hole in known.holes]),
+            )
+        )
+        cut = data.draw(st.sampled_from([0, 0, 1, 2, 50]))
+        broken[place : place + cut] = data.draw(
+            st.sampled_from([b"", b",", b"]", b"}", b'"', b"[", b"{}", b"1,", b'"messages": [],', b"\xff"])
+        )
+    changed = bytes(broken)
+    found = follow(known, changed)
+    if found:
+        full = session.parse(changed)
+        assert full.count == found.document.count
+        assert full.keys == found.document.keys
+    if growth := grown(known, changed, len(changed)):
+        assert found
+        assert growth.abridged.document.text == found.document.text
+
+
+def test_a_changed_row_is_no_growth() -> None:
+    rows = [{"role": "user", "content": f"row {number} " + "x" * 900} for number in range(1, 12)]
+    text = json.dumps({"messages": rows, "context_messages": rows}, indent=2).encode()
+    known = abridge.abridge(text, session.parse(text))
+    assert grown(known, text, len(text))
+    for place in (text.index(b"row 11 "), text.rindex(b"row 11 ")):
+        changed = text[:place] + b"row 99 " + text[place + 7 :]
+        assert grown(known, changed, len(changed)) is None
+        assert follow(known, changed)
+
+
+def test_what_stands_behind_the_messages_counts_more_than_what_stands_before_them() -> None:
+    rows = [{"role": "user", "content": f"row {number} " + "x" * 900} for number in range(1, 30)]
+    before = {"updated_at": 1, "active_stream_id": "before", "pending_user_message": "before"}
+    behind = {"active_stream_id": "behind", "pending_user_message": "behind"}
+    value = before | {"messages": rows}
+    text = json.dumps(value, indent=2).encode()[:-2] + b"," + json.dumps(behind).encode()[1:]
+    known = abridge.abridge(text, session.parse(text))
+    later = text.replace(b'"updated_at": 1', b'"updated_at": 2')
+    growth = grown(known, later, len(later))
+    assert growth
+    assert (growth.abridged.stream, growth.abridged.prompt) == ("behind", "behind")
+    assert growth.abridged.document.prompt == "behind"
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        b'"updated_at": 2',  # the comma is missing
+        b'"updated_at": 02,',
+        b'"updated_at": 2.,',
+        b'"updated_at": 2, "pending_user_message": "x",',
+        b'"updated_at": ,',
+        b'"updated_at": 2,,',
+    ],
+)
+def test_another_time_must_be_a_number_and_nothing_else(changed: bytes) -> None:
+    rows = [{"role": "user", "content": f"row {number} " + "x" * 900} for number in range(1, 12)]
+    value = {"title": "T", "updated_at": 1.5, "active_stream_id": "s", "messages": rows}
+    text = json.dumps(value, indent=2).encode()
+    known = abridge.abridge(text, session.parse(text))
+    later = text.replace(b'"updated_at": 1.5,', b'"updated_at": 1770000000.25,')
+    growth = grown(known, later, len(later))
+    assert growth
+    assert growth.abridged.stream == "s"
+    other = text.replace(b'"updated_at": 1.5,', changed)
+    growth = grown(known, other, len(other))
+    try:
+        said = session.parse(other)
+    except session.Unreadable:
+        assert growth is None
+    else:
+        assert growth
+        assert growth.abridged.prompt == said.prompt == "x"

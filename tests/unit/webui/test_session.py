@@ -1,0 +1,181 @@
+"""A session file means to us what it means to the application: what `json.loads` of its text says."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hermesguard.webui import session
+from hermesguard.webui.session import Unreadable
+
+scalars = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**80), 2**80),
+    st.floats(allow_nan=True, allow_infinity=True),
+    st.text(max_size=8),
+    st.sampled_from(["\ud800", "<tag>", "\u2028", '"', "\\", "messages"]),
+)
+values = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+)
+rows = st.lists(
+    st.one_of(
+        st.dictionaries(st.sampled_from(["role", "content", "timestamp", "x"]), values, max_size=4), values
+    ),
+    max_size=4,
+)
+documents = st.fixed_dictionaries(
+    {},
+    optional={
+        "messages": st.one_of(rows, values),
+        "context_messages": st.one_of(rows, values),
+        "title": values,
+        "x": values,
+        "message_count": values,
+    },
+)
+layouts = st.sampled_from(
+    [{"indent": 2}, {}, {"separators": (",", ":")}, {"indent": 1, "ensure_ascii": True}]
+)
+
+
+def encoded(value: Any, layout: dict[str, Any]) -> bytes:
+    text = json.dumps(value, **{"ensure_ascii": False, **layout})
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(value, **{**layout, "ensure_ascii": True}).encode()
+
+
+def same(one: Any, other: Any) -> bool:
+    """Equal as Python's json reads them, NaN included."""
+    return json.dumps(one) == json.dumps(other)
+
+
+@given(documents, layouts)
+def test_every_value_is_what_json_reads(value: dict[str, Any], layout: dict[str, Any]) -> None:
+    data = encoded(value, layout)
+    document = session.parse(data)
+    read = json.loads(data.decode())
+    assert document.keys == list(read)
+    for key in read:
+        assert same(json.loads(document.raw(key)), read[key])
+        if key in ("messages", "context_messages") and isinstance(read[key], list):
+            found = document.rows if key == "messages" else document.context
+            assert same([row.value for row in found], read[key])
+            assert same([json.loads(row.text) for row in found], read[key])
+        else:
+            assert same(document.get(key), read[key])
+
+
+@given(documents, layouts, st.data())
+def test_what_json_refuses_is_unreadable_and_nothing_else(
+    value: dict[str, Any], layout: dict[str, Any], data: st.DataObject
+) -> None:
+    text = bytearray(encoded(value, layout))
+    for _ in range(data.draw(st.integers(1, 3))):
+        place = data.draw(st.integers(0, len(text)))
+        text[place : place + data.draw(st.integers(0, 3))] = data.draw(
+            st.sampled_from([b"", b",", b"]", b"}", b"{", b'"', b"\xff", b" ", b"1", b":"])
+        )
+    broken = bytes(text)
+    try:
+        good = isinstance(json.loads(broken.decode("utf-8")), dict)
+    except (ValueError, RecursionError):
+        good = False
+    if good:
+        session.parse(broken)
+    else:
+        with pytest.raises(Unreadable):
+            session.parse(broken)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b" \n",
+        b"[]",
+        b'[{"messages": []}]',
+        b"\xef\xbb\xbf{}",
+        b'{"messages": [',
+        b"{} {}",
+        b'{"a": "\xff"}',
+        b"null",
+        b'{"a": 1,}',
+    ],
+)
+def test_unreadable(data: bytes) -> None:
+    with pytest.raises(Unreadable):
+        session.parse(data)
+
+
+def test_nesting_as_deep_as_the_application_writes() -> None:
+    deep: Any = "bottom"
+    for _ in range(900):
+        deep = [deep]
+    data = json.dumps({"messages": [{"role": "user", "content": deep}]}).encode()
+    assert same(session.parse(data).rows[0].get("content"), deep)
+
+
+def test_nesting_that_the_application_could_not_read_is_no_crash() -> None:
+    with pytest.raises(Unreadable):
+        session.parse(b'{"a": ' + b"[" * 200_000 + b"]" * 200_000 + b"}")
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("0123456789ab.json", "0123456789ab"),
+        ("20260430_151231_7209a0.json", "20260430_151231_7209a0"),
+        ("reachy-voice-Kitchen.json", "reachy-voice-Kitchen"),
+        ("_index.json", None),
+        ("_deleted_webui_sessions.json", None),
+        (".x.json", None),
+        ("a.json.bak", None),
+        ("a.tmp.12.34", None),
+        ("a.json.recover.tmp", None),
+        ("a b.json", None),
+        ("..json", None),
+        ("a\n.json", None),
+        ("a" * 222 + ".json", "a" * 222),
+        ("a" * 223 + ".json", None),
+    ],
+)
+def test_which_names_are_sessions(name: str, found: str | None) -> None:
+    assert session.session_id(name) == found
+
+
+@pytest.mark.parametrize(
+    ("keys", "writer"),
+    [
+        ({}, "before v0.50.82"),
+        ({"compression_anchor_visible_idx": 1}, "v0.50.82 or later"),
+        ({"truncation_watermark": None}, "v0.51.137 or later"),
+        ({"truncation_watermark": None, "message_count": 0}, "v0.51.139 or later"),
+        ({"clear_generation": None, "truncation_boundary": None}, "v0.51.875 or later"),
+        ({"intentional_shrink_generation": None, "clear_generation": None}, "exp-v0.52.216 or later"),
+    ],
+)
+def test_the_writer_is_told_from_the_keys(keys: dict[str, Any], writer: str) -> None:
+    assert session.parse(json.dumps(keys).encode()).writer == writer
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "two words",
+        " two\nwords ",
+        [{"type": "text", "text": "two"}, {"type": "text", "text": "words"}],
+        "[Workspace: /home/somebody]\ntwo words",
+        "[Workspace::v1: /home/somebody]\ntwo words",
+    ],
+)
+def test_identity_sees_through_dress(content: Any) -> None:
+    row = {"role": "user", "content": content, "_anything": 1}
+    document = session.parse(json.dumps({"messages": [row]}).encode())
+    assert document.rows[0].identity == ("user", "two words", ())
