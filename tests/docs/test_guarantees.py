@@ -6,7 +6,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
 PAGE = (REPOSITORY / "docs" / "guarantees.md").read_text(encoding="utf-8")
-NAMED = re.compile(r"`(tests/\w+\.py)::(\w+)`")
+NAMED = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 
 
 def functions_of(path: str) -> set[str]:

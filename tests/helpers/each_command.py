@@ -10,23 +10,14 @@ import io
 import json
 import os
 import sys
+from importlib import import_module
 from pathlib import Path
 
-from hermesguard.commands import (  # noqa: F401 - so that the children find them imported
-    changing,
-    completing,
-    configuring,
-    explaining,
-    guarding,
-    health,
-    overview,
-    proving,
-    reading,
-    reporting,
-    telling,
-)
-
 from hermesguard.cli import main as cli
+from hermesguard.cli.verbs import VERBS
+
+for verb in VERBS:
+    import_module(verb.run.partition(":")[0])  # so that the children find it imported
 
 OURS = str(Path(cli.__file__).parents[1])
 

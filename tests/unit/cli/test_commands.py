@@ -484,7 +484,7 @@ def test_status_without_a_guard_says_so(command):
 
 def test_a_guard_that_does_not_answer_is_not_called_none(command, own_scene):
     program = (
-        "import sys; from hermesguard.lock import Lock; from pathlib import Path; "
+        "import sys; from hermesguard.store.lock import Lock; from pathlib import Path; "
         "print(Lock(Path(sys.argv[1])).take(), flush=True); sys.stdin.read()"
     )
     holder = subprocess.Popen(

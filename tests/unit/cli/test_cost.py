@@ -114,7 +114,7 @@ def test_files_that_a_command_opens(stores, words, most_for_each):
                 "orjson",
                 "watchdog",
                 "systemd",
-                "hermesguard.config",
+                "hermesguard.config.settings",
                 "hermesguard.store.store",
                 "socket",
             },

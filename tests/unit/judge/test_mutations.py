@@ -84,7 +84,7 @@ def test_what_was_taken_away_is_back() -> None:
 def test_the_script_says_which_test_notices(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(mutations, "FILES", ("test_rules.py",))
+    monkeypatch.setattr(mutations, "FILES", ("tests/unit/judge/test_rules.py",))
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
     assert "HERMESGUARD_MUTANT" not in os.environ
     assert mutations.main(["rule 21"]) == 0
