@@ -85,5 +85,5 @@ class Verdict(NamedTuple):
         if comparison is None:
             return self.action is not Action.KEEP
         gone = any(kind not in benign.REPEATED for _, kind in comparison.harmless)
-        lost = not comparison.whole or gone or self.loses_prompt
+        lost = not comparison.whole or gone or bool(comparison.changed) or self.loses_prompt
         return lost or self.action not in (Action.KEEP, Action.WAIT)

@@ -33,6 +33,8 @@ _CONTROL_OPENINGS = (
 )
 _CONTROL_FLAGS = ("_verification_stop_synthetic", "_pre_verify_synthetic")
 _INTERRUPTION_OPENINGS = ("**response interrupted.**", "**previous turn did not complete.**")
+# So many rows beside one that is gone may have to do with it.
+WINDOW_ROWS = 64
 _INTERRUPTIONS = frozenset({"*task cancelled.*", "task cancelled."})
 
 
@@ -109,10 +111,9 @@ class Gone:
         return False
 
     def _beside(self, step: int) -> Iterator[int]:
-        index = self.index + step
-        while 0 <= index < len(self.rows):
-            yield index
-            index += step
+        for index in range(self.index + step, self.index + step * (WINDOW_ROWS + 1), step):
+            if 0 <= index < len(self.rows):
+                yield index
 
 
 def duplicate_partial(gone: Gone) -> bool:
@@ -135,6 +136,25 @@ def superseded_partial(gone: Gone) -> bool:
         and not (other.get("_partial") and words == _words(other))
         for other in gone.now
     )
+
+
+def stopped_answer(gone: Gone) -> bool:
+    """What a stopped turn had said so far, beside the mark of the stop: both gave way to the answer, which came after all."""
+    row = gone.row
+    if not row.get("_partial") or row.role != "assistant" or row.get("_partial_tool_calls"):
+        return False
+    beside = (gone.rows[i] for i in (gone.index - 1, gone.index + 1) if 0 <= i < len(gone.rows))
+    if not any(is_interruption_marker(other) for other in beside):
+        return False
+    answer = next(
+        (other for other in gone.now[:3] if other.role == "assistant" and _is_new(gone, other)), None
+    )
+    return answer is not None and bool(_words(answer)) and not is_interruption_marker(answer)
+
+
+def _is_new(gone: Gone, row: Row) -> bool:
+    """Return whether a row of today is an answer that was not there before."""
+    return not row.get("_partial") and all(row.text != other.text for other in gone.rows[-WINDOW_ROWS:])
 
 
 def duplicate_user(gone: Gone) -> bool:
@@ -172,6 +192,7 @@ def empty_row(gone: Gone) -> bool:
 VANISHING: list[Callable[[Gone], bool]] = [
     duplicate_partial,
     superseded_partial,
+    stopped_answer,
     duplicate_user,
     compaction_marker,
     control_row,

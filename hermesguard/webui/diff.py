@@ -1,17 +1,24 @@
 """Which rows of an older list stand in a newer one: by identity, in order, never by count alone. Pure.
 
-The same rule serves the judge (what is missing?) and the mender (what comes in which order, and nothing twice?).
+The same rule serves the judge (what is missing?) and the merge (what comes in which order, and nothing twice?). What is the
+same is found first, by text, then by identity; between rows that are the same, what is left is paired by tool id, position,
+role or time stamp: a row that was changed where it stands is one message, never one lost and one new. No step costs more
+than n log n.
 """
 
-from collections.abc import Iterator, Sequence
-from difflib import SequenceMatcher
+from collections.abc import Hashable, Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from hermesguard.webui import benign
+from hermesguard.webui.alignment import Pair, rising
+from hermesguard.webui.changes import Changes, changes
 from hermesguard.webui.session import Row
 
 # A prompt that was recovered from `pending_*` is stamped with whole seconds; the application's own copy with fractions.
 RECOVERED_TOLERANCE_SECONDS = 1.0
+# Comparisons for each row that may be spent on the search for an overlap; repeated rows could make it quadratic.
+OVERLAP_EFFORT = 16
 
 
 class Comparison(NamedTuple):
@@ -21,18 +28,22 @@ class Comparison(NamedTuple):
     new: Sequence[Row]
     lead: int
     """So many rows at the start are the same on both sides."""
-    pairs: tuple[tuple[int, int], ...]
-    """(old, new) of all rows that are the same, the lead included, both rising."""
-    moved: tuple[tuple[int, int], ...]
+    pairs: tuple[Pair, ...]
+    """(old, new) of all rows that are one message, the lead included, both rising."""
+    moved: tuple[Pair, ...]
     """(old, new) of rows that are the same, but stand in another order."""
     missing: tuple[int, ...]
     """Rows of old that are gone and whose words stand nowhere else."""
-    shortened: tuple[tuple[int, int], ...]
+    shortened: tuple[Pair, ...]
     """(old, new) of rows that are there, but with the end of their text cut off."""
     harmless: tuple[tuple[int, str], ...]
     """(old, kind) of rows that are gone in a way that the application has (module benign)."""
     added: tuple[int, ...]
     """Rows of new that old does not have."""
+    changed: tuple[Pair, ...] = ()
+    """Those of the pairs whose words were changed in place."""
+    sent: tuple[Pair, ...] = ()
+    """Those of the pairs that are a prompt: in old as it was recovered while it was pending, in new as its turn left it."""
 
     @property
     def whole(self) -> bool:
@@ -54,59 +65,88 @@ class Comparison(NamedTuple):
         """How many of the missing rows are turns of a person."""
         return sum(benign.user_turns(self.old[index]) for index in self.missing)
 
-    def merged(self) -> Iterator[Row]:
+    def merged(self, is_newer_last: bool = False) -> Iterator[Row]:
         """Yield the rows of both, each once, in the order of the conversation.
 
         Of a row that both have, the newer form counts, except where it was shortened. Rows that the application may drop
         come back too: it drops them again where it means to. Between two common rows those of old come first unless their
-        timestamps say otherwise.
+        timestamps say otherwise; behind the last common row they come first in any case if new was surely written later,
+        whatever the clock said then.
         """
         shortened = dict(self.shortened)
         elsewhere = {index for _, index in self.moved}
         at_old = at_new = 0
         anchors = sorted({*self.pairs, *self.shortened})
         for old_index, new_index in (*anchors, (len(self.old), len(self.new))):
+            is_end = old_index == len(self.old)
             yield from _interleave(
                 list(self.old[at_old:old_index]),
                 [self.new[index] for index in range(at_new, new_index) if index not in elsewhere],
+                by_time=not (is_end and is_newer_last),
             )
-            if old_index < len(self.old):
+            if not is_end:
                 yield self.old[old_index] if old_index in shortened else self.new[new_index]
             at_old, at_new = old_index + 1, new_index + 1
 
 
 def compare(old: Sequence[Row], new: Sequence[Row]) -> Comparison:
     """Return what became of the rows of `old` in `new`."""
+    lead = _lead(old, new)
+    pairs = [(index, index) for index in range(lead)]
+    found = Changes()
+    if lead < len(old) and lead < len(new):
+        same = _match(old, new, lead)
+        found = changes(old, new, lead, same)
+        pairs += sorted([*same, *found.pairs])
+    moved = _moved(old, new, lead, (*pairs, *found.shortened))
+    there = (*pairs, *found.shortened, *moved)
+    found_old = {index for index, _ in there}
+    found_new = {index for _, index in there}
+    missing, harmless = _gone(old, new, lead, pairs, found_old)
+    return Comparison(
+        old,
+        new,
+        lead,
+        tuple(pairs),
+        moved,
+        tuple(missing),
+        tuple(found.shortened),
+        tuple(harmless),
+        tuple(index for index in range(lead, len(new)) if index not in found_new),
+        tuple(found.changed),
+        tuple(found.sent),
+    )
+
+
+def _gone(
+    old: Sequence[Row], new: Sequence[Row], lead: int, pairs: Sequence[Pair], found: set[int]
+) -> tuple[list[int], list[tuple[int, str]]]:
+    """Return the rows of old that are nowhere in new: those that are lost, and those that went harmlessly, with the kind."""
+    missing: list[int] = []
+    harmless: list[tuple[int, str]] = []
+    place = dict(pairs)
+    at = max(0, lead - 1)
+    window: Sequence[Row] | None = None
+    for index in range(lead, len(old)):
+        if index in found:
+            if index in place:
+                at, window = place[index], None
+            continue
+        if window is None:
+            window = new[at : at + benign.WINDOW_ROWS]
+        gone = benign.Gone(old, index, found, window)
+        kind = benign.vanishing(gone) if old[index].count == 1 else ""
+        harmless.append((index, kind)) if kind else missing.append(index)
+    return missing, harmless
+
+
+def _lead(old: Sequence[Row], new: Sequence[Row]) -> int:
     lead = 0
     for before, after in zip(old, new, strict=False):
         if not (before.text == after.text or _same_in_place(old, lead, before, after)):
             break
         lead += 1
-    pairs = [(index, index) for index in range(lead)]
-    shortened: list[tuple[int, int]] = []
-    if lead < len(old) and lead < len(new):
-        pairs += _match(old, new, lead)
-        if (cut := _cut_short(old, new, lead)) and not any(
-            index in (cut[0], cut[1]) for index in _ends(pairs, lead)
-        ):
-            shortened.append(cut)
-    moved = _moved(old, new, lead, (*pairs, *shortened))
-    found_old = {index for index, _ in (*pairs, *shortened, *moved)}
-    found_new = {index for _, index in (*pairs, *shortened, *moved)}
-    missing, harmless = [], []
-    for index in range(lead, len(old)):
-        if index not in found_old:
-            gone = benign.Gone(old, index, found_old, new[max(0, lead - 1) :])
-            kind = benign.vanishing(gone) if old[index].count == 1 else ""
-            harmless.append((index, kind)) if kind else missing.append(index)
-    added = tuple(index for index in range(lead, len(new)) if index not in found_new)
-    return Comparison(
-        old, new, lead, tuple(pairs), moved, tuple(missing), tuple(shortened), tuple(harmless), added
-    )
-
-
-def _ends(pairs: list[tuple[int, int]], lead: int) -> Iterator[int]:
-    return (index for pair in pairs[lead:] for index in pair)
+    return lead
 
 
 def _same_in_place(old: Sequence[Row], index: int, before: Row, after: Row) -> bool:
@@ -118,7 +158,7 @@ def _same_in_place(old: Sequence[Row], index: int, before: Row, after: Row) -> b
             or _precedes(after, old, index)
         )
     kind = benign.change(before, after)
-    if kind and any(_equal(later, after) for later in old[index + 1 :]):
+    if kind and any(_equal(later, after) for later in islice(old, index + 1, index + 1 + benign.WINDOW_ROWS)):
         return False  # the row itself went, and what stood behind it moved up
     if kind == benign.streamed_on.__name__ and index < len(old) - 1 and not before.get("_partial"):
         return False
@@ -135,53 +175,84 @@ def _stamps_agree(before: Row, after: Row) -> bool:
 
 def _precedes(after: Row, old: Sequence[Row], index: int) -> bool:
     """Return whether a row that was stamped anew still lies before the row that follows it; else somebody said it again."""
-    follower = next((row.timestamp for row in old[index + 1 :] if row.timestamp is not None), None)
+    behind = [
+        row
+        for row in islice(old, index + 1, index + 1 + benign.WINDOW_ROWS)
+        if not (row.get("_partial") or benign.is_interruption_marker(row))
+    ]
+    follower = next((row.timestamp for row in behind if row.timestamp is not None), None)
     if follower is None:
         return index > 0 or len(old) == 1
     return after.timestamp is not None and after.timestamp <= follower
 
 
-def _cut_short(old: Sequence[Row], new: Sequence[Row], lead: int) -> tuple[int, int] | None:
-    """Return the pair of rows after the lead when the newer one is the older one with its end cut off."""
-    before, after = old[lead], new[lead]
-    cut = after.words.strip() and before.identity != after.identity and benign.streamed_on(after, before)
-    return (lead, lead) if cut and (_stamps_agree(before, after) or after.get("_partial")) else None
+# ---- rows that are the same -----------------------------------------------------------------------------------------
 
 
-def _match(old: Sequence[Row], new: Sequence[Row], lead: int) -> list[tuple[int, int]]:
+def _match(old: Sequence[Row], new: Sequence[Row], lead: int) -> list[Pair]:
     """Return the pairs of equal rows behind the lead, both sides rising.
 
     Stamped rows are equal by identity and timestamp: who says "yes" again says something new. Rows without a timestamp are
     only believed where their surroundings confirm it: at the end of both lists, where the new list takes up the end of the
-    old one (a ghost that writes again), or in company.
+    old one (a stale writer that writes again), or in company.
     """
     overlap = _overlap(old, new, lead)
     tail = _tail(old, new, lead)
     if len(overlap) >= len(tail) and overlap:
         return overlap
     end_old, end_new = len(old) - len(tail), len(new) - len(tail)
-    stamped = {(row.identity, row.timestamp) for row in (*old[lead:end_old], *new[lead:end_new])}
-    unstamped = {identity for identity, timestamp in stamped if timestamp is None}
-    keys_old = [_key(row, unstamped) for row in old[lead:end_old]]
-    keys_new = [_key(row, unstamped) for row in new[lead:end_new]]
-    pairs: list[tuple[int, int]] = []
-    for block in SequenceMatcher(None, keys_old, keys_new, autojunk=False).get_matching_blocks():
-        keys = keys_old[block.a : block.a + block.size]
-        confirmed = block.size > 1 or len(keys_new) == block.size
-        if any(stamp is not None for _, stamp in keys) or (confirmed and block.size):
-            pairs += [(lead + block.a + step, lead + block.b + step) for step in range(block.size)]
-    return pairs + tail
+    texts = rising([row.text for row in old[lead:end_old]], [row.text for row in new[lead:end_new]])
+    pairs: list[Pair] = []
+    at_old = at_new = lead
+    for index_old, index_new in (*((lead + a, lead + b) for a, b in texts), (end_old, end_new)):
+        pairs += _same_between(old, new, (at_old, at_new), (index_old, index_new))
+        if index_old < end_old:
+            pairs.append((index_old, index_new))
+        at_old, at_new = index_old + 1, index_new + 1
+    return [*_confirmed(old, pairs, end_new - lead), *tail]
 
 
-def _overlap(old: Sequence[Row], new: Sequence[Row], lead: int) -> list[tuple[int, int]]:
+def _same_between(old: Sequence[Row], new: Sequence[Row], start: Pair, end: Pair) -> list[Pair]:
+    """Return the pairs of rows of the same identity and stamp between two places."""
+    rows_old, rows_new = old[start[0] : end[0]], new[start[1] : end[1]]
+    if not rows_old or not rows_new:
+        return []
+    unstamped = {row.identity for row in (*rows_old, *rows_new) if row.timestamp is None}
+
+    def key(row: Row) -> Hashable:
+        return row.identity, None if row.identity in unstamped else row.timestamp
+
+    found = rising([key(row) for row in rows_old], [key(row) for row in rows_new])
+    return [(start[0] + a, start[1] + b) for a, b in found]
+
+
+def _confirmed(old: Sequence[Row], pairs: list[Pair], rows_new: int) -> Iterator[Pair]:
+    """Yield the pairs that may be believed: stamped, in company, or all that there is in new."""
+    known = set(pairs)
+    for index, other in pairs:
+        in_company = (index - 1, other - 1) in known or (index + 1, other + 1) in known
+        if old[index].timestamp is not None or in_company or len(pairs) == rows_new:
+            yield index, other
+
+
+def _overlap(old: Sequence[Row], new: Sequence[Row], lead: int) -> list[Pair]:
     """Return the pairs of the longest end of old that new begins with, behind the lead."""
+    effort = OVERLAP_EFFORT * (len(old) + len(new))
     for start in range(max(lead, len(old) - (len(new) - lead)), len(old)):
-        if all(_equal(old[start + step], new[lead + step]) for step in range(len(old) - start)):
-            return [(start + step, lead + step) for step in range(len(old) - start)]
+        size = len(old) - start
+        # Where both ends fit, what lies between is looked at.
+        if not (_equal(old[start], new[lead]) and _equal(old[-1], new[lead + size - 1])):
+            continue
+        steps = next((s for s in range(size) if not _equal(old[start + s], new[lead + s])), size)
+        if steps == size:
+            return [(start + step, lead + step) for step in range(size)]
+        effort -= steps
+        if effort < 0:
+            break
     return []
 
 
-def _tail(old: Sequence[Row], new: Sequence[Row], lead: int) -> list[tuple[int, int]]:
+def _tail(old: Sequence[Row], new: Sequence[Row], lead: int) -> list[Pair]:
     """Return the pairs of the longest end that both have in common, behind the lead."""
     count = 0
     while count < min(len(old), len(new)) - lead and _equal(old[-1 - count], new[-1 - count]):
@@ -189,30 +260,33 @@ def _tail(old: Sequence[Row], new: Sequence[Row], lead: int) -> list[tuple[int, 
     return [(len(old) - step, len(new) - step) for step in range(count, 0, -1)]
 
 
-def _moved(
-    old: Sequence[Row], new: Sequence[Row], lead: int, paired: Sequence[tuple[int, int]]
-) -> tuple[tuple[int, int], ...]:
+def _moved(old: Sequence[Row], new: Sequence[Row], lead: int, paired: Sequence[Pair]) -> tuple[Pair, ...]:
     """Return the pairs of stamped rows that are equal, but crossed, so that no rising pairs have them."""
     used_old, used_new = {index for index, _ in paired}, {index for _, index in paired}
-    places: dict[object, list[int]] = {}
+    texts: dict[Hashable, list[int]] = {}
     for index in range(len(old) - 1, lead - 1, -1):
         if index not in used_old and old[index].timestamp is not None:
-            places.setdefault((old[index].identity, old[index].timestamp), []).append(index)
-    moved = []
+            texts.setdefault(old[index].text, []).append(index)
+    moved: list[Pair] = []
+    rest: list[int] = []
     for index in range(lead, len(new)):
-        if index not in used_new and (waiting := places.get((new[index].identity, new[index].timestamp))):
+        if index in used_new:
+            continue
+        if waiting := texts.get(new[index].text):
             moved.append((waiting.pop(), index))
-    return tuple(moved)
+        else:
+            rest.append(index)
+    places: dict[Hashable, list[int]] = {}
+    for index in sorted((index for left in texts.values() for index in left), reverse=True) if rest else ():
+        places.setdefault((old[index].identity, old[index].timestamp), []).append(index)
+    for index in rest:
+        if waiting := places.get((new[index].identity, new[index].timestamp)):
+            moved.append((waiting.pop(), index))
+    return tuple(sorted(moved, key=lambda pair: pair[1]))
 
 
 def _equal(before: Row, after: Row) -> bool:
     return before.text == after.text or (before.identity == after.identity and _stamps_agree(before, after))
-
-
-def _key(row: Row, unstamped: set[tuple[str, str, tuple[str, ...]]]) -> tuple[object, float | None]:
-    if row.identity in unstamped:
-        return row.identity, None
-    return row.identity, row.timestamp
 
 
 def _is_earlier(row: Row, other: Row) -> bool:
@@ -221,9 +295,9 @@ def _is_earlier(row: Row, other: Row) -> bool:
     return first + (1.0 if first.is_integer() else 0.0) <= second and first < second
 
 
-def _interleave(old: list[Row], new: list[Row]) -> Iterator[Row]:
-    """Yield two runs of rows, each in its own order: by time where every row is stamped, else old before new."""
-    if any(row.timestamp is None for row in (*old, *new)):
+def _interleave(old: list[Row], new: list[Row], by_time: bool) -> Iterator[Row]:
+    """Yield two runs of rows, each in its own order: `by_time`, where every row is stamped; else old before new."""
+    if not by_time or any(row.timestamp is None for row in (*old, *new)):
         yield from (*old, *new)
         return
     at_old = at_new = 0

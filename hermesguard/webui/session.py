@@ -33,6 +33,9 @@ WATERMARK = "truncation_watermark"
 BOUNDARY = "truncation_boundary"
 TITLE = "title"
 CREATED = "created_at"
+UPDATED = "updated_at"
+SESSION_ID = "session_id"
+ANCHOR_PREFIX = "compression_anchor_"
 UNTITLED = frozenset({"", "Untitled", "New Chat"})
 TOKEN_COUNTERS = ("input_tokens", "output_tokens")
 
