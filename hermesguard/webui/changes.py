@@ -1,6 +1,6 @@
-"""Rows that were changed where they stand: restamped, enriched, redacted, cut, replaced by a marker. Pure.
+"""Messages that were changed where they stand: restamped, enriched, redacted, cut, replaced by a marker. Pure.
 
-Between rows that are the same on both sides, what is left is paired: the surest sign first, and no pair crosses another. What
+Between messages that are the same on both sides, what is left is paired: the surest sign first, and no pair crosses another. What
 is paired so is one message in two forms, never one that was lost and one that is new.
 """
 
@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 
 from hermesguard.webui import benign
 from hermesguard.webui.alignment import Pair, rising
-from hermesguard.webui.session import Row
+from hermesguard.webui.session import Message
 
-# So many rows that say the same one after another, all stamped anew, are a conversation stamped anew and none said again.
+# So many messages that say the same one after another, all stamped anew, are a conversation stamped anew and none said again.
 RESTAMPED_ROWS = 3
 # So much of the longer of two texts must be common to both, at their start and their end, for one to be the other, edited.
 ALIKE_SHARE = 0.5
@@ -23,7 +23,7 @@ class Changes:
     """What was found."""
 
     pairs: list[Pair] = field(default_factory=list)
-    """(old, new) of rows that are one message in another form, but for those of `shortened`."""
+    """(old, new) of messages that are one message in another form, but for those of `shortened`."""
     changed: list[Pair] = field(default_factory=list)
     """Those of the pairs whose words are others, in no way that the application has (module benign)."""
     sent: list[Pair] = field(default_factory=list)
@@ -32,7 +32,7 @@ class Changes:
     """(old, new) of answers that are there with their end cut off."""
 
 
-def changes(old: Sequence[Row], new: Sequence[Row], lead: int, same: Sequence[Pair]) -> Changes:
+def changes(old: Sequence[Message], new: Sequence[Message], lead: int, same: Sequence[Pair]) -> Changes:
     """Return what was changed in place behind the lead; `same` are the pairs there that are the same, both rising."""
     found = Changes()
     at_old = at_new = lead
@@ -48,16 +48,16 @@ def changes(old: Sequence[Row], new: Sequence[Row], lead: int, same: Sequence[Pa
 
 @dataclass(frozen=True, slots=True)
 class _Gap:
-    """What is left of both lists between two rows that are the same; one that is not bounded reaches to both ends."""
+    """What is left of both lists between two messages that are the same; one that is not bounded reaches to both ends."""
 
-    rows_old: Sequence[Row]
-    rows_new: Sequence[Row]
+    rows_old: Sequence[Message]
+    rows_new: Sequence[Message]
     old: range
     new: range
     is_bounded: bool
 
     @property
-    def sides(self) -> tuple[list[Row], list[Row]]:
+    def sides(self) -> tuple[list[Message], list[Message]]:
         return [self.rows_old[i] for i in self.old], [self.rows_new[i] for i in self.new]
 
     def fill(self, found: Changes, signs: "Sequence[Callable[[_Gap], Iterable[Pair]]]") -> None:
@@ -90,8 +90,8 @@ class _Gap:
 
 
 def _restamped(gap: _Gap) -> Iterable[Pair]:
-    """Rows that say the same between the same rows; at the end so many of them that nobody said all that again."""
-    ids_old, ids_new = ([row.identity for row in side] for side in gap.sides)
+    """Messages that say the same between the same messages; at the end so many of them that nobody said all that again."""
+    ids_old, ids_new = ([message.identity for message in side] for side in gap.sides)
     if gap.is_bounded:
         return rising(ids_old, ids_new)
     same = zip(ids_old, ids_new, strict=False)
@@ -103,18 +103,20 @@ def _restamped(gap: _Gap) -> Iterable[Pair]:
 
 
 def _tool_ids(gap: _Gap) -> Iterable[Pair]:
-    """Rows of one role with a tool id in common: no list may hold one twice."""
+    """Messages of one role with a tool id in common: no list may hold one twice."""
     old, new = gap.sides
-    return _by_key(old, new, lambda row: [(row.role, tool) for tool in row.identity[2]])
+    return _by_key(old, new, lambda message: [(message.role, tool) for tool in message.identity[2]])
 
 
 def _stamps(gap: _Gap) -> Iterable[Pair]:
-    """Rows of one role and one time stamp that is nobody else's, whose words are alike or changed harmlessly.
+    """Messages of one role and one time stamp that is nobody else's, whose words are alike or changed harmlessly.
 
     At the end a question is another if its stamp is in whole seconds, which two writers may share; so is what answers it.
     """
     old, new = gap.sides
-    pairs = _by_key(old, new, lambda row: [(row.role, row.timestamp)] if row.timestamp else [])
+    pairs = _by_key(
+        old, new, lambda message: [(message.role, message.timestamp)] if message.timestamp else []
+    )
     for a, b in pairs:
         before, after = old[a], new[b]
         if not gap.is_bounded and before.identity != after.identity:
@@ -140,14 +142,14 @@ def _sent(gap: _Gap) -> Iterable[Pair]:
 
 
 def _first(gap: _Gap) -> Iterable[Pair]:
-    """The first row of either side, when the newer one is the older one with its end cut off."""
+    """The first message of either side, when the newer one is the older one with its end cut off."""
     old, new = gap.sides
     if _is_cut(old[0], new[0]):
         yield 0, 0
 
 
 def _position(gap: _Gap) -> Iterable[Pair]:
-    """As many rows of the same roles, one after another, between rows that are the same, stamped alike or with like words."""
+    """As many messages of the same roles, one after another, between messages that are the same, stamped alike or with like words."""
     old, new = gap.sides
     pairs = list(zip(old, new, strict=False))
     if not gap.is_bounded or len(old) != len(new) or any(a.role != b.role for a, b in pairs):
@@ -170,39 +172,41 @@ _SIGNS: tuple[Callable[[_Gap], Iterable[Pair]], ...] = (
 
 
 def _by_key(
-    old: Sequence[Row], new: Sequence[Row], keys: Callable[[Row], Sequence[Hashable]]
+    old: Sequence[Message], new: Sequence[Message], keys: Callable[[Message], Sequence[Hashable]]
 ) -> Iterator[Pair]:
-    """Yield the pairs of rows with a key in common that no other row of either side has, both rising."""
-    often = [Counter(key for row in side for key in keys(row)) for side in (old, new)]
+    """Yield the pairs of messages with a key in common that no other message of either side has, both rising."""
+    often = [Counter(key for message in side for key in keys(message)) for side in (old, new)]
 
-    def only(row: Row) -> Hashable:
-        return next((key for key in keys(row) if often[0][key] == often[1][key] == 1), row.start + 0.5)
+    def only(message: Message) -> Hashable:
+        return next(
+            (key for key in keys(message) if often[0][key] == often[1][key] == 1), message.start + 0.5
+        )
 
-    known = [[only(row) for row in side] for side in (old, new)]
+    known = [[only(message) for message in side] for side in (old, new)]
     shared = set(known[0]) & set(known[1])
     for a, b in rising(*known):
         if known[0][a] in shared and not isinstance(known[0][a], float):
             yield a, b
 
 
-def _says_as_much(before: Row, after: Row) -> bool:
+def _says_as_much(before: Message, after: Message) -> bool:
     """Return whether nothing of the words and the tool ids is gone."""
     return before.identity[:2] == after.identity[:2] and set(before.identity[2]) <= set(after.identity[2])
 
 
-def _may_be_one(before: Row, after: Row) -> bool:
+def _may_be_one(before: Message, after: Message) -> bool:
     """Return whether no tool ids say that these are two messages."""
     first, second = before.identity[2], after.identity[2]
     return not (first and second) or not set(first).isdisjoint(second)
 
 
-def _is_not_earlier(row: Row, other: Row) -> bool:
-    if row.timestamp is None or other.timestamp is None:
+def _is_not_earlier(message: Message, other: Message) -> bool:
+    if message.timestamp is None or other.timestamp is None:
         return True
-    return row.timestamp >= other.timestamp - 1
+    return message.timestamp >= other.timestamp - 1
 
 
-def _is_cut(before: Row, after: Row) -> bool:
+def _is_cut(before: Message, after: Message) -> bool:
     """Return whether an answer is there with its end cut off, and not written anew."""
     if not after.words.strip() or before.identity == after.identity:
         return False
@@ -212,8 +216,8 @@ def _is_cut(before: Row, after: Row) -> bool:
     return None in stamps or stamps[0] == stamps[1] or bool(after.get("_partial"))
 
 
-def alike(before: Row, after: Row) -> bool:
-    """Return whether two rows are one, edited: harmlessly changed, or with half of the words at their start and end in common."""
+def alike(before: Message, after: Message) -> bool:
+    """Return whether two messages are one, edited: harmlessly changed, or with half of the words at their start and end in common."""
     if before.identity[:2] == after.identity[:2] or benign.change(before, after):
         return True
     first, second = before.identity[1], after.identity[1]

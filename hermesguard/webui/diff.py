@@ -1,8 +1,8 @@
-"""Which rows of an older list stand in a newer one: by identity, in order, never by count alone. Pure.
+"""Which messages of an older list stand in a newer one: by identity, in order, never by count alone. Pure.
 
 The same rule serves the judge (what is missing?) and the merge (what comes in which order, and nothing twice?). What is the
-same is found first, by text, then by identity; between rows that are the same, what is left is paired by tool id, position,
-role or time stamp: a row that was changed where it stands is one message, never one lost and one new. No step costs more
+same is found first, by text, then by identity; between messages that are the same, what is left is paired by tool id, position,
+role or time stamp: a message that was changed where it stands is one message, never one lost and one new. No step costs more
 than n log n.
 """
 
@@ -13,33 +13,33 @@ from typing import NamedTuple
 from hermesguard.webui import benign
 from hermesguard.webui.alignment import Pair, rising
 from hermesguard.webui.changes import Changes, changes
-from hermesguard.webui.session import Row
+from hermesguard.webui.session import Message
 
 # A prompt that was recovered from `pending_*` is stamped with whole seconds; the application's own copy with fractions.
 RECOVERED_TOLERANCE_SECONDS = 1.0
-# Comparisons for each row that may be spent on the search for an overlap; repeated rows could make it quadratic.
+# Comparisons for each message that may be spent on the search for an overlap; repeated messages could make it quadratic.
 OVERLAP_EFFORT = 16
 
 
 class Comparison(NamedTuple):
-    """What became of the rows of `old` in `new`; all numbers are indices into the two lists."""
+    """What became of the messages of `old` in `new`; all numbers are indices into the two lists."""
 
-    old: Sequence[Row]
-    new: Sequence[Row]
+    old: Sequence[Message]
+    new: Sequence[Message]
     lead: int
-    """So many rows at the start are the same on both sides."""
+    """So many messages at the start are the same on both sides."""
     pairs: tuple[Pair, ...]
-    """(old, new) of all rows that are one message, the lead included, both rising."""
+    """(old, new) of all messages that are one message, the lead included, both rising."""
     moved: tuple[Pair, ...]
-    """(old, new) of rows that are the same, but stand in another order."""
+    """(old, new) of messages that are the same, but stand in another order."""
     missing: tuple[int, ...]
-    """Rows of old that are gone and whose words stand nowhere else."""
+    """Messages of old that are gone and whose words stand nowhere else."""
     shortened: tuple[Pair, ...]
-    """(old, new) of rows that are there, but with the end of their text cut off."""
+    """(old, new) of messages that are there, but with the end of their text cut off."""
     harmless: tuple[tuple[int, str], ...]
-    """(old, kind) of rows that are gone in a way that the application has (module benign)."""
+    """(old, kind) of messages that are gone in a way that the application has (module benign)."""
     added: tuple[int, ...]
-    """Rows of new that old does not have."""
+    """Messages of new that old does not have."""
     changed: tuple[Pair, ...] = ()
     """Those of the pairs whose words were changed in place."""
     sent: tuple[Pair, ...] = ()
@@ -56,21 +56,21 @@ class Comparison(NamedTuple):
         return self.lead == len(self.new) < len(self.old)
 
     @property
-    def lost_rows(self) -> int:
+    def lost_messages(self) -> int:
         """How many messages are missing or cut short."""
         return sum(self.old[index].count for index in self.missing) + len(self.shortened)
 
     @property
     def lost_turns(self) -> int:
-        """How many of the missing rows are turns of a person."""
+        """How many of the missing messages are user turns."""
         return sum(benign.user_turns(self.old[index]) for index in self.missing)
 
-    def merged(self, is_newer_last: bool = False) -> Iterator[Row]:
-        """Yield the rows of both, each once, in the order of the conversation.
+    def merged(self, is_newer_last: bool = False) -> Iterator[Message]:
+        """Yield the messages of both, each once, in the order of the conversation.
 
-        Of a row that both have, the newer form counts, except where it was shortened. Rows that the application may drop
-        come back too: it drops them again where it means to. Between two common rows those of old come first unless their
-        timestamps say otherwise; behind the last common row they come first in any case if new was surely written later,
+        Of a message that both have, the newer form counts, except where it was shortened. Messages that the application may drop
+        come back too: it drops them again where it means to. Between two common messages those of old come first unless their
+        timestamps say otherwise; behind the last common message they come first in any case if new was surely written later,
         whatever the clock said then.
         """
         shortened = dict(self.shortened)
@@ -89,8 +89,8 @@ class Comparison(NamedTuple):
             at_old, at_new = old_index + 1, new_index + 1
 
 
-def compare(old: Sequence[Row], new: Sequence[Row]) -> Comparison:
-    """Return what became of the rows of `old` in `new`."""
+def compare(old: Sequence[Message], new: Sequence[Message]) -> Comparison:
+    """Return what became of the messages of `old` in `new`."""
     lead = _lead(old, new)
     pairs = [(index, index) for index in range(lead)]
     found = Changes()
@@ -119,28 +119,28 @@ def compare(old: Sequence[Row], new: Sequence[Row]) -> Comparison:
 
 
 def _gone(
-    old: Sequence[Row], new: Sequence[Row], lead: int, pairs: Sequence[Pair], found: set[int]
+    old: Sequence[Message], new: Sequence[Message], lead: int, pairs: Sequence[Pair], found: set[int]
 ) -> tuple[list[int], list[tuple[int, str]]]:
-    """Return the rows of old that are nowhere in new: those that are lost, and those that went harmlessly, with the kind."""
+    """Return the messages of old that are nowhere in new: those that are lost, and those that went harmlessly, with the kind."""
     missing: list[int] = []
     harmless: list[tuple[int, str]] = []
     place = dict(pairs)
     at = max(0, lead - 1)
-    window: Sequence[Row] | None = None
+    window: Sequence[Message] | None = None
     for index in range(lead, len(old)):
         if index in found:
             if index in place:
                 at, window = place[index], None
             continue
         if window is None:
-            window = new[at : at + benign.WINDOW_ROWS]
+            window = new[at : at + benign.WINDOW_MESSAGES]
         gone = benign.Gone(old, index, found, window)
         kind = benign.vanishing(gone) if old[index].count == 1 else ""
         harmless.append((index, kind)) if kind else missing.append(index)
     return missing, harmless
 
 
-def _lead(old: Sequence[Row], new: Sequence[Row]) -> int:
+def _lead(old: Sequence[Message], new: Sequence[Message]) -> int:
     lead = 0
     for before, after in zip(old, new, strict=False):
         if not (before.text == after.text or _same_in_place(old, lead, before, after)):
@@ -149,8 +149,8 @@ def _lead(old: Sequence[Row], new: Sequence[Row]) -> int:
     return lead
 
 
-def _same_in_place(old: Sequence[Row], index: int, before: Row, after: Row) -> bool:
-    """Return whether two rows at the same place are one message, perhaps stamped anew or changed harmlessly."""
+def _same_in_place(old: Sequence[Message], index: int, before: Message, after: Message) -> bool:
+    """Return whether two messages at the same place are one message, perhaps stamped anew or changed harmlessly."""
     if before.identity == after.identity:
         return (
             _stamps_agree(before, after)
@@ -158,41 +158,43 @@ def _same_in_place(old: Sequence[Row], index: int, before: Row, after: Row) -> b
             or _precedes(after, old, index)
         )
     kind = benign.change(before, after)
-    if kind and any(_equal(later, after) for later in islice(old, index + 1, index + 1 + benign.WINDOW_ROWS)):
-        return False  # the row itself went, and what stood behind it moved up
+    if kind and any(
+        _equal(later, after) for later in islice(old, index + 1, index + 1 + benign.WINDOW_MESSAGES)
+    ):
+        return False  # the message itself went, and what stood behind it moved up
     if kind == benign.streamed_on.__name__ and index < len(old) - 1 and not before.get("_partial"):
         return False
     replaced = bool(before.get("_partial")) or kind == benign.marker_replaced.__name__
     return bool(kind) and (replaced or _stamps_agree(before, after))
 
 
-def _stamps_agree(before: Row, after: Row) -> bool:
+def _stamps_agree(before: Message, after: Message) -> bool:
     if before.timestamp is None or after.timestamp is None or before.timestamp == after.timestamp:
         return True
     recovered = before.get("_recovered") or after.get("_recovered")
     return bool(recovered) and abs(before.timestamp - after.timestamp) < RECOVERED_TOLERANCE_SECONDS
 
 
-def _precedes(after: Row, old: Sequence[Row], index: int) -> bool:
-    """Return whether a row that was stamped anew still lies before the row that follows it; else somebody said it again."""
+def _precedes(after: Message, old: Sequence[Message], index: int) -> bool:
+    """Return whether a message that was stamped anew still lies before the message that follows it; else someone said it again."""
     behind = [
-        row
-        for row in islice(old, index + 1, index + 1 + benign.WINDOW_ROWS)
-        if not (row.get("_partial") or benign.is_interruption_marker(row))
+        message
+        for message in islice(old, index + 1, index + 1 + benign.WINDOW_MESSAGES)
+        if not (message.get("_partial") or benign.is_interruption_marker(message))
     ]
-    follower = next((row.timestamp for row in behind if row.timestamp is not None), None)
+    follower = next((message.timestamp for message in behind if message.timestamp is not None), None)
     if follower is None:
         return index > 0 or len(old) == 1
     return after.timestamp is not None and after.timestamp <= follower
 
 
-# ---- rows that are the same -----------------------------------------------------------------------------------------
+# ---- messages that are the same -----------------------------------------------------------------------------------------
 
 
-def _match(old: Sequence[Row], new: Sequence[Row], lead: int) -> list[Pair]:
-    """Return the pairs of equal rows behind the lead, both sides rising.
+def _match(old: Sequence[Message], new: Sequence[Message], lead: int) -> list[Pair]:
+    """Return the pairs of equal messages behind the lead, both sides rising.
 
-    Stamped rows are equal by identity and timestamp: who says "yes" again says something new. Rows without a timestamp are
+    Stamped messages are equal by identity and timestamp: who says "yes" again says something new. Messages without a timestamp are
     only believed where their surroundings confirm it: at the end of both lists, where the new list takes up the end of the
     old one (a stale writer that writes again), or in company.
     """
@@ -201,7 +203,9 @@ def _match(old: Sequence[Row], new: Sequence[Row], lead: int) -> list[Pair]:
     if len(overlap) >= len(tail) and overlap:
         return overlap
     end_old, end_new = len(old) - len(tail), len(new) - len(tail)
-    texts = rising([row.text for row in old[lead:end_old]], [row.text for row in new[lead:end_new]])
+    texts = rising(
+        [message.text for message in old[lead:end_old]], [message.text for message in new[lead:end_new]]
+    )
     pairs: list[Pair] = []
     at_old = at_new = lead
     for index_old, index_new in (*((lead + a, lead + b) for a, b in texts), (end_old, end_new)):
@@ -212,21 +216,21 @@ def _match(old: Sequence[Row], new: Sequence[Row], lead: int) -> list[Pair]:
     return [*_confirmed(old, pairs, end_new - lead), *tail]
 
 
-def _same_between(old: Sequence[Row], new: Sequence[Row], start: Pair, end: Pair) -> list[Pair]:
-    """Return the pairs of rows of the same identity and stamp between two places."""
+def _same_between(old: Sequence[Message], new: Sequence[Message], start: Pair, end: Pair) -> list[Pair]:
+    """Return the pairs of messages of the same identity and stamp between two places."""
     rows_old, rows_new = old[start[0] : end[0]], new[start[1] : end[1]]
     if not rows_old or not rows_new:
         return []
-    unstamped = {row.identity for row in (*rows_old, *rows_new) if row.timestamp is None}
+    unstamped = {message.identity for message in (*rows_old, *rows_new) if message.timestamp is None}
 
-    def key(row: Row) -> Hashable:
-        return row.identity, None if row.identity in unstamped else row.timestamp
+    def key(message: Message) -> Hashable:
+        return message.identity, None if message.identity in unstamped else message.timestamp
 
-    found = rising([key(row) for row in rows_old], [key(row) for row in rows_new])
+    found = rising([key(message) for message in rows_old], [key(message) for message in rows_new])
     return [(start[0] + a, start[1] + b) for a, b in found]
 
 
-def _confirmed(old: Sequence[Row], pairs: list[Pair], rows_new: int) -> Iterator[Pair]:
+def _confirmed(old: Sequence[Message], pairs: list[Pair], rows_new: int) -> Iterator[Pair]:
     """Yield the pairs that may be believed: stamped, in company, or all that there is in new."""
     known = set(pairs)
     for index, other in pairs:
@@ -235,7 +239,7 @@ def _confirmed(old: Sequence[Row], pairs: list[Pair], rows_new: int) -> Iterator
             yield index, other
 
 
-def _overlap(old: Sequence[Row], new: Sequence[Row], lead: int) -> list[Pair]:
+def _overlap(old: Sequence[Message], new: Sequence[Message], lead: int) -> list[Pair]:
     """Return the pairs of the longest end of old that new begins with, behind the lead."""
     effort = OVERLAP_EFFORT * (len(old) + len(new))
     for start in range(max(lead, len(old) - (len(new) - lead)), len(old)):
@@ -252,7 +256,7 @@ def _overlap(old: Sequence[Row], new: Sequence[Row], lead: int) -> list[Pair]:
     return []
 
 
-def _tail(old: Sequence[Row], new: Sequence[Row], lead: int) -> list[Pair]:
+def _tail(old: Sequence[Message], new: Sequence[Message], lead: int) -> list[Pair]:
     """Return the pairs of the longest end that both have in common, behind the lead."""
     count = 0
     while count < min(len(old), len(new)) - lead and _equal(old[-1 - count], new[-1 - count]):
@@ -260,8 +264,10 @@ def _tail(old: Sequence[Row], new: Sequence[Row], lead: int) -> list[Pair]:
     return [(len(old) - step, len(new) - step) for step in range(count, 0, -1)]
 
 
-def _moved(old: Sequence[Row], new: Sequence[Row], lead: int, paired: Sequence[Pair]) -> tuple[Pair, ...]:
-    """Return the pairs of stamped rows that are equal, but crossed, so that no rising pairs have them."""
+def _moved(
+    old: Sequence[Message], new: Sequence[Message], lead: int, paired: Sequence[Pair]
+) -> tuple[Pair, ...]:
+    """Return the pairs of stamped messages that are equal, but crossed, so that no rising pairs have them."""
     used_old, used_new = {index for index, _ in paired}, {index for _, index in paired}
     texts: dict[Hashable, list[int]] = {}
     for index in range(len(old) - 1, lead - 1, -1):
@@ -285,19 +291,19 @@ def _moved(old: Sequence[Row], new: Sequence[Row], lead: int, paired: Sequence[P
     return tuple(sorted(moved, key=lambda pair: pair[1]))
 
 
-def _equal(before: Row, after: Row) -> bool:
+def _equal(before: Message, after: Message) -> bool:
     return before.text == after.text or (before.identity == after.identity and _stamps_agree(before, after))
 
 
-def _is_earlier(row: Row, other: Row) -> bool:
+def _is_earlier(message: Message, other: Message) -> bool:
     """Return whether `row` was surely said before `other`: a stamp in whole seconds stands for any instant of its second."""
-    first, second = row.timestamp or 0.0, other.timestamp or 0.0
+    first, second = message.timestamp or 0.0, other.timestamp or 0.0
     return first + (1.0 if first.is_integer() else 0.0) <= second and first < second
 
 
-def _interleave(old: list[Row], new: list[Row], by_time: bool) -> Iterator[Row]:
-    """Yield two runs of rows, each in its own order: `by_time`, where every row is stamped; else old before new."""
-    if not by_time or any(row.timestamp is None for row in (*old, *new)):
+def _interleave(old: list[Message], new: list[Message], by_time: bool) -> Iterator[Message]:
+    """Yield two runs of messages, each in its own order: `by_time`, where every message is stamped; else old before new."""
+    if not by_time or any(message.timestamp is None for message in (*old, *new)):
         yield from (*old, *new)
         return
     at_old = at_new = 0
