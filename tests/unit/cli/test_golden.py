@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hermesguard.cli.terminal import columns_of
+from hermesguard.cli.output.terminal import columns_of
 from hermesguard.cli.verbs import VERBS
 from tests.helpers.reported import Reported, reported
 
