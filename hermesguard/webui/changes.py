@@ -149,7 +149,7 @@ def _first(gap: _Gap) -> Iterable[Pair]:
 
 
 def _position(gap: _Gap) -> Iterable[Pair]:
-    """As many messages of the same roles, one after another, between messages that are the same, stamped alike or with like words."""
+    """As many messages of the same roles, one after another, between equal ones, stamped alike or with like words."""
     old, new = gap.sides
     pairs = list(zip(old, new, strict=False))
     if not gap.is_bounded or len(old) != len(new) or any(a.role != b.role for a, b in pairs):
@@ -217,7 +217,7 @@ def _is_cut(before: Message, after: Message) -> bool:
 
 
 def alike(before: Message, after: Message) -> bool:
-    """Return whether two messages are one, edited: harmlessly changed, or with half of the words at their start and end in common."""
+    """Return whether two messages are one, edited: changed harmlessly, or half of the words at start and end are the same."""
     if before.identity[:2] == after.identity[:2] or benign.change(before, after):
         return True
     first, second = before.identity[1], after.identity[1]

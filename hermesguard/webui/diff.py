@@ -176,7 +176,7 @@ def _stamps_agree(before: Message, after: Message) -> bool:
 
 
 def _precedes(after: Message, old: Sequence[Message], index: int) -> bool:
-    """Return whether a message that was stamped anew still lies before the message that follows it; else someone said it again."""
+    """Return whether a message that was stamped anew still lies before the one that follows it; else it was said again."""
     behind = [
         message
         for message in islice(old, index + 1, index + 1 + benign.WINDOW_MESSAGES)
@@ -194,9 +194,9 @@ def _precedes(after: Message, old: Sequence[Message], index: int) -> bool:
 def _match(old: Sequence[Message], new: Sequence[Message], lead: int) -> list[Pair]:
     """Return the pairs of equal messages behind the lead, both sides rising.
 
-    Stamped messages are equal by identity and timestamp: who says "yes" again says something new. Messages without a timestamp are
-    only believed where their surroundings confirm it: at the end of both lists, where the new list takes up the end of the
-    old one (a stale writer that writes again), or in company.
+    Stamped messages are equal by identity and timestamp: who says "yes" again says something new. Messages without a
+    timestamp are only believed where their surroundings confirm it: at the end of both lists, where the new list takes up
+    the end of the old one (a stale writer that writes again), or in company.
     """
     overlap = _overlap(old, new, lead)
     tail = _tail(old, new, lead)
