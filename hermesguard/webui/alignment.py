@@ -14,6 +14,8 @@ def rising(old: Sequence[Hashable], new: Sequence[Hashable]) -> list[Pair]:
     """
     if not old or not new:
         return []
+    if len(old) == len(new) == 1:
+        return [(0, 0)] if old[0] == new[0] else []
     often_old, often_new = Counter(old), Counter(new)
     place = {element: index for index, element in enumerate(old) if often_old[element] == 1}
     single = [(place[e], index) for index, e in enumerate(new) if often_new[e] == 1 and e in place]

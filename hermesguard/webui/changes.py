@@ -32,15 +32,26 @@ class Changes:
     """(old, new) of answers that are there with their end cut off."""
 
 
-def changes(old: Sequence[Message], new: Sequence[Message], lead: int, same: Sequence[Pair]) -> Changes:
-    """Return what was changed in place behind the lead; `same` are the pairs there that are the same, both rising."""
+def changes(
+    old: Sequence[Message],
+    new: Sequence[Message],
+    lead: int,
+    same: Sequence[Pair],
+    moved: Sequence[Pair] = (),
+) -> Changes:
+    """Return what was changed in place behind the lead.
+
+    `same` are the pairs there that are the same, both rising, `moved` those that are the same in another order.
+    """
     found = Changes()
+    moved_old, moved_new = {index for index, _ in moved}, {index for _, index in moved}
     at_old = at_new = lead
     for old_index, new_index in (*same, (len(old), len(new))):
         if at_old < old_index and at_new < new_index:
             is_bounded = old_index < len(old) or new_index < len(new)
-            gap = _Gap(old, new, range(at_old, old_index), range(at_new, new_index), is_bounded)
-            gap.fill(found, _SIGNS)
+            left_old = [index for index in range(at_old, old_index) if index not in moved_old]
+            left_new = [index for index in range(at_new, new_index) if index not in moved_new]
+            _Gap(old, new, left_old, left_new, is_bounded).fill(found, _SIGNS)
         at_old, at_new = old_index + 1, new_index + 1
     found.pairs.sort()
     return found
@@ -50,35 +61,34 @@ def changes(old: Sequence[Message], new: Sequence[Message], lead: int, same: Seq
 class _Gap:
     """What is left of both lists between two messages that are the same; one that is not bounded reaches to both ends."""
 
-    rows_old: Sequence[Message]
-    rows_new: Sequence[Message]
-    old: range
-    new: range
+    messages_old: Sequence[Message]
+    messages_new: Sequence[Message]
+    old: list[int]
+    new: list[int]
     is_bounded: bool
 
     @property
     def sides(self) -> tuple[list[Message], list[Message]]:
-        return [self.rows_old[i] for i in self.old], [self.rows_new[i] for i in self.new]
+        return [self.messages_old[i] for i in self.old], [self.messages_new[i] for i in self.new]
 
     def fill(self, found: Changes, signs: "Sequence[Callable[[_Gap], Iterable[Pair]]]") -> None:
         """Add the pairs that the first of the signs gives, and in the gaps between them those of the others."""
         if not signs or not self.old or not self.new:
             return
-        at_old, at_new = self.old.start, self.new.start
+        at_old = at_new = 0
         for a, b in signs[0](self):
-            pair = (self.old[a], self.new[b])
-            self._part((at_old, at_new), pair, True).fill(found, signs[1:])
-            self._note(found, pair, signs[0])
-            at_old, at_new = pair[0] + 1, pair[1] + 1
-        end = (self.old.stop, self.new.stop)
+            self._part((at_old, at_new), (a, b), True).fill(found, signs[1:])
+            self._note(found, (self.old[a], self.new[b]), signs[0])
+            at_old, at_new = a + 1, b + 1
+        end = (len(self.old), len(self.new))
         self._part((at_old, at_new), end, self.is_bounded).fill(found, signs[1:])
 
     def _part(self, start: Pair, end: Pair, is_bounded: bool) -> "_Gap":
-        old, new = range(start[0], end[0]), range(start[1], end[1])
-        return _Gap(self.rows_old, self.rows_new, old, new, is_bounded)
+        old, new = self.old[start[0] : end[0]], self.new[start[1] : end[1]]
+        return _Gap(self.messages_old, self.messages_new, old, new, is_bounded)
 
     def _note(self, found: Changes, pair: Pair, sign: object) -> None:
-        before, after = self.rows_old[pair[0]], self.rows_new[pair[1]]
+        before, after = self.messages_old[pair[0]], self.messages_new[pair[1]]
         if sign is not _restamped and _is_cut(before, after):
             found.shortened.append(pair)
             return

@@ -94,11 +94,12 @@ def compare(old: Sequence[Message], new: Sequence[Message]) -> Comparison:
     lead = _lead(old, new)
     pairs = [(index, index) for index in range(lead)]
     found = Changes()
+    moved: tuple[Pair, ...] = ()
     if lead < len(old) and lead < len(new):
         same = _match(old, new, lead)
-        found = changes(old, new, lead, same)
+        moved = _moved(old, new, lead, same)
+        found = changes(old, new, lead, same, moved)
         pairs += sorted([*same, *found.pairs])
-    moved = _moved(old, new, lead, (*pairs, *found.shortened))
     there = (*pairs, *found.shortened, *moved)
     found_old = {index for index, _ in there}
     found_new = {index for _, index in there}
@@ -126,15 +127,20 @@ def _gone(
     harmless: list[tuple[int, str]] = []
     place = dict(pairs)
     at = max(0, lead - 1)
-    window: Sequence[Message] | None = None
+    behind = sorted(index for index in found if index >= lead)
+    behind.append(len(old))
+    number = 0
+    window: benign.Window | None = None
     for index in range(lead, len(old)):
         if index in found:
+            number += 1
             if index in place:
                 at, window = place[index], None
             continue
         if window is None:
-            window = new[at : at + benign.WINDOW_MESSAGES]
-        gone = benign.Gone(old, index, found, window)
+            window = benign.Window(new[at : at + benign.WINDOW_MESSAGES])
+        beside = (behind[number - 1] if number else lead - 1, behind[number])
+        gone = benign.Gone(old, index, beside, window)
         kind = benign.vanishing(gone) if old[index].count == 1 else ""
         harmless.append((index, kind)) if kind else missing.append(index)
     return missing, harmless
@@ -206,28 +212,40 @@ def _match(old: Sequence[Message], new: Sequence[Message], lead: int) -> list[Pa
     texts = rising(
         [message.text for message in old[lead:end_old]], [message.text for message in new[lead:end_new]]
     )
-    pairs: list[Pair] = []
     at_old = at_new = lead
+    pairs: list[Pair] = []
+    crossed = _crossed(old[lead:end_old], new[lead:end_new], texts)
     for index_old, index_new in (*((lead + a, lead + b) for a, b in texts), (end_old, end_new)):
-        pairs += _same_between(old, new, (at_old, at_new), (index_old, index_new))
+        left_old = [index for index in range(at_old, index_old) if old[index].text not in crossed]
+        left_new = [index for index in range(at_new, index_new) if new[index].text not in crossed]
+        pairs += _same_of(old, new, left_old, left_new)
         if index_old < end_old:
             pairs.append((index_old, index_new))
         at_old, at_new = index_old + 1, index_new + 1
     return [*_confirmed(old, pairs, end_new - lead), *tail]
 
 
-def _same_between(old: Sequence[Message], new: Sequence[Message], start: Pair, end: Pair) -> list[Pair]:
-    """Return the pairs of messages of the same identity and stamp between two places."""
-    rows_old, rows_new = old[start[0] : end[0]], new[start[1] : end[1]]
-    if not rows_old or not rows_new:
+def _crossed(old: Sequence[Message], new: Sequence[Message], pairs: Sequence[Pair]) -> set[str]:
+    """Return the texts of stamped messages that both have, but not among these pairs: they stand in another order."""
+    paired_old, paired_new = {index for index, _ in pairs}, {index for _, index in pairs}
+    left = {m.text for index, m in enumerate(old) if index not in paired_old and m.timestamp is not None}
+    return {m.text for index, m in enumerate(new) if index not in paired_new and m.text in left}
+
+
+def _same_of(
+    old: Sequence[Message], new: Sequence[Message], left_old: list[int], left_new: list[int]
+) -> list[Pair]:
+    """Return the pairs of messages of the same identity and stamp among these."""
+    if not left_old or not left_new:
         return []
-    unstamped = {message.identity for message in (*rows_old, *rows_new) if message.timestamp is None}
+    left = (*(old[index] for index in left_old), *(new[index] for index in left_new))
+    unstamped = {message.identity for message in left if message.timestamp is None}
 
     def key(message: Message) -> Hashable:
         return message.identity, None if message.identity in unstamped else message.timestamp
 
-    found = rising([key(message) for message in rows_old], [key(message) for message in rows_new])
-    return [(start[0] + a, start[1] + b) for a, b in found]
+    found = rising([key(old[index]) for index in left_old], [key(new[index]) for index in left_new])
+    return [(left_old[a], left_new[b]) for a, b in found]
 
 
 def _confirmed(old: Sequence[Message], pairs: list[Pair], rows_new: int) -> Iterator[Pair]:

@@ -10,6 +10,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from json.decoder import JSONDecoder
 from typing import Any, Final
 
@@ -198,7 +199,7 @@ class Document:
         value = self._values.get(TITLE)
         return value if isinstance(value, str) else ""
 
-    @property
+    @cached_property
     def end(self) -> float | None:
         """The latest timestamp of its messages, in seconds; None when none is stamped."""
         return max(
