@@ -28,6 +28,10 @@ class Surroundings:
 
     gone: bool = False
     """There is no file of that name."""
+    saves: int | None = 1
+    """How many saves lie between shadow and live; None when that is not known, as after a stop of the guard."""
+    now: float | None = None
+    """The time of day, in seconds since the epoch, where it matters whether a clock was put back."""
     waited_seconds: float = 0.0
     """How long the present state of live has been looked at."""
     repaired: bool = False
@@ -60,6 +64,8 @@ class Verdict(NamedTuple):
     renamed_to: str = ""
     is_clear: bool = False
     """Someone cleared the conversation: what is kept of it goes as soon as what is kept of a deleted one."""
+    is_foreign: bool = False
+    """Live is the file of another session: nothing of it is to be merged in."""
     loses_prompt: bool = False
     """The shadow has a prompt that was sent and stands nowhere now."""
 
