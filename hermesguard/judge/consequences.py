@@ -54,7 +54,8 @@ def is_no_summary(case: Case) -> str:
     live = case.live.messages
     if not live or len(live) >= len(case.shadow.messages):
         return "leave fewer messages"
-    return "" if any(map(benign.is_compaction_marker, live)) else "leave its summary"
+    is_told = any(map(benign.is_compaction_marker, live)) or session.CONTEXT in case.live
+    return "" if is_told else "leave its summary"
 
 
 # ---- what the model sees

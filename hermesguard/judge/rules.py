@@ -187,14 +187,14 @@ def _is_watermarked_turn(case: Case) -> bool:
     RULES,
     "8b",
     "cut behind news",
-    "no new generation; `truncation_watermark` or `truncation_boundary` was set anew to a message that the shadow never saw: cut,"
-    " gone on, and cut again between two looks",
+    "no new generation; `truncation_watermark` or `truncation_boundary` was set anew and fits, but new messages follow: it was cut and"
+    " went on, perhaps more than once, between two looks",
     "intended",
 )
 def _cut_behind_news(case: Case) -> Verdict | None:
-    if case.is_shrink_marked or not _is_watermarked_turn(case) or not case.is_cut_behind_news:
+    if case.is_shrink_marked or not case.comparison.added or not _is_watermarked_turn(case):
         return None
-    return says(Action.INTENDED, "it was cut, went on, and was cut again")
+    return says(Action.INTENDED, "it was cut where the watermark says, and went on")
 
 
 def _by(act: Act) -> Rule[Case]:
@@ -203,7 +203,9 @@ def _by(act: Act) -> Rule[Case]:
     def decide(case: Case) -> Verdict | None:
         if case.is_shrink_marked or (case.marks_shrinks and not _marked_before_upgrade(case)):
             return None
-        if (act.is_clear and case.marks_clears) or case.is_said_before or case.is_stale_writer:
+        if (act.is_clear and case.marks_clears) or (case.is_said_before and not case.is_watermarked):
+            return None
+        if case.is_emptied and case.is_stale_writer:
             return None
         if not act.explains(case):
             return None
@@ -242,6 +244,10 @@ def _older_state(case: Case) -> Verdict | None:
     if case.marks_shrinks or not _is_as_after_an_act(case):
         return None
     left_over = nearest(case)
+    if case.is_start and case.is_said_before:
+        return says(
+            Action.RESTORE, "its writer has not seen the repair, so it takes nothing back", *left_over
+        )
     if not left_over or _may_be_said_anew(case):
         return None
     return says(Action.RESTORE, "no act of a user leaves the file so", *left_over)
