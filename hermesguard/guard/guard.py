@@ -30,7 +30,6 @@ from hermesguard.store.upkeep.scrub import Scrub
 from hermesguard.store.upkeep.verify import damage_of_shadow
 from hermesguard.webui.abridged import follow, only_adds, same
 from hermesguard.webui.directory import signature
-from hermesguard.webui.growth import grown
 
 RECHECK_SECONDS = 1.0
 # The application writes its index some milliseconds after the session; on a busy machine it may be longer.
@@ -212,19 +211,15 @@ class Guard:
     def _follow(self, name: str, shadow: Copy, size_bytes: int, stamp: Stamp) -> Copy | None:
         """Take a save that only added to what is known, at the cost of what it added; return it, None when it was none."""
         known = shadow.abridged
-        if growth := grown(known, self._reader.buffer, size_bytes):
-            copy = Copy(abridged=growth.abridged)
-            copy.parts = growth.parts
-        else:
-            found = follow(known, self._reader.buffer, size_bytes)
-            if found is None:
+        found = follow(known, self._reader.buffer, size_bytes)
+        if found is None:
+            return None
+        if not only_adds(known, found):
+            # What else is known of the session cannot speak against messages that are all there.
+            verdict = judge(known.document, found.document)
+            if verdict.action is not Action.KEEP or verdict.takes_away:
                 return None
-            if not only_adds(known, found):
-                # What else is known of the session cannot speak against messages that are all there.
-                verdict = judge(known.document, found.document)
-                if verdict.action is not Action.KEEP or verdict.takes_away:
-                    return None
-            copy = Copy(abridged=found)
+        copy = Copy(abridged=found)
         self._goes_on(name)
         self.context.keep(name, copy, stamp, shadow)
         copy.tighten()

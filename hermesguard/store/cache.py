@@ -7,7 +7,6 @@ from hermesguard.repair.prepared import Answer, prepare
 from hermesguard.store.history import digest
 from hermesguard.webui import session
 from hermesguard.webui.abridged import Abridged, abridge, tightened
-from hermesguard.webui.delta import Part
 from hermesguard.webui.session import Document
 
 IDLE_SECONDS = 120.0
@@ -31,8 +30,6 @@ class Copy:
         self._digest = ""
         self.answer: Answer | None = None
         """The answer to a wipe, once it is prepared."""
-        self.parts: list[Part] | None = None
-        """What makes it out of the copy before it, until the store has it; found out when nobody has said it."""
 
     @property
     def data(self) -> bytes:
