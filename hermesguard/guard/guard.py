@@ -16,15 +16,15 @@ from hermesguard.config.settings import Settings
 from hermesguard.errors import GuardError
 from hermesguard.files import Stamp
 from hermesguard.guard import back_off as back_off
-from hermesguard.guard.context import Context
+from hermesguard.guard.context import Context, Deferred
 from hermesguard.guard.first_look import FirstLook
+from hermesguard.guard.make_live import Target, make_live
 from hermesguard.guard.missing import MissingFiles
-from hermesguard.guard.notes import Deferred
+from hermesguard.guard.recorder import found
 from hermesguard.guard.recovery import Recovery
 from hermesguard.guard.visit import Visit
 from hermesguard.judge.judge import Action, Surroundings, judge
-from hermesguard.repair.readiness import Readiness
-from hermesguard.repair.replace import Placed, place
+from hermesguard.repair.standby import Standby, prepared
 from hermesguard.store.cache import Copy
 from hermesguard.store.upkeep.scrub import Scrub
 from hermesguard.store.upkeep.verify import damage_of_shadow
@@ -58,7 +58,7 @@ class Guard:
         self.scrub = Scrub(self.copies, self, context.reporter, context.clock)
         self._reported_no_exchange = False
         self._repaired: dict[str, float] = {}
-        self.readiness = Readiness(self.copies, self.directory)
+        self.standby = Standby(self.copies, self.directory)
         self._reader = files.Reader()
 
     def adopt(self, settings: Settings) -> None:
@@ -141,7 +141,7 @@ class Guard:
         self.copies.flush_delta_logs()
         self.copies.forget_idle()
         self.missing_files.after_scan(listing.sessions)
-        self.readiness.after_scan(listing)
+        self.standby.after_scan(listing)
         self.recorder.report_held_back()
         self.notes.totals.last_scan = self.context.clock.now().isoformat()
 
@@ -198,7 +198,7 @@ class Guard:
             self._act(visit)
         shadow.lighten()
         if copy := self.copies.held(name):
-            self.readiness.saved(name, copy.could_be_wiped, self.context.clock.monotonic())
+            self.standby.saved(name, copy.could_be_wiped, self.context.clock.monotonic())
         return False
 
     def _around(self, name: str, shadow: Copy, data: bytes) -> Surroundings:
@@ -223,7 +223,7 @@ class Guard:
         self._goes_on(name)
         self.context.keep(name, copy, stamp, shadow)
         copy.tighten()
-        self.readiness.saved(name, copy.could_be_wiped, self.context.clock.monotonic())
+        self.standby.saved(name, copy.could_be_wiped, self.context.clock.monotonic())
         return copy
 
     def _goes_on(self, name: str) -> None:
@@ -255,7 +255,7 @@ class Guard:
     def get_ready(self) -> None:
         """Make one session ready for a wipe, if it is time for one; for moments in which nothing else is to be done."""
         try:
-            self.readiness.go_on(self.context.clock.monotonic())
+            self.standby.go_on(self.context.clock.monotonic())
         except OSError as error:
             self.copies.refused(error)
 
@@ -303,15 +303,17 @@ class Guard:
                 version = self._version(visit, "uncertain")
                 self.context.keep(visit.name, Copy(visit.data, visit.live), visit.stamp)
                 self.recorder.record(
-                    "uncertain",
-                    "kept",
-                    visit.name,
-                    visit.verdict,
-                    visit.messages_before,
-                    visit.messages_live,
-                    visit.messages_live,
-                    version=version,
-                    writer_pid=visit.writer_pid,
+                    found(
+                        "uncertain",
+                        "kept",
+                        visit.name,
+                        visit.verdict,
+                        messages_before=visit.messages_before,
+                        messages_live=visit.messages_live,
+                        messages_after=visit.messages_live,
+                        version=version,
+                        writer_pid=visit.writer_pid,
+                    )
                 )
                 self.notes.totals.uncertain += 1
             case _:
@@ -333,30 +335,19 @@ class Guard:
                 self.context.keep_version(name, visit.data, "displaced")
             self.notes.deferred[name] = Deferred(now, now + wait, visit.data, visit.writer_pid)
             return
-        versions: list[str] = []
-
-        def kept(placed: Placed) -> None:
-            versions[:] = [self._version(visit, "loss")]
-            versions.extend(
-                self.context.keep_version(name, displaced, "displaced") for displaced in placed.displaced
-            )
-            for taken_back in placed.intended:
-                self.context.keep_version(name, taken_back, "intended")
-
         standby_file = None
         if visit.updated:
-            standby_file = self.readiness.standby.take(name, visit.shadow.answer, visit.updated, visit.stamp)
+            standby_file = self.standby.files.take(name, prepared(visit.shadow), visit.updated, visit.stamp)
         ready, pieces = standby_file or (None, visit.repaired())
         try:
-            placed = place(
-                self.directory.file(name),
+            made = make_live(
+                self.context,
+                Target(name, visit.data, visit.stamp),
                 pieces,
-                visit.data,
-                visit.stamp,
-                kept,
-                lambda: visit.shadow.data,
-                ready,
-                visit.before_repair if visit.around.repaired else tuple,
+                shadow=visit.shadow,
+                keep_shadow=True,
+                ready=ready,
+                earlier=visit.before_repair if visit.around.repaired else tuple,
             )
         except FileNotFoundError:
             self._look_for(name)
@@ -367,12 +358,8 @@ class Guard:
             )
             return
         verdict = visit.verdict
-        found = follow(visit.shadow.abridged, placed.live)
-        copy = Copy(placed.live, abridged=found)
-        self.context.made_live(name, copy, visit.shadow if found else None)
-        self.directory.correct_index(name, copy.count)
         self._repaired[name] = now
-        if not placed.exchanged and not self._reported_no_exchange:
+        if not made.is_exchanged and not self._reported_no_exchange:
             self._reported_no_exchange = True
             self.context.reporter.report("exchange_unavailable", path=str(self.directory.path))
         if self.context.back_off.repaired(name, now):
@@ -384,17 +371,19 @@ class Guard:
         added = verdict.comparison is not None and bool(verdict.comparison.added)
         event = {Action.UNCERTAIN: "uncertain", Action.MERGE: "merged"}.get(verdict.action, "restored")
         self.recorder.record(
-            event,
-            "merged" if added else "restored",
-            name,
-            verdict,
-            visit.messages_before,
-            visit.messages_live,
-            copy.count,
-            version=versions[0],
-            displaced=versions[1] if len(versions) > 1 else "",
-            # What the application has saved meanwhile is its own, not a repair that it has yet to see.
-            digest="" if placed.live in placed.displaced else copy.digest,
-            writer_pid=visit.writer_pid,
-            duration_us=(placed.exchanged_ns - visit.began_ns) // 1000,
+            found(
+                event,
+                "merged" if added else "restored",
+                name,
+                verdict,
+                messages_before=visit.messages_before,
+                messages_live=visit.messages_live,
+                messages_after=made.copy.count,
+                version=made.version,
+                displaced=made.displaced,
+                # What the application has saved meanwhile is its own, not a repair that it has yet to see.
+                digest="" if made.is_written_since else made.copy.digest,
+                writer_pid=visit.writer_pid,
+                duration_us=(made.exchanged_ns - visit.began_ns) // 1000,
+            )
         )

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 from hermesguard import files
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.guard.guard import Guard
+from hermesguard.guard.make_live import Target, make_live
 from hermesguard.judge.judge import Action, Verdict
 from hermesguard.repair.merge import merge_documents, with_messages
-from hermesguard.repair.replace import Placed, place
 from hermesguard.store import incidents
 from hermesguard.store.cache import Copy
 from hermesguard.store.history import Version
@@ -104,9 +104,7 @@ class Operations:
                 ) from None
             self._context.copies.forget(name)
             self._context.notes.forget(name)
-            self._write_down(
-                "undone", "removed", name, _messages(live.document), 0, version=version, resolves=found.id
-            )
+            self._record("undone", "removed", name, _messages(live.document), 0, version, found.id)
             result["version"] = version
         return result
 
@@ -137,14 +135,18 @@ class Operations:
             version = self._context.copies.version(name, shadow.data, messages_before, "accepted")
         self._context.keep(name, Copy(live.data, live.document), live.stamp)
         for open_incident in self._open(name):
-            self._write_down(
-                "accepted",
-                "accepted",
-                name,
-                messages_before,
-                _messages(live.document),
-                version=version,
-                resolves=open_incident,
+            self._context.recorder.note(
+                Incident(
+                    "",
+                    "",
+                    name,
+                    "accepted",
+                    "accepted",
+                    messages_before=messages_before,
+                    messages_after=_messages(live.document),
+                    version=version,
+                    resolves=open_incident,
+                )
             )
         self._context.reporter.report(
             "accepted",
@@ -232,10 +234,7 @@ class Operations:
             return False
         resolves = self._context.recorder.open_incident(name, "warned")
         event = "restored_by_user"
-        incident = self._write_down(event, "restored", name, 0, messages, version="", resolves=resolves)
-        self._context.reporter.report(
-            event, session=name, incident=incident, messages_before=0, messages_after=messages
-        )
+        self._record(event, "restored", name, 0, messages, resolves=resolves)
         return True
 
     def purge(self, name: str, dry_run: bool = False) -> dict[str, Any]:
@@ -319,75 +318,45 @@ class Operations:
         }
         if dry_run:
             return result
-        versions: list[str] = []
-
-        def kept(placed: Placed) -> None:
-            versions[:] = [
-                self._context.keep_version(name, displaced, "displaced") for displaced in placed.displaced
-            ]
-
         shadow = self._shadow(name)
         if shadow and shadow.data not in (wanted, live.data if live else b""):
             self._context.keep_version(name, shadow.data, "displaced")
+        like = live.stamp if live else self._guard.missing_files.like()
         try:
-            placed = place(
-                self._context.directory.file(name),
-                [wanted],
-                live.data if live else None,
-                live.stamp if live else self._guard.missing_files.like(),
-                kept,
-            )
+            made = make_live(self._context, Target(name, live.data if live else None, like), [wanted])
         except OSError as error:
             what = f"{name} cannot be written: {error.strerror or error}"
             raise GuardError(what, "Fix the cause and retry; nothing was changed") from None
-        copy = Copy(placed.live)
-        self._context.made_live(name, copy)
         self._guard.missing_files.is_here(name)
-        messages = len(copy.document.messages)
-        self._context.directory.correct_index(name, messages)
-        version = versions[0] if versions else ""
-        incident = self._write_down(
-            event, action, name, len(before), messages, version=version, resolves=resolves, why=why
-        )
-        self._context.reporter.report(
-            event,
-            session=name,
-            incident=resolves or incident,
-            messages_before=len(before),
-            messages_after=messages,
-        )
+        messages, version = made.copy.count, made.displaced
+        incident = self._record(event, action, name, len(before), messages, version, resolves, why)
         return {**result, "messages_after": messages, "version": version, "incident": incident}
 
-    def _write_down(
+    def _record(
         self,
         event: str,
         action: str,
         name: str,
         before: int | None,
         after: int | None,
-        *,
-        version: str,
+        version: str = "",
         resolves: str = "",
         why: str = "",
     ) -> str:
-        number = self._context.recorder.incidents.next_id()
+        """Write down and report what a user did; return the number of the incident."""
         entry = Incident(
-            id=number,
-            time=self._context.clock.now().isoformat(),
-            session=name,
-            event=event,
-            action=action,
+            "",
+            "",
+            name,
+            event,
+            action,
             evidence=(why,) if why else (),
             messages_before=before,
             messages_after=after,
             version=version,
             resolves=resolves,
         )
-        try:
-            self._context.recorder.incidents.append(entry)
-        except OSError as error:
-            self._context.copies.refused(error)
-        return number
+        return self._context.recorder.record(entry).id
 
     def _shadow(self, name: str) -> Copy | None:
         try:

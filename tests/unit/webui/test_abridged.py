@@ -18,8 +18,7 @@ from hermesguard.demo.chat import Chat
 from hermesguard.demo.eras import Era
 from hermesguard.judge.judge import Action, judge
 from hermesguard.repair.merge import merge_documents, merged_text
-from hermesguard.repair.prepared import prepare
-from hermesguard.repair.refill import fill, tells_all
+from hermesguard.repair.standby import fill, prepare, tells_all
 from hermesguard.store.delta_log import DeltaLogs, apply, change, salvage
 from hermesguard.webui import abridged as abridge
 from hermesguard.webui import session
