@@ -124,7 +124,7 @@ class Daemon:
     def _listen(self) -> None:
         """Listen to commands, if the store takes the socket: a guard on a full disk guards nevertheless."""
         try:
-            self._server = ControlServer(self.settings.store, self._selector, self.answer)
+            self._server = ControlServer(self.settings.store, self._selector, self.answer, self.guard.shield)
         except OSError as error:
             self.guard.keeper.refused(error)
 
@@ -273,6 +273,11 @@ class Daemon:
         except OSError as error:
             self._sweep = None
             self._cannot_read(error)
+            return
+        except Exception as error:  # noqa: BLE001
+            self.guard.shield.report("scan", "", error)
+            self._sweep = None
+            self._sweep_due = time.monotonic() + self.settings.sweep_interval_seconds
             return
         self._sweep = None
         self._sweep_due = time.monotonic() + self.settings.sweep_interval_seconds

@@ -3,11 +3,13 @@
 import contextlib
 import os
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from hermesguard import files
 from hermesguard.clock import Clock
 from hermesguard.config.settings import Settings
 from hermesguard.events.reporter import Reporter
+from hermesguard.events.shield import Shield
 from hermesguard.files import Stamp
 from hermesguard.guard.back_off import Fights
 from hermesguard.guard.notes import Notes
@@ -35,7 +37,10 @@ class Guardroom:
     keeper: Keeper
     casebook: Casebook
     pruner: Pruner
+    shield: Shield
     fights: Fights = field(default_factory=Fights)
+    limit_bytes: int | None = None
+    """No file that is larger is read into memory."""
 
     @classmethod
     def furnish(
@@ -48,14 +53,24 @@ class Guardroom:
     ) -> "Guardroom":
         """Return a guardroom for `settings`; the caller holds the store's lock."""
         clock = clock or Clock()
-        keeper = Keeper(store, Memory(settings.memory_bytes), reporter, clock)
+        shield = Shield(reporter)
+        keeper = Keeper(store, Memory(settings.memory_bytes), reporter, clock, shield)
         fights = Fights()
         casebook = Casebook(incidents, keeper, reporter, fights, clock)
         directory = SessionsDirectory(settings.sessions)
-        pruner = Pruner(store, incidents.all, reporter, clock)
+        pruner = Pruner(store, incidents.all, reporter, clock, shield)
         keeper.relieve = pruner.relieve
         keeper.also_owed.append(incidents.flush)
-        return cls(settings, reporter, clock, directory, Notes(clock), keeper, casebook, pruner, fights)
+        incidents.check = store.place.check
+
+        def set_aside(path: Path, reason: str) -> None:
+            target = store.place.set_aside(path)
+            reporter.tell("set_aside", path=str(path), reason=reason, target=str(target))
+
+        store.set_aside = set_aside
+        return cls(
+            settings, reporter, clock, directory, Notes(clock), keeper, casebook, pruner, shield, fights
+        )
 
     def keep(self, name: str, copy: Copy, stamp: Stamp, before: Copy | None = None) -> None:
         """Live is right: make it the shadow; `before` as for the keeper."""

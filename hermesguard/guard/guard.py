@@ -4,12 +4,12 @@ Knows no threads, no signals, no systemd: whoever owns the loop calls `visit` fo
 everything, and `ask_again` for questions whose time has come.
 """
 
+import contextlib
 import math
 import os
 import time
-import traceback
 from collections.abc import Iterator
-from pathlib import Path
+from functools import partial
 
 from hermesguard import files
 from hermesguard.config.settings import Settings
@@ -18,14 +18,17 @@ from hermesguard.files import Stamp
 from hermesguard.guard import back_off as fights
 from hermesguard.guard.context import Guardroom
 from hermesguard.guard.first_look import FirstLook
-from hermesguard.guard.missing import Vanished
+from hermesguard.guard.missing import HELD_FILE, Vanished
 from hermesguard.guard.notes import Question
 from hermesguard.guard.recovery import Leftovers
 from hermesguard.guard.visit import Sight
 from hermesguard.judge.judge import Action, Surroundings, judge
+from hermesguard.reader import Reader
 from hermesguard.repair.readiness import Readiness
 from hermesguard.repair.replace import Placed, place
+from hermesguard.store import incidents, scrub_progress
 from hermesguard.store.cache import Copy
+from hermesguard.store.place import is_strange
 from hermesguard.store.scrub import Rounds
 from hermesguard.store.verify import damage_of_shadow
 from hermesguard.webui.abridged import follow, only_adds, same
@@ -35,12 +38,6 @@ from hermesguard.webui.growth import grown
 LOOK_AGAIN_SECONDS = 1.0
 # The application writes its index some milliseconds after the session; on a busy machine it may be longer.
 INDEX_SECONDS = 10.0
-
-
-def _place(error: Exception) -> str:
-    """Return where in our code an error came from: module and line, nothing that it quotes."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return ", ".join(f"{Path(frame.filename).stem}:{frame.lineno}" for frame in frames[-3:])
 
 
 class Guard:
@@ -53,6 +50,7 @@ class Guard:
         self.notes = room.notes
         self.keeper = room.keeper
         self.casebook = room.casebook
+        self.shield = room.shield
         self.vanished = Vanished(room)
         self._leftovers = Leftovers(room)
         self._first_look = FirstLook(room)
@@ -60,7 +58,7 @@ class Guard:
         self._told_no_exchange = False
         self._repaired: dict[str, float] = {}
         self.readiness = Readiness(self.keeper, self.directory)
-        self._reader = files.Reader()
+        self._reader = Reader()
 
     def adopt(self, settings: Settings) -> None:
         """Go on with other settings of the same directories."""
@@ -73,10 +71,7 @@ class Guard:
 
         Raises GuardError when the store cannot be read at all.
         """
-        try:
-            self.casebook.incidents.load()
-        except OSError as error:
-            self.keeper.refused(error)
+        self._read_state_files()
         try:
             self._take_over()
         except OSError as error:
@@ -85,12 +80,45 @@ class Guard:
                 "Give the right to read it, or look at the disk",
             ) from None
 
+    def _read_state_files(self) -> None:
+        """Take over what the store's own files say; what in them is none of ours is set aside."""
+        store = self.keeper.store
+        for name, read in (
+            (HELD_FILE, self.vanished.read_held),
+            (scrub_progress.FILE_NAME, self.rounds.load),
+            (incidents.FILE_NAME, self._load_incidents),
+        ):
+            path = store.root / name
+            try:
+                reason = "it is no regular file" if is_strange(path) else read()
+                if reason:
+                    store.set_aside(path, reason)
+            except files.TooLarge:
+                with contextlib.suppress(OSError):
+                    store.set_aside(path, "it is too large for what it should be")
+            except OSError as error:
+                self.keeper.refused(error)
+
+    def _load_incidents(self) -> str:
+        log = self.casebook.incidents
+        if strange := log.load():
+            path = self.keeper.store.root / incidents.FILE_NAME
+            target = self.keeper.store.place.set_aside(path, b"\n".join(strange) + b"\n")
+            log.keep_only_ours()
+            reason = "they are no incidents as hermesguard writes them"
+            self.room.reporter.tell(
+                "set_aside", path=str(path), count=len(strange), reason=reason, target=str(target)
+            )
+        return ""
+
     def _take_over(self) -> None:
         self.keeper.find_tails()
         self.keeper.fold_tails(quiet_seconds=0)
         for name, state, rows in self.keeper.store.take_stock():
             self.notes.seen[name] = state
-            self.notes.rows[name] = self._count(name) if rows is None else rows
+            if rows is None:
+                rows = self.shield.run("start", name, partial(self._count, name), 0)
+            self.notes.rows[name] = rows
 
     def _count(self, name: str) -> int:
         try:
@@ -154,10 +182,8 @@ class Guard:
         try:
             return self._visit(name, writer_pid)
         except Exception as error:  # noqa: BLE001
-            fault = f"{type(error).__name__} at {_place(error)}"
-            if self.notes.unreadable.get(name) != fault:
-                self.notes.unreadable[name] = fault
-                self.room.reporter.tell("internal_error", error=fault, reason=f"looking at {name}")
+            reference = self.shield.report("visit", name, error)
+            self.notes.unreadable[name] = f"internal error {reference}"
             return False
 
     def _visit(self, name: str, writer_pid: int | None) -> bool:
@@ -244,11 +270,17 @@ class Guard:
             self.keeper.refused(error)
             self.notes.ask_later(name, None, LOOK_AGAIN_SECONDS)
             return
+        except Exception as error:  # noqa: BLE001
+            self.shield.report("missing", name, error)
+            return
         if is_back:
             self.visit(name)
 
     def index_changed(self) -> None:
         """Look at the index that the application has just written: after a repair it may say what was true before."""
+        self.shield.run("index", "", self._index_changed, None)
+
+    def _index_changed(self) -> None:
         self.directory.note_index()
         now = self.room.clock.monotonic()
         for name, since in list(self._repaired.items()):
@@ -259,10 +291,15 @@ class Guard:
 
     def get_ready(self) -> None:
         """Make one session ready for a wipe, if it is time for one; for moments in which nothing else is to be done."""
+        name = self.readiness.next_due(self.room.clock.monotonic())
+        if name is None:
+            return
         try:
-            self.readiness.go_on(self.room.clock.monotonic())
+            self.readiness.make_ready(name)
         except OSError as error:
             self.keeper.refused(error)
+        except Exception as error:  # noqa: BLE001
+            self.shield.report("standby repair", name, error)
 
     def ask_again(self, most_seconds: float = math.inf) -> float | None:
         """Visit the sessions whose question is due, for about so long (one at least).

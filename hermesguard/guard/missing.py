@@ -51,6 +51,10 @@ class Vanished:
         self.moved: dict[str, str] = {}
         """Renames as the watch saw them: old session to new."""
 
+    def read_held(self) -> str:
+        """As `Brake.read`."""
+        return self._brake.read()
+
     @property
     def held(self) -> Collection[str]:
         """Missing under the brake: nothing is done about them until they are back or a person decides."""
@@ -247,6 +251,7 @@ class Vanished:
             self._room.directory.forget_lists()
         keeper = self._room.keeper
         try:
+            keeper.store.place.check()
             self._brake.write_down([name for name in self.held if keeper.has_shadow(name)])
         except OSError as error:
             keeper.refused(error)

@@ -4,6 +4,10 @@ A staged name holds either what the guard was about to put in place, or what the
 may have messages that nobody has looked at yet.
 """
 
+import errno
+from functools import partial
+from pathlib import Path
+
 from hermesguard import files
 from hermesguard.guard.context import Guardroom
 from hermesguard.judge.judge import Action, Verdict
@@ -16,7 +20,10 @@ from hermesguard.webui import session
 from hermesguard.webui.diff import compare
 from hermesguard.webui.session import Document, Unreadable
 
+# Faults of the process and not of the file: what cannot be read now can be read soon.
+_PASSING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 _REASON = "leftover"
+_REMEDY = "Nothing is done with it: look at it, and remove it"
 _INTERRUPTED = Verdict(
     Action.MERGE,
     "interrupted repair",
@@ -32,6 +39,7 @@ class Leftovers:
     def __init__(self, room: Guardroom) -> None:
         self._room = room
         self._keeper = room.keeper
+        self._reported: dict[Path, str] = {}
 
     def take(self) -> None:
         """Keep all that is left in the history, bring its new messages back into live, and remove it.
@@ -40,13 +48,32 @@ class Leftovers:
         cannot be read.
         """
         for path, name in list(staging.staged(self._room.directory.path)):
-            try:
-                if data := files.read(path)[0]:
-                    self._take(name, data)
-                if not self._keeper.owes(name):
-                    files.remove(path)
-            except OSError as error:
+            self._room.shield.run("leftover", name, partial(self._deal_with, path, name), None)
+
+    def _deal_with(self, path: Path, name: str) -> None:
+        try:
+            data = files.read(path, self._room.limit_bytes)[0]
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            if error.errno in _PASSING:
                 self._keeper.refused(error)
+            else:
+                self._report(path, name, error.strerror or str(error))
+            return
+        try:
+            if data:
+                self._take(name, data)
+            if not self._keeper.owes(name):
+                files.remove(path)
+        except OSError as error:
+            self._keeper.refused(error)
+
+    def _report(self, path: Path, name: str, error: str) -> None:
+        """Report once what stands under such a name and cannot be read: a fault of the directory, not of the store."""
+        if self._reported.get(path) != error:
+            self._reported[path] = error
+            self._room.reporter.tell("denied", session=name, error=error, path=str(path), remedy=_REMEDY)
 
     def _take(self, name: str, data: bytes) -> None:
         try:

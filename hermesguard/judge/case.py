@@ -363,8 +363,8 @@ def _call_id(call: Row) -> str:
 
 
 def is_number(value: Any) -> bool:
-    """Return whether a JSON value is a number."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Return whether a JSON value is a number to reckon with."""
+    return session.number(value) is not None
 
 
 def says_something(value: Any) -> bool:
@@ -374,5 +374,4 @@ def says_something(value: Any) -> bool:
 
 def boundary_of(row: Row) -> float:
     """Return the boundary that the application writes when this is the last row that it keeps, in seconds."""
-    value = row.get("timestamp")
-    return float(value) if is_number(value) else 0.0
+    return session.number(row.get("timestamp")) or 0.0

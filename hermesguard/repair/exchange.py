@@ -7,11 +7,14 @@ import contextlib
 import ctypes
 import errno
 import os
+import re
+import stat
 from collections.abc import Iterator, Sequence
 from itertools import count
 from pathlib import Path
 
 from hermesguard import files
+from hermesguard.webui.session import is_session_id
 
 _RENAME_NOREPLACE = 1
 _RENAME_EXCHANGE = 2
@@ -23,6 +26,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _STAGED_PREFIX = ".hermesguard-"
 _STAGED_SUFFIX = ".repair"
 _SPARE_SUFFIX = ".spare"
+_STAGED_NAME = re.compile(r"\.hermesguard-([0-9A-Za-z_-]+)\.[0-9]{1,9}(?:\.displaced)?\.repair")
 
 
 def staged(directory: Path) -> Iterator[tuple[Path, str]]:
@@ -32,8 +36,11 @@ def staged(directory: Path) -> Iterator[tuple[Path, str]]:
 
 
 def is_staged(name: str) -> bool:
-    """Return whether a name is that of something that `stage` made, or what it was exchanged for."""
-    return name.startswith(_STAGED_PREFIX) and name.endswith(_STAGED_SUFFIX)
+    """Return whether a name is that of something that `stage` made for a session, or what it was exchanged for."""
+    if not name.startswith(_STAGED_PREFIX):
+        return False
+    match = _STAGED_NAME.fullmatch(name)
+    return match is not None and is_session_id(match[1])
 
 
 def stage(path: Path, pieces: Sequence[bytes | memoryview], like: files.Stamp | None) -> Path:
@@ -77,7 +84,8 @@ def spare_name(path: Path) -> Path:
 def spared(name: str) -> str | None:
     """Return the stem of the file that a name is the spare for; None when it is no spare's."""
     if name.startswith(_STAGED_PREFIX) and name.endswith(_SPARE_SUFFIX):
-        return name.removeprefix(_STAGED_PREFIX).removesuffix(_SPARE_SUFFIX)
+        stem = name.removeprefix(_STAGED_PREFIX).removesuffix(_SPARE_SUFFIX)
+        return stem if is_session_id(stem) else None
     return None
 
 
@@ -94,6 +102,10 @@ def write_spare(
         spare, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600
     )
     try:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
+            # Somebody planted it: written over, another file of the same inode would be lost.
+            raise OSError(errno.EEXIST, os.strerror(errno.EEXIST), str(spare))
         _fill(descriptor, path, pieces, like)
         os.ftruncate(descriptor, sum(map(len, pieces)))
         return files.Stamp.of(os.fstat(descriptor))

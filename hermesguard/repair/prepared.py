@@ -4,7 +4,6 @@ The stub that hermes-webui #1558 saves is known beforehand, but for its `updated
 stream and its prompt, written as the application writes. Whatever differs in one byte from that is judged as any other save.
 """
 
-import json
 import os
 import re
 from typing import NamedTuple
@@ -87,5 +86,5 @@ def _stub(document: Document) -> str:
         else:
             text = document.raw(key)
         is_behind = is_behind or key == session.MESSAGES
-        members.append(f"  {json.dumps(key, ensure_ascii=False)}: {text}")
+        members.append(f"  {session.written(key)}: {text}")
     return "{\n" + ",\n".join(members) + "\n}"

@@ -10,11 +10,13 @@ import zlib
 from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import NamedTuple, TypeVar
 
 from hermesguard import files
 from hermesguard.clock import Clock
 from hermesguard.events.reporter import Reporter
+from hermesguard.events.shield import Shield
 from hermesguard.store.cache import Copy, Memory
 from hermesguard.store.delta_log import change
 from hermesguard.store.history import WITHDRAWN, digest, version_name
@@ -53,8 +55,11 @@ CLOCK_TOLERANCE = timedelta(seconds=60)
 class Keeper:
     """Owner of shadows and history while the guard runs."""
 
-    def __init__(self, store: Store, memory: Memory, reporter: Reporter, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, memory: Memory, reporter: Reporter, clock: Clock, shield: Shield
+    ) -> None:
         self.store = store
+        self._shield = shield
         self.relieve: Callable[[int], int] = lambda needed_bytes: 0
         """Gives old history up to gain so many bytes on a full disk; returns how many it gained."""
         self.also_owed: list[Callable[[], None]] = []
@@ -206,6 +211,8 @@ class Keeper:
             except OSError as error:
                 self.refused(error)
                 return
+            except Exception as error:  # noqa: BLE001
+                self._shield.report("fold", session, error)
             self._tails.pop(session, None)
 
     def _replace_damaged_tail(self, session: str, error: files.Damaged) -> None:
@@ -312,11 +319,15 @@ class Keeper:
         """Try again what the store refused, and tell when all of it is there and the store takes files again."""
         count = len(self._owed)
         for session in list(self._owed):
-            if not self._pay(session) and self._is_hopeless:
+            if (
+                not self._shield.run("store", session, partial(self._pay, session), False)
+                and self._is_hopeless
+            ):
                 return
         if not self._broken or self._owed:
             return
         try:
+            self.store.place.check()
             for write in self.also_owed:
                 write()
             files.prove_writable(self.store.root)
