@@ -166,7 +166,7 @@ def write_durably(path: Path, data: bytes, mtime_ns: int | None = None, note: by
 
 
 def open_new(path: Path) -> int:
-    """Open a new file of mode 0600 for writing, in place of one that a crash left there; never what somebody planted."""
+    """Open a new file of mode 0600 for writing, in place of one that a crash left there; never what someone planted."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         return os.open(path, flags, 0o600)
@@ -240,7 +240,7 @@ class Appending:
     def append(self, line: bytes) -> None:
         """Add a line; durable when this returns. Raises OSError: then it is taken back as far as the disk lets us.
 
-        FileNotFoundError when somebody has removed the file.
+        FileNotFoundError when someone has removed the file.
         """
         found = os.fstat(self._descriptor)
         if not found.st_nlink or found.st_size != self._size_bytes:
@@ -347,8 +347,8 @@ class Names:
             return []
         if changed_ns != self._changed_ns:
             self._names = names(self._directory)
-            is_settled = time.time_ns() - changed_ns > _LONGEST_TICK_NS
-            self._changed_ns = changed_ns if is_settled else None
+            is_resolved = time.time_ns() - changed_ns > _LONGEST_TICK_NS
+            self._changed_ns = changed_ns if is_resolved else None
         return self._names
 
 

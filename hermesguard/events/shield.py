@@ -40,7 +40,7 @@ class Shield:
             if len(self._reported) >= _MOST_REMEMBERED:
                 self._reported.clear()
             self._reported.add((session, reference))
-            self._reporter.tell(
+            self._reporter.report(
                 "internal_error",
                 session=session or None,
                 error=f"{type(error).__name__} at {_place(error)}",

@@ -1,16 +1,16 @@
-"""Sessions whose file is gone: deleted by a person, renamed by the application, or lost (webui-contract, rules 18 to 20)."""
+"""Sessions whose file is gone: deleted by a user, renamed by the application, or lost (webui-contract, rules 18 to 20)."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from hermesguard import files
-from hermesguard.guard import back_off as fights
+from hermesguard.guard import back_off as back_off
 from hermesguard.guard import brake
-from hermesguard.guard.brake import Brake
-from hermesguard.guard.context import Guardroom
+from hermesguard.guard.brake import MassChangeBrake
+from hermesguard.guard.context import Context
 from hermesguard.judge.judge import Action, Surroundings, Verdict, judge_missing
-from hermesguard.repair.merge import mend
+from hermesguard.repair.merge import merge_documents
 from hermesguard.repair.replace import place
 from hermesguard.store.cache import Copy
 from hermesguard.webui import header as head
@@ -39,36 +39,38 @@ class _Absence:
     index_went_too: bool = False
 
 
-class Vanished:
+class MissingFiles:
     """The sessions that are missing, since when, and whether the brake is on."""
 
-    def __init__(self, room: Guardroom) -> None:
-        self._room = room
+    def __init__(self, context: Context) -> None:
+        self._context = context
         self._absences: dict[str, _Absence] = {}
-        self._settled: dict[str, str] = {}
+        self._resolved: dict[str, str] = {}
         self._saves = 0
-        self._brake = Brake(room.keeper.store.root / HELD_FILE, room.directory.path, room.reporter)
+        self._brake = MassChangeBrake(
+            context.copies.store.root / HELD_FILE, context.directory.path, context.reporter
+        )
         self.moved: dict[str, str] = {}
         """Renames as the watch saw them: old session to new."""
 
     def read_held(self) -> str:
-        """As `Brake.read`."""
+        """As `MassChangeBrake.read`."""
         return self._brake.read()
 
     @property
     def held(self) -> Collection[str]:
-        """Missing under the brake: nothing is done about them until they are back or a person decides."""
+        """Missing under the brake: nothing is done about them until they are back or a user decides."""
         return self._brake.held
 
     def is_here(self, name: str) -> bool:
         """Note that the session's file is there, and was perhaps saved; return whether it was missed."""
         self._saves += 1
-        if name not in self._absences and name not in self._settled and not self._brake.held:
+        if name not in self._absences and name not in self._resolved and not self._brake.held:
             return False
         self._absences.pop(name, None)
         self._brake.let_go(name)
-        if incident := self._settled.pop(name, ""):
-            self._room.casebook.settle(incident, name, "the file is back")
+        if incident := self._resolved.pop(name, ""):
+            self._context.recorder.resolve(incident, name, "the file is back")
         return True
 
     def look_for(self, name: str) -> bool:
@@ -76,17 +78,17 @@ class Vanished:
 
         Raises OSError when what the directory says cannot be read.
         """
-        room = self._room
-        if name in self._settled:
+        context = self._context
+        if name in self._resolved:
             return False
-        has_tombstone = room.directory.has_tombstone(name)
+        has_tombstone = context.directory.has_tombstone(name)
         if name in self.held and not has_tombstone:
             return False
-        copy = room.keeper.shadow(name)
+        copy = context.copies.shadow(name)
         if copy is None and (copy := self._only_backup(name)) is None:
             self._done(name)
             return False
-        now = room.clock.monotonic()
+        now = context.clock.monotonic()
         absence = self._absences.setdefault(name, _Absence(now))
         index = self._index_says(name, absence)
         successor, is_whole = self._successor(name, copy.document)
@@ -104,7 +106,7 @@ class Vanished:
             if verdict.action in (Action.DELETED, Action.RENAMED):
                 return self._act(name, copy, verdict, now)
             is_first = around.waited_seconds < FIRST_LOOK_SECONDS
-            room.notes.ask_later(name, None, FIRST_LOOK_SECONDS if is_first else EVIDENCE_SECONDS)
+            context.notes.defer(name, None, FIRST_LOOK_SECONDS if is_first else EVIDENCE_SECONDS)
             return False
         is_believed = has_tombstone or verdict.action is Action.RENAMED
         if not is_believed and self._is_held_up(name, verdict, now):
@@ -112,7 +114,7 @@ class Vanished:
         return self._act(name, copy, verdict, now)
 
     def _index_says(self, name: str, absence: _Absence) -> Literal["lists", "omits", "unlinked", "unknown"]:
-        index = self._room.directory.index_says(name)
+        index = self._context.directory.index_says(name)
         absence.index_went_too |= index == "unlinked"
         if index == "lists":
             absence.listed_at, absence.others_saved = self._saves, None
@@ -123,7 +125,7 @@ class Vanished:
         return "unlinked" if absence.index_went_too else index
 
     def _is_held_up(self, name: str, verdict: Verdict, now: float) -> bool:
-        """Return whether a person has to decide, because too much is missing at once; then all of that is held."""
+        """Return whether a user has to decide, because too much is missing at once; then all of that is held."""
         recent = [
             other
             for other, absence in self._absences.items()
@@ -132,93 +134,95 @@ class Vanished:
         if self._brake.is_hot(now):
             reason = ""
         elif len(recent) > brake.MOST_SESSIONS:
-            recent = [other for other in recent if not self._room.directory.has_tombstone(other)]
+            recent = [other for other in recent if not self._context.directory.has_tombstone(other)]
             reason = f"More than {brake.MOST_SESSIONS} within {brake.SECONDS:.0f} seconds"
             if len(recent) <= brake.MOST_SESSIONS:
                 return False
-        elif verdict.action is Action.WAIT or not (reason := self._room.directory.is_lost()):
+        elif verdict.action is Action.WAIT or not (reason := self._context.directory.is_lost()):
             return False
         self._brake.pull(recent, now, reason)
         for other in recent:
             self._absences.pop(other, None)
-            self._room.notes.questions.pop(other, None)
+            self._context.notes.deferred.pop(other, None)
         return True
 
     def _act(self, name: str, copy: Copy, verdict: Verdict, now: float) -> bool:
-        room = self._room
-        rows = copy.count
+        context = self._context
+        messages = copy.count
         match verdict.action:
             case Action.WAIT:
-                room.notes.ask_later(name, None, verdict.wait_seconds)
+                context.notes.defer(name, None, verdict.wait_seconds)
             case Action.DELETED:
-                version = room.keeper.version(name, copy.data, rows, "deleted")
-                if room.keeper.forget(name):
-                    if room.settings.keep_deleted_seconds == 0:
-                        room.keeper.store.purge(name)
+                version = context.copies.version(name, copy.data, messages, "deleted")
+                if context.copies.forget(name):
+                    if context.settings.keep_deleted_seconds == 0:
+                        context.copies.store.purge(name)
                         version = ""
                     self._done(name)
-                    room.casebook.tell("deleted", name, verdict, rows_before=rows, version=version)
+                    context.recorder.report(
+                        "deleted", name, verdict, messages_before=messages, version=version
+                    )
             case Action.RENAMED:
-                if room.keeper.rename(name, verdict.renamed_to):
+                if context.copies.rename(name, verdict.renamed_to):
                     self._done(name)
-                    room.casebook.tell("renamed", verdict.renamed_to, verdict, previous_session=name)
-            case _ if room.settings.on_missing == "restore":
-                if (wait := room.fights.wait_seconds(name, now)) > 0:
-                    room.notes.questions.pop(name, None)
-                    room.notes.ask_later(name, None, wait)
+                    context.recorder.report("renamed", verdict.renamed_to, verdict, previous_session=name)
+            case _ if context.settings.on_missing == "restore":
+                if (wait := context.back_off.wait_seconds(name, now)) > 0:
+                    context.notes.deferred.pop(name, None)
+                    context.notes.defer(name, None, wait)
                     return False
-                return not self.bring_back(name, copy, verdict) and room.directory.file(name).exists()
+                return not self.bring_back(name, copy, verdict) and context.directory.file(name).exists()
             case _:
-                self._warn(name, verdict, rows)
+                self._warn(name, verdict, messages)
         return False
 
-    def _warn(self, name: str, verdict: Verdict, rows: int) -> None:
+    def _warn(self, name: str, verdict: Verdict, messages: int) -> None:
         """Tell that a session is missing, once: also when another process told it."""
-        room = self._room
-        room.notes.questions.pop(name, None)
-        incident = room.casebook.open_incident(name, "warned")
+        context = self._context
+        context.notes.deferred.pop(name, None)
+        incident = context.recorder.open_incident(name, "warned")
         if not incident:
-            incident = room.casebook.record("missing", "warned", name, verdict, rows, 0, 0).id
-        self._settled[name] = incident
+            incident = context.recorder.record("missing", "warned", name, verdict, messages, 0, 0).id
+        self._resolved[name] = incident
 
     def bring_back(self, name: str, copy: Copy, verdict: Verdict) -> bool:
         """Put a missing session's newest good copy back; return whether the guard did (else it may be back by itself)."""
-        room = self._room
+        context = self._context
         try:
-            mended = self.put_back(name, copy)
+            repaired = self.put_back(name, copy)
         except FileExistsError:
             return False
         except OSError as error:
-            room.cannot_repair(name, copy, None, verdict, error)
+            context.cannot_repair(name, copy, None, verdict, error)
             return False
-        room.casebook.record(
-            "missing", "restored", name, verdict, copy.count, 0, mended.count, digest=mended.digest
+        context.recorder.record(
+            "missing", "restored", name, verdict, copy.count, 0, repaired.count, digest=repaired.digest
         )
-        room.notes.totals.restored += 1
-        if room.fights.repaired(name, room.clock.monotonic()):
-            room.reporter.tell("fight", session=name, count=fights.REPAIRS_BEFORE_FIGHT)
+        context.notes.totals.restored += 1
+        if context.back_off.repaired(name, context.clock.monotonic()):
+            context.reporter.report("backing_off", session=name, count=back_off.REPAIRS_BEFORE_BACK_OFF)
         return True
 
     def put_back(self, name: str, copy: Copy) -> Copy:
-        """Make a missing session's newest good copy live, mended; return it. Raises OSError, FileExistsError when it is back."""
-        mended = Copy(mend(copy.document))
-        path = self._room.directory.file(name)
-        place(path, [mended.data], None, self.like(), lambda placed: None)
+        """Make a missing session's newest good copy live, repaired; return it. Raises OSError, FileExistsError when it is back."""
+        repaired = Copy(merge_documents(copy.document))
+        path = self._context.directory.file(name)
+        place(path, [repaired.data], None, self.like(), lambda placed: None)
         self.is_here(name)
-        self._room.made_live(name, mended)
-        return mended
+        self._context.made_live(name, repaired)
+        return repaired
 
     def like(self) -> files.Stamp | None:
         """Return a stamp whose owner, group and mode fit a file of the application.
 
         Those of any other session; without one, the directory's, as far as they suit a file.
         """
-        room = self._room
-        for name in reversed(room.notes.seen):
-            if found := files.stamp(room.directory.file(name)):
+        context = self._context
+        for name in reversed(context.notes.seen):
+            if found := files.stamp(context.directory.file(name)):
                 return found
         try:
-            directory = files.Stamp.of(room.directory.path.stat())
+            directory = files.Stamp.of(context.directory.path.stat())
         except OSError:
             return None
         return directory._replace(mode=directory.mode & 0o666)
@@ -226,57 +230,57 @@ class Vanished:
     def _only_backup(self, name: str) -> Copy | None:
         """Return the application's own backup of a session of which nothing else is left (hermes-webui #2035).
 
-        Only while the index lists the session: many releases leave the backup behind when a person deletes it.
+        Only while the index lists the session: many releases leave the backup behind when a user deletes it.
         """
-        if self._room.directory.index_says(name) != "lists":
+        if self._context.directory.index_says(name) != "lists":
             return None
         try:
-            copy = Copy(files.read(self._room.directory.backup(name))[0])
-            return copy if copy.document.rows else None
+            copy = Copy(files.read(self._context.directory.backup(name))[0])
+            return copy if copy.document.messages else None
         except (OSError, Unreadable):
             return None
 
-    def after_sweep(self, present: Collection[str]) -> None:
-        """Forget what the sweep found back, and write down what is held."""
-        for name in [*self._absences, *self.held, *self._settled]:
+    def after_scan(self, present: Collection[str]) -> None:
+        """Forget what the scan found back, and write down what is held."""
+        for name in [*self._absences, *self.held, *self._resolved]:
             if name in present:
                 self.is_here(name)
-        now = self._room.clock.monotonic()
-        newcomers = self._room.notes.newcomers
+        now = self._context.clock.monotonic()
+        newcomers = self._context.notes.newcomers
         for name in [name for name, when in newcomers.items() if now - when >= RENAME_SECONDS]:
             del newcomers[name]
         for name in self.moved.keys() - self._absences.keys():
             del self.moved[name]
         if not self._absences:
-            self._room.directory.forget_lists()
-        keeper = self._room.keeper
+            self._context.directory.forget_lists()
+        copies = self._context.copies
         try:
-            keeper.store.place.check()
-            self._brake.write_down([name for name in self.held if keeper.has_shadow(name)])
+            copies.store.place.check()
+            self._brake.write_down([name for name in self.held if copies.has_shadow(name)])
         except OSError as error:
-            keeper.refused(error)
+            copies.refused(error)
 
     def _done(self, name: str) -> None:
         self._absences.pop(name, None)
         self._brake.let_go(name)
         self.moved.pop(name, None)
-        self._room.notes.forget(name)
+        self._context.notes.forget(name)
 
     def _successor(self, name: str, gone: Document) -> tuple[str, bool]:
         """Return the new session that began as this one, and whether it holds all of its messages; ("", False) without one."""
         seen_moving = [self.moved[name]] if name in self.moved else []
         moved_to = ""
-        for other in seen_moving + list(self._room.notes.newcomers):
+        for other in seen_moving + list(self._context.notes.newcomers):
             if other != name and (found := self._began_as(gone, other)):
-                if compare(gone.rows, found.rows).whole:
+                if compare(gone.messages, found.messages).whole:
                     return other, True
                 moved_to = moved_to or other
         return moved_to, False
 
     def _began_as(self, gone: Document, other: str) -> Document | None:
-        path = self._room.directory.file(other)
+        path = self._context.directory.file(other)
         try:
-            if not gone.rows or head.read(path, CREATED).get(CREATED) != gone.get(CREATED):
+            if not gone.messages or head.read(path, CREATED).get(CREATED) != gone.get(CREATED):
                 return None
             return session.parse(files.read(path)[0])
         except (OSError, Unreadable):

@@ -1,6 +1,6 @@
 """The rules for a session whose file is gone or cannot be read (webui-contract, rules 1 and 18 to 20). Pure.
 
-They are asked in the order in which they stand here: what was renamed also has no row in the index any more.
+They are asked in the order in which they stand here: what was renamed also has no message in the index any more.
 """
 
 from collections.abc import Iterator
@@ -49,7 +49,7 @@ class Missing(NamedTuple):
         if around.index == "omits" and around.others_saved:
             yield (
                 MEANT,
-                "the index no longer lists it, but any save of another session drops the rows of files that are gone",
+                "the index no longer lists it, but any save of another session drops the messages of files that are gone",
             )
         elif around.index == "omits":
             yield MEANT, "the index no longer lists it"
@@ -102,7 +102,7 @@ def _renamed(missing: Missing) -> Verdict | None:
     MISSING_RULES,
     "18",
     "deleted",
-    "the file is gone, and: a tombstone, or a title btw: or bg:, or its index row went with it, or `_index.json` was removed just"
+    "the file is gone, and: a tombstone, or a title btw: or bg:, or its index entry went with it, or `_index.json` was removed just"
     " before; without a tombstone it must stay so for ten seconds, and no new session that began as this one may lack messages"
     " of it (#2223)",
     "deleted",
@@ -123,10 +123,10 @@ def _deleted(missing: Missing) -> Verdict | None:
     MISSING_RULES,
     "20",
     "missing",
-    "the file is gone, and after two seconds nothing says that somebody deleted it",
-    "in doubt",
+    "the file is gone, and after two seconds nothing says that someone deleted it",
+    "uncertain",
 )
 def _missing(missing: Missing) -> Verdict | None:
     if missing.around.waited_seconds < MISSING_WAIT_SECONDS:
         return says(Action.WAIT, "a deletion may still be noted", wait_seconds=MISSING_WAIT_SECONDS)
-    return says(Action.DOUBT, f"the file stayed away for {MISSING_WAIT_SECONDS:.0f} seconds")
+    return says(Action.UNCERTAIN, f"the file stayed away for {MISSING_WAIT_SECONDS:.0f} seconds")

@@ -13,10 +13,10 @@ class Action(StrEnum):
     """What a verdict asks of the guard."""
 
     KEEP = "keep"
-    DELIBERATE = "deliberate"
+    INTENDED = "intended"
     RESTORE = "restore"
     MERGE = "merge"
-    DOUBT = "doubt"
+    UNCERTAIN = "uncertain"
     DELETED = "deleted"
     RENAMED = "renamed"
     WAIT = "wait"
@@ -39,11 +39,11 @@ class Surroundings:
     index: Literal["lists", "omits", "unlinked", "unknown"] = "unknown"
     """What `_index.json` says of the id; unlinked: it was there at the last look and is gone."""
     others_saved: bool = False
-    """Another session was saved since the index still listed this one; such a save drops the row of any file that is gone."""
+    """Another session was saved since the index still listed this one; such a save drops the message of any file that is gone."""
     renamed_to: str = ""
-    """The session that took over this one's rows, if there is one."""
+    """The session that took over this one's messages, if there is one."""
     moved_to: str = ""
-    """A new session that began as this one, but lacks rows of it."""
+    """A new session that began as this one, but lacks messages of it."""
 
 
 class Verdict(NamedTuple):
@@ -54,12 +54,12 @@ class Verdict(NamedTuple):
     evidence: tuple[str, ...]
     against: tuple[str, ...] = ()
     comparison: Comparison | None = None
-    keep_rows: int | None = None
-    """Only so many rows of the shadow are to come back; None means all of them."""
+    keep_messages: int | None = None
+    """Only so many messages of the shadow are to come back; None means all of them."""
     wait_seconds: float = 0.0
     renamed_to: str = ""
     is_clear: bool = False
-    """Somebody cleared the conversation: what is kept of it goes as soon as what is kept of a deleted one."""
+    """Someone cleared the conversation: what is kept of it goes as soon as what is kept of a deleted one."""
     loses_prompt: bool = False
     """The shadow has a prompt that was sent and stands nowhere now."""
 
@@ -74,9 +74,9 @@ class Verdict(NamedTuple):
         return self.rule.startswith("3 ")
 
     @property
-    def rows_lost(self) -> int | None:
-        """How many rows of the shadow live lacks; None when live is no session at all."""
-        return self.comparison.lost_rows if self.comparison else None
+    def messages_lost(self) -> int | None:
+        """How many messages of the shadow live lacks; None when live is no session at all."""
+        return self.comparison.lost_messages if self.comparison else None
 
     @property
     def takes_away(self) -> bool:

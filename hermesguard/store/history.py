@@ -18,7 +18,7 @@ COMPRESSION_LEVEL = 3
 CLEARED = "clear"
 DELETED = "deleted"
 WITHDRAWN = frozenset({CLEARED, DELETED})
-"""Reasons of versions that a person took away on purpose: they go sooner than the rest."""
+"""Reasons of versions that a user took away on purpose: they go sooner than the rest."""
 _PIECE_BYTES = 1024 * 1024
 _VERSION_NAME = re.compile(
     r"([0-9]{8}T[0-9]{6}\.[0-9]{6}Z)-([0-9]{1,12})-([a-z]{1,32})-([0-9a-f]{16})\.json\.gz"
@@ -42,7 +42,7 @@ class Version(NamedTuple):
     session: str
     path: Path
     time: datetime
-    rows: int
+    messages: int
     reason: str
     digest: str
     size_bytes: int

@@ -28,8 +28,8 @@ class Listing(NamedTuple):
     """Sessions of which the application has a `.json.bak`."""
     has_leftovers: bool = False
     """Something of an interrupted repair is there."""
-    spares: frozenset[str] = frozenset()
-    """Sessions beside which a spare stands (module spares)."""
+    standby: frozenset[str] = frozenset()
+    """Sessions beside which a standby file stands (module standby)."""
 
 
 class SessionsDirectory:
@@ -68,7 +68,7 @@ class SessionsDirectory:
         """As `listing`, yielding now and then for what is more urgent; what changes meanwhile is in it or not."""
         sessions: dict[str, tuple[int, int]] = {}
         backups = set()
-        spares = set()
+        standby = set()
         has_leftovers = False
         for number, name in enumerate(os.listdir(self.path), 1):
             if number % ENTRIES_AT_ONCE == 0:
@@ -85,14 +85,14 @@ class SessionsDirectory:
                 backups.add(session)
             elif staging.is_staged(name):
                 has_leftovers = True
-            elif session := staging.spared(name):
-                spares.add(session)
+            elif session := staging.standby_for(name):
+                standby.add(session)
         if not self.note_index() and self._looks_without_index is not None:
             self._looks_without_index += 1
-        return Listing(sessions, frozenset(backups), has_leftovers, frozenset(spares))
+        return Listing(sessions, frozenset(backups), has_leftovers, frozenset(standby))
 
     def has_tombstone(self, session: str) -> bool:
-        """Return whether the application noted that a person deleted the session; OSError when that cannot be read."""
+        """Return whether the application noted that a user deleted the session; OSError when that cannot be read."""
         return session in (self._listed(TOMBSTONES) or ())
 
     def is_lost(self) -> str:
@@ -127,10 +127,10 @@ class SessionsDirectory:
         went_just_now = self._looks_without_index in (0, 1) and not (self.path / INDEX).exists()
         return "unlinked" if went_just_now else "unknown"
 
-    def correct_index(self, session: str, rows: int) -> bool:
-        """Remove the index when its row for the session has another count; return whether it did.
+    def correct_index(self, session: str, messages: int) -> bool:
+        """Remove the index when its message for the session has another count; return whether it did.
 
-        The application builds it anew (webui-contract, section 5); patching the row would race with that.
+        The application builds it anew (webui-contract, section 5); patching the message would race with that.
         """
         try:
             value = self._load(INDEX)
@@ -138,8 +138,8 @@ class SessionsDirectory:
             return False
         if not isinstance(value, list):
             return False
-        row = next((row for row in value if _row_id(row) == session), None)
-        if row is not None and row.get("message_count", rows) == rows:
+        message = next((message for message in value if _message_id(message) == session), None)
+        if message is not None and message.get("message_count", messages) == messages:
             return False
         self._looks_without_index = None  # its absence is our doing, no evidence of a deletion
         try:
@@ -169,15 +169,15 @@ class SessionsDirectory:
 
 
 def _ids_in(value: Any) -> frozenset[Any] | None:
-    """Return the session ids in an index (a list of rows) or in tombstones (an object with a list of ids)."""
+    """Return the session ids in an index (a list of messages) or in tombstones (an object with a list of ids)."""
     if isinstance(value, list):
-        return frozenset(found for row in value if isinstance(found := _row_id(row), str))
+        return frozenset(found for message in value if isinstance(found := _message_id(message), str))
     ids = value.get("ids") if isinstance(value, dict) else None
     return frozenset(found for found in ids if isinstance(found, str)) if isinstance(ids, list) else None
 
 
-def _row_id(row: Any) -> Any:
-    return row.get("session_id") if isinstance(row, dict) else None
+def _message_id(message: Any) -> Any:
+    return message.get("session_id") if isinstance(message, dict) else None
 
 
 def signature(stamp: Stamp) -> tuple[int, int]:
