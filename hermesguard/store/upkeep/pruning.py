@@ -17,8 +17,9 @@ from hermesguard.events.shield import Shield
 from hermesguard.store import retention
 from hermesguard.store.history import Version
 from hermesguard.store.incidents import Incident
-from hermesguard.store.retention import Fate, Rules
 from hermesguard.store.store import Store
+from hermesguard.store.upkeep import retention
+from hermesguard.store.upkeep.retention import Fate, Rules
 
 T = TypeVar("T")
 
