@@ -26,11 +26,12 @@ from hermesguard.judge.judge import Action, Surroundings, judge
 from hermesguard.reader import Reader
 from hermesguard.repair.readiness import Readiness
 from hermesguard.repair.replace import Placed, place
-from hermesguard.store import incidents, scrub_progress
+from hermesguard.store import incidents
+from hermesguard.store.upkeep import scrub_progress
 from hermesguard.store.cache import Copy
 from hermesguard.store.place import is_strange
-from hermesguard.store.scrub import Scrub
-from hermesguard.store.verify import damage_of_shadow
+from hermesguard.store.upkeep.scrub import Scrub
+from hermesguard.store.upkeep.verify import damage_of_shadow
 from hermesguard.webui.abridged import follow, only_adds, same
 from hermesguard.webui.directory import signature
 from hermesguard.webui.growth import grown
