@@ -130,7 +130,7 @@ class _Conversation:
         except OSError:
             self._close()
         except Exception as error:  # noqa: BLE001
-            self._shield.report("request", "", error)
+            self._shield.caught("request", "", error)
             self._close()
 
     def _receive(self) -> None:
@@ -168,7 +168,7 @@ class _Conversation:
         except GuardError as error:
             return _refusal(error.what, error.remedy, int(error.exit_code))
         except Exception as error:  # noqa: BLE001
-            reference = self._shield.report("request", "", error)
+            reference = self._shield.caught("request", "", error)
             what = f"The running guard met an error of its own ({reference})"
             return _refusal(what, "See its log, and report it to the people who make hermesguard", 1)
 

@@ -277,7 +277,7 @@ class Daemon:
             self._cannot_read(error)
             return
         except Exception as error:  # noqa: BLE001
-            self.guard.shield.report("scan", "", error)
+            self.guard.shield.caught("scan", "", error)
             self._scan = None
             self._scan_due = time.monotonic() + self.settings.scan_interval_seconds
             return
@@ -330,7 +330,7 @@ class Daemon:
     def _words(self) -> str:
         messages = self.guard.notes.messages
         totals = self.guard.notes.totals
-        return f"Guarding {len(messages)} sessions with {sum(messages.values())} messages; {totals.restored} repairs since the start"
+        return f"Guarding {len(messages)} sessions with {sum(messages.values())} messages; {totals.restored} repairs since start"
 
     def _figures(self) -> "Figures | None":
         from hermesguard.events.metrics import figures_of

@@ -53,7 +53,7 @@ class Housekeeping:
             self._guard.copies.refused(error)
             self._read_due = max(self._read_due, self._monotonic() + AFTER_FAULT_SECONDS)
         except Exception as error:  # noqa: BLE001
-            self._guard.shield.report("housekeeping", "", error)
+            self._guard.shield.caught("housekeeping", "", error)
             self._read_due = max(self._read_due, self._monotonic() + AFTER_FAULT_SECONDS)
         self._work = None
 

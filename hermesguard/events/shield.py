@@ -30,10 +30,10 @@ class Shield:
         try:
             return work()
         except Exception as error:  # noqa: BLE001
-            self.report(step, session, error)
+            self.caught(step, session, error)
             return failed
 
-    def report(self, step: str, session: str, error: Exception) -> str:
+    def caught(self, step: str, session: str, error: Exception) -> str:
         """Report an unexpected error, once for each session and kind; return its reference."""
         reference = reference_of(step, error)
         if (session, reference) not in self._reported:

@@ -27,9 +27,9 @@ from hermesguard.reader import Reader
 from hermesguard.repair.readiness import Readiness
 from hermesguard.repair.replace import Placed, place
 from hermesguard.store import incidents
-from hermesguard.store.upkeep import scrub_progress
 from hermesguard.store.cache import Copy
 from hermesguard.store.place import is_strange
+from hermesguard.store.upkeep import scrub_progress
 from hermesguard.store.upkeep.scrub import Scrub
 from hermesguard.store.upkeep.verify import damage_of_shadow
 from hermesguard.webui.abridged import follow, only_adds, same
@@ -183,7 +183,7 @@ class Guard:
         try:
             return self._visit(name, writer_pid)
         except Exception as error:  # noqa: BLE001
-            reference = self.shield.report("visit", name, error)
+            reference = self.shield.caught("visit", name, error)
             self.notes.unreadable[name] = f"internal error {reference}"
             return False
 
@@ -272,7 +272,7 @@ class Guard:
             self.notes.defer(name, None, RECHECK_SECONDS)
             return
         except Exception as error:  # noqa: BLE001
-            self.shield.report("missing", name, error)
+            self.shield.caught("missing", name, error)
             return
         if is_back:
             self.visit(name)
@@ -300,7 +300,7 @@ class Guard:
         except OSError as error:
             self.copies.refused(error)
         except Exception as error:  # noqa: BLE001
-            self.shield.report("standby repair", name, error)
+            self.shield.caught("standby repair", name, error)
 
     def run_deferred(self, most_seconds: float = math.inf) -> float | None:
         """Visit the sessions whose question is due, for about so long (one at least).

@@ -204,7 +204,9 @@ class MissingFiles:
         return True
 
     def put_back(self, name: str, copy: Copy) -> Copy:
-        """Make a missing session's newest good copy live, repaired; return it. Raises OSError, FileExistsError when it is back."""
+        """Make a missing session's newest good copy live, repaired; return it. Raises OSError, FileExistsError when it is
+        back.
+        """
         repaired = Copy(merge_documents(copy.document))
         path = self._context.directory.file(name)
         place(path, [repaired.data], None, self.like(), lambda placed: None)

@@ -102,7 +102,7 @@ def _renamed(missing: Missing) -> Verdict | None:
     MISSING_RULES,
     "18",
     "deleted",
-    "the file is gone, and: a tombstone, or a title btw: or bg:, or its index entry went with it, or `_index.json` was removed just"
+    "the file is gone, and: a tombstone, or a title btw: or bg:, or its index entry went too, or `_index.json` was removed just"
     " before; without a tombstone it must stay so for ten seconds, and no new session that began as this one may lack messages"
     " of it (#2223)",
     "deleted",

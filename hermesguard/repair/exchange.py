@@ -25,7 +25,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 _STAGED_PREFIX = ".hermesguard-"
 _STAGED_SUFFIX = ".repair"
-_STANDBY_SUFFIX = ".spare"
+_STANDBY_SUFFIX = ".standby"
 _STAGED_NAME = re.compile(r"\.hermesguard-([0-9A-Za-z_-]+)\.[0-9]{1,9}(?:\.displaced)?\.repair")
 
 

@@ -212,7 +212,7 @@ class Copies:
                 self.refused(error)
                 return
             except Exception as error:  # noqa: BLE001
-                self._shield.report("fold", session, error)
+                self._shield.caught("fold", session, error)
             self._delta_logs.pop(session, None)
 
     def _replace_damaged_log(self, session: str, error: files.Damaged) -> None:

@@ -31,7 +31,7 @@ applies decides. Every verdict carries the evidence for it and what spoke agains
 | deliberate | someone meant it: live becomes the shadow, and what was there before goes to the history |
 | restore | the missing messages are put back; what was live goes to the history |
 | merge | as restore, and the new messages in live stay: each message once, in the order of the conversation |
-| uncertain | as restore and merge (`on_uncertain = "restore"`, the default), or live is left alone (`on_uncertain = "keep"`). Either way\
+| uncertain | as restore and merge (`on_uncertain = "restore"`, the default), or live is left (`"keep"`). Either way\
  both sides are in the history, and the log names the command that reverses it |
 | deleted | the shadow goes to the history, and from there after `keep_deleted` |
 | renamed | shadow and history follow to the new id |
@@ -60,15 +60,18 @@ Some deferred only time can answer. Nothing sleeps meanwhile: a later write is j
 
 _BRAKE = f"""\
 When more than {brake.MOST_SESSIONS} sessions vanish within {brake.SECONDS:g} seconds without tombstones, or the directory itself
-is gone or empty, that is no deletion. Nothing is judged, nothing is purged; one event `mass_change_held` calls a user. The sessions are
+is gone or empty, that is no deletion. Nothing is judged, nothing is purged; one event `mass_change_held` calls a user. The
+sessions are
 held, also over a restart, until they are back or someone decides: `hermesguard restore --all-missing`, or `hermesguard purge`
 for each that was meant to go. With `on_missing = "warn"` a single missing session is told and not put back."""
 
 _BACK_OFF = f"""\
-When the same session is repaired {back_off.REPAIRS_BEFORE_BACK_OFF} times within {back_off.WINDOW_SECONDS:g} seconds, something goes on
-writing from an old memory. One event `backing_off` names its process, and the repairs slow down: a pause of
-{back_off.FIRST_PAUSE_SECONDS:g} second that doubles up to {back_off.LONGEST_PAUSE_SECONDS:g}. What is displaced meanwhile and has new
-messages is kept in the history; the last state is repaired within a minute after the writer stops, and `back_off_ended` tells the end. A
+When the same session is repaired {back_off.REPAIRS_BEFORE_BACK_OFF} times within {back_off.WINDOW_SECONDS:g} seconds,
+something goes on writing from an old memory. One event `backing_off` names its process, and the repairs slow down: a pause of
+{back_off.FIRST_PAUSE_SECONDS:g} second that doubles up to {back_off.LONGEST_PAUSE_SECONDS:g}. What is displaced meanwhile
+and has new
+messages is kept in the history; the last state is repaired within a minute after the writer stops, and `back_off_ended`
+tells the end. A
 save that holds everything ends the pauses at once. There is never more than one alert a minute about one session; what is held
 back is counted."""
 
@@ -93,7 +96,7 @@ def _sections() -> Iterator[str]:
     yield _SAME
     yield "## What is harmless"
     yield (
-        "hermes-webui itself drops and changes messages, in every release and without a mark. No rule counts these as missing. What\n"
+        "hermes-webui itself drops and changes messages, in every release, unmarked. No rule counts these as missing. What\n"
         "repeats words that stand elsewhere leaves no version in the history either; before the others the shadow is kept."
     )
     yield _table(("messages that may go", ""), map(_kind, benign.VANISHING))

@@ -14,7 +14,6 @@ from typing import Any, Final, TypeVar
 from hermesguard.clock import Clock
 from hermesguard.events.reporter import Reporter
 from hermesguard.events.shield import Shield
-from hermesguard.store.upkeep import retention
 from hermesguard.store.history import Version
 from hermesguard.store.incidents import Incident
 from hermesguard.store.store import Store

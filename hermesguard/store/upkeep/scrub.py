@@ -14,12 +14,10 @@ import orjson
 from hermesguard import files
 from hermesguard.clock import Clock
 from hermesguard.events.reporter import Reporter
-from hermesguard.store.upkeep import verify as checkup
 from hermesguard.store.cached_store import Copies
-from hermesguard.store.upkeep.scrub_progress import FILE_NAME, Progress, read
 from hermesguard.store.store import Store
 from hermesguard.store.upkeep import verify as checkup
-from hermesguard.store.upkeep.scrub_progress import FILE_NAME, Progress, progress_of
+from hermesguard.store.upkeep.scrub_progress import FILE_NAME, Progress, read
 from hermesguard.store.upkeep.verify import Tally
 
 INTERVAL: Final = timedelta(days=7)

@@ -10,11 +10,8 @@ from hermesguard.daemon.maintenance import FIRST_READ_SECONDS, Housekeeping
 from hermesguard.demo import acts, losses
 from hermesguard.demo.chat import Chat
 from hermesguard.demo.eras import Era
-from hermesguard.store.upkeep import scrub
-from hermesguard.store.upkeep import scrub_progress
-from hermesguard.store.upkeep import verify as checkup
 from hermesguard.store.store import Store
-from hermesguard.store.upkeep import scrub
+from hermesguard.store.upkeep import scrub, scrub_progress
 from hermesguard.store.upkeep import verify as checkup
 from tests.helpers.world import World
 
