@@ -24,6 +24,7 @@ from hermesguard.daemon.maintenance import Housekeeping
 from hermesguard.daemon.progress import Progress
 from hermesguard.daemon.status import status_of
 from hermesguard.daemon.systemd import Service
+from hermesguard.daemon.writers import Writers
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.events.reporter import Reporter
 from hermesguard.guard.context import Context
@@ -82,6 +83,7 @@ class Daemon:
         # Signals, and commands that ask; a save must cost little, so the watch is not waited for in that way.
         self._selector = selectors.EpollSelector()
         self._selector_descriptor = self._selector.fileno()
+        self._writers = Writers(self._selector, lambda session: self.guard.repair_now((session,)))
         self._poll = select.poll()
         self._poll.register(self._selector_descriptor, select.POLLIN)
         self._signals: list[int] = []
@@ -119,6 +121,7 @@ class Daemon:
             self._disarm()
             self._outside.close()
             self._service.close()
+            self._writers.close()
             self._selector.close()
 
     def _listen(self) -> None:
@@ -143,6 +146,7 @@ class Daemon:
         self._watch_on(time.monotonic() + self._patience())
         if self.guard.notes.deferred:
             self.guard.run_deferred(TURN_SECONDS)
+        self._writers.follow(self.guard.writers_awaited())
         if self._server:
             self._server.go_on(SCAN_SLICE_SECONDS)
         if not self._scan:
@@ -419,6 +423,7 @@ class Daemon:
 
     def _end(self, number: int) -> int:
         self._housekeeping.end()
+        self.guard.repair_now()
         self.guard.readiness.standby.drop_others(())
         self._service.stopping()
         self.reporter.report("stopping", reason=signal.Signals(number).name)

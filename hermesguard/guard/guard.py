@@ -8,7 +8,7 @@ import contextlib
 import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 
 from hermesguard import files
@@ -373,7 +373,8 @@ class Guard:
         name, now = visit.name, self.context.clock.monotonic()
         if (wait := self.context.back_off.wait_seconds(name, now)) > 0:
             if visit.verdict.comparison and visit.verdict.comparison.added:
-                self.context.keep_version(name, visit.data, "displaced")
+                version = self.context.keep_version(name, visit.data, "displaced")
+                self.context.back_off.note_version(name, version, visit.news)
             self.notes.deferred[name] = Deferred(now, now + wait, visit.data, visit.writer_pid)
             return
         versions: list[str] = []
@@ -418,7 +419,7 @@ class Guard:
         if not placed.exchanged and not self._reported_no_exchange:
             self._reported_no_exchange = True
             self.context.reporter.report("exchange_unavailable", path=str(self.directory.path))
-        if self.context.back_off.repaired(name, now):
+        if self.context.back_off.repaired(name, now, visit.writer_pid):
             count = back_off.REPAIRS_BEFORE_BACK_OFF
             self.context.reporter.report(
                 "backing_off", session=name, count=count, **back_off.writer(visit.writer_pid)
@@ -441,3 +442,30 @@ class Guard:
             writer_pid=visit.writer_pid,
             duration_us=(placed.exchanged_ns - visit.began_ns) // 1000,
         )
+        if self.context.back_off.is_backing_off(name):
+            self._tidy_versions(visit, copy, versions)
+            self.context.back_off.cost(name, (time.perf_counter_ns() - visit.began_ns) / 1e9)
+
+    def _tidy_versions(self, visit: Visit, copy: Copy, versions: list[str]) -> None:
+        """Remove what a back-off has put into the history, but for the newest few and what stands nowhere else."""
+        back_off = self.context.back_off
+        for number, version in enumerate(versions):
+            back_off.note_version(visit.name, version, visit.news if number else ())
+        for name in back_off.outdated(visit.name, (message.identity for message in copy.document.messages)):
+            self.copies.remove_version(visit.name, name)
+
+    def writers_awaited(self) -> dict[int, str]:
+        """Return the processes whose end would end the pause before a repair, each with the session."""
+        return {
+            deferred.writer_pid: name
+            for name, deferred in self.notes.deferred.items()
+            if deferred.writer_pid and self.context.back_off.writer(name) == deferred.writer_pid
+        }
+
+    def repair_now(self, names: Iterable[str] | None = None) -> None:
+        """Repair the sessions (all of them) whose repair waits for the end of a pause."""
+        now = self.context.clock.monotonic()
+        for name in list(self.notes.deferred if names is None else names):
+            if self.context.back_off.wait_seconds(name, now) > 0:
+                self.context.back_off.lift(name)
+                self.visit(name)

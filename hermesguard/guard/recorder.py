@@ -46,7 +46,7 @@ class Recorder:
         error: str = "",
     ) -> Incident:
         """Write an incident into the log and tell it, at most one alert a minute for one session. Returns the incident."""
-        number = self.incidents.next_id()
+        number = self._growing(name) or self.incidents.next_id()
         incident = Incident(
             id=number,
             time=self._clock.now().isoformat(),
@@ -67,6 +67,7 @@ class Recorder:
             duration_us=duration_us,
             undo=f"hermesguard undo {number}",
         )
+        self._back_off.note_incident(name, number)
         try:
             self.incidents.append(incident)
         except OSError as problem:
@@ -96,6 +97,11 @@ class Recorder:
             ),
         )
         return incident
+
+    def _growing(self, name: str) -> str:
+        """Return the incident that a repair in a back-off belongs to; empty when it is one of its own."""
+        number = self._back_off.incident(name)
+        return "" if number in self.incidents.resolved else number
 
     def before_repair(self, name: str) -> tuple[Document, ...]:
         """Return the files that a session's last repairs were made of, those that the history has.

@@ -270,6 +270,15 @@ class Copies:
             )
         return kept.name
 
+    def remove_version(self, session: str, name: str) -> None:
+        """Remove a version of the history that is not needed any more."""
+        try:
+            for version in self.store.versions(session):
+                if version.name == name:
+                    self.store.remove_version(version)
+        except OSError as error:
+            self.refused(error)
+
     def _relieved(self, needed_bytes: int, write: Callable[[], T]) -> T:
         """Return what `write` returns; while the disk is full, old history is given up for it. Raises OSError."""
         while True:

@@ -17,6 +17,8 @@ from hermesguard.webui.session import is_session_id, written
 FILE_NAME = "incidents.jsonl"
 # So many servers that each go on from a memory of their own are more than anyone has on one directory.
 MOST_REPAIRS = 6
+# An incident that grows leaves its older lines behind until there are so many.
+MOST_OUTDATED = 100
 
 _BY_USER = frozenset({"undone", "accepted", "restored_by_user", "purged"})
 
@@ -143,8 +145,8 @@ def _from_line(line: bytes) -> Incident | None:
 def read(store: Path) -> list[Incident]:
     """Return all incidents in the log at `store`, oldest first; none when there is no log.
 
-    A line that stands there twice (the disk took it, and said that it had not) counts once; one that is none of ours does
-    not count at all.
+    Of an incident that grew, in a back-off, the newest line counts. A line that stands there twice (the disk took it, and
+    said that it had not) counts once; one that is none of ours does not count at all.
     """
     try:
         return sort_out(store)[0]
@@ -158,13 +160,15 @@ def sort_out(store: Path) -> tuple[list[Incident], list[bytes]]:
     Raises OSError when the log cannot be read, `files.TooLarge` when it is no log of ours by its size alone.
     """
     data = files.read(store / FILE_NAME, _LONGEST_LOG_BYTES)[0]
-    found, strange = [], []
+    found: dict[str, Incident] = {}
+    strange = []
     for line in dict.fromkeys(data.split(b"\n")):
         if (incident := _from_line(line)) is not None:
-            found.append(incident)
+            found.pop(incident.id, None)
+            found[incident.id] = incident
         elif line and not _is_torn(line):
             strange.append(line)
-    return found, strange
+    return list(found.values()), strange
 
 
 def _is_torn(line: bytes) -> bool:
@@ -181,10 +185,15 @@ class IncidentLog:
     """By session: the digest of the guard's newest repair."""
     repairs: dict[str, list[Incident]] = field(default_factory=dict)
     """By session: its last repairs, the newest last."""
+    resolved: set[str] = field(default_factory=set)
+    """Ids of the incidents that a later line put an end to."""
     unwritten: list[Incident] = field(default_factory=list)
     check: Callable[[], None] = lambda: None
     """Called before each write: raises OSError when the store is not there any more."""
     _last_id: int = 0
+    _newest: str = ""
+    _outdated: int = 0
+    """How many lines of the log a newer one of the same incident has replaced."""
 
     def load(self) -> list[bytes]:
         """Read the log once, at start; return the lines that are none of ours.
@@ -202,9 +211,10 @@ class IncidentLog:
         return strange
 
     def keep_only_ours(self) -> None:
-        """Write the log anew without the lines that are none of ours. Raises OSError."""
+        """Write the log anew, without lines that are none of ours or outdated. Raises OSError."""
         self.check()
         self._replace(read(self.store))
+        self._outdated = 0
 
     def _replace(self, entries: Iterable[Incident]) -> None:
         files.write_durably(self.store / FILE_NAME, b"".join(entry.line() for entry in entries))
@@ -214,7 +224,10 @@ class IncidentLog:
         return read(self.store) + self.unwritten
 
     def _note(self, incident: Incident) -> None:
-        self.count += not incident.resolves
+        self.count += not incident.resolves and incident.id != self._newest
+        self._newest = incident.id
+        if incident.resolves:
+            self.resolved.add(incident.resolves)
         self._last_id = max(self._last_id, int(incident.id))
         if incident.digest:
             self.last_digest[incident.session] = incident.digest
@@ -234,9 +247,12 @@ class IncidentLog:
 
     def append(self, incident: Incident) -> None:
         """Add an incident; durable when this returns, or in `unwritten` when the store cannot take it (OSError)."""
+        self._outdated += incident.id == self._newest
         self._note(incident)
         self.unwritten.append(incident)
         self.flush()
+        if self._outdated >= MOST_OUTDATED:
+            self.keep_only_ours()
 
     def flush(self) -> None:
         """Write what waits; OSError when the store still cannot take it, and nothing is lost."""

@@ -78,6 +78,10 @@ def session_id(name: str) -> str | None:
     return match[1] if match else None
 
 
+Identity = tuple[str, str, tuple[str, ...]]
+"""Role, words of the text, tool ids: what makes two messages the same one, whatever their dress."""
+
+
 def is_session_id(text: object) -> bool:
     """Return whether `text` can be the id of a session: nothing else may become part of a path."""
     return isinstance(text, str) and _SESSION_NAME.fullmatch(f"{text}.json") is not None
@@ -108,10 +112,10 @@ class Message:
     """Where the text begins in the document's, in characters."""
     count: int = 1
     """How many messages this stands for: one, but in an abridged document (module abridge)."""
-    _identity: tuple[str, str, tuple[str, ...]] | None = field(default=None, init=False)
+    _identity: Identity | None = field(default=None, init=False)
 
     @property
-    def identity(self) -> tuple[str, str, tuple[str, ...]]:
+    def identity(self) -> Identity:
         """(role, words of the text, tool ids): what makes two messages the same message, whatever their dress."""
         if self._identity is None:
             tools = tuple(_tool_ids(self.value))
