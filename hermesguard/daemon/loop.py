@@ -24,6 +24,7 @@ from hermesguard.daemon.maintenance import Housekeeping
 from hermesguard.daemon.progress import Progress
 from hermesguard.daemon.status import status_of
 from hermesguard.daemon.systemd import Service
+from hermesguard.daemon.writers import Writers
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.events.reporter import Reporter
 from hermesguard.guard.context import Context
@@ -82,6 +83,7 @@ class Daemon:
         # Signals, and commands that ask; a save must cost little, so the watch is not waited for in that way.
         self._selector = selectors.EpollSelector()
         self._selector_descriptor = self._selector.fileno()
+        self._writers = Writers(self._selector, lambda session: self.guard.repair_now((session,)))
         self._poll = select.poll()
         self._poll.register(self._selector_descriptor, select.POLLIN)
         self._signals: list[int] = []
@@ -119,12 +121,13 @@ class Daemon:
             self._disarm()
             self._outside.close()
             self._service.close()
+            self._writers.close()
             self._selector.close()
 
     def _listen(self) -> None:
         """Listen to commands, if the store takes the socket: a guard on a full disk guards nevertheless."""
         try:
-            self._server = ControlServer(self.settings.store, self._selector, self.answer)
+            self._server = ControlServer(self.settings.store, self._selector, self.answer, self.guard.shield)
         except OSError as error:
             self.guard.copies.refused(error)
 
@@ -143,6 +146,7 @@ class Daemon:
         self._watch_on(time.monotonic() + self._patience())
         if self.guard.notes.deferred:
             self.guard.run_deferred(TURN_SECONDS)
+        self._writers.follow(self.guard.writers_awaited())
         if self._server:
             self._server.go_on(SCAN_SLICE_SECONDS)
         if not self._scan:
@@ -275,6 +279,11 @@ class Daemon:
         except OSError as error:
             self._scan = None
             self._cannot_read(error)
+            return
+        except Exception as error:  # noqa: BLE001
+            self.guard.shield.caught("scan", "", error)
+            self._scan = None
+            self._scan_due = time.monotonic() + self.settings.scan_interval_seconds
             return
         self._scan = None
         self._scan_due = time.monotonic() + self.settings.scan_interval_seconds
@@ -412,6 +421,7 @@ class Daemon:
 
     def _end(self, number: int) -> int:
         self._housekeeping.end()
+        self.guard.repair_now()
         self.guard.standby.files.drop_others(())
         self._service.stopping()
         self.reporter.report("stopping", reason=signal.Signals(number).name)

@@ -224,8 +224,8 @@ SESSION_EVENTS: Final[tuple[Event, ...]] = (
         + _BY_WHOM
         + "; repairs slow down until the writer stops.",
         "A process keeps writing a damaged copy of this session: mostly a hermes-webui that holds the emptied session\n"
-        "in its memory, or two servers on one directory. Restart hermes-webui; if there are two, stop one. Every\n"
-        "version that held new messages is kept, and the file is repaired within a minute after the writer stops.\n"
+        "in its memory, or two servers on one directory. Restart hermes-webui; if there are two, stop one. Every new\n"
+        "message is kept, and the file is repaired between the pauses, which last 10 s at most, and when the writer ends.\n"
         "Look at the versions: hermesguard history {session}",
         ("session", "incident", "count", "seconds", *_WRITER, "undo", "rule"),
     ),

@@ -3,10 +3,12 @@
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from hermesguard.clock import Clock
 from hermesguard.config.settings import Settings
 from hermesguard.events.reporter import Reporter
+from hermesguard.events.shield import Shield
 from hermesguard.files import Stamp
 from hermesguard.guard.back_off import BackOff
 from hermesguard.guard.recorder import Recorder, found
@@ -130,7 +132,10 @@ class Context:
     copies: Copies
     recorder: Recorder
     pruner: Pruner
+    shield: Shield
     back_off: BackOff = field(default_factory=BackOff)
+    limit_bytes: int | None = None
+    """No file that is larger is read into memory."""
 
     @classmethod
     def furnish(
@@ -143,14 +148,24 @@ class Context:
     ) -> "Context":
         """Return a context for `settings`; the caller holds the store's lock."""
         clock = clock or Clock()
-        copies = Copies(store, Cache(settings.cache_bytes), reporter, clock)
+        shield = Shield(reporter)
+        copies = Copies(store, Cache(settings.cache_bytes), reporter, clock, shield)
         back_off = BackOff()
         recorder = Recorder(incidents, copies, reporter, back_off, clock)
         directory = SessionsDirectory(settings.sessions)
-        pruner = Pruner(store, incidents.all, reporter, clock)
+        pruner = Pruner(store, incidents.all, reporter, clock, shield)
         copies.relieve = pruner.relieve
         copies.also_pending.append(incidents.flush)
-        return cls(settings, reporter, clock, directory, Notes(clock), copies, recorder, pruner, back_off)
+        incidents.check = store.place.check
+
+        def set_aside(path: Path, reason: str) -> None:
+            target = store.place.set_aside(path)
+            reporter.report("set_aside", path=str(path), reason=reason, target=str(target))
+
+        store.set_aside = set_aside
+        return cls(
+            settings, reporter, clock, directory, Notes(clock), copies, recorder, pruner, shield, back_off
+        )
 
     def keep(self, name: str, copy: Copy, stamp: Stamp, before: Copy | None = None) -> None:
         """Live is right: make it the shadow; `before` as for the copies."""

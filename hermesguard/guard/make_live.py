@@ -31,13 +31,18 @@ class Made(NamedTuple):
     """What is live now, and the shadow."""
     version: str
     """The version that holds the shadow before; empty when none was asked for."""
-    displaced: str
-    """The version that holds what live was first; empty when there was no file."""
+    displaced: tuple[str, ...]
+    """The versions that hold what was displaced, oldest first; none when there was no file."""
     is_written_since: bool
     """The application has saved over it meanwhile, so what is live is its own."""
     exchanged_ns: int
     is_exchanged: bool
     """False where the file system has no exchange."""
+
+    @property
+    def first_displaced(self) -> str:
+        """The version that holds what live was when it was judged; empty when there was no file."""
+        return self.displaced[0] if self.displaced else ""
 
 
 def make_live(
@@ -78,7 +83,7 @@ def make_live(
     return Made(
         copy,
         versions[0] if versions else "",
-        displaced[0] if displaced else "",
+        tuple(displaced),
         placed.live in placed.displaced,
         placed.exchanged_ns,
         placed.exchanged,

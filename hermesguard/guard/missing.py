@@ -54,6 +54,10 @@ class MissingFiles:
         self.moved: dict[str, str] = {}
         """Renames as the watch saw them: old session to new."""
 
+    def read_held(self) -> str:
+        """As `MassChangeBrake.read`."""
+        return self._brake.read()
+
     @property
     def held(self) -> Collection[str]:
         """Missing under the brake: nothing is done about them until they are back or a user decides."""
@@ -270,6 +274,7 @@ class MissingFiles:
             self._context.directory.forget_lists()
         copies = self._context.copies
         try:
+            copies.store.place.check()
             self._brake.write_down([name for name in self.held if copies.has_shadow(name)])
         except OSError as error:
             copies.refused(error)

@@ -58,7 +58,12 @@ class Recorder:
         At most one alert a minute goes out for one session. Returns the incident; a store that does not take it is reported,
         and the line is written when it does.
         """
+        name = incident.session
+        if not incident.is_by_user:
+            incident = incident._replace(id=self._growing(name))
         incident = self.note(incident)
+        if not incident.is_by_user:
+            self._back_off.note_incident(name, incident.id)
         if self._may_alert(incident.event, incident.session):
             fields = {key: value for key, value in incident._asdict().items() if key not in _NOT_REPORTED}
             if incident.is_by_user:
@@ -75,7 +80,7 @@ class Recorder:
 
     def note(self, incident: Incident) -> Incident:
         """As `record`, without a report."""
-        number = self.incidents.next_id()
+        number = incident.id or self.incidents.next_id()
         incident = incident._replace(id=number, time=self._clock.now().isoformat())
         if not (incident.is_by_user or incident.resolves):
             incident = incident._replace(undo=f"hermesguard undo {number}")
@@ -84,6 +89,11 @@ class Recorder:
         except OSError as problem:
             self._copies.refused(problem)
         return incident
+
+    def _growing(self, name: str) -> str:
+        """Return the incident that a repair in a back-off belongs to; empty when it is one of its own."""
+        number = self._back_off.incident(name)
+        return "" if number in self.incidents.resolved else number
 
     def before_repair(self, name: str) -> tuple[Document, ...]:
         """Return the files that a session's last repairs were made of, those that the history has.

@@ -4,6 +4,10 @@ A staged name holds either what the guard was about to put in place, or what the
 may have messages that nobody has looked at yet.
 """
 
+import errno
+from functools import partial
+from pathlib import Path
+
 from hermesguard import files
 from hermesguard.guard.context import Context
 from hermesguard.guard.make_live import Target, make_live
@@ -17,7 +21,10 @@ from hermesguard.webui.diff import compare
 from hermesguard.webui.directory import staged
 from hermesguard.webui.session import Document, Unreadable
 
+# Faults of the process and not of the file: what cannot be read now can be read soon.
+_PASSING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 _REASON = "leftover"
+_REMEDY = "Nothing is done with it: look at it, and remove it"
 _INTERRUPTED = Verdict(
     Action.MERGE,
     "interrupted repair",
@@ -33,6 +40,7 @@ class Recovery:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._copies = context.copies
+        self._reported: dict[Path, str] = {}
 
     def take(self) -> None:
         """Keep all that is left in the history, bring its new messages back into live, and remove it.
@@ -41,13 +49,32 @@ class Recovery:
         cannot be read.
         """
         for path, name in list(staged(self._context.directory.path)):
-            try:
-                if data := files.read(path)[0]:
-                    self._take(name, data)
-                if not self._copies.has_pending(name):
-                    files.remove(path)
-            except OSError as error:
+            self._context.shield.run("leftover", name, partial(self._deal_with, path, name), None)
+
+    def _deal_with(self, path: Path, name: str) -> None:
+        try:
+            data = files.read(path, self._context.limit_bytes)[0]
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            if error.errno in _PASSING:
                 self._copies.refused(error)
+            else:
+                self._report(path, name, error.strerror or str(error))
+            return
+        try:
+            if data:
+                self._take(name, data)
+            if not self._copies.has_pending(name):
+                files.remove(path)
+        except OSError as error:
+            self._copies.refused(error)
+
+    def _report(self, path: Path, name: str, error: str) -> None:
+        """Report once what stands under such a name and cannot be read: a fault of the directory, not of the store."""
+        if self._reported.get(path) != error:
+            self._reported[path] = error
+            self._context.reporter.report("denied", session=name, error=error, path=str(path), remedy=_REMEDY)
 
     def _take(self, name: str, data: bytes) -> None:
         try:
@@ -108,7 +135,7 @@ class Recovery:
                 messages_live=live.count,
                 messages_after=made.copy.count,
                 version=version,
-                displaced=made.displaced,
+                displaced=made.first_displaced,
                 digest=made.copy.digest,
             )
         )

@@ -1,6 +1,6 @@
 """One session as a visit finds it. What it says and what became of it is found out when someone asks, and once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -11,7 +11,7 @@ from hermesguard.repair.standby import fill, prepared, tells_all
 from hermesguard.store.cache import Copy
 from hermesguard.webui import session
 from hermesguard.webui.abridged import Piece
-from hermesguard.webui.session import Document, Unreadable
+from hermesguard.webui.session import Document, Identity, Unreadable
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,12 @@ class Visit:
             # Who has not seen a repair cannot have meant to take it back: that is worth a look into the history.
             return judge(shadow, self.live, replace(self.around, before_repair=self.before_repair()))
         return verdict
+
+    @property
+    def news(self) -> Iterator[Identity]:
+        """The messages of live that the shadow does not have."""
+        comparison = self.verdict.comparison
+        return (comparison.new[index].identity for index in comparison.added) if comparison else iter(())
 
     @property
     def messages_before(self) -> int:

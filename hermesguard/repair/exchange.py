@@ -7,6 +7,7 @@ import contextlib
 import ctypes
 import errno
 import os
+import stat
 from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
@@ -68,6 +69,10 @@ def write_standby(
         standby_file, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600
     )
     try:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
+            # Someone planted it: written over, another file of the same inode would be lost.
+            raise OSError(errno.EEXIST, os.strerror(errno.EEXIST), str(standby_file))
         _fill(descriptor, path, pieces, like)
         os.ftruncate(descriptor, sum(map(len, pieces)))
         return files.Stamp.of(os.fstat(descriptor))

@@ -116,7 +116,7 @@ def _stub(document: Document) -> str:
         else:
             text = document.raw(key)
         is_behind = is_behind or key == session.MESSAGES
-        members.append(f"  {json.dumps(key, ensure_ascii=False)}: {text}")
+        members.append(f"  {session.written(key)}: {text}")
     return "{\n" + ",\n".join(members) + "\n}"
 
 
@@ -297,12 +297,15 @@ class Standby:
         """Return how long from `now` on nothing is to be done; None when there is nothing to do."""
         return max(0.0, min(self._due.values()) - now) if self._due else None
 
-    def go_on(self, now: float) -> None:
-        """Make one session ready, if one is due. Raises OSError when the store does not let its copy be read now."""
+    def next_due(self, now: float) -> str | None:
+        """Take and return a session that is to be made ready now; None when there is none."""
         name = next((name for name, due in self._due.items() if due <= now), None)
-        if name is None:
-            return
-        del self._due[name]
+        if name is not None:
+            del self._due[name]
+        return name
+
+    def make_ready(self, name: str) -> None:
+        """Make a session ready. Raises OSError when the store does not let its copy be read now."""
         if (self._copies.held(name) or self._has_stream(name)) and (copy := self._copies.shadow(name)):
             known = prepared(copy)
             if known is None:

@@ -356,7 +356,10 @@ def members(data: bytes) -> Any:
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError:
-        return json.loads(data.decode("utf-8"))
+        text = data.decode("utf-8")
+        value = json.loads(text)
+        session.require_shallow(text)
+        return value
 
 
 def _joined_bytes(rests: Sequence[bytes], holes: Sequence[Hole]) -> bytes:

@@ -1,6 +1,7 @@
 """What the sessions directory says beside the sessions themselves: the application's index and its tombstones."""
 
 import os
+import re
 import stat
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ import orjson
 
 from hermesguard import files
 from hermesguard.files import Stamp
-from hermesguard.webui.session import session_id
+from hermesguard.webui.session import is_session_id, session_id
 
 INDEX = "_index.json"
 TOMBSTONES = "_deleted_webui_sessions.json"
@@ -21,6 +22,7 @@ ENTRIES_AT_ONCE = 512
 _STAGED_PREFIX = ".hermesguard-"
 _STAGED_SUFFIX = ".repair"
 _STANDBY_SUFFIX = ".standby"
+_STAGED_NAME = re.compile(r"\.hermesguard-([0-9A-Za-z_-]+)\.[0-9]{1,9}(?:\.displaced)?\.repair")
 
 
 def staged(directory: Path) -> Iterator[tuple[Path, str]]:
@@ -30,8 +32,11 @@ def staged(directory: Path) -> Iterator[tuple[Path, str]]:
 
 
 def is_staged(name: str) -> bool:
-    """Return whether a name is that of something that `stage` made, or what it was exchanged for."""
-    return name.startswith(_STAGED_PREFIX) and name.endswith(_STAGED_SUFFIX)
+    """Return whether a name is that of something that `stage` made for a session, or what it was exchanged for."""
+    if not name.startswith(_STAGED_PREFIX):
+        return False
+    match = _STAGED_NAME.fullmatch(name)
+    return match is not None and is_session_id(match[1])
 
 
 def standby_name(path: Path) -> Path:
@@ -42,7 +47,8 @@ def standby_name(path: Path) -> Path:
 def standby_for(name: str) -> str | None:
     """Return the stem of the file that a name is the standby file for; None when it is no standby file's."""
     if name.startswith(_STAGED_PREFIX) and name.endswith(_STANDBY_SUFFIX):
-        return name.removeprefix(_STAGED_PREFIX).removesuffix(_STANDBY_SUFFIX)
+        stem = name.removeprefix(_STAGED_PREFIX).removesuffix(_STANDBY_SUFFIX)
+        return stem if is_session_id(stem) else None
     return None
 
 
