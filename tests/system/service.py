@@ -70,7 +70,7 @@ def a_wipe_is_restored_and_told() -> None:
     always = "EVENT TIME SESSION VERDICT RULE EVIDENCE INCIDENT ACTION UNDO MESSAGES_BEFORE MESSAGES_LIVE MESSAGES_AFTER"
     always += " MESSAGES_LOST VERSION WRITER_PID DURATION_US"
     assert {f"HERMESGUARD_{name}" for name in always.split()} <= entry.keys()
-    found = tuple(int(entry[f"HERMESGUARD_ROWS_{name}"]) for name in ("BEFORE", "LIVE", "AFTER", "LOST"))
+    found = tuple(int(entry[f"HERMESGUARD_MESSAGES_{name}"]) for name in ("BEFORE", "LIVE", "AFTER", "LOST"))
     assert found == (1000, 0, 1001, 1000)
     assert entry["PRIORITY"] == str(int(Priority.WARNING))
     assert entry["SYSLOG_IDENTIFIER"] == "hermesguard"
@@ -115,7 +115,7 @@ def hanging() -> None:
     deaths = journal("_PID=1", f"UNIT={guard_of(alice).name}", "MESSAGE_ID=d9b373ed55a64feb8242e02dbe79a49c")
     show(deaths[-1]["MESSAGE"])
     assert "watchdog" in deaths[-1]["MESSAGE"]
-    stack = [entry["MESSAGE"] for entry in guard_of(alice).entries() if "daemon.py" in entry["MESSAGE"]]
+    stack = [entry["MESSAGE"] for entry in guard_of(alice).entries() if "loop.py" in entry["MESSAGE"]]
     assert stack, "no stack in the journal"
     show(stack[0])
 
