@@ -1,4 +1,4 @@
-"""The events that are about the guard itself: its life, its eyes, its store, and its surroundings."""
+"""The events that are about the guard itself: its life, its watch, its store, and its surroundings."""
 
 from typing import Final
 
@@ -74,7 +74,8 @@ GUARD_EVENTS: Final[tuple[Event, ...]] = (
         "8e261079cf3243d3bbcdd6c4e2862a87",
         Priority.CRITICAL,
         "The guard does not see the sessions directory",
-        "Blind: {reason}[ ({path})]. Scans go on[ every {seconds} s], and the watch is armed anew." + _REMEDY,
+        "Watch lost: {reason}[ ({path})]. Periodic scans continue[ every {seconds} s]; re-establishing the watch."
+        + _REMEDY,
         "Losses are found by the next scan only, not at once. If no entry `watch_restored` follows within a minute, look at\n"
         "the directory: was it moved, replaced, unmounted? `hermesguard status` says what the guard sees.",
         ("reason", "path", "error", "remedy", "seconds", "mode"),
@@ -84,7 +85,7 @@ GUARD_EVENTS: Final[tuple[Event, ...]] = (
         "c8d8ec42b06b4993b30951e236fbea3f",
         Priority.NOTICE,
         "The guard sees again",
-        "Visit is back[ ({mode})][ after {seconds} s][ in {path}].",
+        "Watch restored[ ({mode})][ after {seconds} s][ in {path}].",
         "No action required. Everything was scanned once; what was lost meanwhile is repaired.",
         ("path", "mode", "seconds", "reason"),
     ),
@@ -127,6 +128,17 @@ GUARD_EVENTS: Final[tuple[Event, ...]] = (
         "The store {path} takes files again[; {count:session} caught up].",
         "No action required.",
         ("path", "count", "seconds"),
+    ),
+    Event(
+        "set_aside",
+        "0d6f1c3a5b8e47d29a40c7e2f1b6d835",
+        Priority.WARNING,
+        "Something in the store is none of hermesguard's",
+        "Set aside {path}[, {count:line} of it]: {reason}.[ It is kept as {target}.]",
+        "Nothing is lost: what hermesguard does not know is moved to the directory set-aside of the store, and the guard\n"
+        "goes on without it. Look at it: a newer hermesguard, an editor or a failing disk may have written it.\n"
+        "Remove it when nobody needs it.",
+        ("path", "reason", "target", "count", "session"),
     ),
     Event(
         "over_limit",
@@ -217,15 +229,6 @@ GUARD_EVENTS: Final[tuple[Event, ...]] = (
         ("error", "path", "remedy", "reason"),
     ),
     Event(
-        "scanned",
-        "ea453f7a5c8e4afc9723e84b207b26ed",
-        Priority.DEBUG,
-        "Every session was looked at",
-        "Swept {sessions:session}[ in {duration_us:duration}][; {count} had changed].",
-        "No action required.",
-        ("sessions", "messages", "duration_us", "count"),
-    ),
-    Event(
         "clock_changed",
         "67a8a69c26b94c6cab94497abc4bcaae",
         Priority.NOTICE,
@@ -249,9 +252,9 @@ GUARD_EVENTS: Final[tuple[Event, ...]] = (
         "2213db6793294828b9b26c901a4847af",
         Priority.ERROR,
         "hermesguard has a fault of its own",
-        "A fault in hermesguard itself: {error}[ ({reason})].[ {session} is looked at again by the next scan.]",
+        "A fault in hermesguard itself[, {reference}]: {error}[ ({reason})].[ {session} is looked at again at its next change.]",
         "The guard goes on. Please report it to the people who make hermesguard, with this entry and the ones around\n"
         "it; no entry contains text of a conversation.",
-        ("error", "reason", "session", "path"),
+        ("error", "reason", "session", "path", "reference"),
     ),
 )

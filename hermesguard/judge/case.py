@@ -33,7 +33,9 @@ class Case:
 
     @cached_property
     def comparison(self) -> Comparison:
-        return compare(self.shadow.messages, self.live.messages)
+        # Of another session's file nothing is ever merged in: it is as if there were none.
+        live = () if self.is_of_other_session else self.live.messages
+        return compare(self.shadow.messages, live)
 
     @property
     def is_lost(self) -> bool:
@@ -313,7 +315,8 @@ class Case:
     def is_of_other_session(self) -> bool:
         """Live says that it is another session, and the shadow did not."""
         before, after = self.shadow.get(session.SESSION_ID), self.live.get(session.SESSION_ID)
-        return isinstance(before, str) and isinstance(after, str) and before != after
+        are_ids = isinstance(before, str) and isinstance(after, str)
+        return are_ids and after not in (before, self.around.name)
 
     @property
     def is_new_chat(self) -> bool:
@@ -432,8 +435,8 @@ def _call_id(call: Message) -> str:
 
 
 def is_number(value: Any) -> bool:
-    """Return whether a JSON value is a number."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Return whether a JSON value is a number to reckon with."""
+    return session.number(value) is not None
 
 
 def says_something(value: Any) -> bool:
@@ -443,5 +446,4 @@ def says_something(value: Any) -> bool:
 
 def boundary_of(message: Message) -> float:
     """Return the boundary that the application writes when this is the last message that it keeps, in seconds."""
-    value = message.get("timestamp")
-    return float(value) if is_number(value) else 0.0
+    return session.number(message.get("timestamp")) or 0.0

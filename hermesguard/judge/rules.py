@@ -48,7 +48,7 @@ def _never_any(case: Case) -> Verdict | None:
     "restore; nothing of it is merged in",
 )
 def _other_session(case: Case) -> Verdict | None:
-    if not case.is_of_other_session or not case.is_lost:
+    if not case.is_of_other_session or not case.shadow.messages:
         return None
     verdict = says(Action.RESTORE, f"`{session.SESSION_ID}` is that of another session")
     return verdict._replace(is_foreign=True)

@@ -26,6 +26,8 @@ class Action(StrEnum):
 class Surroundings:
     """What else the directory and the past say about a session, beside shadow and live."""
 
+    name: str = ""
+    """The session's id, as the name of its file has it."""
     gone: bool = False
     """There is no file of that name."""
     saves: int | None = 1
