@@ -63,6 +63,8 @@ class Notes:
     newcomers: dict[str, float] = field(default_factory=dict)
     """Sessions seen for the first time, and when (monotonic): a renamed session comes back as one."""
     deferred: dict[str, Deferred] = field(default_factory=dict)
+    saves: dict[str, int] = field(default_factory=dict)
+    """How often a session was saved since it was last in order, as far as the watch counted."""
     totals: Totals = field(init=False)
 
     def __post_init__(self) -> None:
@@ -72,6 +74,7 @@ class Notes:
         """Note that a session was found in order, and is so as long as a listing shows `state`."""
         self.deferred.pop(name, None)
         self.unreadable.pop(name, None)
+        self.saves.pop(name, None)
         self.seen[name] = state
         self.messages[name] = messages
 
@@ -79,6 +82,7 @@ class Notes:
         """Forget a session that is gone for good."""
         self.deferred.pop(name, None)
         self.unreadable.pop(name, None)
+        self.saves.pop(name, None)
         self.seen.pop(name, None)
         self.messages.pop(name, None)
 

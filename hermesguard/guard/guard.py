@@ -8,7 +8,7 @@ import contextlib
 import math
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 from hermesguard import files
@@ -59,6 +59,8 @@ class Guard:
         self._repaired: dict[str, float] = {}
         self.standby = Standby(self.copies, self.directory)
         self._reader = Reader()
+        self.saves_to_come: Callable[[str], int] = lambda name: 0
+        """How many saves of a session the watch knows of that no visit was told; whoever owns the watch sets it."""
 
     def adopt(self, settings: Settings) -> None:
         """Go on with other settings of the same directories."""
@@ -177,11 +179,14 @@ class Guard:
         self.recorder.report_held_back()
         self.notes.totals.last_scan = self.context.clock.now().isoformat()
 
-    def visit(self, name: str, writer_pid: int | None = None) -> bool:
+    def visit(self, name: str, writer_pid: int | None = None, saves: int = 0) -> bool:
         """Look at one session: read, judge, act, report. Never raises: one bad session must not cost the others their guard.
 
-        Returns whether there was nothing but growth, of which nothing follows: no event, no question, nothing to make ready.
+        `saves` says how often it was saved since the last visit, if that was counted. Returns whether there was nothing but
+        growth, of which nothing follows: no event, no question, nothing to make ready.
         """
+        if saves:
+            self.notes.saves[name] = self.notes.saves.get(name, 0) + saves
         try:
             return self._visit(name, writer_pid)
         except Exception as error:  # noqa: BLE001
@@ -233,7 +238,11 @@ class Guard:
 
     def _around(self, name: str, shadow: Copy, data: bytes) -> Surroundings:
         repair = self.recorder.incidents.last_digest.get(name)
+        saves = self.notes.saves.get(name, 0) + self.saves_to_come(name)
         return Surroundings(
+            name=name,
+            saves=saves or None,
+            now=self.context.clock.now().timestamp(),
             waited_seconds=self.notes.waited_seconds(name, data),
             repaired=repair is not None and repair == shadow.digest,
         )
