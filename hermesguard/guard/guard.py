@@ -334,7 +334,9 @@ class Guard:
                 self.notes.defer(visit.name, visit.data, visit.verdict.wait_seconds, visit.writer_pid)
             case Action.KEEP if visit.live:
                 if visit.verdict.takes_away:
-                    self._version(visit, "tidied")
+                    version = self._version(visit, "stripped" if visit.verdict.taken else "tidied")
+                    if visit.verdict.taken:
+                        self._report_stripped(visit, version)
                 self._goes_on(visit.name)
                 self.context.keep(visit.name, Copy(visit.data, visit.live), visit.stamp)
             case Action.INTENDED if visit.live:
@@ -368,6 +370,18 @@ class Guard:
                 self.notes.totals.uncertain += 1
             case _:
                 self._repair(visit)
+
+    def _report_stripped(self, visit: Visit, version: str) -> None:
+        """Tell what a save took away though every message is there, and how it comes back."""
+        self.recorder.report(
+            "stripped",
+            visit.name,
+            visit.verdict,
+            parts=list(visit.verdict.taken),
+            messages_live=visit.messages_live,
+            version=version,
+            writer_pid=visit.writer_pid,
+        )
 
     def _withdrawn(self, visit: Visit) -> str:
         """Keep what someone took away on purpose, unless it was cleared and such things are not to be kept at all."""
