@@ -189,6 +189,7 @@ def restore(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--part",
+        metavar="PART",
         choices=PARTS,
         help="bring back only that of it, into live as it is",
     )
