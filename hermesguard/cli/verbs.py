@@ -101,6 +101,10 @@ def _guard(parser: argparse.ArgumentParser) -> None:
                 default=argparse.SUPPRESS,
                 help=(option.meaning + f" Default: {option.default}").replace("%", "%%"),
             )
+    # Its name before 0.2: units and scripts that say it still start.
+    settings.add_argument(
+        "--sweep-interval", dest="scan_interval", default=argparse.SUPPRESS, help=argparse.SUPPRESS
+    )
 
 
 def _scan(parser: argparse.ArgumentParser) -> None:

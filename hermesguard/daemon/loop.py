@@ -84,6 +84,9 @@ class Daemon:
         self._selector = selectors.EpollSelector()
         self._selector_descriptor = self._selector.fileno()
         self._writers = Writers(self._selector, lambda session: self.guard.repair_now((session,)))
+        self._selector.register(
+            self.guard.background.open(), selectors.EVENT_READ, lambda _: self.guard.background.finish()
+        )
         self._poll = select.poll()
         self._poll.register(self._selector_descriptor, select.POLLIN)
         self._signals: list[int] = []

@@ -62,7 +62,7 @@ class FirstLook:
 
     def _backup(self, name: str) -> Copy | None:
         try:
-            copy = Copy(files.read(self._context.directory.backup(name))[0])
+            copy = Copy(files.read(self._context.directory.backup(name), self._context.limit_bytes)[0])
             return copy if copy.document.messages else None
         except Unreadable:
             return None

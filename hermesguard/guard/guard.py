@@ -18,6 +18,8 @@ from hermesguard.files import Stamp
 from hermesguard.guard import back_off as back_off
 from hermesguard.guard.context import Context
 from hermesguard.guard.first_look import FirstLook
+from hermesguard.guard.large.background import Background
+from hermesguard.guard.large.large import LargeSessions
 from hermesguard.guard.missing import HELD_FILE, MissingFiles
 from hermesguard.guard.notes import Deferred
 from hermesguard.guard.recovery import Recovery
@@ -60,6 +62,8 @@ class Guard:
         self._repaired: dict[str, float] = {}
         self.readiness = Readiness(self.copies, self.directory)
         self._reader = Reader()
+        self.background = Background(partial(self.shield.caught, "background work"))
+        self.large = LargeSessions(context, self.background)
 
     def adopt(self, settings: Settings) -> None:
         """Go on with other settings of the same directories."""
@@ -190,9 +194,13 @@ class Guard:
     def _visit(self, name: str, writer_pid: int | None) -> bool:
         began_ns = time.perf_counter_ns()
         try:
-            size_bytes, stamp = self._reader.read(self.directory.file_name(name))
+            size_bytes, stamp = self._reader.read(self.directory.file_name(name), self.context.limit_bytes)
         except (FileNotFoundError, NotADirectoryError):
             self._look_for(name)
+            return False
+        except files.TooLarge as error:
+            self.missing_files.is_here(name)
+            self.large.found(name, error.stamp)
             return False
         except OSError as error:
             self.context.report_unreadable(
@@ -202,6 +210,9 @@ class Guard:
         was_missed = self.missing_files.is_here(name)
         try:
             shadow = self.copies.shadow(name) or self._first_look.copy(name, self._reader.data, stamp)
+        except files.TooLarge:
+            self.large.judge(name, self._reader.data, stamp)
+            return False
         except OSError as error:
             # Without knowing what there was, nothing can be said of what there is; every scan tries again.
             self.copies.refused(error)
@@ -267,6 +278,9 @@ class Guard:
         """Judge a session whose file is gone; if it is back by now, visit it."""
         try:
             is_back = self.missing_files.look_for(name)
+        except files.TooLarge:
+            self.shield.run("missing", name, partial(self.large.is_missing, name), None)
+            return
         except OSError as error:
             self.copies.refused(error)
             self.notes.defer(name, None, RECHECK_SECONDS)

@@ -57,6 +57,8 @@ class Readiness:
 
     def make_ready(self, name: str) -> None:
         """Make a session ready. Raises OSError when the store does not let its copy be read now."""
+        if self._copies.store.is_too_large(name):
+            return
         if (self._copies.held(name) or self._has_stream(name)) and (copy := self._copies.shadow(name)):
             copy.prepare()
             if name in self._saved and copy.answer:

@@ -1,7 +1,6 @@
 """Repairs of one session slow down by what they cost, and stop slowing down when the writer has ended."""
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
@@ -57,7 +56,7 @@ def test_a_version_goes_only_when_the_newest_copy_has_what_it_held() -> None:
 
 
 @pytest.fixture
-def stale(world: World) -> Iterator[Chat]:
+def stale(world: World) -> Chat:
     """A conversation with a stale writer, which the guard slows down for."""
     chat = world.app(Era.OLD).create(turns=30)
     chat.send("unsent")
@@ -66,7 +65,7 @@ def stale(world: World) -> Iterator[Chat]:
         chat.turn(f"question {number}", f"answer {number}")
         world.pass_time(1.0)
     assert "backing_off" in world.ear.names()
-    yield chat
+    return chat
 
 
 def test_one_incident_grows_and_the_history_stays_short(world: World, stale: Chat) -> None:
