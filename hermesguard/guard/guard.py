@@ -20,6 +20,7 @@ from hermesguard.guard.context import Context
 from hermesguard.guard.first_look import FirstLook
 from hermesguard.guard.large.background import Background
 from hermesguard.guard.large.large import LargeSessions
+from hermesguard.guard.large.long_work import LongWork
 from hermesguard.guard.missing import HELD_FILE, MissingFiles
 from hermesguard.guard.notes import Deferred
 from hermesguard.guard.recovery import Recovery
@@ -64,6 +65,7 @@ class Guard:
         self._reader = Reader()
         self.background = Background(partial(self.shield.caught, "background work"))
         self.large = LargeSessions(context, self.background)
+        self.long_work = LongWork(context, self.background, self.visit)
 
     def adopt(self, settings: Settings) -> None:
         """Go on with other settings of the same directories."""
@@ -192,6 +194,8 @@ class Guard:
             return False
 
     def _visit(self, name: str, writer_pid: int | None) -> bool:
+        if self.long_work.is_busy(name):
+            return False
         began_ns = time.perf_counter_ns()
         try:
             size_bytes, stamp = self._reader.read(self.directory.file_name(name), self.context.limit_bytes)
@@ -209,7 +213,11 @@ class Guard:
             return False
         was_missed = self.missing_files.is_here(name)
         try:
-            shadow = self.copies.shadow(name) or self._first_look.copy(name, self._reader.data, stamp)
+            if self.long_work.loads(name, self._reader, size_bytes):
+                return False
+            shadow = self.copies.shadow(name) or self._first_look.copy(
+                name, self._reader.data, stamp, self.long_work.known(name, self._reader, size_bytes)
+            )
         except files.TooLarge:
             self.large.judge(name, self._reader.data, stamp)
             return False
@@ -228,9 +236,20 @@ class Guard:
             return copy.is_stored and not (copy.could_be_wiped or was_missed)
         data = self._reader.data
         around = self._around(name, shadow, data)
-        visit = Visit(
-            name, shadow, data, stamp, around, writer_pid, began_ns, lambda: self.recorder.before_repair(name)
+        visit = self.long_work.worked_out(
+            Visit(
+                name,
+                shadow,
+                data,
+                stamp,
+                around,
+                writer_pid,
+                began_ns,
+                lambda: self.recorder.before_repair(name),
+            )
         )
+        if visit is None:
+            return False
         if visit.is_wipe:
             self._repair(visit)
         else:
@@ -310,7 +329,10 @@ class Guard:
         if name is None:
             return
         try:
-            self.readiness.make_ready(name)
+            if self.readiness.is_needed(name) and self.long_work.loads(name, self._reader, 0):
+                self.readiness.later(name, self.context.clock.monotonic())
+            else:
+                self.readiness.make_ready(name)
         except OSError as error:
             self.copies.refused(error)
         except Exception as error:  # noqa: BLE001
@@ -343,10 +365,10 @@ class Guard:
                 if visit.verdict.takes_away:
                     self._version(visit, "tidied")
                 self._goes_on(visit.name)
-                self.context.keep(visit.name, Copy(visit.data, visit.live), visit.stamp)
+                self.context.keep(visit.name, visit.live_copy, visit.stamp)
             case Action.INTENDED if visit.live:
                 version = self._withdrawn(visit)
-                self.context.keep(visit.name, Copy(visit.data, visit.live), visit.stamp)
+                self.context.keep(visit.name, visit.live_copy, visit.stamp)
                 self.recorder.report(
                     "intended",
                     visit.name,
@@ -358,7 +380,7 @@ class Guard:
                 )
             case Action.UNCERTAIN if visit.live and self.settings.on_uncertain == "keep":
                 version = self._version(visit, "uncertain")
-                self.context.keep(visit.name, Copy(visit.data, visit.live), visit.stamp)
+                self.context.keep(visit.name, visit.live_copy, visit.stamp)
                 self.recorder.record(
                     "uncertain",
                     "kept",
@@ -404,7 +426,7 @@ class Guard:
         standby_file = None
         if visit.updated:
             standby_file = self.readiness.standby.take(name, visit.shadow.answer, visit.updated, visit.stamp)
-        ready, pieces = standby_file or (None, visit.repaired())
+        ready, pieces = standby_file or (None, visit.pieces)
         try:
             placed = place(
                 self.directory.file(name),
@@ -426,7 +448,8 @@ class Guard:
             return
         verdict = visit.verdict
         found = follow(visit.shadow.abridged, placed.live)
-        copy = Copy(placed.live, abridged=found)
+        is_as_expected = found is None and not standby_file and placed.live == visit.repaired_copy.data
+        copy = visit.repaired_copy if is_as_expected else Copy(placed.live, abridged=found)
         self.context.made_live(name, copy, visit.shadow if found else None)
         self.directory.correct_index(name, copy.count)
         self._repaired[name] = now

@@ -179,6 +179,11 @@ class Store:
         self.place.check(self.shadows_directory)
         return False
 
+    def shadow_bytes(self, session: str) -> int:
+        """Return how many bytes the shadow of a session has; 0 when there is none."""
+        found = files.stamp(self.shadow_path(session))
+        return found.size_bytes if found else 0
+
     def is_too_large(self, session: str) -> bool:
         """Return whether the shadow of a session is too large to be read into memory."""
         found = files.stamp(self.shadow_path(session)) if self.limit_bytes is not None else None

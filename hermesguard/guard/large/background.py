@@ -22,6 +22,7 @@ class _Job:
     session: str
     work: Callable[[], Any]
     then: Callable[[Any], None]
+    is_urgent: bool
     result: Any = None
     error: Exception | None = None
 
@@ -32,6 +33,8 @@ class Background:
     def __init__(self, failed: Callable[[str, Exception], object]) -> None:
         """`failed` is called with the session and what its job raised."""
         self._failed = failed
+        self.ended: Callable[[str], None] = lambda session: None
+        """Called when a job of the session is finished."""
         self._waiting: deque[_Job] = deque()
         self._running: _Job | None = None
         self._done: deque[_Job] = deque()
@@ -42,19 +45,46 @@ class Background:
         self._wakeup = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         return self._wakeup
 
+    @property
+    def is_threaded(self) -> bool:
+        """Return whether work is done in a thread."""
+        return self._wakeup is not None
+
+    @property
+    def has_urgent(self) -> bool:
+        """Return whether urgent work is not finished yet."""
+        return any(job.is_urgent for job in self._jobs())
+
+    def _jobs(self) -> list[_Job]:
+        return [*self._waiting, *self._done, *([self._running] if self._running else [])]
+
     def is_busy(self, session: str) -> bool:
         """Return whether a job of the session waits, runs, or is not finished yet."""
-        jobs = [*self._waiting, *self._done, *([self._running] if self._running else [])]
-        return any(job.session == session for job in jobs)
+        return bool(self._waiting or self._done or self._running) and any(
+            job.session == session for job in self._jobs()
+        )
 
-    def start(self, session: str, work: Callable[[], Any], then: Callable[[Any], None]) -> None:
-        """Do `work`, and then call `then` with what it returned; what it raises is reported."""
-        job = _Job(session, work, then)
+    def start(
+        self,
+        session: str,
+        work: Callable[[], Any],
+        then: Callable[[Any], None],
+        *,
+        is_urgent: bool = False,
+    ) -> None:
+        """Do `work`, and then call `then` with what it returned; what it raises is reported.
+
+        What is urgent (a judgement) goes before what is not (a copy).
+        """
+        job = _Job(session, work, then, is_urgent)
         if self._wakeup is None:
             _do(job)
             self._end(job)
             return
-        self._waiting.append(job)
+        if is_urgent:
+            self._waiting.insert(sum(other.is_urgent for other in self._waiting), job)
+        else:
+            self._waiting.append(job)
         self._next()
 
     def _next(self) -> None:
@@ -88,6 +118,8 @@ class Background:
             job.then(job.result)
         except Exception as error:  # noqa: BLE001
             self._failed(job.session, error)
+        finally:
+            self.ended(job.session)
 
     def close(self) -> None:
         """Begin nothing more; what runs is left to end with the process."""
