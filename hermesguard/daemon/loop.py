@@ -19,7 +19,7 @@ from hermesguard import __version__
 from hermesguard.config.settings import Settings
 from hermesguard.daemon import permissions as rights
 from hermesguard.daemon.control import Answer, ControlServer, Work
-from hermesguard.daemon.integrations import Outside
+from hermesguard.daemon.integrations import Outside, figures_of
 from hermesguard.daemon.maintenance import Housekeeping
 from hermesguard.daemon.progress import Progress
 from hermesguard.daemon.status import status_of
@@ -167,7 +167,7 @@ class Daemon:
             self.reporter.pump(),
             self._service.pump(),
             self.guard.notes.next_due_seconds(),
-            self.guard.readiness.wait_seconds(now),
+            self.guard.standby.wait_seconds(now),
             self._outside.pump(),
         ]
         if self._scan or self._changes or (self._server and self._server.is_working):
@@ -334,7 +334,7 @@ class Daemon:
                 duration_us=int((time.monotonic() - self._began) * 1e6),
             )
             self._service.ready(self._words())
-            self.guard.readiness.recent(self.guard.notes.seen, time.monotonic(), time.time_ns())
+            self.guard.standby.recent(self.guard.notes.seen, time.monotonic(), time.time_ns())
             # What is there now stays: it need not be looked through for garbage at each save.
             gc.collect()
             gc.freeze()
@@ -351,8 +351,6 @@ class Daemon:
         return f"Guarding {len(messages)} sessions with {sum(messages.values())} messages; {totals.restored} repairs since start"
 
     def _figures(self) -> "Figures | None":
-        from hermesguard.events.metrics import figures_of
-
         if not (self.is_ready or self._reported_waiting):
             return None
         return figures_of(self.guard, is_watching=self.watch is not None and self.watch_lost_since is None)
@@ -438,7 +436,7 @@ class Daemon:
     def _end(self, number: int) -> int:
         self._housekeeping.end()
         self.guard.repair_now()
-        self.guard.readiness.standby.drop_others(())
+        self.guard.standby.files.drop_others(())
         self._service.stopping()
         self.reporter.report("stopping", reason=signal.Signals(number).name)
         self.guard.copies.retry_pending()

@@ -228,15 +228,6 @@ GUARD_EVENTS: Final[tuple[Event, ...]] = (
         ("error", "path", "remedy", "reason"),
     ),
     Event(
-        "scanned",
-        "ea453f7a5c8e4afc9723e84b207b26ed",
-        Priority.DEBUG,
-        "Every session was looked at",
-        "Swept {sessions:session}[ in {duration_us:duration}][; {count} had changed].",
-        "No action required.",
-        ("sessions", "messages", "duration_us", "count"),
-    ),
-    Event(
         "clock_changed",
         "67a8a69c26b94c6cab94497abc4bcaae",
         Priority.NOTICE,

@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -27,8 +26,6 @@ from hermesguard.files import write_all
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
     from prometheus_client.core import Metric
-
-    from hermesguard.guard.guard import Guard
 
 HEARD: Final = frozenset(event.name for event in EVENTS if event.priority <= Priority.WARNING)
 """The events that `Metrics.hear` counts."""
@@ -72,29 +69,6 @@ class Figures:
     repairs: int
     uncertain: int
     unrepaired: int
-
-
-def figures_of(guard: "Guard", is_watching: bool) -> Figures:
-    """Return the figures of a running guard; reads no file."""
-    notes, totals = guard.notes, guard.notes.totals
-    return Figures(
-        started=_seconds(totals.started),
-        last_scan=_seconds(totals.last_scan),
-        last_save=totals.last_save_ns / 1e9,
-        sessions=len(notes.messages),
-        messages=sum(notes.messages.values()),
-        sessions_missing=len(guard.missing_files.held),
-        sessions_unreadable=len(notes.unreadable),
-        is_watching=is_watching,
-        is_store_writable=not guard.copies.broken,
-        repairs=totals.restored,
-        uncertain=totals.uncertain,
-        unrepaired=totals.unrepaired,
-    )
-
-
-def _seconds(time: str) -> float:
-    return datetime.fromisoformat(time).timestamp() if time else 0.0
 
 
 class Metrics:

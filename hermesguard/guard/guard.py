@@ -16,19 +16,19 @@ from hermesguard.config.settings import Settings
 from hermesguard.errors import GuardError
 from hermesguard.files import Stamp
 from hermesguard.guard import back_off as back_off
-from hermesguard.guard.context import Context
+from hermesguard.guard.context import Context, Deferred
 from hermesguard.guard.first_look import FirstLook
 from hermesguard.guard.large.background import Background
 from hermesguard.guard.large.large import LargeSessions
 from hermesguard.guard.large.long_work import LongWork
+from hermesguard.guard.make_live import Target, make_live
 from hermesguard.guard.missing import HELD_FILE, MissingFiles
-from hermesguard.guard.notes import Deferred
+from hermesguard.guard.recorder import found
 from hermesguard.guard.recovery import Recovery
 from hermesguard.guard.visit import Visit
 from hermesguard.judge.judge import Action, Surroundings, judge
 from hermesguard.reader import Reader
-from hermesguard.repair.readiness import Readiness
-from hermesguard.repair.replace import Placed, place
+from hermesguard.repair.standby import Standby, prepared
 from hermesguard.store import incidents
 from hermesguard.store.cache import Copy
 from hermesguard.store.place import is_strange
@@ -37,7 +37,6 @@ from hermesguard.store.upkeep.scrub import Scrub
 from hermesguard.store.upkeep.verify import damage_of_shadow
 from hermesguard.webui.abridged import follow, only_adds, same
 from hermesguard.webui.directory import signature
-from hermesguard.webui.growth import grown
 
 RECHECK_SECONDS = 1.0
 # The application writes its index some milliseconds after the session; on a busy machine it may be longer.
@@ -61,7 +60,7 @@ class Guard:
         self.scrub = Scrub(self.copies, self, context.reporter, context.clock)
         self._reported_no_exchange = False
         self._repaired: dict[str, float] = {}
-        self.readiness = Readiness(self.copies, self.directory)
+        self.standby = Standby(self.copies, self.directory)
         self._reader = Reader()
         self.background = Background(partial(self.shield.caught, "background work"))
         self.large = LargeSessions(context, self.background)
@@ -177,7 +176,7 @@ class Guard:
         self.copies.flush_delta_logs()
         self.copies.forget_idle()
         self.missing_files.after_scan(listing.sessions)
-        self.readiness.after_scan(listing)
+        self.standby.after_scan(listing)
         self.recorder.report_held_back()
         self.notes.totals.last_scan = self.context.clock.now().isoformat()
 
@@ -256,7 +255,7 @@ class Guard:
             self._act(visit)
         shadow.lighten()
         if copy := self.copies.held(name):
-            self.readiness.saved(name, copy.could_be_wiped, self.context.clock.monotonic())
+            self.standby.saved(name, copy.could_be_wiped, self.context.clock.monotonic())
         return False
 
     def _around(self, name: str, shadow: Copy, data: bytes) -> Surroundings:
@@ -269,23 +268,19 @@ class Guard:
     def _follow(self, name: str, shadow: Copy, size_bytes: int, stamp: Stamp) -> Copy | None:
         """Take a save that only added to what is known, at the cost of what it added; return it, None when it was none."""
         known = shadow.abridged
-        if growth := grown(known, self._reader.buffer, size_bytes):
-            copy = Copy(abridged=growth.abridged)
-            copy.parts = growth.parts
-        else:
-            found = follow(known, self._reader.buffer, size_bytes)
-            if found is None:
+        found = follow(known, self._reader.buffer, size_bytes)
+        if found is None:
+            return None
+        if not only_adds(known, found):
+            # What else is known of the session cannot speak against messages that are all there.
+            verdict = judge(known.document, found.document)
+            if verdict.action is not Action.KEEP or verdict.takes_away:
                 return None
-            if not only_adds(known, found):
-                # What else is known of the session cannot speak against messages that are all there.
-                verdict = judge(known.document, found.document)
-                if verdict.action is not Action.KEEP or verdict.takes_away:
-                    return None
-            copy = Copy(abridged=found)
+        copy = Copy(abridged=found)
         self._goes_on(name)
         self.context.keep(name, copy, stamp, shadow)
         copy.tighten()
-        self.readiness.saved(name, copy.could_be_wiped, self.context.clock.monotonic())
+        self.standby.saved(name, copy.could_be_wiped, self.context.clock.monotonic())
         return copy
 
     def _goes_on(self, name: str) -> None:
@@ -325,14 +320,14 @@ class Guard:
 
     def get_ready(self) -> None:
         """Make one session ready for a wipe, if it is time for one; for moments in which nothing else is to be done."""
-        name = self.readiness.next_due(self.context.clock.monotonic())
+        name = self.standby.next_due(self.context.clock.monotonic())
         if name is None:
             return
         try:
-            if self.readiness.is_needed(name) and self.long_work.loads(name, self._reader, 0):
-                self.readiness.later(name, self.context.clock.monotonic())
+            if self.standby.is_needed(name) and self.long_work.loads(name, self._reader, 0):
+                self.standby.later(name, self.context.clock.monotonic())
             else:
-                self.readiness.make_ready(name)
+                self.standby.make_ready(name)
         except OSError as error:
             self.copies.refused(error)
         except Exception as error:  # noqa: BLE001
@@ -382,15 +377,17 @@ class Guard:
                 version = self._version(visit, "uncertain")
                 self.context.keep(visit.name, visit.live_copy, visit.stamp)
                 self.recorder.record(
-                    "uncertain",
-                    "kept",
-                    visit.name,
-                    visit.verdict,
-                    visit.messages_before,
-                    visit.messages_live,
-                    visit.messages_live,
-                    version=version,
-                    writer_pid=visit.writer_pid,
+                    found(
+                        "uncertain",
+                        "kept",
+                        visit.name,
+                        visit.verdict,
+                        messages_before=visit.messages_before,
+                        messages_live=visit.messages_live,
+                        messages_after=visit.messages_live,
+                        version=version,
+                        writer_pid=visit.writer_pid,
+                    )
                 )
                 self.notes.totals.uncertain += 1
             case _:
@@ -413,30 +410,20 @@ class Guard:
                 self.context.back_off.note_version(name, version, visit.news)
             self.notes.deferred[name] = Deferred(now, now + wait, visit.data, visit.writer_pid)
             return
-        versions: list[str] = []
-
-        def kept(placed: Placed) -> None:
-            versions[:] = [self._version(visit, "loss")]
-            versions.extend(
-                self.context.keep_version(name, displaced, "displaced") for displaced in placed.displaced
-            )
-            for taken_back in placed.intended:
-                self.context.keep_version(name, taken_back, "intended")
-
         standby_file = None
         if visit.updated:
-            standby_file = self.readiness.standby.take(name, visit.shadow.answer, visit.updated, visit.stamp)
+            standby_file = self.standby.files.take(name, prepared(visit.shadow), visit.updated, visit.stamp)
         ready, pieces = standby_file or (None, visit.pieces)
         try:
-            placed = place(
-                self.directory.file(name),
+            made = make_live(
+                self.context,
+                Target(name, visit.data, visit.stamp),
                 pieces,
-                visit.data,
-                visit.stamp,
-                kept,
-                lambda: visit.shadow.data,
-                ready,
-                visit.before_repair if visit.around.repaired else tuple,
+                shadow=visit.shadow,
+                keep_shadow=True,
+                ready=ready,
+                earlier=visit.before_repair if visit.around.repaired else tuple,
+                expected=visit.known_copy,
             )
         except FileNotFoundError:
             self._look_for(name)
@@ -447,13 +434,8 @@ class Guard:
             )
             return
         verdict = visit.verdict
-        found = follow(visit.shadow.abridged, placed.live)
-        is_as_expected = found is None and not standby_file and placed.live == visit.repaired_copy.data
-        copy = visit.repaired_copy if is_as_expected else Copy(placed.live, abridged=found)
-        self.context.made_live(name, copy, visit.shadow if found else None)
-        self.directory.correct_index(name, copy.count)
         self._repaired[name] = now
-        if not placed.exchanged and not self._reported_no_exchange:
+        if not made.is_exchanged and not self._reported_no_exchange:
             self._reported_no_exchange = True
             self.context.reporter.report("exchange_unavailable", path=str(self.directory.path))
         if self.context.back_off.repaired(name, now, visit.writer_pid):
@@ -465,22 +447,24 @@ class Guard:
         added = verdict.comparison is not None and bool(verdict.comparison.added)
         event = {Action.UNCERTAIN: "uncertain", Action.MERGE: "merged"}.get(verdict.action, "restored")
         self.recorder.record(
-            event,
-            "merged" if added else "restored",
-            name,
-            verdict,
-            visit.messages_before,
-            visit.messages_live,
-            copy.count,
-            version=versions[0],
-            displaced=versions[1] if len(versions) > 1 else "",
-            # What the application has saved meanwhile is its own, not a repair that it has yet to see.
-            digest="" if placed.live in placed.displaced else copy.digest,
-            writer_pid=visit.writer_pid,
-            duration_us=(placed.exchanged_ns - visit.began_ns) // 1000,
+            found(
+                event,
+                "merged" if added else "restored",
+                name,
+                verdict,
+                messages_before=visit.messages_before,
+                messages_live=visit.messages_live,
+                messages_after=made.copy.count,
+                version=made.version,
+                displaced=made.first_displaced,
+                # What the application has saved meanwhile is its own, not a repair that it has yet to see.
+                digest="" if made.is_written_since else made.copy.digest,
+                writer_pid=visit.writer_pid,
+                duration_us=(made.exchanged_ns - visit.began_ns) // 1000,
+            )
         )
         if self.context.back_off.is_backing_off(name):
-            self._tidy_versions(visit, copy, versions)
+            self._tidy_versions(visit, made.copy, [made.version, *made.displaced])
             self.context.back_off.cost(name, (time.perf_counter_ns() - visit.began_ns) / 1e9)
 
     def _tidy_versions(self, visit: Visit, copy: Copy, versions: list[str]) -> None:

@@ -7,7 +7,7 @@ from functools import cached_property
 from hermesguard.files import Stamp
 from hermesguard.judge.judge import Action, Surroundings, Verdict, is_wipe, judge, judge_unreadable
 from hermesguard.repair.merge import merge_documents, merged_text
-from hermesguard.repair.refill import fill, tells_all
+from hermesguard.repair.standby import fill, prepared, tells_all
 from hermesguard.store.cache import Copy
 from hermesguard.webui import session
 from hermesguard.webui.abridged import Piece
@@ -42,8 +42,9 @@ class Visit:
 
     @cached_property
     def updated(self) -> bytes:
-        """The `updated_at` of the stub that the shadow's answer awaits; empty when live is not that stub."""
-        return self.shadow.answer.updated(self.data) if self.shadow.answer else b""
+        """The `updated_at` of the stub that the standby repair awaits; empty when live is not that stub."""
+        known = prepared(self.shadow)
+        return known.updated(self.data) if known else b""
 
     @cached_property
     def is_wipe(self) -> bool:
@@ -96,6 +97,12 @@ class Visit:
         """The repaired file as a copy to keep."""
         return Copy(b"".join(self.pieces))
 
+    @property
+    def known_copy(self) -> Copy | None:
+        """The repaired file as a copy, if that was found out; None when it would have to be."""
+        known: Copy | None = vars(self).get("repaired_copy")
+        return known
+
     def work_out(self) -> None:
         """Find out all that acting on it needs, so that nothing is left to be found out then."""
         if self.live is not None:
@@ -106,11 +113,11 @@ class Visit:
     @cached_property
     def pieces(self) -> list[Piece]:
         """Return the pieces of the repaired file; those of a wipe are the shadow's own bytes, but for what must change."""
-        if self.updated and self.shadow.answer:
-            return self.shadow.answer.pieces(self.updated)
+        if self.updated and (known := prepared(self.shadow)):
+            return known.pieces(self.updated)
         if self.is_wipe:
-            known = self.shadow.abridged
-            return fill(merged_text(known.document, self.live), known)
+            shadow = self.shadow.abridged
+            return fill(merged_text(shadow.document, self.live), shadow)
         data = merge_documents(self.shadow.document, self.live, self.verdict.keep_messages)
         self._prove(session.parse(data))
         return [data]

@@ -193,13 +193,12 @@ class Copies:
         old, new, size_bytes = before.abridged, copy.abridged, copy.size_bytes
         if size_bytes < SMALLEST_LOGGED_BYTES or log_bytes > max(SMALLEST_LOGGED_BYTES, size_bytes // 2):
             return False
-        made_of = copy.parts or parts(old, new)
-        line = change(made_of, size_bytes, mtime_ns, new.count, new.checksum)
+        line = change(parts(old, new), size_bytes, mtime_ns, new.count, new.checksum)
         try:
             self.store.keep_change(session, line)
         except OSError:
             return False  # the whole of it is tried next, and what that meets is told
-        before.is_stored, copy.is_stored, copy.parts = False, True, None
+        before.is_stored, copy.is_stored = False, True
         self._delta_logs[session] = (log_bytes + len(line), copy.used)
         return True
 

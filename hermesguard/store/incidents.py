@@ -40,6 +40,8 @@ class Incident(NamedTuple):
     messages_before: int | None = None
     messages_live: int | None = None
     messages_after: int | None = None
+    messages_lost: int | None = None
+    """How many were missing in live as it was found."""
     version: str = ""
     """The version that holds the shadow as it was before."""
     displaced: str = ""
@@ -49,6 +51,8 @@ class Incident(NamedTuple):
     writer_pid: int | None = None
     writer_command: str = ""
     duration_us: int | None = None
+    error: str = ""
+    """Why nothing could be done."""
     resolves: str = ""
     undo: str = ""
     """The command that reverses it."""

@@ -18,6 +18,7 @@ from hermesguard.files import Stamp
 from hermesguard.guard.context import Context
 from hermesguard.guard.large import head
 from hermesguard.guard.large.background import Background
+from hermesguard.guard.recorder import found as incident
 from hermesguard.judge.judge import Action, Verdict
 from hermesguard.repair import exchange
 from hermesguard.store.cache import Copy
@@ -246,7 +247,15 @@ class LargeSessions:
             files.sync_directory(path.parent)
         context.directory.correct_index(name, known.count)
         context.recorder.record(
-            "restored", "restored", name, _LOST, known.count, None, known.count, displaced=version
+            incident(
+                "restored",
+                "restored",
+                name,
+                _LOST,
+                messages_before=known.count,
+                messages_after=known.count,
+                displaced=version,
+            )
         )
         context.notes.totals.restored += 1
         context.back_off.repaired(name, context.clock.monotonic())
@@ -265,7 +274,7 @@ class LargeSessions:
         elif not context.recorder.open_incident(name, "warned"):
             evidence = ("its copy is too large to be read", f"copy it back: {self._store.shadow_path(name)}")
             verdict = Verdict(Action.UNCERTAIN, "too large to be read", evidence)
-            context.recorder.record("missing", "warned", name, verdict, None, 0, 0)
+            context.recorder.record(incident("missing", "warned", name, verdict, messages_live=0))
 
     def _forget(self, name: str, version: str) -> None:
         if self._context.copies.forget(name):

@@ -10,6 +10,8 @@ from hermesguard.daemon.maintenance import FIRST_READ_SECONDS, Housekeeping
 from hermesguard.demo import acts, losses
 from hermesguard.demo.chat import Chat
 from hermesguard.demo.eras import Era
+from hermesguard.repair import drill as drills
+from hermesguard.repair.drill import drill
 from hermesguard.store.store import Store
 from hermesguard.store.upkeep import scrub, scrub_progress
 from hermesguard.store.upkeep import verify as checkup
@@ -205,7 +207,7 @@ def test_a_tail_left_over_from_a_crash_counts_for_nothing(
 
 
 def test_the_drill_brings_every_message_back(world: World, chats: list[Chat]) -> None:
-    result = checkup.drill(world.guard.copies.store)
+    result = drill(world.guard.copies.store)
     assert (result.sessions, result.restorable, result.failed) == (5, 5, {})
     assert result.messages == sum(len(world.words(chat)) for chat in chats)
 
@@ -214,7 +216,7 @@ def test_the_drill_says_what_would_not_come_back(
     world: World, chats: list[Chat], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     flip(shadow_path(world, chats[2]))
-    real = checkup.merge_documents
+    real = drills.merge_documents
     other = chats[3].session_id
 
     def forgetful(document, *more):
@@ -224,8 +226,8 @@ def test_the_drill_says_what_would_not_come_back(
             document = with_messages(document, document.messages[:-1])
         return real(document, *more)
 
-    monkeypatch.setattr(checkup, "merge_documents", forgetful)
-    result = checkup.drill(world.guard.copies.store)
+    monkeypatch.setattr(drills, "merge_documents", forgetful)
+    result = drill(world.guard.copies.store)
     assert result.restorable == 3
     assert set(result.failed) == {chats[2].session_id, other}
     assert result.failed[other] == "1 of 8 messages did not come back"
