@@ -48,6 +48,7 @@ NAMES = (
     "control",
     "shadows/.json",
     "shadows/a b.json",
+    "shadows/x.delta",
     "shadows/x.tail",
     "shadows/../y.json",
     "history/file",
@@ -60,6 +61,7 @@ NAMES = (
     "shadows/\udcff.json",
     "history/{sid}/29990101T000000.000000Z-999999999999-loss-0123456789abcdef.json.gz",
     "history/{sid}/x.json.gz",
+    "shadows/{sid}.delta",
     "shadows/{sid}.tail",
     "shadows/{sid}.json",
 )
