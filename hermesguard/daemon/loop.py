@@ -84,6 +84,9 @@ class Daemon:
         self._selector = selectors.EpollSelector()
         self._selector_descriptor = self._selector.fileno()
         self._writers = Writers(self._selector, lambda session: self.guard.repair_now((session,)))
+        self._selector.register(
+            self.guard.background.open(), selectors.EVENT_READ, lambda _: self._background_done()
+        )
         self._poll = select.poll()
         self._poll.register(self._selector_descriptor, select.POLLIN)
         self._signals: list[int] = []
@@ -95,6 +98,7 @@ class Daemon:
         self._watchdog_due = 0.0
         self._reported_waiting = ""
         self._progress = Progress(lambda: len(self.guard.directory.listing().sessions))
+        self._waits_for_background = False
         self._began = time.monotonic()
 
     # -- the loop
@@ -121,6 +125,7 @@ class Daemon:
             self._disarm()
             self._outside.close()
             self._service.close()
+            self.guard.background.close()
             self._writers.close()
             self._selector.close()
 
@@ -295,7 +300,16 @@ class Daemon:
             raise GuardError(what, "Run the guard as a user who may read and write there", ExitCode.REFUSED)
         self._lose_watch(f"{what}.")
 
+    def _background_done(self) -> None:
+        self.guard.background.finish()
+        if self._waits_for_background and not self.guard.background.has_urgent:
+            self._scanned()
+
     def _scanned(self) -> None:
+        # Ready is who has a copy of everything, the large ones too.
+        self._waits_for_background = not self.is_ready and self.guard.background.has_urgent
+        if self._waits_for_background:
+            return
         if self._server is None:
             self._listen()
         if self.watch_lost_since is not None and self.watch:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hermesguard.clock import Clock
+from hermesguard.config.memory import session_limit_bytes
 from hermesguard.config.settings import Settings
 from hermesguard.events.reporter import Reporter
 from hermesguard.events.shield import Shield
@@ -157,6 +158,7 @@ class Context:
         copies.relieve = pruner.relieve
         copies.also_pending.append(incidents.flush)
         incidents.check = store.place.check
+        store.limit_bytes = limit_bytes = session_limit_bytes(settings.max_session_bytes)
 
         def set_aside(path: Path, reason: str) -> None:
             target = store.place.set_aside(path)
@@ -164,7 +166,17 @@ class Context:
 
         store.set_aside = set_aside
         return cls(
-            settings, reporter, clock, directory, Notes(clock), copies, recorder, pruner, shield, back_off
+            settings,
+            reporter,
+            clock,
+            directory,
+            Notes(clock),
+            copies,
+            recorder,
+            pruner,
+            shield,
+            back_off,
+            limit_bytes,
         )
 
     def keep(self, name: str, copy: Copy, stamp: Stamp, before: Copy | None = None) -> None:

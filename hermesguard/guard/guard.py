@@ -18,6 +18,9 @@ from hermesguard.files import Stamp
 from hermesguard.guard import back_off as back_off
 from hermesguard.guard.context import Context, Deferred
 from hermesguard.guard.first_look import FirstLook
+from hermesguard.guard.large.background import Background
+from hermesguard.guard.large.large import LargeSessions
+from hermesguard.guard.large.long_work import LongWork
 from hermesguard.guard.make_live import Target, make_live
 from hermesguard.guard.missing import HELD_FILE, MissingFiles
 from hermesguard.guard.recorder import found
@@ -59,6 +62,9 @@ class Guard:
         self._repaired: dict[str, float] = {}
         self.standby = Standby(self.copies, self.directory)
         self._reader = Reader()
+        self.background = Background(partial(self.shield.caught, "background work"))
+        self.large = LargeSessions(context, self.background)
+        self.long_work = LongWork(context, self.background, self.visit)
 
     def adopt(self, settings: Settings) -> None:
         """Go on with other settings of the same directories."""
@@ -190,11 +196,17 @@ class Guard:
             return False
 
     def _visit(self, name: str, writer_pid: int | None) -> bool:
+        if self.long_work.is_busy(name):
+            return False
         began_ns = time.perf_counter_ns()
         try:
-            size_bytes, stamp = self._reader.read(self.directory.file_name(name))
+            size_bytes, stamp = self._reader.read(self.directory.file_name(name), self.context.limit_bytes)
         except (FileNotFoundError, NotADirectoryError):
             self._look_for(name)
+            return False
+        except files.TooLarge as error:
+            self.missing_files.is_here(name)
+            self.large.found(name, error.stamp)
             return False
         except OSError as error:
             self.context.report_unreadable(
@@ -203,7 +215,14 @@ class Guard:
             return False
         was_missed = self.missing_files.is_here(name)
         try:
-            shadow = self.copies.shadow(name) or self._first_look.copy(name, self._reader.data, stamp)
+            if self.long_work.loads(name, self._reader, size_bytes):
+                return False
+            shadow = self.copies.shadow(name) or self._first_look.copy(
+                name, self._reader.data, stamp, self.long_work.known(name, self._reader, size_bytes)
+            )
+        except files.TooLarge:
+            self.large.judge(name, self._reader.data, stamp)
+            return False
         except OSError as error:
             # Without knowing what there was, nothing can be said of what there is; every scan tries again.
             self.copies.refused(error)
@@ -219,9 +238,20 @@ class Guard:
             return copy.is_stored and not (copy.could_be_wiped or was_missed)
         data = self._reader.data
         around = self._around(name, shadow, data)
-        visit = Visit(
-            name, shadow, data, stamp, around, writer_pid, began_ns, lambda: self.recorder.before_repair(name)
+        visit = self.long_work.worked_out(
+            Visit(
+                name,
+                shadow,
+                data,
+                stamp,
+                around,
+                writer_pid,
+                began_ns,
+                lambda: self.recorder.before_repair(name),
+            )
         )
+        if visit is None:
+            return False
         if visit.is_wipe:
             self._repair(visit)
         else:
@@ -265,6 +295,9 @@ class Guard:
         """Judge a session whose file is gone; if it is back by now, visit it."""
         try:
             is_back = self.missing_files.look_for(name)
+        except files.TooLarge:
+            self.shield.run("missing", name, partial(self.large.is_missing, name), None)
+            return
         except OSError as error:
             self.copies.refused(error)
             self.notes.defer(name, None, RECHECK_SECONDS)
@@ -294,7 +327,10 @@ class Guard:
         if name is None:
             return
         try:
-            self.standby.make_ready(name)
+            if self.standby.is_needed(name) and self.long_work.loads(name, self._reader, 0):
+                self.standby.later(name, self.context.clock.monotonic())
+            else:
+                self.standby.make_ready(name)
         except OSError as error:
             self.copies.refused(error)
         except Exception as error:  # noqa: BLE001
@@ -327,10 +363,10 @@ class Guard:
                 if visit.verdict.takes_away:
                     self._version(visit, "tidied")
                 self._goes_on(visit.name)
-                self.context.keep(visit.name, Copy(visit.data, visit.live), visit.stamp)
+                self.context.keep(visit.name, visit.live_copy, visit.stamp)
             case Action.INTENDED if visit.live:
                 version = self._withdrawn(visit)
-                self.context.keep(visit.name, Copy(visit.data, visit.live), visit.stamp)
+                self.context.keep(visit.name, visit.live_copy, visit.stamp)
                 self.recorder.report(
                     "intended",
                     visit.name,
@@ -342,7 +378,7 @@ class Guard:
                 )
             case Action.UNCERTAIN if visit.live and self.settings.on_uncertain == "keep":
                 version = self._version(visit, "uncertain")
-                self.context.keep(visit.name, Copy(visit.data, visit.live), visit.stamp)
+                self.context.keep(visit.name, visit.live_copy, visit.stamp)
                 self.recorder.record(
                     found(
                         "uncertain",
@@ -380,7 +416,7 @@ class Guard:
         standby_file = None
         if visit.updated:
             standby_file = self.standby.files.take(name, prepared(visit.shadow), visit.updated, visit.stamp)
-        ready, pieces = standby_file or (None, visit.repaired())
+        ready, pieces = standby_file or (None, visit.pieces)
         try:
             made = make_live(
                 self.context,
@@ -390,6 +426,7 @@ class Guard:
                 keep_shadow=True,
                 ready=ready,
                 earlier=visit.before_repair if visit.around.repaired else tuple,
+                expected=visit.known_copy,
             )
         except FileNotFoundError:
             self._look_for(name)

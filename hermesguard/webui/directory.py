@@ -17,6 +17,7 @@ INDEX = "_index.json"
 TOMBSTONES = "_deleted_webui_sessions.json"
 BACKUP_SUFFIX = ".json.bak"
 ENTRIES_AT_ONCE = 512
+LONGEST_LIST_BYTES = 64 * 1024 * 1024
 
 # What the guard itself writes here, for an instant; a name that the application neither reads nor removes.
 _STAGED_PREFIX = ".hermesguard-"
@@ -201,7 +202,7 @@ class SessionsDirectory:
 
     def _load(self, name: str) -> Any:
         try:
-            return orjson.loads(files.read(self.path / name)[0])
+            return orjson.loads(files.read(self.path / name, LONGEST_LIST_BYTES)[0])
         except (FileNotFoundError, ValueError):
             return None
 
