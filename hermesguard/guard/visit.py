@@ -118,7 +118,8 @@ class Visit:
         if self.is_wipe:
             shadow = self.shadow.abridged
             return fill(merged_text(shadow.document, self.live), shadow)
-        data = merge_documents(self.shadow.document, self.live, self.verdict.keep_messages)
+        live = None if self.verdict.is_foreign else self.live
+        data = merge_documents(self.shadow.document, live, self.verdict.keep_messages)
         self._prove(session.parse(data))
         return [data]
 

@@ -11,6 +11,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from json.decoder import JSONDecoder
 from typing import Any, Final
 
@@ -36,6 +37,9 @@ WATERMARK = "truncation_watermark"
 BOUNDARY = "truncation_boundary"
 TITLE = "title"
 CREATED = "created_at"
+UPDATED = "updated_at"
+SESSION_ID = "session_id"
+ANCHOR_PREFIX = "compression_anchor_"
 UNTITLED = frozenset({"", "Untitled", "New Chat"})
 TOKEN_COUNTERS = ("input_tokens", "output_tokens")
 
@@ -217,7 +221,7 @@ class Document:
         value = self._values.get(TITLE)
         return value if isinstance(value, str) else ""
 
-    @property
+    @cached_property
     def end(self) -> float | None:
         """The latest timestamp of its messages, in seconds; None when none is stamped."""
         return max(
