@@ -32,7 +32,7 @@ from hermesguard.guard.operations import ByHand, begin
 from hermesguard.store.incidents import IncidentLog
 from hermesguard.store.store import Store
 from hermesguard.watcher.watcher import Change, Watch
-from hermesguard.webui.directory import INDEX
+from hermesguard.webui.index import INDEX
 from hermesguard.webui.session import session_id
 
 if TYPE_CHECKING:

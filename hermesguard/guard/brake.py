@@ -14,7 +14,9 @@ from hermesguard.events.reporter import Reporter
 SECONDS: Final = 10.0
 """Within so many seconds..."""
 MOST_SESSIONS: Final = 3
-"""...no more than so many sessions may vanish without a tombstone."""
+"""...no more than so many sessions may vanish without evidence of a deletion, where a deletion leaves some."""
+LARGEST_BATCH: Final = 50
+"""Where the index goes with them, or is not there, no more than so many may, unless at least half of the sessions stay."""
 # Who empties a directory of thousands takes his time: what vanishes so soon after the last one belongs to it.
 HOT_SECONDS: Final = 60.0
 

@@ -51,7 +51,7 @@ class Guardroom:
         keeper = Keeper(store, Memory(settings.memory_bytes), reporter, clock)
         fights = Fights()
         casebook = Casebook(incidents, keeper, reporter, fights, clock)
-        directory = SessionsDirectory(settings.sessions)
+        directory = SessionsDirectory(settings.sessions, clock.monotonic)
         pruner = Pruner(store, incidents.all, reporter, clock)
         keeper.relieve = pruner.relieve
         keeper.also_owed.append(incidents.flush)

@@ -123,6 +123,7 @@ class Guard:
 
         Raises OSError when the directory itself cannot be read.
         """
+        saves = self.vanished.saves
         listing = yield from self.directory.look()
         if listing.has_leftovers:
             self.finish_interrupted_repairs()
@@ -132,11 +133,11 @@ class Guard:
             if seen.get(name) != state or name in owed:
                 self.visit(name)
                 yield
-        for name in sorted(known - listing.sessions.keys()):
+        gone = known - listing.sessions.keys()
+        for name in (*sorted(gone), *sorted(listing.backups - listing.sessions.keys() - known)):
+            self.vanished.scan_saves = saves
             self.visit(name)
-            yield
-        for name in sorted(listing.backups - listing.sessions.keys() - known):
-            self._look_for(name)
+            self.vanished.scan_saves = None
             yield
         self.keeper.pay_debts()
         self.keeper.fold_tails()
@@ -249,7 +250,7 @@ class Guard:
 
     def index_changed(self) -> None:
         """Look at the index that the application has just written: after a repair it may say what was true before."""
-        self.directory.note_index()
+        self.directory.index.note()
         now = self.room.clock.monotonic()
         for name, since in list(self._repaired.items()):
             if now - since > INDEX_SECONDS:

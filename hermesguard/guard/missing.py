@@ -1,42 +1,69 @@
-"""Sessions whose file is gone: deleted by a person, renamed by the application, or lost (webui-contract, rules 18 to 20)."""
+"""Sessions whose file is gone: deleted, renamed by the application, lost, or not known; the evidence is gathered here.
 
+What the verdicts mean: lost is put back, deleted and not known stay away; what is not known is kept as long as the history.
+"""
+
+import contextlib
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 from hermesguard import files
 from hermesguard.guard import back_off as fights
 from hermesguard.guard import brake
 from hermesguard.guard.brake import Brake
 from hermesguard.guard.context import Guardroom
+from hermesguard.guard.notes import SHORTEST_WAIT_SECONDS
 from hermesguard.judge.judge import Action, Surroundings, Verdict, judge_missing
+from hermesguard.judge.verdict import IndexSays
 from hermesguard.repair.merge import mend
 from hermesguard.repair.replace import place
 from hermesguard.store.cache import Copy
-from hermesguard.webui import header as head
-from hermesguard.webui import session
+from hermesguard.store.history import LEFT_AWAY
 from hermesguard.webui.diff import compare
+from hermesguard.webui.directory import Release
+from hermesguard.webui.index import NEAR_SECONDS
 from hermesguard.webui.session import Document, Unreadable
 
-# The application prunes the index 10 ms after it has removed the file, and notes the deletion 4 ms after that.
+# The application prunes the index some milliseconds after it has removed the file, and notes the deletion right after that.
 FIRST_LOOK_SECONDS: Final = 0.1
 EVIDENCE_SECONDS: Final = 1.0
 # A rotation saves the renamed session at once; what comes much later is another story.
 RENAME_SECONDS: Final = 60.0
+# Which release writes here is asked for each session that goes; it does not change from one moment to the next.
+_RELEASE_SECONDS: Final = 1.0
 HELD_FILE: Final = "held"
-CREATED: Final = "created_at"
+LISTED_FILE: Final = "listed.json"
 
 
 @dataclass(slots=True)
 class _Absence:
-    """Since when a session has been missing, in seconds, and what the index said meanwhile."""
+    """Since when a session has been missing (monotonic seconds), and what the index said meanwhile."""
 
     since: float
-    listed_at: int | None = None
-    """How many saves there had been when the index listed it last."""
-    others_saved: bool | None = None
-    """Whether other sessions were saved from then until the index did no longer; None as long as it lists it."""
+    saves: int
+    """How many saves there had been when the file went, or when the index listed it last."""
+    listed_seconds: float = 0.0
+    """How long after the file had gone the index still listed it."""
+    omitted_at: float | None = None
+    """When the row was found gone with the file."""
+    others_saved: bool = False
+    """Another session was saved before that."""
     index_went_too: bool = False
+    lacks_evidence: bool = False
+    """So far nothing says that it was deleted or renamed."""
+    could_be_deleted: bool = False
+    """There is no index, and nothing else that a deletion would leave behind in this release."""
+
+    @property
+    def is_like_a_batch(self) -> bool:
+        """It may have been deleted with others, as the application's batch button does it where the index goes."""
+        return self.index_went_too or (self.lacks_evidence and self.could_be_deleted)
+
+    @property
+    def is_strange(self) -> bool:
+        """A deletion would have left something behind, and there is nothing."""
+        return self.lacks_evidence and not self.could_be_deleted
 
 
 class Vanished:
@@ -46,10 +73,22 @@ class Vanished:
         self._room = room
         self._absences: dict[str, _Absence] = {}
         self._settled: dict[str, str] = {}
-        self._saves = 0
+        self.saves = 0
+        """How many saves were seen so far."""
+        self.scan_saves: int | None = None
+        """How many there had been when the scan began that looks for a session just now; None when no scan does."""
+        self._batch_until = 0.0
+        self._gone_unseen: set[str] = set()
+        """Sessions that went while no guard was running, as the index did."""
+        self._release: tuple[float, Release] | None = None
+        self._listed_path = room.keeper.store.root / LISTED_FILE
+        self._remembered = b""
         self._brake = Brake(room.keeper.store.root / HELD_FILE, room.directory.path, room.reporter)
         self.moved: dict[str, str] = {}
         """Renames as the watch saw them: old session to new."""
+        with contextlib.suppress(OSError):
+            self._remembered = self._listed_path.read_bytes()
+            room.directory.index.recall(self._remembered)
 
     @property
     def held(self) -> Collection[str]:
@@ -58,7 +97,7 @@ class Vanished:
 
     def is_here(self, name: str) -> bool:
         """Note that the session's file is there, and was perhaps saved; return whether it was missed."""
-        self._saves += 1
+        self.saves += 1
         if name not in self._absences and name not in self._settled and not self._brake.held:
             return False
         self._absences.pop(name, None)
@@ -78,28 +117,25 @@ class Vanished:
         has_tombstone = room.directory.has_tombstone(name)
         if name in self.held and not has_tombstone:
             return False
+        now = room.clock.monotonic()
         copy = room.keeper.shadow(name)
-        if copy is None and (copy := self._only_backup(name)) is None:
+        if copy is None and (copy := self._only_backup(name, now)) is None:
             self._done(name)
             return False
-        now = room.clock.monotonic()
-        absence = self._absences.setdefault(name, _Absence(now))
-        index = self._index_says(name, absence)
-        successor, is_whole = self._successor(name, copy.document)
-        around = Surroundings(
-            gone=True,
-            waited_seconds=now - absence.since,
-            tombstone=has_tombstone,
-            index=index,
-            others_saved=bool(absence.others_saved),
-            renamed_to=successor if is_whole else "",
-            moved_to="" if is_whole else successor,
-        )
+        absence = self._absences.get(name)
+        if absence is None:
+            saves = self.saves if self.scan_saves is None else self.scan_saves
+            absence = self._absences[name] = _Absence(now, saves)
+        around = self._around(name, copy, absence, has_tombstone, now)
         verdict = judge_missing(copy.document, around)
-        if around.waited_seconds < EVIDENCE_SECONDS:
+        absence.could_be_deleted = around.may_leave_none and around.index in ("none", "removed")
+        absence.lacks_evidence = verdict.action not in (Action.DELETED, Action.RENAMED) and (
+            verdict.action is not Action.WAIT or not verdict.rule.startswith("18 ")
+        )
+        if now - absence.since < EVIDENCE_SECONDS:
             if verdict.action in (Action.DELETED, Action.RENAMED):
                 return self._act(name, copy, verdict, now)
-            is_first = around.waited_seconds < FIRST_LOOK_SECONDS
+            is_first = now - absence.since < FIRST_LOOK_SECONDS
             room.notes.ask_later(name, None, FIRST_LOOK_SECONDS if is_first else EVIDENCE_SECONDS)
             return False
         is_believed = has_tombstone or verdict.action is Action.RENAMED
@@ -107,38 +143,116 @@ class Vanished:
             return False
         return self._act(name, copy, verdict, now)
 
-    def _index_says(self, name: str, absence: _Absence) -> Literal["lists", "omits", "unlinked", "unknown"]:
-        index = self._room.directory.index_says(name)
-        absence.index_went_too |= index == "unlinked"
-        if index == "lists":
-            absence.listed_at, absence.others_saved = self._saves, None
-            return index
-        if index == "omits" and absence.others_saved is None:
-            absence.others_saved = absence.listed_at is not None and absence.listed_at != self._saves
-        # An index that went with the file may have been built anew by now.
-        return "unlinked" if absence.index_went_too else index
+    # -- evidence
+
+    def _around(
+        self, name: str, copy: Copy, absence: _Absence, has_tombstone: bool, now: float
+    ) -> Surroundings:
+        release = self._writing_here(now)
+        successor, is_whole = self._successor(name, copy.document)
+        began = self._room.notes.began.get(name)
+        return Surroundings(
+            gone=True,
+            waited_seconds=now - absence.since,
+            tombstone=has_tombstone,
+            may_leave_none=not release.leaves_tombstones or self._room.directory.may_lack_tombstone(name),
+            unlinks_index=release.unlinks_index,
+            index=self._index_says(name, absence, now),
+            listed_seconds=absence.listed_seconds,
+            began_seconds=None if began is None else absence.since - began,
+            renamed_to=successor if is_whole else "",
+            moved_to="" if is_whole else successor,
+        )
+
+    def _index_says(self, name: str, absence: _Absence, now: float) -> IndexSays:
+        index = self._room.directory.index
+        said = index.says(name, absence.since)
+        if said == "lists":
+            absence.listed_seconds = now - absence.since
+            absence.saves, absence.omitted_at, absence.index_went_too = self.saves, None, False
+            return "lists"
+        if absence.index_went_too or self._went_too(name, absence):
+            return "unlinked"
+        if said != "pruned":
+            return said
+        # What was saved just now may be visited after this: it takes a moment until the order is known.
+        if absence.omitted_at is None:
+            absence.omitted_at = now
+        if now - absence.omitted_at <= FIRST_LOOK_SECONDS + SHORTEST_WAIT_SECONDS:
+            absence.others_saved = self.saves != absence.saves
+        return "dropped" if absence.others_saved else "pruned"
+
+    def _went_too(self, name: str, absence: _Absence) -> bool:
+        """Return whether the index was removed when the file was, or so shortly before that both were one batch."""
+        index = self._room.directory.index
+        if index.went is None:
+            return False
+        if index.went_unseen:
+            # Nobody saw in which order they went: of several, the index tells of one at most.
+            if abs(absence.since - index.went) <= NEAR_SECONDS:
+                self._gone_unseen.add(name)
+            return self._gone_unseen == {name}
+        is_near = abs(absence.since - index.went) <= NEAR_SECONDS
+        if is_near or index.went < absence.since <= self._batch_until:
+            self._batch_until = absence.since + NEAR_SECONDS
+            absence.index_went_too = True
+        return absence.index_went_too
+
+    def _writing_here(self, now: float) -> Release:
+        """Return how the application that saved here last deletes."""
+        if self._release is None or now - self._release[0] > _RELEASE_SECONDS:
+            self._release = now, self._release_of_newest()
+        return self._release[1]
+
+    def _release_of_newest(self) -> Release:
+        seen = self._room.notes.seen
+        if not seen:
+            return Release()
+        name = max(seen, key=lambda session: seen[session][1])
+        try:
+            return self._room.directory.release_of(name)
+        except OSError:
+            shadow = self._room.keeper.shadow(name)
+            return Release.with_keys(shadow.document.keys if shadow else ())
+
+    # -- the brake
 
     def _is_held_up(self, name: str, verdict: Verdict, now: float) -> bool:
-        """Return whether a person has to decide, because too much is missing at once; then all of that is held."""
+        """Return whether a person has to decide, because too much is missing at once without evidence; then that is held."""
+        absence = self._absences[name]
+        is_hot = self._brake.is_hot(now)
         recent = [
             other
-            for other, absence in self._absences.items()
-            if other == name or now - absence.since <= brake.SECONDS
+            for other, known in self._absences.items()
+            if other == name or now - known.since <= brake.SECONDS
         ]
-        if self._brake.is_hot(now):
-            reason = ""
-        elif len(recent) > brake.MOST_SESSIONS:
-            recent = [other for other in recent if not self._room.directory.has_tombstone(other)]
-            reason = f"More than {brake.MOST_SESSIONS} within {brake.SECONDS:.0f} seconds"
-            if len(recent) <= brake.MOST_SESSIONS:
+        if verdict.action is not Action.WAIT and (reason := self._room.directory.is_lost()):
+            together = recent
+        elif absence.lacks_evidence and is_hot:
+            together, reason = [other for other in recent if self._absences[other].lacks_evidence], ""
+        elif absence.is_like_a_batch:
+            if verdict.action is Action.WAIT:
                 return False
-        elif verdict.action is Action.WAIT or not (reason := self._room.directory.is_lost()):
+            together = [other for other, known in self._absences.items() if known.is_like_a_batch]
+            count = len(together) + (len(self.held) if is_hot else 0)
+            if count <= brake.LARGEST_BATCH or 2 * count <= len(self._room.notes.rows):
+                return False
+            reason = "More than half of all sessions vanished, and there is no index"
+        elif absence.lacks_evidence:
+            together = [other for other in recent if self._absences[other].is_strange]
+            if len(together) <= brake.MOST_SESSIONS:
+                return False
+            reason = f"More than {brake.MOST_SESSIONS} within {brake.SECONDS:.0f} seconds"
+        else:
             return False
-        self._brake.pull(recent, now, reason)
-        for other in recent:
+        together = [other for other in together if not self._room.directory.has_tombstone(other)]
+        self._brake.pull(together, now, reason)
+        for other in together:
             self._absences.pop(other, None)
             self._room.notes.questions.pop(other, None)
         return True
+
+    # -- acting
 
     def _act(self, name: str, copy: Copy, verdict: Verdict, now: float) -> bool:
         room = self._room
@@ -154,6 +268,13 @@ class Vanished:
                         version = ""
                     self._done(name)
                     room.casebook.tell("deleted", name, verdict, rows_before=rows, version=version)
+            case Action.UNKNOWN:
+                version = room.keeper.version(name, copy.data, rows, LEFT_AWAY)
+                if room.keeper.forget(name):
+                    self._done(name)
+                    room.casebook.record(
+                        "not_known", "left", name, verdict, rows, None, None, version=version
+                    )
             case Action.RENAMED:
                 if room.keeper.rename(name, verdict.renamed_to):
                     self._done(name)
@@ -219,12 +340,12 @@ class Vanished:
             return None
         return directory._replace(mode=directory.mode & 0o666)
 
-    def _only_backup(self, name: str) -> Copy | None:
+    def _only_backup(self, name: str, now: float) -> Copy | None:
         """Return the application's own backup of a session of which nothing else is left (hermes-webui #2035).
 
         Only while the index lists the session: many releases leave the backup behind when a person deletes it.
         """
-        if self._room.directory.index_says(name) != "lists":
+        if self._room.directory.index.says(name, now) != "lists":
             return None
         try:
             copy = Copy(files.read(self._room.directory.backup(name))[0])
@@ -243,13 +364,24 @@ class Vanished:
             del newcomers[name]
         for name in self.moved.keys() - self._absences.keys():
             del self.moved[name]
+        self._room.notes.forget_begun(now)
+        self._room.directory.index.forget(self._room.notes.rows)
         if not self._absences:
             self._room.directory.forget_lists()
+            self._gone_unseen.clear()
         keeper = self._room.keeper
         try:
             self._brake.write_down([name for name in self.held if keeper.has_shadow(name)])
+            self._remember()
         except OSError as error:
             keeper.refused(error)
+
+    def _remember(self) -> None:
+        """Write down what the index says, for a deletion while no guard runs takes that away. Raises OSError."""
+        memory = self._room.directory.index.memory()
+        if memory != self._remembered:
+            files.write_durably(self._listed_path, memory)
+            self._remembered = memory
 
     def _done(self, name: str) -> None:
         self._absences.pop(name, None)
@@ -262,17 +394,8 @@ class Vanished:
         seen_moving = [self.moved[name]] if name in self.moved else []
         moved_to = ""
         for other in seen_moving + list(self._room.notes.newcomers):
-            if other != name and (found := self._began_as(gone, other)):
+            if other != name and (found := self._room.directory.successor(gone, other)):
                 if compare(gone.rows, found.rows).whole:
                     return other, True
                 moved_to = moved_to or other
         return moved_to, False
-
-    def _began_as(self, gone: Document, other: str) -> Document | None:
-        path = self._room.directory.file(other)
-        try:
-            if not gone.rows or head.read(path, CREATED).get(CREATED) != gone.get(CREATED):
-                return None
-            return session.parse(files.read(path)[0])
-        except (OSError, Unreadable):
-            return None

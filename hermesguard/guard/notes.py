@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from hermesguard.clock import Clock
 
 SHORTEST_WAIT_SECONDS = 0.001
+BEGUN_SECONDS = 60.0
 
 
 @dataclass(slots=True)
@@ -45,6 +46,8 @@ class Notes:
     """Sessions with which nothing can be done, and why; told once."""
     newcomers: dict[str, float] = field(default_factory=dict)
     """Sessions seen for the first time, and when (monotonic): a renamed session comes back as one."""
+    began: dict[str, float] = field(default_factory=dict)
+    """Sessions that were seen without a message, and when they had one (monotonic); for a minute."""
     questions: dict[str, Question] = field(default_factory=dict)
     totals: Totals = field(init=False)
 
@@ -56,6 +59,8 @@ class Notes:
         self.questions.pop(name, None)
         self.unreadable.pop(name, None)
         self.seen[name] = state
+        if rows and self.rows.get(name) == 0:
+            self.began[name] = self.clock.monotonic()
         self.rows[name] = rows
 
     def forget(self, name: str) -> None:
@@ -64,6 +69,11 @@ class Notes:
         self.unreadable.pop(name, None)
         self.seen.pop(name, None)
         self.rows.pop(name, None)
+
+    def forget_begun(self, now: float) -> None:
+        """Forget which sessions began more than a minute ago."""
+        if self.began:
+            self.began = {name: when for name, when in self.began.items() if now - when < BEGUN_SECONDS}
 
     def waited_seconds(self, name: str, state: bytes | None) -> float:
         """Return how long the question about this state of a session has been open; 0 when there is none."""

@@ -2,19 +2,20 @@
 
 import os
 import stat
-from collections.abc import Generator, Iterator
+import time
+from collections.abc import Callable, Collection, Generator
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
-
-import orjson
+from typing import NamedTuple
 
 from hermesguard import files
 from hermesguard.files import Stamp
 from hermesguard.repair import exchange as staging
-from hermesguard.webui.session import session_id
+from hermesguard.webui import header, session
+from hermesguard.webui.index import INDEX, Index, ids_in, load
+from hermesguard.webui.session import Document, Unreadable, session_id
 
-INDEX = "_index.json"
 TOMBSTONES = "_deleted_webui_sessions.json"
+MOST_TOMBSTONES = 1000
 BACKUP_SUFFIX = ".json.bak"
 ENTRIES_AT_ONCE = 512
 
@@ -32,27 +33,40 @@ class Listing(NamedTuple):
     """Sessions beside which a spare stands (module spares)."""
 
 
+class Release(NamedTuple):
+    """What the application does at a deletion, as far as the keys of its saves tell."""
+
+    leaves_tombstones: bool = False
+    """Of every session but those of messengers (v0.51.850 and later; the key that tells came with v0.51.875)."""
+    unlinks_index: bool = True
+    """The whole index goes, not the row alone (before v0.51.139)."""
+
+    @classmethod
+    def with_keys(cls, keys: Collection[str]) -> "Release":
+        """Return what a release does whose saves have these keys."""
+        return cls(session.CLEAR_GENERATION in keys, session.MESSAGE_COUNT not in keys)
+
+
 class SessionsDirectory:
     """The directory at `path`; only reads, but for removing an index that is wrong."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, monotonic: Callable[[], float] = time.monotonic) -> None:
         self.path = path
+        self.index = Index(path / INDEX, monotonic)
         self._prefix = os.path.join(path, "")
-        self._looks_without_index: int | None = None
-        """How many listings found no index since it was last there; None when it never was, or the guard removed it."""
-        self._ids: dict[str, tuple[Stamp, frozenset[Any] | None]] = {}
+        self._tombstones: tuple[Stamp, frozenset[str] | None] | None = None
 
-    def file(self, session: str) -> Path:
+    def file(self, name: str) -> Path:
         """Return the path of a session's file."""
-        return files.child(self.path, f"{session}.json")
+        return files.child(self.path, f"{name}.json")
 
-    def file_name(self, session: str) -> str:
+    def file_name(self, name: str) -> str:
         """As `file`, for the calls at every save: a path that is no object of its own."""
-        return f"{self._prefix}{session}.json"
+        return f"{self._prefix}{name}.json"
 
-    def backup(self, session: str) -> Path:
+    def backup(self, name: str) -> Path:
         """Return the path of the application's own copy of a session."""
-        return self.path / f"{session}{BACKUP_SUFFIX}"
+        return self.path / f"{name}{BACKUP_SUFFIX}"
 
     def listing(self) -> Listing:
         """Return what is there now. Raises OSError when the directory cannot be read."""
@@ -74,26 +88,57 @@ class SessionsDirectory:
             if number % ENTRIES_AT_ONCE == 0:
                 yield
             if name.endswith(".json"):
-                if session := session_id(name):
+                if known := session_id(name):
                     try:
-                        found = os.lstat(self.file_name(session))
+                        found = os.lstat(self.file_name(known))
                     except FileNotFoundError:
                         continue
                     if stat.S_ISREG(found.st_mode):
-                        sessions[session] = (found.st_size, found.st_mtime_ns)
-            elif name.endswith(BACKUP_SUFFIX) and (session := session_id(name.removesuffix(".bak"))):
-                backups.add(session)
+                        sessions[known] = (found.st_size, found.st_mtime_ns)
+            elif name.endswith(BACKUP_SUFFIX) and (known := session_id(name.removesuffix(".bak"))):
+                backups.add(known)
             elif staging.is_staged(name):
                 has_leftovers = True
-            elif session := staging.spared(name):
-                spares.add(session)
-        if not self.note_index() and self._looks_without_index is not None:
-            self._looks_without_index += 1
+            elif known := staging.spared(name):
+                spares.add(known)
+        self.index.note()
         return Listing(sessions, frozenset(backups), has_leftovers, frozenset(spares))
 
-    def has_tombstone(self, session: str) -> bool:
+    def has_tombstone(self, name: str) -> bool:
         """Return whether the application noted that a person deleted the session; OSError when that cannot be read."""
-        return session in (self._listed(TOMBSTONES) or ())
+        return name in (self._buried() or ())
+
+    def may_lack_tombstone(self, name: str) -> bool:
+        """Return whether the list of tombstones is full, and the application would leave this session's out.
+
+        It keeps the ids that sort last. OSError as for `has_tombstone`.
+        """
+        buried = self._buried() or frozenset()
+        return len(buried) >= MOST_TOMBSTONES and name < min(buried)
+
+    def correct_index(self, name: str, rows: int) -> bool:
+        """Remove the index when its row for the session has another count; return whether it did."""
+        return self.index.correct(name, rows)
+
+    def release_of(self, name: str) -> Release:
+        """Return what the release does that wrote a session's file. Raises OSError when it cannot be read."""
+        return Release.with_keys(
+            header.read(self.file(name), session.MESSAGE_COUNT, session.CLEAR_GENERATION)
+        )
+
+    def successor(self, gone: Document, other: str) -> Document | None:
+        """Return another session if the application made it of the one that is gone; None if not, or if it cannot be read.
+
+        It has the new id inside; a copy that somebody made has not.
+        """
+        path = self.file(other)
+        wanted = {session.CREATED: gone.get(session.CREATED), session.SESSION_ID: other}
+        try:
+            if not gone.rows or header.read(path, *wanted) != wanted:
+                return None
+            return session.parse(files.read(path)[0])
+        except (OSError, Unreadable):
+            return None
 
     def is_lost(self) -> str:
         """Return in words whether the directory itself is gone or empty, so that nothing can be said of a session; else "".
@@ -108,85 +153,20 @@ class SessionsDirectory:
         is_empty = INDEX not in names and not any(map(session_id, names))
         return "The directory has neither sessions nor an index" if is_empty else ""
 
-    def note_index(self) -> bool:
-        """Note whether the index is there, for its going is evidence; return that."""
-        is_there = (self.path / INDEX).exists()
-        if is_there:
-            self._looks_without_index = 0
-        return is_there
-
-    def index_says(self, session: str) -> Literal["lists", "omits", "unlinked", "unknown"]:
-        """Return what the index says of a session; "unlinked" when the index itself went since the last look.
-
-        Raises OSError when it cannot be read: that is no evidence of anything.
-        """
-        ids = self._listed(INDEX)
-        if ids is not None:
-            self._looks_without_index = 0
-            return "lists" if session in ids else "omits"
-        went_just_now = self._looks_without_index in (0, 1) and not (self.path / INDEX).exists()
-        return "unlinked" if went_just_now else "unknown"
-
-    def correct_index(self, session: str, rows: int) -> bool:
-        """Remove the index when its row for the session has another count; return whether it did.
-
-        The application builds it anew (webui-contract, section 5); patching the row would race with that.
-        """
-        try:
-            value = self._load(INDEX)
-        except OSError:
-            return False
-        if not isinstance(value, list):
-            return False
-        row = next((row for row in value if _row_id(row) == session), None)
-        if row is not None and row.get("message_count", rows) == rows:
-            return False
-        self._looks_without_index = None  # its absence is our doing, no evidence of a deletion
-        try:
-            return files.remove(self.path / INDEX)
-        except OSError:
-            return False
-
-    def _listed(self, name: str) -> frozenset[Any] | None:
-        """Return the ids in one of the application's lists, read again only when it has changed; None when there is none."""
-        stamp = files.stamp(self.path / name)
+    def _buried(self) -> frozenset[str] | None:
+        """Return the ids of the tombstones, read again only when they have changed; None when there are none."""
+        stamp = files.stamp(self.path / TOMBSTONES)
         if stamp is None:
             return None
-        known = self._ids.get(name)
-        if known is None or known[0] != stamp:
-            known = self._ids[name] = stamp, _ids_in(self._load(name))
-        return known[1]
+        if self._tombstones is None or self._tombstones[0] != stamp:
+            self._tombstones = stamp, ids_in(load(self.path / TOMBSTONES))
+        return self._tombstones[1]
 
     def forget_lists(self) -> None:
-        """Give back the memory that the application's lists take, while nobody asks for them."""
-        self._ids.clear()
-
-    def _load(self, name: str) -> Any:
-        try:
-            return orjson.loads(files.read(self.path / name)[0])
-        except (FileNotFoundError, ValueError):
-            return None
-
-
-def _ids_in(value: Any) -> frozenset[Any] | None:
-    """Return the session ids in an index (a list of rows) or in tombstones (an object with a list of ids)."""
-    if isinstance(value, list):
-        return frozenset(found for row in value if isinstance(found := _row_id(row), str))
-    ids = value.get("ids") if isinstance(value, dict) else None
-    return frozenset(found for found in ids if isinstance(found, str)) if isinstance(ids, list) else None
-
-
-def _row_id(row: Any) -> Any:
-    return row.get("session_id") if isinstance(row, dict) else None
+        """Give back the memory that the tombstones take, while nobody asks for them."""
+        self._tombstones = None
 
 
 def signature(stamp: Stamp) -> tuple[int, int]:
     """Return what a listing shows of a file with this stamp."""
     return stamp.size_bytes, stamp.mtime_ns
-
-
-def sessions_among(names: Iterator[str]) -> Iterator[str]:
-    """Yield the sessions whose files are among `names`."""
-    for name in names:
-        if session := session_id(name):
-            yield session

@@ -17,6 +17,7 @@ from typing import Any, Final
 NESTING_LIMIT = 5000
 sys.setrecursionlimit(max(sys.getrecursionlimit(), NESTING_LIMIT))
 
+SESSION_ID = "session_id"
 MESSAGES = "messages"
 CONTEXT = "context_messages"
 TOOL_CALLS = "tool_calls"
