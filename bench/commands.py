@@ -67,9 +67,9 @@ def furnish(root: Path, sessions: int, versions: int) -> None:
                     "restored",
                     rule="3 wipe",
                     evidence=("every message is gone, nothing else has changed",),
-                    rows_before=2 * TURNS,
-                    rows_live=0,
-                    rows_after=2 * TURNS,
+                    messages_before=2 * TURNS,
+                    messages_live=0,
+                    messages_after=2 * TURNS,
                     version=version_name(when),
                 )
                 log.write(incident.line())

@@ -110,7 +110,7 @@ def _paced(run: Run, saves: int, per_second: float) -> tuple[list[float], int, f
     done = []
     with running(guard := Guard(root / "sessions", root / "store")):
         growing.save()
-        guard.settle()
+        guard.resolve()
         follower.look()
         began = time.monotonic()
         for number in range(saves):
@@ -141,7 +141,7 @@ def _late(run: Run) -> None:
 
 
 def _rates(run: Run) -> None:
-    """Rounds of a second, all rates in turn, so that a burst of noise meets all alike; of each rate the median round."""
+    """Scrub of a second, all rates in turn, so that a burst of noise meets all alike; of each rate the median round."""
     rounds = 3 if run.is_quick else 9
     found: dict[int, list[tuple[float, float, float]]] = {rate: [] for rate in RATES}
     for number in range(rounds):
@@ -151,12 +151,12 @@ def _rates(run: Run) -> None:
             found[rate].append((percentile(lags, 99), per_second, followed / rate))
     best, notes = 0.0, []
     for results in found.values():
-        tails, reached, each = zip(*results, strict=True)
+        delta_logs, reached, each = zip(*results, strict=True)
         notes.append(
-            f"{median(reached):.0f}/s: 99th {short(median(tails))} ms, of the worst round {short(max(tails))}, "
+            f"{median(reached):.0f}/s: 99th {short(median(delta_logs))} ms, of the worst round {short(max(delta_logs))}, "
             f"{median(each):.0%} each for itself"
         )
-        if median(tails) < LAG_MS:
+        if median(delta_logs) < LAG_MS:
             best = max(best, median(reached))
     name = "fsynced saves of 400 KB a second, 99 % followed within 5 ms"
     note = f"median of {rounds} rounds; {'; '.join(notes)}"
@@ -175,7 +175,7 @@ def _as_fast_as_possible(run: Run) -> None:
 
 
 def _stopped(run: Run) -> None:
-    """SIGSTOP, many saves with wipes among them, SIGCONT: all right within one sweep."""
+    """SIGSTOP, many saves with wipes among them, SIGCONT: all right within one scan."""
     saves, sessions = (1000, 10) if run.is_quick else (10_000, 100)
     run.say(f"SIGSTOP, {saves} saves, {sessions} wipes, SIGCONT")
     root = run.directory("stopped")
@@ -187,7 +187,7 @@ def _stopped(run: Run) -> None:
     with running(guard := Guard(root / "sessions", root / "store")):
         for chat in chats:
             chat.save()
-        guard.settle(0.05)
+        guard.resolve(0.05)
         guard.popen.send_signal(signal.SIGSTOP)
         for chat in chats:
             for _ in range(saves // sessions - 1):
@@ -195,15 +195,15 @@ def _stopped(run: Run) -> None:
             chat.wipe()
         guard.popen.send_signal(signal.SIGCONT)
         began = time.monotonic()
-        while not all(chat.rows == 22 for chat in chats):
+        while not all(chat.messages == 22 for chat in chats):
             if time.monotonic() - began > WAIT_SECONDS:
-                raise SystemExit(f"wrong: {[chat.rows for chat in chats]}")
+                raise SystemExit(f"wrong: {[chat.messages for chat in chats]}")
             time.sleep(0.01)
         seconds = time.monotonic() - began
         store = Store(root / "store")
         while store.read_shadow(SESSION) != others.path.read_bytes():
             assert time.monotonic() - began < WAIT_SECONDS
-        guard.settle(0.05)
+        guard.resolve(0.05)
     incidents = [json.loads(line) for line in (root / "store" / "incidents.jsonl").read_text().splitlines()]
     assert len(incidents) == sessions
     note = f"{saves:,} saves, {sessions} wipes; {sessions} incidents, every message there"

@@ -4,7 +4,7 @@ import json
 import os
 import time
 
-from bench.measuring import Figure, Guard, Run, document, median, row, running, short, unpinned
+from bench.measuring import Figure, Guard, Run, document, median, message, running, short, unpinned
 from hermesguard.demo.files import dumps, replace_file
 
 # Then another session: after more of them, one of 100 messages would be one of 600.
@@ -44,7 +44,7 @@ def _saves(run: Run, messages: int) -> tuple[list[float], list[float], int, int]
     paths = []
     # Nobody spins here, so nobody needs a core of its own: where the guard runs is the kernel's choice, as on a server.
     with running(guard), unpinned(guard):
-        guard.settle()
+        guard.resolve()
         written_before = guard.written_bytes()
         for number in range(run.count):
             if number % SAVES_OF_EACH == 0:
@@ -52,18 +52,18 @@ def _saves(run: Run, messages: int) -> tuple[list[float], list[float], int, int]
                 name = f"{number:012x}"
                 paths.append(path := root / "sessions" / f"{name}.json")
                 replace_file(path, dumps(document(root / "sessions", name, messages)), os.getpid())
-                guard.settle()
+                guard.resolve()
                 first_written += guard.written_bytes() - before
             before_ns = guard.cpu_ns()
             began_ns = time.process_time_ns()
             value = json.loads(path.read_text("utf-8"))
             for key in ("messages", "context_messages"):
-                value[key].append(row(messages + number))
+                value[key].append(message(messages + number))
             value["updated_at"] = 1_770_000_000.5 + number
             replace_file(path, dumps(value), os.getpid())
             app_ms.append((time.process_time_ns() - began_ns) / 1e6)
             saved += path.stat().st_size
-            guard_ms.append((guard.settle() - before_ns) / 1e6)
+            guard_ms.append((guard.resolve() - before_ns) / 1e6)
         written = _written_at_last(guard) - written_before - first_written
         for path in paths:
             assert (root / "store" / "shadows" / path.name).read_bytes() == path.read_bytes()
@@ -71,7 +71,7 @@ def _saves(run: Run, messages: int) -> tuple[list[float], list[float], int, int]
 
 
 def _written_at_last(guard: Guard) -> int:
-    """End the guard; return what it had written by then, the folding of its tails included.
+    """End the guard; return what it had written by then, the folding of its delta_logs included.
 
     A process that has ended has no counts any more; so they are read again and again until it is gone.
     """

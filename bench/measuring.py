@@ -21,7 +21,7 @@ from hermesguard.demo.files import dumps, replace_file
 REPOSITORY = Path(__file__).parents[1]
 BUILD_DIRECTORY = REPOSITORY / "build" / "bench"
 READY_SECONDS = 600.0
-ROW_BYTES = 400
+MESSAGE_BYTES = 400
 _ENVIRONMENT = {"HERMESGUARD_LOG": "json", "HERMESGUARD_LOG_LEVEL": "info"}
 
 # Who writes and waits, spinning, has a core of its own; all contenders share the others.
@@ -59,12 +59,12 @@ class Process:
         status = Path(f"/proc/{self.pid}/status").read_text()
         return int(status.partition("\nvoluntary_ctxt_switches:")[2].split()[0])
 
-    def memory_bytes(self) -> int:
+    def cache_bytes(self) -> int:
         """Its resident memory."""
         status = Path(f"/proc/{self.pid}/status").read_text()
         return int(status.partition("\nVmRSS:")[2].split()[0]) * 1024
 
-    def settle(self, quiet_seconds: float = 0.003) -> int:
+    def resolve(self, quiet_seconds: float = 0.003) -> int:
         """Wait until it has slept for so long, waiting for no disk and for no core; return its CPU time then."""
         before = -1
         while (now := self.cpu_ns()) != before or not self._sleeps():
@@ -144,7 +144,7 @@ def unpinned(*processes: Process) -> Iterator[None]:
 # ---- conversations ---------------------------------------------------------------------------------------------------
 
 
-def row(number: int, size_bytes: int = ROW_BYTES) -> dict[str, object]:
+def message(number: int, size_bytes: int = MESSAGE_BYTES) -> dict[str, object]:
     """Return a message that takes about so many bytes in the file."""
     role = "assistant" if number % 2 else "user"
     words = (
@@ -157,10 +157,10 @@ def row(number: int, size_bytes: int = ROW_BYTES) -> dict[str, object]:
 def document(directory: Path, name: str, messages: int) -> dict[str, object]:
     """Return a session as v0.50.283 holds it in memory: messages of 400 bytes, each in `context_messages` as well."""
     made = {key: default() for key, default in members(Era.OLD).items()}
-    rows = [row(number) for number in range(messages)]
-    made |= {"session_id": name, "title": "What the benchmark talks about", "messages": rows}
+    messages = [message(number) for number in range(messages)]
+    made |= {"session_id": name, "title": "What the benchmark talks about", "messages": messages}
     return made | {
-        "context_messages": list(rows),
+        "context_messages": list(messages),
         "created_at": 1_760_000_000.0,
         "updated_at": 1_760_000_000.0,
     }
@@ -175,14 +175,14 @@ class Conversation:
         self._added: list[str] = []
         mark = ["@"]
         whole = document(app.directory, name, 0) | {"messages": mark, "context_messages": mark}
-        rows = [dumps([row(number)])[2:-2].replace("\n", "\n  ") for number in range(messages)]
-        self._rows = ",\n".join(rows).removeprefix("  ")
+        messages = [dumps([message(number)])[2:-2].replace("\n", "\n  ") for number in range(messages)]
+        self._messages = ",\n".join(messages).removeprefix("  ")
         self._frame = whole
 
     def save(self) -> int:
         """Save all of it as a turn begins: stream set, a prompt pending. Returns when, in ns of the monotonic clock."""
         self._rounds += 1
-        prompt = f"Question {self._rounds}, not yet answered?"
+        prompt = f"Deferred {self._rounds}, not yet answered?"
         started = 1_770_000_000.5 + self._rounds
         pending = {"pending_user_message": prompt, "pending_started_at": started}
         text = self._text(pending | {"active_stream_id": f"{self._rounds:032x}", "updated_at": started})
@@ -199,11 +199,11 @@ class Conversation:
         return replace_file(self.path, dumps(stub), os.getpid())
 
     def _text(self, metadata: dict[str, object]) -> str:
-        rows = ",\n    ".join([self._rows, *self._added])
-        return dumps(self._frame | metadata).replace('"@"', rows)
+        messages = ",\n    ".join([self._messages, *self._added])
+        return dumps(self._frame | metadata).replace('"@"', messages)
 
     @property
-    def rows(self) -> int:
+    def messages(self) -> int:
         """How many messages are on disk."""
         return len(json.loads(self.path.read_bytes())["messages"])
 
@@ -213,7 +213,7 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One row of the table; smaller is better unless `more_is_better`."""
+    """One message of the table; smaller is better unless `more_is_better`."""
 
     name: str
     value: float
@@ -236,7 +236,7 @@ class Figure:
         return self.value >= bound if self.more_is_better else self.value <= bound
 
     def cells(self) -> list[str]:
-        """Return the cells of its row."""
+        """Return the cells of its message."""
         bounds = ["" if bound is None else f"{bound:g}{self.unit}" for bound in (self.must, self.aim)]
         return [self.name, f"{short(self.value)}{self.unit}", *bounds, self.verdict, self.note]
 
@@ -257,7 +257,7 @@ class Run:
         return made
 
     def say(self, text: str) -> None:
-        """Tell the person who waits."""
+        """Tell the user who waits."""
         print(text, file=sys.stderr, flush=True)
 
     def add(self, figure: Figure) -> None:

@@ -7,13 +7,13 @@ import time
 from bench.measuring import Figure, Guard, Process, Run, running, short
 from bench.start import make_sessions
 
-SWEEP_SECONDS = 10
+SCAN_SECONDS = 10
 FULL_SECONDS = 120
 QUICK_SECONDS = 30
 
 
 def measure(run: Run) -> None:
-    """Add the figures for 1000 sessions, and the cost of a sweep of 10 000."""
+    """Add the figures for 1000 sessions, and the cost of a scan of 10 000."""
     seconds = QUICK_SECONDS if run.is_quick else FULL_SECONDS
     for sessions, bounds in ((1_000, (0.2, 0.05)), (10_000, (None, None))):
         if sessions > 1_000 and run.is_quick:
@@ -36,9 +36,11 @@ def measure(run: Run) -> None:
             time.sleep(seconds)
             share = (guard.cpu_ns() - before_ns) / 1e9 / seconds * 100
             wakeups = guard.wakeups() - wakeups
-            more = (guard.memory_bytes() - bare.memory_bytes()) / 1e6
-            note = f"{short(guard.memory_bytes() / 1e6)} MB resident beside {short(bare.memory_bytes() / 1e6)} MB"
-        per_sweep = share / 100 * SWEEP_SECONDS * 1000
+            more = (guard.cache_bytes() - bare.cache_bytes()) / 1e6
+            note = (
+                f"{short(guard.cache_bytes() / 1e6)} MB resident beside {short(bare.cache_bytes() / 1e6)} MB"
+            )
+        per_scan = share / 100 * SCAN_SECONDS * 1000
         if sessions == 1_000:
             run.add(
                 Figure(
@@ -59,7 +61,7 @@ def measure(run: Run) -> None:
                     note=note,
                 )
             )
-        note = f"{short(wakeups / seconds * 60)} wake-ups a minute; {short(per_sweep)} ms a sweep"
-        run.add(Figure(f"CPU at rest, sweeps included, {sessions:,} sessions", share, *bounds, " %", note))
+        note = f"{short(wakeups / seconds * 60)} wake-ups a minute; {short(per_scan)} ms a scan"
+        run.add(Figure(f"CPU at rest, scans included, {sessions:,} sessions", share, *bounds, " %", note))
         if sessions == 10_000:
-            run.add(Figure("CPU of a sweep of 10,000 unchanged sessions", per_sweep, 100, unit=" ms"))
+            run.add(Figure("CPU of a scan of 10,000 unchanged sessions", per_scan, 100, unit=" ms"))

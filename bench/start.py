@@ -18,7 +18,7 @@ QUICK_SESSIONS = 1_000
 
 
 def measure(run: Run) -> None:
-    """Add the figure for the start, and for the sweep after it."""
+    """Add the figure for the start, and for the scan after it."""
     sessions, large = (QUICK_SESSIONS, 100) if run.is_quick else (SESSIONS, LARGE_SESSIONS)
     root = run.directory("start")
     run.say(f"making {sessions} sessions")

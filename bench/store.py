@@ -1,4 +1,4 @@
-"""What a large store costs its keeper: time and memory of `list`, `prune`, `verify`, `drill`, alone and beside a guard.
+"""What a large store costs its copies: time and memory of `list`, `prune`, `verify`, `drill`, alone and beside a guard.
 
 Run: python bench/store.py [--sessions 10000] [--versions 5]
 
@@ -53,11 +53,11 @@ def main() -> None:
         print(f"{asked.sessions} sessions with {asked.versions} versions each")
         print(f"{'':<36}{'seconds':>9}{'CPU s':>9}{'peak MB':>9}")
         for name, words in COMMANDS:
-            print(f"{name:<36}{row(*timed(words, environment))}")
+            print(f"{name:<36}{message(*timed(words, environment))}")
         beside_a_guard(environment)
 
 
-def row(seconds: float, cpu_seconds: float, peak_bytes: int) -> str:
+def message(seconds: float, cpu_seconds: float, peak_bytes: int) -> str:
     """Return the figures of a command as columns."""
     return f"{seconds:>9.2f}{cpu_seconds:>9.2f}{peak_bytes / 1e6:>9.0f}"
 
@@ -95,7 +95,7 @@ def beside_a_guard(environment: dict[str, str]) -> None:
         longest = Longest(Path(environment["HERMESGUARD_SESSIONS"]))
         with longest:
             prune = timed(["-m", "hermesguard", "prune", "--dry-run", "--json"], environment)
-        print(f"{'prune --dry-run, asked of the guard':<36}{row(*prune)}")
+        print(f"{'prune --dry-run, asked of the guard':<36}{message(*prune)}")
         print(f"{'guard: memory afterwards':<36}{'':>18}{memory(guard.pid):>9.0f}")
         print(f"{f'longest of {longest.times} repairs meanwhile':<36}{longest.seconds:>9.3f}")
     finally:
@@ -114,7 +114,7 @@ def memory(pid: int) -> float:
 class Longest:
     """Wipes one session after the other meanwhile, as hermes-webui #1558 does, and measures how long each stays empty.
 
-    One after the other, for with whoever wipes the same one again and again the guard takes its time (`fights`).
+    One after the other, for with whoever wipes the same one again and again the guard takes its time (`back_off`).
     """
 
     def __init__(self, sessions: Path) -> None:
@@ -123,7 +123,7 @@ class Longest:
         self._app = App(sessions, Era.NEW)
         names = sorted(path.stem for path in sessions.iterdir() if not path.name.startswith("_"))
         self._chats = [self._app.open(name) for name in names[:SESSIONS_WIPED]]
-        # The stand-in would write the rows of all sessions at every save, and be the slower one of the two.
+        # The stand-in would write the messages of all sessions at every save, and be the slower one of the two.
         self._app.index = lambda: None
         self._app.write_index = lambda *_, **__: None
         self._ended = threading.Event()

@@ -9,7 +9,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from bench.measuring import Conversation, Figure, Guard, Run, document, median, row, short
+from bench.measuring import Conversation, Figure, Guard, Run, document, median, message, short
 from hermesguard.demo.app import App
 from hermesguard.demo.eras import Era
 from hermesguard.demo.files import dumps, replace_file
@@ -107,7 +107,7 @@ def _cost(run: Run, script: str | None, saves: int) -> tuple[float, str]:
         began = time.process_time()
         value = json.loads(path.read_text("utf-8"))
         for key in ("messages", "context_messages"):
-            value[key].append(row(MESSAGES + number))
+            value[key].append(message(MESSAGES + number))
         replace_file(path, dumps(value), os.getpid())
         app_seconds += time.process_time() - began
         time.sleep(PAUSE_SECONDS)
@@ -137,4 +137,4 @@ def _wipes(run: Run, script: str | None, wipes: int) -> tuple[int, list[float]]:
         time.sleep(max(0.0, 0.06 - (time.monotonic_ns() - began_ns) / 1e9))
     time.sleep(WAIT_SECONDS)
     _stop(process)
-    return sum(chat.rows >= 500 for chat in chats), times
+    return sum(chat.messages >= 500 for chat in chats), times

@@ -64,8 +64,8 @@ def _race(run: Run, label: str, messages: int) -> dict[str, list[float]]:
     with running(*processes.values()):
         measured = _in_turn(run.count, {name: _Contest(chats[name], processes[name]) for name in processes})
         for process in processes.values():
-            process.settle()
-        assert all(chat.rows >= messages for chat in chats.values())
+            process.resolve()
+        assert all(chat.messages >= messages for chat in chats.values())
     assert len(_incidents(root / "guard" / "store")) == run.count
     return measured
 
@@ -90,7 +90,7 @@ def _in_turn(rounds: int, contests: dict[str, "_Contest"]) -> dict[str, list[flo
         # A stream is stale long after the save that set it: the server has died meanwhile.
         time.sleep(STALE_SECONDS)
         for contest in contests.values():
-            contest.settle()
+            contest.resolve()
         for name in names:
             measured[name].append(contests[name].wipe())
         # A machine that has just slept wakes late: the first place, which costs most, goes round.
@@ -109,9 +109,9 @@ class _Contest:
         """Save all of it, with a stream and a prompt."""
         self._chat.save()
 
-    def settle(self) -> None:
+    def resolve(self) -> None:
         """Wait until the contender has taken that in."""
-        self._process.settle()
+        self._process.resolve()
 
     def wipe(self) -> float:
         """Save the stub; return the milliseconds to the restored file."""
@@ -127,7 +127,7 @@ class _Contest:
             if now_ns > wiped_ns + SPIN_NS:
                 time.sleep(NAP_SECONDS)
         restored_ns = time.monotonic_ns()
-        self._process.settle()
+        self._process.resolve()
         return (restored_ns - wiped_ns) / 1e6
 
 

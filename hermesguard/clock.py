@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 class Clock:
     """`monotonic` in seconds for waiting; `now` as aware UTC time for names and logs.
 
-    `uptime` goes on while the machine sleeps (CLOCK_BOOTTIME): where `now` does not keep up with it, somebody set the clock.
+    `uptime` goes on while the machine sleeps (CLOCK_BOOTTIME): where `now` does not keep up with it, someone set the clock.
     """
 
     monotonic: Callable[[], float] = time.monotonic

@@ -18,7 +18,7 @@ class ExitCode(IntEnum):
 
 
 class GuardError(Exception):
-    """Something that a person must know of: `what` is wrong, and the `remedy` that mends it.
+    """Something that a user must know of: `what` is wrong, and the `remedy` that repairs it.
 
     The command line prints both as sentences and leaves with `exit_code`; nobody ever sees a traceback for it.
     """

@@ -246,7 +246,7 @@ class Appending:
     def append(self, line: bytes) -> None:
         """Add a line; durable when this returns. Raises OSError: then it is taken back as far as the disk lets us.
 
-        FileNotFoundError when somebody has removed the file.
+        FileNotFoundError when someone has removed the file.
         """
         found = os.fstat(self._descriptor)
         if not found.st_nlink or found.st_size != self._size_bytes:
@@ -353,8 +353,8 @@ class Names:
             return []
         if changed_ns != self._changed_ns:
             self._names = names(self._directory)
-            is_settled = time.time_ns() - changed_ns > _LONGEST_TICK_NS
-            self._changed_ns = changed_ns if is_settled else None
+            is_resolved = time.time_ns() - changed_ns > _LONGEST_TICK_NS
+            self._changed_ns = changed_ns if is_resolved else None
         return self._names
 
 

@@ -92,7 +92,7 @@ class Library:
     def head(self, name: str, *keys: str) -> dict[str, Any]:
         """Return the metadata of a session's newest copy, of these only `keys`, if given; empty when there is no copy."""
         try:
-            if self.store.tail_path(name).exists():
+            if self.store.delta_log_path(name).exists():
                 return head.metadata(self._shadow(name)[: head.HEAD_BYTES], *keys)
             return head.read(self.store.shadow_path(name), *keys)
         except OSError:

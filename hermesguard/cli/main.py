@@ -50,7 +50,7 @@ def _spoken(argv: Sequence[str] | None) -> int:
             f"the Python module {error.name} is missing, the installation is not whole. Install hermesguard again."
         )
         return ExitCode.FAILED
-    except Exception as error:  # noqa: BLE001 - a person is to see a sentence, whatever happened
+    except Exception as error:  # noqa: BLE001 - a user is to see a sentence, whatever happened
         _debug()
         _say(
             f"this should not have happened: {type(error).__name__}: {error}. Please report it, with what the same "

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from hermesguard.cli.library import Library
 from hermesguard.store import incidents
 from hermesguard.store.incidents import Incident
-from hermesguard.store.inventory import holdings, rows_of
+from hermesguard.store.inventory import holdings, messages_of
 from hermesguard.webui import session
 
 
@@ -19,7 +19,7 @@ class Entry:
 
     session: str
     title: str
-    rows: int | None
+    messages: int | None
     changed: datetime | None
     versions: int
     incident: Incident | None
@@ -32,26 +32,26 @@ def entries(library: Library) -> list[Entry]:
     held = {holding.session: holding for holding in holdings(store)}
     live = live_sessions(library)
     by_session = of_session(library.incidents)
-    is_settled = incidents.settled(library.incidents)
+    is_resolved = incidents.resolved(library.incidents)
     found = []
     for name in library.sessions:
         holding = held.get(name)
         if holding:
             changed: datetime | None = datetime.fromtimestamp(holding.mtime_ns / 1e9, UTC)
-            rows = rows_of(store, holding)
+            messages = messages_of(store, holding)
         else:
             last_version = next(reversed(store.versions(name)), None)
             changed = last_version.time if last_version else None
-            rows = last_version.rows if last_version else None
+            messages = last_version.messages if last_version else None
         state = state_of(
-            by_session[name], is_settled, has_shadow=bool(holding), is_live=live is None or name in live
+            by_session[name], is_resolved, has_shadow=bool(holding), is_live=live is None or name in live
         )
         last = by_session[name][-1] if by_session[name] else None
         found.append(
             Entry(
                 name,
                 library.titles[name],
-                rows,
+                messages,
                 changed,
                 library.version_count(name),
                 last,
@@ -69,14 +69,14 @@ def of_session(log: Iterable[Incident]) -> defaultdict[str, list[Incident]]:
     return found
 
 
-def state_of(log: Iterable[Incident], settled: Collection[str], *, has_shadow: bool, is_live: bool) -> str:
+def state_of(log: Iterable[Incident], resolved: Collection[str], *, has_shadow: bool, is_live: bool) -> str:
     """Return the state of a session with these incidents."""
     if not has_shadow:
         return "deleted"
     if not is_live:
         return "missing"
-    open_ones = [incident for incident in log if not incident.is_by_hand and incident.id not in settled]
-    if any(incident.event in ("in_doubt", "missing") for incident in open_ones):
+    open_ones = [incident for incident in log if not incident.is_by_user and incident.id not in resolved]
+    if any(incident.event in ("uncertain", "missing") for incident in open_ones):
         return "in-doubt"
     if open_ones and open_ones[-1].event == "unrepaired":
         return "unrepaired"

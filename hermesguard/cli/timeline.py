@@ -9,23 +9,23 @@ from hermesguard.cli.tables import counted, moment
 from hermesguard.cli.terminal import Screen, Style
 from hermesguard.store.history import Version
 from hermesguard.store.incidents import Incident
-from hermesguard.webui.session import Row
+from hermesguard.webui.session import Message
 
-Mark = Literal["", "loss", "repair", "meant"]
+Mark = Literal["", "loss", "repair", "intended"]
 
 _LEVELS: Final = "▁▂▃▄▅▆▇█"
 _ASCII_LEVELS: Final = "_.:-=+*#"
 _MARKS: Final[dict[Mark, tuple[str, str, Style]]] = {
     "loss": ("✗", "x", Style.RED),
     "repair": ("✓", "+", Style.GREEN),
-    "meant": ("•", "o", Style.YELLOW),
+    "intended": ("•", "o", Style.YELLOW),
 }
 _WIDEST: Final = 100
 _INSTANT: Final = timedelta(microseconds=1)
 # What happened within one look belongs into one column, also where the line ends with it.
 _TOGETHER: Final = timedelta(microseconds=10)
-# Reasons of versions that a person's act, not a loss, put into the history.
-_MEANT: Final = frozenset({"meant", "clear", "deleted", "accepted"})
+# Reasons of versions that a user's act, not a loss, put into the history.
+_MEANT: Final = frozenset({"intended", "clear", "deleted", "accepted"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,41 +33,41 @@ class Point:
     """From this time on the session had so many messages; and what happened then."""
 
     time: datetime
-    rows: int
+    messages: int
     mark: Mark = ""
 
 
-def points(rows: Sequence[Row], versions: Iterable[Version], log: Iterable[Incident]) -> list[Point]:
+def points(messages: Sequence[Message], versions: Iterable[Version], log: Iterable[Incident]) -> list[Point]:
     """Return what is known of a session's message count, in the order of time.
 
     `rows` of the newest copy say when it grew; versions and incidents say when something was taken away and came back.
     """
     found = [
         Point(when, number)
-        for number, row in enumerate(rows, 1)
-        if (when := _moment(row.timestamp)) is not None
+        for number, message in enumerate(messages, 1)
+        if (when := _moment(message.timestamp)) is not None
     ]
     for version in versions:
         if version.reason in _MEANT:
-            found.append(Point(version.time - _INSTANT, version.rows))
-            found.append(Point(version.time, _count_at(rows, version.time), "meant"))
+            found.append(Point(version.time - _INSTANT, version.messages))
+            found.append(Point(version.time, _count_at(messages, version.time), "intended"))
     for incident in log:
         when = datetime.fromisoformat(incident.time)
-        if incident.rows_before is None:
+        if incident.messages_before is None:
             continue
-        if incident.is_by_hand and incident.rows_after is not None:
-            change = incident.rows_after - incident.rows_before
-            found.append(Point(when - _INSTANT, incident.rows_before))
+        if incident.is_by_user and incident.messages_after is not None:
+            change = incident.messages_after - incident.messages_before
+            found.append(Point(when - _INSTANT, incident.messages_before))
             found.append(
-                Point(when, incident.rows_after, "meant" if change < 0 else "repair" if change else "")
+                Point(when, incident.messages_after, "intended" if change < 0 else "repair" if change else "")
             )
-        if incident.settles or incident.is_by_hand:
+        if incident.resolves or incident.is_by_user:
             continue
-        found.append(Point(when - 2 * _INSTANT, incident.rows_before))
-        if incident.rows_live is not None:
-            found.append(Point(when - _INSTANT, incident.rows_live, "loss"))
-        if incident.rows_after is not None and incident.rows_after != incident.rows_live:
-            found.append(Point(when, incident.rows_after, "repair"))
+        found.append(Point(when - 2 * _INSTANT, incident.messages_before))
+        if incident.messages_live is not None:
+            found.append(Point(when - _INSTANT, incident.messages_live, "loss"))
+        if incident.messages_after is not None and incident.messages_after != incident.messages_live:
+            found.append(Point(when, incident.messages_after, "repair"))
     return sorted(found, key=lambda point: point.time)
 
 
@@ -78,15 +78,15 @@ def _moment(timestamp: float | None) -> datetime | None:
         return None
 
 
-def _count_at(rows: Sequence[Row], when: datetime) -> int:
+def _count_at(messages: Sequence[Message], when: datetime) -> int:
     seconds = when.timestamp()
-    return sum(row.timestamp is not None and row.timestamp <= seconds for row in rows)
+    return sum(message.timestamp is not None and message.timestamp <= seconds for message in messages)
 
 
 def drawn(screen: Screen, found: Sequence[Point]) -> str:
     """Return the points as a line for the screen: heights, marks below, and the times of both ends; "" for nothing.
 
-    A column in which something was taken away shows what was left by a loss, and what there was before a person's act; the
+    A column in which something was taken away shows what was left by a loss, and what there was before a user's act; the
     last column is what there is now.
     """
     if not found:
@@ -94,7 +94,7 @@ def drawn(screen: Screen, found: Sequence[Point]) -> str:
     width = max(8, min(screen.width - 12, _WIDEST))
     first, last = found[0].time, found[-1].time
     span = (last - first).total_seconds() or 1.0
-    highest = max(point.rows for point in found) or 1
+    highest = max(point.messages for point in found) or 1
     levels = _ASCII_LEVELS if screen.is_ascii else _LEVELS
     columns: list[list[Point]] = [[] for _ in range(width)]
     for point in found:
@@ -104,7 +104,7 @@ def drawn(screen: Screen, found: Sequence[Point]) -> str:
     for here in columns:
         shown = _height(here, current)
         line += levels[max(0, shown * len(levels) - 1) // highest] if shown else " "
-        current = here[-1].rows if here else current
+        current = here[-1].messages if here else current
     lines = [f"{highest:>9,}  {screen.paint(line, Style.CYAN)}".rstrip()]
     lines += _signs(screen, columns)
     begin, end = moment(first), moment(last)
@@ -119,14 +119,14 @@ def _height(here: Sequence[Point], before: int) -> int:
         return before
     marks = {point.mark for point in here}
     if "loss" in marks:
-        return min(point.rows for point in here)
-    return max(point.rows for point in here) if "meant" in marks else here[-1].rows
+        return min(point.messages for point in here)
+    return max(point.messages for point in here) if "intended" in marks else here[-1].messages
 
 
 def _signs(screen: Screen, columns: Sequence[Sequence[Point]]) -> Iterator[str]:
     """Yield a line of what was taken away when, and one of what came back."""
-    rows: tuple[tuple[Mark, ...], ...] = (("loss", "meant"), ("repair",))
-    for kinds in rows:
+    messages: tuple[tuple[Mark, ...], ...] = (("loss", "intended"), ("repair",))
+    for kinds in messages:
         line = ""
         for here in columns:
             found = [kind for kind in kinds if any(point.mark == kind for point in here)]
@@ -144,7 +144,7 @@ def _legend(screen: Screen, found: Sequence[Point]) -> str:
     words = {
         "loss": ("loss", "losses"),
         "repair": ("repair", "repairs"),
-        "meant": ("shortened on purpose",) * 2,
+        "intended": ("shortened on purpose",) * 2,
     }
     parts = []
     for mark in _MARKS:

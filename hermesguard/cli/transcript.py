@@ -10,7 +10,7 @@ from hermesguard.cli.tables import counted, moment
 from hermesguard.cli.terminal import UNBOUNDED, Screen, Style, columns_of, cut
 from hermesguard.config.units import about_size
 from hermesguard.webui.diff import Comparison
-from hermesguard.webui.session import Row, text_of
+from hermesguard.webui.session import Message, text_of
 
 _FOLDED_COLUMNS: Final = 120
 _ROLE_STYLES: Final = {
@@ -22,35 +22,39 @@ _ROLE_STYLES: Final = {
 _LABELS: Final = {"_error": "error", "_partial": "partial", "_recovered": "recovered"}
 
 
-def conversation(screen: Screen, rows: Sequence[Row], *, last: int | None = None, full: bool = False) -> str:
+def conversation(
+    screen: Screen, messages: Sequence[Message], *, last: int | None = None, full: bool = False
+) -> str:
     """Return the conversation as lines for the screen; of tools only that they were called, unless `full`."""
-    first = max(0, len(rows) - last) if last else 0
-    blocks = [_block(screen, number, row, full) for number, row in enumerate(rows[first:], first + 1)]
+    first = max(0, len(messages) - last) if last else 0
+    blocks = [
+        _block(screen, number, message, full) for number, message in enumerate(messages[first:], first + 1)
+    ]
     return "\n\n".join(blocks)
 
 
-def markdown(title: str, rows: Sequence[Row], *, last: int | None = None, full: bool = False) -> str:
+def markdown(title: str, messages: Sequence[Message], *, last: int | None = None, full: bool = False) -> str:
     """Return the conversation as Markdown, the text of each message as it is."""
-    first = max(0, len(rows) - last) if last else 0
+    first = max(0, len(messages) - last) if last else 0
     parts = [f"# {' '.join(title.split()) or 'Untitled'}"]
-    for row in rows[first:]:
-        parts.append(f"## {' - '.join(_heading(row))}")
-        if said := _said(row):
+    for message in messages[first:]:
+        parts.append(f"## {' - '.join(_heading(message))}")
+        if said := _said(message):
             parts.append(said)
-        for name, text in _tools(row):
+        for name, text in _tools(message):
             parts.append(f"```{name}\n{text}\n```" if full else f"*{_folded(name, text)}*")
     return "\n\n".join(parts)
 
 
-def _block(screen: Screen, number: int, row: Row, full: bool) -> str:
-    who, *rest = _heading(row)
-    heading = f"{screen.paint(screen.cell(who), _ROLE_STYLES.get(row.role, Style.BOLD))}"
+def _block(screen: Screen, number: int, message: Message, full: bool) -> str:
+    who, *rest = _heading(message)
+    heading = f"{screen.paint(screen.cell(who), _ROLE_STYLES.get(message.role, Style.BOLD))}"
     lines = [
         f"{screen.paint(f'#{number}', Style.FAINT)} {heading} "
         + screen.paint(screen.cell(" ".join(rest)), Style.FAINT)
     ]
-    lines += wrapped(screen, _said(row), "  ")
-    for name, text in _tools(row):
+    lines += wrapped(screen, _said(message), "  ")
+    for name, text in _tools(message):
         if full:
             lines.append("  " + screen.drawn("▸ ") + screen.cell(name))
             lines += wrapped(screen, text, "    ")
@@ -92,35 +96,35 @@ def _wrapped_wide(line: str, width: int) -> list[str]:
     return [part.plain.rstrip() for part in Text(line).wrap(Console(width=width), width)]
 
 
-def _heading(row: Row) -> list[str]:
-    labels = [f"({label})" for key, label in _LABELS.items() if row.get(key)]
-    return [row.role or "nobody", moment(row.timestamp), *labels]
+def _heading(message: Message) -> list[str]:
+    labels = [f"({label})" for key, label in _LABELS.items() if message.get(key)]
+    return [message.role or "nobody", moment(message.timestamp), *labels]
 
 
-def _said(row: Row) -> str:
-    """Return the text that a person reads in a row: what was said, not what tools were asked or answered."""
-    content = row.get("content")
-    if row.role == "tool":
+def _said(message: Message) -> str:
+    """Return the text that a user reads in succession: what was said, not what tools were asked or answered."""
+    content = message.get("content")
+    if message.role == "tool":
         return ""
     if isinstance(content, list):
         said = text_of([part for part in content if not _is_tool_part(part)])
     else:
         said = text_of(content)
-    return said if said.strip() else text_of(row.get("reasoning"))
+    return said if said.strip() else text_of(message.get("reasoning"))
 
 
 def _is_tool_part(part: Any) -> bool:
     return isinstance(part, dict) and part.get("type") in ("tool_use", "tool_result")
 
 
-def _tools(row: Row) -> Iterator[tuple[str, str]]:
-    """Yield (what it is, its text) of each tool call, tool result and attachment of a row."""
-    if row.role == "tool":
-        yield "result", text_of(row.get("content"))
+def _tools(message: Message) -> Iterator[tuple[str, str]]:
+    """Yield (what it is, its text) of each tool call, tool result and attachment of a message."""
+    if message.role == "tool":
+        yield "result", text_of(message.get("content"))
     calls, content, attachments = (
-        row.get("tool_calls"),
-        row.get("content"),
-        row.get("attachments"),
+        message.get("tool_calls"),
+        message.get("content"),
+        message.get("attachments"),
     )
     for call in calls if isinstance(calls, list) else ():
         if isinstance(call, dict):
@@ -212,8 +216,8 @@ def _rewritten(comparison: Comparison, gone: Sequence[int], new: Sequence[int]) 
     return {index: stamps.pop(key) for index, key in keys.items() if key[1] is not None and key in stamps}
 
 
-def _content(row: Row) -> tuple[str, str, list[tuple[str, str]]]:
-    return row.role, _said(row), list(_tools(row))
+def _content(message: Message) -> tuple[str, str, list[tuple[str, str]]]:
+    return message.role, _said(message), list(_tools(message))
 
 
 _MARKS: Final = {
@@ -255,11 +259,11 @@ def _change_lines(screen: Screen, comparison: Comparison, change: Change) -> Ite
     mark, style = _MARKS[change.kind]
     a = comparison.old[change.in_a - 1] if change.in_a else None
     b = comparison.new[change.in_b - 1] if change.in_b else None
-    row = a or b
-    assert row is not None
+    message = a or b
+    assert message is not None
     number = f"#{change.in_a or change.in_b}"
     what = "" if change.kind in ("gone", "new") else f" ({change.why or change.kind})"
-    heading = f"{mark} {number} {screen.cell(row.role or 'nobody')} {moment(row.timestamp)}{what}  "
+    heading = f"{mark} {number} {screen.cell(message.role or 'nobody')} {moment(message.timestamp)}{what}  "
     if a and b:
         yield screen.paint(heading.rstrip(), style)
         start = _first_difference(_one_line(a), _one_line(b))
@@ -268,7 +272,7 @@ def _change_lines(screen: Screen, comparison: Comparison, change: Change) -> Ite
             shown = ("…" if start else "") + (text or "(nothing)")
             yield screen.paint(f"    {word}: " + _fitting(screen, shown, 9), style)
     else:
-        yield screen.paint(heading + _fitting(screen, _one_line(row), columns_of(heading)), style)
+        yield screen.paint(heading + _fitting(screen, _one_line(message), columns_of(heading)), style)
 
 
 def _fitting(screen: Screen, text: str, used: int) -> str:
@@ -276,9 +280,9 @@ def _fitting(screen: Screen, text: str, used: int) -> str:
     return screen.drawn(cut(screen.cell(text), width))
 
 
-def _one_line(row: Row) -> str:
-    said = " ".join(_said(row).split())
-    return said or "; ".join(_folded(name, text) for name, text in _tools(row))
+def _one_line(message: Message) -> str:
+    said = " ".join(_said(message).split())
+    return said or "; ".join(_folded(name, text) for name, text in _tools(message))
 
 
 def _first_difference(a: str, b: str) -> int:

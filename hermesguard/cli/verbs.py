@@ -393,7 +393,7 @@ VERBS: Final[tuple[Verb, ...]] = (
         "what an event or an incident means, and what to do",
         "For an incident: what the guard saw, for and against, what it did, and how to reverse it. For an event: what it "
         "means and what to do.",
-        "hermesguard explain 7\nhermesguard explain in_doubt",
+        "hermesguard explain 7\nhermesguard explain uncertain",
         "hermesguard.cli.commands.inspect.explain:explain",
         _explain,
     ),

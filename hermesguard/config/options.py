@@ -181,12 +181,12 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "Where shadows, history and incidents are kept. Never inside the sessions directory, nor around it.",
     ),
     Option(
-        "on_doubt",
-        "on_doubt",
+        "on_uncertain",
+        "on_uncertain",
         _choice("restore", "keep"),
         '"restore"',
         '"keep"',
-        "What to do when rows are gone and it cannot be told whether somebody meant it: put them back, or keep the "
+        "What to do when messages are gone and it cannot be told whether someone meant it: put them back, or keep the "
         "file as it is. Either way both sides are in the history, and one command reverses it.",
     ),
     Option(
@@ -195,11 +195,11 @@ OPTIONS: Final[tuple[Option, ...]] = (
         _choice("restore", "warn"),
         '"restore"',
         '"warn"',
-        "What to do when a session's file vanished and nothing says that somebody deleted it.",
+        "What to do when a session's file vanished and nothing says that someone deleted it.",
     ),
     Option(
-        "sweep_interval",
-        "sweep_interval_seconds",
+        "scan_interval",
+        "scan_interval_seconds",
         _duration(at_least="100ms"),
         '"10s"',
         '"10s"',
@@ -211,7 +211,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         _duration(),
         '"1d"',
         '"0"',
-        'How long a session that somebody deleted stays in the store; "0" removes it at once.',
+        'How long a session that someone deleted stays in the store; "0" removes it at once.',
     ),
     Option(
         "keep_history",
@@ -239,8 +239,8 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "incident needs, are never given up for it.",
     ),
     Option(
-        "memory_bytes",
-        "memory_bytes",
+        "cache_bytes",
+        "cache_bytes",
         _size(),
         '"64MiB"',
         '"64MiB"',
@@ -252,7 +252,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         _COMMAND,
         "[]",
         '["/usr/local/bin/tell-me"]',
-        "Run for each event that somebody must hear of; its data comes as JSON on standard input.",
+        "Run for each event that someone must hear of; its data comes as JSON on standard input.",
     ),
     Option(
         "heartbeat_command",
@@ -260,7 +260,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         _COMMAND,
         "[]",
         '["curl", "-fsS", "https://example.org/ping/1234"]',
-        "Run at most once a minute after a sweep that proved that the guard sees: alert when it stays away.",
+        "Run at most once a minute after a scan that proved that the guard sees: alert when it stays away.",
     ),
     Option(
         "on_version_command",

@@ -40,14 +40,14 @@ class Settings:
 
     sessions: Path
     store: Path
-    on_doubt: Literal["restore", "keep"] = "restore"
+    on_uncertain: Literal["restore", "keep"] = "restore"
     on_missing: Literal["restore", "warn"] = "restore"
-    sweep_interval_seconds: float = 10.0
+    scan_interval_seconds: float = 10.0
     keep_deleted_seconds: float = _DAY_SECONDS
     keep_history_seconds: float = 30 * _DAY_SECONDS
     keep_versions: int = 50
     max_store_bytes: int | None = None
-    memory_bytes: int = 64 * 1024 * 1024
+    cache_bytes: int = 64 * 1024 * 1024
     alert_command: tuple[str, ...] = ()
     heartbeat_command: tuple[str, ...] = ()
     on_version_command: tuple[str, ...] = ()
@@ -79,7 +79,7 @@ def load(
 ) -> Settings:
     """Return the settings that `flags`, `environment` and configuration files ask for.
 
-    Flags are named as keys are ("store", "sweep_interval", and "config" for the file itself); None means not given.
+    Flags are named as keys are ("store", "scan_interval", and "config" for the file itself); None means not given.
     `files` are read in order, later ones win; None means the files that `configuration_files` names. A file given by
     `--config` or HERMESGUARD_CONFIG must exist, the others need not.
     Raises GuardError (exit code 12) that names the place, the key, the value and what is allowed.

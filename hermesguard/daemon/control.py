@@ -1,7 +1,7 @@
 """How a command speaks to the running guard: a Unix socket in the store, one JSON object each way.
 
 The guard holds the store's lock, so whoever wants something changed asks it; without a guard the command takes the lock and
-does it itself, by the same code (module byhand). Only the store's owner and root can reach the socket: the store is 0700.
+does it itself, by the same code (module operations). Only the store's owner and root can reach the socket: the store is 0700.
 """
 
 import contextlib

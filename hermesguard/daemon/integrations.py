@@ -33,18 +33,18 @@ class Outside:
         elif settings.alert_command or settings.heartbeat_command or settings.on_version_command:
             from hermesguard.events import hooks
 
-            self._hooks = hooks.Hooks(settings, self._reporter.tell)
+            self._hooks = hooks.Hooks(settings, self._reporter.report)
             self._reporter.listen(self._hooks.hear, hooks.HEARD)
         if self._metrics:
             self._metrics.configure(settings)
         elif settings.metrics_textfile or settings.metrics_port:
             from hermesguard.events import metrics
 
-            self._metrics = metrics.Metrics(settings, self._reporter.tell)
+            self._metrics = metrics.Metrics(settings, self._reporter.report)
             self._reporter.listen(self._metrics.hear, metrics.HEARD)
 
-    def swept(self, sessions: int, messages: int) -> None:
-        """Say that a sweep proved sight, and what it found."""
+    def scanned(self, sessions: int, messages: int) -> None:
+        """Say that a scan proved sight, and what it found."""
         if self._hooks:
             self._hooks.heartbeat(sessions=sessions, messages=messages)
 

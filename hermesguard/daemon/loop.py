@@ -1,6 +1,6 @@
-"""One loop that owns all state: changes, questions, sweeps, signals, requests, and the word to systemd that it still turns.
+"""One loop that owns all state: changes, deferred, scans, signals, requests, and the word to systemd that it still turns.
 
-Order at start: lock, watch, then sweep, so that nothing falls between; READY=1 only after that.
+Order at start: lock, watch, then scan, so that nothing falls between; READY=1 only after that.
 """
 
 import errno
@@ -26,9 +26,9 @@ from hermesguard.daemon.status import status_of
 from hermesguard.daemon.systemd import Service
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.events.reporter import Reporter
-from hermesguard.guard.context import Guardroom
+from hermesguard.guard.context import Context
 from hermesguard.guard.guard import Guard
-from hermesguard.guard.operations import ByHand, begin
+from hermesguard.guard.operations import Operations, begin
 from hermesguard.store.incidents import IncidentLog
 from hermesguard.store.store import Store
 from hermesguard.watcher.watcher import Change, Watch
@@ -40,13 +40,13 @@ if TYPE_CHECKING:
 
 WAITING_SECONDS = 1.0
 PROOF_SECONDS = 60.0
-SWEEP_SLICE_SECONDS = 0.005
+SCAN_SLICE_SECONDS = 0.005
 # Thousands of sessions may be lost at once: the service manager, people and signals are heeded between two turns.
 TURN_SECONDS = 0.05
 EXTENSION_SECONDS = 60.0
 PARTING_SECONDS = 2.0
 SLEEP_SECONDS = 3600.0
-BLIND_TOO_LONG_SECONDS = 5.0
+WATCH_LOST_TOO_LONG_SECONDS = 5.0
 
 
 def run(settings: Settings, reporter: Reporter) -> int:
@@ -70,13 +70,13 @@ class Daemon:
     def __init__(self, settings: Settings, store: Store, reporter: Reporter) -> None:
         self.settings = settings
         self.reporter = reporter
-        self.guard = Guard(Guardroom.furnish(settings, store, IncidentLog(settings.store), reporter))
+        self.guard = Guard(Context.furnish(settings, store, IncidentLog(settings.store), reporter))
         self.watch: Watch | None = None
         self.is_ready = False
-        self.blind_since: float | None = None
+        self.watch_lost_since: float | None = None
         self._service = Service()
         self._outside = Outside(settings, reporter, self._figures)
-        self._hands = ByHand(self.guard)
+        self._hands = Operations(self.guard)
         self._housekeeping = Housekeeping(self.guard)
         self._server: ControlServer | None = None
         # Signals, and commands that ask; a save must cost little, so the watch is not waited for in that way.
@@ -86,12 +86,12 @@ class Daemon:
         self._poll.register(self._selector_descriptor, select.POLLIN)
         self._signals: list[int] = []
         self._changes: list[Change] = []
-        self._sweep: Iterator[None] | None = None
-        self._sweep_due = 0.0
+        self._scan: Iterator[None] | None = None
+        self._scan_due = 0.0
         self._proof_due = 0.0
         self._arm_due = 0.0
         self._watchdog_due = 0.0
-        self._told_waiting = ""
+        self._reported_waiting = ""
         self._progress = Progress(lambda: len(self.guard.directory.listing().sessions))
         self._began = time.monotonic()
 
@@ -99,7 +99,7 @@ class Daemon:
 
     def run(self) -> int:
         """Turn until told to stop; return the exit code."""
-        self.reporter.tell(
+        self.reporter.report(
             "started",
             program_version=__version__,
             path=str(self.settings.sessions),
@@ -126,26 +126,26 @@ class Daemon:
         try:
             self._server = ControlServer(self.settings.store, self._selector, self.answer)
         except OSError as error:
-            self.guard.keeper.refused(error)
+            self.guard.copies.refused(error)
 
     def _turn(self) -> None:
         now = time.monotonic()
         if self.watch is None and now >= self._arm_due:
             self._arm(now)
-        if self.watch and now >= self._proof_due and not self._sweep:
+        if self.watch and now >= self._proof_due and not self._scan:
             self._proof_due = now + PROOF_SECONDS
-            if reason := self.watch.prove_sight():
-                self._go_blind(reason)
-        if self.watch and self._sweep is None and now >= self._sweep_due:
-            self._sweep = self.guard.sweep()
-        if self._sweep:
-            self._sweep_on()
+            if reason := self.watch.self_test():
+                self._lose_watch(reason)
+        if self.watch and self._scan is None and now >= self._scan_due:
+            self._scan = self.guard.scan()
+        if self._scan:
+            self._scan_on()
         self._watch_on(time.monotonic() + self._patience())
-        if self.guard.notes.questions:
-            self.guard.ask_again(TURN_SECONDS)
+        if self.guard.notes.deferred:
+            self.guard.run_deferred(TURN_SECONDS)
         if self._server:
-            self._server.go_on(SWEEP_SLICE_SECONDS)
-        if not self._sweep:
+            self._server.go_on(SCAN_SLICE_SECONDS)
+        if not self._scan:
             self._housekeeping.go_on()
         self._tell_systemd()
 
@@ -161,10 +161,10 @@ class Daemon:
             self.guard.readiness.wait_seconds(now),
             self._outside.pump(),
         ]
-        if self._sweep or self._changes or (self._server and self._server.is_working):
+        if self._scan or self._changes or (self._server and self._server.is_working):
             return 0.0
         if self.watch:
-            waits += (self._sweep_due - now, self._proof_due - now)
+            waits += (self._scan_due - now, self._proof_due - now)
         else:
             waits.append(self._arm_due - now)
         if self._service.watchdog_interval_seconds:
@@ -188,7 +188,7 @@ class Daemon:
             # A temporary file that comes wakes us too, and means nothing.
             if not woken or time.monotonic() >= until:
                 break
-        if not self._sweep:
+        if not self._scan:
             self.guard.get_ready()
 
     def _follow_changes(self) -> bool:
@@ -199,7 +199,7 @@ class Daemon:
         for change in changes:
             previous = session_id(change.moved_from) if change.moved_from else None
             if previous and (name := session_id(change.name)):
-                self.guard.vanished.moved[previous] = name
+                self.guard.missing_files.moved[previous] = name
         if len(changes) > 1:
             changes.sort(key=lambda change: change.moved_from is None)
         until = time.monotonic() + TURN_SECONDS
@@ -214,13 +214,13 @@ class Daemon:
         if self.watch.alarmed:
             is_growth = False
             if self.watch.overflowed():
-                self.reporter.tell("overflow", path=str(self.settings.sessions))
-                self._sweep, self._sweep_due = None, 0.0
-            if reason := self.watch.blind():
-                self._go_blind(reason)
+                self.reporter.report("overflow", path=str(self.settings.sessions))
+                self._scan, self._scan_due = None, 0.0
+            if reason := self.watch.watch_lost():
+                self._lose_watch(reason)
         return is_growth
 
-    # -- watch and sweep
+    # -- watch and scan
 
     def _arm(self, now: float) -> None:
         """Watch the sessions directory, or say that it is not there and try again soon."""
@@ -231,15 +231,17 @@ class Daemon:
             self._arm_due = now + WAITING_SECONDS
             self._say_waiting(error)
             return
-        rights.require(self.settings.sessions, came_late=bool(self._told_waiting), is_start=not self.is_ready)
+        rights.require(
+            self.settings.sessions, came_late=bool(self._reported_waiting), is_start=not self.is_ready
+        )
         self.watch = watch
         self._poll.register(watch.fileno(), select.POLLIN)
         if watch.mode == "polling":
-            self.reporter.tell(
+            self.reporter.report(
                 "polling", path=str(self.settings.sessions), reason=watch.reason, mode=watch.mode
             )
         self._proof_due = now + PROOF_SECONDS
-        self._sweep_due = 0.0
+        self._scan_due = 0.0
         try:
             self.guard.finish_interrupted_repairs()
         except OSError as error:
@@ -251,56 +253,58 @@ class Daemon:
         if sessions.exists() and not is_usable and not self.is_ready:
             raise GuardError(error.what, error.remedy, ExitCode.REFUSED)
         reason = error.what if sessions.exists() else f"there is no directory {sessions}"
-        if reason != self._told_waiting:
-            self._told_waiting = reason
-            self.reporter.tell(
+        if reason != self._reported_waiting:
+            self._reported_waiting = reason
+            self.reporter.report(
                 "waiting", path=str(self.settings.sessions), store=str(self.settings.store), reason=reason
             )
             # Waiting is all that can be done, and it is done: systemd must not take that for a failed start.
             self._service.ready(f"Waiting for {self.settings.sessions}")
 
-    def _sweep_on(self) -> None:
-        """Go on with the sweep for a slice of time; then changes come first again."""
-        assert self._sweep
-        until = time.monotonic() + SWEEP_SLICE_SECONDS
+    def _scan_on(self) -> None:
+        """Go on with the scan for a slice of time; then changes come first again."""
+        assert self._scan
+        until = time.monotonic() + SCAN_SLICE_SECONDS
         try:
-            for _ in self._sweep:
+            for _ in self._scan:
                 if time.monotonic() >= until:
                     if not self.is_ready:
                         self._service.extend_timeout(EXTENSION_SECONDS)
                         self._progress.show(len(self.guard.notes.seen))
                     return
         except OSError as error:
-            self._sweep = None
+            self._scan = None
             self._cannot_read(error)
             return
-        self._sweep = None
-        self._sweep_due = time.monotonic() + self.settings.sweep_interval_seconds
-        self._swept()
+        self._scan = None
+        self._scan_due = time.monotonic() + self.settings.scan_interval_seconds
+        self._scanned()
 
     def _cannot_read(self, error: OSError) -> None:
         what = f"The directory {self.settings.sessions} cannot be read: {os.strerror(error.errno or 0)}"
         if not self.is_ready and error.errno in (errno.EACCES, errno.EPERM):
             raise GuardError(what, "Run the guard as a user who may read and write there", ExitCode.REFUSED)
-        self._go_blind(f"{what}.")
+        self._lose_watch(f"{what}.")
 
-    def _swept(self) -> None:
+    def _scanned(self) -> None:
         if self._server is None:
             self._listen()
-        if self.blind_since is not None and self.watch:
-            self.reporter.tell(
-                "sighted", mode=self.watch.mode, seconds=round(time.monotonic() - self.blind_since, 1)
+        if self.watch_lost_since is not None and self.watch:
+            self.reporter.report(
+                "watch_restored",
+                mode=self.watch.mode,
+                seconds=round(time.monotonic() - self.watch_lost_since, 1),
             )
-            self.blind_since = None
-        if not self.is_ready or self._told_waiting:
+            self.watch_lost_since = None
+        if not self.is_ready or self._reported_waiting:
             self.is_ready = True
-            self._told_waiting = ""
+            self._reported_waiting = ""
             self._progress.clear()
-            rows = self.guard.notes.rows
-            self.reporter.tell(
+            messages = self.guard.notes.messages
+            self.reporter.report(
                 "ready",
-                sessions=len(rows),
-                messages=sum(rows.values()),
+                sessions=len(messages),
+                messages=sum(messages.values()),
                 path=str(self.settings.sessions),
                 store=str(self.settings.store),
                 mode=self.watch.mode if self.watch else "",
@@ -314,33 +318,35 @@ class Daemon:
             gc.enable()
         else:
             self._service.status(self._words())
-        if self.watch and self.blind_since is None and not self.guard.keeper.broken:
-            rows = self.guard.notes.rows
-            self._outside.swept(sessions=len(rows), messages=sum(rows.values()))
+        if self.watch and self.watch_lost_since is None and not self.guard.copies.broken:
+            messages = self.guard.notes.messages
+            self._outside.scanned(sessions=len(messages), messages=sum(messages.values()))
 
     def _words(self) -> str:
-        rows = self.guard.notes.rows
+        messages = self.guard.notes.messages
         totals = self.guard.notes.totals
-        return f"Guarding {len(rows)} sessions with {sum(rows.values())} messages; {totals.restored} repairs since the start"
+        return f"Guarding {len(messages)} sessions with {sum(messages.values())} messages; {totals.restored} repairs since the start"
 
     def _figures(self) -> "Figures | None":
         from hermesguard.events.metrics import figures_of
 
-        if not (self.is_ready or self._told_waiting):
+        if not (self.is_ready or self._reported_waiting):
             return None
-        return figures_of(self.guard, is_sighted=self.watch is not None and self.blind_since is None)
+        return figures_of(self.guard, is_watching=self.watch is not None and self.watch_lost_since is None)
 
-    def _go_blind(self, reason: str) -> None:
-        """Tell that the watch no longer sees, and arm it again from nothing; what is not seen meanwhile, the sweep sees."""
+    def _lose_watch(self, reason: str) -> None:
+        """Tell that the watch no longer sees, and arm it again from nothing; what is not seen meanwhile, the scan sees."""
         now = time.monotonic()
-        self._arm_due = 0.0 if self.blind_since is None else now + WAITING_SECONDS
-        if self.blind_since is None:
-            self.blind_since = now
-            self.reporter.tell("blind", reason=reason.removesuffix("."), path=str(self.settings.sessions))
+        self._arm_due = 0.0 if self.watch_lost_since is None else now + WAITING_SECONDS
+        if self.watch_lost_since is None:
+            self.watch_lost_since = now
+            self.reporter.report(
+                "watch_lost", reason=reason.removesuffix("."), path=str(self.settings.sessions)
+            )
         self._disarm()
 
     def _disarm(self) -> None:
-        self._sweep = None
+        self._scan = None
         if self.watch:
             self._poll.unregister(self.watch.fileno())
             self.watch.stop()
@@ -376,18 +382,18 @@ class Daemon:
                     "The directories cannot change while the guard runs", "Restart it to use the new ones"
                 )
         except GuardError as error:
-            self.reporter.tell("config_invalid", error=error.what, remedy=error.remedy)
+            self.reporter.report("config_invalid", error=error.what, remedy=error.remedy)
         else:
             changed = self.settings.keys_that_differ(settings)
             self.settings = settings
             self.guard.adopt(settings)
-            self.guard.keeper.memory_bytes = settings.memory_bytes
+            self.guard.copies.cache_bytes = settings.cache_bytes
             if "watch" in changed:
                 self._disarm()
                 self._arm_due = 0.0
             self._outside.configure(settings)
             reason = f"other now: {', '.join(changed)}" if changed else "nothing is other than before"
-            self.reporter.tell("reloaded", reason=reason)
+            self.reporter.report("reloaded", reason=reason)
         self._service.ready(self._words())
 
     def _tell_systemd(self) -> None:
@@ -399,23 +405,25 @@ class Daemon:
 
     def _is_sound(self, now: float) -> bool:
         """Return whether a restart could not make anything better; waiting for a directory, or for room, is sound."""
-        is_blind = self.blind_since is not None and now - self.blind_since > BLIND_TOO_LONG_SECONDS
-        return not (is_blind and self.watch is None and not self._told_waiting) and (
-            self.guard.keeper.broken != os.strerror(errno.EROFS)
+        is_watch_lost = (
+            self.watch_lost_since is not None and now - self.watch_lost_since > WATCH_LOST_TOO_LONG_SECONDS
+        )
+        return not (is_watch_lost and self.watch is None and not self._reported_waiting) and (
+            self.guard.copies.broken != os.strerror(errno.EROFS)
         )
 
     def _end(self, number: int) -> int:
         self._housekeeping.end()
-        self.guard.readiness.spares.drop_others(())
+        self.guard.readiness.standby.drop_others(())
         self._service.stopping()
-        self.reporter.tell("stopping", reason=signal.Signals(number).name)
-        self.guard.keeper.pay_debts()
-        self.guard.keeper.fold_tails(quiet_seconds=0)
-        self.guard.casebook.tell_held_back(at_once=True)
-        self.reporter.tell(
+        self.reporter.report("stopping", reason=signal.Signals(number).name)
+        self.guard.copies.retry_pending()
+        self.guard.copies.flush_delta_logs(quiet_seconds=0)
+        self.guard.recorder.report_held_back(at_once=True)
+        self.reporter.report(
             "stopped",
             seconds=round(time.monotonic() - self._began, 1),
-            incidents=self.guard.notes.totals.restored + self.guard.notes.totals.in_doubt,
+            incidents=self.guard.notes.totals.restored + self.guard.notes.totals.uncertain,
         )
         self._outside.flush(PARTING_SECONDS)
         self.reporter.flush(PARTING_SECONDS)
@@ -436,6 +444,6 @@ class Daemon:
             "pid": os.getpid(),
             "ready": self.is_ready,
             "watch": watch.mode if watch else "none",
-            "watch_reason": watch.reason if watch else self._told_waiting,
-            "blind": self.blind_since is not None or watch is None,
+            "watch_reason": watch.reason if watch else self._reported_waiting,
+            "watch_lost": self.watch_lost_since is not None or watch is None,
         }

@@ -50,29 +50,29 @@ class Housekeeping:
                     self._next_slice = self._monotonic() + PAUSE_SECONDS
                     return
         except OSError as error:
-            self._guard.keeper.refused(error)
+            self._guard.copies.refused(error)
             self._read_due = max(self._read_due, self._monotonic() + AFTER_FAULT_SECONDS)
         self._work = None
 
     def _choose(self, now: float) -> Iterator[None] | None:
         if now >= self._prune_is_due():
             self._prune_due = now + PRUNE_SECONDS
-            self._guard.keeper.withdrawn = None
-            return self._guard.room.pruner.prune(Rules.of(self._guard.settings))
+            self._guard.copies.withdrawn = None
+            return self._guard.context.pruner.prune(Rules.of(self._guard.settings))
         if now >= self._read_due:
-            if not self._guard.rounds.is_due():
+            if not self._guard.scrub.is_due():
                 self._read_due = now + PRUNE_SECONDS
                 return None
             return self._read()
         return None
 
     def _read(self) -> Iterator[None]:
-        yield from self._guard.rounds.read_next()
-        self._read_due = self._monotonic() + self._guard.rounds.pause_seconds
+        yield from self._guard.scrub.read_next()
+        self._read_due = self._monotonic() + self._guard.scrub.pause_seconds
 
     def _prune_is_due(self) -> float:
         """Return when the next prune is due: sooner when something was taken away that must not stay for long."""
-        withdrawn = self._guard.keeper.withdrawn
+        withdrawn = self._guard.copies.withdrawn
         if withdrawn is None:
             return self._prune_due
         return min(self._prune_due, withdrawn + self._guard.settings.keep_deleted_seconds)
@@ -81,6 +81,6 @@ class Housekeeping:
         """Put the work down; what was read need not be read again."""
         self._work = None
         try:
-            self._guard.rounds.put_down()
+            self._guard.scrub.put_down()
         except OSError as error:
-            self._guard.keeper.refused(error)
+            self._guard.copies.refused(error)

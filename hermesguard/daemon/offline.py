@@ -1,4 +1,4 @@
-"""The guard's work without a daemon: one look at everything, or one act of a person, under the store's lock."""
+"""The guard's work without a daemon: one look at everything, or one act of a user, under the store's lock."""
 
 import contextlib
 import time
@@ -11,10 +11,10 @@ from hermesguard.config.settings import Settings
 from hermesguard.daemon.status import SCHEMA_VERSION, status_of
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.events.reporter import Reporter, open_reporter
-from hermesguard.guard.context import Guardroom
+from hermesguard.guard.context import Context
 from hermesguard.guard.guard import Guard
 from hermesguard.guard.missing import LISTED_FILE
-from hermesguard.guard.operations import ByHand, perform
+from hermesguard.guard.operations import Operations, perform
 from hermesguard.judge.judge import Action, Surroundings, judge, judge_missing, judge_unreadable
 from hermesguard.store.incidents import IncidentLog
 from hermesguard.store.store import Store
@@ -37,11 +37,11 @@ def guarding(settings: Settings, reporter: Reporter | None = None, create: bool 
     store.take_lock()
     reporter = reporter or open_reporter(way="quiet")
     try:
-        guard = Guard(Guardroom.furnish(settings, store, IncidentLog(settings.store), reporter))
+        guard = Guard(Context.furnish(settings, store, IncidentLog(settings.store), reporter))
         guard.begin()
         yield guard
-        guard.keeper.pay_debts()
-        guard.keeper.fold_tails(quiet_seconds=0)
+        guard.copies.retry_pending()
+        guard.copies.flush_delta_logs(quiet_seconds=0)
         reporter.flush(1.0)
     finally:
         reporter.close()
@@ -52,7 +52,7 @@ def guarding(settings: Settings, reporter: Reporter | None = None, create: bool 
 def at_rest(settings: Settings) -> Iterator[Callable[[str, dict[str, Any]], dict[str, Any]]]:
     """Yield what does a verb here and now, because no guard runs on the store."""
     with guarding(settings) as guard:
-        hands = ByHand(guard)
+        hands = Operations(guard)
         yield lambda verb, arguments: perform(hands, verb, arguments)
 
 
@@ -64,9 +64,9 @@ def scan(settings: Settings, reporter: Reporter) -> dict[str, Any]:
     check_sessions_directory(settings)
     with guarding(settings, reporter, create=True) as guard:
         guard.finish_interrupted_repairs()
-        for _ in guard.sweep():
+        for _ in guard.scan():
             pass
-        while (wait := guard.ask_again()) is not None:
+        while (wait := guard.run_deferred()) is not None:
             time.sleep(wait)
         return status_of(guard)
 
@@ -108,14 +108,14 @@ def _finding(
     there = files.stamp(live_path) is not None
     result = {
         "session": name,
-        "rows_before": len(shadow.rows) if shadow else None,
-        "rows_live": len(live.rows) if live else None,
+        "messages_before": len(shadow.messages) if shadow else None,
+        "messages_live": len(live.messages) if live else None,
     }
     if shadow is None:
         return {**result, "state": "new" if live else "unreadable", "rule": "", "evidence": []}
     if live:
         verdict = judge(shadow, live, Surroundings(waited_seconds=PATIENCE_SECONDS))
-        if verdict.action in (Action.KEEP, Action.DELIBERATE):
+        if verdict.action in (Action.KEEP, Action.INTENDED):
             return (
                 None
                 if store.has_shadow(name)
@@ -137,7 +137,7 @@ def _finding(
         verdict = judge_missing(shadow, around)
         if verdict.action is Action.DELETED:
             return None
-    state = {Action.DOUBT: "in doubt"}.get(verdict.action, "lost") if there else "missing"
+    state = {Action.UNCERTAIN: "uncertain"}.get(verdict.action, "lost") if there else "missing"
     return {**result, "state": state, "rule": verdict.rule, "evidence": list(verdict.evidence)}
 
 

@@ -28,7 +28,7 @@ def require(sessions: Path, *, came_late: bool, is_start: bool) -> None:
         # A directory that came after the sandbox was built is read-only in it; a restart builds it anew.
         raise GuardError(
             f"{sessions} appeared, but is read-only here",
-            "The service manager starts the guard again, which mends it",
+            "The service manager starts the guard again, which repairs it",
         )
     if not is_start:
         return

@@ -13,10 +13,10 @@ _WORDS: Final = "looking at every session"
 
 
 class Progress:
-    """How far a sweep is, drawn on the standard error. Never waits for a terminal that takes nothing."""
+    """How far a scan is, drawn on the standard error. Never waits for a terminal that takes nothing."""
 
     def __init__(self, total: Callable[[], int]) -> None:
-        """`total` counts the sessions; it is asked once, and only where somebody sees the bar. It may raise OSError."""
+        """`total` counts the sessions; it is asked once, and only where someone sees the bar. It may raise OSError."""
         self._is_seen = sys.stderr is not None and sys.stderr.isatty()
         self._count = total
         self._total = 0
@@ -46,11 +46,11 @@ def line(done: int, total: int, columns: int) -> str:
     """Return the bar as text of fewer than `columns` characters; where there is no room for a bar, the numbers alone."""
     total = max(total, done, 1)
     numbers = f"{done} of {total}"
-    room = min(_MOST_COLUMNS, columns - len(f"{_WORDS} [] {numbers}") - 1)
-    if room < _FEWEST_COLUMNS:
+    context = min(_MOST_COLUMNS, columns - len(f"{_WORDS} [] {numbers}") - 1)
+    if context < _FEWEST_COLUMNS:
         return numbers[: max(columns - 1, 0)]
-    filled = room * done // total
-    return f"{_WORDS} [{'#' * filled}{'.' * (room - filled)}] {numbers}"
+    filled = context * done // total
+    return f"{_WORDS} [{'#' * filled}{'.' * (context - filled)}] {numbers}"
 
 
 def _write(text: str) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hermesguard import __version__
 from hermesguard.config.settings import Settings
 from hermesguard.store import incidents
-from hermesguard.store.inventory import holdings, rows_of
+from hermesguard.store.inventory import holdings, messages_of
 from hermesguard.store.lock import lock_holder
 from hermesguard.store.scrub_progress import progress_of
 from hermesguard.store.store import Store
@@ -22,17 +22,17 @@ SCHEMA_VERSION = 1
 def status_of(guard: Guard) -> dict[str, Any]:
     """Return what the running guard knows. Times are UTC, ISO 8601; empty when there has been none."""
     notes, settings = guard.notes, guard.settings
-    return _common(settings, guard.keeper.store) | {
+    return _common(settings, guard.copies.store) | {
         "since": notes.totals.started,
-        "sessions": len(notes.rows),
-        "messages": sum(notes.rows.values()),
-        "last_sweep": notes.totals.last_sweep,
+        "sessions": len(notes.messages),
+        "messages": sum(notes.messages.values()),
+        "last_scan": notes.totals.last_scan,
         "last_save": _time(notes.totals.last_save_ns),
         "repairs": notes.totals.restored,
-        "store_error": guard.keeper.broken,
+        "store_error": guard.copies.broken,
         "unreadable": dict(notes.unreadable),
-        "held": sorted(guard.vanished.held),
-        "waiting": sorted(notes.questions),
+        "held": sorted(guard.missing_files.held),
+        "waiting": sorted(notes.deferred),
     }
 
 
@@ -52,13 +52,13 @@ def resting_status(settings: Settings) -> dict[str, Any]:
         "ready": False,
         "since": "",
         "sessions": len(held),
-        "messages": sum(rows_of(store, holding) or 0 for holding in held),
-        "last_sweep": "",
+        "messages": sum(messages_of(store, holding) or 0 for holding in held),
+        "last_scan": "",
         "last_save": _time(newest_ns),
         "repairs": 0,
         "watch": "none",
         "watch_reason": "no guard runs on this store",
-        "blind": True,
+        "watch_lost": True,
         "store_error": "",
         "unreadable": {},
         "held": [],
@@ -68,8 +68,8 @@ def resting_status(settings: Settings) -> dict[str, Any]:
 
 def _common(settings: Settings, store: Store) -> dict[str, Any]:
     log = incidents.read(store.root)
-    done = incidents.settled(log)
-    losses = [entry for entry in log if not entry.is_by_hand]
+    done = incidents.resolved(log)
+    losses = [entry for entry in log if not entry.is_by_user]
     verified = progress_of(store.root)
     midnight = datetime.now(UTC).astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
     return {
@@ -82,5 +82,5 @@ def _common(settings: Settings, store: Store) -> dict[str, Any]:
         "verified": verified.finished,
         "damaged_files": verified.finished_damaged,
         "last_incident": losses[-1].time if losses else "",
-        "unsettled": [entry.id for entry in losses if entry.id not in done and entry.is_open],
+        "unresolved": [entry.id for entry in losses if entry.id not in done and entry.is_open],
     }

@@ -6,7 +6,7 @@ from typing import Any
 from hermesguard.demo.app import INDEX, App
 from hermesguard.demo.chat import Chat
 from hermesguard.demo.eras import Era
-from hermesguard.demo.files import Row, text_of
+from hermesguard.demo.files import Message, text_of
 
 COMPACTION = "[CONTEXT COMPACTION \N{EM DASH} REFERENCE ONLY] Earlier turns were compacted into this summary."
 API_MEMBERS = ("role", "content", "tool_calls", "tool_call_id", "name")
@@ -14,36 +14,36 @@ UNLINK_TO_INDEX_SECONDS = 0.010
 INDEX_TO_TOMBSTONE_SECONDS = 0.004
 
 
-def last_prompt(rows: list[Row]) -> int:
-    """Return the index of the last row of the person; ValueError when there is none."""
-    for number in range(len(rows) - 1, -1, -1):
-        if rows[number].get("role") == "user":
+def last_prompt(messages: list[Message]) -> int:
+    """Return the index of the last message of the user; ValueError when there is none."""
+    for number in range(len(messages) - 1, -1, -1):
+        if messages[number].get("role") == "user":
             return number
     raise ValueError("Nothing to undo")
 
 
-def mark_shrink(chat: Chat, rows_before: int) -> None:
-    """Leave in memory the marks that the era leaves on a shrink; the rows kept are in place already."""
+def mark_shrink(chat: Chat, messages_before: int) -> None:
+    """Leave in memory the marks that the era leaves on a shrink; the messages kept are in place already."""
     document, era = chat.document, chat.app.era
     boundary = float(chat.messages[-1].get("timestamp") or 0) if chat.messages else 0.0
     if era.marks_watermark:
         document["truncation_watermark"] = boundary
     if era.marks_boundary:
         document["truncation_boundary"] = boundary
-    if era.marks_shrink and len(chat.messages) < rows_before:
+    if era.marks_shrink and len(chat.messages) < messages_before:
         document["intentional_shrink_generation"] = chat.app.hexadecimal(32)
 
 
 def undo(chat: Chat) -> str:
     """Take away the last prompt and all behind it; return the prompt. ValueError when there is none."""
     chat.refresh()
-    rows, context = chat.messages, chat.document["context_messages"]
-    cut = last_prompt(rows)
-    prompt = text_of(rows[cut])
-    chat.messages = rows[:cut]
-    if any(row.get("role") == "user" for row in context):
+    messages, context = chat.messages, chat.document["context_messages"]
+    cut = last_prompt(messages)
+    prompt = text_of(messages[cut])
+    chat.messages = messages[:cut]
+    if any(message.get("role") == "user" for message in context):
         chat.document["context_messages"] = context[: last_prompt(context)]
-    mark_shrink(chat, len(rows))
+    mark_shrink(chat, len(messages))
     chat.save()
     return prompt
 
@@ -54,15 +54,17 @@ def retry(chat: Chat, answer: str) -> None:
 
 
 def truncate(chat: Chat, keep: int) -> None:
-    """Keep the first `keep` rows. A negative count is a slice where the era takes it, else ValueError."""
+    """Keep the first `keep` messages. A negative count is a slice where the era takes it, else ValueError."""
     if keep < 0 and not chat.app.era.accepts_negative_keep:
         raise ValueError("keep_count must not be negative")
     chat.refresh()
-    rows, context = chat.messages, chat.document["context_messages"]
-    chat.messages = rows[:keep]
+    messages, context = chat.messages, chat.document["context_messages"]
+    chat.messages = messages[:keep]
     if chat.app.era.marks_boundary:
-        chat.document["context_messages"] = context[: max(0, len(chat.messages) + len(context) - len(rows))]
-    mark_shrink(chat, len(rows))
+        chat.document["context_messages"] = context[
+            : max(0, len(chat.messages) + len(context) - len(messages))
+        ]
+    mark_shrink(chat, len(messages))
     chat.save()
 
 
@@ -75,7 +77,7 @@ def edit(chat: Chat, prompt: str, answer: str) -> None:
 def regenerate(chat: Chat, answer: str) -> None:
     """Ask for another answer to the last prompt.
 
-    The newest era keeps the row of the prompt in the one save that shrinks, with a new timestamp; earlier ones truncate
+    The newest era keeps the message of the prompt in the one save that shrinks, with a new timestamp; earlier ones truncate
     to before it and send it again.
     """
     if not chat.app.era.marks_shrink:
@@ -84,15 +86,15 @@ def regenerate(chat: Chat, answer: str) -> None:
         chat.turn(prompt, answer)
         return
     chat.refresh()
-    document, rows, context = chat.document, chat.messages, chat.document["context_messages"]
-    chat.messages = rows[: last_prompt(rows) + 1]
-    mark_shrink(chat, len(rows))
+    document, messages, context = chat.document, chat.messages, chat.document["context_messages"]
+    chat.messages = messages[: last_prompt(messages) + 1]
+    mark_shrink(chat, len(messages))
     if context:
         document["context_messages"] = context[: last_prompt(context) + 1]
     now, stream = chat.app.clock(), chat.app.hexadecimal(32)
     for kept in (chat.messages[-1:], document["context_messages"][-1:]):
-        for row in kept:
-            row |= {"timestamp": now, "_active_turn_token": f"{stream}:{now:.17g}"}
+        for message in kept:
+            message |= {"timestamp": now, "_active_turn_token": f"{stream}:{now:.17g}"}
     document |= {"active_stream_id": stream, "pending_user_message": text_of(chat.messages[-1])}
     document |= {"pending_started_at": now, "pending_user_source": "webui"}
     chat.save()
@@ -102,15 +104,15 @@ def regenerate(chat: Chat, answer: str) -> None:
 def clear(chat: Chat) -> None:
     """Empty the conversation. The newest eras also remove the backup that the save left."""
     chat.refresh()
-    document, rows = chat.document, chat.messages
+    document, messages = chat.document, chat.messages
     document |= {"messages": [], "tool_calls": [], "title": "Untitled"}
     for flag in {"manual_title", "llm_title_generated"} & document.keys():
         document[flag] = False
     if chat.app.era.clears_all:
-        mark_shrink(chat, len(rows))
+        mark_shrink(chat, len(messages))
         document |= {"context_messages": [], "active_stream_id": None, "pending_user_message": None}
         document |= {"pending_attachments": [], "pending_started_at": None, "pending_user_source": None}
-        document["clear_generation"] = chat.app.hexadecimal(32) if rows else None
+        document["clear_generation"] = chat.app.hexadecimal(32) if messages else None
     chat.save()
     if chat.app.era.clears_all:
         chat.backup_path.unlink(missing_ok=True)
@@ -119,15 +121,22 @@ def clear(chat: Chat) -> None:
 def compress(chat: Chat) -> None:
     """The person's /compress: a summary and the last turn are what the model goes on with, and, in old eras, all there is."""
     chat.refresh()
-    document, rows = chat.document, chat.messages
-    tail = [{key: row[key] for key in API_MEMBERS if key in row} for row in rows[last_prompt(rows) :]]
-    compressed: list[Row] = [{"role": "user", "content": COMPACTION}, *tail]
+    document, messages = chat.document, chat.messages
+    tail = [
+        {key: message[key] for key in API_MEMBERS if key in message}
+        for message in messages[last_prompt(messages) :]
+    ]
+    compressed: list[Message] = [{"role": "user", "content": COMPACTION}, *tail]
     document["context_messages"] = compressed
     if chat.app.era.compress_replaces_messages:
         document |= {"messages": deepcopy(compressed), "tool_calls": []}
     document |= {"active_stream_id": None, "pending_user_message": None}
     document |= {"pending_attachments": [], "pending_started_at": None}
-    visible = [row for row in chat.messages if row.get("role") != "tool" and text_of(row) != COMPACTION]
+    visible = [
+        message
+        for message in chat.messages
+        if message.get("role") != "tool" and text_of(message) != COMPACTION
+    ]
     document["compression_anchor_visible_idx"] = max(0, len(visible) - 1)
     document["compression_anchor_message_key"] = _anchor_key(visible[-1])
     if "compression_anchor_summary" in document:
@@ -137,12 +146,12 @@ def compress(chat: Chat) -> None:
     chat.save()
 
 
-def _anchor_key(row: Row) -> dict[str, Any]:
+def _anchor_key(message: Message) -> dict[str, Any]:
     return {
-        "role": row["role"],
-        "ts": row.get("timestamp"),
-        "text": text_of(row)[:160],
-        "attachments": len(row.get("attachments", ())),
+        "role": message["role"],
+        "ts": message.get("timestamp"),
+        "text": text_of(message)[:160],
+        "attachments": len(message.get("attachments", ())),
     }
 
 
@@ -173,7 +182,7 @@ def rotate(chat: Chat, *, session_id: str | None = None) -> str:
 
 
 def delete(chat: Chat) -> None:
-    """Delete the session: the file, its backup, its index row, and in the newest eras a tombstone, some milliseconds apart."""
+    """Delete the session: the file, its backup, its index entry, and in the newest eras a tombstone, some milliseconds apart."""
     app = chat.app
     app.chats.pop(chat.session_id, None)
     if not app.era.buries:
@@ -198,15 +207,15 @@ def side_question(app: App, question: str, answer: str, *, kind: str = "btw") ->
 
 
 def delete_message(chat: Chat, number: int) -> None:
-    """Delete one turn from the middle (after exp-v0.52.216): rows go anywhere, marked as a shrink. ValueError in earlier eras."""
+    """Delete one turn from the middle (after exp-v0.52.216): messages go anywhere, marked as a shrink. ValueError in earlier eras."""
     if chat.app.era < Era.NEW:
         raise ValueError("This release cannot delete a single message")
     chat.refresh()
-    rows = chat.messages
-    gone = rows[number : number + 2]
-    chat.messages = rows[:number] + rows[number + 2 :]
+    messages = chat.messages
+    gone = messages[number : number + 2]
+    chat.messages = messages[:number] + messages[number + 2 :]
     context = chat.document["context_messages"]
-    words = [text_of(row) for row in gone]
-    chat.document["context_messages"] = [row for row in context if text_of(row) not in words]
-    mark_shrink(chat, len(rows))
+    words = [text_of(message) for message in gone]
+    chat.document["context_messages"] = [message for message in context if text_of(message) not in words]
+    mark_shrink(chat, len(messages))
     chat.save()

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from hermesguard.demo.chat import Chat
 from hermesguard.demo.eras import Era, members
-from hermesguard.demo.files import Document, Row, dumps, replace_file
+from hermesguard.demo.files import Document, Message, dumps, replace_file
 
 INDEX = "_index.json"
 PADDING = "It reads the input, sorts it, and writes each line once. "
@@ -43,7 +43,7 @@ class App:
 
     `clock` returns seconds since the epoch (`itertools.count(1.7e9, 0.5).__next__` is a good one for tests), `pause`
     is called with the seconds that the application lets pass within one act. `eager` is the save mode in which the
-    prompt is written as a row when it is sent. Two of these on one directory are two servers. `saved_at_ns` is when the
+    prompt is written as a message when it is sent. Two of these on one directory are two servers. `saved_at_ns` is when the
     last session file was renamed into place, in nanoseconds of the monotonic clock.
     """
 
@@ -83,7 +83,7 @@ class App:
         turns: int = 0,
         answer_characters: int = 0,
     ) -> Chat:
-        """Return a new session, saved once, with so many turns of two rows, answers padded to `answer_characters`."""
+        """Return a new session, saved once, with so many turns of two messages, answers padded to `answer_characters`."""
         document = {key: default() for key, default in members(self.era).items()}
         now = self.clock()
         document |= {"session_id": session_id or self.hexadecimal(12), "title": title}
@@ -94,7 +94,7 @@ class App:
             answer = f"Part {number} does what part {number} says. "
             answer += PADDING * ((answer_characters - len(answer)) // len(PADDING) + 1)
             chat.add_turn(
-                f"Question {number}: what does part {number} do?",
+                f"Deferred {number}: what does part {number} do?",
                 answer[: max(answer_characters, 40)].strip(),
             )
         chat.save()
@@ -125,45 +125,47 @@ class App:
             known[key] = document[key] if key in document else default()
         return known
 
-    def index(self) -> list[Row] | None:
-        """Return the rows of `_index.json`, None when there is none."""
+    def index(self) -> list[Message] | None:
+        """Return the messages of `_index.json`, None when there is none."""
         try:
-            rows: list[Row] = json.loads((self.directory / INDEX).read_text("utf-8"))
+            messages: list[Message] = json.loads((self.directory / INDEX).read_text("utf-8"))
         except (FileNotFoundError, ValueError):
             return None
-        return rows
+        return messages
 
     def write_index(self, chat: Chat | None = None, *, message_count: int | None = None) -> None:
-        """Write the row of `chat` into the index, or build the whole index anew where there is none.
+        """Write the message of `chat` into the index, or build the whole index anew where there is none.
 
-        Rows of sessions that are neither on disk nor in memory go at the same time, whoever removed the file.
+        Messages of sessions that are neither on disk nor in memory go at the same time, whoever removed the file.
         """
-        rows = self.index()
+        messages = self.index()
         on_disk = {path.stem for path in self.directory.glob("*.json") if not path.name.startswith("_")}
-        if rows is None or chat is None:
-            rows = [_index_row(document) for document in map(self._readable, on_disk) if document]
-            rows += [
+        if messages is None or chat is None:
+            messages = [_index_row(document) for document in map(self._readable, on_disk) if document]
+            messages += [
                 _index_row(self.chats[session_id].document) for session_id in self.chats.keys() - on_disk
             ]
         else:
             known = on_disk | self.chats.keys()
-            rows = [
-                row for row in rows if row["session_id"] in known and row["session_id"] != chat.session_id
+            messages = [
+                message
+                for message in messages
+                if message["session_id"] in known and message["session_id"] != chat.session_id
             ]
-            rows.append(_index_row(chat.document, message_count))
-        rows.sort(key=lambda row: row["updated_at"], reverse=True)
-        replace_file(self.directory / INDEX, dumps(rows), self.process_id)
+            messages.append(_index_row(chat.document, message_count))
+        messages.sort(key=lambda message: message["updated_at"], reverse=True)
+        replace_file(self.directory / INDEX, dumps(messages), self.process_id)
 
     def _readable(self, session_id: str) -> Document | None:
         try:
             return self.read(session_id)
         except (FileNotFoundError, ValueError):
-            return None  # a torn file has no row
+            return None  # a torn file has no message
 
     def forget_in_index(self, session_id: str) -> None:
-        """Take the row of a session out of the index."""
-        rows = [row for row in self.index() or [] if row["session_id"] != session_id]
-        replace_file(self.directory / INDEX, dumps(rows), self.process_id)
+        """Take the message of a session out of the index."""
+        messages = [message for message in self.index() or [] if message["session_id"] != session_id]
+        replace_file(self.directory / INDEX, dumps(messages), self.process_id)
 
     def bury(self, session_id: str) -> None:
         """Add a session to the tombstones (capped at 1000)."""
@@ -174,9 +176,12 @@ class App:
         )
 
 
-def _index_row(document: Document, message_count: int | None = None) -> Row:
-    rows = document["messages"]
-    count = len(rows) if message_count is None else message_count
-    last = next((row["timestamp"] for row in reversed(rows) if row.get("timestamp")), document["updated_at"])
+def _index_row(document: Document, message_count: int | None = None) -> Message:
+    messages = document["messages"]
+    count = len(messages) if message_count is None else message_count
+    last = next(
+        (message["timestamp"] for message in reversed(messages) if message.get("timestamp")),
+        document["updated_at"],
+    )
     values = document | {"message_count": count, "last_message_at": last}
     return {key: values[key] for key in INDEX_MEMBERS}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hermesguard.demo.eras import Era
-from hermesguard.demo.files import Document, Row, dumps, replace_file, text_of, tokens_of
+from hermesguard.demo.files import Document, Message, dumps, replace_file, text_of, tokens_of
 
 if TYPE_CHECKING:
     from hermesguard.demo.app import App
@@ -40,14 +40,14 @@ class Chat:
         return self.path.with_name(self.path.name + ".bak")
 
     @property
-    def messages(self) -> list[Row]:
-        """The rows held in memory."""
-        rows: list[Row] = self.document["messages"]
-        return rows
+    def messages(self) -> list[Message]:
+        """The messages held in memory."""
+        messages: list[Message] = self.document["messages"]
+        return messages
 
     @messages.setter
-    def messages(self, rows: list[Row]) -> None:
-        self.document["messages"] = rows
+    def messages(self, messages: list[Message]) -> None:
+        self.document["messages"] = messages
 
     def on_disk(self) -> Document:
         """Return the file as it is, every member of it."""
@@ -93,7 +93,7 @@ class Chat:
             temporary.write_text(text, "utf-8")
             temporary.replace(self.backup_path)
 
-    # What a person does.
+    # What a user does.
 
     def send(self, prompt: str, *, attachments: list[Any] | None = None) -> None:
         """The person sends a prompt: a stream begins, the prompt is pending, the turn is not in `messages` yet."""
@@ -117,11 +117,11 @@ class Chat:
         self.save(index=False)
 
     def stream(self, text: str, *, reasoning: str = "") -> None:
-        """The answer so far stands as a partial last row; a longer one replaces it."""
+        """The answer so far stands as a partial last message; a longer one replaces it."""
         self._write_prompt()
         if self.messages[-1].get("_partial"):
             del self.messages[-1]
-        partial: Row = {
+        partial: Message = {
             "role": "assistant",
             "content": text,
             "_partial": True,
@@ -138,14 +138,14 @@ class Chat:
         if self.messages[-1].get("_partial"):
             del self.messages[-1]
         now = self.app.clock()
-        rows = [row for call in tools for row in self._tool_rows(*call)]
-        rows.append(
+        messages = [message for call in tools for message in self._tool_messages(*call)]
+        messages.append(
             {"role": "assistant", "content": answer, **({"reasoning": reasoning} if reasoning else {})}
         )
-        for row in rows:
-            row["timestamp"] = int(now) if self.app.era == Era.OLD else now
-        self.messages.extend(rows)
-        self._settle(rows)
+        for message in messages:
+            message["timestamp"] = int(now) if self.app.era == Era.OLD else now
+        self.messages.extend(messages)
+        self._resolve(messages)
         self.document["tool_calls"] = _tool_summaries(self.messages)
         self.save()
 
@@ -159,20 +159,20 @@ class Chat:
         now = self.app.clock()
         self.document |= {"pending_user_message": prompt, "pending_started_at": now}
         self._write_prompt()
-        row: Row = {
+        message: Message = {
             "role": "assistant",
             "content": answer,
             "timestamp": int(now) if self.app.era == Era.OLD else now,
         }
-        self.messages.append(row)
-        self._settle([row])
+        self.messages.append(message)
+        self._resolve([message])
 
     def interrupt(self, *, cause: str = "process_restart") -> None:
-        """The turn died: the prompt becomes a recovered row, an error row says so."""
+        """The turn died: the prompt becomes a recovered message, an error message says so."""
         document = self.document
         prompt = document["pending_user_message"]
         if prompt:
-            recovered: Row = {
+            recovered: Message = {
                 "role": "user",
                 "content": prompt,
                 "timestamp": int(document["pending_started_at"] or self.app.clock()),
@@ -182,7 +182,7 @@ class Chat:
                 recovered["attachments"] = list(document["pending_attachments"])
             self._append(recovered)
         self._clear_pending()
-        marker: Row = {"role": "assistant", "content": "**Previous turn did not complete.**"}
+        marker: Message = {"role": "assistant", "content": "**Previous turn did not complete.**"}
         if self.app.era >= Era.V720:
             marker["content"] = (
                 "**Response interrupted.**\n\nThe live response stream stopped before this turn finished."
@@ -200,39 +200,39 @@ class Chat:
         self.save()
 
     def pin(self, pinned: bool = True) -> None:
-        """The person pins the session: a save that changes no row."""
+        """The person pins the session: a save that changes no message."""
         self.refresh()
         self.document["pinned"] = pinned
         self.save()
 
-    # The rows of a turn.
+    # The messages of a turn.
 
-    def _append(self, row: Row) -> None:
-        self.messages.append(row)
+    def _append(self, message: Message) -> None:
+        self.messages.append(message)
         if self.app.keeps_context:
-            self.document["context_messages"].append(deepcopy(row))
+            self.document["context_messages"].append(deepcopy(message))
         if self.document.get("truncation_watermark"):
-            self.document["truncation_watermark"] = float(row["timestamp"])
+            self.document["truncation_watermark"] = float(message["timestamp"])
 
     def _write_prompt(self) -> None:
         document = self.document
         prompt = document["pending_user_message"]
-        last = next((row for row in reversed(self.messages) if not row.get("_partial")), {})
+        last = next((message for message in reversed(self.messages) if not message.get("_partial")), {})
         if prompt is None or (last.get("role") == "user" and text_of(last) == prompt):
             return
         started = document["pending_started_at"]
-        row: Row = {"role": "user", "content": prompt}
+        message: Message = {"role": "user", "content": prompt}
         if self.app.era == Era.OLD:
-            row["timestamp"] = int(started)
+            message["timestamp"] = int(started)
         else:
-            row |= {"timestamp": started}
+            message |= {"timestamp": started}
         if self.app.eager and document["active_stream_id"]:
-            row["_active_turn_token"] = f"{document['active_stream_id']}:{started:.17g}"
+            message["_active_turn_token"] = f"{document['active_stream_id']}:{started:.17g}"
         if document["pending_attachments"]:
-            row["attachments"] = list(document["pending_attachments"])
-        self._append(row)
+            message["attachments"] = list(document["pending_attachments"])
+        self._append(message)
 
-    def _tool_rows(self, name: str, command: str, result: str) -> list[Row]:
+    def _tool_messages(self, name: str, command: str, result: str) -> list[Message]:
         call_id = f"call_{self.app.hexadecimal(8)}"
         function = {"name": name, "arguments": json.dumps({"command": command})}
         call = {"id": call_id, "type": "function", "function": function}
@@ -241,15 +241,17 @@ class Chat:
             {"role": "tool", "content": result, "tool_call_id": call_id},
         ]
 
-    def _settle(self, rows: list[Row]) -> None:
+    def _resolve(self, messages: list[Message]) -> None:
         document = self.document
         if self.app.keeps_context:
-            document["context_messages"].extend(deepcopy(rows))
-        sent, answered = tokens_of([{"content": document["pending_user_message"] or ""}, *rows])
+            document["context_messages"].extend(deepcopy(messages))
+        sent, answered = tokens_of([{"content": document["pending_user_message"] or ""}, *messages])
         document["input_tokens"] += sent
         document["output_tokens"] += answered
         self._clear_pending()
-        first = next((text_of(row).strip() for row in self.messages if row.get("role") == "user"), "")
+        first = next(
+            (text_of(message).strip() for message in self.messages if message.get("role") == "user"), ""
+        )
         self._name_after(first)
 
     def _name_after(self, text: str) -> None:
@@ -263,15 +265,17 @@ class Chat:
             self.document["pending_user_source"] = None
 
 
-def _tool_summaries(rows: list[Row]) -> list[Row]:
+def _tool_summaries(messages: list[Message]) -> list[Message]:
     summaries = []
     calls = {
-        call["id"]: (number, call) for number, row in enumerate(rows) for call in row.get("tool_calls", ())
+        call["id"]: (number, call)
+        for number, message in enumerate(messages)
+        for call in message.get("tool_calls", ())
     }
-    for row in rows:
-        if row.get("role") == "tool" and row.get("tool_call_id") in calls:
-            number, call = calls[row["tool_call_id"]]
+    for message in messages:
+        if message.get("role") == "tool" and message.get("tool_call_id") in calls:
+            number, call = calls[message["tool_call_id"]]
             arguments = json.loads(call["function"]["arguments"])
-            summary = {"name": call["function"]["name"], "snippet": text_of(row)[:200], "tid": call["id"]}
+            summary = {"name": call["function"]["name"], "snippet": text_of(message)[:200], "tid": call["id"]}
             summaries.append(summary | {"assistant_msg_idx": number, "args": arguments})
     return summaries

@@ -25,7 +25,7 @@ class Era(IntEnum):
 
     @property
     def keeps_backup(self) -> bool:
-        """A save with fewer rows than the file first copies the file to `.bak` (since v0.50.284, hermes-webui #1558)."""
+        """A save with fewer messages than the file first copies the file to `.bak` (since v0.50.284, hermes-webui #1558)."""
         return self >= Era.V137
 
     @property

@@ -1,4 +1,4 @@
-"""How hermes-webui writes JSON and files, and what it takes from a row."""
+"""How hermes-webui writes JSON and files, and what it takes from a message."""
 
 import json
 import os
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeAlias
 
-Row: TypeAlias = dict[str, Any]
+Message: TypeAlias = dict[str, Any]
 Document: TypeAlias = dict[str, Any]
 
 
@@ -17,19 +17,21 @@ def dumps(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, indent=2)
 
 
-def text_of(row: Row) -> str:
-    """Return the text of a row: its content, or the texts of its parts."""
-    content = row.get("content")
+def text_of(message: Message) -> str:
+    """Return the text of a message: its content, or the texts of its parts."""
+    content = message.get("content")
     if isinstance(content, list):
         return " ".join(part.get("text", "") for part in content if isinstance(part, dict))
     return str(content or "")
 
 
-def tokens_of(rows: Iterable[Row]) -> tuple[int, int]:
-    """Return (input tokens, output tokens) that these rows would have cost."""
-    rows = list(rows)
-    sent = sum(len(text_of(row)) // 4 + 3 for row in rows if row.get("role") != "assistant")
-    answered = sum(len(text_of(row)) // 4 + 3 for row in rows if row.get("role") == "assistant")
+def tokens_of(messages: Iterable[Message]) -> tuple[int, int]:
+    """Return (input tokens, output tokens) that these messages would have cost."""
+    messages = list(messages)
+    sent = sum(len(text_of(message)) // 4 + 3 for message in messages if message.get("role") != "assistant")
+    answered = sum(
+        len(text_of(message)) // 4 + 3 for message in messages if message.get("role") == "assistant"
+    )
     return sent, answered
 
 

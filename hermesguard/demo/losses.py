@@ -11,7 +11,7 @@ from hermesguard.demo.acts import COMPACTION, last_prompt, mark_shrink, truncate
 from hermesguard.demo.app import App
 from hermesguard.demo.chat import Chat
 from hermesguard.demo.eras import Era
-from hermesguard.demo.files import Document, Row, dumps, tokens_of
+from hermesguard.demo.files import Document, Message, dumps, tokens_of
 
 
 def _only_where(possible: bool, loss: str, era: Era) -> None:
@@ -36,16 +36,19 @@ def _stub(chat: Chat) -> Document:
 def wipe(chat: Chat) -> None:
     """#1558: a status poll finds a stale stream and saves the stub that it read of the metadata.
 
-    No rows, no tool calls, no context, no stream, no prompt; members unknown to the release go; the rest is as it was. An index
+    No messages, no tool calls, no context, no stream, no prompt; members unknown to the release go; the rest is as it was. An index
     that is there keeps the old count. What this chat holds in memory is not touched: `reload` is the read that follows.
     Releases after v0.50.283 refuse this save; they are played all the same, for the stub of a later bug would look like it.
     """
-    rows = chat.app.index()
-    count = next((row["message_count"] for row in rows or () if row["session_id"] == chat.session_id), None)
+    messages = chat.app.index()
+    count = next(
+        (message["message_count"] for message in messages or () if message["session_id"] == chat.session_id),
+        None,
+    )
     Chat(chat.app, _stub(chat)).save(index_count=count)
 
 
-def ghost(chat: Chat) -> None:
+def stale_writer(chat: Chat) -> None:
     """#1558, the aftermath: wipe, and hold the empty session in memory, so that every later save writes it over the file."""
     chat.document = _stub(chat)
     wipe(chat)
@@ -58,35 +61,35 @@ def empty_over_active_turn(chat: Chat) -> None:
 
 
 def window_truncate(chat: Chat, *, keep: int = 28) -> None:
-    """#5096: an edit counts its rows from the loaded window, and cuts the whole conversation down to that number."""
+    """#5096: an edit counts its messages from the loaded window, and cuts the whole conversation down to that number."""
     _only_where(chat.app.era.truncates_by_window, "A truncate by the window", chat.app.era)
     truncate(chat, keep)
 
 
-def negative_keep(chat: Chat, rows: int) -> None:
-    """#3487: a negative count is taken as a slice, and the newest rows go."""
+def negative_keep(chat: Chat, messages: int) -> None:
+    """#3487: a negative count is taken as a slice, and the newest messages go."""
     _only_where(chat.app.era.accepts_negative_keep, "A negative keep_count", chat.app.era)
-    truncate(chat, -rows)
+    truncate(chat, -messages)
 
 
-def stale_process(chat: Chat, *, rows_behind: int = 6) -> None:
-    """A second server saves the session as it knew it some rows ago: a clean prefix, token counters that go backwards."""
+def stale_process(chat: Chat, *, messages_behind: int = 6) -> None:
+    """A second server saves the session as it knew it some messages ago: a clean prefix, token counters that go backwards."""
     document = deepcopy(chat.document)
-    kept = document["messages"][:-rows_behind]
+    kept = document["messages"][:-messages_behind]
     sent, answered = tokens_of(kept)
     document |= {"messages": kept, "input_tokens": sent, "output_tokens": answered}
     context = document["context_messages"]
-    document["context_messages"] = context[: max(0, len(context) - rows_behind)]
+    document["context_messages"] = context[: max(0, len(context) - messages_behind)]
     Chat(chat.app, document).save()
 
 
 def late_worker(chat: Chat, answer: str) -> None:
     """#2136, #6623: the worker of the turn before the last ends late and writes its turn over the last one."""
     document = deepcopy(chat.document)
-    rows: list[Row] = document["messages"]
-    before = last_prompt(rows[: last_prompt(rows)])
-    late: Row = {"role": "assistant", "content": answer, "timestamp": chat.app.clock()}
-    document["messages"] = [*rows[: before + 1], late]
+    messages: list[Message] = document["messages"]
+    before = last_prompt(messages[: last_prompt(messages)])
+    late: Message = {"role": "assistant", "content": answer, "timestamp": chat.app.clock()}
+    document["messages"] = [*messages[: before + 1], late]
     if document["context_messages"]:
         context = document["context_messages"]
         document["context_messages"] = [
@@ -97,21 +100,21 @@ def late_worker(chat: Chat, answer: str) -> None:
 
 
 def recover_from_backup(chat: Chat) -> bool:
-    """The application's start-up recovery: put `.bak` over a file with fewer rows, or in place of none. Return whether it did.
+    """The application's start-up recovery: put `.bak` over a file with fewer messages, or in place of none. Return whether it did.
 
     With a `.bak` that is longer but older, this is the loss in which the count rises (8 -> 11, the newest turn gone).
     """
     if not chat.backup_path.exists():
         return False
-    rows = len(json.loads(chat.backup_path.read_text("utf-8"))["messages"])
-    if chat.path.exists() and len(chat.on_disk()["messages"]) >= rows:
+    messages = len(json.loads(chat.backup_path.read_text("utf-8"))["messages"])
+    if chat.path.exists() and len(chat.on_disk()["messages"]) >= messages:
         return False
     resurrect(chat)
     return True
 
 
 def resurrect(chat: Chat) -> None:
-    """#4836, #5532, #6954, #5498: recovery brings back what a person took away: `.bak` becomes the file, whatever its count."""
+    """#4836, #5532, #6954, #5498: recovery brings back what a user took away: `.bak` becomes the file, whatever its count."""
     _only_where(chat.app.era.keeps_backup, "Recovery from .bak", chat.app.era)
     temporary = chat.path.with_suffix(".json.recover.tmp")
     temporary.write_text(chat.backup_path.read_text("utf-8"), "utf-8")
@@ -146,28 +149,28 @@ def rename_destroys(chat: Chat) -> str:
     return chat.session_id
 
 
-def collapse_to_tail(chat: Chat, *, rows: int = 2) -> None:
-    """#3300: the chat collapses to its last rows."""
+def collapse_to_tail(chat: Chat, *, messages: int = 2) -> None:
+    """#3300: the chat collapses to its last messages."""
     document = deepcopy(chat.document)
-    document["messages"] = document["messages"][-rows:]
-    document["context_messages"] = document["context_messages"][-rows:]
+    document["messages"] = document["messages"][-messages:]
+    document["context_messages"] = document["context_messages"][-messages:]
     Chat(chat.app, document).save()
 
 
-def lose_row(chat: Chat, number: int) -> None:
-    """A row in the middle is gone, for no reason given."""
+def lose_message(chat: Chat, number: int) -> None:
+    """A message in the middle is gone, for no reason given."""
     document = deepcopy(chat.document)
     del document["messages"][number]
     Chat(chat.app, document).save()
 
 
 def unfinished_shrink(chat: Chat, *, keep: int) -> None:
-    """A meant shrink whose boundary says that more rows were to stay than did (table, rule 5)."""
+    """A meant shrink whose boundary says that more messages were to stay than did (table, rule 5)."""
     _only_where(chat.app.era.marks_shrink, "A marked shrink", chat.app.era)
-    rows = chat.messages
-    chat.messages = rows[: last_prompt(rows)]
-    mark_shrink(chat, len(rows))
-    chat.messages = rows[:keep]
+    messages = chat.messages
+    chat.messages = messages[: last_prompt(messages)]
+    mark_shrink(chat, len(messages))
+    chat.messages = messages[:keep]
     chat.save()
 
 
@@ -185,9 +188,9 @@ def tear_by_rename(chat: Chat, *, share: float = 0.5) -> None:
     temporary.replace(chat.path)
 
 
-def rewrite_in_place(chat: Chat, rows: list[Row]) -> None:
-    """A maintenance script writes these rows into the same inode (`repair_workspace_user_turns.py`)."""
-    document = chat.on_disk() | {"messages": rows}
+def rewrite_in_place(chat: Chat, messages: list[Message]) -> None:
+    """A maintenance script writes these messages into the same inode (`repair_workspace_user_turns.py`)."""
+    document = chat.on_disk() | {"messages": messages}
     with chat.path.open("w", encoding="utf-8") as file:
         file.write(dumps(document))
 

@@ -1,4 +1,4 @@
-"""What hermes-webui rewrites without losing anything: rows go or change, unmarked even in the newest era.
+"""What hermes-webui rewrites without losing anything: messages go or change, unmarked even in the newest era.
 
 Each saves the chat as the application does, except `partials` and the others that only prepare what is collapsed later.
 """
@@ -9,7 +9,7 @@ from typing import Any
 
 from hermesguard.demo.acts import COMPACTION
 from hermesguard.demo.chat import Chat
-from hermesguard.demo.files import Row
+from hermesguard.demo.files import Message
 
 SCREENSHOT = {"type": "text", "text": "[screenshot]"}
 IMAGE_TYPES = ("image", "image_url", "input_image")
@@ -17,7 +17,7 @@ _XML_CALLS = re.compile(r"<function_calls.*?(</function_calls>|\Z)", re.IGNORECA
 
 
 def pile_up_partials(chat: Chat, count: int, *, text: str = "I am looking at it") -> None:
-    """A turn that failed over and over left the same partial row many times."""
+    """A turn that failed over and over left the same partial message many times."""
     now = int(chat.app.clock())
     chat.messages += [
         {"role": "assistant", "content": text, "_partial": True, "timestamp": now} for _ in range(count)
@@ -26,23 +26,23 @@ def pile_up_partials(chat: Chat, count: int, *, text: str = "I am looking at it"
 
 
 def collapse_partials(chat: Chat) -> None:
-    """The load that collapses adjacent identical partial rows, and saves what is left (#2592; 54 -> 5 rows seen)."""
-    kept: list[Row] = []
-    for row in chat.messages:
+    """The load that collapses adjacent identical partial messages, and saves what is left (#2592; 54 -> 5 messages seen)."""
+    kept: list[Message] = []
+    for message in chat.messages:
         if (
             kept
-            and row.get("_partial")
+            and message.get("_partial")
             and kept[-1].get("_partial")
-            and row["content"] == kept[-1]["content"]
+            and message["content"] == kept[-1]["content"]
         ):
             continue
-        kept.append(row)
+        kept.append(message)
     chat.messages = kept
     chat.save(touch=False, index=False)
 
 
 def add_scaffolding(chat: Chat) -> None:
-    """The model's own helpers stand among the rows: a compaction marker and a pair of synthetic control rows."""
+    """The model's own helpers stand among the messages: a compaction marker and a pair of synthetic control messages."""
     now = chat.app.clock()
     chat.messages += [
         {"role": "assistant", "content": COMPACTION, "timestamp": now},
@@ -58,50 +58,50 @@ def add_scaffolding(chat: Chat) -> None:
 
 
 def drop_scaffolding(chat: Chat) -> None:
-    """The end of a turn drops compaction markers, synthetic control rows and partial rows (11 -> 8 rows seen)."""
+    """The end of a turn drops compaction markers, synthetic control messages and partial messages (11 -> 8 messages seen)."""
     chat.messages = [
-        row
-        for row in chat.messages
-        if row.get("content") != COMPACTION
-        and not row.get("_verification_stop_synthetic")
-        and not row.get("_partial")
+        message
+        for message in chat.messages
+        if message.get("content") != COMPACTION
+        and not message.get("_verification_stop_synthetic")
+        and not message.get("_partial")
     ]
     chat.save()
 
 
 def reword_interruption(chat: Chat) -> None:
     """The marker of an interrupted turn is replaced by one with other words."""
-    for row in chat.messages:
-        if row.get("_error"):
-            row["content"] = "**Response interrupted.**\n\nPartial output may have been lost."
-            row["timestamp"] = int(chat.app.clock())
+    for message in chat.messages:
+        if message.get("_error"):
+            message["content"] = "**Response interrupted.**\n\nPartial output may have been lost."
+            message["timestamp"] = int(chat.app.clock())
     chat.save()
 
 
 def drop_interruption(chat: Chat) -> None:
     """The marker of an interrupted turn goes, its output was found."""
-    chat.messages = [row for row in chat.messages if not row.get("_error")]
+    chat.messages = [message for message in chat.messages if not message.get("_error")]
     chat.save()
 
 
 def double_prompt(chat: Chat) -> None:
-    """A prompt stands twice, one row after the other."""
-    number = max(number for number, row in enumerate(chat.messages) if row.get("role") == "user")
+    """A prompt stands twice, one message after the other."""
+    number = max(number for number, message in enumerate(chat.messages) if message.get("role") == "user")
     chat.messages.insert(number, deepcopy(chat.messages[number]))
     chat.save()
 
 
 def drop_double_prompts(chat: Chat) -> None:
-    """Adjacent duplicate rows of the person are made one."""
-    kept: list[Row] = []
-    for row in chat.messages:
+    """Adjacent duplicate messages of the user are made one."""
+    kept: list[Message] = []
+    for message in chat.messages:
         if (
             kept
-            and row.get("role") == "user" == kept[-1].get("role")
-            and row["content"] == kept[-1]["content"]
+            and message.get("role") == "user" == kept[-1].get("role")
+            and message["content"] == kept[-1]["content"]
         ):
             continue
-        kept.append(row)
+        kept.append(message)
     chat.messages = kept
     chat.save()
 
@@ -119,31 +119,33 @@ def add_image(chat: Chat, call_id: str = "call_image") -> None:
 
 
 def replace_images(chat: Chat) -> None:
-    """Image bytes in rows of tools become `[screenshot]`."""
-    for row in chat.messages:
-        if row.get("role") == "tool" and isinstance(row["content"], list):
-            row["content"] = [SCREENSHOT if part["type"] in IMAGE_TYPES else part for part in row["content"]]
+    """Image bytes in messages of tools become `[screenshot]`."""
+    for message in chat.messages:
+        if message.get("role") == "tool" and isinstance(message["content"], list):
+            message["content"] = [
+                SCREENSHOT if part["type"] in IMAGE_TYPES else part for part in message["content"]
+            ]
     chat.save()
 
 
 def strip_xml(chat: Chat) -> None:
     """`<function_calls>` blocks are cut out of answers (#702)."""
-    for row in chat.messages:
-        if row.get("role") == "assistant" and isinstance(row.get("content"), str):
-            row["content"] = _XML_CALLS.sub("", row["content"]).strip()
+    for message in chat.messages:
+        if message.get("role") == "assistant" and isinstance(message.get("content"), str):
+            message["content"] = _XML_CALLS.sub("", message["content"]).strip()
     chat.save()
 
 
 def drop_timestamps(chat: Chat) -> None:
-    """Rows as they come back from the model, without a timestamp."""
-    for row in chat.messages:
-        row.pop("timestamp", None)
+    """Messages as they come back from the model, without a timestamp."""
+    for message in chat.messages:
+        message.pop("timestamp", None)
     chat.save()
 
 
 def stamp_timestamps(chat: Chat) -> None:
-    """Rows without a timestamp get the present one."""
+    """Messages without a timestamp get the present one."""
     now = int(chat.app.clock())
-    for row in chat.messages:
-        row.setdefault("timestamp", now)
+    for message in chat.messages:
+        message.setdefault("timestamp", now)
     chat.save()

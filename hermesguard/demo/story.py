@@ -60,7 +60,7 @@ class Story:
             f"The guard is ready after {duration(1000 * (time.monotonic() - started))}: {len(self.chats)} sessions, "
             f"{messages} messages, the longest with {len(self.expected[self.long])}."
         )
-        for step in (self.wipe, self.wipe_again, self.ghost, self.undo, self.torn):
+        for step in (self.wipe, self.wipe_again, self.stale_writer, self.undo, self.torn):
             step()
         self.check()
 
@@ -81,7 +81,7 @@ class Story:
         self.because(self.long)
 
     def wipe_again(self) -> None:
-        """The same once more: the person sends the prompt again, and the stream dies again."""
+        """The same once more: the user sends the prompt again, and the stream dies again."""
         self.narrator.step("The same wipe again, when the prompt has been sent once more")
         self.long.reload()
         self.strand()
@@ -91,15 +91,15 @@ class Story:
             f"put 1001 messages back after {duration(milliseconds)}; the prompt is there once"
         )
 
-    def ghost(self) -> None:
+    def stale_writer(self) -> None:
         """An app that holds the empty session in memory."""
-        self.narrator.step("The ghost: an app that holds the emptied session in memory, and goes on")
+        self.narrator.step("The stale writer: an app that holds the emptied session in memory, and goes on")
         self.long.reload()
         self.strand()
         self.narrator.app("saves the stub once more, and keeps the empty session")
-        milliseconds = self.restored(self.long, lambda: losses.ghost(self.long))
+        milliseconds = self.restored(self.long, lambda: losses.stale_writer(self.long))
         self.narrator.guard(f"put 1001 messages back after {duration(milliseconds)}; that app never looks")
-        for number, (prompt, answer) in enumerate(GHOST_TURNS, 1):
+        for number, (prompt, answer) in enumerate(STALE_TURNS, 1):
             self.long.send(prompt)
             self.restored(self.long, lambda: None)
             self.expected[self.long] += [("user", prompt), ("assistant", answer)]
@@ -112,7 +112,7 @@ class Story:
         self.because(self.long)
 
     def undo(self) -> None:
-        """A person takes a turn back, with the mark that the newest releases leave."""
+        """A user takes a turn back, with the mark that the newest releases leave."""
         self.narrator.step(f'An undo in "{self.title(self.code)}", marked as meant: it must stand')
         before = len(self.expected[self.code])
         acts.undo(self.code)
@@ -172,7 +172,7 @@ class Story:
         return str(chat.document["title"])
 
     def check(self) -> None:
-        """Look at every file once more; Untold when a row is missing, twice, out of place or risen from the dead."""
+        """Look at every file once more; Untold when a message is missing, twice, out of place or risen from the dead."""
         for chat in self.chats:
             if (found := words_on_disk(chat)) != self.expected[chat]:
                 count = "no" if found is None else len(found)
@@ -187,20 +187,20 @@ class Story:
             raise Untold(f'"{self.title(self.long)}" is whole to the eye, but its model has lost messages')
 
 
-GHOST_TURNS = (
+STALE_TURNS = (
     ("Did the movers call?", "They did, at nine."),
     ("And the electrician?", "On Thursday."),
     ("Then we can begin.", "Then we can begin."),
 )
 
 
-def words_of(rows: list[dict[str, object]]) -> Words:
-    """Return (role, text) of each row."""
-    return [(str(row["role"]), text_of(row)) for row in rows]
+def words_of(messages: list[dict[str, object]]) -> Words:
+    """Return (role, text) of each message."""
+    return [(str(message["role"]), text_of(message)) for message in messages]
 
 
 def words_on_disk(chat: Chat) -> Words | None:
-    """Return (role, text) of each row in the file; None when there is none that can be read."""
+    """Return (role, text) of each message in the file; None when there is none that can be read."""
     try:
         return words_of(json.loads(chat.path.read_bytes())["messages"])
     except (FileNotFoundError, ValueError):

@@ -25,10 +25,10 @@ FIELDS: Final[dict[str, Field]] = {
     "against": Field(list[str], "what spoke against it, one sentence a line"),
     "action": Field(str, "what was done"),
     "undo": Field(str, "the command that reverses it"),
-    "rows_before": Field(int, "messages in the last good copy"),
-    "rows_live": Field(int, "messages in the file as it was found"),
-    "rows_after": Field(int, "messages in the file now"),
-    "rows_lost": Field(int, "messages that were missing in the file as it was found"),
+    "messages_before": Field(int, "messages in the last good copy"),
+    "messages_live": Field(int, "messages in the file as it was found"),
+    "messages_after": Field(int, "messages in the file now"),
+    "messages_lost": Field(int, "messages that were missing in the file as it was found"),
     "version": Field(str, "name of the version in the history that holds what was there before"),
     "displaced": Field(str, "name of the version in the history that holds what a repair displaced"),
     "writer_pid": Field(int, "process that wrote the file, by the name of its temporary file"),
@@ -55,7 +55,7 @@ FIELDS: Final[dict[str, Field]] = {
     "exit_status": Field(int, "exit status of that command; negative: ended by that signal"),
     "program_version": Field(str, "version of hermesguard"),
 }
-"""Every field that an event may carry; in the journal `rows_before` stands as HERMESGUARD_ROWS_BEFORE."""
+"""Every field that an event may carry; in the journal `messages_before` stands as HERMESGUARD_MESSAGES_BEFORE."""
 
 EVENTS: Final[tuple[Event, ...]] = (*GUARD_EVENTS, *SESSION_EVENTS)
 BY_NAME: Final[dict[str, Event]] = {event.name: event for event in EVENTS}

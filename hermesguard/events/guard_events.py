@@ -13,7 +13,7 @@ GUARD_EVENTS: Final[tuple[Event, ...]] = (
         Priority.INFO,
         "hermesguard started",
         "hermesguard[ {program_version}] started; it guards {path} and keeps its copies in {store}.",
-        "Nothing has to be done. It guards from the moment it says that it is ready.",
+        "No action required. It guards from the moment it says that it is ready.",
         ("program_version", "path", "store"),
     ),
     Event(
@@ -36,7 +36,7 @@ GUARD_EVENTS: Final[tuple[Event, ...]] = (
         "hermesguard guards",
         "Guarding {sessions:session} with {messages:message} in {path}[ ({mode})]"
         "[, after {duration_us:duration}].",
-        "Nothing has to be done. The watch is armed and every session was looked at once.",
+        "No action required. The watch is armed and every session was looked at once.",
         ("sessions", "messages", "path", "store", "mode", "duration_us"),
     ),
     Event(
@@ -45,7 +45,7 @@ GUARD_EVENTS: Final[tuple[Event, ...]] = (
         Priority.INFO,
         "hermesguard is stopping",
         "Stopping[: {reason}].",
-        "Nothing has to be done, if it was meant. Until it runs again nothing is guarded; what is lost meanwhile is\n"
+        "No action required if it was meant. Until it runs again nothing is guarded; what is lost meanwhile is\n"
         "restored at the next start.",
         ("reason",),
     ),
@@ -70,23 +70,22 @@ GUARD_EVENTS: Final[tuple[Event, ...]] = (
         ("error", "remedy", "reason", "path"),
     ),
     Event(
-        "blind",
+        "watch_lost",
         "8e261079cf3243d3bbcdd6c4e2862a87",
         Priority.CRITICAL,
         "The guard does not see the sessions directory",
-        "Blind: {reason}[ ({path})]. Sweeps go on[ every {seconds} s], and the watch is armed anew."
-        + _REMEDY,
-        "Losses are found by the next sweep only, not at once. If no entry `sighted` follows within a minute, look at\n"
+        "Blind: {reason}[ ({path})]. Scans go on[ every {seconds} s], and the watch is armed anew." + _REMEDY,
+        "Losses are found by the next scan only, not at once. If no entry `watch_restored` follows within a minute, look at\n"
         "the directory: was it moved, replaced, unmounted? `hermesguard status` says what the guard sees.",
         ("reason", "path", "error", "remedy", "seconds", "mode"),
     ),
     Event(
-        "sighted",
+        "watch_restored",
         "c8d8ec42b06b4993b30951e236fbea3f",
         Priority.NOTICE,
         "The guard sees again",
-        "Sight is back[ ({mode})][ after {seconds} s][ in {path}].",
-        "Nothing has to be done. Everything was swept once; what was lost meanwhile is repaired.",
+        "Visit is back[ ({mode})][ after {seconds} s][ in {path}].",
+        "No action required. Everything was scanned once; what was lost meanwhile is repaired.",
         ("path", "mode", "seconds", "reason"),
     ),
     Event(
@@ -105,7 +104,7 @@ GUARD_EVENTS: Final[tuple[Event, ...]] = (
         Priority.NOTICE,
         "Changes came faster than they could be read",
         "The kernel's queue of changes overflowed[ ({count:time})]; every session is looked at again.",
-        "Nothing has to be done. If it happens often: sysctl fs.inotify.max_queued_events=65536",
+        "No action required. If it happens often: sysctl fs.inotify.max_queued_events=65536",
         ("path", "count", "remedy", "reason"),
     ),
     Event(
@@ -117,16 +116,16 @@ GUARD_EVENTS: Final[tuple[Event, ...]] = (
         "Act soon: the guard still repairs from what it has in memory and in the store, but new messages are not kept\n"
         "durably. Look for a full disk (df {path}), a read-only file system (mount) or wrong owners (ls -ld {path}).\n"
         "`hermesguard prune --dry-run` says what old history could be given up. When the store takes files again,\n"
-        "everything catches up by itself, and an entry `store_healed` says so.",
+        "everything catches up by itself, and an entry `store_recovered` says so.",
         ("path", "error", "remedy", "session", "reason", "count"),
     ),
     Event(
-        "store_healed",
+        "store_recovered",
         "9c77124d3282418f933fa2af3c29dc7f",
         Priority.NOTICE,
         "The store works again",
         "The store {path} takes files again[; {count:session} caught up].",
-        "Nothing has to be done.",
+        "No action required.",
         ("path", "count", "seconds"),
     ),
     Event(
@@ -135,7 +134,7 @@ GUARD_EVENTS: Final[tuple[Event, ...]] = (
         Priority.WARNING,
         "The store is larger than it should be, and nothing may be given up",
         "The store {path} holds {size_bytes:byte}, more than the limit of {limit_bytes}, and nothing more may be removed.",
-        "Nothing is lost. The newest copies and the versions of incidents that nobody has settled are never given up.\n"
+        "Nothing is lost. The newest copies and the versions of incidents that nobody has resolved are never given up.\n"
         "Settle them (hermesguard status, hermesguard accept SID), raise `max_store_bytes`, or give it a larger disk.\n"
         "hermesguard prune --dry-run says for each version why it stays.",
         ("path", "size_bytes", "limit_bytes", "versions", "reason"),
@@ -146,7 +145,7 @@ GUARD_EVENTS: Final[tuple[Event, ...]] = (
         Priority.WARNING,
         "The file system cannot exchange two files",
         "The file system of {path} has no exchange of files[ ({error})]; repairs use link and rename instead.",
-        "Nothing has to be done: the promise is the same. It is told once. Network file systems and FUSE are like that.",
+        "No action required: the promise is the same. It is told once. Network file systems and FUSE are like that.",
         ("path", "error", "reason"),
     ),
     Event(
@@ -155,7 +154,7 @@ GUARD_EVENTS: Final[tuple[Event, ...]] = (
         Priority.INFO,
         "Old versions were given up",
         "Gave up {versions:old version}[ ({size_bytes:byte})].[ {reason}.]",
-        "Nothing has to be done. The rules are `keep_history`, `keep_versions` and `max_store_bytes`;\n"
+        "No action required. The rules are `keep_history`, `keep_versions` and `max_store_bytes`;\n"
         "hermesguard prune --dry-run says for each version why it stays or goes.",
         ("versions", "size_bytes", "sessions", "reason", "count", "files"),
     ),
@@ -165,7 +164,7 @@ GUARD_EVENTS: Final[tuple[Event, ...]] = (
         Priority.INFO,
         "The configuration was read again",
         "The configuration was read again[; {reason}].",
-        "Nothing has to be done. `hermesguard config show` prints each value and where it comes from.",
+        "No action required. `hermesguard config show` prints each value and where it comes from.",
         ("reason", "path", "count"),
     ),
     Event(
@@ -174,7 +173,7 @@ GUARD_EVENTS: Final[tuple[Event, ...]] = (
         Priority.ERROR,
         "The configuration cannot be used",
         "The configuration is not valid, and the one before stays: {error}." + _REMEDY,
-        "The guard goes on with the configuration it had. Mend the file that the entry names, then:\n"
+        "The guard goes on with the configuration it had. Repair the file that the entry names, then:\n"
         "hermesguard config check && systemctl reload hermesguard",
         ("error", "remedy", "path", "reason"),
     ),
@@ -195,7 +194,7 @@ GUARD_EVENTS: Final[tuple[Event, ...]] = (
         Priority.INFO,
         "The whole store was read and is good",
         "Verified {files:file}[ ({size_bytes:byte})] of {sessions:session}[; {count} damaged].",
-        "Nothing has to be done.",
+        "No action required.",
         ("files", "size_bytes", "sessions", "versions", "count", "duration_us", "seconds"),
     ),
     Event(
@@ -204,7 +203,7 @@ GUARD_EVENTS: Final[tuple[Event, ...]] = (
         Priority.WARNING,
         "A configured command failed",
         "The {command} failed: {error}.[ {count} more were not run.]",
-        "The guard itself works, but whoever should have heard of something may not have. Run the command by hand with\n"
+        "The guard itself works, but whoever should have heard of something may not have. Run the command by a user with\n"
         "a line of JSON on its standard input and look at what it says.",
         ("command", "error", "exit_status", "count", "duration_us", "remedy"),
     ),
@@ -218,12 +217,12 @@ GUARD_EVENTS: Final[tuple[Event, ...]] = (
         ("error", "path", "remedy", "reason"),
     ),
     Event(
-        "swept",
+        "scanned",
         "ea453f7a5c8e4afc9723e84b207b26ed",
         Priority.DEBUG,
         "Every session was looked at",
         "Swept {sessions:session}[ in {duration_us:duration}][; {count} had changed].",
-        "Nothing has to be done.",
+        "No action required.",
         ("sessions", "messages", "duration_us", "count"),
     ),
     Event(
@@ -250,7 +249,7 @@ GUARD_EVENTS: Final[tuple[Event, ...]] = (
         "2213db6793294828b9b26c901a4847af",
         Priority.ERROR,
         "hermesguard has a fault of its own",
-        "A fault in hermesguard itself: {error}[ ({reason})].[ {session} is looked at again by the next sweep.]",
+        "A fault in hermesguard itself: {error}[ ({reason})].[ {session} is looked at again by the next scan.]",
         "The guard goes on. Please report it to the people who make hermesguard, with this entry and the ones around\n"
         "it; no entry contains text of a conversation.",
         ("error", "reason", "session", "path"),

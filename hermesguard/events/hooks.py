@@ -28,7 +28,7 @@ HEARD: Final = frozenset(
 _MOST_RUNNING: Final = 4
 _MOST_WAITING: Final = 256
 _HEARTBEAT_INTERVAL_SECONDS: Final = 60.0
-_LOOK_AGAIN_SECONDS: Final = 0.1
+_RECHECK_SECONDS: Final = 0.1
 _MERCY_SECONDS: Final = 2.0
 _FAILURE_INTERVAL_SECONDS: Final = 600.0
 _MOST_COMPLAINT_BYTES: Final = 300
@@ -68,8 +68,8 @@ class _Run:
 
 @dataclass(slots=True)
 class _Failures:
-    told: float | None = None
-    since_told: int = 0
+    reported: float | None = None
+    since_reported: int = 0
 
 
 class Hooks:
@@ -81,10 +81,10 @@ class Hooks:
     """
 
     def __init__(
-        self, settings: Commands, tell: Callable[..., None], monotonic: Callable[[], float] = time.monotonic
+        self, settings: Commands, report: Callable[..., None], monotonic: Callable[[], float] = time.monotonic
     ) -> None:
         self._settings = settings
-        self._tell = tell
+        self._report = report
         self._monotonic = monotonic
         self._waiting: deque[tuple[str, bytes]] = deque()
         self._running: list[_Run] = []
@@ -103,7 +103,7 @@ class Hooks:
             self._queue(ALERT, record.to_object())
 
     def heartbeat(self, **values: str | int | float) -> None:
-        """Say that a sweep proved sight. Runs `heartbeat_command` with `values`, at most once a minute."""
+        """Say that a scan proved sight. Runs `heartbeat_command` with `values`, at most once a minute."""
         now = self._monotonic()
         if self._last_heartbeat is not None and now - self._last_heartbeat < _HEARTBEAT_INTERVAL_SECONDS:
             return
@@ -129,7 +129,7 @@ class Hooks:
         self._running = [run for run in self._running if not self._finished(run)]
         while self._waiting and len(self._running) < _MOST_RUNNING:
             self._start(*self._waiting.popleft())
-        return _LOOK_AGAIN_SECONDS if self._running else None
+        return _RECHECK_SECONDS if self._running else None
 
     def _start(self, hook: str, data: bytes) -> None:
         command: tuple[str, ...] = getattr(self._settings, hook)
@@ -137,7 +137,7 @@ class Hooks:
             return
         environment = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
         try:
-            # Memory as standard input: nobody has to feed it, whether the command reads it or not.
+            # Cache as standard input: nobody has to feed it, whether the command reads it or not.
             with open(os.memfd_create(f"hermesguard-{hook}"), "wb+", buffering=0) as given:
                 given.write(data)
                 given.seek(0)
@@ -193,13 +193,13 @@ class Hooks:
     def _failed(self, hook: str, error: str, status: int | None = None, run: _Run | None = None) -> None:
         failures = self._failures.setdefault(hook, _Failures())
         now = self._monotonic()
-        if failures.told is not None and now - failures.told < _FAILURE_INTERVAL_SECONDS:
-            failures.since_told += 1
+        if failures.reported is not None and now - failures.reported < _FAILURE_INTERVAL_SECONDS:
+            failures.since_reported += 1
             return
-        count = failures.since_told or None
+        count = failures.since_reported or None
         self._failures[hook] = _Failures(now)
         duration_us = int((now - run.started) * 1_000_000) if run else None
-        self._tell(
+        self._report(
             "hook_failed", command=hook, error=error, exit_status=status, count=count, duration_us=duration_us
         )
 

@@ -20,7 +20,7 @@ _MOST_VALUE_BYTES: Final = 3500
 
 
 class Journal:
-    """An outlet to journald.
+    """An sink to journald.
 
     `systemd.journal.send` is not used to send: it waits for journald while it holds the GIL, so that a journald that
     hangs would stop every repair. This is the protocol that it speaks (systemd, JOURNAL_NATIVE_PROTOCOL) on a socket

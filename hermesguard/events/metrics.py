@@ -33,7 +33,7 @@ HEARD: Final = frozenset(event.name for event in EVENTS if event.priority <= Pri
 
 INTERVAL_SECONDS: Final = 10.0
 LOOPBACK: Final = "127.0.0.1"
-_LOOK_AGAIN_SECONDS: Final = 1.0
+_RECHECK_SECONDS: Final = 1.0
 _READER_TIMEOUT_SECONDS: Final = 5.0
 _PORT_PATIENCE_SECONDS: Final = 2.0
 _LIBRARY: Final = "prometheus-client"
@@ -58,34 +58,34 @@ class Figures:
     """What the loop knows at one instant. Times are seconds since the epoch, 0 for never; counts are since the start."""
 
     started: float
-    last_sweep: float
+    last_scan: float
     last_save: float
     sessions: int
     messages: int
     sessions_missing: int
     sessions_unreadable: int
-    is_sighted: bool
+    is_watching: bool
     is_store_writable: bool
     repairs: int
-    doubts: int
+    uncertain: int
     unrepaired: int
 
 
-def figures_of(guard: "Guard", is_sighted: bool) -> Figures:
+def figures_of(guard: "Guard", is_watching: bool) -> Figures:
     """Return the figures of a running guard; reads no file."""
     notes, totals = guard.notes, guard.notes.totals
     return Figures(
         started=_seconds(totals.started),
-        last_sweep=_seconds(totals.last_sweep),
+        last_scan=_seconds(totals.last_scan),
         last_save=totals.last_save_ns / 1e9,
-        sessions=len(notes.rows),
-        messages=sum(notes.rows.values()),
-        sessions_missing=len(guard.vanished.held),
+        sessions=len(notes.messages),
+        messages=sum(notes.messages.values()),
+        sessions_missing=len(guard.missing_files.held),
         sessions_unreadable=len(notes.unreadable),
-        is_sighted=is_sighted,
-        is_store_writable=not guard.keeper.broken,
+        is_watching=is_watching,
+        is_store_writable=not guard.copies.broken,
         repairs=totals.restored,
-        doubts=totals.in_doubt,
+        uncertain=totals.uncertain,
         unrepaired=totals.unrepaired,
     )
 
@@ -97,21 +97,21 @@ def _seconds(time: str) -> float:
 class Metrics:
     """What is given out. The loop calls every method, and none of them waits.
 
-    A fault is told as `metrics_failed`, once until it is mended; every ten seconds it is tried again.
+    A fault is told as `metrics_failed`, once until it is repaired; every ten seconds it is tried again.
     """
 
-    def __init__(self, wishes: Wishes, tell: Callable[..., None]) -> None:
-        self._tell = tell
+    def __init__(self, wishes: Wishes, report: Callable[..., None]) -> None:
+        self._report = report
         self._due = 0.0
         self._faults_due = 0.0
-        self._told: dict[str, str] = {}
+        self._reported: dict[str, str] = {}
         self._desk = _Desk(wishes)
         threading.Thread(target=_Exporter(self._desk).work, name="metrics", daemon=True).start()
 
     def configure(self, wishes: Wishes) -> None:
         """Use other settings from now on (a reload)."""
         self._desk.wishes = wishes
-        self._told.clear()
+        self._reported.clear()
         self._desk.news.set()
 
     def hear(self, record: Record) -> None:
@@ -126,8 +126,8 @@ class Metrics:
         self._hear_of_faults()
         if now >= self._due:
             figures = look()
-            self._due = now + (INTERVAL_SECONDS if figures else _LOOK_AGAIN_SECONDS)
-            self._faults_due = now + _LOOK_AGAIN_SECONDS
+            self._due = now + (INTERVAL_SECONDS if figures else _RECHECK_SECONDS)
+            self._faults_due = now + _RECHECK_SECONDS
             if figures:
                 self._desk.figures = figures
                 self._desk.news.set()
@@ -137,9 +137,9 @@ class Metrics:
         with suppress(Empty):
             while True:
                 place, error, remedy = self._desk.faults.get_nowait()
-                if error and self._told.get(place) != error:
-                    self._tell("metrics_failed", error=error, path=place, remedy=remedy)
-                self._told[place] = error
+                if error and self._reported.get(place) != error:
+                    self._report("metrics_failed", error=error, path=place, remedy=remedy)
+                self._reported[place] = error
 
     def close(self) -> None:
         """Give nothing out any more. The file stays as it is: that its times stand still is the alarm."""
@@ -301,7 +301,7 @@ def _gauges(figures: Figures) -> Mapping[str, tuple[float, str]]:
     return {
         "start_time_seconds": (figures.started, "When the guard started, in seconds since the epoch."),
         "last_sweep_timestamp_seconds": (
-            figures.last_sweep,
+            figures.last_scan,
             "When every session was last looked at, in seconds since the epoch; 0 for never.",
         ),
         "last_save_timestamp_seconds": (
@@ -312,10 +312,13 @@ def _gauges(figures: Figures) -> Mapping[str, tuple[float, str]]:
         "messages": (figures.messages, "Messages in the sessions that are guarded."),
         "missing_sessions": (
             figures.sessions_missing,
-            "Sessions that vanished together and wait for a person.",
+            "Sessions that vanished together and wait for a user.",
         ),
         "unreadable_sessions": (figures.sessions_unreadable, "Sessions with which nothing can be done."),
-        "sighted": (figures.is_sighted, "1 when the watch sees changes, 0 when only sweeps find them."),
+        "watch_restored": (
+            figures.is_watching,
+            "1 when the watch sees changes, 0 when only scans find them.",
+        ),
         "store_writable": (figures.is_store_writable, "1 when the store takes files, 0 when it does not."),
     }
 
@@ -323,6 +326,6 @@ def _gauges(figures: Figures) -> Mapping[str, tuple[float, str]]:
 def _counters(figures: Figures) -> Mapping[str, tuple[float, str]]:
     return {
         "repairs": (figures.repairs, "Losses that were repaired."),
-        "doubts": (figures.doubts, "Losses that may have been meant, whatever was done."),
+        "uncertain": (figures.uncertain, "Losses that may have been meant, whatever was done."),
         "unrepaired": (figures.unrepaired, "Losses that could not be repaired."),
     }

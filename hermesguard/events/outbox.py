@@ -1,10 +1,10 @@
-"""A bounded queue before an outlet: what cannot be said now is said later, and what cannot be kept is counted."""
+"""A bounded queue before an sink: what cannot be said now is said later, and what cannot be kept is counted."""
 
 from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from hermesguard.events.sinks import Offer, Outlet
+from hermesguard.events.sinks import Offer, Sink
 
 MOST_BYTES: Final = 4 * 1024 * 1024
 _MOST_AT_ONCE: Final = 64
@@ -13,11 +13,11 @@ _LONGEST_DELAY_SECONDS: Final = 1.0
 
 
 class Outbox:
-    """Entries on their way to one outlet, in order. When there is no room, the oldest bookkeeping goes first."""
+    """Entries on their way to one sink, in order. When there is no room, the oldest bookkeeping goes first."""
 
-    def __init__(self, outlet: Outlet, notice: Callable[[int], bytes], most_bytes: int = MOST_BYTES) -> None:
-        """`notice` makes the entry that says how many were dropped, sent once the outlet takes entries again."""
-        self.outlet = outlet
+    def __init__(self, sink: Sink, notice: Callable[[int], bytes], most_bytes: int = MOST_BYTES) -> None:
+        """`notice` makes the entry that says how many were dropped, sent once the sink takes entries again."""
+        self.sink = sink
         self.dropped = 0
         self._notice = notice
         self._most_bytes = most_bytes
@@ -43,16 +43,16 @@ class Outbox:
         """Send what is taken now, at most a few at once; return seconds until the next call, None when all is said."""
         for _ in range(_MOST_AT_ONCE):
             if not (self._important or self._bookkeeping):
-                return None if self.outlet.finish() else self._later()
+                return None if self.sink.finish() else self._later()
             queue = self._oldest()
-            offer = self.outlet.offer(queue[0][1])
+            offer = self.sink.offer(queue[0][1])
             if offer is Offer.LATER:
                 return self._later()
             self._size_bytes -= len(queue.popleft()[1])
             self._delay_seconds = _SHORTEST_DELAY_SECONDS
             if offer is Offer.LOST:
                 self.dropped += 1
-            elif self.dropped and self.outlet.offer(self._notice(self.dropped)) is Offer.TAKEN:
+            elif self.dropped and self.sink.offer(self._notice(self.dropped)) is Offer.TAKEN:
                 self.dropped = 0
         return 0.0
 

@@ -13,7 +13,7 @@ from hermesguard.events.catalog import BY_NAME, accepted
 from hermesguard.events.event import Event, Priority, Value
 from hermesguard.events.journald import SOCKET, Journal, stderr_is_journal
 from hermesguard.events.outbox import Outbox
-from hermesguard.events.sinks import STDERR, JournalText, JsonLines, Outlet, Record, Text
+from hermesguard.events.sinks import STDERR, JournalText, JsonLines, Record, Sink, Text
 
 WAYS: Final = ("auto", "journal", "json", "text", "quiet")
 LEVELS: Final = {priority.name.lower(): priority for priority in Priority}
@@ -24,13 +24,13 @@ class Reporter:
     """Where events go. One thread uses it; nothing here raises or waits, but for `flush`, which has a deadline."""
 
     def __init__(
-        self, outlets: list[Outlet], level: Priority = Priority.INFO, clock: Clock | None = None
+        self, sinks: list[Sink], level: Priority = Priority.INFO, clock: Clock | None = None
     ) -> None:
-        """Tell `outlets` what is of `level` or worse; times are those of `clock`."""
+        """Tell `sinks` what is of `level` or worse; times are those of `clock`."""
         self._clock = clock or Clock()
         self._level = level
         self._listeners: dict[str, list[Callable[[Record], None]]] = {}
-        self._outboxes = [Outbox(outlet, self._notice_for(outlet)) for outlet in outlets]
+        self._outboxes = [Outbox(sink, self._notice_for(sink)) for sink in sinks]
 
     def listen(self, listener: Callable[[Record], None], names: Iterable[str]) -> None:
         """Let `listener` hear of the events `names`, whatever their level; it must not wait (`hooks.Hooks.hear`)."""
@@ -41,19 +41,19 @@ class Reporter:
         """Return whether the event goes anywhere, so that its fields need not be gathered in vain."""
         return name in self._listeners or BY_NAME[name].priority <= self._level
 
-    def tell(self, name: str, /, **fields: object) -> None:
+    def report(self, name: str, /, **fields: object) -> None:
         """Say that an event happened now.
 
         `fields` are those that the catalogue declares for it; None means not known. What is not declared, or not of its
-        declared type, is left out and told as a fault of hermesguard (`internal_error`): it could be somebody's text.
+        declared type, is left out and told as a fault of hermesguard (`internal_error`): it could be someone's text.
         """
         try:
-            self._tell(name, fields)
+            self._report(name, fields)
         except Exception as error:  # noqa: BLE001 - telling must never end a repair
             with suppress(Exception):
-                self._tell("internal_error", {"error": type(error).__name__, "reason": f"telling {name}"})
+                self._report("internal_error", {"error": type(error).__name__, "reason": f"telling {name}"})
 
-    def _tell(self, name: str, fields: Mapping[str, object]) -> None:
+    def _report(self, name: str, fields: Mapping[str, object]) -> None:
         event = BY_NAME[name]
         if not self.wants(name):
             return
@@ -63,16 +63,16 @@ class Reporter:
             listener(record)
         if event.priority <= self._level:
             for outbox in self._outboxes:
-                outbox.put(outbox.outlet.encode(record), event.priority < Priority.INFO)
+                outbox.put(outbox.sink.encode(record), event.priority < Priority.INFO)
                 outbox.pump()
         for complaint in complaints:
-            self._tell("internal_error", {"error": complaint})
+            self._report("internal_error", {"error": complaint})
 
     def _record(self, event: Event, values: Mapping[str, Value]) -> Record:
         return Record(event, self._clock.now(), event.text(values), values)
 
-    def _notice_for(self, outlet: Outlet) -> Callable[[int], bytes]:
-        return lambda count: outlet.encode(self._record(BY_NAME["dropped"], {"count": count}))
+    def _notice_for(self, sink: Sink) -> Callable[[int], bytes]:
+        return lambda count: sink.encode(self._record(BY_NAME["dropped"], {"count": count}))
 
     def pump(self) -> float | None:
         """Send what is taken now; return seconds until this wants to be called again, None when all is said."""
@@ -92,7 +92,7 @@ class Reporter:
     def close(self) -> None:
         """Give up what is still unsaid and close the ways out."""
         for outbox in self._outboxes:
-            outbox.outlet.close()
+            outbox.sink.close()
         self._outboxes.clear()
 
 
@@ -112,7 +112,7 @@ def open_reporter(
     level = environment.get("HERMESGUARD_LOG_LEVEL") or "info"
     _check("HERMESGUARD_LOG", way, WAYS)
     _check("HERMESGUARD_LOG_LEVEL", level, tuple(LEVELS))
-    return Reporter(_outlets(way, environment, journal), LEVELS[level], clock)
+    return Reporter(_sinks(way, environment, journal), LEVELS[level], clock)
 
 
 def _check(name: str, value: str, allowed: tuple[str, ...]) -> None:
@@ -122,11 +122,11 @@ def _check(name: str, value: str, allowed: tuple[str, ...]) -> None:
         )
 
 
-def _outlets(way: str, environment: Mapping[str, str], journal: Path) -> list[Outlet]:
-    outlets: list[Outlet] = []
+def _sinks(way: str, environment: Mapping[str, str], journal: Path) -> list[Sink]:
+    sinks: list[Sink] = []
     if way in ("auto", "journal", "quiet"):
         try:
-            outlets.append(Journal(journal))
+            sinks.append(Journal(journal))
         except OSError as error:
             if way == "journal":
                 raise GuardError(
@@ -137,9 +137,9 @@ def _outlets(way: str, environment: Mapping[str, str], journal: Path) -> list[Ou
     with suppress(OSError):  # there is no standard error
         terminal = os.isatty(STDERR)
         if way == "text" or (way == "auto" and terminal):
-            outlets.append(Text(environment=environment))
-        elif way == "json" or (way == "auto" and not outlets):
+            sinks.append(Text(environment=environment))
+        elif way == "json" or (way == "auto" and not sinks):
             # Lines in the journal's own stream are its entries; JSON is for those who read a pipe.
             in_journal = way == "auto" and stderr_is_journal(environment)
-            outlets.append(JournalText() if in_journal else JsonLines())
-    return outlets
+            sinks.append(JournalText() if in_journal else JsonLines())
+    return sinks

@@ -11,8 +11,8 @@ _JUDGED: Final = (
     "rule",
     "evidence",
     "against",
-    "rows_before",
-    "rows_live",
+    "messages_before",
+    "messages_live",
     "version",
     *_WRITER,
 )
@@ -22,8 +22,8 @@ _INCIDENT: Final = (
         "incident",
         "action",
         "undo",
-        "rows_after",
-        "rows_lost",
+        "messages_after",
+        "messages_lost",
         "displaced",
         "duration_us",
         "reason",
@@ -32,7 +32,7 @@ _INCIDENT: Final = (
     ),
 )
 
-_COUNTS: Final = "[; {rows_before:message} before][, {rows_live} found][, {rows_after} now]"
+_COUNTS: Final = "[; {messages_before:message} before][, {messages_live} found][, {messages_after} now]"
 _TOOK: Final = "[ ({duration_us:duration})]"
 _BY_WHOM: Final = "[; written by process {writer_pid}][ ({writer_command})]"
 _WHY: Final = "[ Why: {evidence}.]"
@@ -51,38 +51,38 @@ SESSION_EVENTS: Final[tuple[Event, ...]] = (
         "8e3c7b46772d47209bf6ab069c42af4b",
         Priority.DEBUG,
         "A session grew",
-        "{session} is kept[: {rows_after:message}][, {rows_before} before][ ({duration_us:duration})].",
-        "Nothing has to be done. This is the normal life of a session.",
-        (*_JUDGED, "rows_after", "duration_us"),
+        "{session} is kept[: {messages_after:message}][, {messages_before} before][ ({duration_us:duration})].",
+        "No action required. This is the normal life of a session.",
+        (*_JUDGED, "messages_after", "duration_us"),
     ),
     Event(
-        "deliberate",
+        "intended",
         "994592b0acf749a7bbba3c564fae9492",
         Priority.INFO,
-        "Somebody removed messages on purpose",
-        "{session} was shortened on purpose[: {rows_before:message} before][, {rows_live} now]"
+        "Someone removed messages on purpose",
+        "{session} was shortened on purpose[: {messages_before:message} before][, {messages_live} now]"
         + _BY_WHOM
         + "."
         + _WHY
         + "[ The state before is in the history: {version}.]",
-        "Nothing has to be done: an undo, a retry, an edit, a clear or a /compress carries evidence that it was meant,\n"
+        "No action required: an undo, a retry, an edit, a clear or a /compress carries evidence that it was meant,\n"
         "and it stands. If it was not meant after all: hermesguard history {session}\n"
         "then: hermesguard restore {session}@VERSION --dry-run",
-        (*_JUDGED, "rows_after", "duration_us"),
+        (*_JUDGED, "messages_after", "duration_us"),
     ),
     Event(
         "restored",
         "5624b3f52bf1461f9e740dd4db9878b0",
         Priority.WARNING,
         "Messages were lost, and are there again",
-        "Restored {session}[: {rows_lost:message} lost in one write]"
+        "Restored {session}[: {messages_lost:message} lost in one write]"
         + _COUNTS
         + _TOOK
         + _BY_WHOM
         + "."
         + _WHY
         + _UNDO,
-        "Nothing has to be done at once: the messages are back in the file. A browser that shows the conversation\n"
+        "No immediate action required: the messages are back in the file. A browser that shows the conversation\n"
         "empty shows it whole after a reload of the page, or after hermes-webui has been restarted.\n"
         + _LOOK
         + "\nIf the messages had been removed on purpose: {undo}\n"
@@ -94,31 +94,31 @@ SESSION_EVENTS: Final[tuple[Event, ...]] = (
         "7470db9fe0bf4b74ae6e6443f3021222",
         Priority.WARNING,
         "Old messages were lost while new ones came, and all are there",
-        "Merged {session}[: {rows_lost:message} lost in one write that brought new ones]"
+        "Merged {session}[: {messages_lost:message} lost in one write that brought new ones]"
         + _COUNTS
         + _TOOK
         + _BY_WHOM
         + "."
         + _WHY
         + _UNDO,
-        "Nothing has to be done at once: the file holds the old messages and the new ones. hermes-webui probably holds\n"
+        "No immediate action required: the file holds the old messages and the new ones. hermes-webui probably holds\n"
         "an emptied copy of this session in its memory and will write it again; each time it is merged again. Restart\n"
         "hermes-webui when it is convenient, and that ends.\n" + _LOOK,
         _INCIDENT,
     ),
     Event(
-        "in_doubt",
+        "uncertain",
         "74c64d26b5e64a9baaaeced66587c9ac",
         Priority.ERROR,
         "Messages vanished, and it is not certain that it was a loss",
-        "In doubt about {session}[: {rows_lost:message} gone in one write]"
+        "Uncertain about {session}[: {messages_lost:message} gone in one write]"
         + _COUNTS
         + _BY_WHOM
         + ".[ What was done: {action}.]"
         + _WHY
         + "[ Against: {against}.]"
         + _UNDO,
-        "A person has to look, but nothing is lost either way: both sides are in the history. Ask whoever used the\n"
+        "A user has to look, but nothing is lost either way: both sides are in the history. Ask whoever used the\n"
         "session whether the messages were removed on purpose.\n" + _LOOK + "\n"
         "If the guard guessed wrong: {undo}\n"
         "If the file is right as it is: hermesguard accept {session}",
@@ -129,14 +129,14 @@ SESSION_EVENTS: Final[tuple[Event, ...]] = (
         "ad4aadcc0dc34e669da3b79b9a14ea0a",
         Priority.CRITICAL,
         "Messages were lost and could not be put back",
-        "{session} lost messages[ ({rows_before} before][, {rows_live} found)] and could not be repaired: {error}."
+        "{session} lost messages[ ({messages_before} before][, {messages_live} found)] and could not be repaired: {error}."
         + _REMEDY
         + _WHY,
         "Act now: the file of the session is damaged, and only the store holds the messages. Look for a full disk\n"
-        "(df), a read-only file system (mount) or wrong owners (ls -l) at the sessions directory, mend that, then:\n"
+        "(df), a read-only file system (mount) or wrong owners (ls -l) at the sessions directory, fix that, then:\n"
         "hermesguard scan\n"
         "or put a copy elsewhere: hermesguard restore {session} -o FILE\n"
-        "The guard tries again by itself at every sweep.",
+        "The guard tries again by itself at every scan.",
         _INCIDENT,
     ),
     Event(
@@ -174,11 +174,11 @@ SESSION_EVENTS: Final[tuple[Event, ...]] = (
         "deleted",
         "041316af9f2c49de8c062d71ad5bdc35",
         Priority.INFO,
-        "Somebody deleted a session",
-        "{session} was deleted on purpose[: {rows_before:message}]."
+        "Someone deleted a session",
+        "{session} was deleted on purpose[: {messages_before:message}]."
         + _WHY
         + "[ Its copy is purged in {seconds} s.][ Until then: {undo}]",
-        "Nothing has to be done. What a person deletes stays deleted; the copy is kept for `keep_deleted` (1 day unless\n"
+        "No action required. What a user deletes stays deleted; the copy is kept for `keep_deleted` (1 day unless\n"
         "configured) and then purged. To purge it now: hermesguard purge {session}",
         (*_JUDGED, "seconds", "undo", "incident", "action"),
     ),
@@ -187,8 +187,8 @@ SESSION_EVENTS: Final[tuple[Event, ...]] = (
         "4ead530b1692416c91a780e63a63a4f8",
         Priority.INFO,
         "A session got a new id",
-        "{previous_session} is now {session}[ ({rows_before:message})]; its copy follows." + _WHY,
-        "Nothing has to be done. Releases of hermes-webui up to v0.51.59 rename a session when they compress it.",
+        "{previous_session} is now {session}[ ({messages_before:message})]; its copy follows." + _WHY,
+        "No action required. Releases of hermes-webui up to v0.51.59 rename a session when they compress it.",
         (*_JUDGED, "previous_session"),
     ),
     Event(
@@ -196,9 +196,9 @@ SESSION_EVENTS: Final[tuple[Event, ...]] = (
         "2c486c1eee3a4612ad75a878fcbece79",
         Priority.ERROR,
         "A session file is gone and nothing says that it was deleted",
-        "The file of {session} is gone[ ({rows_before:message})] and nothing says that somebody deleted it."
+        "The file of {session} is gone[ ({messages_before:message})] and nothing says that someone deleted it."
         "[ What was done: {action}.]" + _WHY + "[ Against: {against}.]" + _UNDO,
-        "A person has to look; the copy in the store is kept. Ask whoever used the session whether it was deleted.\n"
+        "A user has to look; the copy in the store is kept. Ask whoever used the session whether it was deleted.\n"
         "If it was deleted on purpose: hermesguard purge {session}\n"
         "If it should be there: hermesguard restore {session}",
         _INCIDENT,
@@ -208,11 +208,11 @@ SESSION_EVENTS: Final[tuple[Event, ...]] = (
         "13d2f60475aa4447a2e53102cb1e52e2",
         Priority.WARNING,
         "A session file is gone, and whether it was deleted or lost cannot be known",
-        "The file of {session} is gone[ ({rows_before:message})]; it may have been deleted, and stays away."
+        "The file of {session} is gone[ ({messages_before:message})]; it may have been deleted, and stays away."
         "[ Its copy is version {version} of the history.]"
         + _WHY
         + "[ Against: {against}.][ To have it back: {undo}]",
-        "Nothing has to be done if it was deleted: releases of hermes-webui before v0.51.850 do not always leave a trace.\n"
+        "No action required if it was deleted: releases of hermes-webui before v0.51.850 do not always leave a trace.\n"
         "If it should be there: {undo}\n"
         "To look at it first: hermesguard show {session}@{version}\n"
         "The copy is kept as long as the rest of the history (`keep_history`). To purge it now: hermesguard purge {session}",
@@ -243,7 +243,7 @@ SESSION_EVENTS: Final[tuple[Event, ...]] = (
         ("path", "session", "writer_pid", "other_writer_pid"),
     ),
     Event(
-        "brake",
+        "mass_change_held",
         "c8406df3c7c44019a879297062bafed7",
         Priority.CRITICAL,
         "Many sessions vanished at once",
@@ -255,16 +255,16 @@ SESSION_EVENTS: Final[tuple[Event, ...]] = (
         ("count", "path", "store", "reason", "seconds", "sessions"),
     ),
     Event(
-        "brake_released",
+        "mass_change_released",
         "963cf652189846de91a4fb2dcf59ba2b",
         Priority.NOTICE,
         "The sessions that had vanished are accounted for",
         "The sessions that had vanished from {path} are accounted for[: {count} came back].",
-        "Nothing has to be done. Deletions are taken for deletions again.",
+        "No action required. Deletions are taken for deletions again.",
         ("count", "path", "reason", "sessions"),
     ),
     Event(
-        "fight",
+        "backing_off",
         "46f246af9bfe491b92acc085602bddd0",
         Priority.ERROR,
         "Something damages the same session again and again",
@@ -278,21 +278,21 @@ SESSION_EVENTS: Final[tuple[Event, ...]] = (
         ("session", "incident", "count", "seconds", *_WRITER, "undo", "rule"),
     ),
     Event(
-        "calm",
+        "back_off_ended",
         "41d705b023c0448fae6ce5daa5a66d8d",
         Priority.NOTICE,
-        "The fight over a session is over",
+        "The back-off over a session is over",
         "{session} is no longer being damaged[; {count:repair} in all].",
-        "Nothing has to be done. The file holds every message.\nTo look: hermesguard show {session}",
-        ("session", "incident", "count", "seconds", "rows_after"),
+        "No action required. The file holds every message.\nTo look: hermesguard show {session}",
+        ("session", "incident", "count", "seconds", "messages_after"),
     ),
     Event(
-        "settled",
+        "resolved",
         "594433bc61844585a0ff522930dac7be",
         Priority.NOTICE,
         "An open question was answered",
-        "{session}: the open question is settled[, {reason}].[ Incident {incident}.]",
-        "Nothing has to be done. What the application wrote later made clear what had been in doubt.",
+        "{session}: the open question is resolved[, {reason}].[ Incident {incident}.]",
+        "No action required. What the application wrote later made clear what had been uncertain.",
         ("session", "incident", "reason", "action", "evidence", "rule"),
     ),
     Event(
@@ -301,7 +301,7 @@ SESSION_EVENTS: Final[tuple[Event, ...]] = (
         Priority.NOTICE,
         "Repeated alerts about one session were held back",
         "{session} was {action} {count:more time}[ in {seconds} s], told here at once.",
-        "Nothing has to be done beyond what the first event about this session asks for: there is at most one alert a\n"
+        "No action required beyond what the first event about this session asks for: there is at most one alert a\n"
         "minute about one session. Every incident is in the log: hermesguard log --session {session}",
         ("session", "count", "seconds", "action"),
     ),
@@ -309,15 +309,15 @@ SESSION_EVENTS: Final[tuple[Event, ...]] = (
         "undone",
         "21e0302efe5a4586806e4f9929104f7e",
         Priority.NOTICE,
-        "A repair was reversed by hand",
-        "Undone: incident {incident}[ of {session}][; {rows_after:message} now].[ Reverse: {undo}]",
-        "Nothing has to be done: somebody typed `hermesguard undo`. The same drop is not repaired a second time.",
+        "A repair was reversed by a user",
+        "Undone: incident {incident}[ of {session}][; {messages_after:message} now].[ Reverse: {undo}]",
+        "No action required: someone typed `hermesguard undo`. The same drop is not repaired a second time.",
         (
             "session",
             "incident",
-            "rows_before",
-            "rows_live",
-            "rows_after",
+            "messages_before",
+            "messages_live",
+            "messages_after",
             "version",
             "displaced",
             "undo",
@@ -329,23 +329,23 @@ SESSION_EVENTS: Final[tuple[Event, ...]] = (
         "16cb477ee8824a5eaac4094c17b85d3f",
         Priority.NOTICE,
         "A session was accepted as it is",
-        "Accepted {session} as it is[: {rows_after:message}][, {rows_before} in the copy before].",
-        "Nothing has to be done: somebody typed `hermesguard accept`. The copy before is in the history.",
-        ("session", "incident", "rows_before", "rows_live", "rows_after", "version", "action"),
+        "Accepted {session} as it is[: {messages_after:message}][, {messages_before} in the copy before].",
+        "No action required: someone typed `hermesguard accept`. The copy before is in the history.",
+        ("session", "incident", "messages_before", "messages_live", "messages_after", "version", "action"),
     ),
     Event(
-        "restored_by_hand",
+        "restored_by_user",
         "d50166c11cd2470a91d9936f6ea6447c",
         Priority.NOTICE,
-        "A version was restored by hand",
-        "Restored {session} by hand[ from {version}][: {rows_after:message} now][, {rows_live} before].[ Undo: {undo}]",
-        "Nothing has to be done: somebody typed `hermesguard restore`. What was displaced is in the history.",
+        "A version was restored by a user",
+        "Restored {session} by a user[ from {version}][: {messages_after:message} now][, {messages_live} before].[ Undo: {undo}]",
+        "No action required: someone typed `hermesguard restore`. What was displaced is in the history.",
         (
             "session",
             "incident",
-            "rows_before",
-            "rows_live",
-            "rows_after",
+            "messages_before",
+            "messages_live",
+            "messages_after",
             "version",
             "displaced",
             "undo",
@@ -368,9 +368,9 @@ SESSION_EVENTS: Final[tuple[Event, ...]] = (
         "c7f0b3ddee4543bd99ed98881306cfd6",
         Priority.DEBUG,
         "A version was put into the history",
-        "{session}: version {version} is in the history[ ({rows_before:message})][, because of {reason}].",
-        "Nothing has to be done.",
-        ("session", "version", "rows_before", "reason", "size_bytes", "path", "incident"),
+        "{session}: version {version} is in the history[ ({messages_before:message})][, because of {reason}].",
+        "No action required.",
+        ("session", "version", "messages_before", "reason", "size_bytes", "path", "incident"),
     ),
     Event(
         "index_removed",
@@ -378,7 +378,7 @@ SESSION_EVENTS: Final[tuple[Event, ...]] = (
         Priority.DEBUG,
         "The application's index was removed so that it is built anew",
         "Removed {path}, which said a wrong number of messages for {session}; the application builds it anew.",
-        "Nothing has to be done.",
+        "No action required.",
         ("path", "session", "reason"),
     ),
     Event(
@@ -386,8 +386,8 @@ SESSION_EVENTS: Final[tuple[Event, ...]] = (
         "56fc11ecf7414e12a4ccd6c9298ae312",
         Priority.WARNING,
         "A damaged copy was made again from the good file",
-        "The damaged copy of {session} was made again from its file[ ({rows_after:message})].",
+        "The damaged copy of {session} was made again from its file[ ({messages_after:message})].",
         "Nothing is lost, but a disk that damages one file damages others: dmesg, smartctl -a, hermesguard verify",
-        ("session", "path", "rows_after", "error", "reason"),
+        ("session", "path", "messages_after", "error", "reason"),
     ),
 )

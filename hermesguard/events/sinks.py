@@ -1,6 +1,6 @@
 """Where log entries leave the process, without ever waiting: the standard error as JSON lines or as readable text.
 
-(The journal is an outlet too: `journal.py`.) Whatever stands at the other end may hang, be full or be gone.
+(The journal is an sink too: `journal.py`.) Whatever stands at the other end may hang, be full or be gone.
 """
 
 import errno
@@ -63,7 +63,7 @@ class Offer(Enum):
     LOST = 3
 
 
-class Outlet(Protocol):
+class Sink(Protocol):
     """A way out. Nothing here waits or raises."""
 
     def encode(self, record: Record) -> bytes: ...
@@ -153,7 +153,7 @@ class JsonLines(Stream):
 
 
 class Text(Stream):
-    """Sentences for a person at a terminal."""
+    """Sentences for a user at a terminal."""
 
     _COLOURS: Final = {
         Priority.CRITICAL: "1;31",

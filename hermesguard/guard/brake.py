@@ -1,4 +1,4 @@
-"""When many sessions vanish at once, that is no deletion: they are held until they are back or a person decides.
+"""When many sessions vanish at once, that is no deletion: they are held until they are back or a user decides.
 
 What is held survives a restart: `<store>/held`, one id a line. Nothing that is held is judged, and nothing of it is purged.
 """
@@ -21,7 +21,7 @@ LARGEST_BATCH: Final = 50
 HOT_SECONDS: Final = 60.0
 
 
-class Brake:
+class MassChangeBrake:
     """The sessions that are held, written down at `path`."""
 
     def __init__(self, path: Path, directory: Path, reporter: Reporter) -> None:
@@ -47,16 +47,18 @@ class Brake:
         self._last = now
         if is_first:
             self._came_back = 0
-            self._reporter.tell("brake", count=len(self.held), path=str(self._directory), reason=reason)
+            self._reporter.report(
+                "mass_change_held", count=len(self.held), path=str(self._directory), reason=reason
+            )
 
     def let_go(self, name: str) -> None:
-        """Hold a session no more: it is back, or somebody decided; tell it when it was the last."""
+        """Hold a session no more: it is back, or someone decided; tell it when it was the last."""
         if name not in self.held:
             return
         self.held.discard(name)
         self._came_back += 1
         if not self.held:
-            self._reporter.tell("brake_released", count=self._came_back, path=str(self._directory))
+            self._reporter.report("mass_change_released", count=self._came_back, path=str(self._directory))
 
     def write_down(self, known: Collection[str]) -> None:
         """Make what is held survive a restart, without sessions that are not `known` any more. Raises OSError."""

@@ -9,12 +9,12 @@ from hermesguard.clock import Clock
 from hermesguard.config.settings import Settings
 from hermesguard.events.reporter import Reporter
 from hermesguard.files import Stamp
-from hermesguard.guard.back_off import Fights
+from hermesguard.guard.back_off import BackOff
 from hermesguard.guard.notes import Notes
-from hermesguard.guard.recorder import Casebook
+from hermesguard.guard.recorder import Recorder
 from hermesguard.judge.judge import Verdict
-from hermesguard.store.cache import Copy, Memory
-from hermesguard.store.cached_store import Keeper
+from hermesguard.store.cache import Cache, Copy
+from hermesguard.store.cached_store import Copies
 from hermesguard.store.incidents import IncidentLog
 from hermesguard.store.pruning import Pruner
 from hermesguard.store.store import Store
@@ -24,7 +24,7 @@ from hermesguard.webui.session import Unreadable
 
 
 @dataclass
-class Guardroom:
+class Context:
     """One sessions directory, one store, and what is known of both."""
 
     settings: Settings
@@ -32,10 +32,10 @@ class Guardroom:
     clock: Clock
     directory: SessionsDirectory
     notes: Notes
-    keeper: Keeper
-    casebook: Casebook
+    copies: Copies
+    recorder: Recorder
     pruner: Pruner
-    fights: Fights = field(default_factory=Fights)
+    back_off: BackOff = field(default_factory=BackOff)
 
     @classmethod
     def furnish(
@@ -45,29 +45,29 @@ class Guardroom:
         incidents: IncidentLog,
         reporter: Reporter,
         clock: Clock | None = None,
-    ) -> "Guardroom":
-        """Return a guardroom for `settings`; the caller holds the store's lock."""
+    ) -> "Context":
+        """Return a context for `settings`; the caller holds the store's lock."""
         clock = clock or Clock()
-        keeper = Keeper(store, Memory(settings.memory_bytes), reporter, clock)
-        fights = Fights()
-        casebook = Casebook(incidents, keeper, reporter, fights, clock)
+        copies = Copies(store, Cache(settings.cache_bytes), reporter, clock)
+        back_off = BackOff()
+        recorder = Recorder(incidents, copies, reporter, back_off, clock)
         directory = SessionsDirectory(settings.sessions, clock.monotonic)
         pruner = Pruner(store, incidents.all, reporter, clock)
-        keeper.relieve = pruner.relieve
-        keeper.also_owed.append(incidents.flush)
-        return cls(settings, reporter, clock, directory, Notes(clock), keeper, casebook, pruner, fights)
+        copies.relieve = pruner.relieve
+        copies.also_pending.append(incidents.flush)
+        return cls(settings, reporter, clock, directory, Notes(clock), copies, recorder, pruner, back_off)
 
     def keep(self, name: str, copy: Copy, stamp: Stamp, before: Copy | None = None) -> None:
-        """Live is right: make it the shadow; `before` as for the keeper."""
-        if self.keeper.keep(name, copy, stamp.mtime_ns, before):
+        """Live is right: make it the shadow; `before` as for the copies."""
+        if self.copies.keep(name, copy, stamp.mtime_ns, before):
             self.notes.in_order(name, signature(stamp), copy.count)
         else:
-            self.notes.questions.pop(name, None)
+            self.notes.deferred.pop(name, None)
 
     def made_live(self, name: str, copy: Copy, before: Copy | None = None) -> None:
         """The guard itself put `copy` at live: make that durable, and the shadow."""
         path = self.directory.file(name)
-        with contextlib.suppress(OSError):  # the shadow is durable anyhow; a torn live is mended from it
+        with contextlib.suppress(OSError):  # the shadow is durable anyhow; a torn live is repaired from it
             files.sync_file(path)
             files.sync_directory(path.parent)
         try:
@@ -78,50 +78,52 @@ class Guardroom:
             self.keep(name, copy, stamp, before)
         else:
             # The application has written again: the shadow must not look as if it were of that file.
-            self.keeper.keep(name, copy, 0, before)
+            self.copies.keep(name, copy, 0, before)
             self.notes.seen.pop(name, None)
 
-    def cannot_read(self, name: str, event: str, error: str, remedy: str = "") -> None:
+    def report_unreadable(self, name: str, event: str, error: str, remedy: str = "") -> None:
         """Tell once that nothing can be done with a session at present, by an event that says why."""
         if self.notes.unreadable.get(name) != error:
             self.notes.unreadable[name] = error
             more = {"remedy": remedy} if remedy else {}
-            self.reporter.tell(event, session=name, error=error, path=str(self.directory.file(name)), **more)
+            self.reporter.report(
+                event, session=name, error=error, path=str(self.directory.file(name)), **more
+            )
 
     def keep_version(self, name: str, data: bytes, reason: str) -> str:
         """Put bytes into the history, whatever they are; return the version's name."""
         try:
-            rows = len(session.parse(data).rows)
+            messages = len(session.parse(data).messages)
         except Unreadable:
-            rows = 0
-        return self.keeper.version(name, data, rows, reason)
+            messages = 0
+        return self.copies.version(name, data, messages, reason)
 
     def cannot_repair(
         self,
         name: str,
         copy: Copy,
-        rows_live: int | None,
+        messages_live: int | None,
         verdict: Verdict,
         error: OSError,
         writer_pid: int | None = None,
     ) -> None:
-        """Write down and tell, once for each reason, that a loss could not be repaired; every sweep tries again."""
+        """Write down and tell, once for each reason, that a loss could not be repaired; every scan tries again."""
         reason = os.strerror(error.errno) if error.errno else str(error)
         self.notes.seen.pop(name, None)
         if self.notes.unreadable.get(name) == reason:
             return
         self.notes.unreadable[name] = reason
         self.notes.totals.unrepaired += 1
-        rows = copy.count
-        self.casebook.record(
+        messages = copy.count
+        self.recorder.record(
             "unrepaired",
             "failed",
             name,
             verdict,
-            rows,
-            rows_live,
+            messages,
+            messages_live,
             None,
             error=reason,
-            version=self.keeper.version(name, copy.data, rows, "loss"),
+            version=self.copies.version(name, copy.data, messages, "loss"),
             writer_pid=writer_pid,
         )

@@ -4,7 +4,7 @@ import errno
 
 from hermesguard import files
 from hermesguard.files import Stamp
-from hermesguard.guard.context import Guardroom
+from hermesguard.guard.context import Context
 from hermesguard.judge.judge import Action, Surroundings, judge
 from hermesguard.store.cache import Copy
 from hermesguard.webui import session
@@ -17,9 +17,9 @@ _PASSING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 class FirstLook:
     """Finds the first copy of sessions."""
 
-    def __init__(self, room: Guardroom) -> None:
-        self._room = room
-        self._keeper = room.keeper
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._copies = context.copies
 
     def copy(self, name: str, data: bytes, stamp: Stamp) -> Copy | None:
         """Return the copy to judge a session by: the application's own backup, else live itself.
@@ -30,33 +30,40 @@ class FirstLook:
             live: Document | None = session.parse(data)
         except Unreadable as error:
             live, reason = None, str(error)
-        is_damaged = self._keeper.is_damaged(name)
-        left, rows_before = self._keeper.salvage(name) if is_damaged else (None, None)
+        is_damaged = self._copies.is_damaged(name)
+        left, messages_before = self._copies.salvage(name) if is_damaged else (None, None)
         for backup in filter(None, (left, self._backup(name))):
             if live is None or self._lost_since(backup.document, live):
-                self._keeper.keep(name, backup, 0)
+                self._copies.keep(name, backup, 0)
                 return backup
         if live is None:
-            self._room.cannot_read(name, "unreadable", reason)
+            self._context.report_unreadable(name, "unreadable", reason)
             return None
-        if is_damaged and rows_before is not None and len(live.rows) < rows_before and left is None:
-            reason = f"the copy is damaged, and the file has {len(live.rows)} of its {rows_before} messages"
+        if (
+            is_damaged
+            and messages_before is not None
+            and len(live.messages) < messages_before
+            and left is None
+        ):
+            reason = f"the copy is damaged, and the file has {len(live.messages)} of its {messages_before} messages"
             remedy = f"See hermesguard history {name}; to take the file as it is: hermesguard accept {name}"
-            self._room.cannot_read(name, "unreadable", reason, remedy)
+            self._context.report_unreadable(name, "unreadable", reason, remedy)
             return None
-        if not self._keeper.has_shadow(name):
-            self._room.notes.newcomers[name] = self._room.clock.monotonic()
+        if not self._copies.has_shadow(name):
+            self._context.notes.newcomers[name] = self._context.clock.monotonic()
         copy = Copy(data, live)
-        self._room.keep(name, copy, stamp)
+        self._context.keep(name, copy, stamp)
         if is_damaged:
-            path = str(self._keeper.store.shadow_path(name))
-            self._room.reporter.tell("shadow_rebuilt", session=name, path=path, rows_after=copy.count)
+            path = str(self._copies.store.shadow_path(name))
+            self._context.reporter.report(
+                "shadow_rebuilt", session=name, path=path, messages_after=copy.count
+            )
         return copy
 
     def _backup(self, name: str) -> Copy | None:
         try:
-            copy = Copy(files.read(self._room.directory.backup(name))[0])
-            return copy if copy.document.rows else None
+            copy = Copy(files.read(self._context.directory.backup(name))[0])
+            return copy if copy.document.messages else None
         except Unreadable:
             return None
         except OSError as error:
@@ -65,11 +72,16 @@ class FirstLook:
             return None
 
     def _lost_since(self, backup: Document, live: Document) -> bool:
-        if len(backup.rows) <= len(live.rows):
+        if len(backup.messages) <= len(live.messages):
             return False
         verdict = judge(backup, live, Surroundings(waited_seconds=60.0))
         comparison = verdict.comparison
-        if verdict.action is Action.DOUBT and comparison and comparison.added and comparison.lost_turns <= 1:
+        if (
+            verdict.action is Action.UNCERTAIN
+            and comparison
+            and comparison.added
+            and comparison.lost_turns <= 1
+        ):
             # `.bak` is older than all that was said since: one turn taken back, then others, is what people do.
             return False
-        return verdict.action in (Action.RESTORE, Action.MERGE, Action.DOUBT)
+        return verdict.action in (Action.RESTORE, Action.MERGE, Action.UNCERTAIN)

@@ -1,7 +1,7 @@
 """A visit: one look at one session, and the only place where a verdict becomes an act.
 
-Knows no threads, no signals, no systemd: whoever owns the loop calls `visit` for a name that changed, `sweep` for a look at
-everything, and `ask_again` for questions whose time has come.
+Knows no threads, no signals, no systemd: whoever owns the loop calls `visit` for a name that changed, `scan` for a look at
+everything, and `run_deferred` for deferred whose time has come.
 """
 
 import math
@@ -15,24 +15,24 @@ from hermesguard import files
 from hermesguard.config.settings import Settings
 from hermesguard.errors import GuardError
 from hermesguard.files import Stamp
-from hermesguard.guard import back_off as fights
-from hermesguard.guard.context import Guardroom
+from hermesguard.guard import back_off as back_off
+from hermesguard.guard.context import Context
 from hermesguard.guard.first_look import FirstLook
-from hermesguard.guard.missing import Vanished
-from hermesguard.guard.notes import Question
-from hermesguard.guard.recovery import Leftovers
-from hermesguard.guard.visit import Sight
+from hermesguard.guard.missing import MissingFiles
+from hermesguard.guard.notes import Deferred
+from hermesguard.guard.recovery import Recovery
+from hermesguard.guard.visit import Visit
 from hermesguard.judge.judge import Action, Surroundings, judge
 from hermesguard.repair.readiness import Readiness
 from hermesguard.repair.replace import Placed, place
 from hermesguard.store.cache import Copy
-from hermesguard.store.scrub import Rounds
+from hermesguard.store.scrub import Scrub
 from hermesguard.store.verify import damage_of_shadow
 from hermesguard.webui.abridged import follow, only_adds, same
 from hermesguard.webui.directory import signature
 from hermesguard.webui.growth import grown
 
-LOOK_AGAIN_SECONDS = 1.0
+RECHECK_SECONDS = 1.0
 # The application writes its index some milliseconds after the session; on a busy machine it may be longer.
 INDEX_SECONDS = 10.0
 
@@ -46,25 +46,25 @@ def _place(error: Exception) -> str:
 class Guard:
     """Guards one sessions directory with one store."""
 
-    def __init__(self, room: Guardroom) -> None:
-        self.room = room
-        self.settings = room.settings
-        self.directory = room.directory
-        self.notes = room.notes
-        self.keeper = room.keeper
-        self.casebook = room.casebook
-        self.vanished = Vanished(room)
-        self._leftovers = Leftovers(room)
-        self._first_look = FirstLook(room)
-        self.rounds = Rounds(self.keeper, self, room.reporter, room.clock)
-        self._told_no_exchange = False
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.settings = context.settings
+        self.directory = context.directory
+        self.notes = context.notes
+        self.copies = context.copies
+        self.recorder = context.recorder
+        self.missing_files = MissingFiles(context)
+        self._leftovers = Recovery(context)
+        self._first_look = FirstLook(context)
+        self.scrub = Scrub(self.copies, self, context.reporter, context.clock)
+        self._reported_no_exchange = False
         self._repaired: dict[str, float] = {}
-        self.readiness = Readiness(self.keeper, self.directory)
+        self.readiness = Readiness(self.copies, self.directory)
         self._reader = files.Reader()
 
     def adopt(self, settings: Settings) -> None:
         """Go on with other settings of the same directories."""
-        self.settings = self.room.settings = settings
+        self.settings = self.context.settings = settings
 
     # -- looking
 
@@ -74,29 +74,29 @@ class Guard:
         Raises GuardError when the store cannot be read at all.
         """
         try:
-            self.casebook.incidents.load()
+            self.recorder.incidents.load()
         except OSError as error:
-            self.keeper.refused(error)
+            self.copies.refused(error)
         try:
             self._take_over()
         except OSError as error:
             raise GuardError(
-                f"The store {self.keeper.store.root} cannot be read: {error.strerror or error}",
+                f"The store {self.copies.store.root} cannot be read: {error.strerror or error}",
                 "Give the right to read it, or look at the disk",
             ) from None
 
     def _take_over(self) -> None:
-        self.keeper.find_tails()
-        self.keeper.fold_tails(quiet_seconds=0)
-        for name, state, rows in self.keeper.store.take_stock():
+        self.copies.find_delta_logs()
+        self.copies.flush_delta_logs(quiet_seconds=0)
+        for name, state, messages in self.copies.store.take_stock():
             self.notes.seen[name] = state
-            self.notes.rows[name] = self._count(name) if rows is None else rows
+            self.notes.messages[name] = self._count(name) if messages is None else messages
 
     def _count(self, name: str) -> int:
         try:
-            copy = self.keeper.shadow(name)
+            copy = self.copies.shadow(name)
         except OSError as error:
-            self.keeper.refused(error)
+            self.copies.refused(error)
             return 0
         return copy.count if copy else 0
 
@@ -109,43 +109,43 @@ class Guard:
 
     def rebuild(self, name: str) -> bool:
         """Make a session's damaged shadow again, from memory or from a good live file; return whether it is good now."""
-        if not self.keeper.rebuild(name):
+        if not self.copies.rebuild(name):
             self.visit(name)
-        if self.keeper.is_damaged(name) or self.keeper.owes(name):
+        if self.copies.is_damaged(name) or self.copies.has_pending(name):
             return False
         try:
-            return damage_of_shadow(self.keeper.store, name) is None
+            return damage_of_shadow(self.copies.store, name) is None
         except OSError:
             return False
 
-    def sweep(self) -> Iterator[None]:
+    def scan(self) -> Iterator[None]:
         """Look at everything once, by stat; visit what is not as it was. Yields between visits, for other work.
 
         Raises OSError when the directory itself cannot be read.
         """
-        saves = self.vanished.saves
+        saves = self.missing_files.saves
         listing = yield from self.directory.look()
         if listing.has_leftovers:
             self.finish_interrupted_repairs()
-        known = self.notes.seen.keys() | set(self.keeper.store.shadow_names())
-        seen, owed = self.notes.seen, self.keeper.owed
+        known = self.notes.seen.keys() | set(self.copies.store.shadow_names())
+        seen, pending = self.notes.seen, self.copies.pending
         for name, state in listing.sessions.items():
-            if seen.get(name) != state or name in owed:
+            if seen.get(name) != state or name in pending:
                 self.visit(name)
                 yield
         gone = known - listing.sessions.keys()
         for name in (*sorted(gone), *sorted(listing.backups - listing.sessions.keys() - known)):
-            self.vanished.scan_saves = saves
+            self.missing_files.scan_saves = saves
             self.visit(name)
-            self.vanished.scan_saves = None
+            self.missing_files.scan_saves = None
             yield
-        self.keeper.pay_debts()
-        self.keeper.fold_tails()
-        self.keeper.forget_idle()
-        self.vanished.after_sweep(listing.sessions)
-        self.readiness.after_sweep(listing)
-        self.casebook.tell_held_back()
-        self.notes.totals.last_sweep = self.room.clock.now().isoformat()
+        self.copies.retry_pending()
+        self.copies.flush_delta_logs()
+        self.copies.forget_idle()
+        self.missing_files.after_scan(listing.sessions)
+        self.readiness.after_scan(listing)
+        self.recorder.report_held_back()
+        self.notes.totals.last_scan = self.context.clock.now().isoformat()
 
     def visit(self, name: str, writer_pid: int | None = None) -> bool:
         """Look at one session: read, judge, act, report. Never raises: one bad session must not cost the others their guard.
@@ -158,7 +158,7 @@ class Guard:
             fault = f"{type(error).__name__} at {_place(error)}"
             if self.notes.unreadable.get(name) != fault:
                 self.notes.unreadable[name] = fault
-                self.room.reporter.tell("internal_error", error=fault, reason=f"looking at {name}")
+                self.context.reporter.report("internal_error", error=fault, reason=f"looking at {name}")
             return False
 
     def _visit(self, name: str, writer_pid: int | None) -> bool:
@@ -169,16 +169,16 @@ class Guard:
             self._look_for(name)
             return False
         except OSError as error:
-            self.room.cannot_read(
+            self.context.report_unreadable(
                 name, "denied", os.strerror(error.errno or 0), "Run the guard as a user who may read it"
             )
             return False
-        was_missed = self.vanished.is_here(name)
+        was_missed = self.missing_files.is_here(name)
         try:
-            shadow = self.keeper.shadow(name) or self._first_look.copy(name, self._reader.data, stamp)
+            shadow = self.copies.shadow(name) or self._first_look.copy(name, self._reader.data, stamp)
         except OSError as error:
-            # Without knowing what there was, nothing can be said of what there is; every sweep tries again.
-            self.keeper.refused(error)
+            # Without knowing what there was, nothing can be said of what there is; every scan tries again.
+            self.copies.refused(error)
             self.notes.seen.pop(name, None)
             return False
         if shadow is None:
@@ -191,20 +191,20 @@ class Guard:
             return copy.is_stored and not (copy.could_be_wiped or was_missed)
         data = self._reader.data
         around = self._around(name, shadow, data)
-        sight = Sight(
-            name, shadow, data, stamp, around, writer_pid, began_ns, lambda: self.casebook.before_repair(name)
+        visit = Visit(
+            name, shadow, data, stamp, around, writer_pid, began_ns, lambda: self.recorder.before_repair(name)
         )
-        if sight.is_wipe:
-            self._repair(sight)
+        if visit.is_wipe:
+            self._repair(visit)
         else:
-            self._act(sight)
+            self._act(visit)
         shadow.lighten()
-        if copy := self.keeper.held(name):
-            self.readiness.saved(name, copy.could_be_wiped, self.room.clock.monotonic())
+        if copy := self.copies.held(name):
+            self.readiness.saved(name, copy.could_be_wiped, self.context.clock.monotonic())
         return False
 
     def _around(self, name: str, shadow: Copy, data: bytes) -> Surroundings:
-        repair = self.casebook.incidents.last_digest.get(name)
+        repair = self.recorder.incidents.last_digest.get(name)
         return Surroundings(
             waited_seconds=self.notes.waited_seconds(name, data),
             repaired=repair is not None and repair == shadow.digest,
@@ -221,29 +221,29 @@ class Guard:
             if found is None:
                 return None
             if not only_adds(known, found):
-                # What else is known of the session cannot speak against rows that are all there.
+                # What else is known of the session cannot speak against messages that are all there.
                 verdict = judge(known.document, found.document)
                 if verdict.action is not Action.KEEP or verdict.takes_away:
                     return None
             copy = Copy(abridged=found)
         self._goes_on(name)
-        self.room.keep(name, copy, stamp, shadow)
+        self.context.keep(name, copy, stamp, shadow)
         copy.tighten()
-        self.readiness.saved(name, copy.could_be_wiped, self.room.clock.monotonic())
+        self.readiness.saved(name, copy.could_be_wiped, self.context.clock.monotonic())
         return copy
 
     def _goes_on(self, name: str) -> None:
         """The application has saved all that is known: what was repaired is its own again."""
-        self.room.fights.peace(name)
-        self.casebook.incidents.goes_on(name)
+        self.context.back_off.peace(name)
+        self.recorder.incidents.goes_on(name)
 
     def _look_for(self, name: str) -> None:
         """Judge a session whose file is gone; if it is back by now, visit it."""
         try:
-            is_back = self.vanished.look_for(name)
+            is_back = self.missing_files.look_for(name)
         except OSError as error:
-            self.keeper.refused(error)
-            self.notes.ask_later(name, None, LOOK_AGAIN_SECONDS)
+            self.copies.refused(error)
+            self.notes.defer(name, None, RECHECK_SECONDS)
             return
         if is_back:
             self.visit(name)
@@ -251,21 +251,21 @@ class Guard:
     def index_changed(self) -> None:
         """Look at the index that the application has just written: after a repair it may say what was true before."""
         self.directory.index.note()
-        now = self.room.clock.monotonic()
+        now = self.context.clock.monotonic()
         for name, since in list(self._repaired.items()):
             if now - since > INDEX_SECONDS:
                 del self._repaired[name]
-            elif name in self.notes.rows:
-                self.directory.correct_index(name, self.notes.rows[name])
+            elif name in self.notes.messages:
+                self.directory.correct_index(name, self.notes.messages[name])
 
     def get_ready(self) -> None:
         """Make one session ready for a wipe, if it is time for one; for moments in which nothing else is to be done."""
         try:
-            self.readiness.go_on(self.room.clock.monotonic())
+            self.readiness.go_on(self.context.clock.monotonic())
         except OSError as error:
-            self.keeper.refused(error)
+            self.copies.refused(error)
 
-    def ask_again(self, most_seconds: float = math.inf) -> float | None:
+    def run_deferred(self, most_seconds: float = math.inf) -> float | None:
         """Visit the sessions whose question is due, for about so long (one at least).
 
         Returns the seconds until the next question is due, None when there is none.
@@ -280,125 +280,127 @@ class Guard:
     # -- acting
 
     def _in_order(self, name: str, stamp: Stamp, copy: Copy) -> None:
-        if self.notes.seen.get(name) != signature(stamp) and not self.keeper.owes(name):
-            self.keeper.touch(name, stamp.mtime_ns)
+        if self.notes.seen.get(name) != signature(stamp) and not self.copies.has_pending(name):
+            self.copies.touch(name, stamp.mtime_ns)
         self.notes.in_order(name, signature(stamp), copy.count)
 
-    def _act(self, sight: Sight) -> None:
-        match sight.verdict.action:
+    def _act(self, visit: Visit) -> None:
+        match visit.verdict.action:
             case Action.WAIT:
-                self.notes.ask_later(sight.name, sight.data, sight.verdict.wait_seconds, sight.writer_pid)
-            case Action.KEEP if sight.live:
-                if sight.verdict.takes_away:
-                    self._version(sight, "tidied")
-                self._goes_on(sight.name)
-                self.room.keep(sight.name, Copy(sight.data, sight.live), sight.stamp)
-            case Action.DELIBERATE if sight.live:
-                version = self._withdrawn(sight)
-                self.room.keep(sight.name, Copy(sight.data, sight.live), sight.stamp)
-                self.casebook.tell(
-                    "deliberate",
-                    sight.name,
-                    sight.verdict,
-                    rows_before=sight.rows_before,
-                    rows_live=sight.rows_live,
+                self.notes.defer(visit.name, visit.data, visit.verdict.wait_seconds, visit.writer_pid)
+            case Action.KEEP if visit.live:
+                if visit.verdict.takes_away:
+                    self._version(visit, "tidied")
+                self._goes_on(visit.name)
+                self.context.keep(visit.name, Copy(visit.data, visit.live), visit.stamp)
+            case Action.INTENDED if visit.live:
+                version = self._withdrawn(visit)
+                self.context.keep(visit.name, Copy(visit.data, visit.live), visit.stamp)
+                self.recorder.report(
+                    "intended",
+                    visit.name,
+                    visit.verdict,
+                    messages_before=visit.messages_before,
+                    messages_live=visit.messages_live,
                     version=version,
-                    writer_pid=sight.writer_pid,
+                    writer_pid=visit.writer_pid,
                 )
-            case Action.DOUBT if sight.live and self.settings.on_doubt == "keep":
-                version = self._version(sight, "doubt")
-                self.room.keep(sight.name, Copy(sight.data, sight.live), sight.stamp)
-                self.casebook.record(
-                    "in_doubt",
+            case Action.UNCERTAIN if visit.live and self.settings.on_uncertain == "keep":
+                version = self._version(visit, "uncertain")
+                self.context.keep(visit.name, Copy(visit.data, visit.live), visit.stamp)
+                self.recorder.record(
+                    "uncertain",
                     "kept",
-                    sight.name,
-                    sight.verdict,
-                    sight.rows_before,
-                    sight.rows_live,
-                    sight.rows_live,
+                    visit.name,
+                    visit.verdict,
+                    visit.messages_before,
+                    visit.messages_live,
+                    visit.messages_live,
                     version=version,
-                    writer_pid=sight.writer_pid,
+                    writer_pid=visit.writer_pid,
                 )
-                self.notes.totals.in_doubt += 1
+                self.notes.totals.uncertain += 1
             case _:
-                self._repair(sight)
+                self._repair(visit)
 
-    def _withdrawn(self, sight: Sight) -> str:
-        """Keep what somebody took away on purpose, unless it was cleared and such things are not to be kept at all."""
-        if sight.verdict.is_clear and self.settings.keep_deleted_seconds == 0:
+    def _withdrawn(self, visit: Visit) -> str:
+        """Keep what someone took away on purpose, unless it was cleared and such things are not to be kept at all."""
+        if visit.verdict.is_clear and self.settings.keep_deleted_seconds == 0:
             return ""
-        return self._version(sight, "clear" if sight.verdict.is_clear else "meant")
+        return self._version(visit, "clear" if visit.verdict.is_clear else "intended")
 
-    def _version(self, sight: Sight, reason: str) -> str:
-        return self.keeper.version(sight.name, sight.shadow.data, sight.rows_before, reason)
+    def _version(self, visit: Visit, reason: str) -> str:
+        return self.copies.version(visit.name, visit.shadow.data, visit.messages_before, reason)
 
-    def _repair(self, sight: Sight) -> None:
-        name, now = sight.name, self.room.clock.monotonic()
-        if (wait := self.room.fights.wait_seconds(name, now)) > 0:
-            if sight.verdict.comparison and sight.verdict.comparison.added:
-                self.room.keep_version(name, sight.data, "displaced")
-            self.notes.questions[name] = Question(now, now + wait, sight.data, sight.writer_pid)
+    def _repair(self, visit: Visit) -> None:
+        name, now = visit.name, self.context.clock.monotonic()
+        if (wait := self.context.back_off.wait_seconds(name, now)) > 0:
+            if visit.verdict.comparison and visit.verdict.comparison.added:
+                self.context.keep_version(name, visit.data, "displaced")
+            self.notes.deferred[name] = Deferred(now, now + wait, visit.data, visit.writer_pid)
             return
         versions: list[str] = []
 
         def kept(placed: Placed) -> None:
-            versions[:] = [self._version(sight, "loss")]
+            versions[:] = [self._version(visit, "loss")]
             versions.extend(
-                self.room.keep_version(name, displaced, "displaced") for displaced in placed.displaced
+                self.context.keep_version(name, displaced, "displaced") for displaced in placed.displaced
             )
-            for taken_back in placed.deliberate:
-                self.room.keep_version(name, taken_back, "meant")
+            for taken_back in placed.intended:
+                self.context.keep_version(name, taken_back, "intended")
 
-        spare = None
-        if sight.updated:
-            spare = self.readiness.spares.take(name, sight.shadow.answer, sight.updated, sight.stamp)
-        ready, pieces = spare or (None, sight.mended())
+        standby_file = None
+        if visit.updated:
+            standby_file = self.readiness.standby.take(name, visit.shadow.answer, visit.updated, visit.stamp)
+        ready, pieces = standby_file or (None, visit.repaired())
         try:
             placed = place(
                 self.directory.file(name),
                 pieces,
-                sight.data,
-                sight.stamp,
+                visit.data,
+                visit.stamp,
                 kept,
-                lambda: sight.shadow.data,
+                lambda: visit.shadow.data,
                 ready,
-                sight.before_repair if sight.around.repaired else tuple,
+                visit.before_repair if visit.around.repaired else tuple,
             )
         except FileNotFoundError:
             self._look_for(name)
             return
         except OSError as error:
-            self.room.cannot_repair(
-                name, sight.shadow, sight.rows_live, sight.verdict, error, sight.writer_pid
+            self.context.cannot_repair(
+                name, visit.shadow, visit.messages_live, visit.verdict, error, visit.writer_pid
             )
             return
-        verdict = sight.verdict
-        found = follow(sight.shadow.abridged, placed.live)
+        verdict = visit.verdict
+        found = follow(visit.shadow.abridged, placed.live)
         copy = Copy(placed.live, abridged=found)
-        self.room.made_live(name, copy, sight.shadow if found else None)
+        self.context.made_live(name, copy, visit.shadow if found else None)
         self.directory.correct_index(name, copy.count)
         self._repaired[name] = now
-        if not placed.exchanged and not self._told_no_exchange:
-            self._told_no_exchange = True
-            self.room.reporter.tell("exchange_unavailable", path=str(self.directory.path))
-        if self.room.fights.repaired(name, now):
-            count = fights.REPAIRS_BEFORE_FIGHT
-            self.room.reporter.tell("fight", session=name, count=count, **fights.writer(sight.writer_pid))
+        if not placed.exchanged and not self._reported_no_exchange:
+            self._reported_no_exchange = True
+            self.context.reporter.report("exchange_unavailable", path=str(self.directory.path))
+        if self.context.back_off.repaired(name, now):
+            count = back_off.REPAIRS_BEFORE_BACK_OFF
+            self.context.reporter.report(
+                "backing_off", session=name, count=count, **back_off.writer(visit.writer_pid)
+            )
         self.notes.totals.restored += 1
         added = verdict.comparison is not None and bool(verdict.comparison.added)
-        event = {Action.DOUBT: "in_doubt", Action.MERGE: "merged"}.get(verdict.action, "restored")
-        self.casebook.record(
+        event = {Action.UNCERTAIN: "uncertain", Action.MERGE: "merged"}.get(verdict.action, "restored")
+        self.recorder.record(
             event,
             "merged" if added else "restored",
             name,
             verdict,
-            sight.rows_before,
-            sight.rows_live,
+            visit.messages_before,
+            visit.messages_live,
             copy.count,
             version=versions[0],
             displaced=versions[1] if len(versions) > 1 else "",
             # What the application has saved meanwhile is its own, not a repair that it has yet to see.
             digest="" if placed.live in placed.displaced else copy.digest,
-            writer_pid=sight.writer_pid,
-            duration_us=(placed.exchanged_ns - sight.began_ns) // 1000,
+            writer_pid=visit.writer_pid,
+            duration_us=(placed.exchanged_ns - visit.began_ns) // 1000,
         )

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from hermesguard import files
-from hermesguard.guard import back_off as fights
+from hermesguard.guard import back_off as back_off
 from hermesguard.guard import brake
-from hermesguard.guard.brake import Brake
-from hermesguard.guard.context import Guardroom
+from hermesguard.guard.brake import MassChangeBrake
+from hermesguard.guard.context import Context
 from hermesguard.guard.notes import SHORTEST_WAIT_SECONDS
 from hermesguard.judge.judge import Action, Surroundings, Verdict, judge_missing
 from hermesguard.judge.verdict import IndexSays
-from hermesguard.repair.merge import mend
+from hermesguard.repair.merge import merge_documents
 from hermesguard.repair.replace import place
 from hermesguard.store.cache import Copy
 from hermesguard.store.history import LEFT_AWAY
@@ -46,7 +46,7 @@ class _Absence:
     listed_seconds: float = 0.0
     """How long after the file had gone the index still listed it."""
     omitted_at: float | None = None
-    """When the row was found gone with the file."""
+    """When the message was found gone with the file."""
     others_saved: bool = False
     """Another session was saved before that."""
     index_went_too: bool = False
@@ -66,13 +66,13 @@ class _Absence:
         return self.lacks_evidence and not self.could_be_deleted
 
 
-class Vanished:
+class MissingFiles:
     """The sessions that are missing, since when, and whether the brake is on."""
 
-    def __init__(self, room: Guardroom) -> None:
-        self._room = room
+    def __init__(self, context: Context) -> None:
+        self._context = context
         self._absences: dict[str, _Absence] = {}
-        self._settled: dict[str, str] = {}
+        self._resolved: dict[str, str] = {}
         self.saves = 0
         """How many saves were seen so far."""
         self.scan_saves: int | None = None
@@ -81,29 +81,31 @@ class Vanished:
         self._gone_unseen: set[str] = set()
         """Sessions that went while no guard was running, as the index did."""
         self._release: tuple[float, Release] | None = None
-        self._listed_path = room.keeper.store.root / LISTED_FILE
+        self._listed_path = context.copies.store.root / LISTED_FILE
         self._remembered = b""
-        self._brake = Brake(room.keeper.store.root / HELD_FILE, room.directory.path, room.reporter)
+        self._brake = MassChangeBrake(
+            context.copies.store.root / HELD_FILE, context.directory.path, context.reporter
+        )
         self.moved: dict[str, str] = {}
         """Renames as the watch saw them: old session to new."""
         with contextlib.suppress(OSError):
             self._remembered = self._listed_path.read_bytes()
-            room.directory.index.recall(self._remembered)
+            context.directory.index.recall(self._remembered)
 
     @property
     def held(self) -> Collection[str]:
-        """Missing under the brake: nothing is done about them until they are back or a person decides."""
+        """Missing under the brake: nothing is done about them until they are back or a user decides."""
         return self._brake.held
 
     def is_here(self, name: str) -> bool:
         """Note that the session's file is there, and was perhaps saved; return whether it was missed."""
         self.saves += 1
-        if name not in self._absences and name not in self._settled and not self._brake.held:
+        if name not in self._absences and name not in self._resolved and not self._brake.held:
             return False
         self._absences.pop(name, None)
         self._brake.let_go(name)
-        if incident := self._settled.pop(name, ""):
-            self._room.casebook.settle(incident, name, "the file is back")
+        if incident := self._resolved.pop(name, ""):
+            self._context.recorder.resolve(incident, name, "the file is back")
         return True
 
     def look_for(self, name: str) -> bool:
@@ -111,14 +113,14 @@ class Vanished:
 
         Raises OSError when what the directory says cannot be read.
         """
-        room = self._room
-        if name in self._settled:
+        context = self._context
+        if name in self._resolved:
             return False
-        has_tombstone = room.directory.has_tombstone(name)
+        has_tombstone = context.directory.has_tombstone(name)
         if name in self.held and not has_tombstone:
             return False
-        now = room.clock.monotonic()
-        copy = room.keeper.shadow(name)
+        now = context.clock.monotonic()
+        copy = context.copies.shadow(name)
         if copy is None and (copy := self._only_backup(name, now)) is None:
             self._done(name)
             return False
@@ -136,7 +138,7 @@ class Vanished:
             if verdict.action in (Action.DELETED, Action.RENAMED):
                 return self._act(name, copy, verdict, now)
             is_first = now - absence.since < FIRST_LOOK_SECONDS
-            room.notes.ask_later(name, None, FIRST_LOOK_SECONDS if is_first else EVIDENCE_SECONDS)
+            context.notes.defer(name, None, FIRST_LOOK_SECONDS if is_first else EVIDENCE_SECONDS)
             return False
         is_believed = has_tombstone or verdict.action is Action.RENAMED
         if not is_believed and self._is_held_up(name, verdict, now):
@@ -150,12 +152,12 @@ class Vanished:
     ) -> Surroundings:
         release = self._writing_here(now)
         successor, is_whole = self._successor(name, copy.document)
-        began = self._room.notes.began.get(name)
+        began = self._context.notes.began.get(name)
         return Surroundings(
             gone=True,
             waited_seconds=now - absence.since,
             tombstone=has_tombstone,
-            may_leave_none=not release.leaves_tombstones or self._room.directory.may_lack_tombstone(name),
+            may_leave_none=not release.leaves_tombstones or self._context.directory.may_lack_tombstone(name),
             unlinks_index=release.unlinks_index,
             index=self._index_says(name, absence, now),
             listed_seconds=absence.listed_seconds,
@@ -165,7 +167,7 @@ class Vanished:
         )
 
     def _index_says(self, name: str, absence: _Absence, now: float) -> IndexSays:
-        index = self._room.directory.index
+        index = self._context.directory.index
         said = index.says(name, absence.since)
         if said == "lists":
             absence.listed_seconds = now - absence.since
@@ -184,7 +186,7 @@ class Vanished:
 
     def _went_too(self, name: str, absence: _Absence) -> bool:
         """Return whether the index was removed when the file was, or so shortly before that both were one batch."""
-        index = self._room.directory.index
+        index = self._context.directory.index
         if index.went is None:
             return False
         if index.went_unseen:
@@ -205,20 +207,20 @@ class Vanished:
         return self._release[1]
 
     def _release_of_newest(self) -> Release:
-        seen = self._room.notes.seen
+        seen = self._context.notes.seen
         if not seen:
             return Release()
         name = max(seen, key=lambda session: seen[session][1])
         try:
-            return self._room.directory.release_of(name)
+            return self._context.directory.release_of(name)
         except OSError:
-            shadow = self._room.keeper.shadow(name)
+            shadow = self._context.copies.shadow(name)
             return Release.with_keys(shadow.document.keys if shadow else ())
 
     # -- the brake
 
     def _is_held_up(self, name: str, verdict: Verdict, now: float) -> bool:
-        """Return whether a person has to decide, because too much is missing at once without evidence; then that is held."""
+        """Return whether a user has to decide, because too much is missing at once without evidence; then that is held."""
         absence = self._absences[name]
         is_hot = self._brake.is_hot(now)
         recent = [
@@ -226,7 +228,7 @@ class Vanished:
             for other, known in self._absences.items()
             if other == name or now - known.since <= brake.SECONDS
         ]
-        if verdict.action is not Action.WAIT and (reason := self._room.directory.is_lost()):
+        if verdict.action is not Action.WAIT and (reason := self._context.directory.is_lost()):
             together = recent
         elif absence.lacks_evidence and is_hot:
             together, reason = [other for other in recent if self._absences[other].lacks_evidence], ""
@@ -235,7 +237,7 @@ class Vanished:
                 return False
             together = [other for other, known in self._absences.items() if known.is_like_a_batch]
             count = len(together) + (len(self.held) if is_hot else 0)
-            if count <= brake.LARGEST_BATCH or 2 * count <= len(self._room.notes.rows):
+            if count <= brake.LARGEST_BATCH or 2 * count <= len(self._context.notes.messages):
                 return False
             reason = "More than half of all sessions vanished, and there is no index"
         elif absence.lacks_evidence:
@@ -245,97 +247,99 @@ class Vanished:
             reason = f"More than {brake.MOST_SESSIONS} within {brake.SECONDS:.0f} seconds"
         else:
             return False
-        together = [other for other in together if not self._room.directory.has_tombstone(other)]
+        together = [other for other in together if not self._context.directory.has_tombstone(other)]
         self._brake.pull(together, now, reason)
         for other in together:
             self._absences.pop(other, None)
-            self._room.notes.questions.pop(other, None)
+            self._context.notes.deferred.pop(other, None)
         return True
 
     # -- acting
 
     def _act(self, name: str, copy: Copy, verdict: Verdict, now: float) -> bool:
-        room = self._room
-        rows = copy.count
+        context = self._context
+        messages = copy.count
         match verdict.action:
             case Action.WAIT:
-                room.notes.ask_later(name, None, verdict.wait_seconds)
+                context.notes.defer(name, None, verdict.wait_seconds)
             case Action.DELETED:
-                version = room.keeper.version(name, copy.data, rows, "deleted")
-                if room.keeper.forget(name):
-                    if room.settings.keep_deleted_seconds == 0:
-                        room.keeper.store.purge(name)
+                version = context.copies.version(name, copy.data, messages, "deleted")
+                if context.copies.forget(name):
+                    if context.settings.keep_deleted_seconds == 0:
+                        context.copies.store.purge(name)
                         version = ""
                     self._done(name)
-                    room.casebook.tell("deleted", name, verdict, rows_before=rows, version=version)
+                    context.recorder.report(
+                        "deleted", name, verdict, messages_before=messages, version=version
+                    )
             case Action.UNKNOWN:
-                version = room.keeper.version(name, copy.data, rows, LEFT_AWAY)
-                if room.keeper.forget(name):
+                version = context.copies.version(name, copy.data, messages, LEFT_AWAY)
+                if context.copies.forget(name):
                     self._done(name)
-                    room.casebook.record(
-                        "not_known", "left", name, verdict, rows, None, None, version=version
+                    context.recorder.record(
+                        "not_known", "left", name, verdict, messages, None, None, version=version
                     )
             case Action.RENAMED:
-                if room.keeper.rename(name, verdict.renamed_to):
+                if context.copies.rename(name, verdict.renamed_to):
                     self._done(name)
-                    room.casebook.tell("renamed", verdict.renamed_to, verdict, previous_session=name)
-            case _ if room.settings.on_missing == "restore":
-                if (wait := room.fights.wait_seconds(name, now)) > 0:
-                    room.notes.questions.pop(name, None)
-                    room.notes.ask_later(name, None, wait)
+                    context.recorder.report("renamed", verdict.renamed_to, verdict, previous_session=name)
+            case _ if context.settings.on_missing == "restore":
+                if (wait := context.back_off.wait_seconds(name, now)) > 0:
+                    context.notes.deferred.pop(name, None)
+                    context.notes.defer(name, None, wait)
                     return False
-                return not self.bring_back(name, copy, verdict) and room.directory.file(name).exists()
+                return not self.bring_back(name, copy, verdict) and context.directory.file(name).exists()
             case _:
-                self._warn(name, verdict, rows)
+                self._warn(name, verdict, messages)
         return False
 
-    def _warn(self, name: str, verdict: Verdict, rows: int) -> None:
+    def _warn(self, name: str, verdict: Verdict, messages: int) -> None:
         """Tell that a session is missing, once: also when another process told it."""
-        room = self._room
-        room.notes.questions.pop(name, None)
-        incident = room.casebook.open_incident(name, "warned")
+        context = self._context
+        context.notes.deferred.pop(name, None)
+        incident = context.recorder.open_incident(name, "warned")
         if not incident:
-            incident = room.casebook.record("missing", "warned", name, verdict, rows, 0, 0).id
-        self._settled[name] = incident
+            incident = context.recorder.record("missing", "warned", name, verdict, messages, 0, 0).id
+        self._resolved[name] = incident
 
     def bring_back(self, name: str, copy: Copy, verdict: Verdict) -> bool:
         """Put a missing session's newest good copy back; return whether the guard did (else it may be back by itself)."""
-        room = self._room
+        context = self._context
         try:
-            mended = self.put_back(name, copy)
+            repaired = self.put_back(name, copy)
         except FileExistsError:
             return False
         except OSError as error:
-            room.cannot_repair(name, copy, None, verdict, error)
+            context.cannot_repair(name, copy, None, verdict, error)
             return False
-        room.casebook.record(
-            "missing", "restored", name, verdict, copy.count, 0, mended.count, digest=mended.digest
+        context.recorder.record(
+            "missing", "restored", name, verdict, copy.count, 0, repaired.count, digest=repaired.digest
         )
-        room.notes.totals.restored += 1
-        if room.fights.repaired(name, room.clock.monotonic()):
-            room.reporter.tell("fight", session=name, count=fights.REPAIRS_BEFORE_FIGHT)
+        context.notes.totals.restored += 1
+        if context.back_off.repaired(name, context.clock.monotonic()):
+            context.reporter.report("backing_off", session=name, count=back_off.REPAIRS_BEFORE_BACK_OFF)
         return True
 
     def put_back(self, name: str, copy: Copy) -> Copy:
-        """Make a missing session's newest good copy live, mended; return it. Raises OSError, FileExistsError when it is back."""
-        mended = Copy(mend(copy.document))
-        path = self._room.directory.file(name)
-        place(path, [mended.data], None, self.like(), lambda placed: None)
+        """Make a missing session's newest good copy live, repaired; return it. Raises OSError, FileExistsError when it is back."""
+        repaired = Copy(merge_documents(copy.document))
+        path = self._context.directory.file(name)
+        place(path, [repaired.data], None, self.like(), lambda placed: None)
         self.is_here(name)
-        self._room.made_live(name, mended)
-        return mended
+        self._context.made_live(name, repaired)
+        return repaired
 
     def like(self) -> files.Stamp | None:
         """Return a stamp whose owner, group and mode fit a file of the application.
 
         Those of any other session; without one, the directory's, as far as they suit a file.
         """
-        room = self._room
-        for name in reversed(room.notes.seen):
-            if found := files.stamp(room.directory.file(name)):
+        context = self._context
+        for name in reversed(context.notes.seen):
+            if found := files.stamp(context.directory.file(name)):
                 return found
         try:
-            directory = files.Stamp.of(room.directory.path.stat())
+            directory = files.Stamp.of(context.directory.path.stat())
         except OSError:
             return None
         return directory._replace(mode=directory.mode & 0o666)
@@ -343,59 +347,59 @@ class Vanished:
     def _only_backup(self, name: str, now: float) -> Copy | None:
         """Return the application's own backup of a session of which nothing else is left (hermes-webui #2035).
 
-        Only while the index lists the session: many releases leave the backup behind when a person deletes it.
+        Only while the index lists the session: many releases leave the backup behind when a user deletes it.
         """
-        if self._room.directory.index.says(name, now) != "lists":
+        if self._context.directory.index.says(name, now) != "lists":
             return None
         try:
-            copy = Copy(files.read(self._room.directory.backup(name))[0])
-            return copy if copy.document.rows else None
+            copy = Copy(files.read(self._context.directory.backup(name))[0])
+            return copy if copy.document.messages else None
         except (OSError, Unreadable):
             return None
 
-    def after_sweep(self, present: Collection[str]) -> None:
-        """Forget what the sweep found back, and write down what is held."""
-        for name in [*self._absences, *self.held, *self._settled]:
+    def after_scan(self, present: Collection[str]) -> None:
+        """Forget what the scan found back, and write down what is held."""
+        for name in [*self._absences, *self.held, *self._resolved]:
             if name in present:
                 self.is_here(name)
-        now = self._room.clock.monotonic()
-        newcomers = self._room.notes.newcomers
+        now = self._context.clock.monotonic()
+        newcomers = self._context.notes.newcomers
         for name in [name for name, when in newcomers.items() if now - when >= RENAME_SECONDS]:
             del newcomers[name]
         for name in self.moved.keys() - self._absences.keys():
             del self.moved[name]
-        self._room.notes.forget_begun(now)
-        self._room.directory.index.forget(self._room.notes.rows)
+        self._context.notes.forget_begun(now)
+        self._context.directory.index.forget(self._context.notes.messages)
         if not self._absences:
-            self._room.directory.forget_lists()
+            self._context.directory.forget_lists()
             self._gone_unseen.clear()
-        keeper = self._room.keeper
+        copies = self._context.copies
         try:
-            self._brake.write_down([name for name in self.held if keeper.has_shadow(name)])
+            self._brake.write_down([name for name in self.held if copies.has_shadow(name)])
             self._remember()
         except OSError as error:
-            keeper.refused(error)
+            copies.refused(error)
 
     def _remember(self) -> None:
         """Write down what the index says, for a deletion while no guard runs takes that away. Raises OSError."""
-        memory = self._room.directory.index.memory()
-        if memory != self._remembered:
-            files.write_durably(self._listed_path, memory)
-            self._remembered = memory
+        cache = self._context.directory.index.cache()
+        if cache != self._remembered:
+            files.write_durably(self._listed_path, cache)
+            self._remembered = cache
 
     def _done(self, name: str) -> None:
         self._absences.pop(name, None)
         self._brake.let_go(name)
         self.moved.pop(name, None)
-        self._room.notes.forget(name)
+        self._context.notes.forget(name)
 
     def _successor(self, name: str, gone: Document) -> tuple[str, bool]:
         """Return the new session that began as this one, and whether it holds all of its messages; ("", False) without one."""
         seen_moving = [self.moved[name]] if name in self.moved else []
         moved_to = ""
-        for other in seen_moving + list(self._room.notes.newcomers):
-            if other != name and (found := self._room.directory.successor(gone, other)):
-                if compare(gone.rows, found.rows).whole:
+        for other in seen_moving + list(self._context.notes.newcomers):
+            if other != name and (found := self._context.directory.successor(gone, other)):
+                if compare(gone.messages, found.messages).whole:
                     return other, True
                 moved_to = moved_to or other
         return moved_to, False

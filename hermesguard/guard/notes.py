@@ -10,7 +10,7 @@ BEGUN_SECONDS = 60.0
 
 
 @dataclass(slots=True)
-class Question:
+class Deferred:
     """Something that only time can answer: when it was first asked, of which state of live, and when to look again."""
 
     since: float
@@ -26,11 +26,11 @@ class Totals:
 
     started: str
     restored: int = 0
-    in_doubt: int = 0
+    uncertain: int = 0
     unrepaired: int = 0
     last_save_ns: int = 0
     """The mtime of the save that was seen last."""
-    last_sweep: str = ""
+    last_scan: str = ""
 
 
 @dataclass
@@ -40,7 +40,7 @@ class Notes:
     clock: Clock
     seen: dict[str, tuple[int, int]] = field(default_factory=dict)
     """What a listing showed of each session when it was last found in order: (size in bytes, mtime_ns)."""
-    rows: dict[str, int] = field(default_factory=dict)
+    messages: dict[str, int] = field(default_factory=dict)
     """Messages in each guarded session."""
     unreadable: dict[str, str] = field(default_factory=dict)
     """Sessions with which nothing can be done, and why; told once."""
@@ -48,27 +48,27 @@ class Notes:
     """Sessions seen for the first time, and when (monotonic): a renamed session comes back as one."""
     began: dict[str, float] = field(default_factory=dict)
     """Sessions that were seen without a message, and when they had one (monotonic); for a minute."""
-    questions: dict[str, Question] = field(default_factory=dict)
+    deferred: dict[str, Deferred] = field(default_factory=dict)
     totals: Totals = field(init=False)
 
     def __post_init__(self) -> None:
         self.totals = Totals(self.clock.now().isoformat())
 
-    def in_order(self, name: str, state: tuple[int, int], rows: int) -> None:
+    def in_order(self, name: str, state: tuple[int, int], messages: int) -> None:
         """Note that a session was found in order, and is so as long as a listing shows `state`."""
-        self.questions.pop(name, None)
+        self.deferred.pop(name, None)
         self.unreadable.pop(name, None)
         self.seen[name] = state
-        if rows and self.rows.get(name) == 0:
+        if messages and self.messages.get(name) == 0:
             self.began[name] = self.clock.monotonic()
-        self.rows[name] = rows
+        self.messages[name] = messages
 
     def forget(self, name: str) -> None:
         """Forget a session that is gone for good."""
-        self.questions.pop(name, None)
+        self.deferred.pop(name, None)
         self.unreadable.pop(name, None)
         self.seen.pop(name, None)
-        self.rows.pop(name, None)
+        self.messages.pop(name, None)
 
     def forget_begun(self, now: float) -> None:
         """Forget which sessions began more than a minute ago."""
@@ -77,39 +77,37 @@ class Notes:
 
     def waited_seconds(self, name: str, state: bytes | None) -> float:
         """Return how long the question about this state of a session has been open; 0 when there is none."""
-        question = self.questions.get(name)
+        question = self.deferred.get(name)
         if question is None or question.state != state:
             return 0.0
         now = self.clock.monotonic()
         # A sum of floats and their difference need not agree in the last bit: what is due has waited long enough.
         return max(now - question.since, question.waits_seconds if question.due <= now else 0.0)
 
-    def ask_later(
-        self, name: str, state: bytes | None, seconds: float, writer_pid: int | None = None
-    ) -> None:
+    def defer(self, name: str, state: bytes | None, seconds: float, writer_pid: int | None = None) -> None:
         """Look at a session again when this state of it is `seconds` old."""
         now = self.clock.monotonic()
-        question = self.questions.get(name)
+        question = self.deferred.get(name)
         if question is None or question.state != state:
-            question = self.questions[name] = Question(now, now, state, writer_pid)
+            question = self.deferred[name] = Deferred(now, now, state, writer_pid)
         question.waits_seconds = seconds
         question.due = max(question.since + seconds, now + SHORTEST_WAIT_SECONDS)
 
-    def due(self) -> Iterator[tuple[str, Question]]:
-        """Take and yield the questions whose time has come; whoever answers may ask again."""
+    def due(self) -> Iterator[tuple[str, Deferred]]:
+        """Take and yield the deferred whose time has come; whoever answers may ask again."""
         now = self.clock.monotonic()
-        for name in [name for name, question in self.questions.items() if question.due <= now]:
-            question = self.questions.get(name)
+        for name in [name for name, question in self.deferred.items() if question.due <= now]:
+            question = self.deferred.get(name)
             if question is not None and question.due <= now:
                 try:
                     yield name, question
                 finally:  # also when nobody asks for more
-                    if self.questions.get(name) is question and question.due <= now:
-                        del self.questions[name]
+                    if self.deferred.get(name) is question and question.due <= now:
+                        del self.deferred[name]
 
     def next_due_seconds(self) -> float | None:
         """Return the seconds until the next question is due, None when there is none."""
-        if not self.questions:
+        if not self.deferred:
             return None
-        due = min(question.due for question in self.questions.values())
+        due = min(question.due for question in self.deferred.values())
         return max(0.0, due - self.clock.monotonic())

@@ -8,7 +8,7 @@ from hermesguard import files
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.guard.guard import Guard
 from hermesguard.judge.judge import Action, Verdict
-from hermesguard.repair.merge import mend, with_rows
+from hermesguard.repair.merge import merge_documents, with_messages
 from hermesguard.repair.replace import Placed, place
 from hermesguard.store import incidents
 from hermesguard.store.cache import Copy
@@ -27,13 +27,13 @@ class _Live(NamedTuple):
     document: Document | None
 
 
-class ByHand:
-    """Acts of a person on one guard's sessions. Every method returns what it did (or, dry, would do) as a plain dict."""
+class Operations:
+    """Acts of a user on one guard's sessions. Every method returns what it did (or, dry, would do) as a plain dict."""
 
     def __init__(self, guard: Guard) -> None:
         self._guard = guard
-        self._room = guard.room
-        self._store = guard.room.keeper.store
+        self._context = guard.context
+        self._store = guard.context.copies.store
 
     # -- undo and accept
 
@@ -48,7 +48,7 @@ class ByHand:
         displaced = self._version(name, found.displaced) if found.displaced else None
         live = self._live(name)
         if found.action in ("kept", "left") and shadow_before:
-            wanted = mend(self._read(shadow_before), live.document if live else None)
+            wanted = merge_documents(self._read(shadow_before), live.document if live else None)
         elif displaced:
             wanted = self._as_it_was(found, shadow_before, displaced, live, merge)
         elif found.event == "missing" and found.action == "restored":
@@ -58,7 +58,7 @@ class ByHand:
                 f"Incident {incident} changed no file, so there is nothing to undo", "", ExitCode.REFUSED
             )
         return self._make_live(
-            name, wanted, live, dry_run, "undone", "undone", f"undo of incident {incident}", settles=incident
+            name, wanted, live, dry_run, "undone", "undone", f"undo of incident {incident}", resolves=incident
         )
 
     def _as_it_was(
@@ -75,9 +75,11 @@ class ByHand:
             ) from None
         if not merge or live is None or live.document is None:
             return data
-        repaired = mend(self._read(before), document) if before else data
-        since = compare(session.parse(repaired).rows, live.document.rows)
-        return mend(document, with_rows(live.document, [live.document.rows[index] for index in since.added]))
+        repaired = merge_documents(self._read(before), document) if before else data
+        since = compare(session.parse(repaired).messages, live.document.messages)
+        return merge_documents(
+            document, with_messages(live.document, [live.document.messages[index] for index in since.added])
+        )
 
     def _remove_again(self, found: Incident, live: _Live | None, dry_run: bool) -> dict[str, Any]:
         name = found.session
@@ -86,30 +88,30 @@ class ByHand:
         result = {
             "session": name,
             "action": "removed",
-            "rows_live": _rows(live.document),
-            "rows_after": 0,
+            "messages_live": _messages(live.document),
+            "messages_after": 0,
             "dry_run": dry_run,
         }
         if not dry_run:
-            version = self._room.keep_version(name, live.data, "deleted")
+            version = self._context.keep_version(name, live.data, "deleted")
             try:
-                if self._room.keeper.owes(name):
-                    raise OSError(errno.ENOSPC, self._room.keeper.broken)
-                files.remove(self._room.directory.file(name))
+                if self._context.copies.has_pending(name):
+                    raise OSError(errno.ENOSPC, self._context.copies.broken)
+                files.remove(self._context.directory.file(name))
             except OSError as error:
                 raise GuardError(
-                    f"{name} cannot be removed again: {error.strerror}", "Mend that, and try again"
+                    f"{name} cannot be removed again: {error.strerror}", "Fix the cause and retry"
                 ) from None
-            self._room.keeper.forget(name)
-            self._room.notes.forget(name)
+            self._context.copies.forget(name)
+            self._context.notes.forget(name)
             self._write_down(
-                "undone", "removed", name, _rows(live.document), 0, version=version, settles=found.id
+                "undone", "removed", name, _messages(live.document), 0, version=version, resolves=found.id
             )
             result["version"] = version
         return result
 
     def accept(self, name: str, dry_run: bool = False) -> dict[str, Any]:
-        """Say that live is right as it is: it becomes the shadow, and open incidents of the session are settled."""
+        """Say that live is right as it is: it becomes the shadow, and open incidents of the session are resolved."""
         live = self._live(name)
         if live is None or live.document is None:
             raise GuardError(
@@ -118,34 +120,37 @@ class ByHand:
                 ExitCode.REFUSED,
             )
         try:
-            shadow = self._room.keeper.shadow(name)
+            shadow = self._context.copies.shadow(name)
         except OSError:
             shadow = None  # whoever accepts live has no need of it
-        rows_before = len(shadow.document.rows) if shadow else 0
+        messages_before = len(shadow.document.messages) if shadow else 0
         result = {
             "session": name,
             "action": "accepted",
-            "rows_before": rows_before,
-            "rows_live": _rows(live.document),
+            "messages_before": messages_before,
+            "messages_live": _messages(live.document),
         }
         if dry_run:
             return {**result, "dry_run": True}
         version = ""
         if shadow and shadow.data != live.data:
-            version = self._room.keeper.version(name, shadow.data, rows_before, "accepted")
-        self._room.keep(name, Copy(live.data, live.document), live.stamp)
+            version = self._context.copies.version(name, shadow.data, messages_before, "accepted")
+        self._context.keep(name, Copy(live.data, live.document), live.stamp)
         for open_incident in self._open(name):
             self._write_down(
                 "accepted",
                 "accepted",
                 name,
-                rows_before,
-                _rows(live.document),
+                messages_before,
+                _messages(live.document),
                 version=version,
-                settles=open_incident,
+                resolves=open_incident,
             )
-        self._room.reporter.tell(
-            "accepted", session=name, rows_before=rows_before, rows_after=_rows(live.document) or 0
+        self._context.reporter.report(
+            "accepted",
+            session=name,
+            messages_before=messages_before,
+            messages_after=_messages(live.document) or 0,
         )
         return {**result, "version": version, "dry_run": False}
 
@@ -175,32 +180,37 @@ class ByHand:
                 ExitCode.REFUSED,
             ) from None
         live = self._live(name)
-        merged = mend(wanted, live.document if live and not replace else None)
+        merged = merge_documents(wanted, live.document if live and not replace else None)
         if live and live.document and live.data == merged:
-            rows = len(live.document.rows)
-            unchanged = {"rows_live": rows, "rows_after": rows, "rows_gone": 0, "rows_back": 0}
+            messages = len(live.document.messages)
+            unchanged = {
+                "messages_live": messages,
+                "messages_after": messages,
+                "messages_gone": 0,
+                "messages_back": 0,
+            }
             return {"session": name, "action": "unchanged", **unchanged, "dry_run": dry_run}
         return self._make_live(
             name,
             merged,
             live,
             dry_run,
-            "restored_by_hand",
+            "restored_by_user",
             "replaced" if replace else "restored",
             "asked for",
         )
 
     def restore_all_missing(self, dry_run: bool = False) -> dict[str, Any]:
-        """Put back every session whose file vanished without evidence that somebody deleted it."""
+        """Put back every session whose file vanished without evidence that someone deleted it."""
         try:
-            present = self._room.directory.listing().sessions
+            present = self._context.directory.listing().sessions
         except OSError as error:
             raise GuardError(
-                f"The sessions directory {self._room.directory.path} cannot be read: {error.strerror}",
+                f"The sessions directory {self._context.directory.path} cannot be read: {error.strerror}",
                 "Make or mount it first, with the owner and mode that it had",
             ) from None
         missing = [shadow.session for shadow in self._store.shadows() if shadow.session not in present]
-        missing = sorted(name for name in missing if not self._room.directory.has_tombstone(name))
+        missing = sorted(name for name in missing if not self._context.directory.has_tombstone(name))
         restored: list[str] = []
         failed: list[str] = []
         for name in missing if not dry_run else ():
@@ -213,17 +223,19 @@ class ByHand:
         if copy is None:
             return False
         try:
-            rows = self._guard.vanished.put_back(name, copy).count
+            messages = self._guard.missing_files.put_back(name, copy).count
         except FileExistsError:
             return True
         except OSError as error:
-            asked = Verdict(Action.RESTORE, "by hand", ("all missing sessions were asked for",))
-            self._room.cannot_repair(name, copy, None, asked, error)
+            asked = Verdict(Action.RESTORE, "by a user", ("all missing sessions were asked for",))
+            self._context.cannot_repair(name, copy, None, asked, error)
             return False
-        settles = self._room.casebook.open_incident(name, "warned")
-        event = "restored_by_hand"
-        incident = self._write_down(event, "restored", name, 0, rows, version="", settles=settles)
-        self._room.reporter.tell(event, session=name, incident=incident, rows_before=0, rows_after=rows)
+        resolves = self._context.recorder.open_incident(name, "warned")
+        event = "restored_by_user"
+        incident = self._write_down(event, "restored", name, 0, messages, version="", resolves=resolves)
+        self._context.reporter.report(
+            event, session=name, incident=incident, messages_before=0, messages_after=messages
+        )
         return True
 
     def purge(self, name: str, dry_run: bool = False) -> dict[str, Any]:
@@ -244,27 +256,27 @@ class ByHand:
                 result |= {
                     "files": count,
                     "size_bytes": size_bytes,
-                    "incidents": self._room.casebook.incidents.purge(name),
+                    "incidents": self._context.recorder.incidents.purge(name),
                 }
             except OSError as error:
                 raise GuardError(
-                    f"{name} cannot be purged: {error.strerror}", "Mend that, and purge again"
+                    f"{name} cannot be purged: {error.strerror}", "Fix the cause and purge again"
                 ) from None
             finally:
-                self._room.keeper.drop(name)
-                self._room.notes.forget(name)
-            self._guard.vanished.is_here(name)
-            self._room.reporter.tell("purged", session=name, files=count, size_bytes=size_bytes)
+                self._context.copies.drop(name)
+                self._context.notes.forget(name)
+            self._guard.missing_files.is_here(name)
+            self._context.reporter.report("purged", session=name, files=count, size_bytes=size_bytes)
         return result
 
     def prune(self, dry_run: bool = False) -> Generator[None, None, dict[str, Any]]:
         """Remove the versions that need not be kept, in little steps; return for each why it stays or goes."""
-        rules = Rules.of(self._room.settings)
+        rules = Rules.of(self._context.settings)
         try:
-            found = yield from self._room.pruner.prune(rules, dry_run, list_all=True)
+            found = yield from self._context.pruner.prune(rules, dry_run, list_all=True)
         except OSError as error:
             raise GuardError(
-                f"The history cannot be pruned: {error.strerror or error}", "Mend that, and prune again"
+                f"The history cannot be pruned: {error.strerror or error}", "Fix the cause and prune again"
             ) from None
         return (yield from found.as_answer(dry_run))
 
@@ -275,9 +287,9 @@ class ByHand:
     def verified(self, files: int, damaged: int) -> dict[str, Any]:
         """Note that the whole store was read just now."""
         try:
-            self._guard.rounds.note_finished(files, damaged)
+            self._guard.scrub.note_finished(files, damaged)
         except OSError as error:
-            self._room.keeper.refused(error)
+            self._context.copies.refused(error)
         return {}
 
     # -- parts
@@ -291,18 +303,18 @@ class ByHand:
         event: str,
         action: str,
         why: str,
-        settles: str = "",
+        resolves: str = "",
     ) -> dict[str, Any]:
         after = session.parse(wanted)
-        before = live.document.rows if live and live.document else []
-        comparison = compare(before, after.rows)
+        before = live.document.messages if live and live.document else []
+        comparison = compare(before, after.messages)
         result = {
             "session": name,
             "action": action,
-            "rows_live": len(before),
-            "rows_after": len(after.rows),
-            "rows_gone": len(comparison.missing) + len(comparison.shortened),
-            "rows_back": len(comparison.added),
+            "messages_live": len(before),
+            "messages_after": len(after.messages),
+            "messages_gone": len(comparison.missing) + len(comparison.shortened),
+            "messages_back": len(comparison.added),
             "dry_run": dry_run,
         }
         if dry_run:
@@ -311,36 +323,40 @@ class ByHand:
 
         def kept(placed: Placed) -> None:
             versions[:] = [
-                self._room.keep_version(name, displaced, "displaced") for displaced in placed.displaced
+                self._context.keep_version(name, displaced, "displaced") for displaced in placed.displaced
             ]
 
         shadow = self._shadow(name)
         if shadow and shadow.data not in (wanted, live.data if live else b""):
-            self._room.keep_version(name, shadow.data, "displaced")
+            self._context.keep_version(name, shadow.data, "displaced")
         try:
             placed = place(
-                self._room.directory.file(name),
+                self._context.directory.file(name),
                 [wanted],
                 live.data if live else None,
-                live.stamp if live else self._guard.vanished.like(),
+                live.stamp if live else self._guard.missing_files.like(),
                 kept,
             )
         except OSError as error:
             what = f"{name} cannot be written: {error.strerror or error}"
-            raise GuardError(what, "Mend that and try again; nothing was changed") from None
+            raise GuardError(what, "Fix the cause and retry; nothing was changed") from None
         copy = Copy(placed.live)
-        self._room.made_live(name, copy)
-        self._guard.vanished.is_here(name)
-        rows = len(copy.document.rows)
-        self._room.directory.correct_index(name, rows)
+        self._context.made_live(name, copy)
+        self._guard.missing_files.is_here(name)
+        messages = len(copy.document.messages)
+        self._context.directory.correct_index(name, messages)
         version = versions[0] if versions else ""
         incident = self._write_down(
-            event, action, name, len(before), rows, version=version, settles=settles, why=why
+            event, action, name, len(before), messages, version=version, resolves=resolves, why=why
         )
-        self._room.reporter.tell(
-            event, session=name, incident=settles or incident, rows_before=len(before), rows_after=rows
+        self._context.reporter.report(
+            event,
+            session=name,
+            incident=resolves or incident,
+            messages_before=len(before),
+            messages_after=messages,
         )
-        return {**result, "rows_after": rows, "version": version, "incident": incident}
+        return {**result, "messages_after": messages, "version": version, "incident": incident}
 
     def _write_down(
         self,
@@ -351,39 +367,39 @@ class ByHand:
         after: int | None,
         *,
         version: str,
-        settles: str = "",
+        resolves: str = "",
         why: str = "",
     ) -> str:
-        number = self._room.casebook.incidents.next_id()
+        number = self._context.recorder.incidents.next_id()
         entry = Incident(
             id=number,
-            time=self._room.clock.now().isoformat(),
+            time=self._context.clock.now().isoformat(),
             session=name,
             event=event,
             action=action,
             evidence=(why,) if why else (),
-            rows_before=before,
-            rows_after=after,
+            messages_before=before,
+            messages_after=after,
             version=version,
-            settles=settles,
+            resolves=resolves,
         )
         try:
-            self._room.casebook.incidents.append(entry)
+            self._context.recorder.incidents.append(entry)
         except OSError as error:
-            self._room.keeper.refused(error)
+            self._context.copies.refused(error)
         return number
 
     def _shadow(self, name: str) -> Copy | None:
         try:
-            return self._room.keeper.shadow(name)
+            return self._context.copies.shadow(name)
         except OSError as error:
             raise GuardError(
-                f"The copy of {name} cannot be read: {error.strerror or error}", "Mend that, and try again"
+                f"The copy of {name} cannot be read: {error.strerror or error}", "Fix the cause and retry"
             ) from None
 
     def _live(self, name: str) -> _Live | None:
         try:
-            data, stamp = files.read(self._room.directory.file(name))
+            data, stamp = files.read(self._context.directory.file(name))
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -402,9 +418,9 @@ class ByHand:
             raise GuardError(
                 f"There is no incident {number}", "hermesguard log lists them", ExitCode.NOT_FOUND
             )
-        if number in incidents.settled(log):
+        if number in incidents.resolved(log):
             raise GuardError(
-                f"Incident {number} is settled already",
+                f"Incident {number} is resolved already",
                 f"hermesguard explain {number} tells how",
                 ExitCode.REFUSED,
             )
@@ -412,9 +428,9 @@ class ByHand:
 
     def _open(self, name: str) -> list[str]:
         log = incidents.read(self._store.root)
-        done = incidents.settled(log)
+        done = incidents.resolved(log)
         return [
-            entry.id for entry in log if entry.session == name and not entry.settles and entry.id not in done
+            entry.id for entry in log if entry.session == name and not entry.resolves and entry.id not in done
         ]
 
     def _version(self, name: str, version: str) -> Version:
@@ -436,18 +452,18 @@ class ByHand:
         return session.parse(self._bytes(version))
 
 
-def _rows(document: Document | None) -> int | None:
-    return len(document.rows) if document else None
+def _messages(document: Document | None) -> int | None:
+    return len(document.messages) if document else None
 
 
-def perform(hands: ByHand, verb: str, arguments: dict[str, Any]) -> dict[str, Any]:
+def perform(hands: Operations, verb: str, arguments: dict[str, Any]) -> dict[str, Any]:
     """Do one of the verbs that people type, at once; a command without a guard does what a running one would."""
     answer = begin(hands, verb, arguments)
     return answer if isinstance(answer, dict) else finished(answer)
 
 
 def begin(
-    hands: ByHand, verb: str, arguments: dict[str, Any]
+    hands: Operations, verb: str, arguments: dict[str, Any]
 ) -> dict[str, Any] | Generator[None, None, dict[str, Any]]:
     """Do one of the verbs that people type, or return what does it in little steps and returns its answer."""
     acts: dict[str, Callable[..., dict[str, Any] | Generator[None, None, dict[str, Any]]]] = {
@@ -469,5 +485,5 @@ def begin(
     except OSError as error:
         raise GuardError(
             f"That could not be done, or not all of it: {error.strerror or error}",
-            "Mend that and try again; hermesguard status tells more",
+            "Fix the cause and retry; hermesguard status tells more",
         ) from None

@@ -5,26 +5,26 @@ from itertools import zip_longest
 
 from hermesguard.clock import Clock
 from hermesguard.events.reporter import Reporter
-from hermesguard.guard.back_off import ALERT_INTERVAL_SECONDS, Fights
+from hermesguard.guard.back_off import ALERT_INTERVAL_SECONDS, BackOff
 from hermesguard.judge.judge import Verdict
-from hermesguard.store.cached_store import Keeper
-from hermesguard.store.incidents import Incident, IncidentLog, settled
+from hermesguard.store.cached_store import Copies
+from hermesguard.store.incidents import Incident, IncidentLog, resolved
 from hermesguard.webui import session
 from hermesguard.webui.session import Document, Unreadable
 
-_REPAIRS = frozenset({"restored", "merged", "in_doubt", "missing"})
+_REPAIRS = frozenset({"restored", "merged", "uncertain", "missing"})
 
 
-class Casebook:
+class Recorder:
     """The incident log and the reporter, as one: what is written is told, what is told is written."""
 
     def __init__(
-        self, incidents: IncidentLog, keeper: Keeper, reporter: Reporter, fights: Fights, clock: Clock
+        self, incidents: IncidentLog, copies: Copies, reporter: Reporter, back_off: BackOff, clock: Clock
     ) -> None:
         self.incidents = incidents
-        self._keeper = keeper
+        self._copies = copies
         self._reporter = reporter
-        self._fights = fights
+        self._back_off = back_off
         self._clock = clock
         self._held_back: dict[str, int] = {}
 
@@ -34,9 +34,9 @@ class Casebook:
         action: str,
         name: str,
         verdict: Verdict,
-        rows_before: int | None,
-        rows_live: int | None,
-        rows_after: int | None,
+        messages_before: int | None,
+        messages_live: int | None,
+        messages_after: int | None,
         *,
         version: str = "",
         displaced: str = "",
@@ -57,9 +57,9 @@ class Casebook:
             rule=verdict.rule,
             evidence=verdict.evidence,
             against=verdict.against,
-            rows_before=rows_before,
-            rows_live=rows_live,
-            rows_after=rows_after,
+            messages_before=messages_before,
+            messages_live=messages_live,
+            messages_after=messages_after,
             version=version,
             displaced=displaced,
             digest=digest,
@@ -70,10 +70,10 @@ class Casebook:
         try:
             self.incidents.append(incident)
         except OSError as problem:
-            self._keeper.refused(problem)
+            self._copies.refused(problem)
         if not self._may_alert(event, name):
             return incident
-        self._reporter.tell(
+        self._reporter.report(
             event,
             **_present(
                 session=name,
@@ -83,10 +83,10 @@ class Casebook:
                 rule=verdict.rule,
                 evidence=list(verdict.evidence),
                 against=list(verdict.against),
-                rows_before=rows_before,
-                rows_live=rows_live,
-                rows_after=rows_after,
-                rows_lost=verdict.rows_lost,
+                messages_before=messages_before,
+                messages_live=messages_live,
+                messages_after=messages_after,
+                messages_lost=verdict.messages_lost,
                 version=version,
                 displaced=displaced,
                 writer_pid=writer_pid,
@@ -103,7 +103,7 @@ class Casebook:
         That is back to where the application last saved all of it: where a repair was not made of what the one before had made.
         """
         repairs = self.incidents.repairs.get(name, [])[::-1]
-        store = self._keeper.store
+        store = self._copies.store
         versions = {version.name: version for version in store.versions(name)} if repairs else {}
         found = []
         for repair, earlier in zip_longest(repairs, repairs[1:]):
@@ -116,9 +116,9 @@ class Casebook:
         return tuple(found)
 
     def open_incident(self, name: str, action: str) -> str:
-        """Return the id of the newest incident of a session in which the guard did `action` and which is not settled, or ""."""
+        """Return the id of the newest incident of a session in which the guard did `action` and which is not resolved, or ""."""
         log = self.incidents.all()
-        done = settled(log)
+        done = resolved(log)
         found = (
             entry.id
             for entry in reversed(log)
@@ -126,50 +126,50 @@ class Casebook:
         )
         return next(found, "")
 
-    def settle(self, incident: str, name: str, reason: str) -> None:
+    def resolve(self, incident: str, name: str, reason: str) -> None:
         """Write down and tell that what happened since has answered an open incident."""
         entry = Incident(
             id=self.incidents.next_id(),
             time=self._clock.now().isoformat(),
             session=name,
-            event="settled",
-            action="settled",
+            event="resolved",
+            action="resolved",
             evidence=(reason,),
-            settles=incident,
+            resolves=incident,
         )
         try:
             self.incidents.append(entry)
         except OSError as problem:
-            self._keeper.refused(problem)
-        self._reporter.tell("settled", session=name, incident=incident, reason=reason)
+            self._copies.refused(problem)
+        self._reporter.report("resolved", session=name, incident=incident, reason=reason)
 
     def _may_alert(self, event: str, name: str) -> bool:
         """Return whether this goes out now: repairs of one session are told once a minute, the others are counted."""
         if event not in _REPAIRS:
             return True
-        if self._fights.alert(name, self._clock.monotonic()):
-            self._tell_held_back(name)
+        if self._back_off.alert(name, self._clock.monotonic()):
+            self._report_held_back(name)
             return True
         self._held_back[name] = self._held_back.get(name, 0) + 1
         return False
 
-    def tell_held_back(self, at_once: bool = False) -> None:
-        """Tell which fights are over; and how many repairs were counted instead of told, when their minute is over or at once."""
-        for name, count in self._fights.over(self._clock.monotonic()):
-            self._reporter.tell("calm", session=name, count=count)
+    def report_held_back(self, at_once: bool = False) -> None:
+        """Tell which back_off are over; and how many repairs were counted instead of told, when their minute is over or at once."""
+        for name, count in self._back_off.over(self._clock.monotonic()):
+            self._reporter.report("back_off_ended", session=name, count=count)
         for name in list(self._held_back):
-            if at_once or self._fights.alert(name, self._clock.monotonic()):
-                self._tell_held_back(name)
+            if at_once or self._back_off.alert(name, self._clock.monotonic()):
+                self._report_held_back(name)
 
-    def _tell_held_back(self, name: str) -> None:
+    def _report_held_back(self, name: str) -> None:
         if count := self._held_back.pop(name, 0):
-            self._reporter.tell(
+            self._reporter.report(
                 "suppressed", session=name, count=count, action="repaired", seconds=ALERT_INTERVAL_SECONDS
             )
 
-    def tell(self, event: str, name: str, verdict: Verdict, **fields: object) -> None:
+    def report(self, event: str, name: str, verdict: Verdict, **fields: object) -> None:
         """Tell something about a session that is no incident."""
-        self._reporter.tell(
+        self._reporter.report(
             event,
             **_present(
                 session=name,

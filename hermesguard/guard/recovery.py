@@ -5,10 +5,10 @@ may have messages that nobody has looked at yet.
 """
 
 from hermesguard import files
-from hermesguard.guard.context import Guardroom
+from hermesguard.guard.context import Context
 from hermesguard.judge.judge import Action, Verdict
 from hermesguard.repair import exchange as staging
-from hermesguard.repair.merge import mend
+from hermesguard.repair.merge import merge_documents
 from hermesguard.repair.replace import Placed, place
 from hermesguard.store.cache import Copy
 from hermesguard.store.history import digest
@@ -26,12 +26,12 @@ _INTERRUPTED = Verdict(
 )
 
 
-class Leftovers:
+class Recovery:
     """Deals with staged names that no repair is going on for."""
 
-    def __init__(self, room: Guardroom) -> None:
-        self._room = room
-        self._keeper = room.keeper
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._copies = context.copies
 
     def take(self) -> None:
         """Keep all that is left in the history, bring its new messages back into live, and remove it.
@@ -39,46 +39,46 @@ class Leftovers:
         What cannot be read, or cannot be kept durably yet, stays until the next call. Raises OSError when the directory
         cannot be read.
         """
-        for path, name in list(staging.staged(self._room.directory.path)):
+        for path, name in list(staging.staged(self._context.directory.path)):
             try:
                 if data := files.read(path)[0]:
                     self._take(name, data)
-                if not self._keeper.owes(name):
+                if not self._copies.has_pending(name):
                     files.remove(path)
             except OSError as error:
-                self._keeper.refused(error)
+                self._copies.refused(error)
 
     def _take(self, name: str, data: bytes) -> None:
         try:
             left = session.parse(data)
         except Unreadable:
-            self._keeper.version(name, data, 0, _REASON)
+            self._copies.version(name, data, 0, _REASON)
             return
         is_known = self._is_known(name, data)
-        version = self._keeper.version(name, data, len(left.rows), _REASON)
-        shadow = self._keeper.shadow(name)
+        version = self._copies.version(name, data, len(left.messages), _REASON)
+        shadow = self._copies.shadow(name)
         if shadow is None or is_known:
             return
         live = self._live(name)
-        if live and compare(shadow.document.rows, live[0].rows).whole:
+        if live and compare(shadow.document.messages, live[0].messages).whole:
             self._merge(name, shadow, *live, left, version)
-        elif compare(left.rows, shadow.document.rows).whole:
+        elif compare(left.messages, shadow.document.messages).whole:
             pass  # it has nothing that the shadow has not
-        elif live is None or not compare(shadow.document.rows, left.rows).whole:
+        elif live is None or not compare(shadow.document.messages, left.messages).whole:
             # Live is yet to be repaired; what the application wrote must be part of that.
-            self._keeper.keep(name, Copy(mend(shadow.document, left)), 0)
+            self._copies.keep(name, Copy(merge_documents(shadow.document, left)), 0)
 
     def _is_known(self, name: str, data: bytes) -> bool:
         """Return whether this was looked at before the repair broke off: it is in the history for a reason of its own."""
         known = digest(data)
         return any(
             version.digest == known and version.reason != _REASON
-            for version in self._keeper.store.versions(name)
+            for version in self._copies.store.versions(name)
         )
 
     def _live(self, name: str) -> tuple[Document, bytes, files.Stamp] | None:
         try:
-            data, stamp = files.read(self._room.directory.file(name))
+            data, stamp = files.read(self._context.directory.file(name))
             return session.parse(data), data, stamp
         except (FileNotFoundError, Unreadable):
             return None
@@ -94,19 +94,21 @@ class Leftovers:
         version: str,
     ) -> None:
         """Bring what is left into a live file that is in order otherwise: nothing that is known of speaks against it."""
-        if compare(left.rows, live.rows).whole:
+        if compare(left.messages, live.messages).whole:
             return
         displaced: list[str] = []
 
         def kept(placed: Placed) -> None:
-            displaced[:] = [self._room.keep_version(name, entry, "displaced") for entry in placed.displaced]
+            displaced[:] = [
+                self._context.keep_version(name, entry, "displaced") for entry in placed.displaced
+            ]
 
-        mended = mend(live, left)
-        placed = place(self._room.directory.file(name), [mended], data, stamp, kept)
+        repaired = merge_documents(live, left)
+        placed = place(self._context.directory.file(name), [repaired], data, stamp, kept)
         copy = Copy(placed.live)
-        self._room.made_live(name, copy)
-        self._room.directory.correct_index(name, copy.count)
-        self._room.casebook.record(
+        self._context.made_live(name, copy)
+        self._context.directory.correct_index(name, copy.count)
+        self._context.recorder.record(
             "merged",
             "merged",
             name,
@@ -118,4 +120,4 @@ class Leftovers:
             displaced=displaced[0] if displaced else "",
             digest=copy.digest,
         )
-        self._room.notes.totals.restored += 1
+        self._context.notes.totals.restored += 1

@@ -1,4 +1,4 @@
-"""One session as a visit finds it. What it says and what became of it is found out when somebody asks, and once."""
+"""One session as a visit finds it. What it says and what became of it is found out when someone asks, and once."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -6,7 +6,7 @@ from functools import cached_property
 
 from hermesguard.files import Stamp
 from hermesguard.judge.judge import Action, Surroundings, Verdict, is_wipe, judge, judge_unreadable
-from hermesguard.repair.merge import mend, mended_text
+from hermesguard.repair.merge import merge_documents, merged_text
 from hermesguard.repair.refill import fill, tells_all
 from hermesguard.store.cache import Copy
 from hermesguard.webui import session
@@ -15,7 +15,7 @@ from hermesguard.webui.session import Document, Unreadable
 
 
 @dataclass(frozen=True)
-class Sight:
+class Visit:
     """A shadow and a live file that differ, and what there is to do about it."""
 
     name: str
@@ -26,7 +26,7 @@ class Sight:
     writer_pid: int | None
     began_ns: int
     before_repair: Callable[[], tuple[Document, ...]] = tuple
-    """Gives the rows of the files that the last repairs were made of."""
+    """Gives the messages of the files that the last repairs were made of."""
 
     @cached_property
     def _read(self) -> Document | str:
@@ -54,7 +54,7 @@ class Sight:
         if self.updated:
             return True
         live = self.live
-        if live is None or live.rows or not tells_all(self.shadow.abridged):
+        if live is None or live.messages or not tells_all(self.shadow.abridged):
             return False
         return is_wipe(self.shadow.abridged.document, live)
 
@@ -65,36 +65,36 @@ class Sight:
             return judge_unreadable(str(self._read), self.around)
         shadow = self.shadow.abridged.document if self.is_wipe else self.shadow.document
         verdict = judge(shadow, self.live, self.around)
-        if verdict.action is Action.DELIBERATE and self.around.repaired:
+        if verdict.action is Action.INTENDED and self.around.repaired:
             # Who has not seen a repair cannot have meant to take it back: that is worth a look into the history.
             return judge(shadow, self.live, replace(self.around, before_repair=self.before_repair()))
         return verdict
 
     @property
-    def rows_before(self) -> int:
+    def messages_before(self) -> int:
         """How many messages the shadow has."""
         return self.shadow.count
 
     @property
-    def rows_live(self) -> int | None:
+    def messages_live(self) -> int | None:
         """How many messages live has; None when it could not be read."""
         return self.live.count if self.live else None
 
-    def mended(self) -> list[Piece]:
+    def repaired(self) -> list[Piece]:
         """Return the pieces of the repaired file; those of a wipe are the shadow's own bytes, but for what must change."""
         if self.updated and self.shadow.answer:
             return self.shadow.answer.pieces(self.updated)
         if self.is_wipe:
             known = self.shadow.abridged
-            return fill(mended_text(known.document, self.live), known)
-        data = mend(self.shadow.document, self.live, self.verdict.keep_rows)
+            return fill(merged_text(known.document, self.live), known)
+        data = merge_documents(self.shadow.document, self.live, self.verdict.keep_messages)
         self._prove(session.parse(data))
         return [data]
 
-    def _prove(self, mended: Document) -> None:
-        """Raise unless everything that must come back is in the mended file: what is not proved does not become live."""
-        found = {row.text for row in mended.rows}
-        old, comparison = self.shadow.document.rows, self.verdict.comparison
+    def _prove(self, repaired: Document) -> None:
+        """Raise unless everything that must come back is in the repaired file: what is not proved does not become live."""
+        found = {message.text for message in repaired.messages}
+        old, comparison = self.shadow.document.messages, self.verdict.comparison
         back = (
             range(len(old))
             if comparison is None
@@ -102,7 +102,9 @@ class Sight:
         )
         new = [comparison.new[index] for index in comparison.added] if comparison else []
         kept = [
-            old[index] for index in back if self.verdict.keep_rows is None or index < self.verdict.keep_rows
+            old[index]
+            for index in back
+            if self.verdict.keep_messages is None or index < self.verdict.keep_messages
         ]
-        if not all(row.text in found for row in (*kept, *new)):
-            raise AssertionError("the mended file lacks rows")
+        if not all(message.text in found for message in (*kept, *new)):
+            raise AssertionError("the repaired file lacks messages")

@@ -11,7 +11,7 @@ from typing import Any, Final
 from hermesguard.judge.verdict import Surroundings
 from hermesguard.webui import benign, session
 from hermesguard.webui.diff import Comparison, compare
-from hermesguard.webui.session import Document, Row
+from hermesguard.webui.session import Document, Message
 
 _CUTS: Final = (session.WATERMARK, session.BOUNDARY)
 # What a stub of #1558 empties; everything else stays as it was.
@@ -25,22 +25,22 @@ class Case:
     def __init__(self, shadow: Document, live: Document, around: Surroundings) -> None:
         self.shadow, self.live, self.around = shadow, live, around
 
-    # -- rows
+    # -- messages
 
     @cached_property
     def comparison(self) -> Comparison:
-        return compare(self.shadow.rows, self.live.rows)
+        return compare(self.shadow.messages, self.live.messages)
 
     @property
     def is_lost(self) -> bool:
-        """Rows of the shadow are missing, and not harmlessly."""
+        """Messages of the shadow are missing, and not harmlessly."""
         return bool(self.comparison.shortened) or any(
             index not in self.pending_again for index in self.comparison.missing
         )
 
     @cached_property
     def pending_again(self) -> frozenset[int]:
-        """Rows that are missing because they are a prompt that runs again: the guard took its turn for dead, and it was not."""
+        """Messages that are missing because they are a prompt that runs again: the guard took its turn for dead, and it was not."""
         shadow, live = self.shadow, self.live
         prompt = " ".join(live.prompt.split())
         return frozenset(
@@ -48,69 +48,71 @@ class Case:
             for index in self.comparison.missing
             if prompt
             and live.stream
-            and shadow.rows[index].get("_recovered")
-            and shadow.rows[index].identity[1] == prompt
+            and shadow.messages[index].get("_recovered")
+            and shadow.messages[index].identity[1] == prompt
         )
 
     @property
     def is_emptied(self) -> bool:
-        """There were rows, and there are none."""
-        return bool(self.shadow.rows) and not self.live.rows
+        """There were messages, and there are none."""
+        return bool(self.shadow.messages) and not self.live.messages
 
     @cached_property
     def goes_on_anew(self) -> bool:
-        """Live is the start of the shadow (but for rows gone harmlessly), and what follows is new."""
+        """Live is the start of the shadow (but for messages gone harmlessly), and what follows is new."""
         comparison = self.comparison
         if comparison.shortened or comparison.moved:
             return False
         last_old, last_new = comparison.pairs[-1] if comparison.pairs else (-1, -1)
         return all(index > last_old for index in comparison.missing) and all(
-            index > last_new and self._is_later(self.live.rows[index]) for index in comparison.added
+            index > last_new and self._is_later(self.live.messages[index]) for index in comparison.added
         )
 
-    def _is_later(self, row: Row) -> bool:
-        """Whether a row may have been said after all that the shadow has; those of an older state were not."""
+    def _is_later(self, message: Message) -> bool:
+        """Whether a message may have been said after all that the shadow has; those of an older state were not."""
         end = self.shadow.end
-        return end is None or row.timestamp is None or row.timestamp >= int(end)
+        return end is None or message.timestamp is None or message.timestamp >= int(end)
 
     @property
     def is_start(self) -> bool:
-        """Live is the start of the shadow (but for rows gone harmlessly), not empty, and nothing else."""
-        is_cut = bool(self.live.rows) and self.goes_on_anew and not self.comparison.added
+        """Live is the start of the shadow (but for messages gone harmlessly), not empty, and nothing else."""
+        is_cut = bool(self.live.messages) and self.goes_on_anew and not self.comparison.added
         return is_cut and not self.is_answered_late
 
     @cached_property
     def is_answered_late(self) -> bool:
         """An answer that was broken off went on, or came after all: who wrote this was at work, and took nothing back."""
-        rows = ((self.shadow.rows[old], self.live.rows[new]) for old, new in self.comparison.pairs)
-        return any(benign.says_more(before, after) for before, after in rows)
+        messages = (
+            (self.shadow.messages[old], self.live.messages[new]) for old, new in self.comparison.pairs
+        )
+        return any(benign.says_more(before, after) for before, after in messages)
 
     @cached_property
     def lost_turns(self) -> int:
-        """How many turns of a person are missing."""
+        """How many user turns are missing."""
         return self.comparison.lost_turns
 
     @cached_property
-    def has_only_new_rows(self) -> bool:
-        """Live has rows, none of them the shadow's, and none from before its end."""
+    def has_only_new_messages(self) -> bool:
+        """Live has messages, none of them the shadow's, and none from before its end."""
         comparison = self.comparison
-        if not self.live.rows or comparison.pairs or comparison.shortened or comparison.moved:
+        if not self.live.messages or comparison.pairs or comparison.shortened or comparison.moved:
             return False
-        return all(map(self._is_later, self.live.rows))
+        return all(map(self._is_later, self.live.messages))
 
     @cached_property
     def prompt_is_lost(self) -> bool:
-        """The shadow's pending prompt is no longer pending, and stands in no row."""
+        """The shadow's pending prompt is no longer pending, and stands in no message."""
         prompt = " ".join(self.shadow.prompt.split())
         if not prompt or prompt == " ".join(self.live.prompt.split()):
             return False
         started = self.shadow.get(session.PENDING_STARTED)
         since = started - 1 if is_number(started) else None
         return not any(
-            row.role == "user"
-            and row.identity[1] == prompt
-            and (since is None or row.timestamp is None or row.timestamp >= since)
-            for row in reversed(self.live.rows)
+            message.role == "user"
+            and message.identity[1] == prompt
+            and (since is None or message.timestamp is None or message.timestamp >= since)
+            for message in reversed(self.live.messages)
         )
 
     @property
@@ -121,9 +123,11 @@ class Case:
 
     @property
     def is_only_asked(self) -> bool:
-        """Nothing is left but the pending prompt, which one of the application's save modes writes as a row at once."""
+        """Nothing is left but the pending prompt, which one of the application's save modes writes as a message at once."""
         prompt = " ".join(self.live.prompt.split())
-        return [row.identity for row in self.live.rows] == [("user", prompt, ())] and self.has_only_new_rows
+        return [message.identity for message in self.live.messages] == [
+            ("user", prompt, ())
+        ] and self.has_only_new_messages
 
     # -- markers
 
@@ -133,7 +137,7 @@ class Case:
 
     @property
     def marks_shrinks(self) -> bool:
-        """The writer of live marks every shrink that somebody means (exp-v0.52.216 or later)."""
+        """The writer of live marks every shrink that someone means (exp-v0.52.216 or later)."""
         return session.GENERATION in self.live
 
     @property
@@ -150,7 +154,7 @@ class Case:
 
     @property
     def is_shrink_marked(self) -> bool:
-        """A person took something away, says live, for the first time in this write."""
+        """A user took something away, says live, for the first time in this write."""
         return self.changed(session.GENERATION)
 
     @property
@@ -190,18 +194,18 @@ class Case:
         return self.goes_on_anew and self.boundary is not None and self.boundary in self._ends_of_kept()
 
     def _ends_of_kept(self) -> Iterator[float]:
-        """Yield what the boundary may be: the last kept row's stamp, before or after this write.
+        """Yield what the boundary may be: the last kept message's stamp, before or after this write.
 
-        A row that was stamped anew may be one that was said again behind the cut (retry), so then the one before it too.
+        A message that was stamped anew may be one that was said again behind the cut (retry), so then the one before it too.
         The last one that was kept may have gone harmlessly since.
         """
         last_kept = self.comparison.pairs[-1][0] if self.comparison.pairs else -1
-        first_gone = self.comparison.missing[0] if self.comparison.missing else len(self.shadow.rows)
+        first_gone = self.comparison.missing[0] if self.comparison.missing else len(self.shadow.messages)
         for index, _ in self.comparison.harmless:
             if last_kept < index < first_gone:
-                yield boundary_of(self.shadow.rows[index])
+                yield boundary_of(self.shadow.messages[index])
         for old, new in reversed(self.comparison.pairs):
-            before, after = boundary_of(self.shadow.rows[old]), boundary_of(self.live.rows[new])
+            before, after = boundary_of(self.shadow.messages[old]), boundary_of(self.live.messages[new])
             yield before
             yield after
             if before == after:
@@ -210,28 +214,32 @@ class Case:
 
     @cached_property
     def is_cut_behind_news(self) -> bool:
-        """The boundary is a row that the shadow never saw: live was cut, went on, and was cut again while nobody looked."""
+        """The boundary is a message that the shadow never saw: live was cut, went on, and was cut again while nobody looked."""
         if not self.goes_on_anew or not self.boundary:
             return False
         # The watermark alone also moves with each turn after a cut; where there was none before, there was a cut since.
         first_cut = self.changed(session.BOUNDARY) or self.shadow.get(session.WATERMARK) is None
         return (self.is_shrink_marked or first_cut) and any(
-            boundary_of(self.live.rows[index]) == self.boundary for index in self.comparison.added
+            boundary_of(self.live.messages[index]) == self.boundary for index in self.comparison.added
         )
 
     @property
     def boundary_now(self) -> float:
         """The boundary that fits live as it is."""
-        return boundary_of(self.live.rows[-1]) if self.live.rows else 0.0
+        return boundary_of(self.live.messages[-1]) if self.live.messages else 0.0
 
     @cached_property
-    def rows_up_to_boundary(self) -> int | None:
-        """So many rows of the shadow lie before the boundary (the most, when stamps repeat); None when nothing says it."""
+    def messages_up_to_boundary(self) -> int | None:
+        """So many messages of the shadow lie before the boundary (the most, when stamps repeat); None when nothing says it."""
         if not self.boundary:
             return None
-        rows = self.shadow.rows
+        messages = self.shadow.messages
         return next(
-            (count for count in range(len(rows), 0, -1) if boundary_of(rows[count - 1]) == self.boundary),
+            (
+                count
+                for count in range(len(messages), 0, -1)
+                if boundary_of(messages[count - 1]) == self.boundary
+            ),
             None,
         )
 
@@ -243,11 +251,12 @@ class Case:
                 key.startswith(_ANCHOR_PREFIX) and self.changed(key) and says_something(self.live.get(key))
                 for key in self.live.keys
             )
-            and bool(self.live.rows)
-            and [row.value for row in self.live.rows] == [row.value for row in self.live.context]
+            and bool(self.live.messages)
+            and [message.value for message in self.live.messages]
+            == [message.value for message in self.live.context]
         )
 
-    # -- what stands beside the rows
+    # -- what stands beside the messages
 
     @property
     def counters_go_back(self) -> bool:
@@ -284,7 +293,7 @@ class Case:
         """The title gave way to one that was made from live's first question."""
         if self.is_title_kept or not self.live.title.strip():
             return False
-        first = next((row for row in self.live.rows if benign.is_user_turn(row)), None)
+        first = next((message for message in self.live.messages if benign.is_user_turn(message)), None)
         return first is not None and " ".join(first.words.split()).startswith(
             " ".join(self.live.title.split())
         )
@@ -292,12 +301,12 @@ class Case:
     @cached_property
     def remembers(self) -> bool:
         """Live still has context or tool calls of messages that it no longer shows: its writer never lost the session."""
-        missing = [self.shadow.rows[index] for index in self.comparison.missing]
-        tools = {tool for row in missing for tool in row.identity[2]}
+        missing = [self.shadow.messages[index] for index in self.comparison.missing]
+        tools = {tool for message in missing for tool in message.identity[2]}
         if any(_call_id(call) in tools for call in self.live.tool_calls):
             return True
-        known = {(row.identity, row.timestamp) for row in missing}
-        return any((row.identity, row.timestamp) in known for row in self.live.context)
+        known = {(message.identity, message.timestamp) for message in missing}
+        return any((message.identity, message.timestamp) in known for message in self.live.context)
 
     @cached_property
     def is_said_before(self) -> bool:
@@ -306,12 +315,12 @@ class Case:
         The token counters are then as they were on that side; who takes something back leaves the greater ones of the repair.
         A prompt that the repair itself put there is no part of that: who takes it back has seen it.
         """
-        said = [row.identity for row in self.live.rows]
+        said = [message.identity for message in self.live.messages]
         return (
             bool(said)
-            and not all(self.shadow.rows[index].get("_recovered") for index in self.comparison.missing)
+            and not all(self.shadow.messages[index].get("_recovered") for index in self.comparison.missing)
             and any(
-                said == [row.identity for row in before.rows]
+                said == [message.identity for message in before.messages]
                 and all(was == now for was, now in _counters(before, self.live))
                 for before in self.around.before_repair
             )
@@ -323,7 +332,7 @@ class Case:
         return bool(self.shadow.stream) or self.around.repaired
 
     @property
-    def is_ghost(self) -> bool:
+    def is_stale_writer(self) -> bool:
         """The application writes from an empty memory over what the guard repaired."""
         return (
             self.around.repaired
@@ -337,7 +346,13 @@ class Case:
     def is_wiped(self) -> bool:
         """Exactly the difference that a saved metadata-only stub makes (hermes-webui #1558)."""
         shadow, live = self.shadow, self.live
-        if not shadow.stream or live.stream or live.prompt or live.rows or not (shadow.rows or shadow.prompt):
+        if (
+            not shadow.stream
+            or live.stream
+            or live.prompt
+            or live.messages
+            or not (shadow.messages or shadow.prompt)
+        ):
             return False
         if live.context or self.is_marked or live.title != shadow.title:
             return False
@@ -358,7 +373,7 @@ def _counters(before: Document, after: Document) -> Iterator[tuple[float, float]
             yield was, now
 
 
-def _call_id(call: Row) -> str:
+def _call_id(call: Message) -> str:
     return str(call.get("tid") or "")
 
 
@@ -372,7 +387,7 @@ def says_something(value: Any) -> bool:
     return value not in (None, "", [], {})
 
 
-def boundary_of(row: Row) -> float:
-    """Return the boundary that the application writes when this is the last row that it keeps, in seconds."""
-    value = row.get("timestamp")
+def boundary_of(message: Message) -> float:
+    """Return the boundary that the application writes when this is the last message that it keeps, in seconds."""
+    value = message.get("timestamp")
     return float(value) if is_number(value) else 0.0

@@ -1,18 +1,18 @@
-"""What can be seen in a case with missing rows, each fact with what it speaks for: a loss, or an intention. Pure."""
+"""What can be seen in a case with missing messages, each fact with what it speaks for: a loss, or an intention. Pure."""
 
 from collections.abc import Iterator
 
 from hermesguard.judge.case import Case
 from hermesguard.webui import session
 
-LOSS, MEANT = "loss", "meant"
+LOSS, MEANT = "loss", "intended"
 
 
 def facts(case: Case) -> Iterator[tuple[str, str]]:
-    """Yield (what it speaks for, sentence) of everything that can be seen in a case with missing rows."""
+    """Yield (what it speaks for, sentence) of everything that can be seen in a case with missing messages."""
     comparison, shadow, live = case.comparison, case.shadow, case.live
-    if gone := comparison.lost_rows:
-        yield LOSS, f"{gone} of {shadow.count} rows are gone"
+    if gone := comparison.lost_messages:
+        yield LOSS, f"{gone} of {shadow.count} messages are gone"
     if case.is_emptied:
         yield LOSS, "no message is left"
     if comparison.shortened:
@@ -24,7 +24,7 @@ def facts(case: Case) -> Iterator[tuple[str, str]]:
     if case.prompt_is_lost:
         yield LOSS, "the prompt that was sent and not yet answered is gone too"
     if case.lost_turns > 1:
-        yield LOSS, f"{case.lost_turns} turns of a person went in one write"
+        yield LOSS, f"{case.lost_turns} user turns went in one write"
     if case.counters_go_back:
         yield LOSS, "the token counters went backwards, as when an older state is written"
     if case.around.repaired:
@@ -32,7 +32,7 @@ def facts(case: Case) -> Iterator[tuple[str, str]]:
     if case.is_said_before:
         yield LOSS, "live says again what it said before the repair"
     if comparison.added:
-        yield LOSS, f"live has {len(comparison.added)} new rows, which must not be lost either"
+        yield LOSS, f"live has {len(comparison.added)} new messages, which must not be lost either"
     if case.marks_shrinks and not case.is_shrink_marked:
         yield LOSS, f"{live.writer} marks what is meant by a new {session.GENERATION}, and there is none"
     if case.marks_clears and not case.changed(session.CLEAR_GENERATION) and case.is_emptied:
@@ -52,13 +52,13 @@ def facts(case: Case) -> Iterator[tuple[str, str]]:
     elif case.shows_earlier_cut:
         yield LOSS, "the truncation watermark is that of an earlier cut"
     if case.is_cut_at_boundary:
-        yield MEANT, "the boundary is the timestamp of the last row that was kept"
+        yield MEANT, "the boundary is the timestamp of the last message that was kept"
     elif case.boundary is not None:
-        yield LOSS, "the boundary is not the timestamp of the last row that was kept"
+        yield LOSS, "the boundary is not the timestamp of the last message that was kept"
     if case.is_start:
         yield MEANT, "what is left is the start of the conversation, unharmed"
     if case.lost_turns == 1:
-        yield MEANT, "one turn of a person is gone, as after an undo"
+        yield MEANT, "one user turn is gone, as after an undo"
     if case.is_untitled_now:
         yield MEANT, "the title was taken away, as by a clear"
     if case.is_title_from_live:

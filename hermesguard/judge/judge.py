@@ -1,4 +1,4 @@
-"""Is what became of a session a loss, or did somebody mean it? Pure: no disk, no clock, no logging.
+"""Is what became of a session a loss, or did someone mean it? Pure: no disk, no clock, no logging.
 
 The rules stand in modules rules and absence; the first that applies decides. A verdict carries the evidence for it and what
 spoke against it, in sentences that quote no message.
@@ -31,8 +31,8 @@ def judge(shadow: Document, live: Document, around: Surroundings | None = None) 
     verdict = _first(RULES, case)._replace(comparison=case.comparison, loses_prompt=case.prompt_is_lost)
     if verdict.action is Action.KEEP:
         fewer = shadow.count - live.count
-        return verdict._replace(against=(f"live has {fewer} rows fewer",)) if fewer > 0 else verdict
-    return _explained(verdict, facts(case), MEANT if verdict.action is Action.DELIBERATE else LOSS)
+        return verdict._replace(against=(f"live has {fewer} messages fewer",)) if fewer > 0 else verdict
+    return _explained(verdict, facts(case), MEANT if verdict.action is Action.INTENDED else LOSS)
 
 
 def is_wipe(shadow: Document, live: Document) -> bool:
@@ -49,8 +49,8 @@ def judge_missing(shadow: Document, around: Surroundings) -> Verdict:
     """Return what became of a session whose file is gone."""
     missing = Missing(shadow, around)
     verdict = _first(MISSING_RULES, missing)
-    is_meant = verdict.action in (Action.DELETED, Action.RENAMED)
-    return _explained(verdict, missing.facts(), MEANT if is_meant else LOSS)
+    is_intended = verdict.action in (Action.DELETED, Action.RENAMED)
+    return _explained(verdict, missing.facts(), MEANT if is_intended else LOSS)
 
 
 def _first(rules: Iterable[Rule[C]], case: C) -> Verdict:

@@ -11,7 +11,7 @@ C = TypeVar("C")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One row of the table as people read it: a number and a name to cite, the evidence and the judgement in words."""
+    """One message of the table as people read it: a number and a name to cite, the evidence and the judgement in words."""
 
     number: str
     name: str
@@ -32,7 +32,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Rule(Entry, Generic[C]):
-    """A row of the table with its predicate, which returns a verdict where the rule applies."""
+    """A message of the table with its predicate, which returns a verdict where the rule applies."""
 
     decide: Callable[[C], Verdict | None]
 

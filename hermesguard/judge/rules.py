@@ -9,8 +9,8 @@ from hermesguard.judge.rule import Rule, rule, says
 from hermesguard.judge.verdict import Action, Verdict
 from hermesguard.webui import session
 
-# The application shows and truncates by windows of this many rows (hermes-webui #5096).
-WINDOW_ROWS = 30
+# The application shows and truncates by windows of this many messages (hermes-webui #5096).
+WINDOW_MESSAGES = 30
 FIRST_TURN_WAIT_SECONDS = 2.5
 
 RULES: list[Rule[Case]] = []
@@ -36,7 +36,7 @@ def _wipe(case: Case) -> Verdict | None:
 
 @rule(RULES, "21", "never any messages", "no messages, and there never were any", "keep")
 def _never_any(case: Case) -> Verdict | None:
-    if case.shadow.rows or case.live.rows:
+    if case.shadow.messages or case.live.messages:
         return None
     return says(Action.KEEP, "there never were messages")
 
@@ -45,7 +45,7 @@ def _never_any(case: Case) -> Verdict | None:
     RULES,
     "2",
     "growth",
-    "every message of the shadow is there; only benign rows may be gone",
+    "every message of the shadow is there; only benign messages may be gone",
     "keep: live becomes the shadow",
 )
 def _growth(case: Case) -> Verdict | None:
@@ -65,10 +65,10 @@ def _growth(case: Case) -> Verdict | None:
     "clear",
     "`clear_generation` was set anew, and what is there is new; in releases without that key: no messages, the title became"
     " Untitled, and the token counters do not go back",
-    "deliberate",
+    "intended",
 )
 def _clear(case: Case) -> Verdict | None:
-    if case.changed(session.CLEAR_GENERATION) and (case.is_emptied or case.has_only_new_rows):
+    if case.changed(session.CLEAR_GENERATION) and (case.is_emptied or case.has_only_new_messages):
         return _cleared("the conversation was cleared and marked so")
     if case.marks_clears or case.counters_go_back:
         return None
@@ -78,7 +78,7 @@ def _clear(case: Case) -> Verdict | None:
 
 
 def _cleared(evidence: str) -> Verdict:
-    return says(Action.DELIBERATE, evidence)._replace(is_clear=True)
+    return says(Action.INTENDED, evidence)._replace(is_clear=True)
 
 
 @rule(
@@ -86,17 +86,17 @@ def _cleared(evidence: str) -> Verdict:
     "4",
     "marked shrink",
     "`intentional_shrink_generation` was set anew, and live is the start of the shadow up to the boundary, with or without"
-    " new rows; the token counters do not go back (a second server that writes an older state brings an older mark with it)",
-    "deliberate",
+    " new messages; the token counters do not go back (a second server that writes an older state brings an older mark with it)",
+    "intended",
 )
 def _marked_shrink(case: Case) -> Verdict | None:
     if not case.is_shrink_marked or case.counters_go_back:
         return None
     if case.is_cut_at_boundary:
-        return says(Action.DELIBERATE, "a marked shrink that cut where it says")
+        return says(Action.INTENDED, "a marked shrink that cut where it says")
     if case.is_cut_behind_news:
         return says(
-            Action.DELIBERATE, "a marked shrink, then new rows and another shrink while nobody looked"
+            Action.INTENDED, "a marked shrink, then new messages and another shrink while nobody looked"
         )
     return None
 
@@ -105,17 +105,17 @@ def _marked_shrink(case: Case) -> Verdict | None:
     RULES,
     "4b",
     "message deleted",
-    "`intentional_shrink_generation` was set anew, one turn at most is gone from the middle (two rows), and the boundary is the"
-    " last row's timestamp (releases after exp-v0.52.216 delete single messages)",
-    "deliberate",
+    "`intentional_shrink_generation` was set anew, one turn at most is gone from the middle (two messages), and the boundary is the"
+    " last message's timestamp (releases after exp-v0.52.216 delete single messages)",
+    "intended",
 )
 def _message_deleted(case: Case) -> Verdict | None:
     comparison = case.comparison
-    if not case.is_shrink_marked or comparison.added or comparison.shortened or not case.live.rows:
+    if not case.is_shrink_marked or comparison.added or comparison.shortened or not case.live.messages:
         return None
-    if comparison.lost_rows > 2 or case.lost_turns > 1 or case.boundary != case.boundary_now:
+    if comparison.lost_messages > 2 or case.lost_turns > 1 or case.boundary != case.boundary_now:
         return None
-    return says(Action.DELIBERATE, "single messages were deleted, and that is marked")
+    return says(Action.INTENDED, "single messages were deleted, and that is marked")
 
 
 @rule(
@@ -126,14 +126,14 @@ def _message_deleted(case: Case) -> Verdict | None:
     "restore up to the boundary",
 )
 def _shorter_than_marked(case: Case) -> Verdict | None:
-    kept = case.rows_up_to_boundary if case.is_shrink_marked else None
+    kept = case.messages_up_to_boundary if case.is_shrink_marked else None
     if kept is None or all(index >= kept for index in case.comparison.missing):
         return None
     there = kept - sum(index < kept for index in case.comparison.missing)
     verdict = _restore_or_merge(
-        case, f"the shrink is marked down to {kept} rows, but only {there} of them are there"
+        case, f"the shrink is marked down to {kept} messages, but only {there} of them are there"
     )
-    return verdict._replace(keep_rows=kept)
+    return verdict._replace(keep_messages=kept)
 
 
 @rule(
@@ -141,7 +141,7 @@ def _shorter_than_marked(case: Case) -> Verdict | None:
     "7",
     "unmarked loss",
     "`intentional_shrink_generation` is there and unchanged, and messages are missing",
-    "restore; with new rows: merge",
+    "restore; with new messages: merge",
 )
 def _unmarked_loss(case: Case) -> Verdict | None:
     if not case.marks_shrinks or case.is_shrink_marked or _marked_before_upgrade(case):
@@ -167,66 +167,68 @@ def _is_watermarked_turn(case: Case) -> bool:
     "8",
     "watermarked shrink",
     "no generation key; `truncation_watermark` or `truncation_boundary` was set anew and fits the start of the shadow that is"
-    " left; at most one turn of a person is gone",
-    "deliberate",
+    " left; at most one user turn is gone",
+    "intended",
 )
 def _watermarked_shrink(case: Case) -> Verdict | None:
     if case.is_shrink_marked or not _is_watermarked_turn(case):
         return None
-    return says(Action.DELIBERATE, "the watermark was set where it was cut")
+    return says(Action.INTENDED, "the watermark was set where it was cut")
 
 
 @rule(
     RULES,
     "9",
     "undo",
-    "no markers; a proper, non-empty start of the shadow, in which no answer went on; at most one turn of a person is gone",
-    "deliberate",
+    "no markers; a proper, non-empty start of the shadow, in which no answer went on; at most one user turn is gone",
+    "intended",
 )
 def _undo(case: Case) -> Verdict | None:
     if case.marks_shrinks or case.is_marked or not case.is_start:
         return None
     if case.lost_turns > 1 or case.counters_go_back or case.is_said_before:
         return None
-    return says(Action.DELIBERATE, "the last turn was taken back")
+    return says(Action.INTENDED, "the last turn was taken back")
 
 
 @rule(
     RULES,
     "10",
     "long cut",
-    "no markers, or a watermark only; a start of the shadow; two or more turns of a person went in one write (#5096, a stale"
+    "no markers, or a watermark only; a start of the shadow; two or more user turns went in one write (#5096, a stale"
     " process), or something contradicts that one was taken back",
-    "in doubt",
+    "uncertain",
 )
 def _long_cut(case: Case) -> Verdict | None:
     if case.marks_shrinks or not case.is_start:
         return None
     if case.lost_turns > 1:
-        return says(Action.DOUBT, "one act of a person removes one turn at most (#5096, or a stale process)")
-    return says(Action.DOUBT, "the end is gone, and it was not taken back as a person does it")
+        return says(
+            Action.UNCERTAIN, "one act of a user removes one turn at most (#5096, or a stale process)"
+        )
+    return says(Action.UNCERTAIN, "the end is gone, and it was not taken back as a user does it")
 
 
 @rule(
     RULES,
     "11",
     "emptied",
-    "no messages (or the pending prompt alone, as a row); the shadow had no stream; no markers, or a watermark only",
+    "no messages (or the pending prompt alone, as a message); the shadow had no stream; no markers, or a watermark only",
     "the only turn: deliberate; followed by a new prompt within 2.5 s: deliberate (edit or retry of the first turn);"
-    " else in doubt",
+    " else uncertain",
 )
 def _emptied(case: Case) -> Verdict | None:
     if not (case.is_emptied or case.is_only_asked):
         return None
-    if case.shadow.stream or case.marks_shrinks or case.is_ghost:
+    if case.shadow.stream or case.marks_shrinks or case.is_stale_writer:
         return None
     is_unharmed = case.is_same_chat and not case.counters_go_back
-    if case.has_new_prompt and is_unharmed and len(case.shadow.rows) <= WINDOW_ROWS:
-        return says(Action.DELIBERATE, "the first turn is said anew: its prompt is pending")
+    if case.has_new_prompt and is_unharmed and len(case.shadow.messages) <= WINDOW_MESSAGES:
+        return says(Action.INTENDED, "the first turn is said anew: its prompt is pending")
     if not case.is_emptied:
         return None
     if case.lost_turns == 1 and is_unharmed and not case.counters_go_on and not case.is_marked:
-        return says(Action.DELIBERATE, "the only turn was taken back")
+        return says(Action.INTENDED, "the only turn was taken back")
     if case.around.waited_seconds < FIRST_TURN_WAIT_SECONDS:
         return says(
             Action.WAIT,
@@ -234,7 +236,8 @@ def _emptied(case: Case) -> Verdict | None:
             wait_seconds=FIRST_TURN_WAIT_SECONDS,
         )
     return says(
-        Action.DOUBT, f"emptied without a marker, and no new prompt came within {FIRST_TURN_WAIT_SECONDS} s"
+        Action.UNCERTAIN,
+        f"emptied without a marker, and no new prompt came within {FIRST_TURN_WAIT_SECONDS} s",
     )
 
 
@@ -249,21 +252,19 @@ def _emptied(case: Case) -> Verdict | None:
 def _old_compression(case: Case) -> Verdict | None:
     if session.MESSAGE_COUNT in case.live or not case.is_compressed:
         return None
-    return says(
-        Action.DELIBERATE, "a /compress of an old release: the summary took the place of the messages"
-    )
+    return says(Action.INTENDED, "a /compress of an old release: the summary took the place of the messages")
 
 
 @rule(
     RULES,
     "13",
-    "ghost",
-    "only new rows (or a new prompt alone), later than the shadow's end; title and `created_at` as they were; the shadow could be"
+    "stale",
+    "only new messages (or a new prompt alone), later than the shadow's end; title and `created_at` as they were; the shadow could be"
     " wiped (#1558) or was wiped before",
     "merge",
 )
-def _ghost(case: Case) -> Verdict | None:
-    has_only_news = case.has_only_new_rows or (case.is_emptied and case.has_new_prompt)
+def _stale_writer(case: Case) -> Verdict | None:
+    has_only_news = case.has_only_new_messages or (case.is_emptied and case.has_new_prompt)
     if not has_only_news or not case.could_be_wiped or case.is_marked or case.remembers:
         return None
     if not case.is_same_chat or not case.is_title_kept:
@@ -277,14 +278,14 @@ def _ghost(case: Case) -> Verdict | None:
     RULES,
     "14",
     "clear, then a new chat",
-    "only new rows, as in 13, but the title was made anew from the first of them, and the model still has the old context (a"
+    "only new messages, as in 13, but the title was made anew from the first of them, and the model still has the old context (a"
     " clear leaves it); releases that do not mark a clear",
-    "deliberate",
+    "intended",
 )
 def _cleared_and_begun_anew(case: Case) -> Verdict | None:
     if case.marks_clears or not case.is_same_chat or case.counters_go_back:
         return None
-    if not case.has_only_new_rows or not case.is_title_from_live:
+    if not case.has_only_new_messages or not case.is_title_from_live:
         return None
     if case.shadow.context and not case.remembers and case.boundary != 0:
         return None
@@ -294,12 +295,12 @@ def _cleared_and_begun_anew(case: Case) -> Verdict | None:
 @rule(
     RULES,
     "15",
-    "ghost again",
-    "a later write continues a ghost: it begins with rows that were merged before, or is empty again, and lacks the rest",
+    "stale writer again",
+    "a later write continues a stale writer: it begins with messages that were merged before, or is empty again, and lacks the rest",
     "merge, nothing twice",
 )
-def _ghost_again(case: Case) -> Verdict | None:
-    if not case.is_ghost:
+def _stale_writer_again(case: Case) -> Verdict | None:
+    if not case.is_stale_writer:
         return None
     return _restore_or_merge(case, "the application still writes from an empty memory over the repaired file")
 
@@ -322,14 +323,14 @@ def _longer_yet_less(case: Case) -> Verdict | None:
     "17",
     "other tail",
     "the start is the same, the end is another, and later turns are gone (a late worker, #2136 and #6623)",
-    "in doubt",
+    "uncertain",
 )
 def _other_tail(case: Case) -> Verdict | None:
     if not case.comparison.pairs:
         return None
-    return says(Action.DOUBT, "some of it is the same, the rest is another (a late worker, #2136, #6623)")
+    return says(Action.UNCERTAIN, "some of it is the same, the rest is another (a late worker, #2136, #6623)")
 
 
-@rule(RULES, "22", "anything else", "messages are missing, and no rule explains it", "in doubt")
+@rule(RULES, "22", "anything else", "messages are missing, and no rule explains it", "uncertain")
 def _anything_else(case: Case) -> Verdict | None:
-    return says(Action.DOUBT, "messages are missing, and nothing explains it")
+    return says(Action.UNCERTAIN, "messages are missing, and nothing explains it")

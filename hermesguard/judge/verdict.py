@@ -13,10 +13,10 @@ class Action(StrEnum):
     """What a verdict asks of the guard."""
 
     KEEP = "keep"
-    DELIBERATE = "deliberate"
+    INTENDED = "intended"
     RESTORE = "restore"
     MERGE = "merge"
-    DOUBT = "doubt"
+    UNCERTAIN = "uncertain"
     DELETED = "deleted"
     RENAMED = "renamed"
     UNKNOWN = "not known"
@@ -26,8 +26,8 @@ class Action(StrEnum):
 IndexSays = Literal["lists", "pruned", "unlinked", "dropped", "rebuilt", "unlisted", "removed", "none"]
 """What the index says of a session whose file is gone.
 
-lists: it lists it. pruned: the row went when the file did. unlinked: the index itself went when the file did. dropped: the row
-went, but another session was saved meanwhile, and such a save drops the row of any file that is gone. rebuilt: the index was
+lists: it lists it. pruned: the message went when the file did. unlinked: the index itself went when the file did. dropped: the message
+went, but another session was saved meanwhile, and such a save drops the message of any file that is gone. rebuilt: the index was
 built anew, from the files that were there. unlisted: it was never seen to list it. removed: the guard removed the index.
 none: there is none.
 """
@@ -53,7 +53,7 @@ class Surroundings:
     may_leave_none: bool = True
     """The application that writes here may leave no tombstone of a deletion."""
     unlinks_index: bool = True
-    """The application that writes here may remove the whole index at a deletion, not the row alone."""
+    """The application that writes here may remove the whole index at a deletion, not the message alone."""
     index: IndexSays = "none"
     """What `_index.json` says of a session whose file is gone."""
     listed_seconds: float = 0.0
@@ -61,9 +61,9 @@ class Surroundings:
     began_seconds: float | None = None
     """How long before the file went the session had no message yet; None when it had some when it was first seen."""
     renamed_to: str = ""
-    """The session that took over this one's rows, if there is one."""
+    """The session that took over this one's messages, if there is one."""
     moved_to: str = ""
-    """A new session that began as this one, but lacks rows of it."""
+    """A new session that began as this one, but lacks messages of it."""
     writer: Writer = "unknown"
     """The process that wrote live, beside the one that wrote the shadow."""
 
@@ -76,12 +76,12 @@ class Verdict(NamedTuple):
     evidence: tuple[str, ...]
     against: tuple[str, ...] = ()
     comparison: Comparison | None = None
-    keep_rows: int | None = None
-    """Only so many rows of the shadow are to come back; None means all of them."""
+    keep_messages: int | None = None
+    """Only so many messages of the shadow are to come back; None means all of them."""
     wait_seconds: float = 0.0
     renamed_to: str = ""
     is_clear: bool = False
-    """Somebody cleared the conversation: what is kept of it goes as soon as what is kept of a deleted one."""
+    """Someone cleared the conversation: what is kept of it goes as soon as what is kept of a deleted one."""
     loses_prompt: bool = False
     """The shadow has a prompt that was sent and stands nowhere now."""
 
@@ -96,9 +96,9 @@ class Verdict(NamedTuple):
         return self.rule.startswith("3 ")
 
     @property
-    def rows_lost(self) -> int | None:
-        """How many rows of the shadow live lacks; None when live is no session at all."""
-        return self.comparison.lost_rows if self.comparison else None
+    def messages_lost(self) -> int | None:
+        """How many messages of the shadow live lacks; None when live is no session at all."""
+        return self.comparison.lost_messages if self.comparison else None
 
     @property
     def takes_away(self) -> bool:

@@ -22,7 +22,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 _STAGED_PREFIX = ".hermesguard-"
 _STAGED_SUFFIX = ".repair"
-_SPARE_SUFFIX = ".spare"
+_STANDBY_SUFFIX = ".spare"
 
 
 def staged(directory: Path) -> Iterator[tuple[Path, str]]:
@@ -40,7 +40,7 @@ def stage(path: Path, pieces: Sequence[bytes | memoryview], like: files.Stamp | 
     """Write a file of these pieces beside `path`, with owner, group, mode and extended attributes of the file there.
 
     Returns where. `like` is that file's stamp, None when there is none. The name is one that the application neither reads
-    nor sweeps away, and that nothing had until now: what an interrupted repair left is looked at first. Not synced: what
+    nor scans away, and that nothing had until now: what an interrupted repair left is looked at first. Not synced: what
     stands in for it is durable in the store. Raises OSError, ENOSPC before a byte is written when there is no room; then
     nothing is left behind.
     """
@@ -69,29 +69,29 @@ def _fill(
     os.fchmod(descriptor, like.mode if like else 0o600)
 
 
-def spare_name(path: Path) -> Path:
-    """Return the name of the spare for a file (module spares)."""
-    return path.with_name(f"{_STAGED_PREFIX}{path.stem}{_SPARE_SUFFIX}")
+def standby_name(path: Path) -> Path:
+    """Return the name of the standby file for a file (module standby)."""
+    return path.with_name(f"{_STAGED_PREFIX}{path.stem}{_STANDBY_SUFFIX}")
 
 
-def spared(name: str) -> str | None:
-    """Return the stem of the file that a name is the spare for; None when it is no spare's."""
-    if name.startswith(_STAGED_PREFIX) and name.endswith(_SPARE_SUFFIX):
-        return name.removeprefix(_STAGED_PREFIX).removesuffix(_SPARE_SUFFIX)
+def standby_for(name: str) -> str | None:
+    """Return the stem of the file that a name is the standby file for; None when it is no standby file's."""
+    if name.startswith(_STAGED_PREFIX) and name.endswith(_STANDBY_SUFFIX):
+        return name.removeprefix(_STAGED_PREFIX).removesuffix(_STANDBY_SUFFIX)
     return None
 
 
-def write_spare(
-    spare: Path, path: Path, pieces: Sequence[bytes | memoryview], like: files.Stamp
+def write_standby(
+    standby_file: Path, path: Path, pieces: Sequence[bytes | memoryview], like: files.Stamp
 ) -> files.Stamp:
-    """Write `spare` as `stage` writes, for the file at `path`, over what it holds; return its stamp. Not synced.
+    """Write `standby file` as `stage` writes, for the file at `path`, over what it holds; return its stamp. Not synced.
 
     Raises OSError, ENOSPC before a byte is written when there would not be as much room again afterwards.
     """
     _require_room(path.parent, 2 * sum(map(len, pieces)))
-    # Over the pages that an older spare has in memory: new ones cost three times as much.
+    # Over the pages that an older standby file has in memory: new ones cost three times as much.
     descriptor = os.open(
-        spare, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600
+        standby_file, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600
     )
     try:
         _fill(descriptor, path, pieces, like)
@@ -101,26 +101,28 @@ def write_spare(
         os.close(descriptor)
 
 
-def stage_spare(spare: Path, path: Path, written: files.Stamp, part: bytes, offset_bytes: int) -> Path:
-    """Write `part` into a spare, which must be as it was `written`, and give it a staged name; return that.
+def stage_standby(
+    standby_file: Path, path: Path, written: files.Stamp, part: bytes, offset_bytes: int
+) -> Path:
+    """Write `part` into a standby file, which must be as it was `written`, and give it a staged name; return that.
 
-    Raises OSError (ESTALE when somebody has touched the spare); then it still has its own name.
+    Raises OSError (ESTALE when someone has touched the standby file); then it still has its own name.
     """
-    descriptor = os.open(spare, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    descriptor = os.open(standby_file, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         if files.Stamp.of(os.fstat(descriptor)) != written:
-            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), str(spare))
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), str(standby_file))
         os.pwrite(descriptor, part, offset_bytes)
         _copy_attributes(path, descriptor)
     finally:
         os.close(descriptor)
-    # What is displaced will have this name, and must not be taken for a spare after a crash.
+    # What is displaced will have this name, and must not be taken for a standby file after a crash.
     for number in count():
         staged = _staged_name(path, number)
-        if (error := _renameat2(spare, staged, _RENAME_NOREPLACE)) == 0:
+        if (error := _renameat2(standby_file, staged, _RENAME_NOREPLACE)) == 0:
             return staged
         if error != errno.EEXIST:
-            raise OSError(error, os.strerror(error), str(spare))
+            raise OSError(error, os.strerror(error), str(standby_file))
     raise AssertionError("there is always another number")
 
 
@@ -218,7 +220,7 @@ def _second_name(path: Path) -> Path:
 
 
 def put_back(temporary: Path, path: Path) -> None:
-    """Give `temporary` the name `path`, which must be free: FileExistsError when somebody was faster."""
+    """Give `temporary` the name `path`, which must be free: FileExistsError when someone was faster."""
     try:
         os.link(temporary, path)
     except OSError as error:

@@ -1,6 +1,6 @@
-"""Make a good session file out of a shadow and a live file: the rows of both, in order, nothing twice. Pure.
+"""Make a good session file out of a shadow and a live file: the messages of both, in order, nothing twice. Pure.
 
-Values are never written anew where they can be spliced: every row and every member keeps the text that it has in the file it
+Values are never written anew where they can be spliced: every message and every member keeps the text that it has in the file it
 comes from, so numbers beyond 64 bits, NaN and lone surrogates come out as they went in. Sources of the rules:
 webui-contract, sections 1 (order of keys) and 5 (what the application makes of a repaired file).
 """
@@ -12,124 +12,131 @@ from typing import Any
 
 from hermesguard.webui import session
 from hermesguard.webui.diff import Comparison, compare
-from hermesguard.webui.session import Document, Row
+from hermesguard.webui.session import Document, Message
 
 _TRUNCATION = (session.WATERMARK, session.BOUNDARY)
 # A marker that live does not carry must not come back: its presence tells which version wrote the file.
 _MARKERS = frozenset({session.GENERATION, session.CLEAR_GENERATION, *_TRUNCATION, session.MESSAGE_COUNT})
 
 
-def mend(shadow: Document, live: Document | None = None, keep_rows: int | None = None) -> bytes:
-    """Return the file that has every row of `shadow` and every new row of `live`, ready to take live's place.
+def merge_documents(
+    shadow: Document, live: Document | None = None, keep_messages: int | None = None
+) -> bytes:
+    """Return the file that has every message of `shadow` and every new message of `live`, ready to take live's place.
 
-    `live` is None when it could not be read. Of the shadow only the first `keep_rows` rows count, if that is given.
+    `live` is None when it could not be read. Of the shadow only the first `keep_messages` messages count, if that is given.
     The stream is null (a stale `active_stream_id` arms bug #1558 again) unless live has one of its own; a prompt that was
     sent and stands in no message becomes a message; `message_count` is true; `context_messages` and `tool_calls` follow.
     """
-    return mended_text(shadow, live, keep_rows).encode("utf-8")
+    return merged_text(shadow, live, keep_messages).encode("utf-8")
 
 
-def mended_text(shadow: Document, live: Document | None = None, keep_rows: int | None = None) -> str:
-    """As `mend`, before it is encoded; an abridged shadow gives an abridged text (module abridge)."""
-    return _Mender(shadow, live, keep_rows).file()
+def merged_text(shadow: Document, live: Document | None = None, keep_messages: int | None = None) -> str:
+    """As `repair`, before it is encoded; an abridged shadow gives an abridged text (module abridge)."""
+    return _Mender(shadow, live, keep_messages).file()
 
 
-def with_rows(document: Document, rows: Sequence[Row]) -> Document:
-    """Return `document` with only these of its rows, its context and tool calls left out."""
+def with_messages(document: Document, messages: Sequence[Message]) -> Document:
+    """Return `document` with only these of its messages, its context and tool calls left out."""
     parts = (session.MESSAGES, session.CONTEXT, session.TOOL_CALLS)
     texts = {
-        key: _list_text([row.text for row in rows]) if key == session.MESSAGES else "[]" for key in parts
+        key: _list_text([message.text for message in messages]) if key == session.MESSAGES else "[]"
+        for key in parts
     }
     members = (f"{json.dumps(key)}: {texts.get(key) or document.raw(key)}" for key in document.keys)
     return session.parse(("{" + ",".join(members) + "}").encode("utf-8"))
 
 
 class _Mender:
-    def __init__(self, shadow: Document, live: Document | None, keep_rows: int | None) -> None:
+    def __init__(self, shadow: Document, live: Document | None, keep_messages: int | None) -> None:
         self.shadow = shadow
         self.live = live
         self.base = live or shadow
-        self.cut = keep_rows is not None and keep_rows < len(shadow.rows)
-        old = shadow.rows[:keep_rows]
+        self.cut = keep_messages is not None and keep_messages < len(shadow.messages)
+        old = shadow.messages[:keep_messages]
         self.runs_on = (
             live is not None
             and bool(live.stream)
             and live.stream != shadow.stream
             and not _was_answered(live, old)
         )
-        new = live.rows if live else []
+        new = live.messages if live else []
         self.sent: dict[int, float | None] = {}
         self.sent_before: set[int] = set()
         self.prompts = self._unsaid_prompts(old, new)
         self.comparison: Comparison = compare(old, new)
-        self.rows = self._with_prompts(self.comparison)
+        self.messages = self._with_prompts(self.comparison)
 
-    # -- rows
+    # -- messages
 
-    def _unsaid_prompts(self, old: Sequence[Row], new: Sequence[Row]) -> list[Row]:
-        """Return the prompts of either side that were sent but stand in no row, as rows.
+    def _unsaid_prompts(self, old: Sequence[Message], new: Sequence[Message]) -> list[Message]:
+        """Return the prompts of either side that were sent but stand in no message, as messages.
 
         Who sends again what stands unanswered at the end of the conversation says nothing new.
         """
-        found: list[Row] = []
+        found: list[Message] = []
         for side in (None if self.cut else self.shadow, self.live):
             if side is None or not side.prompt.strip() or (side is self.live and self.runs_on):
                 continue
             if self.live is not None and self.runs_on and side.prompt == self.live.prompt:
                 continue
-            row = _prompt_row(side)
-            asked_last = any(rows and rows[-1].identity == row.identity for rows in (old, new))
-            if not asked_last and not any(_says(other, row) for other in (*old, *new, *found)):
-                found.append(row)
-                self.sent[id(row)] = started_seconds(side)
+            message = _prompt_message(side)
+            asked_last = any(
+                messages and messages[-1].identity == message.identity for messages in (old, new)
+            )
+            if not asked_last and not any(_says(other, message) for other in (*old, *new, *found)):
+                found.append(message)
+                self.sent[id(message)] = started_seconds(side)
                 if side is self.shadow:
-                    self.sent_before.add(id(row))
+                    self.sent_before.add(id(message))
         return found
 
-    def _with_prompts(self, comparison: Comparison) -> list[Row]:
-        rows = list(comparison.merged())
+    def _with_prompts(self, comparison: Comparison) -> list[Message]:
+        messages = list(comparison.merged())
         added = {id(comparison.new[index]) for index in comparison.added}
         for prompt in self.prompts:
-            place = len(rows)
-            while place > 0 and self._follows(rows[place - 1], prompt, id(rows[place - 1]) in added):
+            place = len(messages)
+            while place > 0 and self._follows(messages[place - 1], prompt, id(messages[place - 1]) in added):
                 place -= 1
-            rows.insert(place, prompt)
-        return rows
+            messages.insert(place, prompt)
+        return messages
 
-    def _follows(self, row: Row, prompt: Row, is_added: bool) -> bool:
+    def _follows(self, message: Message, prompt: Message, is_added: bool) -> bool:
         """Return whether `row` was surely said later than `prompt` was sent.
 
-        The moment of sending may be noted in whole seconds: of what was there with the prompt, only a row of a later second is
+        The moment of sending may be noted in whole seconds: of what was there with the prompt, only a message of a later second is
         later. What live adds was written after the shadow's prompt was sent, so that the same second is enough.
         """
         sent = self.sent[id(prompt)]
         if is_added and id(prompt) in self.sent_before:
-            return sent is None or row.timestamp is None or row.timestamp >= int(sent)
-        return sent is not None and (row.timestamp or 0) >= int(sent) + 1
+            return sent is None or message.timestamp is None or message.timestamp >= int(sent)
+        return sent is not None and (message.timestamp or 0) >= int(sent) + 1
 
-    def _context(self) -> list[Row]:
+    def _context(self) -> list[Message]:
         """Return what the model sees: the shadow's and what live adds; nothing where the shadow had nothing."""
         if not self.shadow.context:
             return []
         new = self.live.context if self.live else []
         return self._with_prompts(compare(self._kept_context(), new))
 
-    def _kept_context(self) -> Sequence[Row]:
-        """Return the shadow's context as far as it belongs to the rows that are to come back."""
+    def _kept_context(self) -> Sequence[Message]:
+        """Return the shadow's context as far as it belongs to the messages that are to come back."""
         context = self.shadow.context
         if not self.cut:
             return context
-        kept = {(row.identity, row.timestamp) for row in self.comparison.old}
-        ends = (index for index, row in enumerate(context, 1) if (row.identity, row.timestamp) in kept)
+        kept = {(message.identity, message.timestamp) for message in self.comparison.old}
+        ends = (
+            index for index, message in enumerate(context, 1) if (message.identity, message.timestamp) in kept
+        )
         return context[: max(ends, default=0)]
 
     def _tool_calls(self) -> list[str]:
-        """Return the texts of both sides' entries, each pointing to where its row stands now."""
+        """Return the texts of both sides' entries, each pointing to where its message stands now."""
         place: dict[int, int] = {}
         index = 0
-        for row in self.rows:
-            place[id(row)] = index
-            index += row.count
+        for message in self.messages:
+            place[id(message)] = index
+            index += message.count
         twin_new = {
             new: old
             for old, new in (*self.comparison.pairs, *self.comparison.shortened, *self.comparison.moved)
@@ -157,10 +164,14 @@ class _Mender:
         return entries
 
     def _calls_text(self) -> str:
-        """Return the tool calls; the shadow's own text where no row of its has another place now."""
+        """Return the tool calls; the shadow's own text where no message of its has another place now."""
         alone = session.TOOL_CALLS in self.shadow and not (self.live and self.live.tool_calls)
         old = self.comparison.old
-        if alone and len(self.rows) >= len(old) and all(a is b for a, b in zip(old, self.rows, strict=False)):
+        if (
+            alone
+            and len(self.messages) >= len(old)
+            and all(a is b for a, b in zip(old, self.messages, strict=False))
+        ):
             return self.shadow.raw(session.TOOL_CALLS)
         return _list_text(self._tool_calls())
 
@@ -187,13 +198,13 @@ class _Mender:
 
     def _member(self, key: str) -> str:
         if key == session.MESSAGES:
-            return self._rows_text(key, self.rows)
+            return self._messages_text(key, self.messages)
         if key == session.CONTEXT:
-            return self._rows_text(key, self._context())
+            return self._messages_text(key, self._context())
         if key == session.TOOL_CALLS:
             return self._calls_text() if not self.cut else self.base.raw(key)
         if key == session.MESSAGE_COUNT:
-            return str(sum(row.count for row in self.rows))
+            return str(sum(message.count for message in self.messages))
         if key == session.STREAM or key.startswith(session.PENDING_PREFIX):
             if self.runs_on and key in self.base:
                 return self.base.raw(key)
@@ -206,18 +217,18 @@ class _Mender:
             return self._truncation_source(key).raw(key)
         return self._source(key).raw(key)
 
-    def _rows_text(self, key: str, rows: Sequence[Row]) -> str:
-        """Return a row list; where it is one side's own list, that side's text as it stands."""
+    def _messages_text(self, key: str, messages: Sequence[Message]) -> str:
+        """Return a message list; where it is one side's own list, that side's text as it stands."""
         for side in (self.shadow, self.live):
-            own = (side.rows if key == session.MESSAGES else side.context) if side else []
+            own = (side.messages if key == session.MESSAGES else side.context) if side else []
             if (
                 side
                 and key in side
-                and len(own) == len(rows)
-                and all(a is b for a, b in zip(own, rows, strict=True))
+                and len(own) == len(messages)
+                and all(a is b for a, b in zip(own, messages, strict=True))
             ):
                 return side.raw(key)
-        return _list_text([row.text for row in rows])
+        return _list_text([message.text for message in messages])
 
     def _source(self, key: str) -> Document:
         """Return the side whose value counts: live's, unless the stub emptied what the shadow had."""
@@ -226,7 +237,7 @@ class _Mender:
         return self.base
 
     def _greater(self, key: str) -> Document:
-        """Return the side whose counter is the greater: the rows of both were paid for."""
+        """Return the side whose counter is the greater: the messages of both were paid for."""
         before, after = self.shadow.get(key), self.base.get(key)
         numbers = all(
             isinstance(value, int | float) and not isinstance(value, bool) for value in (before, after)
@@ -238,7 +249,7 @@ class _Mender:
         return isinstance(before, list | dict) and bool(before) and after in ([], {}, None)
 
     def _truncation_source(self, key: str) -> Document:
-        """Return the side whose boundary counts: not live's when rows came back from behind it."""
+        """Return the side whose boundary counts: not live's when messages came back from behind it."""
         value = self.base.get(key)
         back = (
             key in self.shadow
@@ -249,15 +260,15 @@ class _Mender:
         return self.shadow if back else self.base
 
 
-def _prompt_row(side: Document) -> Row:
-    """Return the pending prompt as the row that the application makes of it at its own recovery."""
+def _prompt_message(side: Document) -> Message:
+    """Return the pending prompt as the message that the application makes of it at its own recovery."""
     value: dict[str, Any] = {"role": "user", "content": side.prompt}
     if (started := started_seconds(side)) is not None:
         value["timestamp"] = int(started)
     value["_recovered"] = True
     if attachments := side.get(session.PENDING_ATTACHMENTS):
         value["attachments"] = attachments
-    return Row(value, _dump(value, level=2))
+    return Message(value, _dump(value, level=2))
 
 
 def started_seconds(side: Document) -> float | None:
@@ -267,14 +278,14 @@ def started_seconds(side: Document) -> float | None:
     return float(started) if known else None
 
 
-def _says(row: Row, prompt: Row) -> bool:
+def _says(message: Message, prompt: Message) -> bool:
     """Return whether `row` is the prompt, already said: the same words, not from before it was sent."""
-    if row.identity != prompt.identity:
+    if message.identity != prompt.identity:
         return False
-    return row.timestamp is None or prompt.timestamp is None or row.timestamp >= prompt.timestamp - 1
+    return message.timestamp is None or prompt.timestamp is None or message.timestamp >= prompt.timestamp - 1
 
 
-def _was_answered(side: Document, rows: Sequence[Row]) -> bool:
+def _was_answered(side: Document, messages: Sequence[Message]) -> bool:
     """Return whether `rows` hold the prompt that is pending in `side`, with an answer to it.
 
     An application that read an older file holds such a prompt, and would say it once more.
@@ -282,12 +293,16 @@ def _was_answered(side: Document, rows: Sequence[Row]) -> bool:
     sent = started_seconds(side)
     if sent is None or not side.prompt.strip():
         return False
-    prompt = _prompt_row(side)
+    prompt = _prompt_message(side)
     answered = False
-    for row in reversed(rows):
-        if row.timestamp is not None and abs(row.timestamp - sent) < 1 and row.identity == prompt.identity:
+    for message in reversed(messages):
+        if (
+            message.timestamp is not None
+            and abs(message.timestamp - sent) < 1
+            and message.identity == prompt.identity
+        ):
             return answered
-        answered |= row.get("role") == "assistant" and not row.get("_partial")
+        answered |= message.get("role") == "assistant" and not message.get("_partial")
     return False
 
 

@@ -1,4 +1,4 @@
-"""The answer to a wipe, made before the wipe: then nothing need be parsed, judged or mended while every moment counts. Pure.
+"""The answer to a wipe, made before the wipe: then nothing need be parsed, judged or repaired while every moment counts. Pure.
 
 The stub that hermes-webui #1558 saves is known beforehand, but for its `updated_at`: it is the file without its messages, its
 stream and its prompt, written as the application writes. Whatever differs in one byte from that is judged as any other save.
@@ -10,7 +10,7 @@ import re
 from typing import NamedTuple
 
 from hermesguard.judge.judge import is_wipe
-from hermesguard.repair.merge import mended_text
+from hermesguard.repair.merge import merged_text
 from hermesguard.repair.refill import fill, tells_all
 from hermesguard.webui import session
 from hermesguard.webui.abridged import Abridged, Piece
@@ -27,8 +27,8 @@ class Answer(NamedTuple):
 
     stub_start: bytes
     stub_end: bytes
-    mended_start: tuple[Piece, ...]
-    mended_end: tuple[Piece, ...]
+    repaired_start: tuple[Piece, ...]
+    repaired_end: tuple[Piece, ...]
 
     def updated(self, data: bytes) -> bytes:
         """Return the `updated_at` of `data` if it is the awaited stub; empty when it must be judged."""
@@ -40,12 +40,12 @@ class Answer(NamedTuple):
 
     def pieces(self, updated: bytes) -> list[Piece]:
         """Return the pieces of the repaired file."""
-        return [*self.mended_start, updated, *self.mended_end]
+        return [*self.repaired_start, updated, *self.repaired_end]
 
     @property
     def updated_offset_bytes(self) -> int:
         """Where in the repaired file `updated_at` stands."""
-        return sum(map(len, self.mended_start))
+        return sum(map(len, self.repaired_start))
 
 
 def prepare(known: Abridged) -> Answer | None:
@@ -57,19 +57,19 @@ def prepare(known: Abridged) -> Answer | None:
     live = session.parse(stub.encode("utf-8"))
     if not is_wipe(document, live):
         return None
-    mended = mended_text(document, live)
-    if stub.count(_PLACE) != 1 or mended.count(_PLACE) != 1:
+    repaired = merged_text(document, live)
+    if stub.count(_PLACE) != 1 or repaired.count(_PLACE) != 1:
         return None
     before, _, after = stub.partition(_PLACE)
-    first, _, last = mended.partition(_PLACE)
+    first, _, last = repaired.partition(_PLACE)
     start, end = fill(first, known), fill(last, known)
-    if len(start) + len(end) != len(fill(mended, known)) + 1:
+    if len(start) + len(end) != len(fill(repaired, known)) + 1:
         return None  # a run stands on neither side as a whole
     return Answer(before.encode("utf-8"), after.encode("utf-8"), tuple(start), tuple(end))
 
 
 def _stub(document: Document) -> str:
-    """Return the awaited stub: members in their order, emptied as the application empties them; lists behind the rows too."""
+    """Return the awaited stub: members in their order, emptied as the application empties them; lists behind the messages too."""
     members = []
     is_behind = False
     for key in document.keys:

@@ -2,8 +2,8 @@
 
 import heapq
 
-from hermesguard.repair.standby import Spares
-from hermesguard.store.cached_store import Keeper
+from hermesguard.repair.standby import StandbyFiles
+from hermesguard.store.cached_store import Copies
 from hermesguard.webui import header as head
 from hermesguard.webui import session
 from hermesguard.webui.directory import Listing, SessionsDirectory
@@ -17,12 +17,12 @@ RECENT_SECONDS = 600.0
 class Readiness:
     """The sessions that can be wiped and are not ready for it yet, by when they are to be made so (monotonic)."""
 
-    def __init__(self, keeper: Keeper, directory: SessionsDirectory) -> None:
-        self._keeper = keeper
+    def __init__(self, copies: Copies, directory: SessionsDirectory) -> None:
+        self._copies = copies
         self._due: dict[str, float] = {}
         self._saved: set[str] = set()
-        """Those of them that were saved while this guard looked: only they get a spare, for a start changes nothing."""
-        self.spares = Spares(directory)
+        """Those of them that were saved while this guard looked: only they get a standby file, for a start changes nothing."""
+        self.standby = StandbyFiles(directory)
 
     def saved(self, name: str, could_be_wiped: bool, now: float) -> None:
         """Note that a session was saved."""
@@ -31,11 +31,11 @@ class Readiness:
             self._saved.add(name)
         else:
             self._due.pop(name, None)
-            self.spares.drop(name)
+            self.standby.drop(name)
 
     def recent(self, sizes: dict[str, tuple[int, int]], now: float, now_ns: int) -> None:
         """Note the sessions that were written last, by (size in bytes, mtime_ns), as far as memory has room for them."""
-        left_bytes = self._keeper.memory_bytes
+        left_bytes = self._copies.cache_bytes
         since_ns = now_ns - int(RECENT_SECONDS * 1e9)
         for name in heapq.nlargest(100, sizes, key=lambda name: sizes[name][1]):
             size_bytes, mtime_ns = sizes[name]
@@ -54,20 +54,20 @@ class Readiness:
         if name is None:
             return
         del self._due[name]
-        if (self._keeper.held(name) or self._has_stream(name)) and (copy := self._keeper.shadow(name)):
+        if (self._copies.held(name) or self._has_stream(name)) and (copy := self._copies.shadow(name)):
             copy.prepare()
             if name in self._saved and copy.answer:
-                self.spares.make(name, copy.answer, self._keeper.memory_bytes)
+                self.standby.make(name, copy.answer, self._copies.cache_bytes)
         self._saved.discard(name)
 
-    def after_sweep(self, listing: Listing) -> None:
+    def after_scan(self, listing: Listing) -> None:
         """Let go of the sessions that are not there any more, and of what was left of others' readiness."""
-        self.spares.drop_others(listing.sessions)
-        self.spares.remove_strays(listing.spares)
+        self.standby.drop_others(listing.sessions)
+        self.standby.remove_strays(listing.standby)
 
     def _has_stream(self, name: str) -> bool:
         """Return whether the head of a shadow says so; to load a session that cannot be wiped would be in vain."""
         try:
-            return bool(head.read(self._keeper.store.shadow_path(name), session.STREAM).get(session.STREAM))
+            return bool(head.read(self._copies.store.shadow_path(name), session.STREAM).get(session.STREAM))
         except FileNotFoundError:
             return False

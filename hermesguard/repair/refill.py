@@ -20,9 +20,9 @@ def fill(text: str, known: Abridged) -> list[Piece]:
 
 
 def tells_all(known: Abridged) -> bool:
-    """Return whether an empty live file can be mended from the abridged form as from the full one.
+    """Return whether an empty live file can be repaired from the abridged form as from the full one.
 
-    That is so when no row of a run can be the pending prompt, or was stamped after it was sent.
+    That is so when no message of a run can be the pending prompt, or was stamped after it was sent.
     """
     prompt = known.document.prompt
     if not prompt.strip():
@@ -35,7 +35,7 @@ def tells_all(known: Abridged) -> bool:
 
 
 def _may_say(hole: Hole, prompt: str) -> bool:
-    """Return whether a row of the run may have these words: the longest of them stands somewhere in its text."""
+    """Return whether a message of the run may have these words: the longest of them stands somewhere in its text."""
     word = json.dumps(max(prompt.split(), key=len), ensure_ascii=False)[1:-1]
     try:
         sought = word.encode("utf-8")

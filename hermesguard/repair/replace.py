@@ -11,7 +11,7 @@ from hermesguard import files
 from hermesguard.files import Stamp
 from hermesguard.judge.judge import Action, Surroundings, judge
 from hermesguard.repair import exchange as staging
-from hermesguard.repair.merge import mend
+from hermesguard.repair.merge import merge_documents
 from hermesguard.webui import session
 from hermesguard.webui.abridged import Piece
 from hermesguard.webui.session import Document
@@ -26,7 +26,7 @@ class Placed:
 
     live: bytes
     displaced: list[bytes] = field(default_factory=list)
-    deliberate: list[bytes] = field(default_factory=list)
+    intended: list[bytes] = field(default_factory=list)
     """States that a write in between took back on purpose."""
     exchanged_ns: int = 0
     """When live was right for the first time (time.perf_counter_ns)."""
@@ -47,12 +47,12 @@ def place(
     """Make the file of these pieces live at `path`; if what it displaces is not `judged`, judge that again, and so on.
 
     `good` gives the newest good copy, of which, with what was judged, the pieces were made. `ready` is a staged file of these
-    pieces (module spares), if there is one already. `earlier` gives the rows that earlier repairs were made of, which a writer
+    pieces (module standby), if there is one already. `earlier` gives the messages that earlier repairs were made of, which a writer
     that has not seen those may say again. `judged` None means that there
     was no file: then it is put back by link, FileExistsError when one has come meanwhile. `kept` is called when live is
     right, to keep what was displaced before its last name is removed; it may be called again when a writer in place
     finished late. Raises OSError (FileNotFoundError when live went away) with live as the application wrote it last. A
-    crash, or a fault that hides what came out, leaves staged names behind: the next start and the next sweep look at them.
+    crash, or a fault that hides what came out, leaves staged names behind: the next start and the next scan look at them.
     """
     staged: list[Path] = []
     exchanged: _Exchanged | None = None
@@ -167,10 +167,10 @@ def _answer(ours: bytes, theirs: bytes, placed: Placed, before: tuple[Document, 
     verdict = judge(good, written, Surroundings(repaired=True, before_repair=before))
     if verdict.action is Action.KEEP:
         return theirs
-    if verdict.action is Action.DELIBERATE:
-        placed.deliberate.append(ours)
+    if verdict.action is Action.INTENDED:
+        placed.intended.append(ours)
         return theirs
-    return mend(good, written, verdict.keep_rows)
+    return merge_documents(good, written, verdict.keep_messages)
 
 
 def _readable(*files_read: bytes) -> Iterator[Document]:

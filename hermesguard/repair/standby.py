@@ -1,9 +1,9 @@
 """The repaired file of a wipe, written before the wipe: then the repair of twenty megabytes is one number and one exchange.
 
-A session that can be wiped (its stream is set) and has been quiet for a moment gets a file beside it, `.hermesguard-<sid>.spare`,
-which the application neither reads nor sweeps away. It is all that the repair will put in place, but for the stub's `updated_at`,
+A session that can be wiped (its stream is set) and has been quiet for a moment gets a file beside it, `.hermesguard-<sid>.standby file`,
+which the application neither reads nor scans away. It is all that the repair will put in place, but for the stub's `updated_at`,
 for which a little room is left. It is an optimisation: what differs from what was awaited, or cannot be written, is staged when
-it is needed (module staging). Nothing is kept in a spare that the store has not: whoever finds one may remove it.
+it is needed (module staging). Nothing is kept in a standby file that the store has not: whoever finds one may remove it.
 """
 
 import contextlib
@@ -22,32 +22,32 @@ from hermesguard.webui.directory import SessionsDirectory
 PLACE_BYTES = 24
 
 
-class _Spare(NamedTuple):
+class _Standby(NamedTuple):
     answer: Answer
     like: Stamp
-    """Of the live file when the spare was made: owner, group and mode are as there."""
+    """Of the live file when the standby file was made: owner, group and mode are as there."""
     written: Stamp
-    """Of the spare: whatever has been touched since is not used."""
+    """Of the standby file: whatever has been touched since is not used."""
 
 
-class Spares:
-    """The spare files of one sessions directory, made by this guard."""
+class StandbyFiles:
+    """The standby file files of one sessions directory, made by this guard."""
 
     def __init__(self, directory: SessionsDirectory) -> None:
         self._directory = directory
-        self._spares: dict[str, _Spare] = {}
+        self._standby: dict[str, _Standby] = {}
 
     @property
     def size_bytes(self) -> int:
-        """How many bytes all spares have."""
-        return sum(spare.written.size_bytes for spare in self._spares.values())
+        """How many bytes all standby have."""
+        return sum(standby_file.written.size_bytes for standby_file in self._standby.values())
 
     def make(self, name: str, answer: Answer, limit_bytes: int) -> None:
-        """Write a session's spare, if all together then have no more than `limit_bytes`, and the disk has room for another.
+        """Write a session's standby file, if all together then have no more than `limit_bytes`, and the disk has room for another.
 
         Never raises: without room or rights there is none, and of a lasting fault the repair itself will tell.
         """
-        known = self._spares.get(name)
+        known = self._standby.get(name)
         if known and known.answer is answer:
             return
         live = self._directory.file(name)
@@ -58,50 +58,58 @@ class Spares:
             if like is None or others_bytes + sum(map(len, pieces)) > limit_bytes:
                 self.drop(name)
                 return
-            written = staging.write_spare(staging.spare_name(live), live, pieces, like)
+            written = staging.write_standby(staging.standby_name(live), live, pieces, like)
         except OSError:
-            self._spares.pop(name, None)
+            self._standby.pop(name, None)
             self._remove(name)
         else:
-            self._spares[name] = _Spare(answer, like, written)
+            self._standby[name] = _Standby(answer, like, written)
 
     def take(
         self, name: str, answer: Answer | None, updated: bytes, like: Stamp
     ) -> tuple[Path, list[Piece]] | None:
-        """Return the spare, staged with `updated` in its place, and its pieces, and forget it; None when it does not fit.
+        """Return the standby file, staged with `updated` in its place, and its pieces, and forget it; None when it does not fit.
 
         `answer` is what is to be put in place, `like` the stamp of the file that it is to displace.
         """
-        spare = self._spares.get(name)
-        if spare is None:
+        standby_file = self._standby.get(name)
+        if standby_file is None:
             return None
-        is_alike = (spare.like.mode, spare.like.uid, spare.like.gid) == (like.mode, like.uid, like.gid)
-        if spare.answer is answer and is_alike and len(updated) <= PLACE_BYTES:
+        is_alike = (standby_file.like.mode, standby_file.like.uid, standby_file.like.gid) == (
+            like.mode,
+            like.uid,
+            like.gid,
+        )
+        if standby_file.answer is answer and is_alike and len(updated) <= PLACE_BYTES:
             live = self._directory.file(name)
             filled = updated.ljust(PLACE_BYTES)
             with contextlib.suppress(OSError):
-                staged = staging.stage_spare(
-                    staging.spare_name(live), live, spare.written, filled, answer.updated_offset_bytes
+                staged = staging.stage_standby(
+                    staging.standby_name(live),
+                    live,
+                    standby_file.written,
+                    filled,
+                    answer.updated_offset_bytes,
                 )
-                del self._spares[name]
+                del self._standby[name]
                 return staged, answer.pieces(filled)
         return None
 
     def drop(self, name: str) -> None:
-        """Remove a session's spare, if there is one."""
-        if self._spares.pop(name, None):
+        """Remove a session's standby file, if there is one."""
+        if self._standby.pop(name, None):
             self._remove(name)
 
     def _remove(self, name: str) -> None:
         with contextlib.suppress(OSError):
-            files.remove(staging.spare_name(self._directory.file(name)))
+            files.remove(staging.standby_name(self._directory.file(name)))
 
     def drop_others(self, names: Container[str]) -> None:
-        """Remove the spares of the sessions that are not among these."""
-        for name in [name for name in self._spares if name not in names]:
+        """Remove the standby of the sessions that are not among these."""
+        for name in [name for name in self._standby if name not in names]:
             self.drop(name)
 
     def remove_strays(self, found: Set[str]) -> None:
-        """Remove, of the spares that were found, those that are none of ours, or could not be removed before."""
-        for name in found - self._spares.keys():
+        """Remove, of the standby that were found, those that are none of ours, or could not be removed before."""
+        for name in found - self._standby.keys():
             self._remove(name)

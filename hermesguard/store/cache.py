@@ -14,7 +14,7 @@ IDLE_SECONDS = 120.0
 
 
 class Copy:
-    """A good copy of a session: its bytes and, once somebody asked, what they say."""
+    """A good copy of a session: its bytes and, once someone asked, what they say."""
 
     def __init__(
         self, data: bytes = b"", document: Document | None = None, abridged: Abridged | None = None
@@ -48,7 +48,7 @@ class Copy:
 
     @property
     def abridged(self) -> Abridged:
-        """What the copy says, its long runs of rows standing as one each; Unreadable when it is damaged."""
+        """What the copy says, its long runs of messages standing as one each; Unreadable when it is damaged."""
         if self._abridged is None:
             self._abridged = abridge(self.data, self.document)
         return self._abridged
@@ -86,7 +86,7 @@ class Copy:
 
 
 @dataclass
-class Memory:
+class Cache:
     """The copies that were used last, at most `limit_bytes` of them (one always), forgotten when idle."""
 
     limit_bytes: int

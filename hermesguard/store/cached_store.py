@@ -1,7 +1,7 @@
 """What the guard holds of each session, in memory and on disk, also while the disk refuses.
 
-Memory runs ahead of the store: a repair works from the newest good copy even when the store could not take it. What the store
-refused is owed, tried again at every sweep, and told once. When the disk is full, old history is given up first.
+Cache runs ahead of the store: a repair works from the newest good copy even when the store could not take it. What the store
+refused is pending, tried again at every scan, and told once. When the disk is full, old history is given up first.
 """
 
 import errno
@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeVar
 from hermesguard import files
 from hermesguard.clock import Clock
 from hermesguard.events.reporter import Reporter
-from hermesguard.store.cache import Copy, Memory
+from hermesguard.store.cache import Cache, Copy
 from hermesguard.store.delta_log import change
 from hermesguard.store.history import WITHDRAWN, digest, version_name
 from hermesguard.store.store import Store
@@ -32,59 +32,59 @@ _NOBODY_IS_SERVED = FULL | {errno.EROFS, errno.ESTALE, errno.EMFILE, errno.ENFIL
 class _Version(NamedTuple):
     packed: bytes
     digest: str
-    rows: int
+    messages: int
     reason: str
     time: datetime
 
 
 @dataclass(slots=True)
-class _Owed:
+class _Pending:
     versions: list[_Version] = field(default_factory=list)
     shadow: tuple[Copy, int] | None = None
 
 
 # A small file is copied as fast as its change is appended.
-SMALLEST_TAILED_BYTES = 16 * 1024
+SMALLEST_LOGGED_BYTES = 16 * 1024
 QUIET_SECONDS = 60.0
 # A clock that was set back by more is taken at its word.
 CLOCK_TOLERANCE = timedelta(seconds=60)
 
 
-class Keeper:
+class Copies:
     """Owner of shadows and history while the guard runs."""
 
-    def __init__(self, store: Store, memory: Memory, reporter: Reporter, clock: Clock) -> None:
+    def __init__(self, store: Store, cache: Cache, reporter: Reporter, clock: Clock) -> None:
         self.store = store
         self.relieve: Callable[[int], int] = lambda needed_bytes: 0
         """Gives old history up to gain so many bytes on a full disk; returns how many it gained."""
-        self.also_owed: list[Callable[[], None]] = []
+        self.also_pending: list[Callable[[], None]] = []
         """What else waits for the store: each writes it, or raises OSError."""
         self.withdrawn: float | None = None
-        """When something that a person took away went into the history (monotonic), until a prune has seen to it."""
-        self._memory = memory
+        """When something that a user took away went into the history (monotonic), until a prune has seen to it."""
+        self._cache = cache
         self._reporter = reporter
         self._clock = clock
-        self._owed: dict[str, _Owed] = {}
+        self._pending: dict[str, _Pending] = {}
         self._broken = ""
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
         self._damaged: dict[str, str] = {}
-        self._tails: dict[str, tuple[int, float]] = {}
+        self._delta_logs: dict[str, tuple[int, float]] = {}
         self._is_hopeless = False
         self._newest: datetime | None = None
 
     @property
-    def memory_bytes(self) -> int:
+    def cache_bytes(self) -> int:
         """How many bytes of copies may be in memory."""
-        return self._memory.limit_bytes
+        return self._cache.limit_bytes
 
-    @memory_bytes.setter
-    def memory_bytes(self, limit_bytes: int) -> None:
-        self._memory.limit_bytes = limit_bytes
+    @cache_bytes.setter
+    def cache_bytes(self, limit_bytes: int) -> None:
+        self._cache.limit_bytes = limit_bytes
 
     @property
-    def memory_used_bytes(self) -> int:
+    def cache_used_bytes(self) -> int:
         """How many bytes of copies are in memory."""
-        return self._memory.size_bytes
+        return self._cache.size_bytes
 
     @property
     def broken(self) -> str:
@@ -93,7 +93,7 @@ class Keeper:
 
     def held(self, session: str) -> Copy | None:
         """Return the newest good copy if it is in memory."""
-        return self._memory.get(session, self._clock.monotonic())
+        return self._cache.get(session, self._clock.monotonic())
 
     def shadow(self, session: str) -> Copy | None:
         """Return the newest good copy, None when there is none, or only a damaged one (told once).
@@ -101,10 +101,10 @@ class Keeper:
         Raises OSError when the store does not let it be read now: that says nothing about the session.
         """
         now = self._clock.monotonic()
-        if copy := self._memory.get(session, now):
+        if copy := self._cache.get(session, now):
             return copy
-        if (owed := self._owed.get(session)) and owed.shadow:
-            return self._memory.put(session, owed.shadow[0], now)
+        if (pending := self._pending.get(session)) and pending.shadow:
+            return self._cache.put(session, pending.shadow[0], now)
         try:
             copy = Copy(self.store.read_shadow(session))
             _ = copy.abridged
@@ -112,28 +112,28 @@ class Keeper:
         except FileNotFoundError:
             return None
         except (files.Damaged, Unreadable) as error:
-            self.tell_damage(session, str(error))
+            self.report_damage(session, str(error))
             return None
-        return self._memory.put(session, copy, now)
+        return self._cache.put(session, copy, now)
 
-    def tell_damage(self, session: str, error: str) -> None:
+    def report_damage(self, session: str, error: str) -> None:
         if self._damaged.get(session) != error:
             self._damaged[session] = error
-            self._reporter.tell(
+            self._reporter.report(
                 "verify_failed", session=session, path=str(self.store.shadow_path(session)), error=error
             )
 
     def rebuild(self, session: str) -> bool:
         """Write a damaged shadow again from what is in memory; return whether there was anything to write."""
-        copy = self._memory.get(session, self._clock.monotonic())
+        copy = self._cache.get(session, self._clock.monotonic())
         if copy is None or not copy.is_stored:
             return False
         if self.keep(session, copy, 0):
-            self._reporter.tell(
+            self._reporter.report(
                 "shadow_rebuilt",
                 session=session,
                 path=str(self.store.shadow_path(session)),
-                rows_after=copy.count,
+                messages_after=copy.count,
             )
         return True
 
@@ -160,30 +160,30 @@ class Keeper:
 
     def has_shadow(self, session: str) -> bool:
         """Return whether there is any copy of the session; OSError when the store cannot be read now."""
-        return session in self._owed or self.store.has_shadow(session)
+        return session in self._pending or self.store.has_shadow(session)
 
     def keep(self, session: str, copy: Copy, mtime_ns: int, before: Copy | None = None) -> bool:
-        """Make `copy` the shadow; return whether the store has it durably (else it is owed).
+        """Make `copy` the shadow; return whether the store has it durably (else it is pending).
 
         `before` is the copy that it follows (module abridge), if it does: then only what differs need be written.
         """
-        self._memory.put(session, copy, self._clock.monotonic())
+        self._cache.put(session, copy, self._clock.monotonic())
         self._damaged.pop(session, None)
         if (
             before
             and before.is_stored
-            and session not in self._owed
+            and session not in self._pending
             and self._keep_change(session, copy, mtime_ns, before)
         ):
             return True
-        self._owed.setdefault(session, _Owed()).shadow = (copy, mtime_ns)
-        return self._pay(session)
+        self._pending.setdefault(session, _Pending()).shadow = (copy, mtime_ns)
+        return self._retry(session)
 
     def _keep_change(self, session: str, copy: Copy, mtime_ns: int, before: Copy) -> bool:
         """Write only what changed, into the shadow's tail; return whether that was possible."""
-        tail_bytes, _ = self._tails.get(session, (0, 0.0))
+        log_bytes, _ = self._delta_logs.get(session, (0, 0.0))
         old, new, size_bytes = before.abridged, copy.abridged, copy.size_bytes
-        if size_bytes < SMALLEST_TAILED_BYTES or tail_bytes > max(SMALLEST_TAILED_BYTES, size_bytes // 2):
+        if size_bytes < SMALLEST_LOGGED_BYTES or log_bytes > max(SMALLEST_LOGGED_BYTES, size_bytes // 2):
             return False
         made_of = copy.parts or parts(old, new)
         line = change(made_of, size_bytes, mtime_ns, new.count, new.checksum)
@@ -192,51 +192,53 @@ class Keeper:
         except OSError:
             return False  # the whole of it is tried next, and what that meets is told
         before.is_stored, copy.is_stored, copy.parts = False, True, None
-        self._tails[session] = (tail_bytes + len(line), copy.used)
+        self._delta_logs[session] = (log_bytes + len(line), copy.used)
         return True
 
-    def fold_tails(self, quiet_seconds: float = QUIET_SECONDS) -> None:
+    def flush_delta_logs(self, quiet_seconds: float = QUIET_SECONDS) -> None:
         """Make plain copies of the shadows whose sessions have been quiet for so long."""
         now = self._clock.monotonic()
-        for session in [name for name, (_, since) in self._tails.items() if now - since >= quiet_seconds]:
+        for session in [
+            name for name, (_, since) in self._delta_logs.items() if now - since >= quiet_seconds
+        ]:
             try:
                 self.store.fold(session)
             except files.Damaged as error:
-                self._replace_damaged_tail(session, error)
+                self._replace_damaged_log(session, error)
             except OSError as error:
                 self.refused(error)
                 return
-            self._tails.pop(session, None)
+            self._delta_logs.pop(session, None)
 
-    def _replace_damaged_tail(self, session: str, error: files.Damaged) -> None:
-        copy = self._memory.get(session, self._clock.monotonic())
+    def _replace_damaged_log(self, session: str, error: files.Damaged) -> None:
+        copy = self._cache.get(session, self._clock.monotonic())
         if copy and copy.is_stored:
             self.keep(session, copy, 0)
         else:
-            self.tell_damage(session, str(error))
+            self.report_damage(session, str(error))
 
-    def find_tails(self) -> None:
-        """Take over the tails that a guard before this one left behind."""
-        self._tails = dict.fromkeys(self.store.tailed(), (0, -QUIET_SECONDS))
+    def find_delta_logs(self) -> None:
+        """Take over the delta_logs that a guard before this one left behind."""
+        self._delta_logs = dict.fromkeys(self.store.with_delta_logs(), (0, -QUIET_SECONDS))
 
-    def version(self, session: str, data: bytes, rows: int, reason: str) -> str:
+    def version(self, session: str, data: bytes, messages: int, reason: str) -> str:
         """Put `data` into the history, or owe it; return the name of the version that holds (or will hold) it."""
         now = self._version_time()
         if reason in WITHDRAWN and self.withdrawn is None:
             self.withdrawn = self._clock.monotonic()
-        owed = self._owed.get(session)
-        if owed is None:
+        pending = self._pending.get(session)
+        if pending is None:
             try:
-                return self._add_version(session, data, rows, reason, now)
+                return self._add_version(session, data, messages, reason, now)
             except OSError as error:
                 self.refused(error)
-            owed = self._owed[session] = _Owed()
+            pending = self._pending[session] = _Pending()
         known = digest(data)
-        for version in owed.versions:
+        for version in pending.versions:
             if version.digest == known and version.reason == reason:
                 return version_name(version.time)
         # It may have to wait for long, and others with it.
-        owed.versions.append(_Version(zlib.compress(data, 1), known, rows, reason, now))
+        pending.versions.append(_Version(zlib.compress(data, 1), known, messages, reason, now))
         return version_name(now)
 
     def _version_time(self) -> datetime:
@@ -247,14 +249,16 @@ class Keeper:
         self._newest = now
         return now
 
-    def _add_version(self, session: str, data: bytes, rows: int, reason: str, time: datetime) -> str:
-        kept = self._relieved(len(data), lambda: self.store.add_version(session, data, rows, reason, time))
+    def _add_version(self, session: str, data: bytes, messages: int, reason: str, time: datetime) -> str:
+        kept = self._relieved(
+            len(data), lambda: self.store.add_version(session, data, messages, reason, time)
+        )
         if kept.time == time:
-            self._reporter.tell(
+            self._reporter.report(
                 "version_kept",
                 session=session,
                 version=kept.name,
-                rows_before=kept.rows,
+                messages_before=kept.messages,
                 reason=kept.reason,
                 size_bytes=kept.size_bytes,
                 path=str(kept.path),
@@ -279,96 +283,96 @@ class Keeper:
 
     def forget(self, session: str) -> bool:
         """Remove the shadow; return whether the store could (a version that it needs must be durable first)."""
-        if session in self._owed and not self._pay(session):
+        if session in self._pending and not self._retry(session):
             return False
         try:
             self.store.forget(session)
         except OSError as error:
             self.refused(error)
             return False
-        self._memory.forget(session)
+        self._cache.forget(session)
         return True
 
     def rename(self, session: str, new_session: str) -> bool:
         """Let shadow and history follow a session to its new id; return whether the store could."""
-        if not self._pay(session):
+        if not self._retry(session):
             return False
         try:
             self.store.rename(session, new_session)
         except OSError as error:
             self.refused(error)
             return False
-        self._memory.forget(session)
+        self._cache.forget(session)
         return True
 
     def drop(self, session: str) -> None:
         """Forget what is held of a session in memory (its files are gone)."""
-        self._memory.forget(session)
-        self._owed.pop(session, None)
+        self._cache.forget(session)
+        self._pending.pop(session, None)
         self._damaged.pop(session, None)
-        self._tails.pop(session, None)
+        self._delta_logs.pop(session, None)
 
-    def pay_debts(self) -> None:
+    def retry_pending(self) -> None:
         """Try again what the store refused, and tell when all of it is there and the store takes files again."""
-        count = len(self._owed)
-        for session in list(self._owed):
-            if not self._pay(session) and self._is_hopeless:
+        count = len(self._pending)
+        for session in list(self._pending):
+            if not self._retry(session) and self._is_hopeless:
                 return
-        if not self._broken or self._owed:
+        if not self._broken or self._pending:
             return
         try:
-            for write in self.also_owed:
+            for write in self.also_pending:
                 write()
             files.prove_writable(self.store.root)
         except OSError as error:
             self.refused(error)
             return
         self._broken = ""
-        self._told.clear()
-        self._reporter.tell("store_healed", path=str(self.store.root), count=count)
+        self._reported.clear()
+        self._reporter.report("store_recovered", path=str(self.store.root), count=count)
 
     @property
-    def owed(self) -> Container[str]:
+    def pending(self) -> Container[str]:
         """The sessions of which something is in memory only."""
-        return self._owed
+        return self._pending
 
-    def owes(self, session: str) -> bool:
+    def has_pending(self, session: str) -> bool:
         """Return whether something of the session is in memory only."""
-        return session in self._owed
+        return session in self._pending
 
     def forget_idle(self) -> None:
         """Give memory back that nobody needs."""
-        self._memory.forget_idle(self._clock.monotonic())
+        self._cache.forget_idle(self._clock.monotonic())
 
-    def _pay(self, session: str) -> bool:
-        owed = self._owed.get(session)
-        if owed is None:
+    def _retry(self, session: str) -> bool:
+        pending = self._pending.get(session)
+        if pending is None:
             return True
         self._is_hopeless = False
         try:
-            while owed.versions:
-                first = owed.versions[0]
+            while pending.versions:
+                first = pending.versions[0]
                 data = zlib.decompress(first.packed)
-                self._add_version(session, data, first.rows, first.reason, first.time)
-                owed.versions.pop(0)
-            if owed.shadow:
-                copy, mtime_ns = owed.shadow
+                self._add_version(session, data, first.messages, first.reason, first.time)
+                pending.versions.pop(0)
+            if pending.shadow:
+                copy, mtime_ns = pending.shadow
                 self._relieved(
                     len(copy.data), lambda: self.store.keep(session, copy.data, mtime_ns, copy.count)
                 )
                 copy.is_stored = True
-                self._tails.pop(session, None)
+                self._delta_logs.pop(session, None)
         except OSError as error:
             self._is_hopeless = error.errno in _NOBODY_IS_SERVED
             self.refused(error)
             return False
-        del self._owed[session]
+        del self._pending[session]
         return True
 
     def refused(self, error: OSError) -> None:
         """Note that the store took something not, and tell each reason once until the store has healed."""
         reason = os.strerror(error.errno) if error.errno else str(error)
         self._broken = reason
-        if reason not in self._told:
-            self._told.add(reason)
-            self._reporter.tell("store_broken", path=str(self.store.root), error=reason)
+        if reason not in self._reported:
+            self._reported.add(reason)
+            self._reporter.report("store_broken", path=str(self.store.root), error=reason)

@@ -24,12 +24,18 @@ SUFFIX = ".tail"
 MOST_OPEN = 32
 
 
-def change(parts: Sequence[Part], size_bytes: int, mtime_ns: int, rows: int, checksum: int) -> bytes:
+def change(parts: Sequence[Part], size_bytes: int, mtime_ns: int, messages: int, checksum: int) -> bytes:
     """Return what one save made of the state before, as its line in the tail.
 
     `checksum` is the Adler-32 of the whole new state: of all checksums the one that a long text need not be read again for.
     """
-    value = {"size": size_bytes, "mtime_ns": mtime_ns, "rows": rows, "adler32": checksum, "parts": parts}
+    value = {
+        "size": size_bytes,
+        "mtime_ns": mtime_ns,
+        "message_count": messages,
+        "adler32": checksum,
+        "parts": parts,
+    }
     return orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE)
 
 
@@ -38,7 +44,7 @@ class State(NamedTuple):
 
     data: bytes
     mtime_ns: int
-    rows: int
+    messages: int
 
 
 def begin(path: Path, shadow_digest: str, shadow_mtime_ns: int) -> None:
@@ -47,8 +53,8 @@ def begin(path: Path, shadow_digest: str, shadow_mtime_ns: int) -> None:
     files.write_durably(path, orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE))
 
 
-class Tails:
-    """The tails that this guard has begun, by session; those that were added to last are held open."""
+class DeltaLogs:
+    """The delta_logs that this guard has begun, by session; those that were added to last are held open."""
 
     def __init__(self, path_of: Callable[[str], Path]) -> None:
         self._path_of = path_of
@@ -90,12 +96,12 @@ class Tails:
 
 
 def newest(path: Path) -> tuple[int, int, int, int] | None:
-    """Return (size in bytes, mtime_ns, rows, Adler-32) of the newest state, None when there is no tail, or nothing in it."""
+    """Return (size in bytes, mtime_ns, messages, Adler-32) of the newest state, None when there is no tail, or nothing in it."""
     lines = _lines(path)
     if lines is None or len(lines) < 2:
         return None
     last = lines[-1]
-    return last["size"], last["mtime_ns"], last["rows"], last["adler32"]
+    return last["size"], last["mtime_ns"], last["message_count"], last["adler32"]
 
 
 def apply(path: Path, shadow: bytes, shadow_digest: str, shadow_mtime_ns: int) -> "State | None":
@@ -111,7 +117,7 @@ def apply(path: Path, shadow: bytes, shadow_digest: str, shadow_mtime_ns: int) -
         for line in lines:
             state = _after(state, line)
         if zlib.adler32(state) == lines[-1]["adler32"]:
-            return State(state, lines[-1]["mtime_ns"], lines[-1]["rows"])
+            return State(state, lines[-1]["mtime_ns"], lines[-1]["message_count"])
     except (KeyError, TypeError, IndexError):
         pass
     raise files.Damaged(f"{path.name} is damaged: what it gives has another checksum")

@@ -20,7 +20,7 @@ DELETED = "deleted"
 LEFT_AWAY = "gone"
 """The reason of a version that holds a session of which nobody knows whether it was deleted or lost."""
 WITHDRAWN = frozenset({CLEARED, DELETED})
-"""Reasons of versions that a person took away on purpose: they go sooner than the rest."""
+"""Reasons of versions that a user took away on purpose: they go sooner than the rest."""
 _PIECE_BYTES = 1024 * 1024
 _VERSION_NAME = re.compile(r"(\d{8}T\d{6}\.\d{6}Z)-(\d+)-([a-z]+)-([0-9a-f]{16})\.json\.gz")
 _TIME_FORMAT = "%Y%m%dT%H%M%S.%fZ"
@@ -42,7 +42,7 @@ class Version(NamedTuple):
     session: str
     path: Path
     time: datetime
-    rows: int
+    messages: int
     reason: str
     digest: str
     size_bytes: int

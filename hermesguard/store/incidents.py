@@ -12,14 +12,14 @@ from typing import Any, NamedTuple
 from hermesguard import files
 
 FILE_NAME = "incidents.jsonl"
-# So many servers that each go on from a memory of their own are more than anybody has on one directory.
+# So many servers that each go on from a memory of their own are more than anyone has on one directory.
 MOST_REPAIRS = 6
 
-_BY_HAND = frozenset({"undone", "accepted", "restored_by_hand", "purged"})
+_BY_USER = frozenset({"undone", "accepted", "restored_by_user", "purged"})
 
 
 class Incident(NamedTuple):
-    """One line of the log. `settles` names an earlier incident that this one (an undo, an accept) put an end to."""
+    """One line of the log. `resolves` names an earlier incident that this one (an undo, an accept) put an end to."""
 
     id: str
     time: str
@@ -32,9 +32,9 @@ class Incident(NamedTuple):
     rule: str = ""
     evidence: tuple[str, ...] = ()
     against: tuple[str, ...] = ()
-    rows_before: int | None = None
-    rows_live: int | None = None
-    rows_after: int | None = None
+    messages_before: int | None = None
+    messages_live: int | None = None
+    messages_after: int | None = None
     version: str = ""
     """The version that holds the shadow as it was before."""
     displaced: str = ""
@@ -44,19 +44,19 @@ class Incident(NamedTuple):
     writer_pid: int | None = None
     writer_command: str = ""
     duration_us: int | None = None
-    settles: str = ""
+    resolves: str = ""
     undo: str = ""
     """The command that reverses it."""
 
     @property
-    def is_by_hand(self) -> bool:
-        """Return whether a person did this, by a command, and the guard only wrote it down."""
-        return self.event in _BY_HAND
+    def is_by_user(self) -> bool:
+        """Return whether a user did this, by a command, and the guard only wrote it down."""
+        return self.event in _BY_USER
 
     @property
     def is_open(self) -> bool:
-        """Return whether a person should look at it: it was in doubt, or nothing could be done."""
-        return self.event in ("in_doubt", "missing") or self.action in ("failed", "kept", "warned")
+        """Return whether a user should look at it: it was uncertain, or nothing could be done."""
+        return self.event in ("uncertain", "missing") or self.action in ("failed", "kept", "warned")
 
     def line(self) -> bytes:
         """Return the incident as its line in the log."""
@@ -119,7 +119,7 @@ class IncidentLog:
         return read(self.store) + self.unwritten
 
     def _note(self, incident: Incident) -> None:
-        self.count += not incident.settles
+        self.count += not incident.resolves
         if incident.id.isdecimal():
             self._last_id = max(self._last_id, int(incident.id))
         if incident.digest:
@@ -167,9 +167,9 @@ class IncidentLog:
         return count
 
 
-def settled(incidents: Iterable[Incident]) -> set[str]:
+def resolved(incidents: Iterable[Incident]) -> set[str]:
     """Return the ids of the incidents that a later line put an end to."""
-    return {incident.settles for incident in incidents if incident.settles}
+    return {incident.resolves for incident in incidents if incident.resolves}
 
 
 def size_bytes(store: Path) -> int:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from hermesguard.store import delta_log as tails
+from hermesguard.store import delta_log as delta_logs
 from hermesguard.store.store import Store
 from hermesguard.webui import header as head
 from hermesguard.webui import session
@@ -12,31 +12,35 @@ from hermesguard.webui.session import Unreadable
 _MESSAGE_COUNT = "message_count"
 
 
-class Holding(NamedTuple):
+class Entry(NamedTuple):
     """The newest good copy of a session: its size, the mtime of the live file it was taken from, whether it has a tail."""
 
     session: str
     size_bytes: int
     mtime_ns: int
-    has_tail: bool
+    has_delta_log: bool
 
 
-def holdings(store: Store) -> Iterator[Holding]:
+def holdings(store: Store) -> Iterator[Entry]:
     """Yield what the store holds of each session that has a shadow."""
-    tailed = set(store.tailed())
+    with_delta_logs = set(store.with_delta_logs())
     for shadow in store.shadows():
-        newest = tails.newest(store.tail_path(shadow.session)) if shadow.session in tailed else None
+        newest = (
+            delta_logs.newest(store.delta_log_path(shadow.session))
+            if shadow.session in with_delta_logs
+            else None
+        )
         size_bytes, mtime_ns = newest[:2] if newest else (shadow.size_bytes, shadow.mtime_ns)
-        yield Holding(shadow.session, size_bytes, mtime_ns, bool(newest))
+        yield Entry(shadow.session, size_bytes, mtime_ns, bool(newest))
 
 
-def rows_of(store: Store, holding: Holding) -> int | None:
+def messages_of(store: Store, holding: Entry) -> int | None:
     """Return how many messages a newest copy has, None when it cannot be told.
 
     As it was noted with the copy; where the file system takes no notes, as the application says in its own count (since
     v0.51.139), or by reading it.
     """
-    if holding.has_tail and (newest := tails.newest(store.tail_path(holding.session))):
+    if holding.has_delta_log and (newest := delta_logs.newest(store.delta_log_path(holding.session))):
         return newest[2]
     if note := store.shadow_note(holding.session):
         return note[1]
@@ -44,6 +48,6 @@ def rows_of(store: Store, holding: Holding) -> int | None:
         count = head.read(store.shadow_path(holding.session), _MESSAGE_COUNT).get(_MESSAGE_COUNT)
         if isinstance(count, int):
             return count
-        return len(session.parse(store.read_shadow(holding.session)).rows)
+        return len(session.parse(store.read_shadow(holding.session)).messages)
     except (OSError, Unreadable):
         return None

@@ -20,10 +20,10 @@ from hermesguard.store.store import Store
 T = TypeVar("T")
 
 TRUST_SECONDS: Final = 86400.0
-"""How long nothing goes by its age after somebody set the clock."""
+"""How long nothing goes by its age after someone set the clock."""
 YOUNG_SECONDS: Final = 3600.0
-"""What is younger is not given up for a full disk: it may be all that is left of what a person still works on."""
-LOOK_AGAIN_SECONDS: Final = 60.0
+"""What is younger is not given up for a full disk: it may be all that is left of what a user still works on."""
+RECHECK_SECONDS: Final = 60.0
 _HEADROOM_BYTES: Final = 1024 * 1024
 _BLOCK_BYTES: Final = 4096
 
@@ -52,7 +52,7 @@ class Pruned:
                 {
                     "session": fate.version.session,
                     "version": fate.version.name,
-                    "rows": fate.version.rows,
+                    "message_count": fate.version.messages,
                     "reason": fate.version.reason,
                     "size_bytes": fate.version.size_bytes,
                     "goes": fate.goes,
@@ -82,8 +82,8 @@ class Pruner:
         self._clock = clock
         self._offset_seconds = self._clock_offset()
         self._distrusted_until: float | None = None
-        self._told_excess = False
-        self._spare: deque[Fate] = deque()
+        self._reported_excess = False
+        self._standby_of: deque[Fate] = deque()
         self._looked: float | None = None
 
     # -- by the rules
@@ -106,7 +106,7 @@ class Pruner:
             if versions:
                 newest = max(newest or versions[-1].time, versions[-1].time)
             for fate in retention.fates(versions, session in shadows, needed, rules, self._clock.now()):
-                if list_all or fate.goes or (fate.is_spare and rules.max_store_bytes is not None):
+                if list_all or fate.goes or (fate.is_standby and rules.max_store_bytes is not None):
                     found.fates.append(fate)
             yield
         found.clock_is_trusted = self._trusts_clock(newest)
@@ -116,7 +116,7 @@ class Pruner:
             found.fates = [retention.held_by_clock(fate) if fate.goes else fate for fate in found.fates]
         if not dry_run:
             yield from self._remove(found, shadows)
-            self._tell_excess(found, rules)
+            self._report_excess(found, rules)
         return found
 
     def _fit(self, found: Pruned, rules: Rules) -> None:
@@ -124,9 +124,9 @@ class Pruner:
         if rules.max_store_bytes is None:
             return
         left_bytes = found.store_size_bytes - sum(fate.version.size_bytes for fate in found.going)
-        spare = [fate for fate in found.fates if fate.is_spare]
+        standby_file = [fate for fate in found.fates if fate.is_standby]
         chosen = retention.given_up(
-            spare, left_bytes - rules.max_store_bytes, retention.over_limit(rules.max_store_bytes)
+            standby_file, left_bytes - rules.max_store_bytes, retention.over_limit(rules.max_store_bytes)
         )
         by_path = {fate.version.path: fate for fate in chosen}
         found.fates = [by_path.get(fate.version.path, fate) for fate in found.fates]
@@ -146,24 +146,24 @@ class Pruner:
             self._store.remove_leftovers(directory)
             if session not in kept and not self._store.versions(session):
                 self._store.purge(session)
-                self._reporter.tell(
+                self._reporter.report(
                     "purged", session=session, reason="It was deleted, and keep_deleted is over"
                 )
             yield
         if sessions:
-            self._reporter.tell(
+            self._reporter.report(
                 "pruned", versions=len(found.going), size_bytes=size_bytes, sessions=len(sessions)
             )
 
-    def _tell_excess(self, found: Pruned, rules: Rules) -> None:
-        if found.excess_bytes and not self._told_excess and rules.max_store_bytes is not None:
-            self._reporter.tell(
+    def _report_excess(self, found: Pruned, rules: Rules) -> None:
+        if found.excess_bytes and not self._reported_excess and rules.max_store_bytes is not None:
+            self._reporter.report(
                 "over_limit",
                 path=str(self._store.root),
                 size_bytes=rules.max_store_bytes + found.excess_bytes,
                 limit_bytes=rules.max_store_bytes,
             )
-        self._told_excess = bool(found.excess_bytes)
+        self._reported_excess = bool(found.excess_bytes)
 
     # -- the clock
 
@@ -177,7 +177,7 @@ class Pruner:
         if abs(jump_seconds) > retention.CLOCK_TOLERANCE.total_seconds():
             self._offset_seconds = offset
             self._distrusted_until = uptime + TRUST_SECONDS
-            self._reporter.tell("clock_changed", seconds=round(jump_seconds, 1))
+            self._reporter.report("clock_changed", seconds=round(jump_seconds, 1))
         if self._distrusted_until is not None and uptime >= self._distrusted_until:
             self._distrusted_until = None
         times = [datetime.fromisoformat(entry.time) for entry in self._log()[-1:]]
@@ -192,19 +192,19 @@ class Pruner:
         What is young, what an open incident needs and the only copy of a session stay. Never raises.
         """
         now = self._clock.monotonic()
-        if not self._spare and (self._looked is None or now - self._looked >= LOOK_AGAIN_SECONDS):
+        if not self._standby_of and (self._looked is None or now - self._looked >= RECHECK_SECONDS):
             self._looked = now
             with contextlib.suppress(OSError):
-                self._spare.extend(self._old_ones())
+                self._standby_of.extend(self._old_ones())
         gained = count = 0
-        while self._spare and gained < needed_bytes + _HEADROOM_BYTES:
-            version = self._spare.popleft().version
+        while self._standby_of and gained < needed_bytes + _HEADROOM_BYTES:
+            version = self._standby_of.popleft().version
             with contextlib.suppress(OSError):
                 if self._store.remove_version(version):
                     gained += -(-version.size_bytes // _BLOCK_BYTES) * _BLOCK_BYTES
                     count += 1
         if count:
-            self._reporter.tell("pruned", versions=count, size_bytes=gained, reason="The disk is full")
+            self._reporter.report("pruned", versions=count, size_bytes=gained, reason="The disk is full")
         return gained
 
     def _old_ones(self) -> list[Fate]:
@@ -215,7 +215,7 @@ class Pruner:
         for session in self._store.histories():
             versions = self._store.versions(session)
             for fate in retention.fates(versions, session in shadows, needed, _KEEP_ALL, now):
-                if fate.is_spare and (now - fate.version.time).total_seconds() >= YOUNG_SECONDS:
+                if fate.is_standby and (now - fate.version.time).total_seconds() >= YOUNG_SECONDS:
                     found.append(fate)
         return sorted(found, key=lambda fate: fate.version.time)
 

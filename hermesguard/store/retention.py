@@ -1,6 +1,6 @@
 """Which versions of the history stay and which go, each with its reason. Pure: knows neither disk nor clock.
 
-No rule touches a shadow, the only copy of a session, or a version that an incident needs which nobody has settled.
+No rule touches a shadow, the only copy of a session, or a version that an incident needs which nobody has resolved.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -10,9 +10,9 @@ from typing import Final, NamedTuple
 from hermesguard.config.settings import Settings
 from hermesguard.config.units import about_duration, exact_duration, exact_size
 from hermesguard.store.history import DELETED, LEFT_AWAY, WITHDRAWN, Version
-from hermesguard.store.incidents import Incident, settled
+from hermesguard.store.incidents import Incident, resolved
 
-# Clocks of one machine differ by less than this from one moment to the next, unless somebody set them.
+# Clocks of one machine differ by less than this from one moment to the next, unless someone set them.
 CLOCK_TOLERANCE: Final = timedelta(seconds=60)
 
 
@@ -41,7 +41,7 @@ class Fate(NamedTuple):
     version: Version
     goes: bool
     why: str
-    is_spare: bool = False
+    is_standby: bool = False
     """It stays, but may be given up when space is short."""
 
 
@@ -51,11 +51,11 @@ def needed(log: Iterable[Incident]) -> dict[str, str]:
     By name alone, for a version follows its session when that gets a new id, and the incident keeps the old one.
     """
     entries = list(log)
-    done = settled(entries)
+    done = resolved(entries)
     return {
         name: entry.id
         for entry in entries
-        if entry.is_open and not entry.settles and entry.id not in done
+        if entry.is_open and not entry.resolves and entry.id not in done
         for name in (entry.version, entry.displaced)
         if name
     }
@@ -91,11 +91,11 @@ def _fate(
     now: datetime,
 ) -> Fate:
     if incident:
-        return Fate(version, False, f"incident {incident} is not settled")
+        return Fate(version, False, f"incident {incident} is not resolved")
     if is_only_copy:
         return Fate(version, False, "it is the only copy")
     if withdrawn:
-        # What a person took away must not be recoverable from disk for long (hermes-webui #3802).
+        # What a user took away must not be recoverable from disk for long (hermes-webui #3802).
         age_seconds = (now - withdrawn.time).total_seconds()
         act = "deleted" if withdrawn.reason == DELETED else "cleared"
         if age_seconds >= rules.keep_deleted_seconds:
@@ -124,17 +124,19 @@ def clock_is_behind(newest: datetime | None, now: datetime) -> bool:
 
 def held_by_clock(fate: Fate) -> Fate:
     """Return the fate of a version while the clock cannot be trusted."""
-    return fate._replace(goes=False, why="the clock cannot be trusted, so that nothing goes", is_spare=False)
+    return fate._replace(
+        goes=False, why="the clock cannot be trusted, so that nothing goes", is_standby=False
+    )
 
 
-def given_up(spare: Iterable[Fate], excess_bytes: int, why: str) -> list[Fate]:
-    """Return the oldest of the spare versions, as many as must go to gain `excess_bytes`."""
+def given_up(standby_file: Iterable[Fate], excess_bytes: int, why: str) -> list[Fate]:
+    """Return the oldest of the standby file versions, as many as must go to gain `excess_bytes`."""
     chosen = []
-    for fate in sorted(spare, key=lambda entry: (entry.version.time, entry.version.session)):
+    for fate in sorted(standby_file, key=lambda entry: (entry.version.time, entry.version.session)):
         if excess_bytes <= 0:
             break
         excess_bytes -= fate.version.size_bytes
-        chosen.append(fate._replace(goes=True, why=why, is_spare=False))
+        chosen.append(fate._replace(goes=True, why=why, is_standby=False))
     return chosen
 
 

@@ -15,14 +15,14 @@ from hermesguard import files
 from hermesguard.clock import Clock
 from hermesguard.events.reporter import Reporter
 from hermesguard.store import verify as checkup
-from hermesguard.store.cached_store import Keeper
+from hermesguard.store.cached_store import Copies
 from hermesguard.store.scrub_progress import FILE_NAME, Progress, progress_of
 from hermesguard.store.store import Store
 from hermesguard.store.verify import Tally
 
 INTERVAL: Final = timedelta(days=7)
 """How long after the beginning of one round the next one begins."""
-ROUND_SECONDS: Final = 86400.0
+SCRUB_SECONDS: Final = 86400.0
 """How long a round takes when nothing else is to be done: sessions are spread over this time."""
 SAVE_SECONDS: Final = 600.0
 
@@ -31,12 +31,12 @@ class _Rebuilder(Protocol):
     def rebuild(self, name: str) -> bool: ...
 
 
-class Rounds:
+class Scrub:
     """Reads one session after another when asked to, and tells of damage; one owner, the loop."""
 
-    def __init__(self, keeper: Keeper, rebuilder: _Rebuilder, reporter: Reporter, clock: Clock) -> None:
-        self._keeper = keeper
-        self._store: Store = keeper.store
+    def __init__(self, copies: Copies, rebuilder: _Rebuilder, reporter: Reporter, clock: Clock) -> None:
+        self._copies = copies
+        self._store: Store = copies.store
         self._rebuilder = rebuilder
         self._reporter = reporter
         self._clock = clock
@@ -56,7 +56,7 @@ class Rounds:
     @property
     def pause_seconds(self) -> float:
         """How long to wait between two sessions."""
-        return ROUND_SECONDS / max(1, len(self._names or ()))
+        return SCRUB_SECONDS / max(1, len(self._names or ()))
 
     def read_next(self) -> Iterator[None]:
         """Read the files of the next session, yielding between little pieces of work."""
@@ -76,13 +76,13 @@ class Rounds:
         self._has_moved = True
         self._progress.files += tally.files
         for damage in tally.damaged:
-            self._tell(damage)
+            self._report(damage)
         if self._clock.monotonic() - self._saved >= SAVE_SECONDS:
             self.save()
 
-    def _tell(self, damage: checkup.Damage) -> None:
+    def _report(self, damage: checkup.Damage) -> None:
         if damage.version:
-            self._reporter.tell(
+            self._reporter.report(
                 "verify_failed",
                 session=damage.session,
                 path=str(damage.path),
@@ -91,14 +91,14 @@ class Rounds:
             )
             self._progress.damaged += 1
         elif checkup.damage_of_shadow(self._store, damage.session):
-            self._keeper.tell_damage(damage.session, damage.error)
+            self._copies.report_damage(damage.session, damage.error)
             self._progress.damaged += 1
             self._rebuilder.rebuild(damage.session)
 
     def _end(self) -> None:
         self.note_finished(self._progress.files, self._progress.damaged)
         self._names = None
-        self._reporter.tell(
+        self._reporter.report(
             "verified",
             files=self._progress.finished_files,
             count=self._progress.finished_damaged,

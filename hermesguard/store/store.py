@@ -2,7 +2,7 @@
 
     <store>/format                              the number of this layout
     <store>/shadows/<sid>.json                  newest good copy; its mtime is live's
-    <store>/shadows/<sid>.tail                  what the newest saves changed of it, while they come fast (module tails)
+    <store>/shadows/<sid>.tail                  what the newest saves changed of it, while they come fast (module delta_logs)
     <store>/history/<sid>/<UTC time>-<rows>-<reason>-<digest>.json.gz
     <store>/incidents.jsonl, lock, control      (modules incidents, files, control)
 
@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from hermesguard import files
 from hermesguard.errors import ExitCode, GuardError
-from hermesguard.store import delta_log as tails
+from hermesguard.store import delta_log as delta_logs
 from hermesguard.store.history import WITHDRAWN, Version, digest, pack, unpacked, version_name, version_of
 from hermesguard.store.lock import Lock, lock_holder
 
@@ -44,9 +44,9 @@ class Newest(NamedTuple):
 
     data: bytes
     mtime_ns: int
-    rows: int | None
+    messages: int | None
     """Messages, as noted when it was kept; None where nothing could be noted."""
-    has_tail: bool
+    has_delta_log: bool
 
 
 class Store:
@@ -59,7 +59,7 @@ class Store:
         self.lock = Lock(root / "lock")
         self._identity: tuple[int, int] | None = None
         self._names = files.Names(self.shadows_directory)
-        self._tails = tails.Tails(self.tail_path)
+        self._delta_logs = delta_logs.DeltaLogs(self.delta_log_path)
         """Sessions whose tail this process began: it is known to belong to the shadow."""
 
     # -- opening
@@ -137,9 +137,9 @@ class Store:
         """Return where the shadow of a session is, or would be."""
         return files.child(self.shadows_directory, f"{session}.json")
 
-    def tail_path(self, session: str) -> Path:
-        """Return where the tail of a session's shadow is, or would be (module tails)."""
-        return files.child(self.shadows_directory, f"{session}{tails.SUFFIX}")
+    def delta_log_path(self, session: str) -> Path:
+        """Return where the tail of a session's shadow is, or would be (module delta_logs)."""
+        return files.child(self.shadows_directory, f"{session}{delta_logs.SUFFIX}")
 
     def shadows(self) -> Iterator[Shadow]:
         """Yield all shadows, by stat alone."""
@@ -195,9 +195,9 @@ class Store:
         known = digest(data)
         if noted and known != noted[0]:
             raise files.Damaged(f"{session}.json is damaged: its content has another digest")
-        tail = self.tail_path(session)
-        if files.stamp(tail) and (found := tails.apply(tail, data, known, stamp.mtime_ns)):
-            return Newest(found.data, found.mtime_ns, found.rows, True)
+        tail = self.delta_log_path(session)
+        if files.stamp(tail) and (found := delta_logs.apply(tail, data, known, stamp.mtime_ns)):
+            return Newest(found.data, found.mtime_ns, found.messages, True)
         return Newest(data, stamp.mtime_ns, noted[1] if noted else None, False)
 
     def _read_base(self, session: str) -> tuple[bytes, files.Stamp, tuple[str, int] | None]:
@@ -220,46 +220,46 @@ class Store:
             data, stamp, noted = self._read_base(session)
         except OSError:
             return None
-        return tails.salvage(
-            self.tail_path(session), data, noted[0] if noted else digest(data), stamp.mtime_ns
+        return delta_logs.salvage(
+            self.delta_log_path(session), data, noted[0] if noted else digest(data), stamp.mtime_ns
         )
 
-    def keep(self, session: str, data: bytes, mtime_ns: int, rows: int) -> None:
+    def keep(self, session: str, data: bytes, mtime_ns: int, messages: int) -> None:
         """Make `data` the shadow; durable when this returns. `mtime_ns` is live's, so that a restart can compare by stat."""
-        noted = f"{digest(data)} {rows}".encode()
+        noted = f"{digest(data)} {messages}".encode()
         files.write_durably(self.shadow_path(session), data, mtime_ns, noted)
-        self._drop_tail(session)
+        self._drop_delta_log(session)
 
     def keep_change(self, session: str, change: bytes) -> None:
-        """Add what a save changed (`tails.change`) to the shadow's tail; durable when this returns. Raises OSError.
+        """Add what a save changed (`delta_logs.change`) to the shadow's tail; durable when this returns. Raises OSError.
 
         The state before must be in the store: shadow and tail as `read_shadow` gives it.
         """
-        if session not in self._tails:
+        if session not in self._delta_logs:
             self.fold(session)  # one of a guard before us, if it still counts, must not be lost
             data, stamp, noted = self._read_base(session)
-            self._tails.begin(session, noted[0] if noted else digest(data), stamp.mtime_ns)
-        self._tails.append(session, change)
+            self._delta_logs.begin(session, noted[0] if noted else digest(data), stamp.mtime_ns)
+        self._delta_logs.append(session, change)
 
     def fold(self, session: str) -> None:
         """Make shadow and tail one plain copy again; a tail that belongs to no shadow goes."""
-        if files.stamp(self.tail_path(session)):
+        if files.stamp(self.delta_log_path(session)):
             newest = self.newest(session)
-            if newest.has_tail and newest.rows is not None:
-                self.keep(session, newest.data, newest.mtime_ns, newest.rows)
-        self._drop_tail(session)
+            if newest.has_delta_log and newest.messages is not None:
+                self.keep(session, newest.data, newest.mtime_ns, newest.messages)
+        self._drop_delta_log(session)
 
-    def tailed(self) -> list[str]:
+    def with_delta_logs(self) -> list[str]:
         """Return the sessions whose shadow has a tail."""
         return [
-            name.removesuffix(tails.SUFFIX)
+            name.removesuffix(delta_logs.SUFFIX)
             for name in self._names.now()
-            if name.endswith(tails.SUFFIX) and not name.startswith(".")
+            if name.endswith(delta_logs.SUFFIX) and not name.startswith(".")
         ]
 
-    def _drop_tail(self, session: str) -> None:
-        self._tails.drop(session)
-        if files.remove(self.tail_path(session)):
+    def _drop_delta_log(self, session: str) -> None:
+        self._delta_logs.drop(session)
+        if files.remove(self.delta_log_path(session)):
             files.sync_directory(self.shadows_directory)
 
     def touch(self, session: str, mtime_ns: int) -> None:
@@ -268,12 +268,12 @@ class Store:
         files.set_mtime(self.shadow_path(session), mtime_ns)
 
     def shadow_note(self, session: str) -> tuple[str, int] | None:
-        """Return (digest, rows) as recorded when the shadow was kept; None where nothing could be recorded."""
+        """Return (digest, messages) as recorded when the shadow was kept; None where nothing could be recorded."""
         return _noted(files.note(f"{self.shadows_directory}/{session}.json"))
 
     def forget(self, session: str) -> None:
         """Remove the shadow, its tail first; its history stays."""
-        self._drop_tail(session)
+        self._drop_delta_log(session)
         if files.remove(self.shadow_path(session)):
             files.sync_directory(self.shadows_directory)
 
@@ -309,7 +309,7 @@ class Store:
         """Return the sessions that have a history, sorted."""
         return sorted(files.names(self.history_directory))
 
-    def add_version(self, session: str, data: bytes, rows: int, reason: str, time: datetime) -> Version:
+    def add_version(self, session: str, data: bytes, messages: int, reason: str, time: datetime) -> Version:
         """Keep `data` in the history, once; durable when this returns. Returns the version that holds it.
 
         What was taken away on purpose gets a name that says so, even when the content is there already (a hard link).
@@ -320,13 +320,13 @@ class Store:
         twin = next(reversed(self.versions(session, ending)), None)
         if twin and (reason not in WITHDRAWN or twin.reason == reason):
             return twin
-        path = directory / f"{version_name(time)}-{rows}-{reason}{ending}"
+        path = directory / f"{version_name(time)}-{messages}-{reason}{ending}"
         if twin and files.link_durably(twin.path, path):
-            return Version(session, path, time, rows, reason, known, twin.size_bytes)
+            return Version(session, path, time, messages, reason, known, twin.size_bytes)
         files.make_directory(directory)
         packed = pack(data)
         files.write_durably(path, packed)
-        return Version(session, path, time, rows, reason, known, len(packed))
+        return Version(session, path, time, messages, reason, known, len(packed))
 
     def read_version(self, version: Version) -> bytes:
         """Return a version's content; `files.Damaged` when it is not what was kept, OSError when it cannot be read."""
@@ -345,7 +345,7 @@ class Store:
             if found := files.stamp(path):
                 size_bytes += found.size_bytes
                 count += files.remove(path)
-        self._tails.drop(session)
+        self._delta_logs.drop(session)
         files.remove_directory(self.history_directory / session)
         files.sync_directory(self.shadows_directory)
         files.sync_directory(self.history_directory)
@@ -353,7 +353,7 @@ class Store:
 
     def traces(self, session: str) -> list[Path]:
         """Return the paths of all files in the store that can hold text of a session; some need not be there."""
-        kept = [self.tail_path(session), self.shadow_path(session)]
+        kept = [self.delta_log_path(session), self.shadow_path(session)]
         history = self.history_directory / session
         return (
             kept
@@ -368,7 +368,7 @@ class Store:
                 files.remove(directory / name)
 
     def size_bytes(self) -> int:
-        """Return the sum of the sizes of all files in the store; a person waits for it, so it opens none."""
+        """Return the sum of the sizes of all files in the store; a user waits for it, so it opens none."""
         total = 0
         directories = [str(self.root)]
         while directories:
@@ -392,5 +392,5 @@ def _size_bytes(entry: "os.DirEntry[str]") -> int:
 
 
 def _noted(note: bytes | None) -> tuple[str, int] | None:
-    known, _, rows = (note or b"").partition(b" ")
-    return (known.decode("ascii", "replace"), int(rows)) if rows.isdigit() else None
+    known, _, messages = (note or b"").partition(b" ")
+    return (known.decode("ascii", "replace"), int(messages)) if messages.isdigit() else None

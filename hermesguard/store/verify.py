@@ -1,4 +1,4 @@
-"""Proof that the store can be relied on: every file read and checked, every session mended as a repair would mend it.
+"""Proof that the store can be relied on: every file read and checked, every session repaired as a repair would repair it.
 
 Reading needs no lock; what is found to be damaged is made again by whoever holds it. A file that goes while it is being
 checked is none that is missing.
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hermesguard import files
-from hermesguard.repair.merge import mend
+from hermesguard.repair.merge import merge_documents
 from hermesguard.repair.replace import place
 from hermesguard.store.history import Version, rot_of
 from hermesguard.store.store import Store
@@ -90,8 +90,8 @@ def _checked_shadow(store: Store, name: str, tally: Tally) -> Damage | None:
     try:
         newest = store.newest(name)
         document = session.parse(newest.data)
-        if newest.rows is not None and document.count != newest.rows:
-            raise files.Damaged(f"it has {document.count} messages, and {newest.rows} were kept")
+        if newest.messages is not None and document.count != newest.messages:
+            raise files.Damaged(f"it has {document.count} messages, and {newest.messages} were kept")
     except FileNotFoundError:
         return None
     except (OSError, Unreadable) as error:
@@ -108,8 +108,8 @@ def _check_version(store: Store, version: Version, tally: Tally) -> None:
     try:
         data = store.read_version(version)
         # What could not be read as a session when it was kept (a torn file, a damaged copy) need not be one now.
-        if version.rows and (count := session.parse(data).count) != version.rows:
-            raise files.Damaged(f"it has {count} messages, and {version.rows} were kept")
+        if version.messages and (count := session.parse(data).count) != version.messages:
+            raise files.Damaged(f"it has {count} messages, and {version.messages} were kept")
     except FileNotFoundError:
         return
     except (OSError, Unreadable) as error:
@@ -135,7 +135,7 @@ def little_by_little(store: Store, name: str, tally: Tally) -> Iterator[None]:
     By digest where there is one: what has the digest of a session that was read is that session.
     """
     noted = store.shadow_note(name)
-    if noted is None or files.stamp(store.tail_path(name)):
+    if noted is None or files.stamp(store.delta_log_path(name)):
         _checked_shadow(store, name, tally)
     else:
         yield from _rot(name, store.shadow_path(name), noted[0], tally)
@@ -212,8 +212,8 @@ def _came_back(store: Store, name: str, scratch: Path) -> tuple[int, int]:
     shadow = session.parse(store.read_shadow(name))
     target = scratch / f"{name}.json"
     try:
-        place(target, [mend(shadow)], None, None, lambda placed: None)
-        comparison = compare(shadow.rows, session.parse(files.read(target)[0]).rows)
+        place(target, [merge_documents(shadow)], None, None, lambda placed: None)
+        comparison = compare(shadow.messages, session.parse(files.read(target)[0]).messages)
     finally:
         files.remove(target)
     missing = len(comparison.missing) + len(comparison.shortened)

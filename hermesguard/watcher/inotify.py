@@ -27,7 +27,7 @@ _ATTRIB = int(InotifyConstants.IN_ATTRIB)
 
 # Nothing that reading causes (open, access, close without write), or the guard would feed itself. No IN_MODIFY:
 # each write() to each temporary file would wake the loop, to show it a half-written file. An in-place writer is
-# heard when it closes, also when it dies; one that keeps the file open is found by the sweep. No IN_CREATE: it would
+# heard when it closes, also when it dies; one that keeps the file open is found by the scan. No IN_CREATE: it would
 # wake the loop at the birth of each temporary file, a third of what seeing a save costs; the one thing that only it
 # tells is a hard link, and that never takes the place of anything. The application makes one, of a temporary file that
 # it deletes at once, where it writes a missing file again: that deletion is the hint. IN_ATTRIB is there for the canary

@@ -27,7 +27,7 @@ class Signature(NamedTuple):
     size_bytes: int
     mtime_ns: int
     ctime_ns: int
-    settled: bool
+    resolved: bool
     """False: so new that it could change again within one tick of its clock and look the same."""
 
 
@@ -128,9 +128,9 @@ class Polling:
                         continue
                     with suppress(FileNotFoundError):
                         info = entry.stat(follow_symlinks=False)
-                        settled = not 0 <= now_ns - info.st_ctime_ns < _CLOCK_TICK_NS
+                        resolved = not 0 <= now_ns - info.st_ctime_ns < _CLOCK_TICK_NS
                         look[entry.name] = Signature(
-                            info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns, settled
+                            info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns, resolved
                         )
         finally:
             os.close(descriptor)
@@ -149,5 +149,5 @@ def differences(before: Look, after: Look) -> Iterator[Change]:
         was = before.get(name)
         if was is None:
             yield Change(name, moved_from=gone.get(now[:3]))
-        elif was[:4] != now[:4] or not was.settled:
+        elif was[:4] != now[:4] or not was.resolved:
             yield Change(name)

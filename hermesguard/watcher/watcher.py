@@ -3,17 +3,17 @@
 How a loop uses it:
 
     watch = Watch(directory)
-    watch.start()                                  # from here on every change is seen; then sweep
+    watch.start()                                  # from here on every change is seen; then scan
     selector.register(watch, EVENT_READ)           # there is no other wake-up
     # readable:
     for change in watch.take(): ...
     if watch.alarmed:                              # not names: the directory itself, or the queue
-        if watch.overflowed(): ...                 # events were lost: sweep
-        if reason := watch.blind(): ...            # tell, unregister, stop(), a new Watch, sweep
-    # at each sweep:         watch.blind()
-    # about once a minute:   watch.prove_sight()
+        if watch.overflowed(): ...                 # events were lost: scan
+        if reason := watch.watch_lost(): ...            # tell, unregister, stop(), a new Watch, scan
+    # at each scan:         watch.watch_lost()
+    # about once a minute:   watch.self_test()
 
-Events are hints and the sweep is the truth: a loss is found without any of this, but not at once. A `Watch` that
+Events are hints and the scan is the truth: a loss is found without any of this, but not at once. A `Watch` that
 is blind stays so; arming again is a new `Watch`.
 """
 
@@ -50,7 +50,7 @@ class Watch:
     """A watch over the `*.json` names in one directory, by inotify, or by polling where that cannot be had.
 
     Seen are files that come or go by rename, creation or deletion, and files written in place, once their writer
-    closes them. A hard link is seen when the temporary file that it was made of is deleted, else left to the sweep.
+    closes them. A hard link is seen when the temporary file that it was made of is deleted, else left to the scan.
     Reading is not seen. All methods are for one thread: the loop's.
 
     mode: "inotify" or "polling"; what `start` found possible.
@@ -75,7 +75,7 @@ class Watch:
     def start(self) -> None:
         """Begin to watch; when this returns, every later change will be taken.
 
-        With inotify a change is made to try whether it is seen (`prove_sight`); if not, polling takes over.
+        With inotify a change is made to try whether it is seen (`self_test`); if not, polling takes over.
         Raises GuardError when the directory is missing, is none, or may not be read, and when the installed
         watchdog lacks what is needed here.
         """
@@ -88,9 +88,9 @@ class Watch:
         except OSError as error:
             what = f"The directory {self._directory} cannot be watched: {error.strerror}"
             raise GuardError(what, _GIVE_RIGHTS) from error
-        if blind := self.blind():
+        if watch_lost := self.watch_lost():
             self.stop()
-            raise GuardError(blind.removesuffix("."), "Start again once it stays in its place")
+            raise GuardError(watch_lost.removesuffix("."), "Start again once it stays in its place")
 
     def fileno(self) -> int:
         """Return the descriptor, for a selector, that is readable when `take` has something to give.
@@ -108,17 +108,17 @@ class Watch:
 
     @property
     def alarmed(self) -> bool:
-        """Whether there is something that `overflowed` or `blind` will tell; costs nothing."""
+        """Whether there is something that `overflowed` or `watch_lost` will tell; costs nothing."""
         source = self._running()
         return source.overflowed or source.trouble is not None
 
     def overflowed(self) -> bool:
-        """Return True once after the kernel's queue was full and events were lost: sweep."""
+        """Return True once after the kernel's queue was full and events were lost: scan."""
         source = self._running()
         overflowed, source.overflowed = source.overflowed, False
         return overflowed
 
-    def blind(self) -> str | None:
+    def watch_lost(self) -> str | None:
         """Return None while the watch should see, else why not, in a sentence. Costs one stat.
 
         Told are: a directory deleted, moved, unmounted, replaced by another (device and inode), out of reach;
@@ -136,8 +136,8 @@ class Watch:
             return f"Another directory has taken the place of {self._directory}."
         return None
 
-    def prove_sight(self) -> str | None:
-        """As `blind`, and more: with inotify, change something and see it; with polling, see that looks go on.
+    def self_test(self) -> str | None:
+        """As `watch_lost`, and more: with inotify, change something and see it; with polling, see that looks go on.
 
         No file is touched. The change is the directory's own mode set to what it is, which moves no time but its
         ctime; where that is refused (another user's directory) or unsafe (a setgid one), a file
@@ -145,7 +145,7 @@ class Watch:
         mtime. Where neither can be done, as on a read-only file system, the sentence says so.
         Names that were read on the way are not lost: the descriptor stays readable until `take`.
         """
-        if (reason := self.blind()) or self._source is None:
+        if (reason := self.watch_lost()) or self._source is None:
             return reason
         try:
             return self._source.prove()
@@ -203,7 +203,7 @@ class Watch:
         try:
             unseen = source.prove()
         except OSError:
-            unseen = None  # no reason to poll; prove_sight() tells of it
+            unseen = None  # no reason to poll; self_test() tells of it
         if unseen:
             source.close()
             return (

@@ -1,10 +1,10 @@
 """A session without what is known of it: the part of a file that must be read to see what a save changed. Pure.
 
-Nearly every save repeats the file before it and adds a row or two. So the rows that are known are compared as bytes, in place;
+Nearly every save repeats the file before it and adds a message or two. So the messages that are known are compared as bytes, in place;
 where they stand unchanged, each long run of them is replaced by one string that nobody else can have written, and only what is
-left (the metadata, the last rows) is parsed. That is exact by the grammar of JSON: in the place of a run of elements there may
+left (the metadata, the last messages) is parsed. That is exact by the grammar of JSON: in the place of a run of elements there may
 stand an element, so if the abridged text is a session whose list begins with that string, the whole text is a session whose
-list begins with those rows. Whatever is not found so is read in full; what the judge says is the same either way.
+list begins with those messages. Whatever is not found so is read in full; what the judge says is the same either way.
 """
 
 import json
@@ -19,23 +19,23 @@ from typing import Any, NamedTuple
 import orjson
 
 from hermesguard.webui import benign, session
-from hermesguard.webui.session import Document, Row, Run
+from hermesguard.webui.session import Document, Message, Run
 
 # A run shorter than this is not worth the bookkeeping.
 SHORTEST_RUN_BYTES = 4096
-# So many rows may stand behind the runs before these are made longer.
-LONGEST_REST_ROWS = 16
-# While a prompt waits for its answer, more rows stay outside: whether it became one of them is asked when it is answered.
-PROMPT_ROWS = 8
-LONGEST_PROMPT_REST_ROWS = 64
+# So many messages may stand behind the runs before these are made longer.
+LONGEST_REST = 16
+# While a prompt waits for its answer, more messages stay outside: whether it became one of them is asked when it is answered.
+PROMPT_MESSAGES = 8
+LONGEST_PROMPT_REST = 64
 _PROBE_BYTES = 96
-# Rows that begin alike are not rare; a file of nothing else is read in full.
+# Messages that begin alike are not rare; a file of nothing else is read in full.
 _MOST_PROBES = 64
 _ADLER_MODULUS = 65521
 
 Piece = bytes | memoryview
 Seam = tuple[bytes, bytes]
-"""The rest behind a run: further rows of its list, and what follows the last of them."""
+"""The rest behind a run: further messages of its list, and what follows the last of them."""
 
 _SECRET = os.urandom(16).hex()
 _SPACE = b" \t\n\r"
@@ -43,7 +43,7 @@ _COMMA = re.compile(r"[ \t\n\r]*,[ \t\n\r]*")
 
 
 class Hole(NamedTuple):
-    """A run of rows that was taken out: of which list, its bytes in chunks that end with a row, and what it is."""
+    """A run of messages that was taken out: of which list, its bytes in chunks that end with a message, and what it is."""
 
     key: str
     chunks: tuple[bytes, ...]
@@ -53,7 +53,7 @@ class Hole(NamedTuple):
 
 
 class Abridged:
-    """A file and what it says, with long runs of rows standing as one row each: rest, hole, rest, hole, rest."""
+    """A file and what it says, with long runs of messages standing as one message each: rest, hole, rest, hole, rest."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class Abridged:
         *,
         size_bytes: int,
         count: int,
-        rest_rows: int,
+        rest_messages: int,
         seams: list[Seam | None] | None = None,
         document: Document | None = None,
     ) -> None:
@@ -75,8 +75,8 @@ class Abridged:
         self.prompt = prompt if isinstance(prompt, str) else ""
         self.count = count
         """Messages in the file."""
-        self.rest_rows = rest_rows
-        """So many rows stand behind the runs."""
+        self.rest_messages = rest_messages
+        """So many messages stand behind the runs."""
         self.size_bytes = size_bytes
         """How many bytes the file has."""
         self._seams = seams or [None] * len(holes)
@@ -84,7 +84,7 @@ class Abridged:
 
     @property
     def document(self) -> Document:
-        """What the abridged file says, each run standing as one row; found out when somebody asks."""
+        """What the abridged file says, each run standing as one message; found out when someone asks."""
         if self._document is None:
             self._document = _read(self.rests, self.holes)
         return self._document
@@ -103,16 +103,16 @@ class Abridged:
         return None
 
     def seam(self, number: int) -> Seam:
-        """Return the rest behind that run, cut where the last row of its list ends."""
+        """Return the rest behind that run, cut where the last message of its list ends."""
         seam = self._seams[number]
         if seam is None:
             rest = self.rests[number + 1]
-            end = _rows_at(rest)
+            end = _messages_at(rest)
             seam = self._seams[number] = (end, rest[len(end) :])
         return seam
 
     def note_end(self, number: int, end: bytes) -> None:
-        """Note where the last row ends behind that run, found where it cost less."""
+        """Note where the last message ends behind that run, found where it cost less."""
         self._seams[number] = (end, self.rests[number + 1][len(end) :])
 
     @cached_property
@@ -150,16 +150,16 @@ def abridge(data: bytes, document: Document) -> Abridged:
     rests: list[bytes] = []
     holes: list[Hole] = []
     position = 0
-    outside = PROMPT_ROWS if document.prompt else 1
-    for key, rows in document.lists().items():
-        if len(rows) > outside:
-            start = offset(rows[0].start)
-            last = rows[-1 - outside]
+    outside = PROMPT_MESSAGES if document.prompt else 1
+    for key, messages in document.lists().items():
+        if len(messages) > outside:
+            start = offset(messages[0].start)
+            last = messages[-1 - outside]
             end = offset(last.start + len(last.text))
             if end - start >= SHORTEST_RUN_BYTES:
                 rests.append(data[position:start])
                 chunks = _once((data[start:end],), holes)
-                run = _run(key, rows[:-outside])
+                run = _run(key, messages[:-outside])
                 holes.append(Hole(key, chunks, end - start, zlib.adler32(chunks[0]), run))
                 position = end
     if holes:
@@ -167,7 +167,7 @@ def abridge(data: bytes, document: Document) -> Abridged:
         return _abridged(rests, holes, len(data))
     values = {key: document.get(key) for key in document.keys if key not in session.LISTS}
     return Abridged(
-        (data,), (), values, size_bytes=len(data), count=document.count, rest_rows=0, document=document
+        (data,), (), values, size_bytes=len(data), count=document.count, rest_messages=0, document=document
     )
 
 
@@ -210,39 +210,39 @@ def _abridged(rests: Sequence[bytes], holes: Sequence[Hole], size_bytes: int) ->
     if not isinstance(values, dict):
         raise ValueError("JSON, but not an object")
     messages = values.get(session.MESSAGES)
-    count, rest_rows = len(messages) if isinstance(messages, list) else 0, 0
+    count, rest_messages = len(messages) if isinstance(messages, list) else 0, 0
     for hole in holes:
-        rows = values.get(hole.key)
-        if not isinstance(rows, list) or not rows or rows[0] != hole.run.value:
+        messages = values.get(hole.key)
+        if not isinstance(messages, list) or not messages or messages[0] != hole.run.value:
             raise ValueError("a run does not begin its list")
-        rest_rows += len(rows) - 1
+        rest_messages += len(messages) - 1
         if hole.key == session.MESSAGES:
             count += hole.run.count - 1
     return Abridged(
-        tuple(rests), tuple(holes), values, size_bytes=size_bytes, count=count, rest_rows=rest_rows
+        tuple(rests), tuple(holes), values, size_bytes=size_bytes, count=count, rest_messages=rest_messages
     )
 
 
-def _rows_at(rest: bytes) -> bytes:
-    """Return the beginning of `rest` that holds further rows of a list: commas and rows."""
+def _messages_at(rest: bytes) -> bytes:
+    """Return the beginning of `rest` that holds further messages of a list: commas and messages."""
     text = rest.decode("utf-8")
     return _until(_further(text), text)
 
 
-def _further(text: str) -> list[Row]:
-    """Return the further rows of a list that `text` begins with, each behind a comma."""
-    rows: list[Row] = []
+def _further(text: str) -> list[Message]:
+    """Return the further messages of a list that `text` begins with, each behind a comma."""
+    messages: list[Message] = []
     end = 0
     while (comma := _COMMA.match(text, end)) is not None:
         start = comma.end()
         value, end = session.scan(text, start)
-        rows.append(Row(value, text[start:end], start))
-    return rows
+        messages.append(Message(value, text[start:end], start))
+    return messages
 
 
-def _until(rows: Sequence[Row], text: str) -> bytes:
-    """Return the text up to the end of the last of these rows."""
-    return text[: rows[-1].start + len(rows[-1].text)].encode("utf-8") if rows else b""
+def _until(messages: Sequence[Message], text: str) -> bytes:
+    """Return the text up to the end of the last of these messages."""
+    return text[: messages[-1].start + len(messages[-1].text)].encode("utf-8") if messages else b""
 
 
 def only_adds(known: Abridged, followed: Abridged) -> bool:
@@ -254,15 +254,15 @@ def only_adds(known: Abridged, followed: Abridged) -> bool:
     if not rest.startswith(before):
         return False
     behind = rest[len(before) :]
-    # A row ends where it ended only if no longer number or word stands there.
+    # A message ends where it ended only if no longer number or word stands there.
     if not behind.lstrip(_SPACE).startswith((b",", b"]")):
         return False
-    followed.note_end(number, before + _rows_at(behind))
+    followed.note_end(number, before + _messages_at(behind))
     return True
 
 
-def rows_in(text: bytes) -> int:
-    """Return how many rows `text` surely is, each behind a comma; 0 when that is not sure."""
+def messages_in(text: bytes) -> int:
+    """Return how many messages `text` surely is, each behind a comma; 0 when that is not sure."""
     if not text.startswith(b","):
         return 0
     try:
@@ -291,22 +291,22 @@ def _stand(data: bytes | bytearray, pieces: Iterable[bytes], position: int, end:
 
 
 def tightened(known: Abridged) -> Abridged:
-    """Return the same file with all rows but the last of each list in its run, if many have gathered behind the runs."""
-    if known.rest_rows <= (LONGEST_PROMPT_REST_ROWS if known.prompt else LONGEST_REST_ROWS):
+    """Return the same file with all messages but the last of each list in its run, if many have gathered behind the runs."""
+    if known.rest_messages <= (LONGEST_PROMPT_REST if known.prompt else LONGEST_REST):
         return known
-    rests, rest_rows = [known.rests[0]], 0
+    rests, rest_messages = [known.rests[0]], 0
     holes: list[Hole] = []
     seams: list[Seam | None] = []
     for number, hole in enumerate(known.holes):
         end, behind = known.seam(number)
         text = end.decode("utf-8")
-        if rows := _further(text)[:-1]:
-            more = _until(rows, text)
+        if messages := _further(text)[:-1]:
+            more = _until(messages, text)
             chunks, checksum = _with(hole.chunks, more), _joined(hole.checksum, zlib.adler32(more), len(more))
-            run = _run(hole.key, [hole.run, *rows])
+            run = _run(hole.key, [hole.run, *messages])
             hole = Hole(hole.key, _once(chunks, holes), hole.size_bytes + len(more), checksum, run)
             end = end[len(more) :]
-        rest_rows += bool(end)
+        rest_messages += bool(end)
         rests.append(end + behind)
         holes.append(hole)
         seams.append((end, behind))
@@ -316,7 +316,7 @@ def tightened(known: Abridged) -> Abridged:
         known.values,
         size_bytes=known.size_bytes,
         count=known.count,
-        rest_rows=rest_rows,
+        rest_messages=rest_messages,
         seams=seams,
     )
 
@@ -330,38 +330,40 @@ def _with(chunks: tuple[bytes, ...], more: bytes) -> tuple[bytes, ...]:
 
 
 def _joined(first: int, second: int, second_bytes: int) -> int:
-    """Return the Adler-32 of two texts in a row from those of each (RFC 1950, section 8.2)."""
+    """Return the Adler-32 of two texts in succession from those of each (RFC 1950, section 8.2)."""
     low = (first & 0xFFFF) + (second & 0xFFFF) - 1
     high = (first >> 16) + (second >> 16) + second_bytes * ((first & 0xFFFF) - 1)
     return high % _ADLER_MODULUS << 16 | low % _ADLER_MODULUS
 
 
-def _run(key: str, rows: Sequence[Row]) -> Run:
+def _run(key: str, messages: Sequence[Message]) -> Run:
     mark = f"{key} of {_SECRET}"
     run = Run(mark, f'"{mark}"')
     run.latest = -math.inf
     run.count = 0
-    for row in rows:
-        run.count += row.count
-        if isinstance(row, Run):
-            run.turns += row.turns
-            run.latest = max(run.latest, row.latest)
+    for message in messages:
+        run.count += message.count
+        if isinstance(message, Run):
+            run.turns += message.turns
+            run.latest = max(run.latest, message.latest)
             continue
-        stamp = math.inf if row.timestamp is None else row.timestamp
-        run.turns += benign.is_user_turn(row)
+        stamp = math.inf if message.timestamp is None else message.timestamp
+        run.turns += benign.is_user_turn(message)
         run.latest = max(run.latest, stamp)
     return run
 
 
 def _read(rests: Sequence[bytes], holes: Sequence[Hole]) -> Document:
-    """Return what the rests say with each hole's run in its place as one row. Raises Unreadable."""
+    """Return what the rests say with each hole's run in its place as one message. Raises Unreadable."""
     document = session.parse(_joined_bytes(rests, holes))
     lists = document.lists()
     for hole in holes:
-        rows = lists.get(hole.key)
+        messages = lists.get(hole.key)
         run = hole.run
-        if rows and rows[0].value == run.value:
-            rows[0] = Run(run.value, run.text, rows[0].start, run.count, turns=run.turns, latest=run.latest)
+        if messages and messages[0].value == run.value:
+            messages[0] = Run(
+                run.value, run.text, messages[0].start, run.count, turns=run.turns, latest=run.latest
+            )
     return document
 
 

@@ -1,6 +1,6 @@
-"""The harmless ways in which hermes-webui itself changes or drops rows (webui-contract, section 3).
+"""The harmless ways in which hermes-webui itself changes or drops messages (webui-contract, section 3).
 
-Each kind is one small predicate; none of them takes words away that a person or the model said and that stand nowhere else.
+Each kind is one small predicate; none of them takes words away that a user or the model said and that stand nowhere else.
 """
 
 import re
@@ -8,7 +8,7 @@ from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from hermesguard.webui.session import Row, Run
+from hermesguard.webui.session import Message, Run
 
 # Tool calls that the model wrote as text, cut out of answers (hermes-webui #702); an unclosed one reaches to the end.
 _CALLS = re.compile(
@@ -36,73 +36,73 @@ _INTERRUPTION_OPENINGS = ("**response interrupted.**", "**previous turn did not 
 _INTERRUPTIONS = frozenset({"*task cancelled.*", "task cancelled."})
 
 
-def _words(row: Row) -> str:
-    return " ".join(row.words.split())
+def _words(message: Message) -> str:
+    return " ".join(message.words.split())
 
 
-def is_compaction_marker(row: Row) -> bool:
+def is_compaction_marker(message: Message) -> bool:
     """A card that says that the context was compacted; nobody said it."""
-    opening = row.words.lower().lstrip()
-    return row.role != "tool" and (
+    opening = message.words.lower().lstrip()
+    return message.role != "tool" and (
         opening.startswith(_COMPACTION_OPENINGS)
-        or (bool(row.get("_compressed_summary")) and opening.startswith("context compaction"))
+        or (bool(message.get("_compressed_summary")) and opening.startswith("context compaction"))
     )
 
 
-def is_control_row(row: Row) -> bool:
-    """A row that the agent speaks to itself in the role of the user: wake-ups, the iteration limit, hidden rows."""
-    if any(row.get(flag) for flag in _CONTROL_FLAGS) or row.get("_source") == "delegation_wakeup":
+def is_control_message(message: Message) -> bool:
+    """A message that the agent speaks to itself in the role of the user: wake-ups, the iteration limit, hidden messages."""
+    if any(message.get(flag) for flag in _CONTROL_FLAGS) or message.get("_source") == "delegation_wakeup":
         return True
-    return row.role == "user" and row.words.lower().lstrip().startswith(_CONTROL_OPENINGS)
+    return message.role == "user" and message.words.lower().lstrip().startswith(_CONTROL_OPENINGS)
 
 
-def is_interruption_marker(row: Row) -> bool:
+def is_interruption_marker(message: Message) -> bool:
     """The mark that a turn was broken off or failed; replaced when the turn is finished after all."""
-    if row.role != "assistant":
+    if message.role != "assistant":
         return False
-    words = row.words.lower().strip()
-    return bool(row.get("_error")) or words.startswith(_INTERRUPTION_OPENINGS) or words in _INTERRUPTIONS
+    words = message.words.lower().strip()
+    return bool(message.get("_error")) or words.startswith(_INTERRUPTION_OPENINGS) or words in _INTERRUPTIONS
 
 
-def is_user_turn(row: Row) -> bool:
-    """Return whether a reader sees this row as something that a person said."""
-    if row.role != "user" or is_compaction_marker(row) or is_control_row(row):
+def is_user_turn(message: Message) -> bool:
+    """Return whether a reader sees this message as something that a user said."""
+    if message.role != "user" or is_compaction_marker(message) or is_control_message(message):
         return False
-    return bool(row.words.strip() or row.get("attachments"))
+    return bool(message.words.strip() or message.get("attachments"))
 
 
-def user_turns(row: Row) -> int:
-    """Return how many turns of a person the row stands for: one or none, but in an abridged document."""
-    return row.turns if isinstance(row, Run) else int(is_user_turn(row))
+def user_turns(message: Message) -> int:
+    """Return how many user turns the message stands for: one or none, but in an abridged document."""
+    return message.turns if isinstance(message, Run) else int(is_user_turn(message))
 
 
-# ---- rows that vanish ----------------------------------------------------------------------------------------------
+# ---- messages that vanish ----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """A row that is gone, with what was around it and what is there now."""
+    """A message that is gone, with what was around it and what is there now."""
 
-    rows: Sequence[Row]
-    """The rows before."""
+    messages: Sequence[Message]
+    """The messages before."""
     index: int
     staying: Container[int]
-    """Which of the rows before are still there, by index."""
-    now: Sequence[Row]
-    """The rows of today from about where the two lists part."""
+    """Which of the messages before are still there, by index."""
+    now: Sequence[Message]
+    """The messages of today from about where the two lists part."""
 
     @property
-    def row(self) -> Row:
-        """The row that is gone."""
-        return self.rows[self.index]
+    def message(self) -> Message:
+        """The message that is gone."""
+        return self.messages[self.index]
 
-    def repeats(self, same: Callable[[Row, Row], bool]) -> bool:
-        """Return whether the row said `same` as one beside it that is still there, perhaps over others that went too."""
+    def repeats(self, same: Callable[[Message, Message], bool]) -> bool:
+        """Return whether the message said `same` as one beside it that is still there, perhaps over others that went too."""
         return any(self._stays(same, step) for step in (-1, 1))
 
-    def _stays(self, same: Callable[[Row, Row], bool], step: int) -> bool:
+    def _stays(self, same: Callable[[Message, Message], bool], step: int) -> bool:
         for index in self._beside(step):
-            if not same(self.rows[index], self.row):
+            if not same(self.messages[index], self.message):
                 return False
             if index in self.staying:
                 return True
@@ -110,27 +110,27 @@ class Gone:
 
     def _beside(self, step: int) -> Iterator[int]:
         index = self.index + step
-        while 0 <= index < len(self.rows):
+        while 0 <= index < len(self.messages):
             yield index
             index += step
 
 
 def duplicate_partial(gone: Gone) -> bool:
-    """One of several equal `_partial` rows side by side, collapsed when the application loads the session (54 -> 5 seen)."""
-    return bool(gone.row.get("_partial")) and gone.repeats(_same_partial)
+    """One of several equal `_partial` messages side by side, collapsed when the application loads the session (54 -> 5 seen)."""
+    return bool(gone.message.get("_partial")) and gone.repeats(_same_partial)
 
 
-def _same_partial(one: Row, other: Row) -> bool:
+def _same_partial(one: Message, other: Message) -> bool:
     return one.identity == other.identity and all(
         one.get(key) == other.get(key) for key in ("_partial", "reasoning", "_partial_tool_calls")
     )
 
 
 def superseded_partial(gone: Gone) -> bool:
-    """A `_partial` row whose text stands whole in an answer that is there now: the turn ended and that took its place."""
-    row, words = gone.row, _words(gone.row)
-    return bool(row.get("_partial") and words) and any(
-        other.role == row.role
+    """A `_partial` message whose text stands whole in an answer that is there now: the turn ended and that took its place."""
+    message, words = gone.message, _words(gone.message)
+    return bool(message.get("_partial") and words) and any(
+        other.role == message.role
         and words in _words(other)
         and not (other.get("_partial") and words == _words(other))
         for other in gone.now
@@ -138,8 +138,8 @@ def superseded_partial(gone: Gone) -> bool:
 
 
 def duplicate_user(gone: Gone) -> bool:
-    """The same user row twice, side by side: one is dropped when the turn is settled."""
-    return gone.row.role == "user" and gone.repeats(
+    """The same user message twice, side by side: one is dropped when the turn is resolved."""
+    return gone.message.role == "user" and gone.repeats(
         lambda one, other: (
             one.identity == other.identity and one.get("attachments") == other.get("attachments")
         )
@@ -148,24 +148,27 @@ def duplicate_user(gone: Gone) -> bool:
 
 def compaction_marker(gone: Gone) -> bool:
     """A card about compacted context, dropped when a turn ends."""
-    return is_compaction_marker(gone.row)
+    return is_compaction_marker(gone.message)
 
 
-def control_row(gone: Gone) -> bool:
-    """A synthetic control row, dropped when a turn ends."""
-    return is_control_row(gone.row)
+def control_message(gone: Gone) -> bool:
+    """A synthetic control message, dropped when a turn ends."""
+    return is_control_message(gone.message)
 
 
 def interruption_marker(gone: Gone) -> bool:
     """An "interrupted" or `_error` marker, dropped when the turn is finished after all."""
-    return is_interruption_marker(gone.row)
+    return is_interruption_marker(gone.message)
 
 
-def empty_row(gone: Gone) -> bool:
-    """A row in which nobody said anything and no tool was called."""
-    row = gone.row
+def empty_message(gone: Gone) -> bool:
+    """A message in which nobody said anything and no tool was called."""
+    message = gone.message
     return not (
-        row.words.strip() or row.identity[2] or row.get("attachments") or row.get("_partial_tool_calls")
+        message.words.strip()
+        or message.identity[2]
+        or message.get("attachments")
+        or message.get("_partial_tool_calls")
     )
 
 
@@ -174,27 +177,27 @@ VANISHING: list[Callable[[Gone], bool]] = [
     superseded_partial,
     duplicate_user,
     compaction_marker,
-    control_row,
+    control_message,
     interruption_marker,
-    empty_row,
+    empty_message,
 ]
 
-# Their content stands in a row that stays, so the shadow before them is worth no version.
+# Their content stands in succession that stays, so the shadow before them is worth no version.
 REPEATED = frozenset({"duplicate_partial", "superseded_partial", "duplicate_user"})
 
 
-# ---- rows that change where they stand -------------------------------------------------------------------------------
+# ---- messages that change where they stand -------------------------------------------------------------------------------
 
 
-def streamed_on(old: Row, new: Row) -> bool:
+def streamed_on(old: Message, new: Message) -> bool:
     """The answer that was still being written went on: the old text begins the new one."""
     if old.role != "assistant" or new.role != "assistant":
         return False
     return _words(new).startswith(_words(old)) and set(old.identity[2]) <= set(new.identity[2])
 
 
-def pictures_replaced(old: Row, new: Row) -> bool:
-    """Image bytes in a tool's row were replaced by `[screenshot]`."""
+def pictures_replaced(old: Message, new: Message) -> bool:
+    """Image bytes in a tool's message were replaced by `[screenshot]`."""
     if not old.role == new.role == "tool" or _PICTURE_LEFT not in new.words:
         return False
     return old.identity[2] == new.identity[2] and (
@@ -202,7 +205,7 @@ def pictures_replaced(old: Row, new: Row) -> bool:
     )
 
 
-def markup_stripped(old: Row, new: Row) -> bool:
+def markup_stripped(old: Message, new: Message) -> bool:
     """Tool calls that the model wrote as text were taken out of an answer; out of an unfinished one, its thoughts too."""
     if old.role != "assistant" or new.role != "assistant" or "<" not in old.words:
         return False
@@ -212,12 +215,12 @@ def markup_stripped(old: Row, new: Row) -> bool:
     return " ".join(left.split()) == _words(new)
 
 
-def marker_replaced(old: Row, new: Row) -> bool:
+def marker_replaced(old: Message, new: Message) -> bool:
     """An "interrupted" or `_error` marker gave way to the answer, or to another such marker."""
     return is_interruption_marker(old) and new.role == "assistant"
 
 
-CHANGING: list[Callable[[Row, Row], bool]] = [
+CHANGING: list[Callable[[Message, Message], bool]] = [
     streamed_on,
     pictures_replaced,
     markup_stripped,
@@ -225,18 +228,18 @@ CHANGING: list[Callable[[Row, Row], bool]] = [
 ]
 
 
-def change(old: Row, new: Row) -> str:
+def change(old: Message, new: Message) -> str:
     """Return the name of the harmless change that made `new` out of `old`; empty when there is none."""
     return next((kind.__name__ for kind in CHANGING if kind(old, new)), "")
 
 
-def says_more(old: Row, new: Row) -> bool:
-    """Return whether the same row has got words of the model that it did not have."""
+def says_more(old: Message, new: Message) -> bool:
+    """Return whether the same message has got words of the model that it did not have."""
     if old.text == new.text or is_interruption_marker(new):
         return False
     return marker_replaced(old, new) or (streamed_on(old, new) and _words(old) != _words(new))
 
 
 def vanishing(gone: Gone) -> str:
-    """Return the name of the harmless reason for which a row may be missing; empty when there is none."""
+    """Return the name of the harmless reason for which a message may be missing; empty when there is none."""
     return next((kind.__name__ for kind in VANISHING if kind(gone)), "")

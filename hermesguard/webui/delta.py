@@ -51,7 +51,7 @@ def shared(before: bytes, after: bytes) -> tuple[int, int]:
         lead -= 1
     low, high = 0, min(len(before), len(after)) - lead
     if len(before) - lead <= high and after.endswith(before[lead:]):
-        low = high = len(before) - lead  # rows were added, and that is all
+        low = high = len(before) - lead  # messages were added, and that is all
     while low < high:
         middle = (low + high + 1) // 2
         is_same = before[len(before) - middle :] == after[len(after) - middle :]

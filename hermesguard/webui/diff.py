@@ -1,4 +1,4 @@
-"""Which rows of an older list stand in a newer one: by identity, in order, never by count alone. Pure.
+"""Which messages of an older list stand in a newer one: by identity, in order, never by count alone. Pure.
 
 The same rule serves the judge (what is missing?) and the mender (what comes in which order, and nothing twice?).
 """
@@ -8,31 +8,31 @@ from difflib import SequenceMatcher
 from typing import NamedTuple
 
 from hermesguard.webui import benign
-from hermesguard.webui.session import Row
+from hermesguard.webui.session import Message
 
 # A prompt that was recovered from `pending_*` is stamped with whole seconds; the application's own copy with fractions.
 RECOVERED_TOLERANCE_SECONDS = 1.0
 
 
 class Comparison(NamedTuple):
-    """What became of the rows of `old` in `new`; all numbers are indices into the two lists."""
+    """What became of the messages of `old` in `new`; all numbers are indices into the two lists."""
 
-    old: Sequence[Row]
-    new: Sequence[Row]
+    old: Sequence[Message]
+    new: Sequence[Message]
     lead: int
-    """So many rows at the start are the same on both sides."""
+    """So many messages at the start are the same on both sides."""
     pairs: tuple[tuple[int, int], ...]
-    """(old, new) of all rows that are the same, the lead included, both rising."""
+    """(old, new) of all messages that are the same, the lead included, both rising."""
     moved: tuple[tuple[int, int], ...]
-    """(old, new) of rows that are the same, but stand in another order."""
+    """(old, new) of messages that are the same, but stand in another order."""
     missing: tuple[int, ...]
-    """Rows of old that are gone and whose words stand nowhere else."""
+    """Messages of old that are gone and whose words stand nowhere else."""
     shortened: tuple[tuple[int, int], ...]
-    """(old, new) of rows that are there, but with the end of their text cut off."""
+    """(old, new) of messages that are there, but with the end of their text cut off."""
     harmless: tuple[tuple[int, str], ...]
-    """(old, kind) of rows that are gone in a way that the application has (module benign)."""
+    """(old, kind) of messages that are gone in a way that the application has (module benign)."""
     added: tuple[int, ...]
-    """Rows of new that old does not have."""
+    """Messages of new that old does not have."""
 
     @property
     def whole(self) -> bool:
@@ -45,20 +45,20 @@ class Comparison(NamedTuple):
         return self.lead == len(self.new) < len(self.old)
 
     @property
-    def lost_rows(self) -> int:
+    def lost_messages(self) -> int:
         """How many messages are missing or cut short."""
         return sum(self.old[index].count for index in self.missing) + len(self.shortened)
 
     @property
     def lost_turns(self) -> int:
-        """How many of the missing rows are turns of a person."""
+        """How many of the missing messages are user turns."""
         return sum(benign.user_turns(self.old[index]) for index in self.missing)
 
-    def merged(self) -> Iterator[Row]:
-        """Yield the rows of both, each once, in the order of the conversation.
+    def merged(self) -> Iterator[Message]:
+        """Yield the messages of both, each once, in the order of the conversation.
 
-        Of a row that both have, the newer form counts, except where it was shortened. Rows that the application may drop
-        come back too: it drops them again where it means to. Between two common rows those of old come first unless their
+        Of a message that both have, the newer form counts, except where it was shortened. Messages that the application may drop
+        come back too: it drops them again where it means to. Between two common messages those of old come first unless their
         timestamps say otherwise.
         """
         shortened = dict(self.shortened)
@@ -75,8 +75,8 @@ class Comparison(NamedTuple):
             at_old, at_new = old_index + 1, new_index + 1
 
 
-def compare(old: Sequence[Row], new: Sequence[Row]) -> Comparison:
-    """Return what became of the rows of `old` in `new`."""
+def compare(old: Sequence[Message], new: Sequence[Message]) -> Comparison:
+    """Return what became of the messages of `old` in `new`."""
     lead = 0
     for before, after in zip(old, new, strict=False):
         if not (before.text == after.text or _same_in_place(old, lead, before, after)):
@@ -109,8 +109,8 @@ def _ends(pairs: list[tuple[int, int]], lead: int) -> Iterator[int]:
     return (index for pair in pairs[lead:] for index in pair)
 
 
-def _same_in_place(old: Sequence[Row], index: int, before: Row, after: Row) -> bool:
-    """Return whether two rows at the same place are one message, perhaps stamped anew or changed harmlessly."""
+def _same_in_place(old: Sequence[Message], index: int, before: Message, after: Message) -> bool:
+    """Return whether two messages at the same place are one message, perhaps stamped anew or changed harmlessly."""
     if before.identity == after.identity:
         return (
             _stamps_agree(before, after)
@@ -119,51 +119,53 @@ def _same_in_place(old: Sequence[Row], index: int, before: Row, after: Row) -> b
         )
     kind = benign.change(before, after)
     if kind and any(_equal(later, after) for later in old[index + 1 :]):
-        return False  # the row itself went, and what stood behind it moved up
+        return False  # the message itself went, and what stood behind it moved up
     if kind == benign.streamed_on.__name__ and index < len(old) - 1 and not before.get("_partial"):
         return False
     replaced = bool(before.get("_partial")) or kind == benign.marker_replaced.__name__
     return bool(kind) and (replaced or _stamps_agree(before, after))
 
 
-def _stamps_agree(before: Row, after: Row) -> bool:
+def _stamps_agree(before: Message, after: Message) -> bool:
     if before.timestamp is None or after.timestamp is None or before.timestamp == after.timestamp:
         return True
     recovered = before.get("_recovered") or after.get("_recovered")
     return bool(recovered) and abs(before.timestamp - after.timestamp) < RECOVERED_TOLERANCE_SECONDS
 
 
-def _precedes(after: Row, old: Sequence[Row], index: int) -> bool:
-    """Return whether a row that was stamped anew still lies before the row that follows it; else somebody said it again."""
-    follower = next((row.timestamp for row in old[index + 1 :] if row.timestamp is not None), None)
+def _precedes(after: Message, old: Sequence[Message], index: int) -> bool:
+    """Return whether a message that was stamped anew still lies before the message that follows it; else someone said it again."""
+    follower = next(
+        (message.timestamp for message in old[index + 1 :] if message.timestamp is not None), None
+    )
     if follower is None:
         return index > 0 or len(old) == 1
     return after.timestamp is not None and after.timestamp <= follower
 
 
-def _cut_short(old: Sequence[Row], new: Sequence[Row], lead: int) -> tuple[int, int] | None:
-    """Return the pair of rows after the lead when the newer one is the older one with its end cut off."""
+def _cut_short(old: Sequence[Message], new: Sequence[Message], lead: int) -> tuple[int, int] | None:
+    """Return the pair of messages after the lead when the newer one is the older one with its end cut off."""
     before, after = old[lead], new[lead]
     cut = after.words.strip() and before.identity != after.identity and benign.streamed_on(after, before)
     return (lead, lead) if cut and (_stamps_agree(before, after) or after.get("_partial")) else None
 
 
-def _match(old: Sequence[Row], new: Sequence[Row], lead: int) -> list[tuple[int, int]]:
-    """Return the pairs of equal rows behind the lead, both sides rising.
+def _match(old: Sequence[Message], new: Sequence[Message], lead: int) -> list[tuple[int, int]]:
+    """Return the pairs of equal messages behind the lead, both sides rising.
 
-    Stamped rows are equal by identity and timestamp: who says "yes" again says something new. Rows without a timestamp are
+    Stamped messages are equal by identity and timestamp: who says "yes" again says something new. Messages without a timestamp are
     only believed where their surroundings confirm it: at the end of both lists, where the new list takes up the end of the
-    old one (a ghost that writes again), or in company.
+    old one (a stale writer that writes again), or in company.
     """
     overlap = _overlap(old, new, lead)
     tail = _tail(old, new, lead)
     if len(overlap) >= len(tail) and overlap:
         return overlap
     end_old, end_new = len(old) - len(tail), len(new) - len(tail)
-    stamped = {(row.identity, row.timestamp) for row in (*old[lead:end_old], *new[lead:end_new])}
+    stamped = {(message.identity, message.timestamp) for message in (*old[lead:end_old], *new[lead:end_new])}
     unstamped = {identity for identity, timestamp in stamped if timestamp is None}
-    keys_old = [_key(row, unstamped) for row in old[lead:end_old]]
-    keys_new = [_key(row, unstamped) for row in new[lead:end_new]]
+    keys_old = [_key(message, unstamped) for message in old[lead:end_old]]
+    keys_new = [_key(message, unstamped) for message in new[lead:end_new]]
     pairs: list[tuple[int, int]] = []
     for block in SequenceMatcher(None, keys_old, keys_new, autojunk=False).get_matching_blocks():
         keys = keys_old[block.a : block.a + block.size]
@@ -173,7 +175,7 @@ def _match(old: Sequence[Row], new: Sequence[Row], lead: int) -> list[tuple[int,
     return pairs + tail
 
 
-def _overlap(old: Sequence[Row], new: Sequence[Row], lead: int) -> list[tuple[int, int]]:
+def _overlap(old: Sequence[Message], new: Sequence[Message], lead: int) -> list[tuple[int, int]]:
     """Return the pairs of the longest end of old that new begins with, behind the lead."""
     for start in range(max(lead, len(old) - (len(new) - lead)), len(old)):
         if all(_equal(old[start + step], new[lead + step]) for step in range(len(old) - start)):
@@ -181,7 +183,7 @@ def _overlap(old: Sequence[Row], new: Sequence[Row], lead: int) -> list[tuple[in
     return []
 
 
-def _tail(old: Sequence[Row], new: Sequence[Row], lead: int) -> list[tuple[int, int]]:
+def _tail(old: Sequence[Message], new: Sequence[Message], lead: int) -> list[tuple[int, int]]:
     """Return the pairs of the longest end that both have in common, behind the lead."""
     count = 0
     while count < min(len(old), len(new)) - lead and _equal(old[-1 - count], new[-1 - count]):
@@ -190,9 +192,9 @@ def _tail(old: Sequence[Row], new: Sequence[Row], lead: int) -> list[tuple[int, 
 
 
 def _moved(
-    old: Sequence[Row], new: Sequence[Row], lead: int, paired: Sequence[tuple[int, int]]
+    old: Sequence[Message], new: Sequence[Message], lead: int, paired: Sequence[tuple[int, int]]
 ) -> tuple[tuple[int, int], ...]:
-    """Return the pairs of stamped rows that are equal, but crossed, so that no rising pairs have them."""
+    """Return the pairs of stamped messages that are equal, but crossed, so that no rising pairs have them."""
     used_old, used_new = {index for index, _ in paired}, {index for _, index in paired}
     places: dict[object, list[int]] = {}
     for index in range(len(old) - 1, lead - 1, -1):
@@ -205,25 +207,25 @@ def _moved(
     return tuple(moved)
 
 
-def _equal(before: Row, after: Row) -> bool:
+def _equal(before: Message, after: Message) -> bool:
     return before.text == after.text or (before.identity == after.identity and _stamps_agree(before, after))
 
 
-def _key(row: Row, unstamped: set[tuple[str, str, tuple[str, ...]]]) -> tuple[object, float | None]:
-    if row.identity in unstamped:
-        return row.identity, None
-    return row.identity, row.timestamp
+def _key(message: Message, unstamped: set[tuple[str, str, tuple[str, ...]]]) -> tuple[object, float | None]:
+    if message.identity in unstamped:
+        return message.identity, None
+    return message.identity, message.timestamp
 
 
-def _is_earlier(row: Row, other: Row) -> bool:
+def _is_earlier(message: Message, other: Message) -> bool:
     """Return whether `row` was surely said before `other`: a stamp in whole seconds stands for any instant of its second."""
-    first, second = row.timestamp or 0.0, other.timestamp or 0.0
+    first, second = message.timestamp or 0.0, other.timestamp or 0.0
     return first + (1.0 if first.is_integer() else 0.0) <= second and first < second
 
 
-def _interleave(old: list[Row], new: list[Row]) -> Iterator[Row]:
-    """Yield two runs of rows, each in its own order: by time where every row is stamped, else old before new."""
-    if any(row.timestamp is None for row in (*old, *new)):
+def _interleave(old: list[Message], new: list[Message]) -> Iterator[Message]:
+    """Yield two runs of messages, each in its own order: by time where every message is stamped, else old before new."""
+    if any(message.timestamp is None for message in (*old, *new)):
         yield from (*old, *new)
         return
     at_old = at_new = 0

@@ -29,8 +29,8 @@ class Listing(NamedTuple):
     """Sessions of which the application has a `.json.bak`."""
     has_leftovers: bool = False
     """Something of an interrupted repair is there."""
-    spares: frozenset[str] = frozenset()
-    """Sessions beside which a spare stands (module spares)."""
+    standby: frozenset[str] = frozenset()
+    """Sessions beside which a standby file stands (module standby)."""
 
 
 class Release(NamedTuple):
@@ -39,7 +39,7 @@ class Release(NamedTuple):
     leaves_tombstones: bool = False
     """Of every session but those of messengers (v0.51.850 and later; the key that tells came with v0.51.875)."""
     unlinks_index: bool = True
-    """The whole index goes, not the row alone (before v0.51.139)."""
+    """The whole index goes, not the message alone (before v0.51.139)."""
 
     @classmethod
     def with_keys(cls, keys: Collection[str]) -> "Release":
@@ -82,7 +82,7 @@ class SessionsDirectory:
         """As `listing`, yielding now and then for what is more urgent; what changes meanwhile is in it or not."""
         sessions: dict[str, tuple[int, int]] = {}
         backups = set()
-        spares = set()
+        standby = set()
         has_leftovers = False
         for number, name in enumerate(os.listdir(self.path), 1):
             if number % ENTRIES_AT_ONCE == 0:
@@ -99,13 +99,13 @@ class SessionsDirectory:
                 backups.add(known)
             elif staging.is_staged(name):
                 has_leftovers = True
-            elif known := staging.spared(name):
-                spares.add(known)
+            elif known := staging.standby_for(name):
+                standby.add(known)
         self.index.note()
-        return Listing(sessions, frozenset(backups), has_leftovers, frozenset(spares))
+        return Listing(sessions, frozenset(backups), has_leftovers, frozenset(standby))
 
     def has_tombstone(self, name: str) -> bool:
-        """Return whether the application noted that a person deleted the session; OSError when that cannot be read."""
+        """Return whether the application noted that a user deleted the session; OSError when that cannot be read."""
         return name in (self._buried() or ())
 
     def may_lack_tombstone(self, name: str) -> bool:
@@ -116,9 +116,9 @@ class SessionsDirectory:
         buried = self._buried() or frozenset()
         return len(buried) >= MOST_TOMBSTONES and name < min(buried)
 
-    def correct_index(self, name: str, rows: int) -> bool:
-        """Remove the index when its row for the session has another count; return whether it did."""
-        return self.index.correct(name, rows)
+    def correct_index(self, name: str, messages: int) -> bool:
+        """Remove the index when its message for the session has another count; return whether it did."""
+        return self.index.correct(name, messages)
 
     def release_of(self, name: str) -> Release:
         """Return what the release does that wrote a session's file. Raises OSError when it cannot be read."""
@@ -129,12 +129,12 @@ class SessionsDirectory:
     def successor(self, gone: Document, other: str) -> Document | None:
         """Return another session if the application made it of the one that is gone; None if not, or if it cannot be read.
 
-        It has the new id inside; a copy that somebody made has not.
+        It has the new id inside; a copy that someone made has not.
         """
         path = self.file(other)
         wanted = {session.CREATED: gone.get(session.CREATED), session.SESSION_ID: other}
         try:
-            if not gone.rows or header.read(path, *wanted) != wanted:
+            if not gone.messages or header.read(path, *wanted) != wanted:
                 return None
             return session.parse(files.read(path)[0])
         except (OSError, Unreadable):

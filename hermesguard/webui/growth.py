@@ -4,10 +4,10 @@ import re
 from typing import NamedTuple
 
 from hermesguard.webui import session
-from hermesguard.webui.abridged import Abridged, Seam, find, members, rows_in
+from hermesguard.webui.abridged import Abridged, Seam, find, members, messages_in
 from hermesguard.webui.delta import Part, shared
 
-# Nothing else has changed before the rows in most saves; one number for another leaves every other member what it was.
+# Nothing else has changed before the messages in most saves; one number for another leaves every other member what it was.
 _TIME = re.compile(rb'"updated_at": (?:0|[1-9][0-9]*)(?:\.[0-9]+)?,').fullmatch
 
 
@@ -20,10 +20,10 @@ class Growth(NamedTuple):
 
 
 def grown(known: Abridged, data: bytes | bytearray, size_bytes: int) -> Growth | None:
-    """Return what the first `size_bytes` of `data` are, if rows came to the lists of `known` and nothing is to be judged.
+    """Return what the first `size_bytes` of `data` are, if messages came to the lists of `known` and nothing is to be judged.
 
     What stands before the first run may be anything else, but for a prompt that is gone. Exact as the rest of `abridge` is: where
-    a list ended there may stand a comma and rows, and whatever else follows it there is byte for byte what is known to be good.
+    a list ended there may stand a comma and messages, and whatever else follows it there is byte for byte what is known to be good.
     None says nothing: `follow` finds the same at more cost, and what is no growth.
     """
     holes = known.holes
@@ -40,7 +40,7 @@ def grown(known: Abridged, data: bytes | bytearray, size_bytes: int) -> Growth |
         if _TIME(was) and _TIME(now):
             values = known.values
         else:
-            values = members(head + b"0]}")  # one row stands for all of that list
+            values = members(head + b"0]}")  # one message stands for all of that list
             if not isinstance(values, dict) or values.get(holes[0].key) != [0]:
                 return None
             values_behind = known.values_behind
@@ -48,10 +48,10 @@ def grown(known: Abridged, data: bytes | bytearray, size_bytes: int) -> Growth |
         parts: list[Part] = [[0, lead], now.decode("utf-8")]
         offset = len(before)
         same_from = offset - same_bytes
-        count, rest_rows, rests = known.count, known.rest_rows, [head]
+        count, rest_messages, rests = known.count, known.rest_messages, [head]
         seams: list[Seam | None] = []
         last = len(holes) - 1
-        added, rows = b"", 0
+        added, messages = b"", 0
         for number, hole in enumerate(holes):
             end, behind = known.seam(number)
             run_bytes = hole.size_bytes
@@ -66,15 +66,15 @@ def grown(known: Abridged, data: bytes | bytearray, size_bytes: int) -> Growth |
             if stays > came:
                 # What people see and what the model is sent mostly grow by the same.
                 if (more := bytes(data[came:stays])) != added:
-                    added, rows = more, rows_in(more)
-                    if not rows:
+                    added, messages = more, messages_in(more)
+                    if not messages:
                         return None
                 parts += ([same_from, offset - same_from], added.decode("utf-8"))
                 same_from = offset
                 end += added
-                rest_rows += rows
+                rest_messages += messages
                 if hole.key == session.MESSAGES:
-                    count += rows
+                    count += messages
             seams.append((end, behind))
             rests.append(end + behind)
             offset += len(behind)
@@ -82,7 +82,13 @@ def grown(known: Abridged, data: bytes | bytearray, size_bytes: int) -> Growth |
     except (ValueError, RecursionError):
         return None
     made = Abridged(
-        tuple(rests), holes, values, size_bytes=size_bytes, count=count, rest_rows=rest_rows, seams=seams
+        tuple(rests),
+        holes,
+        values,
+        size_bytes=size_bytes,
+        count=count,
+        rest_messages=rest_messages,
+        seams=seams,
     )
     if known.prompt not in ("", made.prompt):
         return None

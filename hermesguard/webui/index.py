@@ -1,7 +1,7 @@
 """The application's index, `_index.json`: what it says of a session, what it said before, and how it went.
 
-Most releases leave nothing behind a deletion but what happens to the index: the row goes with the file (v0.51.139 and later),
-or the whole index does (before). A row is evidence only if it was seen, and an index that is not there says nothing: least of
+Most releases leave nothing behind a deletion but what happens to the index: the message goes with the file (v0.51.139 and later),
+or the whole index does (before). A message is evidence only if it was seen, and an index that is not there says nothing: least of
 all one that the guard removed itself. So what it last said is remembered, also over a restart.
 """
 
@@ -41,7 +41,7 @@ class Index:
         self._left_out: set[str] = set()
         """Sessions that an index listed, and the one that was built anew after it did not."""
         self.went: float | None = None
-        """When it was noticed last that the application, or anybody but the guard, had removed it."""
+        """When it was noticed last that the application, or anyone but the guard, had removed it."""
         self.went_unseen = False
         """It went while no guard was running."""
 
@@ -108,9 +108,9 @@ class Index:
     # -- acting
 
     def correct(self, session: str, messages: int) -> bool:
-        """Remove the index when its row for the session has another count; return whether it did.
+        """Remove the index when its message for the session has another count; return whether it did.
 
-        The application builds it anew; patching the row would race with that.
+        The application builds it anew; patching the message would race with that.
         """
         try:
             stamp = files.stamp(self.path)
@@ -119,8 +119,8 @@ class Index:
             return False
         if not isinstance(value, list):
             return False
-        row = next((row for row in value if _row_id(row) == session), None)
-        if row is not None and row.get("message_count", messages) == messages:
+        message = next((message for message in value if _message_id(message) == session), None)
+        if message is not None and message.get("message_count", messages) == messages:
             return False
         try:
             self._read(stamp)  # what it says is evidence, and gone for good in a moment
@@ -137,15 +137,15 @@ class Index:
         self._dropped = {name: when for name, when in self._dropped.items() if name in known}
         self._left_out.intersection_update(known)
 
-    def memory(self) -> bytes:
+    def cache(self) -> bytes:
         """Return what has to be remembered over a restart."""
         state = "gone" if self._state == "none" and self._listed else self._state
         return orjson.dumps({"index": state, "listed": sorted(self._listed)})
 
-    def recall(self, memory: bytes) -> None:
+    def recall(self, cache: bytes) -> None:
         """Take over what an earlier guard remembered; what is not of the right form is not remembered."""
         try:
-            value = orjson.loads(memory)
+            value = orjson.loads(cache)
         except ValueError:
             return
         if not isinstance(value, dict) or value.get("index") not in ("there", "gone", "removed"):
@@ -169,12 +169,12 @@ def load(path: Path) -> Any:
 
 
 def ids_in(value: Any) -> frozenset[str] | None:
-    """Return the session ids in an index (a list of rows) or in tombstones (an object with a list of ids)."""
+    """Return the session ids in an index (a list of messages) or in tombstones (an object with a list of ids)."""
     if isinstance(value, list):
-        return frozenset(found for row in value if isinstance(found := _row_id(row), str))
+        return frozenset(found for message in value if isinstance(found := _message_id(message), str))
     ids = value.get("ids") if isinstance(value, dict) else None
     return frozenset(found for found in ids if isinstance(found, str)) if isinstance(ids, list) else None
 
 
-def _row_id(row: Any) -> Any:
-    return row.get("session_id") if isinstance(row, dict) else None
+def _message_id(message: Any) -> Any:
+    return message.get("session_id") if isinstance(message, dict) else None

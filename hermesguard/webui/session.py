@@ -1,4 +1,4 @@
-"""What a session file of hermes-webui says: its members, its rows, its markers.
+"""What a session file of hermes-webui says: its members, its messages, its markers.
 
 Pure: no disk, no clock. What counts as a good file is what the application itself can read back, that is
 `json.loads(data.decode("utf-8"))` giving an object; every value is taken with Python's `json`, so integers
@@ -79,7 +79,7 @@ class Unreadable(ValueError):
 
 
 @dataclass(eq=False, slots=True)
-class Row:
+class Message:
     """One message: its value, and its text exactly as it stands in the file."""
 
     value: Any
@@ -92,7 +92,7 @@ class Row:
 
     @property
     def identity(self) -> tuple[str, str, tuple[str, ...]]:
-        """(role, words of the text, tool ids): what makes two rows the same message, whatever their dress."""
+        """(role, words of the text, tool ids): what makes two messages the same message, whatever their dress."""
         if self._identity is None:
             tools = tuple(_tool_ids(self.value))
             said = _WORKSPACE.sub("", text_of(self.get("content")))
@@ -103,50 +103,54 @@ class Row:
 
     @property
     def role(self) -> str:
-        """The row's role; empty when it has none."""
+        """The message's role; empty when it has none."""
         return str(self.get("role") or "")
 
     @property
     def words(self) -> str:
-        """The text that a person reads in it; of a row without any, its reasoning."""
+        """The text that a user reads in it; of a message without any, its reasoning."""
         said = text_of(self.get("content"))
         return said if said.strip() else text_of(self.get("reasoning"))
 
     @property
     def timestamp(self) -> float | None:
-        """Seconds since the epoch, or None when the row is not stamped."""
+        """Seconds since the epoch, or None when the message is not stamped."""
         value = self.get("timestamp") or self.get("_ts")
         return (
             float(value) if isinstance(value, int | float) and not isinstance(value, bool) and value else None
         )
 
     def get(self, key: str) -> Any:
-        """Return the row's value for `key`, None when it has none (or is no object at all)."""
+        """Return the message's value for `key`, None when it has none (or is no object at all)."""
         return self.value.get(key) if isinstance(self.value, dict) else None
 
 
 @dataclass(eq=False, slots=True)
-class Run(Row):
-    """The rows from the first to one of the last, standing as one in an abridged document."""
+class Run(Message):
+    """The messages from the first to one of the last, standing as one in an abridged document."""
 
     turns: int = 0
-    """Turns of a person among them."""
+    """Turns of a user among them."""
     latest: float = 0.0
     """The latest timestamp among them, in seconds; infinite when one is not stamped."""
 
 
 class Document:
-    """A session file, read. `text` is the whole file; members and rows are spans of it."""
+    """A session file, read. `text` is the whole file; members and messages are spans of it."""
 
     def __init__(
-        self, text: str, spans: dict[str, tuple[int, int]], values: dict[str, Any], rows: dict[str, list[Row]]
+        self,
+        text: str,
+        spans: dict[str, tuple[int, int]],
+        values: dict[str, Any],
+        messages: dict[str, list[Message]],
     ):
         self.text = text
         self._spans = spans
         self._values = values
-        self.rows = rows.get(MESSAGES, [])
-        self.context = rows.get(CONTEXT, [])
-        self.tool_calls = rows.get(TOOL_CALLS, [])
+        self.messages = messages.get(MESSAGES, [])
+        self.context = messages.get(CONTEXT, [])
+        self.tool_calls = messages.get(TOOL_CALLS, [])
 
     def __contains__(self, key: str) -> bool:
         return key in self._spans
@@ -154,7 +158,7 @@ class Document:
     @property
     def count(self) -> int:
         """How many messages it holds."""
-        return sum(row.count for row in self.rows)
+        return sum(message.count for message in self.messages)
 
     @property
     def keys(self) -> list[str]:
@@ -162,12 +166,12 @@ class Document:
         return list(self._spans)
 
     def get(self, key: str) -> Any:
-        """Return the value of a top-level member other than the row lists; None when it is missing."""
+        """Return the value of a top-level member other than the message lists; None when it is missing."""
         return self._values.get(key)
 
-    def lists(self) -> "dict[str, list[Row]]":
+    def lists(self) -> "dict[str, list[Message]]":
         """Return the lists whose elements are kept apart, those that are there, by key, in the order of the file."""
-        found = {MESSAGES: self.rows, TOOL_CALLS: self.tool_calls, CONTEXT: self.context}
+        found = {MESSAGES: self.messages, TOOL_CALLS: self.tool_calls, CONTEXT: self.context}
         return {key: found[key] for key in self._spans if key in found and key not in self._values}
 
     def raw(self, key: str) -> str:
@@ -194,8 +198,10 @@ class Document:
 
     @property
     def end(self) -> float | None:
-        """The latest timestamp of its rows, in seconds; None when none is stamped."""
-        return max((row.timestamp for row in self.rows if row.timestamp is not None), default=None)
+        """The latest timestamp of its messages, in seconds; None when none is stamped."""
+        return max(
+            (message.timestamp for message in self.messages if message.timestamp is not None), default=None
+        )
 
     @property
     def writer(self) -> str:
@@ -229,7 +235,7 @@ def _parse(text: str) -> Document:
         raise Unreadable("JSON, but not an object")
     spans: dict[str, tuple[int, int]] = {}
     values: dict[str, Any] = {}
-    rows: dict[str, list[Row]] = {}
+    messages: dict[str, list[Message]] = {}
     position = _skip(text, start + 1)
     try:
         while text[position : position + 1] != "}":
@@ -238,10 +244,10 @@ def _parse(text: str) -> Document:
             else:
                 key, begin = _key(text, position)
             if key in spans:  # the last of several counts
-                rows.pop(key, None)
+                messages.pop(key, None)
                 values.pop(key, None)
             if key in LISTS and text[begin : begin + 1] == "[":
-                rows[key], end = _rows(text, begin)
+                messages[key], end = _messages(text, begin)
             else:
                 values[key], end = scan(text, begin)
             spans[key] = (begin, end)
@@ -251,7 +257,7 @@ def _parse(text: str) -> Document:
         raise json.JSONDecodeError("Expecting value", text, stopped.value) from None
     if (end := _skip(text, position + 1)) != len(text):
         raise json.JSONDecodeError("Extra data", text, end)
-    return Document(text, spans, values, rows)
+    return Document(text, spans, values, messages)
 
 
 def _key(text: str, position: int) -> tuple[str, int]:
@@ -265,15 +271,15 @@ def _key(text: str, position: int) -> tuple[str, int]:
     return key, _skip(text, position + 1)
 
 
-def _rows(text: str, position: int) -> tuple[list[Row], int]:
-    found: list[Row] = []
+def _messages(text: str, position: int) -> tuple[list[Message], int]:
+    found: list[Message] = []
     append, follow = found.append, _FOLLOW.match
     begin = _skip(text, position + 1)
     if text[begin : begin + 1] == "]":
         return found, begin + 1
     while True:
         value, end = scan(text, begin)
-        append(Row(value, text[begin:end], begin))
+        append(Message(value, text[begin:end], begin))
         match = follow(text, end)
         if match is None:
             raise json.JSONDecodeError("Expecting ',' delimiter", text, end)

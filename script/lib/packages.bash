@@ -57,10 +57,10 @@ install_packages() {
     fail "$why needs ${missing[*]} and there is no apt-get here" "Install what corresponds to them on this system"
   can_be_root ||
     fail "$why needs the Debian packages ${missing[*]}, and only root may install them" \
-      "Run this as root or with sudo at hand, or let somebody run: apt-get install ${missing[*]}"
+      "Run this as root or with sudo at hand, or let someone run: apt-get install ${missing[*]}"
   refresh_package_lists
   say "installing packages with apt-get: ${missing[*]}"
   apt_get install --no-install-recommends "${missing[@]}" ||
     fail "the Debian packages ${missing[*]} could not be installed (apt-get's own words are above)" \
-      "Most often the package mirror cannot be reached: mend that and run this again"
+      "Most often the package mirror cannot be reached: fix that and run this again"
 }

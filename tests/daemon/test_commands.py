@@ -18,7 +18,7 @@ from tests.helpers.daemon_process import REPOSITORY, Daemon, environment_for, he
 
 @pytest.fixture
 def daemon(tmp_path):
-    with Daemon(tmp_path, "--sweep-interval", "1s") as found:
+    with Daemon(tmp_path, "--scan-interval", "1s") as found:
         yield found
 
 
@@ -110,7 +110,7 @@ def test_a_store_that_takes_nothing(tmp_path):
     """
     enter = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-euc", script, "sh"]
     with Daemon(
-        tmp_path, "--sweep-interval", "1s", prefix=enter, environment={"here": str(tmp_path)}
+        tmp_path, "--scan-interval", "1s", prefix=enter, environment={"here": str(tmp_path)}
     ) as daemon:
         chat = App(daemon.sessions, Era.NEW).create(turns=3)
         daemon.start()
@@ -143,10 +143,10 @@ def test_restore_undo_accept_and_purge_are_done_by_the_guard(daemon):
     assert undone.returncode == 0, undone.stderr
     assert chat.on_disk()["messages"] == []
     again = command(daemon, "undo", "1")
-    assert (again.returncode, "settled already" in again.stderr) == (ExitCode.REFUSED, True)
+    assert (again.returncode, "resolved already" in again.stderr) == (ExitCode.REFUSED, True)
 
     versions = json.loads(command(daemon, "history", chat.session_id, "--json").stdout)["versions"]
-    whole = next(entry["name"] for entry in versions if entry["rows"] == 40)
+    whole = next(entry["name"] for entry in versions if entry["message_count"] == 40)
     dry = command(daemon, "restore", f"{chat.session_id}@{whole}", "--dry-run")
     assert "would be live: 41 messages, 0 before (41 come back)" in dry.stdout  # the unsent prompt among them
     assert chat.on_disk()["messages"] == []
@@ -154,7 +154,7 @@ def test_restore_undo_accept_and_purge_are_done_by_the_guard(daemon):
     assert "is live: 41 messages, 0 before (41 come back)" in done.stdout, done.stderr
     assert len(chat.on_disk()["messages"]) == 41
     daemon.until_kept(chat.path)
-    assert daemon.heard("restored_by_hand")
+    assert daemon.heard("restored_by_user")
 
     accepted = command(daemon, "accept", "A title")
     assert "is accepted as it is: 41 messages" in accepted.stdout, accepted.stderr
@@ -169,16 +169,16 @@ def test_restore_undo_accept_and_purge_are_done_by_the_guard(daemon):
 def test_a_reload_says_what_is_other_and_takes_it(tmp_path):
     file = tmp_path / "hermesguard.toml"
     file.write_text("")
-    with Daemon(tmp_path, "--config", file, "--sweep-interval", "1s") as daemon:
+    with Daemon(tmp_path, "--config", file, "--scan-interval", "1s") as daemon:
         chat = App(daemon.sessions, Era.OLD).create(turns=3)
         daemon.start()
         file.write_text('watch = "polling"\nkeep_history = "90d"\n')
         daemon.process.send_signal(signal.SIGHUP)
-        told = daemon.until_heard("reloaded")
-        assert told["reason"] == "other now: keep_history, watch"
+        reported = daemon.until_heard("reloaded")
+        assert reported["reason"] == "other now: keep_history, watch"
         daemon.until(lambda: known(daemon)["watch"] == "polling")
         chat.turn("one more", "indeed")
         daemon.until_kept(chat.path)
         os.kill(daemon.process.pid, signal.SIGHUP)
         daemon.until_heard("reloaded", reason="nothing is other than before")
-        assert not daemon.heard("blind")
+        assert not daemon.heard("watch_lost")

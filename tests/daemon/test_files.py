@@ -20,7 +20,7 @@ from tests.helpers.waiting import until
 SECRET = "a-word-that-nobody-else-may-read"
 
 
-def rows_on_disk(chat: Chat) -> int:
+def messages_on_disk(chat: Chat) -> int:
     return len(chat.on_disk()["messages"])
 
 
@@ -42,7 +42,7 @@ def wiped_and_restored(daemon: Daemon, chat: Chat, dress: Callable[[Path], objec
     chat.send("unsent")
     daemon.until_kept(chat.path)
     replace(chat.path, stub_of(chat), dress)
-    daemon.until(lambda: rows_on_disk(chat) == 11)
+    daemon.until(lambda: messages_on_disk(chat) == 11)
     return chat.path.stat()
 
 
@@ -86,7 +86,7 @@ def test_the_store_is_for_its_owner_alone(tmp_path: Path) -> None:
             chat.send("unsent")
             daemon.until_kept(chat.path)
             losses.wipe(chat)
-            daemon.until(lambda: rows_on_disk(chat) == 11 and daemon.incidents())
+            daemon.until(lambda: messages_on_disk(chat) == 11 and daemon.incidents())
             open_to_others = [
                 path
                 for path in (daemon.store, *daemon.store.rglob("*"))
@@ -171,7 +171,7 @@ def everything(root: Path) -> dict[str, tuple[int, int, int, str]]:
 
 @pytest.mark.slow
 def test_a_second_start_on_a_thousand_sessions_changes_nothing(tmp_path: Path) -> None:
-    with Daemon(tmp_path, "--sweep-interval", "1s") as daemon:
+    with Daemon(tmp_path, "--scan-interval", "1s") as daemon:
         old, new = App(daemon.sessions, Era.OLD, seed=1), App(daemon.sessions, Era.NEW, seed=2)
         chats = [app.create(turns=3) for app in (old, new) for _ in range(5)]
         for number in range(990):
@@ -183,15 +183,15 @@ def test_a_second_start_on_a_thousand_sessions_changes_nothing(tmp_path: Path) -
         chats[0].send("unsent")
         daemon.until_kept(chats[0].path)
         losses.wipe(chats[0])
-        daemon.until(lambda: rows_on_disk(chats[0]) == 7 and daemon.incidents())
+        daemon.until(lambda: messages_on_disk(chats[0]) == 7 and daemon.incidents())
         acts.undo(chats[5])
-        daemon.until_heard("deliberate")
+        daemon.until_heard("intended")
         assert daemon.stop() == 0
         before = everything(daemon.sessions), everything(daemon.store)
         daemon.start()
         assert daemon.heard("ready")[-1]["sessions"] == 1000
         status = status_of(daemon)
-        until(lambda: status_of(daemon)["last_sweep"] > status["last_sweep"])
+        until(lambda: status_of(daemon)["last_scan"] > status["last_scan"])
         assert daemon.stop() == 0
         daemon.start()
         daemon.kill()
@@ -219,10 +219,10 @@ def test_an_index_that_is_right_is_left_alone(tmp_path: Path, era: Era) -> None:
         chat.save()
         daemon.start()
         losses.wipe(chat)
-        daemon.until(lambda: rows_on_disk(chat) == 10 and daemon.incidents())
-        rows = chat.app.index()
-        assert rows
-        assert [row["message_count"] for row in rows] == [10]
+        daemon.until(lambda: messages_on_disk(chat) == 10 and daemon.incidents())
+        messages = chat.app.index()
+        assert messages
+        assert [message["message_count"] for message in messages] == [10]
 
 
 @pytest.mark.parametrize("when", ["at once", "late"])
@@ -240,12 +240,12 @@ def test_an_index_that_is_wrong_is_removed(tmp_path: Path, era: Era, when: str) 
         else:
             index = (daemon.sessions / INDEX).read_text()
             replace(chat.path, stub_of(chat), lambda path: None)
-            daemon.until(lambda: rows_on_disk(chat) == 11 and daemon.incidents())
+            daemon.until(lambda: messages_on_disk(chat) == 11 and daemon.incidents())
             replace(daemon.sessions / INDEX, index, lambda path: None)
         daemon.until(lambda: not (daemon.sessions / INDEX).exists())
         chat.app.write_index()  # as the application builds it anew
         daemon.until(lambda: (daemon.sessions / INDEX).exists())
-        assert sorted(row["message_count"] for row in chat.app.index() or []) == [4, 11]
+        assert sorted(message["message_count"] for message in chat.app.index() or []) == [4, 11]
 
 
 @pytest.mark.slow
@@ -261,8 +261,8 @@ def test_no_text_of_a_message_leaves_the_store(tmp_path: Path) -> None:
             chat.send(f"{SECRET} unsent", attachments=[f"{SECRET}.png"])
             daemon.until_kept(chat.path)
         losses.wipe(chats[0])
-        losses.ghost(chats[2])
-        chats[2].turn(f"{SECRET} of a ghost", SECRET)
+        losses.stale_writer(chats[2])
+        chats[2].turn(f"{SECRET} of a stale writer", SECRET)
         losses.wipe(chats[3])
         acts.undo(chats[4])
         losses.tear(chats[1])
@@ -275,7 +275,7 @@ def test_no_text_of_a_message_leaves_the_store(tmp_path: Path) -> None:
                 <= {incident["session"] for incident in daemon.incidents()}
             )
         )
-        daemon.until_heard("deliberate")
+        daemon.until_heard("intended")
         places = ("--sessions", daemon.sessions, "--store", daemon.store)
         said = [
             hermesguard(tmp_path, *words, *places).stdout
@@ -293,8 +293,8 @@ def test_no_text_of_a_message_leaves_the_store(tmp_path: Path) -> None:
         ]
         assert all(said)
         daemon.stop()
-    told = "\n".join(daemon.lines) + (daemon.store / "incidents.jsonl").read_text() + "\n".join(said)
-    assert SECRET not in told
+    reported = "\n".join(daemon.lines) + (daemon.store / "incidents.jsonl").read_text() + "\n".join(said)
+    assert SECRET not in reported
     names = [path.name for path in daemon.store.rglob("*")]
     assert SECRET not in "\n".join(names)
 
@@ -302,16 +302,16 @@ def test_no_text_of_a_message_leaves_the_store(tmp_path: Path) -> None:
 def test_the_backup_of_the_application_serves_at_a_first_start(tmp_path: Path) -> None:
     with Daemon(tmp_path) as daemon:
         app = App(daemon.sessions, Era.V137)
-        lost, meant = app.create("lost", turns=5), app.create("meant", turns=5)
+        lost, meant = app.create("lost", turns=5), app.create("intended", turns=5)
         lost.send("unsent")
         losses.wipe(lost)
         acts.undo(meant)
         backups = [chat.backup_path.read_bytes() for chat in (lost, meant)]
-        as_meant = meant.path.read_bytes()
+        as_intended = meant.path.read_bytes()
         daemon.start()
-        assert rows_on_disk(lost) == 11
+        assert messages_on_disk(lost) == 11
         assert [incident["session"] for incident in daemon.incidents()] == [lost.session_id]
-        assert meant.path.read_bytes() == as_meant
+        assert meant.path.read_bytes() == as_intended
         assert [chat.backup_path.read_bytes() for chat in (lost, meant)] == backups
 
 
@@ -323,5 +323,5 @@ def test_the_longest_name_of_a_session(tmp_path: Path) -> None:
         chat.send("unsent")
         daemon.until_kept(chat.path)
         losses.wipe(chat)
-        daemon.until(lambda: rows_on_disk(chat) == 11 and daemon.incidents())
+        daemon.until(lambda: messages_on_disk(chat) == 11 and daemon.incidents())
         assert daemon.heard("store_broken") == []

@@ -26,7 +26,7 @@ def one_more(chat: Chat) -> None:
 
 
 def rich_turn(chat: Chat) -> None:
-    """A turn of six rows, so that what replaces it is shorter."""
+    """A turn of six messages, so that what replaces it is shorter."""
     calls = [("terminal", "ls", "a b c"), ("terminal", "ls /tmp", "d e f")]
     chat.turn("what is there?", "this and that", tools=calls)
 
@@ -73,16 +73,16 @@ def test_what_was_lost_comes_back(world: World, loss: str, era: Era) -> None:
 
     chat = first_start(world, prepare, era)
     world.pass_time(10)
-    rows = [row.words for row in world.live(chat).rows]
-    assert len(rows) == 13
-    assert rows[-1] == "unsent"
+    messages = [message.words for message in world.live(chat).messages]
+    assert len(messages) == 13
+    assert messages[-1] == "unsent"
     assert len(world.incidents()) == 1
 
 
 @pytest.mark.parametrize("era", [era for era in KEEPERS if era.truncates_by_window])
 def test_a_truncate_by_the_window_comes_back(world: World, era: Era) -> None:
     chat = first_start(world, losses.window_truncate, era, turns=50)
-    assert len(world.live(chat).rows) == 100
+    assert len(world.live(chat).messages) == 100
 
 
 @pytest.mark.parametrize("era", KEEPERS)
@@ -94,7 +94,7 @@ def test_a_torn_file_comes_back_from_the_backup(world: World, era: Era, share: f
 
     chat = first_start(world, prepare, era)
     world.pass_time(2)
-    assert len(world.live(chat).rows) == 12
+    assert len(world.live(chat).messages) == 12
 
 
 @pytest.mark.parametrize("era", KEEPERS)
@@ -104,9 +104,9 @@ def test_the_backup_itself_is_never_touched(world: World, era: Era) -> None:
         losses.wipe(chat)
 
     chat = first_start(world, prepare, era)
-    assert world.live(chat).rows
+    assert world.live(chat).messages
     kept = chat.backup_path.stat()
-    world.sweep()
+    world.scan()
     assert chat.backup_path.stat() == kept
 
 

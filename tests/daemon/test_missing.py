@@ -1,7 +1,7 @@
 """Sessions whose file goes: deleted, renamed, or lost, by the real daemon, in every release that can have it.
 
 A directory and a daemon for each release, all at the same time: first what comes back, then what people deleted, then more at
-once than anybody deletes. In the end each guard is killed and started again.
+once than anyone deletes. In the end each guard is killed and started again.
 """
 
 import itertools
@@ -42,7 +42,7 @@ class Place:
     def create(self, *names: str, turns: int = 3) -> None:
         for name in names:
             self.chats[name] = self.app.create(f"About {name}", turns=turns)
-            self.known[name] = [text_of(row) for row in self.chats[name].messages]
+            self.known[name] = [text_of(message) for message in self.chats[name].messages]
         for name in names:
             self.daemon.until_kept(self.chats[name].path)
 
@@ -51,12 +51,16 @@ class Place:
 
     def on_disk(self, name: str) -> list[str]:
         path = self.app.path(name)
-        return [text_of(row) for row in json.loads(path.read_bytes())["messages"]] if path.exists() else []
+        return (
+            [text_of(message) for message in json.loads(path.read_bytes())["messages"]]
+            if path.exists()
+            else []
+        )
 
     def until_back(self, name: str, session: str) -> None:
         self.daemon.until(lambda: self.on_disk(session) == self.known[name], SECONDS)
 
-    def told(self, session: str, event: str) -> list[Record]:
+    def reported(self, session: str, event: str) -> list[Record]:
         return self.daemon.heard(event, session=session)
 
     def history(self, session: str) -> list[str]:
@@ -77,7 +81,7 @@ def lost(place: Place) -> None:
         place.create("backup")
         acts.undo(chats["backup"])
         place.daemon.until_kept(chats["backup"].path)
-        place.known["backup"] = [text_of(row) for row in chats["backup"].messages]
+        place.known["backup"] = [text_of(message) for message in chats["backup"].messages]
         losses.only_backup_left(chats["backup"])
     if place.app.era.renames_on_rotation:
         place.create("destroyed", "rotated")
@@ -124,7 +128,7 @@ def many_gone(place: Place) -> None:
 
 
 def brought_back(place: Place) -> None:
-    place.daemon.until_heard("brake", SECONDS)
+    place.daemon.until_heard("mass_change_held", SECONDS)
     assert not any(place.chats[f"gone {number}"].path.exists() for number in range(4))
     where = ("--sessions", place.daemon.sessions, "--store", place.daemon.store)
     place.printed = hermesguard(place.daemon.store.parent, "restore", "--all-missing", *where).stdout
@@ -185,12 +189,12 @@ def test_issue_2035_only_the_backup_is_left_and_what_was_undone_does_not_come_ba
 def test_issue_2223_a_rename_that_destroys_the_only_copy(places: dict[Era, Place], era: Era) -> None:
     place = places[era]
     where = place.id(where_destroyed(place))
-    summary = {text_of(row) for row in place.chats["destroyed"].messages}
+    summary = {text_of(message) for message in place.chats["destroyed"].messages}
     assert summary <= set(place.on_disk(place.id("destroyed")))
     [incident] = place.incidents(where)
     if where == place.id("destroyed"):
         assert incident["displaced"]
-        assert place.told(where, "renamed")
+        assert place.reported(where, "renamed")
     else:
         assert incident["rule"] == "20 missing"
         assert "a new session with the same creation time lacks messages of it" in incident["evidence"]
@@ -202,7 +206,7 @@ def test_rule_19_a_rotation_by_rename_is_followed(places: dict[Era, Place], era:
     old, new = place.id("rotated from"), place.id("rotated")
     assert not place.app.path(old).exists()
     assert place.on_disk(new) == place.known["rotated"]
-    [event] = place.told(new, "renamed")
+    [event] = place.reported(new, "renamed")
     assert event["rule"] == "19 renamed"
     assert place.daemon.shadow(place.app.path(old)) is None
     assert place.daemon.shadow(place.app.path(new)) == place.app.path(new).read_bytes()
@@ -215,7 +219,7 @@ def test_rule_18_a_deletion_stands(places: dict[Era, Place], era: Era) -> None:
     session = place.id("deleted")
     assert not place.app.path(session).exists()
     assert place.daemon.shadow(place.app.path(session)) is None
-    [event] = place.told(session, "deleted")
+    [event] = place.reported(session, "deleted")
     assert event["rule"] == "18 deleted"
     assert place.history(session) == ["deleted"]
     assert place.incidents(session) == []
@@ -238,12 +242,12 @@ def test_more_at_once_than_anybody_deletes_are_held_until_a_person_asks(
     places: dict[Era, Place], era: Era
 ) -> None:
     place = places[era]
-    [brake] = place.daemon.heard("brake")
+    [brake] = place.daemon.heard("mass_change_held")
     assert (brake["priority"], brake["count"]) == (2, 4)
     for number in range(4):
         session = place.id(f"gone {number}")
         assert place.on_disk(session) == place.known[f"gone {number}"]
-        assert place.told(session, "deleted") == []
+        assert place.reported(session, "deleted") == []
         assert place.history(session) == []
     assert place.printed.endswith("4 sessions put back.\n")
     assert place.on_disk(place.id("stays")) == place.known["stays"]

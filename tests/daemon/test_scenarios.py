@@ -54,14 +54,14 @@ class Scene:
     def on_disk(self) -> list[str]:
         return texts(self.chat.on_disk()["messages"])
 
-    def is_settled(self) -> bool:
+    def is_resolved(self) -> bool:
         """Whether the guard has nothing to do: its copy is the file."""
         return self.daemon.shadow(self.chat.path) == self.chat.path.read_bytes()
 
     def incidents(self) -> list[Record]:
         return [incident for incident in self.daemon.incidents() if incident["session"] == self.name]
 
-    def told(self) -> list[Record]:
+    def reported(self) -> list[Record]:
         return [event for event in list(self.daemon.events) if event.get("session") == self.name]
 
     @contextmanager
@@ -77,8 +77,8 @@ class Scene:
                 app.directory = seen
 
 
-def texts(rows: list[dict[str, Any]]) -> list[str]:
-    return [text_of(row) for row in rows]
+def texts(messages: list[dict[str, Any]]) -> list[str]:
+    return [text_of(message) for message in messages]
 
 
 Play = Callable[[Scene], Iterator[None]]
@@ -95,7 +95,7 @@ class Scenario:
 
 
 SCENARIOS: list[Scenario] = []
-MENT = "deliberate"
+MENT = "intended"
 LOST = "repaired"
 SAME = "nothing happened"
 ALL = {era.name: "" for era in Era}
@@ -227,7 +227,7 @@ def issue_702_markup_is_stripped(scene: Scene) -> Iterator[None]:
 
 
 @scenario(SAME, **ALL)
-def rows_are_stamped(scene: Scene) -> Iterator[None]:
+def messages_are_stamped(scene: Scene) -> Iterator[None]:
     quirks.drop_timestamps(scene.chat)
     yield
     quirks.stamp_timestamps(scene.chat)
@@ -261,7 +261,7 @@ def issue_1558_the_ghost(scene: Scene) -> Iterator[None]:
     scene.chat.send(UNSENT)
     yield
     scene.expected = [*scene.on_disk(), UNSENT, "are you there?", "I know of nothing.", "still?", "No."]
-    losses.ghost(scene.chat)
+    losses.stale_writer(scene.chat)
     yield
     scene.chat.turn("are you there?", "I know of nothing.")
     yield
@@ -273,7 +273,7 @@ def issue_1558_the_ghost(scene: Scene) -> Iterator[None]:
 
 @scenario(LOST, **by("15", OLD, V137))
 def issue_1558_the_ghost_of_a_conversation_that_was_edited(scene: Scene) -> Iterator[None]:
-    """The repair moves the watermark on; that of the ghost is the older one."""
+    """The repair moves the watermark on; that of the stale writer is the older one."""
     acts.truncate(scene.chat, 8)
     yield
     scene.chat.turn("Said otherwise", "Answered otherwise.")
@@ -287,7 +287,7 @@ def issue_1558_a_ghost_whose_wipe_nobody_saw(scene: Scene) -> Iterator[None]:
     yield
     scene.expected = [*scene.on_disk(), UNSENT, "are you there?", "I know of nothing."]
     with scene.unseen():
-        losses.ghost(scene.chat)
+        losses.stale_writer(scene.chat)
         scene.chat.turn("are you there?", "I know of nothing.")
     scene.chat.save()
     yield
@@ -308,7 +308,7 @@ def undo_and_undo_again(scene: Scene) -> Iterator[None]:
 def retry(scene: Scene) -> Iterator[None]:
     acts.undo(scene.chat)
     yield
-    scene.chat.turn("Question 5: what does part 5 do?", "Something else.")
+    scene.chat.turn("Deferred 5: what does part 5 do?", "Something else.")
     yield
 
 
@@ -319,7 +319,7 @@ def regenerate(scene: Scene) -> Iterator[None]:
     else:
         acts.truncate(scene.chat, 8)
         yield
-        scene.chat.turn("Question 5: what does part 5 do?", "Something else.")
+        scene.chat.turn("Deferred 5: what does part 5 do?", "Something else.")
     yield
 
 
@@ -405,7 +405,7 @@ def a_shrink_that_went_further_than_its_mark(scene: Scene) -> Iterator[None]:
 @scenario(LOST, **by("10", OLD, V137))
 def issue_5096_an_edit_cuts_1000_rows_to_28(scene: Scene) -> Iterator[None]:
     for number in range(6, 500):
-        scene.chat.add_turn(f"Question {number}", f"Answer {number}.")
+        scene.chat.add_turn(f"Deferred {number}", f"Answer {number}.")
     scene.chat.save()
     yield
     scene.expected = scene.known()
@@ -429,7 +429,7 @@ def a_stale_process_10_to_4(scene: Scene) -> Iterator[None]:
 @scenario(LOST, **by("10", *UNMARKED), NEW="7")
 def a_stale_process_one_turn_behind(scene: Scene) -> Iterator[None]:
     """As an undo, but for the token counters."""
-    losses.stale_process(scene.chat, rows_behind=2)
+    losses.stale_process(scene.chat, messages_behind=2)
     yield
 
 
@@ -473,8 +473,8 @@ def issue_3300_a_chat_collapses_to_its_tail(scene: Scene) -> Iterator[None]:
 
 
 @scenario(LOST, **by("17", *UNMARKED), NEW="7")
-def a_row_in_the_middle_is_lost(scene: Scene) -> Iterator[None]:
-    losses.lose_row(scene.chat, 4)
+def a_message_in_the_middle_is_lost(scene: Scene) -> Iterator[None]:
+    losses.lose_message(scene.chat, 4)
     yield
 
 
@@ -521,7 +521,7 @@ def a_script_in_place_leaves_other_rows(scene: Scene) -> Iterator[None]:
 
 @scenario(SAME, **ALL)
 def a_script_in_place_changes_no_message(scene: Scene) -> Iterator[None]:
-    losses.rewrite_in_place(scene.chat, [row | {"seen": True} for row in scene.chat.messages])
+    losses.rewrite_in_place(scene.chat, [message | {"seen": True} for message in scene.chat.messages])
     yield
 
 
@@ -575,7 +575,7 @@ def play(scenes: dict[tuple[str, Era], Scene]) -> None:
         deadline = time.monotonic() + SECONDS
         for scene in list(going):
             try:
-                scene.daemon.until(scene.is_settled, max(0.0, deadline - time.monotonic()))
+                scene.daemon.until(scene.is_resolved, max(0.0, deadline - time.monotonic()))
             except AssertionError as error:
                 scene.error = error
                 del going[scene]
@@ -615,20 +615,20 @@ def test_scenario(scenes: dict[tuple[str, Era], Scene], found: Scenario, era: Er
     scene.daemon.until_kept(scene.chat.path)
     expected = scene.known() if scene.expected is None else scene.expected
     assert scene.on_disk() == expected
-    deliberate = [event["rule"].split()[0] for event in scene.told() if event["event"] == "deliberate"]
+    intended = [event["rule"].split()[0] for event in scene.reported() if event["event"] == "intended"]
     repaired = [incident["rule"].split()[0] for incident in scene.incidents()]
     if found.ends == MENT:
-        assert set(deliberate) == {rule}
+        assert set(intended) == {rule}
         assert not repaired
     elif found.ends == LOST:
         assert repaired[-1] == rule
-        assert not deliberate or scene.expected
+        assert not intended or scene.expected
         for incident in scene.incidents():
             assert incident["undo"] == f"hermesguard undo {incident['id']}"
             assert incident["version"]
             assert incident["displaced"]
     else:
-        assert {event["event"] for event in scene.told()} <= QUIET
+        assert {event["event"] for event in scene.reported()} <= QUIET
         assert not repaired
 
 

@@ -13,7 +13,7 @@ from hermesguard.demo import losses
 from hermesguard.demo.app import App
 from hermesguard.demo.eras import Era
 from hermesguard.errors import ExitCode
-from tests.helpers.daemon_process import AS_ANYBODY, REPOSITORY, Daemon, environment_for, hermesguard
+from tests.helpers.daemon_process import AS_NOBODY, REPOSITORY, Daemon, environment_for, hermesguard
 from tests.helpers.waiting import until
 
 
@@ -66,8 +66,8 @@ def test_a_file_instead_of_a_directory(tmp_path: Path) -> None:
     refused(run(tmp_path, sessions, tmp_path / "store"), ExitCode.REFUSED, sessions, "is not a directory")
 
 
-def run_as_anybody(tmp_path: Path, sessions: Path) -> subprocess.CompletedProcess[str]:
-    command = [*(AS_ANYBODY if os.geteuid() == 0 else ()), sys.executable, "-m", "hermesguard", "run"]
+def run_as_nobody(tmp_path: Path, sessions: Path) -> subprocess.CompletedProcess[str]:
+    command = [*(AS_NOBODY if os.geteuid() == 0 else ()), sys.executable, "-m", "hermesguard", "run"]
     return subprocess.run(
         [*command, "--sessions", str(sessions), "--store", str(tmp_path / "store")],
         env=environment_for(tmp_path),
@@ -85,7 +85,7 @@ def test_an_unreadable_directory(tmp_path: Path, mode: int) -> None:
     (sessions / "abc.json").write_text("{}")
     sessions.chmod(mode)
     try:
-        done = run_as_anybody(tmp_path, sessions)
+        done = run_as_nobody(tmp_path, sessions)
     finally:
         sessions.chmod(0o700)
     refused(done, ExitCode.REFUSED, sessions, "cannot be read: Permission denied")
@@ -95,7 +95,7 @@ def test_a_directory_in_which_nothing_could_be_repaired(tmp_path: Path) -> None:
     sessions = tmp_path / "sessions"
     sessions.mkdir()
     sessions.chmod(0o500)
-    refused(run_as_anybody(tmp_path, sessions), ExitCode.REFUSED, sessions)
+    refused(run_as_nobody(tmp_path, sessions), ExitCode.REFUSED, sessions)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a directory of another user")
@@ -105,23 +105,23 @@ def test_a_directory_of_another_user(tmp_path: Path, mode: int) -> None:
     sessions.mkdir()
     os.chown(sessions, 12345, 12345)
     sessions.chmod(mode)
-    refused(run_as_anybody(tmp_path, sessions), ExitCode.REFUSED, sessions)
+    refused(run_as_nobody(tmp_path, sessions), ExitCode.REFUSED, sessions)
 
 
 def test_a_directory_that_becomes_unreadable(tmp_path: Path) -> None:
-    with Daemon(tmp_path, "--sweep-interval", "1s", prefix=AS_ANYBODY if os.geteuid() == 0 else ()) as daemon:
+    with Daemon(tmp_path, "--scan-interval", "1s", prefix=AS_NOBODY if os.geteuid() == 0 else ()) as daemon:
         chat = App(daemon.sessions, Era.OLD).create(turns=5)
         daemon.start()
         assert daemon.process
         daemon.sessions.chmod(0o600)
         try:
-            daemon.until_heard("blind")
+            daemon.until_heard("watch_lost")
             used_seconds = cpu_seconds(daemon.process.pid)
             time.sleep(2)
             assert cpu_seconds(daemon.process.pid) - used_seconds < 1  # it does not try without a pause
         finally:
             daemon.sessions.chmod(0o700)
-        daemon.until_heard("sighted")
+        daemon.until_heard("watch_restored")
         chat.turn("one more", "indeed")
         daemon.until_kept(chat.path)
 
@@ -132,15 +132,15 @@ def cpu_seconds(pid: int) -> float:
 
 
 def test_a_directory_that_is_taken_away_and_comes_back(tmp_path: Path) -> None:
-    with Daemon(tmp_path, "--sweep-interval", "1s") as daemon:
+    with Daemon(tmp_path, "--scan-interval", "1s") as daemon:
         chat = App(daemon.sessions, Era.OLD).create(turns=5)
         daemon.start()
         away = daemon.sessions.with_name("elsewhere")
         daemon.sessions.rename(away)
-        daemon.until_heard("blind")
+        daemon.until_heard("watch_lost")
         daemon.until_heard("waiting")
         away.rename(daemon.sessions)
-        daemon.until_heard("sighted")
+        daemon.until_heard("watch_restored")
         chat.send("unsent")
         daemon.until_kept(chat.path)
         losses.wipe(chat)
@@ -263,20 +263,20 @@ def test_the_end_in_the_middle_of_a_first_sweep(tmp_path: Path) -> None:
 
 def test_hangup_reloads(tmp_path: Path) -> None:
     file = tmp_path / "hermesguard.toml"
-    file.write_text('on_doubt = "restore"\n')
+    file.write_text('on_uncertain = "restore"\n')
     with Daemon(tmp_path, "--config", file) as daemon:
         chat = App(daemon.sessions, Era.OLD).create(turns=40)
         daemon.start()
         assert daemon.process
 
-        file.write_text("on_doubt = maybe\n")
+        file.write_text("on_uncertain = maybe\n")
         daemon.process.send_signal(signal.SIGHUP)
-        told = daemon.until_heard("config_invalid")
-        assert str(file) in told["message"]
+        reported = daemon.until_heard("config_invalid")
+        assert str(file) in reported["message"]
         losses.window_truncate(chat)
         daemon.until(lambda: len(chat.on_disk()["messages"]) == 80)
 
-        file.write_text('on_doubt = "keep"\n')
+        file.write_text('on_uncertain = "keep"\n')
         daemon.process.send_signal(signal.SIGHUP)
         daemon.until_heard("reloaded")
         chat.reload()

@@ -1,4 +1,4 @@
-"""What a person at a terminal sees of the daemon, and what a pipe does not get."""
+"""What a user at a terminal sees of the daemon, and what a pipe does not get."""
 
 import os
 import pty

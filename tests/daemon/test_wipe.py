@@ -1,4 +1,4 @@
-"""hermes-webui #1558 against the real daemon: the wipe, twenty wipes, the ghost, and who ever wrote the stale stream."""
+"""hermes-webui #1558 against the real daemon: the wipe, twenty wipes, the stale writer, and who ever wrote the stale stream."""
 
 import json
 import threading
@@ -19,8 +19,8 @@ from tests.helpers.daemon_process import Daemon
 UNSENT = "what was typed last"
 
 
-def texts(rows: list[dict[str, Any]]) -> list[str]:
-    return [text_of(row) for row in rows]
+def texts(messages: list[dict[str, Any]]) -> list[str]:
+    return [text_of(message) for message in messages]
 
 
 def count_on_disk(chat: Chat) -> int:
@@ -63,7 +63,7 @@ def test_a_wipe_of_a_thousand_messages(tmp_path: Path, era: Era) -> None:
         losses.wipe(chat)
         daemon.until(lambda: count_on_disk(chat) == 1001)
         daemon.until_kept(chat.path)
-        told = daemon.until_heard("restored")
+        reported = daemon.until_heard("restored")
         [incident] = daemon.incidents()
     after = chat.on_disk()
     assert texts(after["messages"]) == [*texts(before["messages"]), UNSENT]
@@ -79,10 +79,14 @@ def test_a_wipe_of_a_thousand_messages(tmp_path: Path, era: Era) -> None:
     assert after["pending_user_message"] is None
     assert list(after) == list(before)
     assert after.get("message_count", 1001) == 1001
-    assert (incident["rows_before"], incident["rows_live"], incident["rows_after"]) == (1000, 0, 1001)
-    assert told["writer_pid"] == chat.app.process_id
-    assert told["duration_us"] > 0
-    assert told["evidence"]
+    assert (incident["messages_before"], incident["messages_live"], incident["messages_after"]) == (
+        1000,
+        0,
+        1001,
+    )
+    assert reported["writer_pid"] == chat.app.process_id
+    assert reported["duration_us"] > 0
+    assert reported["evidence"]
 
 
 @pytest.mark.parametrize("era", [Era.OLD, Era.NEW])
@@ -113,19 +117,21 @@ def test_twenty_wipes_in_a_row(tmp_path: Path, era: Era) -> None:
 def test_three_turns_of_a_ghost(tmp_path: Path) -> None:
     with Daemon(tmp_path) as daemon:
         chat = App(daemon.sessions, Era.OLD).create("The long one", turns=500)
-        questions = texts(chat.messages)
+        deferred = texts(chat.messages)
         daemon.start()
         strand(daemon, chat)
-        losses.ghost(chat)
+        losses.stale_writer(chat)
         daemon.until(lambda: count_on_disk(chat) == 1001)
         for number in range(1, 4):
-            chat.turn(f"question of the ghost {number}", f"answer to the ghost {number}")
+            chat.turn(f"question of the stale writer {number}", f"answer to the stale writer {number}")
             daemon.until(lambda number=number: count_on_disk(chat) == 1001 + 2 * number)
-        told = [
-            f"{kind} the ghost {number}" for number in range(1, 4) for kind in ("question of", "answer to")
+        reported = [
+            f"{kind} the stale writer {number}"
+            for number in range(1, 4)
+            for kind in ("question of", "answer to")
         ]
-        assert texts(chat.on_disk()["messages"]) == [*questions, UNSENT, *told]
-        assert texts(chat.on_disk()["context_messages"]) == [*questions, UNSENT, *told]
+        assert texts(chat.on_disk()["messages"]) == [*deferred, UNSENT, *reported]
+        assert texts(chat.on_disk()["context_messages"]) == [*deferred, UNSENT, *reported]
         chat.pin()
         daemon.until(lambda: count_on_disk(chat) == 1007 and chat.on_disk()["pinned"])
 

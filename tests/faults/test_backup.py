@@ -23,11 +23,11 @@ def life(world: World) -> list[Chat]:
     """Sessions that have grown, been cut, been wiped; one is growing now."""
     app = world.app(Era.NEW)
     chats = [app.create(turns=30, answer_characters=500) for _ in range(4)]
-    world.sweep()
+    world.scan()
     acts.undo(chats[0])
     losses.wipe(chats[1])
     chats[2].turn("What is in the tail?", "This is.")
-    assert world.guard.keeper.store.tail_path(chats[2].session_id).exists()
+    assert world.guard.copies.store.delta_log_path(chats[2].session_id).exists()
     return chats
 
 
@@ -67,7 +67,7 @@ def test_a_copy_made_while_the_store_changes_is_good(world: World, tmp_path: Pat
                 growing.turn(f"More {turn}", "and more")
             elif step == "fold":
                 world.pass_time(61)
-                world.sweep()
+                world.scan()
             for path in (world.store_path / "shadows").glob(f"*{first[1]}"):
                 shutil.copy2(path, copied / "shadows" / path.name)
             check(copied, chats, at_most_missing=6)
@@ -92,7 +92,7 @@ def test_restic(world: World, tmp_path: Path) -> None:
     copied = back / world.store_path.relative_to("/")
     check(copied, chats)
     store = Store(copied)
-    assert store.shadow_note(chats[0].session_id) == world.guard.keeper.store.shadow_note(chats[0].session_id)
+    assert store.shadow_note(chats[0].session_id) == world.guard.copies.store.shadow_note(chats[0].session_id)
     assert not (copied / "lock").exists()
 
 

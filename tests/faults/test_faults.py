@@ -21,8 +21,8 @@ from tests.helpers.operations import (
     heal,
     is_whole,
     live_files,
-    rows_in_live,
-    rows_on_disk,
+    messages_in_live,
+    messages_on_disk,
 )
 from tests.helpers.world import World
 
@@ -52,9 +52,11 @@ class Stage:
         self.world.unarmed = disk.disarmed  # type: ignore[attr-defined]
         self.disk = disk
         self.chat = self.world.chat = operation.prepare(self.world)  # type: ignore[attr-defined]
-        before = rows_in_live(self.world)
+        before = messages_in_live(self.world)
         operation.act(self.chat)
-        self.seen = rows_in_live(self.world) if operation.takes_away else before | rows_in_live(self.world)
+        self.seen = (
+            messages_in_live(self.world) if operation.takes_away else before | messages_in_live(self.world)
+        )
 
     def live_is_whole(self) -> None:
         """A reader sees a whole file at every step, unless the application itself left none."""
@@ -62,7 +64,7 @@ class Stage:
             assert is_whole(self.chat.path)
 
     def check_nothing_is_lost(self) -> None:
-        assert self.seen - rows_on_disk(self.world) == set()
+        assert self.seen - messages_on_disk(self.world) == set()
 
 
 def undisturbed(operation: Operation, root: Path, disk: Disk) -> tuple[list[str], dict[str, list[str]]]:
@@ -116,7 +118,7 @@ def test_death_at_every_call(
     died = 0
     for at in faults.after_each_change(calls):
         stage = Stage(operation, root / str(at), disk)
-        before = live_files(stage.world) if operation.is_by_hand else None
+        before = live_files(stage.world) if operation.is_by_user else None
 
         def work(stage: Stage = stage, at: int = at) -> None:
             with disk.armed(at, faults.dying):
@@ -129,10 +131,10 @@ def test_death_at_every_call(
             stage.live_is_whole()
             stage.check_nothing_is_lost()
             stage.world.start()
-            if operation is RACE and IN_THE_MIDDLE not in rows_on_disk(stage.world):
+            if operation is RACE and IN_THE_MIDDLE not in messages_on_disk(stage.world):
                 continue  # the application never said it
             heal(stage.world, operation)
-            if operation.is_by_hand:
+            if operation.is_by_user:
                 assert live_files(stage.world) in (before, expected)
                 operation.guard(stage.world)  # whoever asked asks again; it may be done already
                 heal(stage.world, operation)

@@ -59,7 +59,7 @@ def world_on(sessions: Path, store: Path, monkeypatch: pytest.MonkeyPatch, **set
 def talk(world: World, number: int = 3) -> list[Chat]:
     app = world.app(Era.OLD)
     chats = [app.create(turns=100, answer_characters=400) for _ in range(number)]
-    world.sweep()
+    world.scan()
     return chats
 
 
@@ -69,11 +69,11 @@ def wipe(chat: Chat) -> None:
 
 
 def is_kept(world: World, chat: Chat) -> bool:
-    store = world.guard.keeper.store
+    store = world.guard.copies.store
     return store.read_shadow(chat.session_id) == chat.path.read_bytes()
 
 
-def told(world: World, name: str) -> int:
+def reported(world: World, name: str) -> int:
     return world.ear.names().count(name)
 
 
@@ -84,28 +84,28 @@ def test_a_full_store(tmp_path: Path, image: Image, monkeypatch: pytest.MonkeyPa
         for number in range(3):
             for chat in chats:
                 chat.turn(f"Said on a full disk {number}", f"heard on a full disk {number}")
-            world.sweep()
+            world.scan()
             world.pass_time(200)
         assert not any(is_kept(world, chat) for chat in chats)
         for chat in chats:
             wipe(chat)
-            assert len(world.live(chat).rows) == 207
+            assert len(world.live(chat).messages) == 207
             assert world.words(chat)[-7:] == [
                 *(f"{verb} on a full disk {number}" for number in range(3) for verb in ("Said", "heard")),
                 "unsent",
             ]
-        world.sweep()
-        assert told(world, "store_broken") == 1
-        assert world.guard.keeper.broken == "No space left on device"
-        assert told(world, "store_healed") == 0
-        assert told(world, "restored") == 3
-    world.sweep()
+        world.scan()
+        assert reported(world, "store_broken") == 1
+        assert world.guard.copies.broken == "No space left on device"
+        assert reported(world, "store_recovered") == 0
+        assert reported(world, "restored") == 3
+    world.scan()
     assert all(is_kept(world, chat) for chat in chats)
-    assert [event["count"] for name, event in world.ear.heard if name == "store_healed"] == [3]
-    assert world.guard.keeper.broken == ""
+    assert [event["count"] for name, event in world.ear.heard if name == "store_recovered"] == [3]
+    assert world.guard.copies.broken == ""
     assert len(world.incidents()) == 3
     world.start()
-    assert all(is_kept(world, chat) and len(world.live(chat).rows) == 207 for chat in chats)
+    assert all(is_kept(world, chat) and len(world.live(chat).messages) == 207 for chat in chats)
 
 
 def test_old_history_is_given_up_before_a_new_shadow_is(
@@ -113,12 +113,12 @@ def test_old_history_is_given_up_before_a_new_shadow_is(
 ) -> None:
     world = world_on(tmp_path, image.path, monkeypatch)
     [chat] = talk(world, 1)
-    store = world.guard.keeper.store
+    store = world.guard.copies.store
     noise = os.urandom(300 * KIBIBYTE)
     for number in range(8):
-        store.add_version(chat.session_id, noise + bytes([number]), 0, "meant", world.clock.now())
+        store.add_version(chat.session_id, noise + bytes([number]), 0, "intended", world.clock.now())
         world.pass_time(DAY)
-    young = store.add_version(chat.session_id, noise, 0, "meant", world.clock.now())
+    young = store.add_version(chat.session_id, noise, 0, "intended", world.clock.now())
     oldest = store.versions(chat.session_id)[0]
     with full(image):
         chat.turn("Said on a full disk", "heard on a full disk " * 5000)
@@ -129,7 +129,7 @@ def test_old_history_is_given_up_before_a_new_shadow_is(
         assert oldest not in kept
         assert young in kept
         assert 3 < len(kept) < 9
-        assert told(world, "store_broken") == 0
+        assert reported(world, "store_broken") == 0
         assert [event["reason"] for name, event in world.ear.heard if name == "pruned"] == [
             "The disk is full"
         ]
@@ -141,14 +141,14 @@ def test_what_an_open_incident_needs_is_not_given_up_for_space(
     world = world_on(tmp_path, image.path, monkeypatch)
     [chat] = talk(world, 1)
     losses.window_truncate(chat)
-    kept = world.guard.keeper.store.versions(chat.session_id)
-    assert [incident.event for incident in world.incidents()] == ["in_doubt"]
+    kept = world.guard.copies.store.versions(chat.session_id)
+    assert [incident.event for incident in world.incidents()] == ["uncertain"]
     world.pass_time(2 * DAY)
     with full(image):
         chat.turn("Said on a full disk", "heard on a full disk " * 500)
-        assert told(world, "store_broken") == 1
-        assert world.guard.keeper.store.versions(chat.session_id) == kept
-    world.sweep()
+        assert reported(world, "store_broken") == 1
+        assert world.guard.copies.store.versions(chat.session_id) == kept
+    world.scan()
     assert is_kept(world, chat)
 
 
@@ -160,14 +160,14 @@ def test_a_full_sessions_directory(tmp_path: Path, image: Image, monkeypatch: py
     losses.wipe(chat)
     with full(image):
         for _ in range(5):
-            world.sweep()
+            world.scan()
             world.pass_time(10)
-        assert world.live(chat).rows == []
+        assert world.live(chat).messages == []
         assert {path.name for path in world.sessions.iterdir()} == {"_index.json", chat.path.name}
-        assert told(world, "unrepaired") == 1
-        assert world.guard.keeper.store.read_shadow(chat.session_id)
-    world.sweep()
-    assert len(world.live(chat).rows) == 201
+        assert reported(world, "unrepaired") == 1
+        assert world.guard.copies.store.read_shadow(chat.session_id)
+    world.scan()
+    assert len(world.live(chat).messages) == 201
     assert is_kept(world, chat)
     assert [incident.action for incident in world.incidents()] == ["failed", "restored"]
 
@@ -181,16 +181,16 @@ def test_sessions_and_store_on_one_full_disk(image: Image, monkeypatch: pytest.M
         for chat in chats:
             losses.tear(chat, share=0.3)
         for _ in range(3):
-            world.sweep()
+            world.scan()
             world.pass_time(10)
-        assert told(world, "unrepaired") <= len(chats)
-        assert all(is_whole(world.guard.keeper.store.shadow_path(chat.session_id)) for chat in chats)
+        assert reported(world, "unrepaired") <= len(chats)
+        assert all(is_whole(world.guard.copies.store.shadow_path(chat.session_id)) for chat in chats)
     for _ in range(2):
-        world.sweep()
+        world.scan()
         world.pass_time(10)
     assert live_files(world) == before
     assert all(is_kept(world, chat) for chat in chats)
-    assert world.guard.keeper.broken == ""
+    assert world.guard.copies.broken == ""
 
 
 def test_room_is_looked_for_before_a_byte_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,17 +215,17 @@ def test_a_store_that_becomes_read_only(
     chats[0].turn("Said meanwhile", "heard meanwhile")
     wipe(chats[1])
     for _ in range(3):
-        world.sweep()
+        world.scan()
         world.pass_time(10)
-    assert len(world.live(chats[1]).rows) == 201
-    assert told(world, "store_broken") == 1
+    assert len(world.live(chats[1]).messages) == 201
+    assert reported(world, "store_broken") == 1
     world.start()  # and a guard that starts now guards, too
     wipe(chats[2])
-    assert len(world.live(chats[2]).rows) == 201
+    assert len(world.live(chats[2]).messages) == 201
     image.remount("rw")
-    world.sweep()
+    world.scan()
     assert all(is_kept(world, chat) for chat in chats)
-    assert told(world, "store_healed") == 1
+    assert reported(world, "store_recovered") == 1
 
 
 def test_a_store_in_which_nothing_may_be_written(
@@ -238,14 +238,14 @@ def test_a_store_in_which_nothing_may_be_written(
     try:
         chats[0].turn("Said meanwhile", "heard " * 9000)
         wipe(chats[1])
-        world.sweep()
-        assert len(world.live(chats[1]).rows) == 201
-        assert told(world, "store_broken") == 1
+        world.scan()
+        assert len(world.live(chats[1]).messages) == 201
+        assert reported(world, "store_broken") == 1
     finally:
         subprocess.run(["chattr", "-i", str(directory)], check=True)
-    world.sweep()
+    world.scan()
     assert all(is_kept(world, chat) for chat in chats)
-    assert told(world, "store_healed") == 1
+    assert reported(world, "store_recovered") == 1
 
 
 def test_a_store_that_is_taken_off_its_mount(
@@ -259,12 +259,12 @@ def test_a_store_that_is_taken_off_its_mount(
     subprocess.run(["umount", "--lazy", str(image.path)], check=True)
     losses.wipe(chats[0])
     for _ in range(3):
-        world.sweep()
+        world.scan()
         world.pass_time(10)
-    assert told(world, "store_broken") == 1
+    assert reported(world, "store_broken") == 1
     image.mount()
-    world.sweep()
-    assert [len(world.live(chat).rows) for chat in chats] == [201, 200, 200]
+    world.scan()
+    assert [len(world.live(chat).messages) for chat in chats] == [201, 200, 200]
     assert all(is_kept(world, chat) for chat in chats)
 
 
@@ -273,32 +273,32 @@ def test_no_descriptor_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     chats = talk(world)
     chats[0].send("unsent")
     world.pass_time(300)
-    world.sweep()
+    world.scan()
     world.watching = False
     losses.wipe(chats[0])
     chats[1].turn("Said meanwhile", "heard meanwhile")
     acts.delete(chats[2])
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     highest = max(map(int, os.listdir("/proc/self/fd")))
-    spare = [os.open("/dev/null", os.O_RDONLY) for _ in range(highest + 1)]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(spare) + 1, limits[1]))
+    standby_file = [os.open("/dev/null", os.O_RDONLY) for _ in range(highest + 1)]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(standby_file) + 1, limits[1]))
     try:
         for chat in chats:
             world.guard.visit(chat.session_id)
         with pytest.raises(OSError, match="Too many open files"):
-            world.sweep()
+            world.scan()
         world.pass_time(60)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-        for descriptor in spare:
+        for descriptor in standby_file:
             os.close(descriptor)
     for _ in range(3):
-        world.sweep()
+        world.scan()
         world.pass_time(10)
-    assert len(world.live(chats[0]).rows) == 201
+    assert len(world.live(chats[0]).messages) == 201
     assert is_kept(world, chats[1])
     assert not chats[2].path.exists()
-    assert told(world, "internal_error") == 0
+    assert reported(world, "internal_error") == 0
 
 
 def test_the_daemon_starts_and_repairs_on_a_full_store(tmp_path: Path, image: Image) -> None:
@@ -315,7 +315,7 @@ def test_the_daemon_starts_and_repairs_on_a_full_store(tmp_path: Path, image: Im
             wipe(chat)
             daemon.until(lambda: len(chat.on_disk()["messages"]) in (200, 201))
             daemon.until_heard("store_broken")
-        daemon.until_heard("store_healed", seconds=60)
+        daemon.until_heard("store_recovered", seconds=60)
         daemon.until_kept(chat.path)
         until(lambda: (daemon.store / "control").exists())
         assert len(daemon.heard("store_broken")) == 1

@@ -23,11 +23,11 @@ from tests.helpers.daemon_process import Daemon
 
 KILLS = int(os.environ.get("HERMESGUARD_KILLS", "25"))
 CHATS_OF_EACH_ERA = 3
-LONGEST_CHAT_ROWS = 200
+LONGEST_CHAT_MESSAGES = 200
 ACTS_IN_A_LIFE = 5
 LIVES_FOR_A_TORN_FILE = 5
 SECONDS_OF_PATIENCE = 20.0
-SECONDS_OF_PEACE = 60.0
+SECONDS_OF_QUIET = 60.0
 
 
 class Writer:
@@ -67,7 +67,7 @@ class Writer:
         words = _words(chat)
         if words is None:
             return  # the application cannot open a torn file either
-        if len(words) > LONGEST_CHAT_ROWS:
+        if len(words) > LONGEST_CHAT_MESSAGES:
             self._open.remove(chat)
             self._begin(chat.app)
         # A loss counts only of what the guard had a chance to see; a meant act is legible only on its own.
@@ -136,13 +136,13 @@ class Writer:
 
 def _words(chat: Chat) -> list[str] | None:
     try:
-        return [row.words for row in session.parse(chat.path.read_bytes()).rows]
+        return [message.words for message in session.parse(chat.path.read_bytes()).messages]
     except (Unreadable, FileNotFoundError):
         return None
 
 
 def _texts(chat: Chat) -> set[str]:
-    return {str(row["content"]) for row in chat.messages}
+    return {str(message["content"]) for message in chat.messages}
 
 
 def test_killed_at_random_beside_a_writer(tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_killed_at_random_beside_a_writer(tmp_path: Path) -> None:
         writer = Writer(daemon, chance)
         before_ready = 0
         for life in range(KILLS):
-            told = len(daemon.heard("ready"))
+            reported = len(daemon.heard("ready"))
             daemon.start(ready=chance.random() < 0.7)
             if life % LIVES_FOR_A_TORN_FILE == 1:
                 daemon.until(writer.tear, SECONDS_OF_PATIENCE)
@@ -167,12 +167,12 @@ def test_killed_at_random_beside_a_writer(tmp_path: Path) -> None:
             if life % LIVES_FOR_A_TORN_FILE == LIVES_FOR_A_TORN_FILE - 1:
                 # Whether a file stays torn takes a second to know, for which most lives are too short.
                 daemon.until(lambda: writer.act() or not writer.torn(), SECONDS_OF_PATIENCE)
-            before_ready += len(daemon.heard("ready")) == told
+            before_ready += len(daemon.heard("ready")) == reported
             daemon.kill()
             for _ in range(chance.randrange(4)):
                 writer.act()
         daemon.start()
-        deadline = time.monotonic() + SECONDS_OF_PEACE
+        deadline = time.monotonic() + SECONDS_OF_QUIET
         while (wrong := writer.wrong()) and time.monotonic() < deadline:
             time.sleep(0.2)
         assert wrong == [], f"seed {seed}"

@@ -21,9 +21,9 @@ from tests.helpers.operations import (
     heal,
     is_whole,
     live_files,
-    rows_in_live,
-    rows_of,
-    rows_on_disk,
+    messages_in_live,
+    messages_of,
+    messages_on_disk,
 )
 from tests.helpers.world import World
 
@@ -63,9 +63,9 @@ class Machine:
             image.cut()
 
     def start_again(self) -> None:
-        open_tails = self.world.guard.keeper.store._tails
-        for path in list(open_tails._open):
-            open_tails.drop(path)  # this process has them too, and no power cut ends it
+        open_delta_logs = self.world.guard.copies.store._delta_logs
+        for path in list(open_delta_logs._open):
+            open_delta_logs.drop(path)  # this process has them too, and no power cut ends it
         for image in self.images:
             image.unmount()
             image.mount()
@@ -73,8 +73,8 @@ class Machine:
 
     def note_what_is_confirmed(self) -> None:
         """From now on, remember beside the file systems what the guard has called durable."""
-        keeper = self.world.guard.keeper
-        keep = keeper.keep
+        copies = self.world.guard.copies
+        keep = copies.keep
 
         def noted(session: str, copy, *more) -> bool:
             durable = keep(session, copy, *more)
@@ -82,10 +82,10 @@ class Machine:
                 (self._confirmed / str(len(list(self._confirmed.iterdir())))).write_bytes(copy.data)
             return durable
 
-        keeper.keep = noted  # type: ignore[method-assign]
+        copies.keep = noted  # type: ignore[method-assign]
 
     def confirmed(self) -> set[str]:
-        return set().union(*(rows_of(path.read_bytes()) for path in self._confirmed.iterdir()))
+        return set().union(*(messages_of(path.read_bytes()) for path in self._confirmed.iterdir()))
 
 
 def prepared(
@@ -99,7 +99,7 @@ def prepared(
     return machine
 
 
-def expected_rows(operation: Operation, root: Path, disk: Disk) -> tuple[list[str], set[str]]:
+def expected_messages(operation: Operation, root: Path, disk: Disk) -> tuple[list[str], set[str]]:
     """Return the calls of an operation, and the messages that live has in the end when nothing happens to it."""
     world = World(root / "undisturbed")
     world.unarmed = disk.disarmed  # type: ignore[attr-defined]
@@ -109,7 +109,7 @@ def expected_rows(operation: Operation, root: Path, disk: Disk) -> tuple[list[st
         operation.guard(world)
     calls = list(disk.calls)
     heal(world, operation)
-    return calls, rows_in_live(world)
+    return calls, messages_in_live(world)
 
 
 @pytest.mark.parametrize(("kind", "number"), PLACES)
@@ -127,13 +127,13 @@ def test_power_cut_after_every_step(
     record_property: Callable[[str, object], None],
 ) -> None:
     images.require(kind)
-    calls, expected = expected_rows(operation, root, disk)
+    calls, expected = expected_messages(operation, root, disk)
     cuts = 0
     for at in [*faults.after_each_change(calls), len(calls) + 1]:
         with ExitStack() as stack:
             machine = prepared(stack, root / str(at), operation, kind, number, disk)
             world = machine.world
-            before = rows_in_live(world)
+            before = messages_in_live(world)
             operation.act(world.chat)  # type: ignore[attr-defined]
             machine.note_what_is_confirmed()
 
@@ -152,16 +152,16 @@ def test_power_cut_after_every_step(
             try:
                 machine.start_again()
                 confirmed = before | machine.confirmed()
-                lost = confirmed - rows_on_disk(world)
+                lost = confirmed - messages_on_disk(world)
                 assert not lost, f"{lost} is lost"
                 heal(world, operation)
-                lost = confirmed - rows_on_disk(world)
+                lost = confirmed - messages_on_disk(world)
                 assert not lost, f"{lost} is lost after a while"
                 assert is_whole(world.sessions / f"{NAME}.json")
-                missing = before & expected - rows_in_live(world)
+                missing = before & expected - messages_in_live(world)
                 assert not missing, f"{missing} is not live"
                 for name in live_files(world):
-                    kept = world.guard.keeper.store.read_shadow(name)
+                    kept = world.guard.copies.store.read_shadow(name)
                     assert kept == (world.sessions / f"{name}.json").read_bytes()
                 assert not list(world.sessions.glob(".hermesguard-*"))
                 assert "internal_error" not in world.ear.names()

@@ -1,4 +1,4 @@
-"""Rows and session files to judge, written down in short."""
+"""Messages and session files to judge, written down in short."""
 
 import json
 from typing import Any
@@ -11,44 +11,44 @@ Value = dict[str, Any]
 
 
 def user(words: Any, timestamp: float | None = None, **more: Any) -> Value:
-    """A row of a person."""
-    return _row("user", words, timestamp, more)
+    """A message of a user."""
+    return _message("user", words, timestamp, more)
 
 
 def answer(words: Any, timestamp: float | None = None, **more: Any) -> Value:
-    """A row of the model."""
-    return _row("assistant", words, timestamp, more)
+    """A message of the model."""
+    return _message("assistant", words, timestamp, more)
 
 
 def tool(words: Any, call: str, timestamp: float | None = None, **more: Any) -> Value:
     """What a tool said."""
-    return _row("tool", words, timestamp, {"tool_call_id": call, **more})
+    return _message("tool", words, timestamp, {"tool_call_id": call, **more})
 
 
 def calling(call: str, timestamp: float | None = None, words: str = "", **more: Any) -> Value:
     """The model calls a tool."""
     calls = [{"id": call, "type": "function", "function": {"name": "terminal", "arguments": "{}"}}]
-    return _row("assistant", words, timestamp, {"tool_calls": calls, **more})
+    return _message("assistant", words, timestamp, {"tool_calls": calls, **more})
 
 
-def _row(role: str, words: Any, timestamp: float | None, more: Value) -> Value:
+def _message(role: str, words: Any, timestamp: float | None, more: Value) -> Value:
     stamped = {} if timestamp is None else {"timestamp": timestamp}
     return {"role": role, "content": words, **stamped, **more}
 
 
 def turns(count: int, first: int = 1, start: float = 1000.0) -> list[Value]:
-    """So many turns of two rows, ten seconds apart, numbered from `first`."""
+    """So many turns of two messages, ten seconds apart, numbered from `first`."""
     return [
-        row
+        message
         for number in range(first, first + count)
-        for row in (
+        for message in (
             user(f"question {number}", start + 10 * number),
             answer(f"answer {number}", start + 10 * number + 5),
         )
     ]
 
 
-# What the writers of the five eras always write beside the rows, as far as it matters for judging.
+# What the writers of the five eras always write beside the messages, as far as it matters for judging.
 OLD: Value = {}
 V137: Value = {"truncation_watermark": None}
 V720: Value = V137 | {"truncation_boundary": None, "message_count": 0}
@@ -56,8 +56,8 @@ V875: Value = V720 | {"clear_generation": None}
 NEW: Value = V875 | {"intentional_shrink_generation": None}
 
 
-def file(rows: list[Any], era: Value = OLD, **members: Any) -> Document:
-    """A session file of that era; `context_messages` repeats the rows unless it is given."""
+def file(messages: list[Any], era: Value = OLD, **members: Any) -> Document:
+    """A session file of that era; `context_messages` repeats the messages unless it is given."""
     value = {
         "session_id": "s",
         "title": "A title",
@@ -72,12 +72,12 @@ def file(rows: list[Any], era: Value = OLD, **members: Any) -> Document:
         **era,
         **members,
     }
-    context = value.pop("context_messages", rows)
+    context = value.pop("context_messages", messages)
     calls = value.pop("tool_calls", [])
     if "message_count" in value:
-        value["message_count"] = len(rows)
+        value["message_count"] = len(messages)
     return session.parse(
-        json.dumps({**value, "messages": rows, "tool_calls": calls, "context_messages": context}).encode()
+        json.dumps({**value, "messages": messages, "tool_calls": calls, "context_messages": context}).encode()
     )
 
 

@@ -16,10 +16,10 @@ from tests.helpers.waiting import until
 REPOSITORY = Path(__file__).parents[2]
 READY_SECONDS = 60.0
 END_SECONDS = 30.0
-# Root may read everything; without these capabilities it is bound by owners and modes as anybody is. A container may have
+# Root may read everything; without these capabilities it is bound by owners and modes as anyone is. A container may have
 # made them inheritable: then the bounding set alone does not take them away (capabilities(7)).
 _MIGHT = "-dac_override,-dac_read_search,-chown"
-AS_ANYBODY = ("setpriv", f"--inh-caps={_MIGHT}", f"--bounding-set={_MIGHT}")
+AS_NOBODY = ("setpriv", f"--inh-caps={_MIGHT}", f"--bounding-set={_MIGHT}")
 
 Record = dict[str, Any]
 
@@ -86,7 +86,7 @@ class Daemon:
     def start(self, *, ready: bool = True) -> "Daemon":
         """Start a process; return when it is ready, if that is asked for."""
         assert self.process is None
-        told = len(self.events)
+        reported = len(self.events)
         self.process = subprocess.Popen(
             self._command,
             env=self._environment,
@@ -99,7 +99,9 @@ class Daemon:
         self._listener = threading.Thread(target=self._listen, args=(self.process,), daemon=True)
         self._listener.start()
         if ready:
-            self.until(lambda: any(event["event"] == "ready" for event in self.events[told:]), READY_SECONDS)
+            self.until(
+                lambda: any(event["event"] == "ready" for event in self.events[reported:]), READY_SECONDS
+            )
         return self
 
     def _listen(self, process: "subprocess.Popen[bytes]") -> None:

@@ -126,7 +126,7 @@ def after_each_change(calls: list[str]) -> Iterator[int]:
 
 
 def dying(_: str) -> Any:
-    """A strike: the process is gone, without a word to anybody."""
+    """A strike: the process is gone, without a word to anyone."""
     os._exit(DIED)
 
 

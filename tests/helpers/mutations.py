@@ -31,9 +31,9 @@ FILES = (
     "tests/unit/judge/test_rules_missing.py",
     "tests/unit/guard/test_guard.py",
 )
-KINDS_OF_ROW = (
+KINDS_OF_MESSAGE = (
     "is_compaction_marker",
-    "is_control_row",
+    "is_control_message",
     "is_interruption_marker",
     "is_user_turn",
     "says_more",
@@ -58,7 +58,7 @@ def _mutants() -> Iterator[Mutant]:
     for kinds in (benign.VANISHING, benign.CHANGING):
         for kind in kinds:
             yield Mutant(kind.__name__, lambda kinds=kinds, kind=kind: _without(kinds, kind))  # type: ignore[misc]
-    for name in KINDS_OF_ROW:
+    for name in KINDS_OF_MESSAGE:
         yield Mutant(name, lambda name=name: _never(name))  # type: ignore[misc]
 
 
@@ -85,7 +85,7 @@ def _without(kinds: list[Any], kind: Any) -> Iterator[None]:
 @contextlib.contextmanager
 def _never(name: str) -> Iterator[None]:
     known = getattr(benign, name)
-    setattr(benign, name, lambda *rows: False)
+    setattr(benign, name, lambda *messages: False)
     try:
         yield
     finally:

@@ -39,8 +39,8 @@ class Operation:
     guard: Callable[[World], None]
     takes_away: bool = False
     """Something may be gone for good afterwards, because that is what was asked for."""
-    is_by_hand: bool = False
-    """A person asks for it; who is refused, or sees the guard die, asks again."""
+    is_by_user: bool = False
+    """A user asks for it; who is refused, or sees the guard die, asks again."""
 
 
 def visit(world: World) -> None:
@@ -53,10 +53,10 @@ def later(world: World) -> None:
     world.pass_time(12)
 
 
-def sweep(world: World) -> None:
-    """As the daemon sweeps: what cannot be listed now is listed later."""
+def scan(world: World) -> None:
+    """As the daemon scans: what cannot be listed now is listed later."""
     with contextlib.suppress(OSError):
-        world.sweep()
+        world.scan()
 
 
 def start(world: World) -> None:
@@ -69,7 +69,7 @@ def start(world: World) -> None:
     later(world)
 
 
-def by_hand(verb: str, **arguments: object) -> Callable[[World], None]:
+def by_user(verb: str, **arguments: object) -> Callable[[World], None]:
     """As the daemon does what a command asks: what cannot be done is a sentence."""
 
     def done(world: World) -> None:
@@ -86,7 +86,7 @@ def small(world: World, era: Era = Era.NEW, turns: int = 3) -> Chat:
     app = world.app(era)
     chat = app.create(session_id=NAME, turns=turns)
     app.create(session_id=OTHER, turns=1)
-    world.sweep()
+    world.scan()
     return chat
 
 
@@ -94,15 +94,15 @@ def long(world: World) -> Chat:
     app = world.app(Era.NEW)
     chat = app.create(session_id=NAME, **LONG)
     app.create(session_id=OTHER, turns=1)
-    world.sweep()
+    world.scan()
     return chat
 
 
-def with_tail(world: World) -> Chat:
+def with_delta_log(world: World) -> Chat:
     chat = long(world)
     chat.turn("In the tail", "there it is")
     world.guard.visit(NAME)
-    assert world.guard.keeper.store.tail_path(NAME).exists()
+    assert world.guard.copies.store.delta_log_path(NAME).exists()
     return chat
 
 
@@ -121,21 +121,21 @@ def asked_at_length(world: World) -> Chat:
     return chat
 
 
-def spared(world: World) -> Chat:
+def standby_for(world: World) -> Chat:
     chat = asked_at_length(world)
     world.guard.get_ready()
-    assert staging.spare_name(chat.path).exists()
+    assert staging.standby_name(chat.path).exists()
     return chat
 
 
 def ready_and_over(world: World) -> None:
     world.guard.get_ready()
-    world.guard.readiness.spares.drop_others(())
+    world.guard.readiness.standby.drop_others(())
 
 
-def ghost(world: World) -> Chat:
+def stale_writer(world: World) -> Chat:
     chat = unsent(world)
-    losses.ghost(chat)
+    losses.stale_writer(chat)
     world.guard.visit(NAME)
     world.pass_time(61)
     return chat
@@ -188,9 +188,9 @@ def raced(world: World) -> None:
             chat.turn(IN_THE_MIDDLE, "heard in the middle")
 
 
-def tail_folded(world: World) -> None:
+def log_flushed(world: World) -> None:
     world.pass_time(61)
-    sweep(world)
+    scan(world)
 
 
 def with_history(world: World) -> Chat:
@@ -203,23 +203,23 @@ def with_history(world: World) -> Chat:
     return chat
 
 
-def in_doubt(world: World) -> Chat:
+def uncertain(world: World) -> Chat:
     chat = small(world, Era.OLD, turns=40)
     losses.window_truncate(chat)
     world.guard.visit(NAME)
-    assert world.incidents()[-1].event == "in_doubt"
+    assert world.incidents()[-1].event == "uncertain"
     return chat
 
 
 def restore(world: World) -> None:
     with world.unarmed():  # type: ignore[attr-defined]
-        oldest = world.guard.keeper.store.versions(NAME)[0].name
-    by_hand("restore", name=NAME, version=oldest)(world)
+        oldest = world.guard.copies.store.versions(NAME)[0].name
+    by_user("restore", name=NAME, version=oldest)(world)
 
 
 def rotten(world: World) -> Chat:
     chat = small(world)
-    path = world.guard.keeper.store.shadow_path(NAME)
+    path = world.guard.copies.store.shadow_path(NAME)
     data = bytearray(path.read_bytes())
     data[-20] ^= 4
     note = files.note(path)
@@ -235,62 +235,62 @@ OPERATIONS = (
     Operation("first sight", nothing_yet, create, visit),
     Operation("growth", small, grow, visit),
     Operation("growth into a new tail", long, grow, visit),
-    Operation("growth into a tail", with_tail, grow, visit),
-    Operation("folding a tail", with_tail, nothing, tail_folded),
+    Operation("growth into a tail", with_delta_log, grow, visit),
+    Operation("folding a tail", with_delta_log, nothing, log_flushed),
     Operation("wipe", unsent, losses.wipe, visit),
-    Operation("wipe over a tail", with_tail, losses.wipe, visit),
+    Operation("wipe over a tail", with_delta_log, losses.wipe, visit),
     Operation("getting ready for a wipe", asked_at_length, nothing, ready_and_over),
-    Operation("wipe that was awaited", spared, losses.wipe, visit),
-    Operation("ghost", ghost, grow, visit),
+    Operation("wipe that was awaited", standby_for, losses.wipe, visit),
+    Operation("stale", stale_writer, grow, visit),
     RACE,
     Operation("undo", small, acts.undo, visit),
-    Operation("undo over a tail", with_tail, acts.undo, visit),
+    Operation("undo over a tail", with_delta_log, acts.undo, visit),
     Operation("clear", small, acts.clear, visit),
     Operation("torn file", small, losses.tear, visit),
     Operation("deletion", small, acts.delete, visit),
-    Operation("rename", lambda world: small(world, Era.OLD), acts.rotate, sweep),
+    Operation("rename", lambda world: small(world, Era.OLD), acts.rotate, scan),
     Operation("vanished file", small, losses.vanish, visit),
     Operation("start over a wipe", unsent, losses.wipe, start),
-    Operation("start over a tail", with_tail, grow, start),
+    Operation("start over a tail", with_delta_log, grow, start),
     Operation("damaged shadow", rotten, grow, visit),
     Operation("rebuilding", rotten, nothing, lambda world: world.guard.rebuild(NAME) and None),
-    Operation("prune", with_history, nothing, by_hand("prune"), takes_away=True, is_by_hand=True),
-    Operation("purge", with_history, nothing, by_hand("purge", name=NAME), takes_away=True, is_by_hand=True),
-    Operation("undo by hand", in_doubt, nothing, by_hand("undo", incident="1"), is_by_hand=True),
-    Operation("accept by hand", in_doubt, nothing, by_hand("accept", name=NAME), is_by_hand=True),
-    Operation("restore by hand", with_history, nothing, restore, is_by_hand=True),
+    Operation("prune", with_history, nothing, by_user("prune"), takes_away=True, is_by_user=True),
+    Operation("purge", with_history, nothing, by_user("purge", name=NAME), takes_away=True, is_by_user=True),
+    Operation("undo by a user", uncertain, nothing, by_user("undo", incident="1"), is_by_user=True),
+    Operation("accept by a user", uncertain, nothing, by_user("accept", name=NAME), is_by_user=True),
+    Operation("restore by a user", with_history, nothing, restore, is_by_user=True),
 )
 
 
 # What must hold.
 
 
-def rows_of(data: bytes) -> set[str]:
+def messages_of(data: bytes) -> set[str]:
     try:
-        return {row.words for row in session.parse(data).rows}
+        return {message.words for message in session.parse(data).messages}
     except Unreadable:
         return set()
 
 
-def rows_in_live(world: World) -> set[str]:
+def messages_in_live(world: World) -> set[str]:
     found: set[str] = set()
     for path in world.sessions.glob("*.json"):
         if session.session_id(path.name):
-            found |= rows_of(path.read_bytes())
+            found |= messages_of(path.read_bytes())
     return found
 
 
-def rows_on_disk(world: World) -> set[str]:
+def messages_on_disk(world: World) -> set[str]:
     """Every message in any file that the next start looks at."""
-    found = rows_in_live(world)
+    found = messages_in_live(world)
     for path in world.sessions.glob(".hermesguard-*"):
-        found |= rows_of(path.read_bytes())
-    store = world.guard.keeper.store
+        found |= messages_of(path.read_bytes())
+    store = world.guard.copies.store
     for name in store.sessions():
         with contextlib.suppress(FileNotFoundError):
-            found |= rows_of(store.salvage(name) or b"")
+            found |= messages_of(store.salvage(name) or b"")
         for version in store.versions(name):
-            found |= rows_of(store.read_version(version))
+            found |= messages_of(store.read_version(version))
     return found
 
 
@@ -299,7 +299,7 @@ def live_files(world: World) -> dict[str, list[str]]:
     found = {}
     for path in sorted(world.sessions.glob("*.json")):
         if name := session.session_id(path.name):
-            found[name] = [row.words for row in session.parse(path.read_bytes()).rows]
+            found[name] = [message.words for message in session.parse(path.read_bytes()).messages]
     return found
 
 
@@ -321,23 +321,23 @@ def is_whole(path: Path) -> bool:
 
 
 def heal(world: World, operation: Operation) -> None:
-    """Time passes and the guard looks again, with a disk that works; a person who was refused asks again."""
+    """Time passes and the guard looks again, with a disk that works; a user who was refused asks again."""
     if getattr(world, "refused", False):
         operation.guard(world)
     for _ in range(3):
         world.pass_time(40)
-        world.sweep()
+        world.scan()
 
 
 def check_healed(world: World, expected: dict[str, list[str]]) -> None:
     """Everything is where it would have been without a fault, and the store has all of it."""
     found = live_files(world)
     assert found == expected, f"live is {found}, and should be {expected}"
-    keeper = world.guard.keeper
-    assert keeper.broken == "", keeper.broken
+    copies = world.guard.copies
+    assert copies.broken == "", copies.broken
     for name in expected:
-        assert not keeper.owes(name), name
-        kept = keeper.store.read_shadow(name)
+        assert not copies.has_pending(name), name
+        kept = copies.store.read_shadow(name)
         assert kept == (world.sessions / f"{name}.json").read_bytes(), f"the shadow of {name} is {kept!r}"
     assert [path.name for path in world.sessions.glob(".hermesguard-*")] == []
     assert world.ear.names().count("internal_error") == 0

@@ -23,9 +23,9 @@ from hermesguard.demo.eras import Era
 from hermesguard.demo.files import replace_file
 from hermesguard.events.catalog import BY_NAME
 from hermesguard.events.reporter import Reporter
-from hermesguard.guard.context import Guardroom
+from hermesguard.guard.context import Context
 from hermesguard.guard.guard import Guard
-from hermesguard.guard.operations import ByHand
+from hermesguard.guard.operations import Operations
 from hermesguard.store import incidents
 from hermesguard.store.incidents import Incident, IncidentLog
 from hermesguard.store.store import Store
@@ -78,15 +78,15 @@ class World:
         store = Store(self.store_path)
         store.create()
         self.guard = Guard(
-            Guardroom.furnish(self.settings, store, IncidentLog(self.store_path), self.ear, self.clock)
+            Context.furnish(self.settings, store, IncidentLog(self.store_path), self.ear, self.clock)
         )
         self.guard.begin()
         self.guard.finish_interrupted_repairs()
-        self.sweep()
+        self.scan()
 
-    def sweep(self) -> None:
+    def scan(self) -> None:
         """Look at everything once."""
-        for _ in self.guard.sweep():
+        for _ in self.guard.scan():
             pass
 
     def app(self, era: Era = Era.NEW, **more: object) -> App:
@@ -97,10 +97,10 @@ class World:
     def pass_time(self, seconds: float) -> None:
         """Let time go by, with every question asked when it is due."""
         until = self.seconds + seconds
-        while (wait := self.guard.ask_again()) is not None and self.seconds + wait <= until:
+        while (wait := self.guard.run_deferred()) is not None and self.seconds + wait <= until:
             self.seconds += max(wait, 0.001)
         self.seconds = until
-        self.guard.ask_again()
+        self.guard.run_deferred()
 
     def live(self, chat: Chat | str) -> Document:
         """What the session's file says now."""
@@ -109,19 +109,19 @@ class World:
 
     def shadow(self, chat: Chat) -> Document:
         """What the session's shadow says now."""
-        return session.parse(self.guard.keeper.store.read_shadow(chat.session_id))
+        return session.parse(self.guard.copies.store.read_shadow(chat.session_id))
 
     def incidents(self) -> list[Incident]:
         """All incidents in the log."""
         return incidents.read(self.store_path)
 
-    def hands(self) -> ByHand:
-        """What a person can do."""
-        return ByHand(self.guard)
+    def hands(self) -> Operations:
+        """What a user can do."""
+        return Operations(self.guard)
 
     def words(self, chat: Chat) -> list[str]:
         """The texts of live's messages."""
-        return [row.words for row in self.live(chat).rows]
+        return [message.words for message in self.live(chat).messages]
 
     @contextlib.contextmanager
     def unwatched(self) -> Iterator[None]:

@@ -1,6 +1,6 @@
 """Everything that can happen to a few sessions, to their servers and to the guard, in any order, beside what each person meant.
 
-The world is in this process, its clock is turned by hand, and the guard looks at every save at once (as the daemon does when it
+The world is in this process, its clock is turned by a user, and the guard looks at every save at once (as the daemon does when it
 keeps up). Checked are the promises of the design: nothing seen is lost (1); a repair brings back what was lost, throws away
 nothing new and says nothing twice (2); what was meant stands (3); live is a whole file at every exchange (4).
 
@@ -40,11 +40,11 @@ from hermesguard.demo.files import replace_file, tokens_of
 from hermesguard.repair import exchange as staging
 from hermesguard.repair.readiness import QUIET_SECONDS
 from hermesguard.webui import benign, session
-from hermesguard.webui.session import Document, Row, Unreadable
+from hermesguard.webui.session import Document, Message, Unreadable
 from tests.helpers.world import World
 
 EXAMPLES = int(os.environ.get("HERMESGUARD_MACHINE_EXAMPLES", "0"))
-# Longer than the longest pause of a fight, and than every question stays open.
+# Longer than the longest pause of a back-off, and than every question stays open.
 SETTLING_SECONDS = 130.0
 MOST_TALKS = 4
 GUARDED_CALLS = ("rename", "link", "unlink", "fsync", "write", "mkdir", "ftruncate", "setxattr", "utime")
@@ -58,23 +58,23 @@ class Crash(BaseException):
     """The guard's process ends here."""
 
 
-def words_of(rows: list[Row]) -> list[str]:
-    """What was said, without the rows that nobody said."""
-    return [row.words for row in rows if not is_furniture(row)]
+def words_of(messages: list[Message]) -> list[str]:
+    """What was said, without the messages that nobody said."""
+    return [message.words for message in messages if not is_furniture(message)]
 
 
-def is_furniture(row: Row) -> bool:
+def is_furniture(message: Message) -> bool:
     return bool(
-        row.get("_partial")
-        or benign.is_compaction_marker(row)
-        or benign.is_control_row(row)
-        or benign.is_interruption_marker(row)
-        or not row.words.strip()
+        message.get("_partial")
+        or benign.is_compaction_marker(message)
+        or benign.is_control_message(message)
+        or benign.is_interruption_marker(message)
+        or not message.words.strip()
     )
 
 
-def held_in(rows: list[dict[str, Any]]) -> list[str]:
-    return words_of([Row(row, "") for row in rows])
+def held_in(messages: list[dict[str, Any]]) -> list[str]:
+    return words_of([Message(message, "") for message in messages])
 
 
 class Server(App):
@@ -87,15 +87,15 @@ class Server(App):
 
 @dataclass(eq=False)
 class Talk:
-    """One session: what the person means to be in it, and what its server holds."""
+    """One session: what the user means to be in it, and what its server holds."""
 
     chat: Chat
     meant: list[str] = field(default_factory=list)
     prompt: str = ""
     """Sent and not answered."""
     is_asked: bool = False
-    """The prompt stands among the messages (`meant` too)."""
-    is_ghost: bool = False
+    """The prompt stands among the messages (`intended` too)."""
+    is_stale_writer: bool = False
     extra: set[str] = field(default_factory=set)
     """Taken back once, and brought back by the application itself."""
     seen: set[str] = field(default_factory=set)
@@ -110,7 +110,7 @@ class Talk:
         return self.chat.app.era
 
     @property
-    def memory(self) -> list[str]:
+    def cache(self) -> list[str]:
         return held_in(self.chat.messages)
 
     def ask(self) -> None:
@@ -123,7 +123,7 @@ class Talk:
 class Machine(RuleBasedStateMachine):
     """The sessions, their servers, the guard, and everything that may happen."""
 
-    on_doubt = "restore"
+    on_uncertain = "restore"
     happened: ClassVar[Counter[str]] = Counter()
 
     def __init__(self) -> None:
@@ -143,13 +143,13 @@ class Machine(RuleBasedStateMachine):
         self.injected: Callable[[], None] | None = None
         self.later: list[str] = []
         self._patch()
-        self.world = World(self.root, on_doubt=self.on_doubt)
+        self.world = World(self.root, on_uncertain=self.on_uncertain)
         self.servers: dict[Era, Server] = {}
 
     def teardown(self) -> None:
         self.steps_to_crash = None
         try:
-            self.settle()
+            self.resolve()
         finally:
             self.stack.close()
 
@@ -250,7 +250,12 @@ class Machine(RuleBasedStateMachine):
         """Servers behind their file read it again: a guard that died before it wrote a repair down does not know of it."""
         for talk in self.talks:
             live = self.good(talk.chat.session_id)
-            if live and not talk.is_ghost and not talk.prompt and words_of(live.rows) != talk.memory:
+            if (
+                live
+                and not talk.is_stale_writer
+                and not talk.prompt
+                and words_of(live.messages) != talk.cache
+            ):
                 talk.chat.reload()
 
     def start(self) -> None:
@@ -279,15 +284,15 @@ class Machine(RuleBasedStateMachine):
         for talk in self.talks:
             if name in ("", talk.chat.session_id):
                 for document in (self.good(talk.chat.session_id), *more):
-                    talk.seen.update(words_of(document.rows) if document else ())
+                    talk.seen.update(words_of(document.messages) if document else ())
 
-    def settle(self) -> None:
+    def resolve(self) -> None:
         """Let everything come to rest, and compare."""
         with self.guarding():
             self.world.pass_time(SETTLING_SECONDS)
         for _ in range(2):
             with self.guarding():
-                self.world.sweep()
+                self.world.scan()
             with self.guarding():
                 self.world.pass_time(5)
         self.note_seen()
@@ -303,7 +308,7 @@ class Machine(RuleBasedStateMachine):
         path = self.world.sessions / f"{name}.json"
         live = session.parse(path.read_bytes())
         assert path.stat().st_mode & 0o777 == 0o644 & ~umask()
-        said = [words for words in words_of(live.rows) if words not in talk.extra]
+        said = [words for words in words_of(live.messages) if words not in talk.extra]
         expected = [words for words in talk.meant if words not in talk.extra]
         for prompt in {talk.prompt, live.prompt} - {""}:
             if prompt == live.prompt and prompt in expected:
@@ -311,28 +316,28 @@ class Machine(RuleBasedStateMachine):
             if prompt in said and prompt not in expected:
                 said.remove(prompt)
         story = f"{name} ({talk.era.name}): " + ", ".join(talk.story)
-        if any(row.timestamp is None for row in live.rows):
+        if any(message.timestamp is None for message in live.messages):
             said, expected = sorted(said), sorted(expected)
         assert said == expected, story
-        often = [words for words in words_of(live.rows) if words not in SAID_OFTEN]
+        often = [words for words in words_of(live.messages) if words not in SAID_OFTEN]
         assert len(often) == len(set(often)), f"twice: {story}"
-        assert self.world.guard.keeper.store.read_shadow(name) == path.read_bytes(), story
+        assert self.world.guard.copies.store.read_shadow(name) == path.read_bytes(), story
         self.check_nothing_lost(talk)
 
     def check_nothing_lost(self, talk: Talk) -> None:
         kept = set()
         for name in (talk.chat.session_id, *talk.ids):
             if live := self.good(name):
-                kept.update(words_of(live.rows))
+                kept.update(words_of(live.messages))
         if talk.seen <= kept:
             return
-        store = self.world.guard.keeper.store
+        store = self.world.guard.copies.store
         for name in (talk.chat.session_id, *talk.ids):
             if store.has_shadow(name):
-                kept.update(words_of(session.parse(store.read_shadow(name)).rows))
+                kept.update(words_of(session.parse(store.read_shadow(name)).messages))
             for version in store.versions(name):
                 with contextlib.suppress(Unreadable):
-                    kept.update(words_of(session.parse(store.read_version(version)).rows))
+                    kept.update(words_of(session.parse(store.read_version(version)).messages))
         assert talk.seen <= kept, (talk.seen - kept, talk.story)
 
     def check_gone(self, talk: Talk) -> None:
@@ -365,10 +370,10 @@ class Machine(RuleBasedStateMachine):
         return talk
 
     def fresh(self, number: int, story: str) -> Talk:
-        """A session whose server holds what the person means: one that is behind is restarted first."""
+        """A session whose server holds what the user means: one that is behind is restarted first."""
         talk = self.pick(number, story)
-        if talk.is_ghost or talk.memory != talk.meant:
-            self.settle()
+        if talk.is_stale_writer or talk.cache != talk.meant:
+            self.resolve()
             talk.story.append("(restarted)")
             self.restarts(talk)
         if talk.prompt and not talk.chat.document["pending_user_message"]:
@@ -380,7 +385,7 @@ class Machine(RuleBasedStateMachine):
     def restarts(self, talk: Talk) -> None:
         """The server of a session is started again, and reads the file."""
         talk.chat.reload()
-        talk.is_ghost = False
+        talk.is_stale_writer = False
         talk.extra.clear()
         self.reloaded(talk)
         if not talk.era.marks_watermark:
@@ -389,8 +394,8 @@ class Machine(RuleBasedStateMachine):
             talk.chat.pin()
 
     def reloaded(self, talk: Talk) -> None:
-        """The server has read the file again: what it holds is what the person sees."""
-        talk.meant = talk.memory
+        """The server has read the file again: what it holds is what the user sees."""
+        talk.meant = talk.cache
         talk.prompt = talk.chat.document["pending_user_message"] or ""
         talk.is_asked = talk.prompt in talk.meant
 
@@ -402,13 +407,13 @@ class Machine(RuleBasedStateMachine):
         return talk
 
     def is_saved(self, talk: Talk) -> bool:
-        """Whether the file says what the server holds; where a loss was kept in doubt, it does not."""
+        """Whether the file says what the server holds; where a loss was kept uncertain, it does not."""
         live = self.good(talk.chat.session_id)
-        return live is not None and words_of(live.rows) == talk.memory
+        return live is not None and words_of(live.messages) == talk.cache
 
     def took(self, talk: Talk) -> None:
-        """A person took something away, and sees what is left."""
-        talk.meant = talk.memory
+        """A user took something away, and sees what is left."""
+        talk.meant = talk.cache
 
     def finish(self, talk: Talk) -> None:
         text = self.answer()
@@ -449,10 +454,10 @@ class Machine(RuleBasedStateMachine):
     @rule(number=TALK, often=st.booleans())
     def turn(self, number: int, often: bool) -> None:
         talk = self.pick(number, "turn")
-        if talk.prompt or (not talk.is_ghost and talk.memory != talk.meant):
+        if talk.prompt or (not talk.is_stale_writer and talk.cache != talk.meant):
             talk = self.idle(number, "")
         # What stands unanswered at the end is not said a second time when it is sent again.
-        self.send(talk, self.question(often and talk.memory[-1:] != [OFTEN]))
+        self.send(talk, self.question(often and talk.cache[-1:] != [OFTEN]))
         self.finish(talk)
 
     @rule(number=TALK)
@@ -502,8 +507,8 @@ class Machine(RuleBasedStateMachine):
         talk.chat.rename(f"Title {next(self.numbers)}")
 
     def can_shrink(self, talk: Talk) -> bool:
-        asked = [row for row in talk.chat.messages if row.get("role") == "user"]
-        return bool(asked) and benign.is_user_turn(Row(asked[-1], ""))  # nobody takes a compaction back
+        asked = [message for message in talk.chat.messages if message.get("role") == "user"]
+        return bool(asked) and benign.is_user_turn(Message(asked[-1], ""))  # nobody takes a compaction back
 
     def leaves_a_side(self, talk: Talk) -> bool:
         """Whether an undo leaves just what one of two servers had before the guard merged it (guarantees, section 3)."""
@@ -554,10 +559,10 @@ class Machine(RuleBasedStateMachine):
     @rule(number=TALK, place=st.integers(0, 20))
     def message_deleted(self, number: int, place: int) -> None:
         talk = self.idle(number, f"delete message {place}")
-        rows = talk.chat.messages
+        messages = talk.chat.messages
         pairs = [
             index
-            for index, (one, other) in enumerate(itertools.pairwise(rows))
+            for index, (one, other) in enumerate(itertools.pairwise(messages))
             if (one["role"], other["role"]) == ("user", "assistant") and not one.get("tool_calls")
         ]
         if talk.era.marks_shrink and pairs:
@@ -574,14 +579,14 @@ class Machine(RuleBasedStateMachine):
     @rule(number=TALK)
     def compressed(self, number: int) -> None:
         talk = self.idle(number, "compress")
-        if self.can_shrink(talk) and words_of([Row(row, "") for row in talk.chat.messages[-1:]]):
+        if self.can_shrink(talk) and words_of([Message(message, "") for message in talk.chat.messages[-1:]]):
             acts.compress(talk.chat)
             self.took(talk)
 
     @rule(number=TALK)
     def rotated(self, number: int) -> None:
         talk = self.idle(number, "rotate")
-        self.settle()
+        self.resolve()
         if len(self.talks) == MOST_TALKS or not self.can_shrink(talk):
             return
         old = talk.chat.session_id
@@ -601,15 +606,15 @@ class Machine(RuleBasedStateMachine):
     @rule(number=TALK)
     def deleted(self, number: int) -> None:
         talk = self.pick(number, "deleted")
-        self.settle()
+        self.resolve()
         talk.chat.app.write_index(talk.chat)
         self.talks.remove(talk)
         self.gone.append(talk)
         talk.chat.backup_path.unlink(missing_ok=True)
         acts.delete(talk.chat)
         self.look(talk.chat.session_id)
-        talk.chat.app.write_index()  # the person looks at the list, and it is built anew where there is none
-        self.settle()
+        talk.chat.app.write_index()  # the user looks at the list, and it is built anew where there is none
+        self.resolve()
 
     @rule(kind=st.sampled_from(["btw", "bg"]))
     def asked_beside(self, kind: str) -> None:
@@ -620,7 +625,7 @@ class Machine(RuleBasedStateMachine):
     def upgraded(self, number: int, era: Era) -> None:
         """The server is another release from here on; also an earlier one."""
         talk = self.idle(number, f"now {era.name}")
-        self.settle()
+        self.resolve()
         talk.chat = Chat(self.server(era), self.server(era).read(talk.chat.session_id))
         self.server(era).chats[talk.chat.session_id] = talk.chat
 
@@ -642,9 +647,9 @@ class Machine(RuleBasedStateMachine):
 
     @rule(number=TALK, what=st.sampled_from(["double", "picture", "markup", "stamp", "marker"]))
     def rewritten(self, number: int, what: str) -> None:
-        """The application changes rows that stay what they are."""
+        """The application changes messages that stay what they are."""
         talk = self.idle(number, f"rewrites: {what}")
-        if not words_of([Row(row, "") for row in talk.chat.messages]):
+        if not words_of([Message(message, "") for message in talk.chat.messages]):
             return
         chat, last = talk.chat, talk.chat.messages[-1]
         if not self.is_saved(talk):
@@ -655,7 +660,7 @@ class Machine(RuleBasedStateMachine):
                 quirks.drop_double_prompts(chat)
                 chat.backup_path.unlink(missing_ok=True)  # in which it stands twice
             case "picture" if not any(
-                row["role"] == "tool" and row["content"] == PICTURE for row in chat.messages
+                message["role"] == "tool" and message["content"] == PICTURE for message in chat.messages
             ):
                 quirks.add_image(chat, f"call_{next(self.numbers)}")
                 quirks.replace_images(chat)
@@ -677,7 +682,7 @@ class Machine(RuleBasedStateMachine):
     def server_died_within_a_save(self, number: int) -> None:
         """Half a temp file is left, and who starts again reads the file."""
         talk = self.pick(number, "server died")
-        self.settle()
+        self.resolve()
         data = talk.chat.path.read_bytes()
         talk.chat.path.with_suffix(f".tmp.{talk.chat.app.process_id}.1").write_bytes(data[: len(data) // 2])
         self.restarts(talk)
@@ -688,20 +693,20 @@ class Machine(RuleBasedStateMachine):
         """A loss is repaired, and with it the prompt that was running becomes a message."""
         talk.ask()
 
-    @rule(number=TALK, then=st.sampled_from(["reads again", "works on", "ghost"]))
+    @rule(number=TALK, then=st.sampled_from(["reads again", "works on", "stale"]))
     def wiped(self, number: int, then: str) -> None:
         talk = self.fresh(number, f"wipe, {then}")
         if not talk.prompt:
             self.send(talk, self.question())
         self.lost(talk)
-        if then == "ghost":
-            losses.ghost(talk.chat)
+        if then == "stale":
+            losses.stale_writer(talk.chat)
             talk.prompt, talk.is_asked = "", False
-            talk.is_ghost = not talk.era.rereads
+            talk.is_stale_writer = not talk.era.rereads
         else:
             losses.wipe(talk.chat)
         if then == "reads again":
-            self.settle()
+            self.resolve()
             talk.chat.reload()
             self.reloaded(talk)
 
@@ -711,45 +716,46 @@ class Machine(RuleBasedStateMachine):
         behind = min(behind, len(talk.chat.messages))
         if self.would_be_behind(talk, behind):
             self.lost(talk)
-            losses.stale_process(talk.chat, rows_behind=behind)
+            losses.stale_process(talk.chat, messages_behind=behind)
 
-    def would_be_behind(self, talk: Talk, rows: int) -> bool:
-        """Whether a server that is so many rows behind has lower token counters, as a real one has."""
+    def would_be_behind(self, talk: Talk, messages: int) -> bool:
+        """Whether a server that is so many messages behind has lower token counters, as a real one has."""
         document = talk.chat.document
         known = document["input_tokens"], document["output_tokens"]
-        older = tokens_of(talk.chat.messages[: len(talk.chat.messages) - rows])
-        return bool(talk.memory) and older != known and all(map(operator.le, older, known))
+        older = tokens_of(talk.chat.messages[: len(talk.chat.messages) - messages])
+        return bool(talk.cache) and older != known and all(map(operator.le, older, known))
 
     @rule(number=TALK)
     def late(self, number: int) -> None:
         talk = self.idle(number, "late worker")
         if not self.is_saved(talk):
-            self.settle()
-        rows = talk.chat.messages
-        if sum(row["role"] == "user" for row in rows) > 1:
+            self.resolve()
+        messages = talk.chat.messages
+        if sum(message["role"] == "user" for message in messages) > 1:
             text = self.answer()
-            answered = acts.last_prompt(rows[: acts.last_prompt(rows)]) + 1
-            broken = rows[answered]
+            answered = acts.last_prompt(messages[: acts.last_prompt(messages)]) + 1
+            broken = messages[answered]
             takes_place = (
-                benign.is_interruption_marker(Row(broken, "")) and broken in talk.chat.on_disk()["messages"]
+                benign.is_interruption_marker(Message(broken, ""))
+                and broken in talk.chat.on_disk()["messages"]
             )
-            place = len(held_in(rows[:answered])) if takes_place else len(talk.meant)
+            place = len(held_in(messages[:answered])) if takes_place else len(talk.meant)
             with contextlib.suppress(ValueError):  # the context begins later than the last two turns
                 losses.late_worker(talk.chat, text)
                 talk.meant.insert(place, text)
 
     @rule(number=TALK, place=st.integers(0, 20))
-    def row_lost(self, number: int, place: int) -> None:
-        talk = self.fresh(number, f"row lost {place}")
-        rows = talk.chat.messages
+    def message_lost(self, number: int, place: int) -> None:
+        talk = self.fresh(number, f"message lost {place}")
+        messages = talk.chat.messages
         places = [
             index
-            for index, row in enumerate(rows[:-1])
-            if held_in([row]) not in ([], [OFTEN]) and held_in(rows[index + 1 :])
+            for index, message in enumerate(messages[:-1])
+            if held_in([message]) not in ([], [OFTEN]) and held_in(messages[index + 1 :])
         ]
         if places:
             self.lost(talk)
-            losses.lose_row(talk.chat, places[place % len(places)])
+            losses.lose_message(talk.chat, places[place % len(places)])
 
     @rule(number=TALK)
     def collapsed(self, number: int) -> None:
@@ -761,48 +767,49 @@ class Machine(RuleBasedStateMachine):
     @rule(number=TALK, keep=st.integers(1, 8))
     def truncated_by_window(self, number: int, keep: int) -> None:
         talk = self.idle(number, f"window {keep}")
-        gone = [Row(row, "") for row in talk.chat.messages[keep:]]
+        gone = [Message(message, "") for message in talk.chat.messages[keep:]]
         if talk.era.truncates_by_window and sum(map(benign.is_user_turn, gone)) > 1:
             losses.window_truncate(talk.chat, keep=keep)
 
-    @rule(number=TALK, rows=st.integers(1, 8))
-    def truncated_to_a_negative_count(self, number: int, rows: int) -> None:
+    @rule(number=TALK, messages=st.integers(1, 8))
+    def truncated_to_a_negative_count(self, number: int, messages: int) -> None:
         talk = self.idle(number, "#3487")
-        gone = [Row(row, "") for row in talk.chat.messages[-rows:]]
+        gone = [Message(message, "") for message in talk.chat.messages[-messages:]]
         if (
             talk.era.accepts_negative_keep
             and sum(map(benign.is_user_turn, gone)) > 1
-            and len(talk.chat.messages) > rows
+            and len(talk.chat.messages) > messages
         ):
-            losses.negative_keep(talk.chat, rows)
+            losses.negative_keep(talk.chat, messages)
 
     @rule(number=TALK, keep=st.integers(0, 8))
     def cut_shorter_than_marked(self, number: int, keep: int) -> None:
         talk = self.idle(number, "shorter than marked")
-        rows = talk.chat.messages
+        messages = talk.chat.messages
         if not talk.era.marks_shrink or not self.can_shrink(talk):
             return
-        cut = acts.last_prompt(rows)
-        boundary = rows[cut - 1].get("timestamp") if cut else None
-        # Where rows were said in the same instant, as tools do, it may have cut between them.
+        cut = acts.last_prompt(messages)
+        boundary = messages[cut - 1].get("timestamp") if cut else None
+        # Where messages were said in the same instant, as tools do, it may have cut between them.
         is_legible = boundary and all(
-            row.get("timestamp") != boundary for row in (*rows[cut:], *rows[max(keep - 1, 0) : keep])
+            message.get("timestamp") != boundary
+            for message in (*messages[cut:], *messages[max(keep - 1, 0) : keep])
         )
-        if is_legible and held_in(rows[keep:cut]):
-            talk.meant = held_in(rows[:cut])
+        if is_legible and held_in(messages[keep:cut]):
+            talk.meant = held_in(messages[:cut])
             losses.unfinished_shrink(talk.chat, keep=keep)
 
     @rule(number=TALK)
     def a_rename_destroyed_the_only_copy(self, number: int) -> None:
         talk = self.idle(number, "#2223")
-        self.settle()
+        self.resolve()
         chat = talk.chat
         if not talk.era.renames_on_rotation or len(self.talks) == MOST_TALKS or not self.can_shrink(talk):
             return
         if not held_in(chat.messages[: acts.last_prompt(chat.messages)]):
             return
         if not self.is_saved(talk):
-            return  # what was kept in doubt may stand in the new file as a whole: then it was a rename
+            return  # what was kept uncertain may stand in the new file as a whole: then it was a rename
         # A guard that dies when it has seen the new file, and not yet missed the old one, takes that for a deletion.
         self.steps_to_crash = None
         old, before = chat.session_id, deepcopy(chat.document)
@@ -810,39 +817,39 @@ class Machine(RuleBasedStateMachine):
         talk.chat = Chat(chat.app, before)
         self.talks.append(Talk(chat, held_in(chat.messages), story=["was made by #2223"]))
         self.look(old, chat.session_id)
-        self.settle()
+        self.resolve()
 
     @rule(number=TALK)
     def only_the_backup_was_left(self, number: int) -> None:
         talk = self.pick(number, "#2035")
-        self.settle()
+        self.resolve()
         if talk.era.keeps_backup and held_in(talk.chat.on_disk()["messages"]):
             talk.chat.app.write_index(talk.chat)
             self.lost(talk)
             losses.only_backup_left(talk.chat)
             self.look(talk.chat.session_id)
-            self.settle()
+            self.resolve()
 
     @rule(number=TALK, place=st.integers(0, 20))
     def rewritten_in_place(self, number: int, place: int) -> None:
-        """The maintenance script writes into the same inode, and loses a row, or none."""
+        """The maintenance script writes into the same inode, and loses a message, or none."""
         talk = self.fresh(number, "in place")
-        self.settle()
-        rows = talk.chat.on_disk()["messages"]
-        index = place % (len(rows) + 1)
-        said = held_in(rows[index : index + 1])
-        if index < len(rows) - 1 and said == []:
-            return  # the server would still hold a row that nobody said, and put it into what an undo leaves
-        if index < len(rows) - 1 and said != [OFTEN] and held_in(rows[index + 1 :]):
+        self.resolve()
+        messages = talk.chat.on_disk()["messages"]
+        index = place % (len(messages) + 1)
+        said = held_in(messages[index : index + 1])
+        if index < len(messages) - 1 and said == []:
+            return  # the server would still hold a message that nobody said, and put it into what an undo leaves
+        if index < len(messages) - 1 and said != [OFTEN] and held_in(messages[index + 1 :]):
             self.lost(talk)
-            rows = rows[:index] + rows[index + 1 :]
-        losses.rewrite_in_place(talk.chat, rows)
+            messages = messages[:index] + messages[index + 1 :]
+        losses.rewrite_in_place(talk.chat, messages)
         self.look(talk.chat.session_id)
 
     @rule()
     def all_vanished(self) -> None:
-        """The directory is emptied: nothing is judged, nothing purged, and a person brings it all back."""
-        self.settle()
+        """The directory is emptied: nothing is judged, nothing purged, and a user brings it all back."""
+        self.resolve()
         self.happened["all vanished"] += 1
         for talk in self.talks:
             self.lost(talk)
@@ -854,14 +861,14 @@ class Machine(RuleBasedStateMachine):
         self.start()
         for talk in self.talks:
             assert not talk.chat.path.exists(), talk.story
-            assert self.world.guard.keeper.store.has_shadow(talk.chat.session_id), talk.story
+            assert self.world.guard.copies.store.has_shadow(talk.chat.session_id), talk.story
         self.world.hands().restore_all_missing()
-        self.settle()
+        self.resolve()
 
     @rule(number=TALK)
     def emptied_over_a_turn(self, number: int) -> None:
         talk = self.fresh(number, "#4205")
-        if not talk.memory:
+        if not talk.cache:
             return
         if not talk.prompt:
             self.send(talk, self.question())
@@ -873,17 +880,19 @@ class Machine(RuleBasedStateMachine):
         talk = self.idle(number, "recovered from .bak")
         if not talk.era.keeps_backup or not talk.chat.backup_path.exists():
             return
-        self.settle()
+        self.resolve()
         if not self.is_saved(talk):
             return
         self.injected = None  # a server that starts saves nothing from what it held before
         backup = held_in(json.loads(talk.chat.backup_path.read_text())["messages"])
-        if {*backup} & {*held_in([row for row in talk.chat.messages if not row.get("timestamp")])}:
-            return  # a row without a stamp, and others around it: it may come twice (guarantees, section 2)
+        if {*backup} & {
+            *held_in([message for message in talk.chat.messages if not message.get("timestamp")])
+        }:
+            return  # a message without a stamp, and others around it: it may come twice (guarantees, section 2)
         if losses.recover_from_backup(talk.chat):
             talk.extra.update({*backup} - {*talk.meant} | {*backup} & {OFTEN})
             self.look(talk.chat.session_id)
-            self.settle()
+            self.resolve()
             self.restarts(talk)
 
     @rule(number=TALK, share=st.sampled_from([0, 0.3, 0.99]), by_rename=st.booleans())
@@ -896,20 +905,20 @@ class Machine(RuleBasedStateMachine):
         self.look(talk.chat.session_id)
 
     @rule(number=TALK)
-    def vanished(self, number: int) -> None:
+    def missing_files(self, number: int) -> None:
         talk = self.pick(number, "vanished")
-        self.settle()
+        self.resolve()
         talk.chat.app.write_index(talk.chat)
         self.lost(talk)
         losses.vanish(talk.chat)
         self.look(talk.chat.session_id)
-        self.settle()  # else the index of another server drops its row while the guard is dead, as a deletion does
+        self.resolve()  # else the index of another server drops its message while the guard is dead, as a deletion does
 
     @rule(number=TALK)
     def second_server_says_something(self, number: int) -> None:
         """It read the file before the last turn, and now saves its own over it."""
         talk = self.idle(number, "second server")
-        self.settle()
+        self.resolve()
         second = Server(
             self.world.sessions, talk.era, clock=self.ticks.__next__, seed=next(self.numbers), process_id=5000
         ).open(talk.chat.session_id)
@@ -919,7 +928,7 @@ class Machine(RuleBasedStateMachine):
         talk.meant += [asked, said]
         second.send(asked)
         second.finish(said)
-        talk.sides += [talk.memory, held_in(second.messages)]
+        talk.sides += [talk.cache, held_in(second.messages)]
         second.pin()
 
     # ---- what happens: the guard
@@ -931,9 +940,9 @@ class Machine(RuleBasedStateMachine):
         self.note_seen()
 
     @rule()
-    def swept(self) -> None:
+    def scanned(self) -> None:
         with self.guarding():
-            self.world.sweep()
+            self.world.scan()
         self.note_seen()
 
     @rule()
@@ -947,7 +956,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule()
     def rest(self) -> None:
-        self.settle()
+        self.resolve()
 
     @rule()
     def restarted(self) -> None:
@@ -965,7 +974,7 @@ class Machine(RuleBasedStateMachine):
         def save() -> None:
             if talk not in self.talks:
                 return
-            is_behind = not talk.is_ghost and talk.memory != talk.meant
+            is_behind = not talk.is_stale_writer and talk.cache != talk.meant
             if what == "pin" or is_behind:
                 talk.story.append("(pinned during a repair)")
                 talk.chat.pin()
@@ -973,7 +982,7 @@ class Machine(RuleBasedStateMachine):
                 talk.story.append("(turn during a repair)")
                 self.send(talk, self.question())
                 self.finish(talk)
-            elif what == "finish" and not talk.is_ghost:
+            elif what == "finish" and not talk.is_stale_writer:
                 talk.story.append("(finished during a repair)")
                 self.finish(talk)
 
@@ -987,7 +996,7 @@ class Machine(RuleBasedStateMachine):
         talk = self.idle(number, f"down: {what}")
         if what == "undo" and self.can_shrink(talk) and self.leaves_a_side(talk):
             self.emptying(talk)
-        self.settle()
+        self.resolve()
         self.injected = None
         self.world.watching = False
         chat = talk.chat
@@ -998,7 +1007,7 @@ class Machine(RuleBasedStateMachine):
                     self.finish(talk)
             case "undo" if self.can_shrink(talk):
                 if acts.last_prompt(chat.messages) == 0 or not words_of(
-                    [Row(row, "") for row in chat.messages]
+                    [Message(message, "") for message in chat.messages]
                 ):
                     pass
                 else:
@@ -1014,7 +1023,7 @@ class Machine(RuleBasedStateMachine):
             case "wipe":
                 self.world.watching = True
                 self.send(talk, self.question())
-                self.settle()
+                self.resolve()
                 self.world.watching = False
                 self.lost(talk)
                 losses.wipe(chat)
@@ -1025,16 +1034,16 @@ class Machine(RuleBasedStateMachine):
                 chat.app.write_index(chat)
                 losses.vanish(chat)
             case "stale" if self.would_be_behind(talk, 1):
-                losses.stale_process(chat, rows_behind=1)
+                losses.stale_process(chat, messages_behind=1)
         self.world.watching = True
         self.start()
-        self.settle()
+        self.resolve()
 
     def is_first_cut(self, talk: Talk) -> bool:
         """Whether the marks of a retry that nobody saw can be told from those of an earlier one."""
         document = talk.chat.document
         cut = acts.last_prompt(talk.chat.messages)
-        stamps = [row.get("timestamp") for row in talk.chat.messages]
+        stamps = [message.get("timestamp") for message in talk.chat.messages]
         if not all(stamps) or cut == 0:
             return False
         return talk.era.marks_shrink or document["truncation_watermark"] is None
@@ -1047,19 +1056,19 @@ def umask() -> int:
 
 
 class KeepingMachine(Machine):
-    """The same with `on_doubt = "keep"`: what is in doubt may be gone from live, but from nowhere else."""
+    """The same with `on_uncertain = "keep"`: what is uncertain may be gone from live, but from nowhere else."""
 
-    on_doubt = "keep"
+    on_uncertain = "keep"
 
     def check(self, talk: Talk) -> None:
         name = talk.chat.session_id
         path = self.world.sessions / f"{name}.json"
         live = session.parse(path.read_bytes())
-        often = [words for words in words_of(live.rows) if words not in SAID_OFTEN]
+        often = [words for words in words_of(live.messages) if words not in SAID_OFTEN]
         assert len(often) == len(set(often)), f"twice: {name} {talk.story}"
-        assert self.world.guard.keeper.store.read_shadow(name) == path.read_bytes()
+        assert self.world.guard.copies.store.read_shadow(name) == path.read_bytes()
         self.check_nothing_lost(talk)
-        talk.meant = words_of(live.rows)
+        talk.meant = words_of(live.messages)
         talk.is_asked = talk.prompt in talk.meant
 
 

@@ -29,7 +29,7 @@ from tests.helpers.daemon_process import Daemon, hermesguard
 OPERATIONS = int(os.environ.get("HERMESGUARD_RANDOM_OPERATIONS", "1000"))
 SEED = int(os.environ.get("HERMESGUARD_RANDOM_SEED", "1"))
 SESSIONS = 50
-# A fight makes the guard wait up to a minute (issue: the same session lost again and again).
+# A back-off makes the guard wait up to a minute (issue: the same session lost again and again).
 SETTLE_SECONDS = 90.0
 
 Words = list[tuple[str, str]]
@@ -45,7 +45,7 @@ class Talk:
     """Sent, and in no message yet."""
     is_open: bool = False
     """Something was lost, and the guard has not been seen to have put it back."""
-    is_ghost: bool = False
+    is_stale_writer: bool = False
     said: set[str] = field(default_factory=set)
     """All that the guard has seen in a good file."""
     past: list[str] = field(default_factory=list)
@@ -57,7 +57,8 @@ class Talk:
     def on_disk(self) -> Words | None:
         try:
             return [
-                (row["role"], text_of(row)) for row in json.loads(self.chat.path.read_bytes())["messages"]
+                (message["role"], text_of(message))
+                for message in json.loads(self.chat.path.read_bytes())["messages"]
             ]
         except (FileNotFoundError, ValueError):
             return None
@@ -83,7 +84,7 @@ class History:
 
     def begun(self, app: App) -> Talk:
         chat = app.create("A title", turns=self.dice.randint(1, 6))
-        return Talk(chat, [(row["role"], text_of(row)) for row in chat.messages])
+        return Talk(chat, [(message["role"], text_of(message)) for message in chat.messages])
 
     def words(self, kind: str) -> str:
         self.number += 1
@@ -111,7 +112,7 @@ class History:
     def is_kept(self, talk: Talk) -> bool:
         return self.daemon.shadow(talk.chat.path) == talk.chat.path.read_bytes()
 
-    def settle(self, talk: Talk) -> None:
+    def resolve(self, talk: Talk) -> None:
         """Wait until the session is as it must be, and kept."""
         if not self.is_up:
             self.daemon.start()
@@ -129,26 +130,26 @@ class History:
             more = [words for words in found if words not in talk.expected]
             twice = [words for words, count in Counter(found).items() if count > 1]
             era, name = talk.chat.app.era.release, talk.chat.session_id
-            told = [event["message"] for event in self.daemon.events if event.get("session") == name]
+            reported = [event["message"] for event in self.daemon.events if event.get("session") == name]
             raise AssertionError(
-                f"{name} ({era}) after {talk.past}: missing {missing}, too much {more}, twice {twice}{order}{kept}; {told}"
+                f"{name} ({era}) after {talk.past}: missing {missing}, too much {more}, twice {twice}{order}{kept}; {reported}"
             ) from None
         talk.said.update(text for _, text in talk.expected)
-        if talk.is_open and not talk.is_ghost:
+        if talk.is_open and not talk.is_stale_writer:
             talk.chat.reload()
         talk.is_open = False
 
     def may_lose(self, talk: Talk) -> bool:
         """Whether the guard has seen what is there; what it never saw, it cannot bring back."""
         if self.is_up:
-            self.settle(talk)
+            self.resolve(talk)
         return talk.on_disk() == talk.expected and self.is_kept(talk)
 
     # -- what people do
 
     def grow(self, talk: Talk) -> None:
         if talk.is_open:
-            self.settle(talk)
+            self.resolve(talk)
         if not talk.prompt:
             self.send(talk)
         answer = self.words("answer")
@@ -158,7 +159,7 @@ class History:
 
     def send(self, talk: Talk) -> None:
         if talk.is_open:
-            self.settle(talk)
+            self.resolve(talk)
         if not talk.prompt:
             talk.prompt = self.words("prompt")
             talk.chat.send(talk.prompt)
@@ -168,7 +169,7 @@ class History:
         if not talk.marks_shrinks or talk.prompt or not users:
             return self.grow(talk)
         if talk.is_open:
-            self.settle(talk)
+            self.resolve(talk)
         acts.undo(talk.chat)
         del talk.expected[users[-1] :]
 
@@ -176,7 +177,7 @@ class History:
         if not talk.marks_shrinks or talk.prompt:
             return self.grow(talk)
         if talk.is_open:
-            self.settle(talk)
+            self.resolve(talk)
         acts.clear(talk.chat)
         talk.expected.clear()
 
@@ -184,16 +185,16 @@ class History:
         """A script rewrites the file as it is and adds to it, in the same inode."""
         if talk.prompt:
             return self.grow(talk)
-        if talk.is_open or talk.is_ghost:
-            self.settle(talk)
-        rows = talk.chat.on_disk()["messages"]
+        if talk.is_open or talk.is_stale_writer:
+            self.resolve(talk)
+        messages = talk.chat.on_disk()["messages"]
         now = talk.chat.app.clock()
         added = [
             {"role": role, "content": self.words(role), "timestamp": now} for role in ("user", "assistant")
         ]
-        losses.rewrite_in_place(talk.chat, rows + added)
-        talk.expected += [(row["role"], row["content"]) for row in added]
-        talk.is_ghost = False
+        losses.rewrite_in_place(talk.chat, messages + added)
+        talk.expected += [(message["role"], message["content"]) for message in added]
+        talk.is_stale_writer = False
         talk.chat.reload()
 
     # -- what goes wrong
@@ -208,8 +209,8 @@ class History:
     def stranded(self, talk: Talk) -> bool:
         """A stream that nobody ends is in the file, and the guard has seen it."""
         if talk.is_open:
-            self.settle(talk)
-        if talk.is_ghost:
+            self.resolve(talk)
+        if talk.is_stale_writer:
             return False
         if not talk.prompt and not talk.chat.document["active_stream_id"]:
             talk.chat.document["active_stream_id"] = "stale"
@@ -237,21 +238,21 @@ class History:
             talk.expected += [("user", prompt), ("assistant", answer)]
         talk.is_open = True
 
-    def ghost(self, talk: Talk) -> None:
+    def stale_writer(self, talk: Talk) -> None:
         if not self.stranded(talk):
             return self.grow(talk)
-        losses.ghost(talk.chat)
+        losses.stale_writer(talk.chat)
         self.lost(talk)
-        talk.is_ghost = talk.chat.app.era == Era.OLD
+        talk.is_stale_writer = talk.chat.app.era == Era.OLD
         for _ in range(self.dice.randint(1, 3)):
-            talk.is_open = talk.is_open and not talk.is_ghost
+            talk.is_open = talk.is_open and not talk.is_stale_writer
             self.grow(talk)
         talk.is_open = True
 
     def awake(self, talk: Talk) -> None:
-        """The server of a ghost is started again."""
-        talk.is_ghost, talk.is_open = False, True
-        self.settle(talk)
+        """The server of a stale writer is started again."""
+        talk.is_stale_writer, talk.is_open = False, True
+        self.resolve(talk)
 
     def tear(self, talk: Talk) -> None:
         if not self.may_lose(talk):
@@ -271,7 +272,7 @@ class History:
             self.write_in_place: 8,
             self.wipe: 12,
             self.wipe_and_go_on: 6,
-            self.ghost: 6,
+            self.stale_writer: 6,
             self.tear: 5,
             self.restart: 1,
             self.kill: 1.5,
@@ -280,7 +281,7 @@ class History:
             quiet = [talk for talk in self.talks if not talk.is_open]
             talk = self.dice.choice(quiet if quiet and self.dice.random() < 0.8 else self.talks)
             act = self.dice.choices(list(weights), list(weights.values()))[0]
-            if talk.is_ghost and self.dice.random() < 0.5:
+            if talk.is_stale_writer and self.dice.random() < 0.5:
                 act = self.awake
             if act in (self.restart, self.kill) and not self.is_up:
                 self.daemon.start()
@@ -288,7 +289,7 @@ class History:
             self.done[act.__name__] += 1
             act(talk)
         for talk in self.talks:
-            self.settle(talk)
+            self.resolve(talk)
 
     def kept_somewhere(self, talk: Talk) -> set[str]:
         """The texts in the session's file, in its shadow, and in its history."""
@@ -300,7 +301,7 @@ class History:
         found: set[str] = set()
         for copy in copies:
             try:
-                found.update(text_of(row) for row in json.loads(copy)["messages"])
+                found.update(text_of(message) for message in json.loads(copy)["messages"])
             except (ValueError, KeyError):
                 continue
         return found
@@ -308,7 +309,7 @@ class History:
 
 @pytest.mark.slow
 def test_a_random_history(tmp_path: Path) -> None:
-    with Daemon(tmp_path, "--sweep-interval", "2s", level="info") as daemon:
+    with Daemon(tmp_path, "--scan-interval", "2s", level="info") as daemon:
         history = History(daemon, SEED)
         daemon.start()
         history.play(OPERATIONS)

@@ -80,7 +80,7 @@ class Container:
         assert answer, self.said
         return answer
 
-    def told(self, event: str) -> list[dict[str, Any]]:
+    def reported(self, event: str) -> list[dict[str, Any]]:
         """The events of that name that came as JSON lines."""
         found = [json.loads(line) for line in list(self.said) if line.startswith("{")]
         return [record for record in found if record["event"] == event]
@@ -199,20 +199,24 @@ def a_sidecar_guards_what_another_container_writes() -> None:
     """The guard waits for a directory that comes later; what the other container wipes is restored; JSON lines tell of it."""
     with _pod() as (guard, webui, store):
         began = time.monotonic()
-        show(until(lambda: guard.told("waiting"))[0]["message"])
+        show(until(lambda: guard.reported("waiting"))[0]["message"])
         show(f"it answers {time.monotonic() - began:.1f} s after its start")
         assert not guard.is_healthy(), "not well as long as there is nothing to guard"
         with _app(webui) as app:
-            until(lambda: guard.told("ready"))
+            until(lambda: guard.reported("ready"))
             name, took = _wiped_and_restored(app, webui, store)
             show(f"wiped by one container, restored by the other after {took * 1000:.1f} ms")
-            record = until(lambda: guard.told("restored"))[0]
-            show(json.dumps({key: record[key] for key in ("event", "level", "session", "rows_lost", "undo")}))
+            record = until(lambda: guard.reported("restored"))[0]
+            show(
+                json.dumps(
+                    {key: record[key] for key in ("event", "level", "session", "messages_lost", "undo")}
+                )
+            )
             assert record["session"] == name
             assert record["message_id"] == BY_NAME["restored"].message_id
         assert guard.is_healthy()
         assert guard.end() == 0
-        assert guard.told("stopped")
+        assert guard.reported("stopped")
         others = [line for line in guard.said if not line.startswith("{")]
         assert not others, others
 
@@ -220,7 +224,7 @@ def a_sidecar_guards_what_another_container_writes() -> None:
 def it_may_do_nothing_else() -> None:
     """No capabilities, no new privileges, no network, a read-only root; a guard that hangs is not healthy."""
     with _pod() as (guard, webui, _), _app(webui):
-        until(lambda: guard.told("ready"))
+        until(lambda: guard.reported("ready"))
         status = dict(
             line.split(":\t", 1)
             for line in Path(f"/proc/{guard.pid}/status").read_text().splitlines()
@@ -273,10 +277,10 @@ def a_volume_that_belongs_to_root() -> None:
             webui,
             _,
         ):
-            until(lambda: guard.told("waiting"))
+            until(lambda: guard.reported("waiting"))
             assert guard.enter("/bin/sh", "-c", probe.replace('\\"', '"')) == 0, "it answers, though it waits"
             with _app(webui) as app:
-                until(lambda: guard.told("ready"))
+                until(lambda: guard.reported("ready"))
                 _wiped_and_restored(app, webui, volume / "hermesguard")
             assert (volume / "hermesguard").stat().st_mode & 0o077 == 0
             assert guard.end() == 0

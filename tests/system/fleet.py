@@ -6,7 +6,7 @@ import shutil
 import time
 from pathlib import Path
 
-from machine import EXAMPLES, Person, guard_of, run, show, until, until_whole
+from machine import EXAMPLES, User, guard_of, run, show, until, until_whole
 
 FLEET = EXAMPLES / "fleet"
 REMOTE = Path("/var/log/journal/remote")
@@ -14,13 +14,13 @@ REMOTE = Path("/var/log/journal/remote")
 
 def one_question_to_all_hosts() -> None:
     """The incident of host-a is found on the collector, with one query over all hosts."""
-    alice = Person("alice")
+    alice = User("alice")
     (chat,) = alice.chats(1)
     unit = guard_of(alice)
     unit.start()
     alice.wipe(chat)
     until_whole(chat)
-    unit.until_told("restored", session=chat.session_id)
+    unit.until_reported("restored", session=chat.session_id)
     began = time.monotonic()
     # Both ends on one machine, without certificates: plain HTTP over the loopback.
     _configure("remote", "journal-remote.conf", r"^(Server|Trusted).*$", "")

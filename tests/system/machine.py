@@ -63,8 +63,8 @@ def show(text: str) -> None:
         print(f"    {line}", flush=True)
 
 
-class Person:
-    """Somebody with a home and a hermes-webui in it."""
+class User:
+    """Someone with a home and a hermes-webui in it."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -131,7 +131,7 @@ class Person:
         )
 
 
-def rows(chat: Chat) -> int:
+def messages(chat: Chat) -> int:
     """Return how many messages the file of a session holds; -1 when it is none at this instant."""
     try:
         return len(json.loads(chat.path.read_text("utf-8"))["messages"])
@@ -142,7 +142,7 @@ def rows(chat: Chat) -> int:
 def until_whole(chat: Chat, seconds: float = 30.0) -> float:
     """Wait until the file holds what the chat in memory holds and more; return how many seconds that took."""
     began = time.monotonic()
-    until(lambda: rows(chat) >= len(chat.messages), seconds, f"{chat.path} whole", pause_seconds=0.001)
+    until(lambda: messages(chat) >= len(chat.messages), seconds, f"{chat.path} whole", pause_seconds=0.001)
     return time.monotonic() - began
 
 
@@ -177,7 +177,7 @@ class Unit:
         matches += [f"HERMESGUARD_{name.upper()}={value}" for name, value in fields.items()]
         return journal(*matches)
 
-    def until_told(self, event: str, seconds: float = 30.0, after: int = 0, **fields: str) -> Entry:
+    def until_reported(self, event: str, seconds: float = 30.0, after: int = 0, **fields: str) -> Entry:
         """Wait until more than `after` entries of an event are in the journal, and return the newest."""
         return until(lambda: self.entries(event, **fields)[after:], seconds, f"{event} of {self.name}")[-1]
 
@@ -186,8 +186,8 @@ class Unit:
         return self.value("StatusText")
 
 
-def guard_of(person: Person) -> Unit:
-    """Return the packaged template unit for a person."""
+def guard_of(person: User) -> Unit:
+    """Return the packaged template unit for a user."""
     return Unit(f"hermesguard@{person.name}.service")
 
 
@@ -197,7 +197,7 @@ def journal(*arguments: str) -> list[Entry]:
 
 
 def exposure(*options: str, unit: str, prefix: Iterable[str] = ()) -> float:
-    """Return the exposure level that systemd-analyze finds for a unit; `prefix` is what runs it as somebody else."""
+    """Return the exposure level that systemd-analyze finds for a unit; `prefix` is what runs it as someone else."""
     verdict = run(*prefix, "systemd-analyze", *options, "security", "--no-pager", unit)
     found = re.search(r"Overall exposure level for .*: ([\d.]+)", verdict)
     assert found, verdict

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from machine import Person, Unit, guard_of, rows, run, show, until, until_whole
+from machine import Unit, User, guard_of, messages, run, show, until, until_whole
 
 DEB = Path("/root/hermesguard.deb")
 CONFIGURATION = Path("/etc/hermesguard/hermesguard.toml")
@@ -35,7 +35,7 @@ def installed() -> None:
 
 def used() -> None:
     """The commands work: the demo, a report with charts, and a service for a user."""
-    alice = Person("alice")
+    alice = User("alice")
     shown = alice.run("hermesguard", "demo")
     show("\n".join(shown.splitlines()[-3:]))
     (chat,) = alice.chats(1, turns=20)
@@ -51,11 +51,11 @@ def used() -> None:
 
 def upgraded_over_itself() -> None:
     """An upgrade keeps what the administrator wrote, and what runs goes on with the new program, each user's own service too."""
-    alice = Person("alice")
+    alice = User("alice")
     run("loginctl", "enable-linger", alice.name)
     until(lambda: Path(f"/run/user/{alice.uid}/bus").exists())
     own = ("systemctl", "--user", "show", "--property", "MainPID", "--value", "hermesguard.service")
-    bob = Person("bob")
+    bob = User("bob")
     alice.run("systemctl", "--user", "start", "hermesguard", check=False)
     before = alice.run(*own).strip()
     unit, idle = guard_of(alice), guard_of(bob)
@@ -75,7 +75,7 @@ def upgraded_over_itself() -> None:
 
 def removed() -> None:
     """A removal stops every instance, and leaves configuration and copies where they are."""
-    alice = Person("alice")
+    alice = User("alice")
     pid = guard_of(alice).pid
     _dpkg("--remove", "hermesguard")
     assert not Path(f"/proc/{pid}").exists()
@@ -88,7 +88,7 @@ def removed() -> None:
 
 def purged_without_an_answer() -> None:
     """A purge that nobody answers keeps the copies and says where they are."""
-    alice = Person("alice")
+    alice = User("alice")
     said = _dpkg("--purge", "hermesguard")
     show(next(line for line in said.splitlines() if line.startswith("hermesguard:")))
     assert alice.store.as_posix() in said
@@ -99,7 +99,7 @@ def purged_without_an_answer() -> None:
 
 def purged_with_the_copies() -> None:
     """A purge that is told so removes every store, nothing else; the sessions are not touched."""
-    alice = Person("alice")
+    alice = User("alice")
     _dpkg("--install", DEB)
     unit = guard_of(alice)
     unit.start()
@@ -118,4 +118,4 @@ def purged_with_the_copies() -> None:
     assert not left
     shutil.rmtree(other)
     (chat,) = alice.chats(1)
-    assert rows(chat) == 10
+    assert messages(chat) == 10

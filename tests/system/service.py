@@ -19,13 +19,13 @@ from hermesguard.events.catalog import BY_NAME
 from hermesguard.events.event import Priority
 from machine import (
     EXAMPLES,
-    Person,
     Unit,
+    User,
     exit_code,
     exposure,
     guard_of,
     journal,
-    rows,
+    messages,
     run,
     show,
     until,
@@ -36,9 +36,9 @@ CONFIGURATION = Path("/etc/hermesguard/hermesguard.toml")
 JOURNALD = "systemd-journald.service"
 
 
-def ready_after_the_first_sweep() -> None:
-    """READY comes after the first sweep, and `systemctl status` says in words what is guarded."""
-    alice = Person("alice")
+def ready_after_the_first_scan() -> None:
+    """READY comes after the first scan, and `systemctl status` says in words what is guarded."""
+    alice = User("alice")
     chats = alice.chats(40, turns=50)
     unit = guard_of(alice)
     began = time.monotonic()
@@ -49,26 +49,26 @@ def ready_after_the_first_sweep() -> None:
     assert (ready["HERMESGUARD_SESSIONS"], ready["HERMESGUARD_MESSAGES"]) == ("40", "4000")
     shown = run("systemctl", "status", "--no-pager", "--lines=0", unit.name)
     assert 'Status: "Guarding 40 sessions with 4000 messages' in shown
-    show("\n".join(line for line in shown.splitlines() if re.search(r"Active|Status|Memory|Tasks", line)))
+    show("\n".join(line for line in shown.splitlines() if re.search(r"Active|Status|Cache|Tasks", line)))
     assert alice.store.stat().st_mode & 0o7777 == 0o700
     assert alice.store.stat().st_uid == alice.uid
 
 
 def a_wipe_is_restored_and_told() -> None:
     """A wipe in /home/USER/.hermes/webui/sessions is restored, and the journal has the entry with all fields."""
-    alice = Person("alice")
+    alice = User("alice")
     (chat,) = alice.chats(1, turns=500)
     unit = guard_of(alice)
     alice.wipe(chat)
     show(f"1000 messages back after {until_whole(chat) * 1000:.1f} ms")
-    assert rows(chat) == 1001
+    assert messages(chat) == 1001
     assert chat.path.stat().st_uid == alice.uid
-    entry = unit.until_told("restored", session=chat.session_id)
+    entry = unit.until_reported("restored", session=chat.session_id)
     command = f"journalctl -o json MESSAGE_ID={BY_NAME['restored'].message_id}"
     show(f"{command}:")
     show(json.dumps({key: entry[key] for key in sorted(entry) if key.startswith("HERMESGUARD_")}, indent=1))
-    always = "EVENT TIME SESSION VERDICT RULE EVIDENCE INCIDENT ACTION UNDO ROWS_BEFORE ROWS_LIVE ROWS_AFTER"
-    always += " ROWS_LOST VERSION WRITER_PID DURATION_US"
+    always = "EVENT TIME SESSION VERDICT RULE EVIDENCE INCIDENT ACTION UNDO MESSAGES_BEFORE MESSAGES_LIVE MESSAGES_AFTER"
+    always += " MESSAGES_LOST VERSION WRITER_PID DURATION_US"
     assert {f"HERMESGUARD_{name}" for name in always.split()} <= entry.keys()
     found = tuple(int(entry[f"HERMESGUARD_ROWS_{name}"]) for name in ("BEFORE", "LIVE", "AFTER", "LOST"))
     assert found == (1000, 0, 1001, 1000)
@@ -88,8 +88,8 @@ def journalctl_explains_it() -> None:
 
 
 def people_ask_the_running_guard() -> None:
-    """The commands reach the guard in its sandbox; an undo by hand stands."""
-    alice = Person("alice")
+    """The commands reach the guard in its sandbox; an undo by a user stands."""
+    alice = User("alice")
     store = ("--store", alice.store, "--sessions", alice.sessions)
     shown = alice.run("hermesguard", "status", *store)
     show(shown.splitlines()[0])
@@ -97,9 +97,9 @@ def people_ask_the_running_guard() -> None:
     (chat,) = alice.chats(1, turns=10)
     alice.wipe(chat)
     until_whole(chat)
-    entry = guard_of(alice).until_told("restored", session=chat.session_id)
+    entry = guard_of(alice).until_reported("restored", session=chat.session_id)
     show(alice.run("hermesguard", "undo", entry["HERMESGUARD_INCIDENT"], *store))
-    assert rows(chat) == 0
+    assert messages(chat) == 0
     alice.run("hermesguard", "purge", chat.session_id, *store)
 
 
@@ -110,7 +110,7 @@ def killed() -> None:
 
 def hanging() -> None:
     """After SIGSTOP the watchdog restarts it, and what was wiped meanwhile is restored; the hanging line is in the journal."""
-    alice = Person("alice")
+    alice = User("alice")
     _wiped_while_away(signal.SIGSTOP, 60)
     deaths = journal("_PID=1", f"UNIT={guard_of(alice).name}", "MESSAGE_ID=d9b373ed55a64feb8242e02dbe79a49c")
     show(deaths[-1]["MESSAGE"])
@@ -121,7 +121,7 @@ def hanging() -> None:
 
 
 def _wiped_while_away(number: signal.Signals, seconds: float) -> None:
-    alice = Person("alice")
+    alice = User("alice")
     (chat,) = alice.chats(1, turns=20)
     unit = guard_of(alice)
     with alice.at_work():
@@ -138,30 +138,30 @@ def _wiped_while_away(number: signal.Signals, seconds: float) -> None:
 
 def reload() -> None:
     """A reload takes a good configuration, and keeps the old one when the new one is broken."""
-    unit = guard_of(Person("alice"))
+    unit = guard_of(User("alice"))
     before = CONFIGURATION.read_text("utf-8")
     pid = unit.pid
     try:
-        CONFIGURATION.write_text('sweep_interval = "5s"\n')
+        CONFIGURATION.write_text('scan_interval = "5s"\n')
         began = time.monotonic()
         run("systemctl", "reload", unit.name)
-        show(unit.until_told("reloaded")["MESSAGE"] + f" [{time.monotonic() - began:.2f} s]")
+        show(unit.until_reported("reloaded")["MESSAGE"] + f" [{time.monotonic() - began:.2f} s]")
         CONFIGURATION.write_text('sweep_intervall = "5s"\n')
         run("systemctl", "reload", unit.name)
-        complaint = unit.until_told("config_invalid")
+        complaint = unit.until_reported("config_invalid")
         show(complaint["MESSAGE"])
-        assert "sweep_interval" in complaint["MESSAGE"]
+        assert "scan_interval" in complaint["MESSAGE"]
     finally:
         CONFIGURATION.write_text(before)
     run("systemctl", "reload", unit.name)
-    unit.until_told("reloaded", after=1)
+    unit.until_reported("reloaded", after=1)
     until(lambda: unit.status().startswith("Guarding"))
     assert (unit.pid, unit.value("ActiveState")) == (pid, "active")
 
 
 def an_alert_command_in_the_sandbox() -> None:
     """alert_command gets the event as JSON on its standard input, from within the sandbox."""
-    alice = Person("alice")
+    alice = User("alice")
     unit = guard_of(alice)
     before = CONFIGURATION.read_text("utf-8")
     heard = alice.store / "heard"
@@ -175,25 +175,25 @@ def an_alert_command_in_the_sandbox() -> None:
     finally:
         CONFIGURATION.write_text(before)
         run("systemctl", "reload", unit.name)
-    told = [json.loads(line) for line in heard.read_text("utf-8").splitlines()]
-    show(json.dumps(told[-1])[:160])
-    assert (told[-1]["event"], told[-1]["session"]) == ("restored", chat.session_id)
+    reported = [json.loads(line) for line in heard.read_text("utf-8").splitlines()]
+    show(json.dumps(reported[-1])[:160])
+    assert (reported[-1]["event"], reported[-1]["session"]) == ("restored", chat.session_id)
     heard.unlink()
 
 
 def journald_restarted() -> None:
     """journald is restarted while the guard runs: what happens afterwards is told."""
-    alice = Person("alice")
+    alice = User("alice")
     (chat,) = alice.chats(1)
     run("systemctl", "restart", JOURNALD)
     alice.wipe(chat)
     until_whole(chat)
-    show(guard_of(alice).until_told("restored", session=chat.session_id)["MESSAGE"][:110])
+    show(guard_of(alice).until_reported("restored", session=chat.session_id)["MESSAGE"][:110])
 
 
 def journald_hangs() -> None:
     """journald hangs for 15 s while 60 sessions are wiped: all are repaired at once, all entries are there afterwards."""
-    alice = Person("alice")
+    alice = User("alice")
     chats = alice.chats(60)
     unit = guard_of(alice)
     journald = Unit(JOURNALD).pid
@@ -215,10 +215,10 @@ def journald_hangs() -> None:
     )
     assert max(took) < 5
 
-    def told() -> set[str]:
+    def reported() -> set[str]:
         return {entry["HERMESGUARD_SESSION"] for entry in unit.entries("restored")}
 
-    until(lambda: {chat.session_id for chat in chats} <= told(), what="60 entries")
+    until(lambda: {chat.session_id for chat in chats} <= reported(), what="60 entries")
     assert not unit.entries("dropped")
     show("60 of 60 entries in the journal after SIGCONT, none dropped")
     run("systemctl", "is-active", unit.name)
@@ -237,7 +237,7 @@ def _fill_the_journals_queue() -> None:
 
 def the_store_is_full() -> None:
     """The store's disk is full: repairs go on, one entry says so, and when there is room again everything catches up."""
-    frank = Person("frank")
+    frank = User("frank")
     frank.store.mkdir()
     run(
         "mount",
@@ -264,7 +264,7 @@ def the_store_is_full() -> None:
     with frank.at_work():
         losses.wipe(chats[0])
     show(f"restored after {until_whole(chats[0]) * 1000:.0f} ms")
-    show(unit.until_told("store_broken")["MESSAGE"])
+    show(unit.until_reported("store_broken")["MESSAGE"])
     with frank.at_work():
         chats[1].add_turn("More?", "More.")
         chats[1].save()
@@ -273,7 +273,7 @@ def the_store_is_full() -> None:
     time.sleep(1)
     assert len(unit.entries("store_broken")) == 1
     filler.unlink()
-    show(unit.until_told("store_healed")["MESSAGE"])
+    show(unit.until_reported("store_recovered")["MESSAGE"])
     until(lambda: frank.keeps(chats[1]))
     assert unit.value("NRestarts") == "0"
     unit.stop()
@@ -282,15 +282,15 @@ def the_store_is_full() -> None:
 
 def a_directory_of_somebody_else() -> None:
     """A sessions directory of another user is refused with a sentence, and systemd does not try again and again."""
-    bob, carol = Person("bob"), Person("carol")
+    bob, carol = User("bob"), User("carol")
     carol.chats(1)
     for mode in (0o755, 0o777):
         os.chown(carol.sessions, bob.uid, bob.gid)
         carol.sessions.chmod(mode)
         unit = guard_of(carol)
-        told = len(unit.entries("failed"))
+        reported = len(unit.entries("failed"))
         assert exit_code("systemctl", "start", unit.name) != 0
-        show(unit.until_told("failed", after=told)["MESSAGE"])
+        show(unit.until_reported("failed", after=reported)["MESSAGE"])
         found = [unit.value(name) for name in ("ActiveState", "ExecMainStatus", "NRestarts")]
         assert found == ["failed", "14", "0"], found
         run("systemctl", "reset-failed", unit.name)
@@ -298,15 +298,15 @@ def a_directory_of_somebody_else() -> None:
 
 def a_directory_that_comes_later() -> None:
     """There is no ~/.hermes yet: the guard waits, says so, and guards what comes."""
-    bob = Person("bob")
+    bob = User("bob")
     unit = guard_of(bob)
     unit.start()
     show(f"systemctl status: {unit.status()}")
     assert "Waiting" in unit.status()
-    show(unit.until_told("waiting")["MESSAGE"])
+    show(unit.until_reported("waiting")["MESSAGE"])
     (chat,) = bob.chats(1)
     appeared = time.monotonic()
-    unit.until_told("ready")
+    unit.until_reported("ready")
     show(f"guarded {time.monotonic() - appeared:.1f} s after it appeared")
     bob.wipe(chat)
     show(f"wiped and restored after {until_whole(chat) * 1000:.0f} ms")
@@ -314,15 +314,15 @@ def a_directory_that_comes_later() -> None:
 
 def a_directory_that_is_replaced() -> None:
     """The sessions directory is replaced under the guard: it sees that, and guards the new one."""
-    bob = Person("bob")
+    bob = User("bob")
     unit = guard_of(bob)
     moved = bob.webui / "sessions.old"
     with bob.at_work():
         bob.sessions.rename(moved)
         shutil.copytree(moved, bob.sessions)
     replaced = time.monotonic()
-    show(unit.until_told("blind")["MESSAGE"])
-    show(unit.until_told("sighted")["MESSAGE"])
+    show(unit.until_reported("watch_lost")["MESSAGE"])
+    show(unit.until_reported("watch_restored")["MESSAGE"])
     show(f"sight is back {time.monotonic() - replaced:.1f} s after the directory was replaced")
     app = App(bob.sessions, Era.OLD)
     with bob.at_work():
@@ -332,9 +332,9 @@ def a_directory_that_is_replaced() -> None:
     unit.stop()
 
 
-def stopped_in_the_middle_of_a_sweep() -> None:
-    """It stops within 5 s during the first sweep of 5000 sessions, and goes on where it was at the next start."""
-    erin = Person("erin")
+def stopped_in_the_middle_of_a_scan() -> None:
+    """It stops within 5 s during the first scan of 5000 sessions, and goes on where it was at the next start."""
+    erin = User("erin")
     app = erin.app()
     with erin.at_work():
         text = app.create(turns=20).path.read_text("utf-8")
@@ -353,7 +353,7 @@ def stopped_in_the_middle_of_a_sweep() -> None:
     kept = len(list(shadows.glob("*.json")))
     show(f"stopped after {took:.2f} s, with {kept} of 5001 sessions kept")
     assert took < 5
-    assert kept < 5001, "the sweep was over"
+    assert kept < 5001, "the scan was over"
     assert not unit.entries("ready")
     assert unit.value("Result") == "success"
     began = time.monotonic()
@@ -367,10 +367,10 @@ def stopped_in_the_middle_of_a_sweep() -> None:
 
 def a_thousand_incidents_in_a_minute() -> None:
     """1000 incidents within a minute: every one is in the log, every line that matters in the journal, and no flood."""
-    grace = Person("grace")
+    grace = User("grace")
     app = grace.app()
     with grace.at_work():
-        # 100 sessions in doubt, 420 wiped once, 60 wiped eight times.
+        # 100 sessions uncertain, 420 wiped once, 60 wiped eight times.
         doubted = [app.create(turns=12) for _ in range(100)]
         wiped = [app.create(turns=4) for _ in range(480)]
         for chat in wiped:
@@ -381,7 +381,7 @@ def a_thousand_incidents_in_a_minute() -> None:
     began = time.monotonic()
     with grace.at_work():
         for chat in doubted:
-            losses.stale_process(chat, rows_behind=6)
+            losses.stale_process(chat, messages_behind=6)
         for chat in wiped:
             _save_stub(chat)
     for _ in range(7):
@@ -397,7 +397,7 @@ def a_thousand_incidents_in_a_minute() -> None:
                 _save_stub(chat)
     for chat in wiped:
         until_whole(chat)
-    until(lambda: len(unit.entries("in_doubt")) >= 100, what="100 doubts")
+    until(lambda: len(unit.entries("uncertain")) >= 100, what="100 doubts")
     took = time.monotonic() - began
     unit.stop()
     entries = unit.entries()
@@ -406,12 +406,12 @@ def a_thousand_incidents_in_a_minute() -> None:
     show(f"1000 losses in {took:.0f} s; incidents.jsonl: {Counter(entry['event'] for entry in log)}")
     show(f"the journal: {len(entries)} entries, {counted}")
     assert len(log) == len({entry["id"] for entry in log}) == 1000
-    told = [entry for entry in entries if entry.get("HERMESGUARD_EVENT") in ("restored", "merged")]
+    reported = [entry for entry in entries if entry.get("HERMESGUARD_EVENT") in ("restored", "merged")]
     held_back = sum(int(entry["HERMESGUARD_COUNT"]) for entry in entries if "HERMESGUARD_COUNT" in entry)
-    assert {entry["HERMESGUARD_SESSION"] for entry in told} == {chat.session_id for chat in wiped}
-    assert len(told) + held_back == 900, (len(told), held_back)
-    in_doubt = {entry["HERMESGUARD_SESSION"] for entry in unit.entries("in_doubt")}
-    assert in_doubt == {chat.session_id for chat in doubted}
+    assert {entry["HERMESGUARD_SESSION"] for entry in reported} == {chat.session_id for chat in wiped}
+    assert len(reported) + held_back == 900, (len(reported), held_back)
+    uncertain = {entry["HERMESGUARD_SESSION"] for entry in unit.entries("uncertain")}
+    assert uncertain == {chat.session_id for chat in doubted}
     assert not counted["dropped"]
     assert not journal(f"_SYSTEMD_UNIT={JOURNALD}", "MESSAGE_ID=a596d6fe7bfa4994828e72309e95d61e")
     assert len(entries) < 800, "a flood"
@@ -437,7 +437,7 @@ def _save_stub(chat: Chat) -> None:
 
 def the_examples_tell_somebody() -> None:
     """The alert examples mail each alert once, again after a failure, nothing forged; the death of the guard is told."""
-    alice = Person("alice")
+    alice = User("alice")
     unit = guard_of(alice)
     library = Path("/usr/local/lib/hermesguard")
     library.mkdir(parents=True)
@@ -454,17 +454,17 @@ def the_examples_tell_somebody() -> None:
     (chat,) = alice.chats(1)
     alice.wipe(chat)
     until_whole(chat)
-    unit.until_told("restored", session=chat.session_id)
+    unit.until_reported("restored", session=chat.session_id)
     forged = f"MESSAGE_ID={BY_NAME['restored'].message_id}\nSYSLOG_IDENTIFIER=hermesguard\nMESSAGE=forged\n"
     subprocess.run(["logger", "--journald"], input=forged, text=True, check=True)
     alert = library / "hermesguard-alert"
     environment = os.environ | {"STATE_DIRECTORY": "/root/alert", "HERMESGUARD_UNITS": unit.name}
     Path("/root/alert").mkdir()
     run(alert, "false", env=environment, check=False)
-    told = [run(alert, "jq", "-r", ".HERMESGUARD_SESSION + .MESSAGE", env=environment) for _ in range(2)]
-    assert told[0].count(chat.session_id) >= 1
-    assert "forged" not in told[0]
-    assert told[1] == ""
+    reported = [run(alert, "jq", "-r", ".HERMESGUARD_SESSION + .MESSAGE", env=environment) for _ in range(2)]
+    assert reported[0].count(chat.session_id) >= 1
+    assert "forged" not in reported[0]
+    assert reported[1] == ""
     for name in ("hermesguard-alert.service", "hermesguard-alert.timer"):
         text = (EXAMPLES / "alert" / name).read_text("utf-8")
         text = text.replace("/usr/bin/mail -s", "/usr/bin/tee /var/lib/hermesguard-alert/mail -s").replace(
@@ -523,7 +523,7 @@ def every_store_is_in_order() -> None:
     """After all of this every store verifies, and nobody has met a fault of hermesguard."""
     for store in sorted(Path("/var/lib").glob("hermesguard-*/shadows")):
         unit = Unit(f"hermesguard@{store.parent.name.removeprefix('hermesguard-')}.service")
-        person = Person(store.parent.name.removeprefix("hermesguard-"))
+        person = User(store.parent.name.removeprefix("hermesguard-"))
         said = person.run("hermesguard", "verify", "--store", store.parent, "--sessions", person.sessions)
         show(f"{store.parent}: {said.splitlines()[0]}")
         assert not unit.entries("internal_error")

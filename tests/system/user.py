@@ -10,25 +10,25 @@ import time
 import urllib.request
 from pathlib import Path
 
-from machine import EXAMPLES, Person, Unit, exposure, journal, run, show, until, until_whole
+from machine import EXAMPLES, Unit, User, exposure, journal, run, show, until, until_whole
 
 UNIT = "hermesguard.service"
 
 
-def _dora() -> Person:
-    """Return somebody who has a service manager of her own."""
-    dora = Person("dora")
+def _dora() -> User:
+    """Return someone who has a service manager of her own."""
+    dora = User("dora")
     run("loginctl", "enable-linger", dora.name)
     until(lambda: Path(f"/run/user/{dora.uid}/bus").exists(), what="a user's service manager")
     return dora
 
 
-def _shown(dora: Person, name: str) -> str:
+def _shown(dora: User, name: str) -> str:
     return dora.run("systemctl", "--user", "show", "--property", name, "--value", UNIT).strip()
 
 
 def ones_own_service() -> None:
-    """`systemctl --user enable --now hermesguard`: ready after the first sweep, and a wipe is restored and told."""
+    """`systemctl --user enable --now hermesguard`: ready after the first scan, and a wipe is restored and told."""
     dora = _dora()
     dora.store = dora.home / ".local/state/hermesguard"
     (chat,) = dora.chats(1, turns=50)
@@ -93,7 +93,7 @@ def where_users_may_not_make_namespaces() -> None:
 
 def a_user_named_hermeswebui() -> None:
     """hermesguard.service guards, as shipped, the user hermeswebui."""
-    webui = Person("hermeswebui")
+    webui = User("hermeswebui")
     webui.store = Path("/var/lib/hermesguard")
     (chat,) = webui.chats(1)
     unit = Unit(UNIT)
@@ -101,12 +101,12 @@ def a_user_named_hermeswebui() -> None:
     show(unit.status())
     webui.wipe(chat)
     show(f"wiped and restored after {until_whole(chat) * 1000:.1f} ms")
-    unit.until_told("restored", session=chat.session_id)
+    unit.until_reported("restored", session=chat.session_id)
 
 
 def alerts_over_the_network() -> None:
     """With the drop-in network.conf alert_command can reach a server; without it, it cannot."""
-    webui = Person("hermeswebui")
+    webui = User("hermeswebui")
     webui.store = Path("/var/lib/hermesguard")
     unit = Unit(UNIT)
     heard: list[bytes] = []
@@ -135,10 +135,10 @@ def alerts_over_the_network() -> None:
     dropin.mkdir()
     try:
         run("systemctl", "reload", UNIT)
-        unit.until_told("reloaded")
+        unit.until_reported("reloaded")
         (chat,) = webui.chats(1)
         webui.wipe(chat)
-        show(unit.until_told("hook_failed")["MESSAGE"])
+        show(unit.until_reported("hook_failed")["MESSAGE"])
         assert not heard
         shutil.copy(EXAMPLES / "network.conf", dropin)
         run("systemctl", "daemon-reload")
@@ -159,7 +159,7 @@ def alerts_over_the_network() -> None:
 
 def metrics_in_the_sandbox() -> None:
     """With metrics.conf the figures are where the node exporter reads them; with network.conf the port can be scraped."""
-    webui = Person("hermeswebui")
+    webui = User("hermeswebui")
     unit = Unit(UNIT)
     collected = Path("/var/lib/prometheus/node-exporter")
     collected.mkdir(parents=True)
@@ -173,7 +173,7 @@ def metrics_in_the_sandbox() -> None:
         configuration.write_text("metrics_port = 9664\n")
         run("systemctl", "daemon-reload")
         run("systemctl", "restart", UNIT)
-        show(unit.until_told("metrics_failed")["MESSAGE"])
+        show(unit.until_reported("metrics_failed")["MESSAGE"])
         textfile = collected / "hermesguard.prom"
         until(textfile.exists, what="the textfile")
         show(f"exposure with metrics.conf: {exposure(unit=UNIT)}")
@@ -209,7 +209,7 @@ def relaxed_as_the_documentation_says() -> None:
     text = (EXAMPLES.parent / "service.md").read_text("utf-8")
     blocks = re.findall(r"^### (.+?)\n.*?^```ini\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     assert len(blocks) >= 4
-    webui = Person("webui")
+    webui = User("webui")
     webui.sessions = Path("/srv/webui/sessions")
     webui.sessions.mkdir(parents=True)
     for place in (webui.sessions.parent, webui.sessions):
@@ -225,7 +225,7 @@ def relaxed_as_the_documentation_says() -> None:
         unit = Unit(UNIT)
         unit.start()
         show(f"{title}: {unit.status()}; exposure {exposure(unit=UNIT)}")
-        user = webui if "User=webui" in block else Person("hermeswebui")
+        user = webui if "User=webui" in block else User("hermeswebui")
         assert unit.value("User") == user.name
         user.store = Path("/var/lib/hermesguard")
         (chat,) = user.chats(1)

@@ -44,7 +44,7 @@ def _sections() -> Iterable[str]:
         "On a terminal it is text. `HERMESGUARD_LOG=journal|json|text|auto|quiet` chooses, and\n"
         "`HERMESGUARD_LOG_LEVEL=debug` adds the bookkeeping, which is otherwise left out so that it floods nothing."
     )
-    yield "## Events that somebody should hear of\n\n" + _table(
+    yield "## Events that someone should hear of\n\n" + _table(
         event for event in EVENTS if event.priority <= _ALERTS
     )
     yield "## The rest\n\n" + _table(event for event in EVENTS if event.priority > _ALERTS)

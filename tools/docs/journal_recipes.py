@@ -41,12 +41,12 @@ RECIPES: Final[tuple[Recipe, ...]] = (
     ),
     Recipe(
         "Follow the losses as they happen",
-        "One JSON object for each loss that was repaired, merged, in doubt, or could not be repaired. (`-f` alone may miss\n"
+        "One JSON object for each loss that was repaired, merged, uncertain, or could not be repaired. (`-f` alone may miss\n"
         "what comes while it is being restarted; for alerts take the timer below.)",
-        f"journalctl -f -o json _SYSTEMD_UNIT={UNIT} {_ids('restored', 'merged', 'in_doubt', 'missing', 'unrepaired')}",
+        f"journalctl -f -o json _SYSTEMD_UNIT={UNIT} {_ids('restored', 'merged', 'uncertain', 'missing', 'unrepaired')}",
     ),
     Recipe(
-        "What happened today that somebody should know, each with its explanation",
+        "What happened today that someone should know, each with its explanation",
         "",
         f"journalctl -x --since today -p warning _SYSTEMD_UNIT={UNIT} SYSLOG_IDENTIFIER=hermesguard",
     ),
@@ -63,9 +63,9 @@ RECIPES: Final[tuple[Recipe, ...]] = (
         '"\\(.[0].HERMESGUARD_TIME[:10]) \\(length) incidents"\'',
     ),
     Recipe(
-        "Is anything open that only a person can answer?",
+        "Is anything open that only a user can answer?",
         "",
-        f"journalctl --since=-7d -o cat _SYSTEMD_UNIT={UNIT} {_ids('in_doubt', 'missing', 'brake', 'unrepaired')}",
+        f"journalctl --since=-7d -o cat _SYSTEMD_UNIT={UNIT} {_ids('uncertain', 'missing', 'mass_change_held', 'unrepaired')}",
     ),
     Recipe(
         "Did the guard itself die?",
@@ -92,6 +92,6 @@ RECIPES: Final[tuple[Recipe, ...]] = (
         "`packaging/examples/alloy/` and `packaging/examples/vector/` ship the entries of the guard with event and priority\n"
         "as labels, and hold alert rules. `packaging/examples/fleet/` sets up systemd-journal-upload and\n"
         "systemd-journal-remote; one query on the collector then answers for all hosts:",
-        f"journalctl -D /var/log/journal/remote -o json _SYSTEMD_UNIT={UNIT} {_ids('restored', 'merged', 'in_doubt')}",
+        f"journalctl -D /var/log/journal/remote -o json _SYSTEMD_UNIT={UNIT} {_ids('restored', 'merged', 'uncertain')}",
     ),
 )

@@ -1,6 +1,6 @@
 """Pages of a manual, as plain values, and the two forms they are printed in: man(7) and Markdown.
 
-In every text `back quotes` mark what is typed or read as it stands, and CAPITALS what somebody puts in.
+In every text `back quotes` mark what is typed or read as it stands, and CAPITALS what someone puts in.
 """
 
 import re

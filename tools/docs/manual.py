@@ -111,7 +111,7 @@ def _commands(samples: Mapping[str, str]) -> Iterator[Block]:
     )
     yield Heading("Naming things")
     yield Terms(_NAMES)
-    yield Heading("Places")
+    yield Heading("Paths")
     yield Terms(
         [entry for group in parser._action_groups if group.title == "places" for entry in _arguments(group)]
     )

@@ -51,7 +51,7 @@ function _shtab_hermesguard_using
 end
 
 set -g _shtab_hermesguard_commands run scan status list history show diff restore undo accept log explain report verify drill prune purge config completion demo
-set -g _shtab_hermesguard_opts_with_value --alert-command --config --heartbeat-command --hook-timeout --keep-deleted --keep-history --keep-versions --last --max-store-bytes --memory-bytes --metrics-port --metrics-textfile --on-doubt --on-missing --on-version-command --output --session --sessions --since --sort --state --store --sweep-interval --watch -o
+set -g _shtab_hermesguard_opts_with_value --alert-command --cache-bytes --config --heartbeat-command --hook-timeout --keep-deleted --keep-history --keep-versions --last --max-store-bytes --metrics-port --metrics-textfile --on-missing --on-uncertain --on-version-command --output --scan-interval --session --sessions --since --sort --state --store --watch -o
 
 complete -c hermesguard -e
 complete -c hermesguard -f
@@ -63,16 +63,16 @@ complete -c hermesguard -n _shtab_hermesguard_using -l store -xka "(__fish_compl
 complete -c hermesguard -n _shtab_hermesguard_using -l config -xka "(__fish_complete_path (commandline -ct))" -d 'read this configuration file and no other'
 complete -c hermesguard -n '_shtab_hermesguard_using; and test $_shtab_hermesguard_npos -eq 0' -a run -d 'guard the sessions until told to stop'
 complete -c hermesguard -n '_shtab_hermesguard_using run' -s h -l help -d 'show this help message and exit'
-complete -c hermesguard -n '_shtab_hermesguard_using run' -l on-doubt -x -d 'What to do when rows are gone and it cannot be told whether somebody meant it: put them back, or keep the file as it is. Either way both sides are in the history, and one command reverses it. Default: "restore"'
-complete -c hermesguard -n '_shtab_hermesguard_using run' -l on-missing -x -d 'What to do when a session'"'"'s file vanished and nothing says that somebody deleted it. Default: "restore"'
-complete -c hermesguard -n '_shtab_hermesguard_using run' -l sweep-interval -x -d 'How often the whole directory is looked at, whatever the events said. Default: "10s"'
-complete -c hermesguard -n '_shtab_hermesguard_using run' -l keep-deleted -x -d 'How long a session that somebody deleted stays in the store; "0" removes it at once. Default: "1d"'
+complete -c hermesguard -n '_shtab_hermesguard_using run' -l on-uncertain -x -d 'What to do when messages are gone and it cannot be told whether someone meant it: put them back, or keep the file as it is. Either way both sides are in the history, and one command reverses it. Default: "restore"'
+complete -c hermesguard -n '_shtab_hermesguard_using run' -l on-missing -x -d 'What to do when a session'"'"'s file vanished and nothing says that someone deleted it. Default: "restore"'
+complete -c hermesguard -n '_shtab_hermesguard_using run' -l scan-interval -x -d 'How often the whole directory is looked at, whatever the events said. Default: "10s"'
+complete -c hermesguard -n '_shtab_hermesguard_using run' -l keep-deleted -x -d 'How long a session that someone deleted stays in the store; "0" removes it at once. Default: "1d"'
 complete -c hermesguard -n '_shtab_hermesguard_using run' -l keep-history -x -d 'How long older versions are kept. Default: "30d"'
 complete -c hermesguard -n '_shtab_hermesguard_using run' -l keep-versions -x -d 'How many older versions of one session are kept at most. Default: 50'
 complete -c hermesguard -n '_shtab_hermesguard_using run' -l max-store-bytes -x -d 'How big the store may grow before the oldest versions are given up. Shadows, and versions that an open incident needs, are never given up for it. Default: "off"'
-complete -c hermesguard -n '_shtab_hermesguard_using run' -l memory-bytes -x -d 'How much memory may hold sessions that are ready to be repaired at once. Default: "64MiB"'
-complete -c hermesguard -n '_shtab_hermesguard_using run' -l alert-command -x -d 'Run for each event that somebody must hear of; its data comes as JSON on standard input. Default: []'
-complete -c hermesguard -n '_shtab_hermesguard_using run' -l heartbeat-command -x -d 'Run at most once a minute after a sweep that proved that the guard sees: alert when it stays away. Default: []'
+complete -c hermesguard -n '_shtab_hermesguard_using run' -l cache-bytes -x -d 'How much memory may hold sessions that are ready to be repaired at once. Default: "64MiB"'
+complete -c hermesguard -n '_shtab_hermesguard_using run' -l alert-command -x -d 'Run for each event that someone must hear of; its data comes as JSON on standard input. Default: []'
+complete -c hermesguard -n '_shtab_hermesguard_using run' -l heartbeat-command -x -d 'Run at most once a minute after a scan that proved that the guard sees: alert when it stays away. Default: []'
 complete -c hermesguard -n '_shtab_hermesguard_using run' -l on-version-command -x -d 'Run for each version that enters the history; its data comes as JSON on standard input. Default: []'
 complete -c hermesguard -n '_shtab_hermesguard_using run' -l hook-timeout -x -d 'How long one of the commands above may take before it is ended. Default: "30s"'
 complete -c hermesguard -n '_shtab_hermesguard_using run' -l metrics-textfile -x -d 'Where metrics are written for Prometheus'"'"' node exporter. Default: "off"'

@@ -36,7 +36,7 @@ class Table:
 
     title: str
     columns: Sequence[str]
-    rows: Sequence[Sequence[str]]
+    messages: Sequence[Sequence[str]]
     empty: str
     numbers: frozenset[int] = frozenset()
     note: str = ""
@@ -69,15 +69,15 @@ def html(
         f'<p class="health {state}">{_text(health)}'
         + "".join(f"<br>{_text(remedy)}" for remedy in remedies)
         + "</p>",
-        _rows("facts", (), list(facts), frozenset()),
+        _messages("facts", (), list(facts), frozenset()),
     ]
     for figure in figures:
         parts.append(f"<h2>{_text(figure.title)}</h2>")
         parts.append(f"<figure>{figure.svg}<figcaption>{_text(figure.explanation)}</figcaption></figure>")
     for table in tables:
         parts.append(f"<h2>{_text(table.title)}</h2>")
-        if table.rows:
-            parts.append(_rows("list", table.columns, table.rows, table.numbers))
+        if table.messages:
+            parts.append(_messages("list", table.columns, table.messages, table.numbers))
             parts.append(f'<p class="faint">{_text(table.note)}</p>' if table.note else "")
         else:
             parts.append(f"<p>{_text(table.empty)}</p>")
@@ -91,15 +91,17 @@ def html(
     )
 
 
-def _rows(kind: str, columns: Sequence[str], rows: Sequence[Sequence[str]], numbers: frozenset[int]) -> str:
-    def cells(tag: str, row: Sequence[str]) -> str:
-        starts = (f'{tag} class="number"' if place in numbers else tag for place in range(len(row)))
+def _messages(
+    kind: str, columns: Sequence[str], messages: Sequence[Sequence[str]], numbers: frozenset[int]
+) -> str:
+    def cells(tag: str, message: Sequence[str]) -> str:
+        starts = (f'{tag} class="number"' if place in numbers else tag for place in range(len(message)))
         return "".join(
-            f"<{start}><bdi>{_text(cell)}</bdi></{tag}>" for start, cell in zip(starts, row, strict=True)
+            f"<{start}><bdi>{_text(cell)}</bdi></{tag}>" for start, cell in zip(starts, message, strict=True)
         )
 
     head = f"<thead><tr>{cells('th', columns)}</tr></thead>\n" if columns else ""
-    body = "\n".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
+    body = "\n".join(f"<tr>{cells('td', message)}</tr>" for message in messages)
     return f'<table class="{kind}">\n{head}<tbody>\n{body}\n</tbody>\n</table>'
 
 

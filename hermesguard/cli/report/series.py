@@ -10,7 +10,7 @@ from typing import Final
 from hermesguard.cli.library import Library
 from hermesguard.store.history import Version
 from hermesguard.store.incidents import Incident
-from hermesguard.store.inventory import Holding, holdings
+from hermesguard.store.inventory import Entry, holdings
 from hermesguard.webui import session
 
 _MOST_TICKS: Final = 60
@@ -26,7 +26,7 @@ _STEPS: Final = (
     timedelta(days=365),
 )
 _REPAIRED: Final = frozenset({"restored", "merged"})
-KINDS: Final = ("repaired", "in doubt", "missing", "not repaired")
+KINDS: Final = ("repaired", "uncertain", "missing", "not repaired")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def charts(library: Library, now: datetime) -> list[Chart]:
         if (life := _life(library, name, held.get(name), versions[name], now))
     ]
     kept = [version for found in versions.values() for version in found]
-    log = [incident for incident in library.incidents if not incident.is_by_hand]
+    log = [incident for incident in library.incidents if not incident.is_by_user]
     times = [life.began for life in lives] + [version.time for version in kept] + [_time(it) for it in log]
     times_shown = ticks(min(times, default=now), now)
     return [_sessions(times_shown, lives), _incidents(times_shown, log), _growth(times_shown, lives, kept)]
@@ -119,12 +119,12 @@ def kind_of(incident: Incident) -> str:
     """Return the kind of an incident, one of KINDS."""
     if incident.event in _REPAIRED:
         return "repaired"
-    words = {"in_doubt": "in doubt", "missing": "missing"}
+    words = {"uncertain": "uncertain", "missing": "missing"}
     return words.get(incident.event, "not repaired")
 
 
 def _life(
-    library: Library, name: str, holding: Holding | None, versions: Sequence[Version], now: datetime
+    library: Library, name: str, holding: Entry | None, versions: Sequence[Version], now: datetime
 ) -> _Life | None:
     """Return the life of a session; None when nothing tells when it began."""
     created = library.head(name, session.CREATED).get(session.CREATED)

@@ -14,7 +14,7 @@ from hermesguard.cli.verbs import VERBS
 from hermesguard.demo import losses
 from hermesguard.errors import ExitCode
 from tests.helpers import cli_store
-from tests.helpers.daemon_process import AS_ANYBODY
+from tests.helpers.daemon_process import AS_NOBODY
 
 
 @pytest.fixture(scope="module")
@@ -180,7 +180,7 @@ def test_a_store_of_a_newer_hermesguard_is_refused(command, own_scene, words):
 def test_without_the_right_to_read_the_store_there_is_a_sentence(own_scene, words):
     os.chmod(own_scene.store, 0)
     # Root reads everything, unless the kernel takes that right from it.
-    unprivileged = AS_ANYBODY if os.getuid() == 0 else ()
+    unprivileged = AS_NOBODY if os.getuid() == 0 else ()
     result = subprocess.run(
         [*unprivileged, sys.executable, "-m", "hermesguard", *words],
         cwd=cli_store.ROOT,
@@ -286,10 +286,10 @@ def test_a_missing_module_is_called_so(command, monkeypatch):
 def test_config_show_says_where_each_value_comes_from(command, scene):
     code, out, _ = command("config", "show", "--store", scene.store)
     assert code == 0
-    rows = {line.split()[0]: line for line in out.splitlines()}
-    assert rows["store"].endswith("flag --store")
-    assert rows["sessions"].endswith("environment HERMESGUARD_SESSIONS")
-    assert rows["keep_history"].split() == ["keep_history", '"30d"', "default"]
+    messages = {line.split()[0]: line for line in out.splitlines()}
+    assert messages["store"].endswith("flag --store")
+    assert messages["sessions"].endswith("environment HERMESGUARD_SESSIONS")
+    assert messages["keep_history"].split() == ["keep_history", '"30d"', "default"]
     values = json.loads(command("config", "show", "--json")[1])
     assert values["schema_version"] == 1
     assert values["settings"]["keep_history"] == {"value": 2592000.0, "written": '"30d"', "origin": "default"}
@@ -346,7 +346,7 @@ def test_list_as_json(command, scene):
     found = json.loads(command("list", "--json", "--sort", "messages")[1])
     assert found["schema_version"] == 1
     first = found["sessions"][0]
-    assert (first["session"], first["rows"], first["state"]) == (scene.wiped, 12, "restored")
+    assert (first["session"], first["message_count"], first["state"]) == (scene.wiped, 12, "restored")
     assert first["last_incident"]["id"] == "1"
 
 
@@ -369,7 +369,7 @@ def test_history_draws_the_life_and_names_the_versions(command, scene):
     assert "1 repair" in out
     version = next(line for line in out.splitlines() if "a write lost messages (incident #1)" in line)
     name = version.split()[0]
-    assert json.loads(command("show", f"3f2a{name}", "--json")[1])["rows"] == 12
+    assert json.loads(command("show", f"3f2a{name}", "--json")[1])["message_count"] == 12
     found = json.loads(command("history", "3f2a", "--json")[1])
     assert [point["mark"] for point in found["points"] if point["mark"]] == ["loss", "repair"]
     assert {entry["reason"] for entry in found["versions"]} == {"loss", "displaced"}
@@ -392,7 +392,7 @@ def test_what_a_person_did_found_nothing(command, own_scene):
     assert " 12 > 0 " in command("log", where=own_scene)[1].splitlines()[-1]
     last = json.loads(command("log", "--json", where=own_scene)[1])["incidents"][-1]
     assert "messages: 12 before, 0 afterwards" in command("explain", last["id"], where=own_scene)[1]
-    assert command("explain", "restored by hand")[1] == command("explain", "restored_by_hand")[1]
+    assert command("explain", "restored by a user")[1] == command("explain", "restored_by_user")[1]
 
 
 def test_restore_of_what_is_live_changes_nothing(command, own_scene):
@@ -420,7 +420,7 @@ def test_show(command, scene):
     assert "#12 assistant" in out
     assert "#11" not in out
     found = json.loads(command("show", "3f2a", "--json", "--last", "2")[1])
-    assert (found["rows"], found["first_row"], len(found["messages"])) == (12, 11, 2)
+    assert (found["message_count"], found["first_message"], len(found["messages"])) == (12, 11, 2)
     assert command("show", "3f2a", "--markdown")[1].startswith("# The garden in spring\n\n## user")
     assert command("show", "spring", "--json")[1] == command("show", "3f2a@latest", "--json")[1]
 
@@ -442,7 +442,8 @@ def test_log(command, scene):
     assert "restored" in out
     found = json.loads(command("log", "--json")[1])
     assert [
-        (one["id"], one["session"], one["rows_before"], one["rows_live"]) for one in found["incidents"]
+        (one["id"], one["session"], one["messages_before"], one["messages_live"])
+        for one in found["incidents"]
     ] == [("1", scene.wiped, 12, 0)]
     assert command("log", "--session", "3f2b")[1] == "No incidents.\n"
     assert command("log", "--since", "2100-01-01")[1] == "No incidents in that time.\n"
@@ -528,24 +529,24 @@ def test_scan_check_finds_a_loss_and_changes_nothing(command, own_scene):
 def test_restore_brings_a_version_back_and_undo_reverses_the_guard(command, own_scene):
     live = own_scene.sessions / f"{own_scene.undone}.json"
 
-    def rows(path=live):
+    def messages(path=live):
         return len(json.loads(path.read_text())["messages"])
 
-    assert rows() == 4
+    assert messages() == 4
     code, out, _ = command("restore", "2026@-1", "--dry-run", where=own_scene)
     assert code == 0
     assert "would be live: 6 messages, 4 before (2 come back)" in out
-    assert rows() == 4
+    assert messages() == 4
     code, out, _ = command("restore", "2026@-1", where=own_scene)
     assert code == 0
     assert "is live: 6 messages, 4 before (2 come back)" in out
-    assert rows() == 6
+    assert messages() == 6
     reverse = out.strip().rsplit("hermesguard ", 1)[1].split()
     assert command(*reverse, where=own_scene)[0] == 0
-    assert rows() == 4
+    assert messages() == 4
     code, out, _ = command("undo", "1", where=own_scene)
     assert code == 0
-    assert rows(own_scene.sessions / f"{own_scene.wiped}.json") == 0
+    assert messages(own_scene.sessions / f"{own_scene.wiped}.json") == 0
     assert command("undo", "1", where=own_scene)[0] == ExitCode.REFUSED
 
 
@@ -660,7 +661,7 @@ def test_nothing_that_somebody_wrote_commands_the_terminal(own_scene, is_termina
     chat.messages[-1]["attachments"] = [f"{NASTY}.png"]
     chat.save()
     own_scene.scan()
-    losses.lose_row(chat, 1)
+    losses.lose_message(chat, 1)
     own_scene.scan()
     commands = [
         "list",

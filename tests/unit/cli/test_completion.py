@@ -56,7 +56,7 @@ def test_bash_completes_verbs_flags_ids_and_numbers(scene, tmp_path):
         "hermesguard show 3f2a": scene.wiped,
         "hermesguard log --session cron": scene.odd,
         "hermesguard undo _": "1",
-        "hermesguard explain in_": "in_doubt",
+        "hermesguard explain in_": "uncertain",
         "hermesguard list --state in": "in-doubt",
         "hermesguard status --na": "--nagios",
         "hermesguard config _": "show check",

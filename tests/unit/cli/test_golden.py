@@ -11,7 +11,7 @@ import pytest
 
 from hermesguard.cli.terminal import columns_of
 from hermesguard.cli.verbs import VERBS
-from tests.helpers.told import Told, told
+from tests.helpers.reported import Reported, reported
 
 GOLDEN = Path(__file__).parents[3] / "tests" / "golden"
 WIDTHS = {"at 80 columns": 80, "at 200 columns": 200, "piped": None}
@@ -38,7 +38,7 @@ COMMANDS = {
     "explain-wipe": "explain 1",
     "explain-ghost": "explain 9",
     "explain-torn": "explain 10",
-    "explain-event": "explain in_doubt",
+    "explain-event": "explain uncertain",
     "restore": f"restore {TAKEN_BACK}@-1 --dry-run",
     "restore-all-missing": "restore --all-missing --dry-run",
     "undo": "undo 1 --dry-run",
@@ -65,17 +65,17 @@ MISTAKES = {
 
 @pytest.fixture(scope="module")
 def after_the_story():
-    with told() as scene:
+    with reported() as scene:
         yield scene
 
 
-def printed(scene: Told, words: str) -> str:
+def printed(scene: Reported, words: str) -> str:
     """What a command prints, at each width; what is the same as at the width before is not said again."""
     words = words.replace("DIRECTORY", str(scene.root))
-    parts, before = [scene.settled(f"$ hermesguard {words}\n")], None
+    parts, before = [scene.resolved(f"$ hermesguard {words}\n")], None
     for name, columns in WIDTHS.items():
         code, out, err = scene.run(*words.split(), columns=columns)
-        text = scene.settled(out + (f"--- on stderr\n{err}" if err else "")) + f"--- exit code {code}\n"
+        text = scene.resolved(out + (f"--- on stderr\n{err}" if err else "")) + f"--- exit code {code}\n"
         parts.append(
             f"\n=== {name}{': the same' if text == before else ''}\n" + ("" if text == before else text)
         )
@@ -115,8 +115,8 @@ def test_colours_are_all_that_a_terminal_gets_more(after_the_story, words):
     words = words.replace("DIRECTORY", str(after_the_story.root)).split()
     plain = after_the_story.run(*words, columns=80)
     coloured = after_the_story.run(*words, columns=80, NO_COLOR="")
-    settled = [after_the_story.settled(re.sub(r"\x1b\[\d*m", "", out)) for _, out, _ in (plain, coloured)]
-    assert settled[0] == settled[1]
+    resolved = [after_the_story.resolved(re.sub(r"\x1b\[\d*m", "", out)) for _, out, _ in (plain, coloured)]
+    assert resolved[0] == resolved[1]
     assert "\x1b" not in plain[1]
 
 

@@ -12,7 +12,7 @@ import pytest
 from hermesguard.cli.verbs import VERBS
 from hermesguard.errors import ExitCode
 from tests.helpers import cli_store
-from tests.helpers.daemon_process import AS_ANYBODY
+from tests.helpers.daemon_process import AS_NOBODY
 
 COMMANDS = [
     ["scan", "--check"],
@@ -165,7 +165,7 @@ def test_without_the_right_to_read(scene, where):
     directory = getattr(scene, where)
     directory.chmod(0)
     # Root reads everything, unless the kernel takes that right from it.
-    prefix = AS_ANYBODY if os.getuid() == 0 else ()
+    prefix = AS_NOBODY if os.getuid() == 0 else ()
     try:
         found = run_all([("null", words, scene) for words in COMMANDS], prefix)
     finally:

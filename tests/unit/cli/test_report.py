@@ -91,7 +91,7 @@ def test_titles_and_ids_but_no_message(scene, text):
     words = "".join(Page(text).words)
     for chat in scene.app.chats.values():
         assert chat.session_id in words
-        assert not any(str(row["content"]) in words for row in chat.on_disk()["messages"])
+        assert not any(str(message["content"]) in words for message in chat.on_disk()["messages"])
     assert "The garden in spring" in words
 
 

@@ -159,9 +159,9 @@ def test_what_was_put_aside_never_was_the_newest_good_copy(reason):
 
 def test_what_a_person_replaced_was_the_newest_good_copy_until_then():
     replaced = versions(11, reason="displaced")[0]
-    by_hand = Incident("2", at(11).isoformat(), "3f2a", "restored_by_hand", "restored", version=replaced.name)
-    assert chosen("2026-11-22T09:10:30Z", [replaced], [by_hand]).version is replaced
-    assert chosen("2026-11-22T09:11:30Z", [replaced], [by_hand]) == LATEST
+    by_user = Incident("2", at(11).isoformat(), "3f2a", "restored_by_user", "restored", version=replaced.name)
+    assert chosen("2026-11-22T09:10:30Z", [replaced], [by_user]).version is replaced
+    assert chosen("2026-11-22T09:11:30Z", [replaced], [by_user]) == LATEST
 
 
 def test_the_same_content_is_found_however_often_it_was_lost():

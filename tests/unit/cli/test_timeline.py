@@ -17,8 +17,8 @@ def line_of(*found: Point) -> list[str]:
     return lines[: next(index for index, line in enumerate(lines) if line.startswith("2026"))]
 
 
-def at(minute: float, rows: int, mark: str = "") -> Point:
-    return Point(BEGAN + timedelta(minutes=minute), rows, mark)  # type: ignore[arg-type]
+def at(minute: float, messages: int, mark: str = "") -> Point:
+    return Point(BEGAN + timedelta(minutes=minute), messages, mark)  # type: ignore[arg-type]
 
 
 def test_a_line_grows_to_its_full_height():
@@ -43,7 +43,7 @@ def test_what_happened_last_leaves_the_last_column_to_what_is_now():
 
 def test_what_a_person_took_away_is_seen_before_it_goes():
     instant = 1 / 60e6
-    assert line_of(at(0, 4), at(10 - instant, 8), at(10, 2, "meant"), at(20, 2)) == [
+    assert line_of(at(0, 4), at(10 - instant, 8), at(10, 2, "intended"), at(20, 2)) == [
         "▄▄▄▄▄▄▄▄▄█▂▂▂▂▂▂▂▂▂▂",
         f"{' ' * 9}•",
     ]
@@ -55,11 +55,11 @@ def test_what_a_person_did_by_a_command_counts_by_its_direction():
             "1",
             BEGAN.isoformat(),
             "3f2a",
-            "restored_by_hand",
+            "restored_by_user",
             "restored",
-            rows_before=before,
-            rows_after=after,
+            messages_before=before,
+            messages_after=after,
         )
         return points([], [], [act])[-1].mark
 
-    assert [mark(2, 8), mark(8, 2), mark(8, 8)] == ["repair", "meant", ""]
+    assert [mark(2, 8), mark(8, 2), mark(8, 8)] == ["repair", "intended", ""]

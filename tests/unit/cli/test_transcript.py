@@ -28,8 +28,8 @@ def a_screen(width=80, is_ascii=False):
     return Screen(io.StringIO(), width, 24, False, False, is_ascii)
 
 
-def rows(*messages):
-    return session.parse(json.dumps({"messages": messages}).encode()).rows
+def messages(*messages):
+    return session.parse(json.dumps({"messages": messages}).encode()).messages
 
 
 def said(role, text, second=0, **more):
@@ -54,7 +54,7 @@ PARTS = {
 
 
 def test_a_conversation_says_who_when_what_and_folds_tools():
-    text = conversation(a_screen(), rows(said("user", "List\n  the files"), CALL, RESULT, PARTS))
+    text = conversation(a_screen(), messages(said("user", "List\n  the files"), CALL, RESULT, PARTS))
     assert text.splitlines() == [
         "#1 user 2025-11-22 08:26:40",
         "  List",
@@ -74,12 +74,12 @@ def test_a_conversation_says_who_when_what_and_folds_tools():
 
 
 def test_tools_in_full():
-    text = conversation(a_screen(is_ascii=True), rows(RESULT), full=True)
+    text = conversation(a_screen(is_ascii=True), messages(RESULT), full=True)
     assert text.splitlines()[1:] == ["  > result", "    total 3", "    a", "    b"]
 
 
 def test_the_last_messages_keep_their_numbers():
-    text = conversation(a_screen(), rows(*(said("user", f"m{n}", n) for n in range(1, 8))), last=2)
+    text = conversation(a_screen(), messages(*(said("user", f"m{n}", n) for n in range(1, 8))), last=2)
     assert "#6 user" in text
     assert "#7 user" in text
     assert "#5" not in text
@@ -87,7 +87,7 @@ def test_the_last_messages_keep_their_numbers():
 
 def test_marks_of_the_application_are_shown():
     text = conversation(
-        a_screen(), rows(said("user", "a", _recovered=True), said("assistant", "b", _partial=True))
+        a_screen(), messages(said("user", "a", _recovered=True), said("assistant", "b", _partial=True))
     )
     assert "#1 user 2025-11-22 08:26:40 (recovered)" in text
     assert " (partial)" in text
@@ -110,7 +110,7 @@ def test_marks_of_the_application_are_shown():
     ],
 )
 def test_whatever_a_row_is_it_can_be_shown(message):
-    found = rows(message)
+    found = messages(message)
     for text in (
         conversation(a_screen(), found),
         conversation(a_screen(), found, full=True),
@@ -130,18 +130,21 @@ def test_wrapped_lines_fit_and_lose_no_word(text, width):
 
 
 def test_markdown_keeps_the_text_as_it_is():
-    text = markdown("A  title\n", rows(said("user", "**bold**\u202e"), CALL))
+    text = markdown("A  title\n", messages(said("user", "**bold**\u202e"), CALL))
     assert text == (
         "# A title\n\n## user - 2025-11-22 08:26:40\n\n**bold**\u202e\n\n## assistant - 2025-11-22 08:26:42\n\n"
         '*tool terminal: {"command": "ls -la"}*'
     )
-    assert '```tool terminal\n{"command": "ls -la"}\n```' in markdown("t", rows(CALL), full=True)
+    assert '```tool terminal\n{"command": "ls -la"}\n```' in markdown("t", messages(CALL), full=True)
 
 
 def test_a_difference_tells_message_by_message_what_became_of_each():
     turns = [said("user" if n % 2 else "assistant", f"message number {n}", n) for n in range(1, 9)]
     streamed = {**turns[5], "content": "message number 6 and more of it"}
-    a, b = rows(*turns), rows(*turns[:3], *turns[4:5], streamed, *turns[6:], said("user", "a new one", 20))
+    a, b = (
+        messages(*turns),
+        messages(*turns[:3], *turns[4:5], streamed, *turns[6:], said("user", "a new one", 20)),
+    )
     comparison = compare(a, b)
     found = changes(comparison)
     assert summary(found) == "1 gone, 1 changed, 1 new, 6 the same"
@@ -163,14 +166,14 @@ def test_a_message_cut_short_is_told_apart_from_one_that_is_gone():
         said("assistant", "an answer with quite some words at its end", 2),
     ]
     cut = [turns[0], {**turns[1], "content": "an answer with"}]
-    found = changes(compare(rows(*turns), rows(*cut)))
+    found = changes(compare(messages(*turns), messages(*cut)))
     assert summary(found) == "1 cut short, 1 the same"
 
 
 @given(st.lists(st.integers(0, 12), max_size=12), st.lists(st.integers(0, 12), max_size=12))
 def test_every_message_of_both_sides_is_told_once(left, right):
-    a = rows(*(said("user", f"m{n}", n) for n in sorted(set(left))))
-    b = rows(*(said("user", f"m{n}", n) for n in sorted(set(right))))
+    a = messages(*(said("user", f"m{n}", n) for n in sorted(set(left))))
+    b = messages(*(said("user", f"m{n}", n) for n in sorted(set(right))))
     found = changes(compare(a, b))
     assert [change.in_a for change in found if change.in_a] == list(range(1, len(a) + 1))
     assert [change.in_b for change in found if change.in_b] == list(range(1, len(b) + 1))

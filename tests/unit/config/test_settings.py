@@ -69,7 +69,7 @@ def test_flag_over_environment_over_user_file_over_system_file(tmp_path):
     assert settings.keep_versions == 3
     assert settings.origins["keep_versions"] == "environment HERMESGUARD_KEEP_VERSIONS"
     assert (settings.watch, settings.origins["watch"]) == ("auto", str(user))
-    assert (settings.on_doubt, settings.origins["on_doubt"]) == ("keep", str(system))
+    assert (settings.on_uncertain, settings.origins["on_uncertain"]) == ("keep", str(system))
 
 
 @pytest.mark.parametrize("by", ["flag", "environment"])
@@ -181,16 +181,16 @@ def test_a_relative_flag_is_relative_to_the_working_directory(tmp_path, monkeypa
         ("xyzzy = 3", ['"xyzzy" is unknown', "Keys are: sessions, store"]),
         ("[store]", ["store = {}", "an absolute path"]),
         ('[tables]\na = "b"', ['"tables" is unknown']),
-        ('on_doubt = "perhaps"', ['on_doubt = "perhaps"', '"restore" or "keep"']),
-        ("on_doubt = []", ["on_doubt = []", '"restore" or "keep"']),
+        ('on_uncertain = "perhaps"', ['on_uncertain = "perhaps"', '"restore" or "keep"']),
+        ("on_uncertain = []", ["on_uncertain = []", '"restore" or "keep"']),
         ('keep_history = "30"', ['keep_history = "30"', '"30d"']),
         ("keep_history = 30", ["keep_history = 30", '"30d"']),
         ('keep_history = "30 fortnights"', ["fortnights", '"30d"']),
         ('keep_history = "-1d"', ["-1d", '"30d"']),
         ('keep_history = "99999999d"', ["99999999d"]),
         ("keep_deleted = false", ["keep_deleted = False"]),
-        ('sweep_interval = "0"', ["sweep_interval", "at least 100ms"]),
-        ('sweep_interval = "1ms"', ["sweep_interval", "at least 100ms"]),
+        ('scan_interval = "0"', ["scan_interval", "at least 100ms"]),
+        ('scan_interval = "1ms"', ["scan_interval", "at least 100ms"]),
         ("keep_versions = 0", ["keep_versions = 0", "from 1 to"]),
         ("keep_versions = true", ["keep_versions = True", "from 1 to"]),
         ("keep_versions = 2.5", ["keep_versions = 2.5"]),
@@ -265,7 +265,7 @@ def test_a_mistake_in_the_environment_or_in_a_flag_is_named():
     assert "environment HERMESGUARD_WATCH" in refusal(environment={"HERMESGUARD_WATCH": "maybe"})
     assert "environment HERMESGUARD_ALERT_COMMAND" in refusal(environment={"HERMESGUARD_ALERT_COMMAND": "'"})
     assert "flag --store" in refusal({"store": ""})
-    assert "flag --sweep-interval" in refusal({"sweep_interval": "soon"})
+    assert "flag --scan-interval" in refusal({"scan_interval": "soon"})
 
 
 def test_store_and_sessions_must_lie_apart(tmp_path):

@@ -45,7 +45,7 @@ def a_chat(directory: Path, era: Era = Era.NEW, turns: int = 5, **options: Any) 
 
 
 def texts(document: dict[str, Any], member: str = "messages") -> list[str]:
-    return [text_of(row) for row in document[member]]
+    return [text_of(message) for message in document[member]]
 
 
 def names(directory: Path) -> set[str]:
@@ -140,7 +140,7 @@ def test_the_index_is_a_list_with_true_counts(tmp_path: Path) -> None:
     app.create("one", turns=1)
     app.create("two", turns=2)
     index = json.loads((tmp_path / "_index.json").read_text())
-    assert [(row["title"], row["message_count"]) for row in index] == [("two", 4), ("one", 2)]
+    assert [(message["title"], message["message_count"]) for message in index] == [("two", 4), ("one", 2)]
 
 
 def test_a_save_drops_index_rows_of_files_that_are_gone(tmp_path: Path) -> None:
@@ -148,10 +148,10 @@ def test_a_save_drops_index_rows_of_files_that_are_gone(tmp_path: Path) -> None:
     gone, other = app.create("gone"), app.create("other")
     gone.path.unlink()
     other.pin()
-    assert len(app.index() or []) == 2, "a session in memory keeps its row"
+    assert len(app.index() or []) == 2, "a session in memory keeps its message"
     app.restart()
     app.open(other.session_id).pin()
-    assert [row["title"] for row in app.index() or []] == ["other"]
+    assert [message["title"] for message in app.index() or []] == ["other"]
 
 
 @every_era
@@ -195,7 +195,7 @@ def test_a_finished_turn_has_its_rows_and_nothing_pending(tmp_path: Path, era: E
     chat.turn("Count the files", "Two", tools=[("terminal", "ls", "a\nb")])
     document = chat.on_disk()
     prompt, call, result, answer = document["messages"][-4:]
-    assert [row["role"] for row in (prompt, call, result, answer)] == [
+    assert [message["role"] for message in (prompt, call, result, answer)] == [
         "user",
         "assistant",
         "tool",
@@ -215,8 +215,8 @@ def test_a_finished_turn_has_its_rows_and_nothing_pending(tmp_path: Path, era: E
 def test_the_oldest_release_stamps_whole_seconds(tmp_path: Path) -> None:
     old = a_chat(tmp_path / "old", Era.OLD).on_disk()["messages"]
     new = a_chat(tmp_path / "new", Era.NEW).on_disk()["messages"]
-    assert all(isinstance(row["timestamp"], int) for row in old)
-    assert all(isinstance(row["timestamp"], float) for row in new)
+    assert all(isinstance(message["timestamp"], int) for message in old)
+    assert all(isinstance(message["timestamp"], float) for message in new)
 
 
 @every_era
@@ -458,7 +458,7 @@ def test_delete(tmp_path: Path, era: Era) -> None:
     assert other.path.name in left
     if era >= Era.V875:
         assert chat.backup_path.name not in left
-        assert [row["title"] for row in app.index() or []] == ["other"]
+        assert [message["title"] for message in app.index() or []] == ["other"]
         tombstones = json.loads((tmp_path / "_deleted_webui_sessions.json").read_text())
         assert tombstones == {"version": 1, "ids": [chat.session_id]}
         assert [seconds for seconds, _ in pauses] == [0.010, 0.004]
@@ -474,9 +474,9 @@ def test_side_questions_leave_no_file_and_no_tombstone(tmp_path: Path, era: Era,
     app = an_app(tmp_path, era)
     gone = acts.side_question(app, "what time is it?", "noon", kind=kind)
     assert names(tmp_path) == {"_index.json"}
-    (row,) = app.index() or []
-    assert row["session_id"] == gone
-    assert row["title"] == f"{kind}: what time is it?"
+    (message,) = app.index() or []
+    assert message["session_id"] == gone
+    assert message["title"] == f"{kind}: what time is it?"
 
 
 def test_one_message_deleted_from_the_middle_is_marked_and_no_prefix(tmp_path: Path) -> None:
@@ -524,8 +524,8 @@ def test_the_wipe_changes_exactly_what_it_changed(tmp_path: Path, era: Era) -> N
     assert after["updated_at"] > before["updated_at"]
     assert after["title"] == before["title"]
     assert after.get("message_count", 0) == 0
-    (row,) = chat.app.index() or []
-    assert row["message_count"] == 14, "the index keeps saying the old count"
+    (message,) = chat.app.index() or []
+    assert message["message_count"] == 14, "the index keeps saying the old count"
 
 
 def test_the_wipe_without_an_index_says_nought(tmp_path: Path) -> None:
@@ -533,14 +533,14 @@ def test_the_wipe_without_an_index_says_nought(tmp_path: Path) -> None:
     chat.app.restart()
     (tmp_path / "_index.json").unlink()
     losses.wipe(chat)
-    assert [row["message_count"] for row in chat.app.index() or []] == [0]
+    assert [message["message_count"] for message in chat.app.index() or []] == [0]
 
 
 @pytest.mark.parametrize("era", [Era.OLD, Era.V137], ids=lambda era: era.release)
 def test_the_ghost_saves_only_new_turns_over_a_repaired_file(tmp_path: Path, era: Era) -> None:
     chat = a_chat(tmp_path, era)
     whole = chat.path.read_bytes()
-    losses.ghost(chat)
+    losses.stale_writer(chat)
     for number in range(1, 4):
         chat.path.write_bytes(whole)
         chat.turn(f"New {number}", f"Answer {number}")
@@ -553,7 +553,7 @@ def test_the_ghost_saves_only_new_turns_over_a_repaired_file(tmp_path: Path, era
 def test_a_true_count_in_a_repaired_file_lays_the_ghost(tmp_path: Path, era: Era) -> None:
     chat = a_chat(tmp_path, era)
     whole = chat.path.read_bytes()
-    losses.ghost(chat)
+    losses.stale_writer(chat)
     chat.path.write_bytes(whole)
     chat.turn("New", "Answer")
     assert len(chat.on_disk()["messages"]) == 12
@@ -563,7 +563,7 @@ def test_a_true_count_in_a_repaired_file_lays_the_ghost(tmp_path: Path, era: Era
 def test_a_repaired_file_that_says_nought_is_not_read(tmp_path: Path, era: Era) -> None:
     chat = a_chat(tmp_path, era)
     whole = chat.on_disk()
-    losses.ghost(chat)
+    losses.stale_writer(chat)
     chat.path.write_text(json.dumps(whole | {"message_count": 0}))
     chat.turn("New", "Answer")
     assert texts(chat.on_disk()) == ["New", "Answer"]
@@ -679,7 +679,7 @@ def test_the_smaller_losses(tmp_path: Path) -> None:
     before = chat.on_disk()
     losses.collapse_to_tail(chat)
     assert chat.on_disk()["messages"] == before["messages"][-2:]
-    losses.lose_row(chat, 3)
+    losses.lose_message(chat, 3)
     assert chat.on_disk()["messages"] == before["messages"][:3] + before["messages"][4:]
     chat.send("Running")
     losses.empty_over_active_turn(chat)
@@ -767,9 +767,9 @@ def test_the_other_harmless_rewrites(tmp_path: Path) -> None:
     quirks.strip_xml(chat)
     assert texts(chat.on_disk())[-1] == "Sure."
     quirks.drop_timestamps(chat)
-    assert not any("timestamp" in row for row in chat.on_disk()["messages"])
+    assert not any("timestamp" in message for message in chat.on_disk()["messages"])
     quirks.stamp_timestamps(chat)
-    assert all("timestamp" in row for row in chat.on_disk()["messages"])
+    assert all("timestamp" in message for message in chat.on_disk()["messages"])
     chat.send("Lost")
     chat.interrupt()
     wording = texts(chat.on_disk())[-1]

@@ -57,14 +57,14 @@ def is_gone(pid: int) -> bool:
 def test_the_story_with_the_real_guard(temporary: Path) -> None:
     out = io.StringIO()
     code = story.run(out)
-    told = out.getvalue()
-    assert code == ExitCode.OK, told
-    assert "put 1001 messages back" in told
-    assert "1007 messages" in told
-    assert re.search(r"^Every message is there, 1049 of 1049 in 4 sessions", told, re.MULTILINE)
-    assert max(map(len, told.splitlines())) <= 80
-    assert "\x1b" not in told
-    assert all(line.isprintable() for line in told.splitlines())
+    reported = out.getvalue()
+    assert code == ExitCode.OK, reported
+    assert "put 1001 messages back" in reported
+    assert "1007 messages" in reported
+    assert re.search(r"^Every message is there, 1049 of 1049 in 4 sessions", reported, re.MULTILINE)
+    assert max(map(len, reported.splitlines())) <= 80
+    assert "\x1b" not in reported
+    assert all(line.isprintable() for line in reported.splitlines())
     assert list(temporary.iterdir()) == []
 
 
@@ -134,31 +134,34 @@ def a_story(directory: Path) -> story.Story:
 @pytest.mark.parametrize(
     ("spoil", "sentence"),
     [
-        (lambda told: told.long.messages.pop(7), "has 999 messages, not its 1000"),
-        (lambda told: told.long.messages.append(told.long.messages[-1]), "has 1001 messages, not its 1000"),
-        (lambda told: told.code.messages.reverse(), "has 24 messages, not its 24"),
-        (lambda told: told.quiet.rename("Bread"), "was touched"),
-        (lambda told: told.long.send("And?"), "still has the dead stream"),
-        (lambda told: told.long.document.update(context_messages=[]), "its model has lost messages"),
+        (lambda reported: reported.long.messages.pop(7), "has 999 messages, not its 1000"),
+        (
+            lambda reported: reported.long.messages.append(reported.long.messages[-1]),
+            "has 1001 messages, not its 1000",
+        ),
+        (lambda reported: reported.code.messages.reverse(), "has 24 messages, not its 24"),
+        (lambda reported: reported.quiet.rename("Bread"), "was touched"),
+        (lambda reported: reported.long.send("And?"), "still has the dead stream"),
+        (lambda reported: reported.long.document.update(context_messages=[]), "its model has lost messages"),
     ],
 )
 def test_the_last_look_misses_nothing(
     tmp_path: Path, spoil: Callable[[story.Story], object], sentence: str
 ) -> None:
-    told = a_story(tmp_path)
-    told.check()
-    spoil(told)
-    for chat in (told.long, told.code):
+    reported = a_story(tmp_path)
+    reported.check()
+    spoil(reported)
+    for chat in (reported.long, reported.code):
         chat.save()
     with pytest.raises(story.Untold, match=sentence):
-        told.check()
+        reported.check()
 
 
 def test_the_last_look_sees_a_file_that_is_gone(tmp_path: Path) -> None:
-    told = a_story(tmp_path)
-    told.trip.path.unlink()
+    reported = a_story(tmp_path)
+    reported.trip.path.unlink()
     with pytest.raises(story.Untold, match="has no messages, not its 12"):
-        told.check()
+        reported.check()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -217,7 +220,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def told(out: io.StringIO) -> str:
+def reported(out: io.StringIO) -> str:
     teller = narrator.Narrator(out)
     teller.step("A step")
     teller.guard(
@@ -230,20 +233,20 @@ def test_colours_only_where_they_are_wanted(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "80")
-    assert "\x1b[1m1. A step\x1b[0m" in told(Terminal())
-    assert "\x1b" not in told(io.StringIO())
+    assert "\x1b[1m1. A step\x1b[0m" in reported(Terminal())
+    assert "\x1b" not in reported(io.StringIO())
     monkeypatch.setenv("NO_COLOR", "1")
-    assert "\x1b" not in told(Terminal())
+    assert "\x1b" not in reported(Terminal())
     monkeypatch.setenv("NO_COLOR", "")
     monkeypatch.setenv("TERM", "dumb")
-    assert "\x1b" not in told(Terminal())
+    assert "\x1b" not in reported(Terminal())
 
 
 @pytest.mark.parametrize(("columns", "width"), [(200, 80), (60, 60), (10, 40)])
 def test_the_story_fits_the_terminal(monkeypatch: pytest.MonkeyPatch, columns: int, width: int) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("COLUMNS", str(columns))
-    assert width - 15 < max(map(len, told(Terminal()).splitlines())) <= width
+    assert width - 15 < max(map(len, reported(Terminal()).splitlines())) <= width
 
 
 def test_a_title_cannot_speak_to_the_terminal() -> None:

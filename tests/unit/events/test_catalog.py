@@ -86,10 +86,10 @@ def test_the_sentence_of_a_repair() -> None:
     text = BY_NAME["restored"].text(
         {
             "session": "20260430_151231_7209a0",
-            "rows_lost": 1000,
-            "rows_before": 1000,
-            "rows_live": 0,
-            "rows_after": 1001,
+            "messages_lost": 1000,
+            "messages_before": 1000,
+            "messages_live": 0,
+            "messages_after": 1001,
             "duration_us": 912,
             "writer_pid": 4242,
             "writer_command": "python3",
@@ -136,7 +136,7 @@ def test_a_hostile_path_stays_on_its_line() -> None:
 
 def test_only_what_is_declared_passes() -> None:
     values, complaints = accepted(
-        BY_NAME["fight"],
+        BY_NAME["backing_off"],
         {
             "session": "s",
             "count": "ten",
@@ -147,7 +147,11 @@ def test_only_what_is_declared_passes() -> None:
         },
     )
     assert values == {"session": "s", "seconds": 60.0}
-    assert complaints == ["fight: count is str", "fight has no field messages", "fight has no field title"]
+    assert complaints == [
+        "back-off: count is str",
+        "back-off has no field messages",
+        "back-off has no field title",
+    ]
 
 
 @given(
@@ -162,13 +166,13 @@ def test_nothing_that_is_told_breaks_the_gate(values: dict[str, object]) -> None
         event.guidance(passed).encode()
 
 
-def told() -> Iterator[tuple[str, str, set[str]]]:
+def reported() -> Iterator[tuple[str, str, set[str]]]:
     """Yield each telling in the sources: where it stands, the event, the fields it gives by name."""
     for path in SOURCES:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
                 continue
-            if node.func.attr not in ("tell", "_tell", "record") or not node.args:
+            if node.func.attr not in ("report", "_tell", "record") or not node.args:
                 continue
             first = node.args[0]
             if isinstance(first, ast.Constant) and isinstance(first.value, str):
@@ -181,7 +185,7 @@ def told() -> Iterator[tuple[str, str, set[str]]]:
 
 
 def test_the_code_tells_only_what_the_catalogue_declares() -> None:
-    tellings = list(told())
+    tellings = list(reported())
     assert len(tellings) > 10
     wrong = [
         f"{where}: {name} {sorted(fields - set(BY_NAME[name].fields) if name in BY_NAME else fields)}"

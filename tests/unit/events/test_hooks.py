@@ -78,7 +78,7 @@ def test_an_alert_is_json_on_standard_input_and_no_shell(start: Started, tmp_pat
     hooks = start(
         alert_command=(*python("import sys", "open(sys.argv[1], 'w').write(sys.stdin.read())"), str(out))
     )
-    hooks.hear(record(session="abc", rows_before=2))
+    hooks.hear(record(session="abc", messages_before=2))
     run_all(hooks)
     text = out.read_text()
     assert text.endswith("\n")
@@ -91,7 +91,7 @@ def test_an_alert_is_json_on_standard_input_and_no_shell(start: Started, tmp_pat
         "level": "warning",
         "message": "Restored abc; 2 messages before.",
         "session": "abc",
-        "rows_before": 2,
+        "messages_before": 2,
     }
     assert sorted(path.name for path in tmp_path.iterdir()) == [out.name]
 
@@ -111,8 +111,8 @@ def test_versions_go_to_their_own_command(start: Started, tmp_path: Path) -> Non
 
 
 def test_alerts_are_what_somebody_must_hear_of() -> None:
-    assert {"restored", "in_doubt", "brake", "hook_failed", "waiting"} <= HEARD
-    assert not {"kept", "deliberate", "ready", "sighted"} & HEARD
+    assert {"restored", "uncertain", "mass_change_held", "hook_failed", "waiting"} <= HEARD
+    assert not {"kept", "intended", "ready", "watch_restored"} & HEARD
 
 
 def test_without_a_command_nothing_is_run(start: Started) -> None:

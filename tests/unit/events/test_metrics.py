@@ -27,16 +27,16 @@ from tests.helpers.waiting import until
 
 FIGURES = Figures(
     started=1000.5,
-    last_sweep=2000.25,
+    last_scan=2000.25,
     last_save=0.0,
     sessions=3,
     messages=44,
     sessions_missing=1,
     sessions_unreadable=2,
-    is_sighted=True,
+    is_watching=True,
     is_store_writable=False,
     repairs=5,
-    doubts=6,
+    uncertain=6,
     unrepaired=7,
 )
 
@@ -85,14 +85,14 @@ class Loop:
     """A loop that calls the metrics as the daemon does, ten seconds later each time."""
 
     def __init__(self, wishes: Wishes) -> None:
-        self.told: list[dict[str, str]] = []
+        self.reported: list[dict[str, str]] = []
         self.figures: Figures | None = FIGURES
         self._now = 0.0
-        self.metrics = Metrics(wishes, self._tell)
+        self.metrics = Metrics(wishes, self._report)
 
-    def _tell(self, name: str, **fields: str) -> None:
+    def _report(self, name: str, **fields: str) -> None:
         assert name == "metrics_failed"
-        self.told.append(fields)
+        self.reported.append(fields)
 
     def turn(self) -> None:
         self._now += INTERVAL_SECONDS
@@ -147,7 +147,7 @@ EXPECTED = {
     "messages": 44,
     "missing_sessions": 1,
     "unreadable_sessions": 2,
-    "sighted": 1,
+    "watch_restored": 1,
     "store_writable": 0,
     "repairs_total": 5,
     "doubts_total": 6,
@@ -210,8 +210,8 @@ def test_a_directory_that_is_not_there_is_told_once_and_used_when_it_comes(
     textfile = tmp_path / "later" / "hermesguard.prom"
     loop = start(textfile)
     for _ in range(5):
-        loop.until(lambda: loop.told)
-    assert loop.told == [
+        loop.until(lambda: loop.reported)
+    assert loop.reported == [
         {
             "error": "No such file or directory",
             "path": str(textfile),
@@ -224,8 +224,8 @@ def test_a_directory_that_is_not_there_is_told_once_and_used_when_it_comes(
     in_the_way = tmp_path / "in the way"
     in_the_way.mkdir()
     exchange(in_the_way, textfile)  # at once: the metrics may be writing just now
-    loop.until(lambda: len(loop.told) == 2)
-    assert loop.told[1]["error"] == "Is a directory"
+    loop.until(lambda: len(loop.reported) == 2)
+    assert loop.reported[1]["error"] == "Is a directory"
     until(lambda: list(textfile.parent.iterdir()) == [textfile])  # no new file is left behind
 
 
@@ -236,8 +236,8 @@ def test_a_port_in_use_is_told_once_and_taken_when_it_is_free(start: Started) ->
         port = other.getsockname()[1]
         loop = start(port=port)
         for _ in range(5):
-            loop.until(lambda: loop.told)
-        assert loop.told == [
+            loop.until(lambda: loop.reported)
+        assert loop.reported == [
             {
                 "error": "Address already in use",
                 "path": f"127.0.0.1:{port}",
@@ -245,16 +245,16 @@ def test_a_port_in_use_is_told_once_and_taken_when_it_is_free(start: Started) ->
             }
         ]
     loop.until(lambda: scrape(port))
-    assert len(loop.told) == 1
+    assert len(loop.reported) == 1
 
 
 def test_only_the_loopback_address_is_served(start: Started) -> None:
     port = free_port()
     start(port=port).until(lambda: scrape(port))
     listening = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    assert [row[1] for row in listening if row[3] == "0A" and row[1].endswith(f":{port:04X}")] == [
-        f"0100007F:{port:04X}"
-    ]
+    assert [
+        message[1] for message in listening if message[3] == "0A" and message[1].endswith(f":{port:04X}")
+    ] == [f"0100007F:{port:04X}"]
 
 
 def test_a_reader_who_goes_away_leaves_no_trace(start: Started, capfd: pytest.CaptureFixture[str]) -> None:
@@ -282,14 +282,14 @@ def wipe(daemon: Daemon, chat: Chat) -> None:
 def test_the_daemon_gives_out_what_it_knows_and_a_reload_changes_where(tmp_path: Path) -> None:
     textfile, other, port = tmp_path / "a.prom", tmp_path / "b.prom", free_port()
     configuration = tmp_path / "hermesguard.toml"
-    configuration.write_text("sweep_interval = '200ms'\n")
+    configuration.write_text("scan_interval = '200ms'\n")
     with Daemon(tmp_path, "--config", configuration) as daemon:
         chat = App(daemon.sessions, Era.OLD).create(turns=10)
         daemon.start()
         assert scrape(port) is None
 
         def use(text: str) -> None:
-            configuration.write_text(f"sweep_interval = '200ms'\n{text}")
+            configuration.write_text(f"scan_interval = '200ms'\n{text}")
             reloads = len(daemon.heard("reloaded"))
             assert daemon.process
             daemon.process.send_signal(signal.SIGHUP)
@@ -301,9 +301,9 @@ def test_the_daemon_gives_out_what_it_knows_and_a_reload_changes_where(tmp_path:
         assert families(text).keys() == families(textfile.read_text()).keys()
         assert value(text, "hermesguard_sessions") == 1
         assert value(text, "hermesguard_messages") == 20
-        assert value(text, "hermesguard_sighted") == value(text, "hermesguard_store_writable") == 1
+        assert value(text, "hermesguard_watching") == value(text, "hermesguard_store_writable") == 1
         assert value(text, "hermesguard_repairs_total") == 0
-        assert value(text, "hermesguard_last_sweep_timestamp_seconds") >= value(
+        assert value(text, "hermesguard_last_scan_timestamp_seconds") >= value(
             text, "hermesguard_start_time_seconds"
         )
         wipe(daemon, chat)
@@ -336,8 +336,8 @@ def test_a_missing_library_is_one_sentence(tmp_path: Path) -> None:
     with Daemon(tmp_path, *flags, environment={"PYTHONPATH": str(absent.parent)}) as daemon:
         chat = App(daemon.sessions, Era.OLD).create(turns=10)
         daemon.start()
-        told = daemon.until_heard("metrics_failed")
-        assert told["message"] == (
+        reported = daemon.until_heard("metrics_failed")
+        assert reported["message"] == (
             "Metrics cannot be given out: No module named 'prometheus_client' (prometheus-client). "
             "Install it: pip install 'hermesguard[metrics]'."
         )

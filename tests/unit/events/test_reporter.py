@@ -29,7 +29,13 @@ from tests.helpers.journald import Journald
 from tests.helpers.waiting import until
 
 START = datetime(2026, 11, 22, 12, 0, 0, 123456, UTC)
-LOSS = {"session": "abc", "rows_before": 2, "rows_live": 0, "rows_after": 2, "evidence": ("one", "two")}
+LOSS = {
+    "session": "abc",
+    "messages_before": 2,
+    "messages_live": 0,
+    "messages_after": 2,
+    "evidence": ("one", "two"),
+}
 
 
 @pytest.fixture
@@ -47,7 +53,7 @@ def reporter(journald: Journald) -> Iterator[Reporter]:
 
 
 def test_an_entry_in_the_journal(journald: Journald, reporter: Reporter) -> None:
-    reporter.tell("restored", **LOSS, writer_pid=None, duration_us=900)
+    reporter.report("restored", **LOSS, writer_pid=None, duration_us=900)
     assert reporter.pump() is None
     assert journald.read() == [
         {
@@ -59,9 +65,9 @@ def test_an_entry_in_the_journal(journald: Journald, reporter: Reporter) -> None
             "HERMESGUARD_EVENT": "restored",
             "HERMESGUARD_TIME": "2026-11-22T12:00:00.123456Z",
             "HERMESGUARD_SESSION": "abc",
-            "HERMESGUARD_ROWS_BEFORE": "2",
-            "HERMESGUARD_ROWS_LIVE": "0",
-            "HERMESGUARD_ROWS_AFTER": "2",
+            "HERMESGUARD_MESSAGES_BEFORE": "2",
+            "HERMESGUARD_MESSAGES_LIVE": "0",
+            "HERMESGUARD_MESSAGES_AFTER": "2",
             "HERMESGUARD_EVIDENCE": "one\ntwo",
             "HERMESGUARD_DURATION_US": "900",
         }
@@ -69,7 +75,7 @@ def test_an_entry_in_the_journal(journald: Journald, reporter: Reporter) -> None
 
 
 def test_a_long_value_stays_below_what_journalctl_shows(journald: Journald, reporter: Reporter) -> None:
-    reporter.tell("config_invalid", error="ä" * 10_000, path="/\udcff")
+    reporter.report("config_invalid", error="ä" * 10_000, path="/\udcff")
     (entry,) = journald.read()
     assert all(len(f"{name}={value}".encode()) < 4096 for name, value in entry.items())
     assert entry["HERMESGUARD_ERROR"].startswith("ää")
@@ -82,7 +88,7 @@ def test_a_journald_that_hangs_costs_nothing_and_gets_everything(journald: Journ
     for number in range(
         3000
     ):  # a journald that is not read from takes a few hundred; then a send would wait for ever
-        reporter.tell("restored", **LOSS, writer_pid=number)
+        reporter.report("restored", **LOSS, writer_pid=number)
     delay = reporter.pump()
     assert delay is not None
     assert 0 < delay <= 1
@@ -101,14 +107,14 @@ def test_a_journald_that_hangs_costs_nothing_and_gets_everything(journald: Journ
 
 
 def test_a_journald_that_was_restarted_is_found_again(journald: Journald, reporter: Reporter) -> None:
-    reporter.tell("reloaded")
+    reporter.report("reloaded")
     assert len(journald.read()) == 1
     journald.stop()
-    reporter.tell("reloaded")
+    reporter.report("reloaded")
     assert reporter.pump() is not None
     journald.restart()
     until(lambda: reporter.pump() is None)
-    reporter.tell("stopped")
+    reporter.report("stopped")
     assert [entry["HERMESGUARD_EVENT"] for entry in journald.read()] == ["reloaded", "stopped"]
 
 
@@ -156,14 +162,14 @@ def test_the_order_is_kept_between_important_and_bookkeeping(journald: Journald)
 def test_flush_waits_for_a_slow_journald_but_not_for_ever(journald: Journald, reporter: Reporter) -> None:
     assert reporter.flush(0.0)
     for _ in range(3000):
-        reporter.tell("reloaded")
+        reporter.report("reloaded")
     assert not reporter.flush(0.05)
 
 
 def test_bookkeeping_is_written_only_when_asked_for(journald: Journald) -> None:
     quiet = Reporter([Journal(journald.path)])
-    quiet.tell("kept", session="a")
-    quiet.tell("reloaded")
+    quiet.report("kept", session="a")
+    quiet.report("reloaded")
     assert not quiet.wants("kept")
     assert [entry["HERMESGUARD_EVENT"] for entry in journald.read()] == ["reloaded"]
     quiet.close()
@@ -175,7 +181,7 @@ def test_a_listener_hears_what_it_asked_for_whatever_the_level(journald: Journal
     reporter.listen(lambda record: heard.append(record.event.name), {"version_kept", "restored"})
     assert reporter.wants("version_kept")
     for name in ("version_kept", "restored", "kept", "reloaded"):
-        reporter.tell(name)
+        reporter.report(name)
     assert heard == ["version_kept", "restored"]
     assert [entry["HERMESGUARD_EVENT"] for entry in journald.read()] == ["restored", "reloaded"]
     reporter.close()
@@ -184,12 +190,14 @@ def test_a_listener_hears_what_it_asked_for_whatever_the_level(journald: Journal
 def test_what_is_not_declared_goes_nowhere_and_is_told_as_our_fault(
     journald: Journald, reporter: Reporter
 ) -> None:
-    reporter.tell("restored", session="abc", text="what I wrote to my doctor", rows_before="what I wrote")
-    reporter.tell("what I wrote")
+    reporter.report(
+        "restored", session="abc", text="what I wrote to my doctor", messages_before="what I wrote"
+    )
+    reporter.report("what I wrote")
     entries = journald.read()
     assert [entry["HERMESGUARD_EVENT"] for entry in entries] == ["restored"] + 3 * ["internal_error"]
     assert "doctor" not in str(entries)
-    assert "HERMESGUARD_ROWS_BEFORE" not in entries[0]
+    assert "HERMESGUARD_MESSAGES_BEFORE" not in entries[0]
 
 
 def test_a_listener_that_fails_ends_nothing(journald: Journald, reporter: Reporter) -> None:
@@ -197,7 +205,7 @@ def test_a_listener_that_fails_ends_nothing(journald: Journald, reporter: Report
         raise ZeroDivisionError
 
     reporter.listen(fail, {"restored"})
-    reporter.tell("restored", **LOSS)
+    reporter.report("restored", **LOSS)
     (entry,) = journald.read()
     assert entry["MESSAGE"] == "A fault in hermesguard itself: ZeroDivisionError (telling restored)."
 
@@ -216,13 +224,15 @@ ANYTHING = st.recursive(
 def test_telling_never_raises(name: str, fields: dict[str, object]) -> None:
     reading, writing = os.pipe()
     reporter = Reporter([JsonLines(writing)], Priority.DEBUG)
-    reporter.tell(name, **fields)
+    reporter.report(name, **fields)
     reporter.close()
     os.close(writing)
     with open(reading, encoding="utf-8") as pipe:
-        told = [json.loads(line) for line in pipe]
-    assert told[0]["event"] == name
-    assert all(entry["error"].startswith(f"{name}: ") or "no field" in entry["error"] for entry in told[1:])
+        reported = [json.loads(line) for line in pipe]
+    assert reported[0]["event"] == name
+    assert all(
+        entry["error"].startswith(f"{name}: ") or "no field" in entry["error"] for entry in reported[1:]
+    )
 
 
 # -- the standard error of a real process
@@ -232,7 +242,7 @@ import sys
 from hermesguard.events.reporter import open_reporter
 reporter = open_reporter(journal=__import__("pathlib").Path({journal!r}))
 for number in range({count}):
-    reporter.tell("restored", session="abc", rows_before=2, rows_live=0, rows_after=2, writer_pid=number)
+    reporter.report("restored", session="abc", messages_before=2, messages_live=0, messages_after=2, writer_pid=number)
 reporter.flush({flush})
 print("done", file=sys.stdout, flush=True)
 """
@@ -290,7 +300,7 @@ def test_without_a_journal_a_pipe_gets_json_lines(teller: Callable[..., subproce
     assert first["event"] == second["event"] == "restored"
     assert first["message_id"] == BY_NAME["restored"].message_id
     assert (first["schema_version"], first["priority"], first["level"]) == (1, 4, "warning")
-    assert (first["session"], first["rows_before"], first["rows_live"]) == ("abc", 2, 0)
+    assert (first["session"], first["messages_before"], first["messages_live"]) == ("abc", 2, 0)
     assert datetime.fromisoformat(first["time"]) <= datetime.fromisoformat(second["time"])
 
 
@@ -417,7 +427,7 @@ def test_another_users_pipe_that_nobody_reads_stops_nothing(monkeypatch: pytest.
         patched.setattr("hermesguard.events.sinks.os.open", refuse)
         reporter = Reporter([JsonLines(writing)])
     for number in range(3000):
-        reporter.tell("restored", **LOSS, writer_pid=number)
+        reporter.report("restored", **LOSS, writer_pid=number)
     assert reporter.pump() is not None
     os.close(writing)
     with open(reading, "rb") as pipe:

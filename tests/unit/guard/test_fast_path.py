@@ -18,7 +18,7 @@ from hermesguard.demo.chat import Chat
 from hermesguard.demo.eras import Era
 from hermesguard.demo.files import dumps
 from hermesguard.guard import guard
-from hermesguard.guard import visit as sight
+from hermesguard.guard import visit as visit
 from hermesguard.repair import exchange as staging
 from hermesguard.repair.readiness import QUIET_SECONDS
 from hermesguard.store.store import Store
@@ -42,7 +42,7 @@ def test_normal_growth_never_takes_the_slow_path(
 ) -> None:
     chat = long_chat(world.app(era))
     slow: list[str] = []
-    monkeypatch.setattr(guard, "Sight", lambda name, *rest: slow.append(name))
+    monkeypatch.setattr(guard, "Visit", lambda name, *rest: slow.append(name))
     for number in range(6):
         chat.send(f"question {number}")
         chat.stream("An answer begins, ")
@@ -111,14 +111,14 @@ def test_nothing_that_can_wait_comes_before_the_exchange(
         (os, "fsync"),
         (os, "fdatasync"),
         (gzip, "compress"),
-        (world.ear, "tell"),
-        (world.guard.keeper.store, "keep_change"),
-        (world.guard.keeper.store, "add_version"),
-        (world.guard.casebook.incidents, "append"),
+        (world.ear, "report"),
+        (world.guard.copies.store, "keep_change"),
+        (world.guard.copies.store, "add_version"),
+        (world.guard.recorder.incidents, "append"),
         (world.guard.directory, "correct_index"),
         (session, "parse"),
-        (sight, "judge"),
-        (sight, "mend"),
+        (visit, "judge"),
+        (visit, "merge_documents"),
         (staging, "exchange"),
     ):
         order.note(owner, name)
@@ -127,9 +127,9 @@ def test_nothing_that_can_wait_comes_before_the_exchange(
     # Without an answer that is ready the stub and the abridged shadow are read, both short; with one not even that.
     assert before == ([] if is_ready else ["parse", "parse"])
     after = set(order.done[len(before) :])
-    assert {"fsync", "compress", "tell", "add_version", "append", "correct_index", "judge"} <= after
+    assert {"fsync", "compress", "report", "add_version", "append", "correct_index", "judge"} <= after
     assert world.words(chat)[-1] == "unsent"
-    assert len(world.live(chat).rows) == 61
+    assert len(world.live(chat).messages) == 61
     assert [incident.rule[:1] for incident in world.incidents()] == ["3"]
 
 
@@ -140,12 +140,12 @@ def test_what_was_made_ready_is_used_once_and_made_anew(world: World) -> None:
         chat.send(f"unsent {number}")
         world.pass_time(QUIET_SECONDS)
         world.guard.get_ready()
-        copy = world.guard.keeper.held(chat.session_id)
+        copy = world.guard.copies.held(chat.session_id)
         assert copy
         assert copy.answer
         losses.wipe(chat)
         assert world.words(chat)[-1] == f"unsent {number}"
-    assert len(world.live(chat).rows) == 63
+    assert len(world.live(chat).messages) == 63
 
 
 def test_sessions_written_last_are_ready_after_a_start(tmp_path: Path) -> None:
@@ -165,7 +165,7 @@ def test_sessions_written_last_are_ready_after_a_start(tmp_path: Path) -> None:
 def test_memory_is_bounded_and_a_session_beyond_it_is_guarded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world = World(tmp_path, memory_bytes=50_000)
+    world = World(tmp_path, cache_bytes=50_000)
     watch_saves(world, monkeypatch)
     app = world.app(Era.OLD)
     chats = [long_chat(app, turns=60) for _ in range(5)]
@@ -173,8 +173,8 @@ def test_memory_is_bounded_and_a_session_beyond_it_is_guarded(
     for chat in chats:
         chat.send("unsent")
         losses.wipe(chat)
-        assert len(world.live(chat).rows) == 121
-    assert world.guard.keeper.memory_used_bytes <= max(chat.path.stat().st_size for chat in chats)
+        assert len(world.live(chat).messages) == 121
+    assert world.guard.copies.cache_used_bytes <= max(chat.path.stat().st_size for chat in chats)
 
 
 def test_what_could_be_wiped_stays_in_memory_and_the_rest_goes(world: World) -> None:
@@ -182,9 +182,9 @@ def test_what_could_be_wiped_stays_in_memory_and_the_rest_goes(world: World) -> 
     stranded, quiet = long_chat(app), long_chat(app)
     stranded.send("unsent")
     world.pass_time(3600)
-    world.sweep()
-    assert world.guard.keeper.held(stranded.session_id)
-    assert world.guard.keeper.held(quiet.session_id) is None
+    world.scan()
+    assert world.guard.copies.held(stranded.session_id)
+    assert world.guard.copies.held(quiet.session_id) is None
 
 
 # -- writers in place
@@ -210,7 +210,7 @@ def test_writers_in_place_are_followed_and_repaired(world: World) -> None:
         file.truncate()
     world.guard.visit(chat.session_id)
     assert world.words(chat)[-2:] == ["in place 4", "unsent"]
-    assert len(world.live(chat).rows) == 66
+    assert len(world.live(chat).messages) == 66
 
 
 # -- floods
@@ -223,9 +223,9 @@ def replace_fast(path: Path, text: str) -> None:
 
 
 def test_a_flood_while_the_guard_could_not_look(tmp_path: Path) -> None:
-    """More events than the kernel's queue holds, losses among them, while the process is stopped: one sweep mends all."""
+    """More events than the kernel's queue holds, losses among them, while the process is stopped: one scan repairs all."""
     queued = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
-    with Daemon(tmp_path, "--sweep-interval", "1h") as daemon:
+    with Daemon(tmp_path, "--scan-interval", "1h") as daemon:
         app = App(daemon.sessions, Era.OLD)
         busy, *others = (long_chat(app, turns=3) for _ in range(8))
         for chat in others:
@@ -257,8 +257,8 @@ def test_a_thousand_saves_as_fast_as_they_come(tmp_path: Path) -> None:
         for number in range(1000):
             document["messages"][-1]["content"] += " on"
             if number % 10 == 0:
-                row = {"role": "assistant", "content": f"{number}", "timestamp": 1.8e9 + number}
-                document["messages"].append(row)
+                message = {"role": "assistant", "content": f"{number}", "timestamp": 1.8e9 + number}
+                document["messages"].append(message)
             replace_fast(chat.path, dumps(document))
         daemon.until_kept(chat.path)
         assert daemon.incidents() == []
@@ -270,8 +270,8 @@ def test_a_thousand_saves_as_fast_as_they_come(tmp_path: Path) -> None:
 def test_everything_else_goes_on_while_conversations_grow_without_a_pause(
     tmp_path: Path, interval: str
 ) -> None:
-    """The loop stays at the watch while there is nothing but growth; sweeps, commands and signals must not wait for its end."""
-    with Daemon(tmp_path, "--sweep-interval", interval) as daemon:
+    """The loop stays at the watch while there is nothing but growth; scans, commands and signals must not wait for its end."""
+    with Daemon(tmp_path, "--scan-interval", interval) as daemon:
         app = App(daemon.sessions, Era.OLD)
         growing, other = long_chat(app), long_chat(app, turns=3)
         daemon.start()
@@ -283,8 +283,8 @@ def test_everything_else_goes_on_while_conversations_grow_without_a_pause(
                 if is_over.is_set():
                     return
                 if number < 2000:  # then it is saved as it is
-                    row = {"role": "assistant", "content": f"{number}", "timestamp": 1.8e9 + number}
-                    document["messages"].append(row)
+                    message = {"role": "assistant", "content": f"{number}", "timestamp": 1.8e9 + number}
+                    document["messages"].append(message)
                 document["updated_at"] = 1.8e9 + number
                 replace_fast(growing.path, dumps(document))
 
@@ -298,9 +298,9 @@ def test_everything_else_goes_on_while_conversations_grow_without_a_pause(
                 found: dict[str, Any] = json.loads(answer)
                 return found
 
-            first = status()["last_sweep"]
+            first = status()["last_scan"]
             if interval == "200ms":
-                daemon.until(lambda: status()["last_sweep"] > first)
+                daemon.until(lambda: status()["last_scan"] > first)
             assert daemon.process
             daemon.process.send_signal(signal.SIGHUP)
             daemon.until_heard("reloaded")

@@ -23,15 +23,19 @@ def test_wipe_1558_is_repaired_with_the_unsent_prompt(world: World, era: Era) ->
     chat.send("what I typed last")
     losses.wipe(chat)
     live = world.live(chat)
-    assert len(live.rows) == 1001
-    assert live.rows[-1].words == "what I typed last"
+    assert len(live.messages) == 1001
+    assert live.messages[-1].words == "what I typed last"
     assert live.stream is None
     assert live.get("pending_user_message") is None
     assert len(live.context) == 1001
     if "message_count" in live:
         assert live.get("message_count") == 1001
     [incident] = world.incidents()
-    assert (incident.rows_before, incident.rows_live, incident.rows_after) == (1000 + chat.app.eager, 0, 1001)
+    assert (incident.messages_before, incident.messages_live, incident.messages_after) == (
+        1000 + chat.app.eager,
+        0,
+        1001,
+    )
 
 
 @pytest.mark.parametrize("era", ERAS)
@@ -41,7 +45,7 @@ def test_twenty_wipes_in_a_row_add_nothing(world: World, era: Era) -> None:
     for _ in range(20):
         losses.wipe(chat)
         world.pass_time(61)
-        assert len(world.live(chat).rows) == 11
+        assert len(world.live(chat).messages) == 11
         stream = {"active_stream_id": "stale again"}
         (world.sessions / f"{chat.session_id}.json").write_text(
             json.dumps(json.loads(world.live(chat).text) | stream, indent=2)
@@ -53,15 +57,15 @@ def test_twenty_wipes_in_a_row_add_nothing(world: World, era: Era) -> None:
 def test_ghost_turns_are_merged_in_order_and_never_twice(world: World, era: Era) -> None:
     chat = world.app(era).create(turns=500)
     chat.send("unsent")
-    losses.ghost(chat)
+    losses.stale_writer(chat)
     for number in range(3):
-        chat.turn(f"ghost question {number}", f"ghost answer {number}")
+        chat.turn(f"stale writer question {number}", f"stale writer answer {number}")
         world.pass_time(61)
     assert world.words(chat)[-7:] == [
         "unsent",
-        *(f"ghost {kind} {number}" for number in range(3) for kind in ("question", "answer")),
+        *(f"stale writer {kind} {number}" for number in range(3) for kind in ("question", "answer")),
     ]
-    assert len(world.live(chat).rows) == 1007
+    assert len(world.live(chat).messages) == 1007
 
 
 @pytest.mark.parametrize("era", ERAS)
@@ -69,10 +73,10 @@ def test_undo_stands(world: World, era: Era) -> None:
     chat = world.app(era).create(turns=5)
     acts.undo(chat)
     acts.undo(chat)
-    world.sweep()
-    assert len(world.live(chat).rows) == 6
+    world.scan()
+    assert len(world.live(chat).messages) == 6
     assert world.incidents() == []
-    assert world.ear.names().count("deliberate") == 2
+    assert world.ear.names().count("intended") == 2
 
 
 @pytest.mark.parametrize("era", ERAS)
@@ -80,7 +84,7 @@ def test_clear_stands(world: World, era: Era) -> None:
     chat = world.app(era).create("A title", turns=5)
     acts.clear(chat)
     world.pass_time(5)
-    assert world.live(chat).rows == []
+    assert world.live(chat).messages == []
     chat.turn("a new beginning", "indeed")
     assert world.words(chat) == ["a new beginning", "indeed"]
     assert world.incidents() == []
@@ -103,7 +107,7 @@ def test_loss_while_the_guard_was_down(world: World, era: Era) -> None:
     chat.send("unsent")
     with world.unwatched():
         losses.wipe(chat)
-    assert len(world.live(chat).rows) == 11
+    assert len(world.live(chat).messages) == 11
 
 
 def test_a_second_start_changes_nothing(world: World) -> None:
@@ -137,16 +141,16 @@ def test_flip_flop_of_partials_is_left_alone(world: World, era: Era) -> None:
         quirks.collapse_partials(chat)
         quirks.pile_up_partials(chat, 50)
     assert world.incidents() == []
-    assert [name for name, _ in world.ear.heard[heard:] if name not in ("kept", "swept")] == []
-    assert world.guard.keeper.store.versions(chat.session_id) == []
+    assert [name for name, _ in world.ear.heard[heard:] if name not in ("kept", "scanned")] == []
+    assert world.guard.copies.store.versions(chat.session_id) == []
 
 
 @pytest.mark.parametrize("era", [era for era in ERAS if era.truncates_by_window])
 def test_window_relative_truncate_5096_is_restored(world: World, era: Era) -> None:
     chat = world.app(era).create(turns=500)
     losses.window_truncate(chat)
-    assert len(world.live(chat).rows) == 1000
-    assert world.incidents()[0].event == "in_doubt"
+    assert len(world.live(chat).messages) == 1000
+    assert world.incidents()[0].event == "uncertain"
 
 
 @pytest.mark.parametrize("era", ERAS)
@@ -154,14 +158,14 @@ def test_delete_is_judged_by_evidence(world: World, era: Era) -> None:
     app = world.app(era)
     chat = app.create(turns=2)
     app.create(turns=2)
-    world.sweep()
+    world.scan()
     acts.delete(chat)
     world.guard.visit(chat.session_id)
     world.pass_time(12)
-    world.sweep()
+    world.scan()
     assert not chat.path.exists()
     assert "deleted" in world.ear.names()
-    assert world.guard.keeper.store.versions(chat.session_id)[-1].reason == "deleted"
+    assert world.guard.copies.store.versions(chat.session_id)[-1].reason == "deleted"
 
 
 def test_vanished_file_comes_back(world: World) -> None:
@@ -170,7 +174,7 @@ def test_vanished_file_comes_back(world: World) -> None:
     losses.vanish(chat)
     world.guard.visit(chat.session_id)
     world.pass_time(3)
-    assert len(world.live(chat).rows) == 4
+    assert len(world.live(chat).messages) == 4
     assert world.incidents()[0].event == "missing"
 
 
@@ -179,10 +183,10 @@ def test_many_vanished_put_the_brake_on(world: World) -> None:
     for _ in range(6):
         app.create(turns=2)
     losses.all_vanish(app)
-    world.sweep()
+    world.scan()
     world.pass_time(30)
-    assert world.ear.names().count("brake") == 1
-    assert len(list(world.guard.keeper.store.shadows())) == 6
+    assert world.ear.names().count("mass_change_held") == 1
+    assert len(list(world.guard.copies.store.shadows())) == 6
     assert world.hands().restore_all_missing()["failed"] == []
     assert len(list(world.sessions.glob("[0-9a-f]*.json"))) == 6
 
@@ -191,12 +195,12 @@ def test_undo_of_a_repair_is_not_repaired_again(world: World) -> None:
     chat = world.app(Era.OLD).create(turns=40)
     losses.window_truncate(chat)
     [incident] = world.incidents()
-    assert len(world.live(chat).rows) == 80
+    assert len(world.live(chat).messages) == 80
     world.hands().undo(incident.id)
-    world.sweep()
+    world.scan()
     world.guard.visit(chat.session_id)
-    assert len(world.live(chat).rows) == 28
-    assert len(world.shadow(chat).rows) == 28
+    assert len(world.live(chat).messages) == 28
+    assert len(world.shadow(chat).messages) == 28
 
 
 def test_a_loss_after_a_whole_save_is_repaired_at_once_however_many_there_were(world: World) -> None:
@@ -205,34 +209,36 @@ def test_a_loss_after_a_whole_save_is_repaired_at_once_however_many_there_were(w
         chat.reload()
         chat.send("unsent")
         losses.wipe(chat)
-        assert len(world.live(chat).rows) == 11
-    assert world.ear.names().count("fight") == 1
+        assert len(world.live(chat).messages) == 11
+    assert world.ear.names().count("backing_off") == 1
 
 
 def test_a_writer_that_never_looks_is_slowed_down(world: World) -> None:
     chat = world.app(Era.OLD).create(turns=5)
     chat.send("unsent")
-    losses.ghost(chat)
+    losses.stale_writer(chat)
     for _ in range(10):
-        assert len(world.live(chat).rows) == 11
+        assert len(world.live(chat).messages) == 11
         chat.pin()
-    assert world.live(chat).rows == []
+    assert world.live(chat).messages == []
     world.pass_time(61)
-    assert len(world.live(chat).rows) == 11
+    assert len(world.live(chat).messages) == 11
 
 
 def test_a_mend_that_cannot_be_proved_does_not_become_live(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chat = world.app(Era.OLD).create(turns=40)
-    monkeypatch.setattr("hermesguard.guard.visit.mend", lambda shadow, live, keep_rows: b'{"messages": []}')
+    monkeypatch.setattr(
+        "hermesguard.guard.visit.mend", lambda shadow, live, keep_messages: b'{"messages": []}'
+    )
     losses.window_truncate(chat)
-    assert len(world.live(chat).rows) == 28
+    assert len(world.live(chat).messages) == 28
     assert "internal_error" in world.ear.names()
-    assert len(world.shadow(chat).rows) == 80
+    assert len(world.shadow(chat).messages) == 80
     monkeypatch.undo()
-    world.sweep()
-    assert len(world.live(chat).rows) == 80
+    world.scan()
+    assert len(world.live(chat).messages) == 80
 
 
 def test_one_bad_session_does_not_cost_the_others_their_guard(
@@ -252,10 +258,10 @@ def test_one_bad_session_does_not_cost_the_others_their_guard(
     bad.turn("question", "answer")
     losses.wipe(good)
     monkeypatch.undo()
-    assert len(world.live(good).rows) == 7
+    assert len(world.live(good).messages) == 7
     assert world.ear.names().count("internal_error") == 1
-    world.sweep()
-    assert len(world.shadow(bad).rows) == 8
+    world.scan()
+    assert len(world.shadow(bad).messages) == 8
 
 
 def test_many_questions_are_answered_a_few_at_a_time(world: World) -> None:
@@ -267,7 +273,7 @@ def test_many_questions_are_answered_a_few_at_a_time(world: World) -> None:
     world.seconds += 1.1
     for answered in range(1, 6):
         assert len(world.incidents()) == answered - 1
-        wait = world.guard.ask_again(most_seconds=0)
+        wait = world.guard.run_deferred(most_seconds=0)
         assert len(world.incidents()) == answered
         assert wait == (0 if answered < 5 else None)
 
@@ -291,7 +297,7 @@ def test_an_undo_stands_after_a_restart_although_it_goes_back_to_what_a_repair_w
         world.start()
     acts.undo(chat)
     assert len(world.words(chat)) == 2
-    assert world.ear.names().count("deliberate") == 1
+    assert world.ear.names().count("intended") == 1
 
 
 def test_a_server_that_has_not_seen_two_repairs_takes_nothing_back_after_a_restart_either(

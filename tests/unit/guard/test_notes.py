@@ -13,13 +13,13 @@ seconds = st.floats(0, 1e7, allow_nan=False)
 def test_what_is_due_has_waited_long_enough(start: float, wait: float) -> None:
     now = [start]
     notes = Notes(Clock(lambda: now[0]))
-    notes.ask_later("a", b"torn", wait)
+    notes.defer("a", b"torn", wait)
     now[0] += notes.next_due_seconds() or 0.0
     while not (due := list(notes.due())):
         now[0] += max(notes.next_due_seconds() or 0.0, 1e-6)
     assert [name for name, _ in due] == ["a"]
-    notes.ask_later("b", b"torn", wait)
-    now[0] = notes.questions["b"].due
+    notes.defer("b", b"torn", wait)
+    now[0] = notes.deferred["b"].due
     assert notes.waited_seconds("b", b"torn") >= wait
     assert notes.waited_seconds("b", b"another state") == 0.0
 
@@ -27,8 +27,8 @@ def test_what_is_due_has_waited_long_enough(start: float, wait: float) -> None:
 def test_a_question_asked_again_while_it_is_due_stays() -> None:
     now = [5.0]
     notes = Notes(Clock(lambda: now[0]))
-    notes.ask_later("a", b"torn", 1.0)
+    notes.defer("a", b"torn", 1.0)
     now[0] = 6.0
     for name, _ in notes.due():
-        notes.ask_later(name, b"torn", 1.0)
+        notes.defer(name, b"torn", 1.0)
     assert notes.next_due_seconds() is not None

@@ -1,4 +1,4 @@
-"""Each harmless way in which the application changes or drops rows, and what looks like it and is a loss.
+"""Each harmless way in which the application changes or drops messages, and what looks like it and is a loss.
 
 All of it in files of the newest era, where nothing but a harmless change may go unmarked: a loss is restored by rule 7.
 """
@@ -64,14 +64,14 @@ HARMLESS: dict[str, tuple[list[Value], list[Value], list[str]]] = {
         START,
         ["compaction_marker"],
     ),
-    "synthetic control rows": (
+    "synthetic control messages": (
         [
             *START,
             answer("Done.", 1100, _verification_stop_synthetic=True),
             user("[System: You edited code.]", 1100, _pre_verify_synthetic=True),
         ],
         START,
-        ["control_row"] * 2,
+        ["control_message"] * 2,
     ),
     "the iteration limit": (
         [
@@ -82,12 +82,12 @@ HARMLESS: dict[str, tuple[list[Value], list[Value], list[str]]] = {
             ),
         ],
         START,
-        ["control_row"],
+        ["control_message"],
     ),
-    "a hidden row": (
+    "a hidden message": (
         [*START, user("the other agent is done", 1100, _source="delegation_wakeup")],
         START,
-        ["control_row"],
+        ["control_message"],
     ),
     "an error card": ([*ASKED, ERROR], ASKED, ["interruption_marker"]),
     "an error card before the answer": (
@@ -101,8 +101,12 @@ HARMLESS: dict[str, tuple[list[Value], list[Value], list[str]]] = {
         ["interruption_marker"],
     ),
     "a cancelled turn": ([*ASKED, answer("*Task cancelled.*", 1101)], ASKED, ["interruption_marker"]),
-    "an empty row": ([*ASKED, answer("", 1101), *turns(1, 20)], [*ASKED, *turns(1, 20)], ["empty_row"]),
-    # Rows that change where they stand.
+    "an empty message": (
+        [*ASKED, answer("", 1101), *turns(1, 20)],
+        [*ASKED, *turns(1, 20)],
+        ["empty_message"],
+    ),
+    # Messages that change where they stand.
     "a partial goes on": ([*ASKED, PART], [*ASKED, answer("I am looking at it", 1103, _partial=True)], []),
     "a partial becomes the answer": ([*ASKED, PART], [*ASKED, answer("I am looking at it.", 1105)], []),
     "the last answer goes on": (
@@ -210,15 +214,15 @@ LOSSES: dict[str, tuple[list[Value], list[Value]]] = {
         [*START, user("see", 1100)],
     ),
     "a tool's words about compaction": ([*ASKED, tool("[context compaction] log", "c", 1100)], ASKED),
-    "a person who speaks of a cancelled task": ([*START, user("Task cancelled.", 1100)], START),
+    "a user who speaks of a cancelled task": ([*START, user("Task cancelled.", 1100)], START),
     "an answer that begins like a card": (
         [*ASKED, answer("Task cancelled. What I did so far: all of it.", 1100)],
         ASKED,
     ),
-    "a row of a person that is flagged as an error": ([*START, user("my words", 1100, _error=True)], START),
-    "an empty row that calls a tool": ([*ASKED, calling("call_1", 1100)], ASKED),
-    "an empty row with an attachment": ([*START, user("", 1100, attachments=["a.png"])], START),
-    "an empty row that only thought": ([*ASKED, answer("", 1100, reasoning="a thought")], ASKED),
+    "a message of a user that is flagged as an error": ([*START, user("my words", 1100, _error=True)], START),
+    "an empty message that calls a tool": ([*ASKED, calling("call_1", 1100)], ASKED),
+    "an empty message with an attachment": ([*START, user("", 1100, attachments=["a.png"])], START),
+    "an empty message that only thought": ([*ASKED, answer("", 1100, reasoning="a thought")], ASKED),
     "an answer that grew and was not the last": (
         [*START, *turns(1, 20)],
         [*START, user("question 20", 1200), answer("answer 20 and more", 1300)],
@@ -235,7 +239,7 @@ LOSSES: dict[str, tuple[list[Value], list[Value]]] = {
         [*ASKED, answer("Write <invoke> and then more", 1100)],
         [*ASKED, answer("Write", 1100)],
     ),
-    "image bytes of a person": (
+    "image bytes of a user": (
         [*START, user("see data:image/png;base64,iVBORw0KGgo= there", 1100)],
         [*START, user("see [screenshot] there", 1100)],
     ),
@@ -257,7 +261,7 @@ def test_what_looks_harmless_and_is_a_loss(what: str) -> None:
 
 
 def test_a_card_is_no_turn_of_a_person() -> None:
-    rows = file(
+    messages = file(
         [
             user("[context compaction] x", 1),
             user("", 2),
@@ -266,8 +270,8 @@ def test_a_card_is_no_turn_of_a_person() -> None:
             user("words", 5),
             answer("words", 6),
         ]
-    ).rows
-    assert [benign.is_user_turn(row) for row in rows] == [False, False, False, True, True, False]
+    ).messages
+    assert [benign.is_user_turn(message) for message in messages] == [False, False, False, True, True, False]
 
 
 @pytest.mark.parametrize("what", HARMLESS)

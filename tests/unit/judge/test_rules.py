@@ -40,7 +40,7 @@ GONE: Value = {"context_messages": []}
 
 
 def at(stamp: float, **more: Any) -> Value:
-    """The marks of a shrink that keeps up to the row of that time."""
+    """The marks of a shrink that keeps up to the message of that time."""
     return {"truncation_watermark": stamp, "truncation_boundary": stamp, **more}
 
 
@@ -88,7 +88,7 @@ def test_rule_2_says_what_went_harmlessly_and_that_rows_are_fewer() -> None:
     part = answer("x", 1100, _partial=True)
     verdict = step(([*FIVE, part, part], NEW), ([*FIVE, part], NEW), Action.KEEP, "2")
     assert "harmless: duplicate partial" in verdict.evidence
-    assert verdict.against == ("live has 1 rows fewer",)
+    assert verdict.against == ("live has 1 messages fewer",)
     assert not verdict.takes_away
 
 
@@ -162,80 +162,80 @@ def test_what_is_not_quite_a_wipe(what: str) -> None:
 def test_a_clear_of_an_untitled_session_with_a_stale_stream_is_no_wipe() -> None:
     stale = NEW | STALE | {"title": "Untitled"}
     cleared = NEW | GONE | {"title": "Untitled"} | marked(0.0) | {"clear_generation": "c1"}
-    step((FIVE, stale), ([], cleared), Action.DELIBERATE, "6")
+    step((FIVE, stale), ([], cleared), Action.INTENDED, "6")
 
 
 # ---- 4, 4b, 5, 7: writers that mark what is meant ---------------------------------------------------------------------
 
 
 def test_rule_4_undo_and_its_evidence() -> None:
-    verdict = step((FIVE, NEW), (FIVE[:8], NEW | marked(1045)), Action.DELIBERATE, "4")
+    verdict = step((FIVE, NEW), (FIVE[:8], NEW | marked(1045)), Action.INTENDED, "4")
     assert "intentional_shrink_generation was set anew" in verdict.evidence
-    assert "the boundary is the timestamp of the last row that was kept" in verdict.evidence
-    assert "2 of 10 rows are gone" in verdict.against
+    assert "the boundary is the timestamp of the last message that was kept" in verdict.evidence
+    assert "2 of 10 messages are gone" in verdict.against
 
 
 def test_rule_4_several_turns_at_once_are_meant_when_they_are_marked() -> None:
-    step((FIVE, NEW), (FIVE[:2], NEW | marked(1015)), Action.DELIBERATE, "4")
-    step((FIVE, NEW), ([], NEW | marked(0.0)), Action.DELIBERATE, "4")
+    step((FIVE, NEW), (FIVE[:2], NEW | marked(1015)), Action.INTENDED, "4")
+    step((FIVE, NEW), ([], NEW | marked(0.0)), Action.INTENDED, "4")
 
 
 def test_rule_4_the_same_boundary_a_second_time() -> None:
     before = NEW | marked(1045, "g1") | {"truncation_watermark": 1050.0}
-    step((FIVE, before), (FIVE[:8], NEW | marked(1045, "g2")), Action.DELIBERATE, "4")
+    step((FIVE, before), (FIVE[:8], NEW | marked(1045, "g2")), Action.INTENDED, "4")
 
 
 def test_rule_4_shrink_and_new_rows_in_one_write() -> None:
     now = NEW | marked(1045) | {"truncation_watermark": 3000.0}
-    step((FIVE, NEW), ([*FIVE[:8], *LATE], now), Action.DELIBERATE, "4")
+    step((FIVE, NEW), ([*FIVE[:8], *LATE], now), Action.INTENDED, "4")
 
 
 def test_rule_4_regenerate_stamps_the_kept_row_anew() -> None:
     again = user("question 5", 3000.25, _active_turn_token="t:3000.25")
     now = NEW | marked(1050) | {"active_stream_id": "t", "pending_user_message": "question 5"}
-    step((FIVE, NEW), ([*FIVE[:8], again], now), Action.DELIBERATE, "4")
+    step((FIVE, NEW), ([*FIVE[:8], again], now), Action.INTENDED, "4")
 
 
 def test_rule_4_retry_of_the_same_words_in_one_write() -> None:
     again = user("question 5", 3000.25, _active_turn_token="t:3000.25")
     now = NEW | marked(1045) | {"truncation_watermark": 3000.25}
-    step((FIVE, NEW), ([*FIVE[:8], again], now), Action.DELIBERATE, "4")
+    step((FIVE, NEW), ([*FIVE[:8], again], now), Action.INTENDED, "4")
 
 
 def test_rule_4_rows_that_share_a_second() -> None:
-    rows = [user("a", 100), answer("b", 100), user("c", 100), answer("d", 100), user("e", 101)]
-    step((rows, NEW), (rows[:2], NEW | marked(100)), Action.DELIBERATE, "4")
+    messages = [user("a", 100), answer("b", 100), user("c", 100), answer("d", 100), user("e", 101)]
+    step((messages, NEW), (messages[:2], NEW | marked(100)), Action.INTENDED, "4")
 
 
 def test_rule_4_rows_without_timestamps() -> None:
-    rows = [{key: value for key, value in row.items() if key != "timestamp"} for row in FIVE]
-    step((rows, NEW), (rows[:8], NEW | marked(0.0)), Action.DELIBERATE, "4")
-    ts = [row | {"_ts": 5.0 + place} for place, row in enumerate(rows)]
-    step((ts, NEW), (ts[:8], NEW | marked(0.0)), Action.DELIBERATE, "4")
+    messages = [{key: value for key, value in message.items() if key != "timestamp"} for message in FIVE]
+    step((messages, NEW), (messages[:8], NEW | marked(0.0)), Action.INTENDED, "4")
+    ts = [message | {"_ts": 5.0 + place} for place, message in enumerate(messages)]
+    step((ts, NEW), (ts[:8], NEW | marked(0.0)), Action.INTENDED, "4")
 
 
 def test_rule_4_rows_that_were_stamped_meanwhile() -> None:
-    rows = [{key: value for key, value in row.items() if key != "timestamp"} for row in FIVE]
-    step((rows, NEW), (FIVE[:8], NEW | marked(1045)), Action.DELIBERATE, "4")
+    messages = [{key: value for key, value in message.items() if key != "timestamp"} for message in FIVE]
+    step((messages, NEW), (FIVE[:8], NEW | marked(1045)), Action.INTENDED, "4")
 
 
 def test_rule_4_benign_rows_go_in_the_same_write() -> None:
     error = answer("**Error:** x", 1016, _error=True)
-    step(([*FIVE[:2], error, *FIVE[2:]], NEW), (FIVE[:8], NEW | marked(1045)), Action.DELIBERATE, "4")
+    step(([*FIVE[:2], error, *FIVE[2:]], NEW), (FIVE[:8], NEW | marked(1045)), Action.INTENDED, "4")
 
 
 def test_rule_4_the_last_row_that_was_kept_goes_harmlessly_in_the_same_write() -> None:
     card = answer("[CONTEXT COMPACTION — REFERENCE ONLY] summary", 1047)
     before = [*FIVE[:8], card, *FIVE[8:]]
     for after in (FIVE[:8], [*FIVE[:8], *LATE]):
-        step((before, NEW), (after, NEW | marked(1047.0)), Action.DELIBERATE, "4")
-        step((before, V720), (after, V720 | at(1047.0)), Action.DELIBERATE, "8")
+        step((before, NEW), (after, NEW | marked(1047.0)), Action.INTENDED, "4")
+        step((before, V720), (after, V720 | at(1047.0)), Action.INTENDED, "8")
     step((before, NEW), (FIVE[:6], NEW | marked(1047.0)), Action.RESTORE, "5")
 
 
 def test_rule_4_two_shrinks_and_new_rows_while_nobody_looked() -> None:
     now = NEW | marked(3001, "g2")
-    verdict = step((FIVE, NEW), ([*FIVE[:8], *LATE], now), Action.DELIBERATE, "4")
+    verdict = step((FIVE, NEW), ([*FIVE[:8], *LATE], now), Action.INTENDED, "4")
     assert "nobody looked" in verdict.evidence[0]
 
 
@@ -243,48 +243,48 @@ def test_rule_4_an_old_generation_that_comes_back_explains_nothing() -> None:
     """Of two servers one did not know the key; its save dropped it. What the other then writes is no new shrink."""
     before = [*FIVE, *LATE]
     sticky = NEW | marked(1015)
-    step((before, OLD), (FIVE, sticky), Action.DOUBT, "17")
+    step((before, OLD), (FIVE, sticky), Action.UNCERTAIN, "17")
     newer = NEW | marked(1045, "g2")
     stale = [*FIVE[:8], user("taken back", 1050), answer("taken back too", 1055)]
-    step(([*FIVE[:8], *LATE], newer), (stale, NEW | marked(1015, "g1")), Action.DOUBT, "17")
+    step(([*FIVE[:8], *LATE], newer), (stale, NEW | marked(1015, "g1")), Action.UNCERTAIN, "17")
     # What a second server knew right after an earlier shrink fits its own boundary; its counters betray it.
     older = NEW | marked(1025, "g1") | {"input_tokens": 60}
-    step(([*FIVE[:8], *LATE], newer), (FIVE[:4], older), Action.DOUBT, "17")
+    step(([*FIVE[:8], *LATE], newer), (FIVE[:4], older), Action.UNCERTAIN, "17")
 
 
 def test_rule_4b_a_message_from_the_middle() -> None:
     left = [*FIVE[:4], *FIVE[6:]]
-    step((FIVE, NEW), (left, NEW | marked(1055)), Action.DELIBERATE, "4b")
-    step((FIVE, NEW), ([*FIVE[:5], *FIVE[6:]], NEW | marked(1055)), Action.DELIBERATE, "4b")
+    step((FIVE, NEW), (left, NEW | marked(1055)), Action.INTENDED, "4b")
+    step((FIVE, NEW), ([*FIVE[:5], *FIVE[6:]], NEW | marked(1055)), Action.INTENDED, "4b")
 
 
 def test_rule_4b_not_two_turns_and_not_with_another_boundary() -> None:
     two = [*FIVE[:2], *FIVE[6:]]
     step((FIVE, NEW), (two, NEW | marked(1055)), Action.RESTORE, "5")
-    questions = [row for place, row in enumerate(FIVE) if place not in (2, 4)]
-    step((FIVE, NEW), (questions, NEW | marked(1055)), Action.RESTORE, "5")
+    deferred = [message for place, message in enumerate(FIVE) if place not in (2, 4)]
+    step((FIVE, NEW), (deferred, NEW | marked(1055)), Action.RESTORE, "5")
     left = [*FIVE[:4], *FIVE[6:]]
-    step((FIVE, NEW), (left, NEW | marked(1025)), Action.DOUBT, "17")
+    step((FIVE, NEW), (left, NEW | marked(1025)), Action.UNCERTAIN, "17")
 
 
 def test_rule_5_up_to_the_boundary() -> None:
     verdict = step((FIVE, NEW), (FIVE[:4], NEW | marked(1045)), Action.RESTORE, "5")
-    assert verdict.keep_rows == 8
-    assert verdict.evidence[0] == "the shrink is marked down to 8 rows, but only 4 of them are there"
-    assert "the boundary is not the timestamp of the last row that was kept" in verdict.evidence
+    assert verdict.keep_messages == 8
+    assert verdict.evidence[0] == "the shrink is marked down to 8 messages, but only 4 of them are there"
+    assert "the boundary is not the timestamp of the last message that was kept" in verdict.evidence
     verdict = step((FIVE, NEW), ([*FIVE[:4], *LATE], NEW | marked(1045)), Action.MERGE, "5")
-    assert verdict.keep_rows == 8
+    assert verdict.keep_messages == 8
 
 
 def test_rule_5_of_rows_that_share_a_second_as_many_as_may_be_meant() -> None:
-    rows = [user("a", 100), answer("b", 100), user("c", 101), answer("d", 101), user("e", 102)]
-    assert step((rows, NEW), (rows[:1], NEW | marked(101)), Action.RESTORE, "5").keep_rows == 4
+    messages = [user("a", 100), answer("b", 100), user("c", 101), answer("d", 101), user("e", 102)]
+    assert step((messages, NEW), (messages[:1], NEW | marked(101)), Action.RESTORE, "5").keep_messages == 4
 
 
 def test_rule_7_unmarked() -> None:
     verdict = step((FIVE, NEW), (FIVE[:8], NEW), Action.RESTORE, "7")
     assert "what is left is the start of the conversation, unharmed" in verdict.against
-    assert "one turn of a person is gone, as after an undo" in verdict.against
+    assert "one user turn is gone, as after an undo" in verdict.against
     step((FIVE, NEW | marked(1045)), (FIVE[:8], NEW | marked(1045)), Action.RESTORE, "7")
     step((FIVE, NEW | marked(1045)), (FIVE[:8], NEW | at(1045.0)), Action.RESTORE, "7")
     step((FIVE, NEW), ([*FIVE[:8], *LATE], NEW), Action.MERGE, "7")
@@ -295,7 +295,7 @@ def test_rule_7_after_an_upgrade() -> None:
     step((FIVE, V875), (FIVE[:8], NEW), Action.RESTORE, "7")
     step((FIVE, OLD), (FIVE[:8], NEW), Action.RESTORE, "7")
     # An undo by the release before, unseen, keeps its watermark through the upgrade.
-    step((FIVE, V875), (FIVE[:8], NEW | at(1045.0)), Action.DELIBERATE, "8")
+    step((FIVE, V875), (FIVE[:8], NEW | at(1045.0)), Action.INTENDED, "8")
     step((FIVE, NEW), (FIVE[:8], NEW | at(1045.0)), Action.RESTORE, "7")
 
 
@@ -307,23 +307,23 @@ def test_rule_6_a_marked_clear(era: Value) -> None:
     cleared = era | GONE | {"title": "Untitled", "clear_generation": "c1"} | at(0.0)
     if era is NEW:
         cleared |= marked(0.0)
-    verdict = step((FIVE, era), ([], cleared), Action.DELIBERATE, "6")
+    verdict = step((FIVE, era), ([], cleared), Action.INTENDED, "6")
     assert verdict.is_clear
     assert "clear_generation was set anew" in verdict.evidence
-    step((FIVE, era | STALE), ([], cleared), Action.DELIBERATE, "6")
-    step((FIVE, era), (LATE, cleared | {"title": "new question"}), Action.DELIBERATE, "6")
+    step((FIVE, era | STALE), ([], cleared), Action.INTENDED, "6")
+    step((FIVE, era), (LATE, cleared | {"title": "new question"}), Action.INTENDED, "6")
     again = era | {"clear_generation": "c0"}
-    step((FIVE, again), ([], cleared), Action.DELIBERATE, "6")
+    step((FIVE, again), ([], cleared), Action.INTENDED, "6")
 
 
 @pytest.mark.parametrize("era", [OLD, V137, V720])
 @pytest.mark.parametrize("context", [FIVE, []])
 def test_rule_6_a_clear_that_is_not_marked(era: Value, context: list[Value]) -> None:
     cleared = era | {"title": "Untitled", "context_messages": context}
-    verdict = step((FIVE, era), ([], cleared), Action.DELIBERATE, "6")
+    verdict = step((FIVE, era), ([], cleared), Action.INTENDED, "6")
     assert verdict.is_clear
     assert "the title was taken away, as by a clear" in verdict.evidence
-    step((FIVE, era | STALE), ([], cleared), Action.DELIBERATE, "6")
+    step((FIVE, era | STALE), ([], cleared), Action.INTENDED, "6")
 
 
 def test_rule_6_not_when_the_file_was_made_anew_or_says_nothing() -> None:
@@ -341,7 +341,7 @@ def test_rule_6_an_older_state_with_an_older_clear_is_no_clear() -> None:
     after_clear = V875 | {"clear_generation": "c2", "title": "new question"}
     before_clear = V875 | {"clear_generation": "c1"}
     verdict = verdict_on(file(LATE, **after_clear), file(FIVE, **before_clear))
-    assert verdict.action is Action.DOUBT
+    assert verdict.action is Action.UNCERTAIN
 
 
 # ---- 8, 9, 10: shrinks by watermark or by shape alone ------------------------------------------------------------------
@@ -350,39 +350,39 @@ def test_rule_6_an_older_state_with_an_older_clear_is_no_clear() -> None:
 @pytest.mark.parametrize("era", [V137, V720, V875])
 def test_rule_8_by_the_watermark(era: Value) -> None:
     marks = at(1045.0) if era is not V137 else {"truncation_watermark": 1045.0}
-    verdict = step((FIVE, era), (FIVE[:8], era | marks), Action.DELIBERATE, "8")
+    verdict = step((FIVE, era), (FIVE[:8], era | marks), Action.INTENDED, "8")
     assert "the truncation watermark was set anew" in verdict.evidence
     moved = era | marks | {"truncation_watermark": 3000.0}
-    step((FIVE, era), ([*FIVE[:8], *LATE], moved), Action.DELIBERATE, "8")
+    step((FIVE, era), ([*FIVE[:8], *LATE], moved), Action.INTENDED, "8")
     one = turns(1)
     zero = at(0.0) if era is not V137 else {"truncation_watermark": 0.0}
-    step((one, era), ([], era | zero), Action.DELIBERATE, "8")
+    step((one, era), ([], era | zero), Action.INTENDED, "8")
 
 
 def test_rule_8_not_twice_from_one_watermark() -> None:
     """After a cut the watermark moves on with every turn; that is no second cut."""
     before = V137 | {"truncation_watermark": 1050.0}
     late = [*FIVE[:8], *LATE]
-    step((FIVE, before), (late, V137 | {"truncation_watermark": 3000.0}), Action.DOUBT, "17")
+    step((FIVE, before), (late, V137 | {"truncation_watermark": 3000.0}), Action.UNCERTAIN, "17")
 
 
 def test_rule_8_not_two_turns_not_another_place_not_backwards() -> None:
-    step((FIVE, V720), (FIVE[:6], V720 | at(1035.0)), Action.DOUBT, "10")
-    step((FIVE, V720), (FIVE[:8], V720 | at(1035.0)), Action.DOUBT, "10")
-    step((FIVE, V720), (FIVE[:8], V720 | at(1045.0) | {"input_tokens": 60}), Action.DOUBT, "10")
+    step((FIVE, V720), (FIVE[:6], V720 | at(1035.0)), Action.UNCERTAIN, "10")
+    step((FIVE, V720), (FIVE[:8], V720 | at(1035.0)), Action.UNCERTAIN, "10")
+    step((FIVE, V720), (FIVE[:8], V720 | at(1045.0) | {"input_tokens": 60}), Action.UNCERTAIN, "10")
 
 
 def test_rule_8_the_cut_and_the_next_turn_while_nobody_looked() -> None:
     now = V137 | {"truncation_watermark": 3000.0}
-    step((FIVE, V137), ([*FIVE[:8], *LATE], now), Action.DELIBERATE, "8")
+    step((FIVE, V137), ([*FIVE[:8], *LATE], now), Action.INTENDED, "8")
 
 
 @pytest.mark.parametrize("era", [OLD, V137, V720, V875])
 def test_rule_9_by_shape(era: Value) -> None:
-    verdict = step((FIVE, era), (FIVE[:8], era), Action.DELIBERATE, "9")
-    assert "one turn of a person is gone, as after an undo" in verdict.evidence
-    step((FIVE, era | STALE), (FIVE[:8], era | STALE), Action.DELIBERATE, "9")
-    step((FIVE, era), (FIVE[:9], era), Action.DELIBERATE, "9")
+    verdict = step((FIVE, era), (FIVE[:8], era), Action.INTENDED, "9")
+    assert "one user turn is gone, as after an undo" in verdict.evidence
+    step((FIVE, era | STALE), (FIVE[:8], era | STALE), Action.INTENDED, "9")
+    step((FIVE, era), (FIVE[:9], era), Action.INTENDED, "9")
 
 
 def test_rule_9_a_turn_with_tools_and_cards_is_one_turn() -> None:
@@ -395,11 +395,11 @@ def test_rule_9_a_turn_with_tools_and_cards_is_one_turn() -> None:
         tool("ok", "c2", 1102),
         answer("done", 1103),
     ]
-    step(([*FIVE, *turn], OLD), (FIVE, OLD), Action.DELIBERATE, "9")
+    step(([*FIVE, *turn], OLD), (FIVE, OLD), Action.INTENDED, "9")
 
 
 def test_rule_9_not_when_the_counters_go_back() -> None:
-    verdict = step((FIVE, OLD), (FIVE[:8], {"input_tokens": 60}), Action.DOUBT, "10")
+    verdict = step((FIVE, OLD), (FIVE[:8], {"input_tokens": 60}), Action.UNCERTAIN, "10")
     assert "the token counters went backwards, as when an older state is written" in verdict.evidence
 
 
@@ -407,23 +407,23 @@ def test_rule_9_who_has_not_seen_a_repair_takes_nothing_back() -> None:
     """A server goes on from its own memory: that is one side of the repair, word for word."""
     live = file(FIVE[:8])
     around = {"repaired": True, "before_repair": (live, file([]))}
-    verdict = step((FIVE, OLD), (FIVE[:8], OLD), Action.DOUBT, "10", **around)
+    verdict = step((FIVE, OLD), (FIVE[:8], OLD), Action.UNCERTAIN, "10", **around)
     assert "live says again what it said before the repair" in verdict.evidence
-    step((FIVE, OLD), (FIVE[:8], OLD), Action.DELIBERATE, "9", repaired=True, before_repair=(file(FIVE[:6]),))
+    step((FIVE, OLD), (FIVE[:8], OLD), Action.INTENDED, "9", repaired=True, before_repair=(file(FIVE[:6]),))
     # A stale server has the counters that it had; who takes the last turn back leaves those of the repair.
     stale = {"repaired": True, "before_repair": (file(FIVE[:8], input_tokens=60),)}
-    step((FIVE, OLD), (FIVE[:8], OLD), Action.DELIBERATE, "9", **stale)
+    step((FIVE, OLD), (FIVE[:8], OLD), Action.INTENDED, "9", **stale)
     # Who takes back the prompt that the repair brought has seen the repair.
     recovered = [*FIVE[:8], user("unsent", 1050, _recovered=True)]
-    step((recovered, OLD), (FIVE[:8], OLD), Action.DELIBERATE, "9", **around)
+    step((recovered, OLD), (FIVE[:8], OLD), Action.INTENDED, "9", **around)
     # What is marked is meant, whatever was said before.
-    step((FIVE, V720), (FIVE[:8], V720 | at(1045.0)), Action.DELIBERATE, "8", **around)
+    step((FIVE, V720), (FIVE[:8], V720 | at(1045.0)), Action.INTENDED, "8", **around)
 
 
 @pytest.mark.parametrize("era", [OLD, V137, V720, V875])
 def test_rule_10_two_turns_at_once(era: Value) -> None:
-    verdict = step((FIVE, era), (FIVE[:6], era), Action.DOUBT, "10")
-    assert "2 turns of a person went in one write" in verdict.evidence
+    verdict = step((FIVE, era), (FIVE[:6], era), Action.UNCERTAIN, "10")
+    assert "2 user turns went in one write" in verdict.evidence
     assert "what is left is the start of the conversation, unharmed" in verdict.against
 
 
@@ -431,7 +431,7 @@ def test_rule_10_two_turns_at_once(era: Value) -> None:
 
 
 def test_rule_11_the_only_turn() -> None:
-    step((turns(1), OLD), ([], OLD), Action.DELIBERATE, "11")
+    step((turns(1), OLD), ([], OLD), Action.INTENDED, "11")
     step((turns(1), OLD), ([], {"input_tokens": 200}), Action.WAIT, "11")
     step((turns(1), OLD), ([], {"created_at": 3.5}), Action.WAIT, "11")
 
@@ -439,8 +439,8 @@ def test_rule_11_the_only_turn() -> None:
 @pytest.mark.parametrize("era", [OLD, V137, V720, V875])
 def test_rule_11_waits_for_a_prompt_and_doubts(era: Value) -> None:
     assert step((FIVE, era), ([], era), Action.WAIT, "11").wait_seconds == 2.5
-    step((FIVE, era), ([], era), Action.DOUBT, "11", waited_seconds=2.5)
-    step((FIVE, era), ([], era | {"pending_user_message": "other words"}), Action.DELIBERATE, "11")
+    step((FIVE, era), ([], era), Action.UNCERTAIN, "11", waited_seconds=2.5)
+    step((FIVE, era), ([], era | {"pending_user_message": "other words"}), Action.INTENDED, "11")
     zero = era | ({"truncation_watermark": 0.0} if era is not OLD else {})
     step((FIVE, era), ([], zero), Action.WAIT, "11")
 
@@ -451,16 +451,16 @@ def test_rule_11_the_new_prompt_is_a_row_at_once(era: Value) -> None:
     pending = {"active_stream_id": "s", "pending_user_message": "new  question", "pending_started_at": 3000.0}
     now = era | pending | ({"truncation_watermark": 3000.0} if era is not OLD else {})
     asked = [user("new question", 3000.0)]
-    step((FIVE, era), (asked, now), Action.DELIBERATE, "11")
-    step((FIVE, era), (asked, now | {"pending_user_message": "another"}), Action.DOUBT, "22")
-    step((FIVE, era), ([user("new question", 900.0)], now), Action.DOUBT, "22")
-    step((FIVE, era), (asked, now | {"input_tokens": 50}), Action.DOUBT, "22")
-    step((turns(16), era), (asked, now), Action.DOUBT, "22")
+    step((FIVE, era), (asked, now), Action.INTENDED, "11")
+    step((FIVE, era), (asked, now | {"pending_user_message": "another"}), Action.UNCERTAIN, "22")
+    step((FIVE, era), ([user("new question", 900.0)], now), Action.UNCERTAIN, "22")
+    step((FIVE, era), (asked, now | {"input_tokens": 50}), Action.UNCERTAIN, "22")
+    step((turns(16), era), (asked, now), Action.UNCERTAIN, "22")
 
 
 def test_rule_11_the_first_turn_of_a_chat_longer_than_the_window_is_not_said_anew() -> None:
     step((turns(16), OLD), ([], {"pending_user_message": "other"}), Action.WAIT, "11")
-    step((turns(15), OLD), ([], {"pending_user_message": "other"}), Action.DELIBERATE, "11")
+    step((turns(15), OLD), ([], {"pending_user_message": "other"}), Action.INTENDED, "11")
 
 
 def test_rule_11_a_second_server_that_knew_no_turn_yet() -> None:
@@ -469,7 +469,7 @@ def test_rule_11_a_second_server_that_knew_no_turn_yet() -> None:
 
 
 def test_rule_11_not_with_a_stream_and_not_after_a_repair() -> None:
-    step((FIVE, STALE), ([], STALE), Action.DOUBT, "22")
+    step((FIVE, STALE), ([], STALE), Action.UNCERTAIN, "22")
     step((turns(1), OLD), ([], GONE), Action.RESTORE, "15", repaired=True)
     # The model's context is still there: this writer never lost the session.
     step((FIVE, OLD), ([], {"context_messages": FIVE}), Action.WAIT, "11", repaired=True)
@@ -485,21 +485,21 @@ ANCHOR = {"compression_anchor_visible_idx": 1, "compression_anchor_message_key":
 @pytest.mark.parametrize("era", [OLD, V137])
 def test_rule_12_the_summary_takes_the_place(era: Value) -> None:
     now = era | ANCHOR | {"context_messages": SHORT}
-    step((FIVE, era), (SHORT, now), Action.DELIBERATE, "12")
-    step((FIVE, era), (SHORT, now), Action.DELIBERATE, "12", repaired=True)
+    step((FIVE, era), (SHORT, now), Action.INTENDED, "12")
+    step((FIVE, era), (SHORT, now), Action.INTENDED, "12", repaired=True)
 
 
 def test_rule_12_not_without_its_evidence() -> None:
     now = ANCHOR | {"context_messages": SHORT}
-    step((FIVE, V720), (SHORT, V720 | now), Action.DOUBT, "17")
-    step((FIVE, ANCHOR), (SHORT, now), Action.DOUBT, "17")
-    step((FIVE, OLD), (SHORT, ANCHOR | {"context_messages": FIVE}), Action.DOUBT, "17")
+    step((FIVE, V720), (SHORT, V720 | now), Action.UNCERTAIN, "17")
+    step((FIVE, ANCHOR), (SHORT, now), Action.UNCERTAIN, "17")
+    step((FIVE, OLD), (SHORT, ANCHOR | {"context_messages": FIVE}), Action.UNCERTAIN, "17")
     # A release writes its own empty anchors into the file of an earlier one.
     upgraded = V137 | {"compression_anchor_details": {}, "compression_anchor_mode": None}
-    step((FIVE, OLD), (FIVE[-2:], upgraded), Action.DOUBT, "17")
+    step((FIVE, OLD), (FIVE[-2:], upgraded), Action.UNCERTAIN, "17")
 
 
-# ---- 13, 14, 15: ghosts, and what looks like them --------------------------------------------------------------------------
+# ---- 13, 14, 15: stale writers, and what looks like them --------------------------------------------------------------------------
 
 FRESH = {"context_messages": LATE}
 
@@ -507,50 +507,57 @@ FRESH = {"context_messages": LATE}
 @pytest.mark.parametrize("era", [OLD, V137, V720, V875])
 def test_rule_13_only_new_rows_after_a_wipe_that_nobody_saw(era: Value) -> None:
     verdict = step((FIVE, era | STALE), (LATE, era | FRESH), Action.MERGE, "13")
-    assert "live has 2 new rows, which must not be lost either" in verdict.evidence
+    assert "live has 2 new messages, which must not be lost either" in verdict.evidence
     step((FIVE, era | STALE | {"title": "Untitled"}), (LATE, era | FRESH), Action.MERGE, "13")
     prompt = era | GONE | {"active_stream_id": "other", "pending_user_message": "next"}
     step((FIVE, era | STALE), ([], prompt), Action.MERGE, "13")
 
 
 def test_rule_13_not_without_its_evidence() -> None:
-    step((FIVE, OLD), (LATE, FRESH), Action.DOUBT, "22")
-    step((FIVE, STALE), (LATE, FRESH | {"title": "Another"}), Action.DOUBT, "22")
-    step((FIVE, STALE), (LATE, FRESH | {"created_at": 9.0}), Action.DOUBT, "22")
-    step((FIVE, STALE), (LATE, {"context_messages": [*FIVE, *LATE]}), Action.DOUBT, "22")
+    step((FIVE, OLD), (LATE, FRESH), Action.UNCERTAIN, "22")
+    step((FIVE, STALE), (LATE, FRESH | {"title": "Another"}), Action.UNCERTAIN, "22")
+    step((FIVE, STALE), (LATE, FRESH | {"created_at": 9.0}), Action.UNCERTAIN, "22")
+    step((FIVE, STALE), (LATE, {"context_messages": [*FIVE, *LATE]}), Action.UNCERTAIN, "22")
     early = [user("older", 500), answer("older", 501)]
-    step((FIVE, STALE), (early, {"context_messages": early}), Action.DOUBT, "22")
-    step((FIVE, V137 | STALE), (LATE, V137 | FRESH | {"truncation_watermark": 3000.0}), Action.DOUBT, "22")
+    step((FIVE, STALE), (early, {"context_messages": early}), Action.UNCERTAIN, "22")
+    step(
+        (FIVE, V137 | STALE), (LATE, V137 | FRESH | {"truncation_watermark": 3000.0}), Action.UNCERTAIN, "22"
+    )
 
 
 @pytest.mark.parametrize("era", [OLD, V137, V720])
 def test_rule_14_clear_and_a_new_chat_while_nobody_looked(era: Value) -> None:
     now = era | {"title": "new question", "context_messages": [*FIVE, *LATE]}
-    verdict = step((FIVE, era), (LATE, now), Action.DELIBERATE, "14")
+    verdict = step((FIVE, era), (LATE, now), Action.INTENDED, "14")
     assert verdict.is_clear
     assert "the title was made anew from the first new question" in verdict.evidence
-    step((FIVE, era | GONE | STALE), (LATE, era | FRESH | {"title": "new question"}), Action.DELIBERATE, "14")
+    step((FIVE, era | GONE | STALE), (LATE, era | FRESH | {"title": "new question"}), Action.INTENDED, "14")
 
 
 def test_rule_14_clears_that_empty_the_context_and_set_the_watermark() -> None:
     """As releases shortly before v0.51.875 do."""
     now = V720 | FRESH | {"title": "new question"} | at(0.0)
-    step((FIVE, V720), (LATE, now), Action.DELIBERATE, "14")
+    step((FIVE, V720), (LATE, now), Action.INTENDED, "14")
 
 
 def test_rule_14_not_without_its_evidence() -> None:
     now = FRESH | {"title": "new question"}
     # A second server that knew the session when it was still empty.
-    step((FIVE, OLD), (LATE, now), Action.DOUBT, "22")
+    step((FIVE, OLD), (LATE, now), Action.UNCERTAIN, "22")
     now["context_messages"] = [*FIVE, *LATE]
-    step((FIVE, OLD), (LATE, now | {"input_tokens": 50}), Action.DOUBT, "22")
-    step((FIVE, V875), (LATE, V875 | now), Action.DOUBT, "22")
+    step((FIVE, OLD), (LATE, now | {"input_tokens": 50}), Action.UNCERTAIN, "22")
+    step((FIVE, V875), (LATE, V875 | now), Action.UNCERTAIN, "22")
     step((FIVE, NEW), (LATE, NEW | now), Action.MERGE, "7")
-    step((FIVE, OLD), (LATE, now | {"created_at": 9.0}), Action.DOUBT, "22")
+    step((FIVE, OLD), (LATE, now | {"created_at": 9.0}), Action.UNCERTAIN, "22")
     # What the model still knows must be what is missing now, not what went before.
     cleared = {"context_messages": [*turns(1, 50, 100), *FIVE]}
-    step((FIVE, cleared), (LATE, now | {"context_messages": [*turns(1, 50, 100), *LATE]}), Action.DOUBT, "22")
-    step((FIVE, OLD), (LATE, now | {"title": "new answer"}), Action.DOUBT, "22")
+    step(
+        (FIVE, cleared),
+        (LATE, now | {"context_messages": [*turns(1, 50, 100), *LATE]}),
+        Action.UNCERTAIN,
+        "22",
+    )
+    step((FIVE, OLD), (LATE, now | {"title": "new answer"}), Action.UNCERTAIN, "22")
 
 
 def test_rule_15_a_ghost_goes_on() -> None:
@@ -559,21 +566,21 @@ def test_rule_15_a_ghost_goes_on() -> None:
     step((merged, OLD), (more, {"context_messages": more}), Action.MERGE, "15", repaired=True)
     step((merged, OLD), (LATE, FRESH), Action.RESTORE, "15", repaired=True)
     step((merged, OLD), ([], GONE), Action.RESTORE, "15", repaired=True)
-    step((merged, OLD), ([], GONE | {"title": "Named by hand"}), Action.RESTORE, "15", repaired=True)
+    step((merged, OLD), ([], GONE | {"title": "Named by a user"}), Action.RESTORE, "15", repaired=True)
     prompt = GONE | {"active_stream_id": "s", "pending_user_message": "next"}
     step((merged, OLD), ([], prompt), Action.MERGE, "13", repaired=True)
 
 
 def test_an_older_state_brings_an_older_mark() -> None:
-    """Recovery from a `.bak` of before the cut: its generation is another one, but its rows are none that were said since."""
-    step((LATE, NEW | marked(0.0, "g2")), (FIVE[:2], NEW | marked(0.0, "g1")), Action.DOUBT, "22")
-    step((LATE, V720 | at(0.0)), (FIVE[:2], V720 | at(0.5)), Action.DOUBT, "22")
-    step((FIVE, NEW | marked(0.0, "g2")), (LATE, NEW | marked(0.0, "g3")), Action.DELIBERATE, "4")
+    """Recovery from a `.bak` of before the cut: its generation is another one, but its messages are none that were said since."""
+    step((LATE, NEW | marked(0.0, "g2")), (FIVE[:2], NEW | marked(0.0, "g1")), Action.UNCERTAIN, "22")
+    step((LATE, V720 | at(0.0)), (FIVE[:2], V720 | at(0.5)), Action.UNCERTAIN, "22")
+    step((FIVE, NEW | marked(0.0, "g2")), (LATE, NEW | marked(0.0, "g3")), Action.INTENDED, "4")
 
 
 @pytest.mark.parametrize("era", [V137, V720])
 def test_a_ghost_whose_watermark_is_that_of_an_earlier_cut(era: Value) -> None:
-    """A repair moves the watermark on, a ghost's turns do too: neither says that anything was taken back."""
+    """A repair moves the watermark on, a stale writer's turns do too: neither says that anything was taken back."""
     merged, now = [*FIVE, *LATE], era | at(1009.0)
     more = [*LATE, user("more", 3100), answer("more yet", 3101)]
     was = now | {"truncation_watermark": 3001.0}
@@ -590,9 +597,15 @@ def test_a_ghost_whose_watermark_is_that_of_an_earlier_cut(era: Value) -> None:
 def test_rule_15_not_without_its_evidence() -> None:
     merged = [*FIVE, *LATE]
     more = [*LATE, user("more", 3100), answer("more yet", 3101)]
-    step((merged, OLD), (more, {"context_messages": more}), Action.DOUBT, "17")
-    step((merged, OLD), ([], GONE | {"title": "Untitled"}), Action.DELIBERATE, "6", repaired=True)
-    step((merged, OLD), (more, {"context_messages": [*merged, *more[2:]]}), Action.DOUBT, "17", repaired=True)
+    step((merged, OLD), (more, {"context_messages": more}), Action.UNCERTAIN, "17")
+    step((merged, OLD), ([], GONE | {"title": "Untitled"}), Action.INTENDED, "6", repaired=True)
+    step(
+        (merged, OLD),
+        (more, {"context_messages": [*merged, *more[2:]]}),
+        Action.UNCERTAIN,
+        "17",
+        repaired=True,
+    )
 
 
 # ---- 16, 17, 22 --------------------------------------------------------------------------------------------------------
@@ -602,18 +615,18 @@ def test_rule_15_not_without_its_evidence() -> None:
 def test_rule_16_an_older_and_longer_copy(era: Value) -> None:
     newer = [*FIVE[:6], *LATE]
     verdict = step((newer, era), (FIVE, era), Action.MERGE, "16")
-    assert verdict.rows_lost == 2
+    assert verdict.messages_lost == 2
     step((newer, era), (FIVE, era | {"truncation_watermark": 900.0}), Action.MERGE, "16")
 
 
 @pytest.mark.parametrize("era", [OLD, V137, V720, V875])
 def test_rule_17_another_tail(era: Value) -> None:
     late = [*FIVE[:7], answer("late", 3000)]
-    step((FIVE, era), (late, era), Action.DOUBT, "17")
+    step((FIVE, era), (late, era), Action.UNCERTAIN, "17")
     same_count = [*FIVE[:7], answer("late", 3000), user("x", 3001), answer("y", 3002)]
-    step((FIVE, era), (same_count, era), Action.DOUBT, "17")
-    step((FIVE, era), ([*FIVE[:4], *FIVE[5:]], era), Action.DOUBT, "17")
-    step((FIVE, era), (FIVE[-2:], era), Action.DOUBT, "17")
+    step((FIVE, era), (same_count, era), Action.UNCERTAIN, "17")
+    step((FIVE, era), ([*FIVE[:4], *FIVE[5:]], era), Action.UNCERTAIN, "17")
+    step((FIVE, era), (FIVE[-2:], era), Action.UNCERTAIN, "17")
 
 
 @pytest.mark.parametrize("era", [OLD, V137, V720, V875])
@@ -625,17 +638,17 @@ def test_rule_17_a_broken_off_answer_comes_late_over_the_next_turn(era: Value) -
         answer("broken answer", 1025, _partial=True),
     ):
         before, after = [*FIVE[:7], broken, *FIVE[8:]], [*FIVE[:7], late]
-        verdict = step((before, era), (after, era), Action.DOUBT, "17")
+        verdict = step((before, era), (after, era), Action.UNCERTAIN, "17")
         assert "an answer that was broken off came after all, so the writer was at work" in verdict.evidence
         if era is not OLD:
             # After an earlier cut the watermark moves on with every turn; that is no second cut.
             cut, moved = {"truncation_watermark": 1005.0}, {"truncation_watermark": 3000.0}
-            step((before, era | cut), (after, era | moved), Action.DOUBT, "17")
-        step((before, era), ([*FIVE[:7], broken], era), Action.DELIBERATE, "9")
+            step((before, era | cut), (after, era | moved), Action.UNCERTAIN, "17")
+        step((before, era), ([*FIVE[:7], broken], era), Action.INTENDED, "9")
 
 
 def test_rule_22_nothing_explains_it() -> None:
-    step((FIVE, OLD), (turns(5, 50, 9000), OLD), Action.DOUBT, "22")
+    step((FIVE, OLD), (turns(5, 50, 9000), OLD), Action.UNCERTAIN, "22")
 
 
 # ---- 18, 19, 20: gone ----------------------------------------------------------------------------------------------------
@@ -663,13 +676,13 @@ def test_rule_18_by_the_index_after_ten_seconds(index: Any) -> None:
 
 def test_rule_18_an_index_row_that_another_session_took_along_is_no_evidence() -> None:
     verdict = gone(index="omits", others_saved=True, waited_seconds=10)
-    check(verdict, Action.DOUBT, "20")
+    check(verdict, Action.UNCERTAIN, "20")
     assert any("any save of another session" in sentence for sentence in verdict.against)
 
 
 def test_rule_18_not_when_a_new_session_began_as_this_one_and_lacks_messages() -> None:
     verdict = gone(index="omits", moved_to="new", waited_seconds=10)
-    check(verdict, Action.DOUBT, "20")
+    check(verdict, Action.UNCERTAIN, "20")
     assert "a new session with the same creation time lacks messages of it" in verdict.evidence
     check(gone(index="omits", moved_to="new", tombstone=True), Action.DELETED, "18")
 
@@ -685,7 +698,7 @@ def test_rule_20_after_two_seconds(index: Any) -> None:
     assert gone(index=index).wait_seconds == MISSING_WAIT_SECONDS
     check(gone(index=index, waited_seconds=1.9), Action.WAIT, "20")
     verdict = gone(index=index, waited_seconds=2)
-    check(verdict, Action.DOUBT, "20")
+    check(verdict, Action.UNCERTAIN, "20")
     assert ("the index still lists it" in verdict.evidence) == (index == "lists")
 
 
@@ -701,11 +714,11 @@ def test_all_twenty_one_are_there() -> None:
 def test_no_verdict_quotes_a_message() -> None:
     secret = [user("the secret words", 1000), answer("more secret words", 1001)] * 3
     for era in (OLD, NEW):
-        for rows in ([], secret[:2], LATE, [user("secret tail", 5000)]):
+        for messages in ([], secret[:2], LATE, [user("secret tail", 5000)]):
             for around in ({}, {"repaired": True}):
                 verdict = verdict_on(
                     file(secret, **era, **STALE | {"pending_user_message": "secret prompt"}),
-                    file(rows, **era),
+                    file(messages, **era),
                     **around,
                 )
                 assert "secret" not in repr(verdict)
@@ -721,7 +734,7 @@ VALUES = st.recursive(
     ),
     max_leaves=3,
 )
-ROW_KEYS = (
+MESSAGE_KEYS = (
     "role",
     "content",
     "timestamp",
@@ -732,10 +745,11 @@ ROW_KEYS = (
     "attachments",
     "reasoning",
 )
-ANY_ROW = st.one_of(
+ANY_MESSAGE = st.one_of(
     VALUES,
     st.fixed_dictionaries(
-        {"role": st.sampled_from(["user", "assistant", "tool"])}, optional=dict.fromkeys(ROW_KEYS[1:], VALUES)
+        {"role": st.sampled_from(["user", "assistant", "tool"])},
+        optional=dict.fromkeys(MESSAGE_KEYS[1:], VALUES),
     ),
 )
 KEYS = (
@@ -752,7 +766,8 @@ ANY_FILE = st.fixed_dictionaries(
     optional={
         **dict.fromkeys(KEYS, VALUES),
         **dict.fromkeys(
-            ("messages", "context_messages", "tool_calls"), st.one_of(VALUES, st.lists(ANY_ROW, max_size=4))
+            ("messages", "context_messages", "tool_calls"),
+            st.one_of(VALUES, st.lists(ANY_MESSAGE, max_size=4)),
         ),
     },
 )

@@ -19,7 +19,7 @@ def two(world: World, era: Era, **more: object) -> tuple[App, Chat, Chat]:
     """A server with two sessions, the clock of the guard turned a second before each thing that it waits for."""
     app = world.app(era, **more)
     first, second = app.create(turns=2), app.create(turns=2)
-    world.sweep()
+    world.scan()
     return app, first, second
 
 
@@ -30,18 +30,18 @@ def look(world: World, *chats: Chat) -> None:
 
 
 def is_kept(world: World, chat: Chat) -> bool:
-    return world.guard.keeper.store.has_shadow(chat.session_id)
+    return world.guard.copies.store.has_shadow(chat.session_id)
 
 
 def history(world: World, chat: Chat) -> list[str]:
-    return [version.reason for version in world.guard.keeper.store.versions(chat.session_id)]
+    return [version.reason for version in world.guard.copies.store.versions(chat.session_id)]
 
 
 # ---- 18: deleted -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("era", ERAS)
-@pytest.mark.parametrize("looks", ["at every step", "at the end", "at the next sweep", "at the next start"])
+@pytest.mark.parametrize("looks", ["at every step", "at the end", "at the next scan", "at the next start"])
 def test_a_deletion_stands_whenever_the_guard_looks(world: World, era: Era, looks: str) -> None:
     app, chat, other = two(world, era)
     if looks == "at every step":
@@ -52,9 +52,9 @@ def test_a_deletion_stands_whenever_the_guard_looks(world: World, era: Era, look
     if looks == "at the next start":
         app.write_index()
         world.start()
-    world.sweep()
+    world.scan()
     world.pass_time(11)
-    world.sweep()
+    world.scan()
     assert not chat.path.exists()
     assert not is_kept(world, chat)
     assert history(world, chat) == ["deleted"]
@@ -77,7 +77,7 @@ def test_a_tombstone_counts_at_once_the_index_after_ten_seconds(world: World, er
 
 @pytest.mark.parametrize("era", [Era.V720, Era.NEW])
 def test_a_deletion_without_tombstone_whose_index_row_goes_at_once(world: World, era: Era) -> None:
-    """Sessions of messengers have no tombstone: the row goes 10 ms after the file, and others are saved later."""
+    """Sessions of messengers have no tombstone: the message goes 10 ms after the file, and others are saved later."""
     app, chat, other = two(world, era)
     chat.path.unlink()
     look(world, chat)
@@ -97,9 +97,9 @@ def test_a_row_that_the_next_save_of_another_session_dropped_is_no_deletion(worl
     chat.path.unlink()
     look(world, chat)
     other.turn("and", "so on")
-    assert chat.session_id not in [row["session_id"] for row in app.index() or []]
+    assert chat.session_id not in [message["session_id"] for message in app.index() or []]
     world.pass_time(11)
-    assert len(world.live(chat).rows) == 4
+    assert len(world.live(chat).messages) == 4
     [incident] = world.incidents()
     assert (incident.event, incident.action, incident.rule) == ("missing", "restored", "20 missing")
     assert any("any save of another session" in sentence for sentence in incident.against)
@@ -112,9 +112,9 @@ def test_side_questions_end_without_a_word_of_doubt(world: World, era: Era, kind
     for number in range(6):
         session = acts.side_question(app, f"what about {number}", "nothing", kind=kind)
         world.guard.visit(session)
-        assert not world.guard.keeper.store.has_shadow(session)
+        assert not world.guard.copies.store.has_shadow(session)
     assert world.ear.names().count("deleted") == 6
-    assert "brake" not in world.ear.names()
+    assert "mass_change_held" not in world.ear.names()
     assert world.incidents() == []
 
 
@@ -122,16 +122,16 @@ def test_side_questions_end_without_a_word_of_doubt(world: World, era: Era, kind
 def test_many_deletions_with_tombstones_are_deletions(world: World, era: Era) -> None:
     app = world.app(era)
     chats = [app.create(turns=1) for _ in range(12)]
-    world.sweep()
+    world.scan()
     # The guard is at its quickest: it looks at each after the unlink, before the tombstone.
     for chat in chats[:10]:
         app.pause = lambda seconds, chat=chat: look(world, chat)
         acts.delete(chat)
     world.pass_time(11)
-    world.sweep()
+    world.scan()
     assert world.ear.names().count("deleted") == 10
-    assert "brake" not in world.ear.names()
-    assert {shadow.session for shadow in world.guard.keeper.store.shadows()} == {
+    assert "mass_change_held" not in world.ear.names()
+    assert {shadow.session for shadow in world.guard.copies.store.shadows()} == {
         chat.session_id for chat in chats[10:]
     }
 
@@ -141,13 +141,13 @@ def test_keep_deleted_0_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monke
     watch_saves(world, monkeypatch)
     _, chat, cleared = two(world, Era.NEW)
     acts.undo(chat)
-    assert history(world, chat) == ["meant"]
+    assert history(world, chat) == ["intended"]
     acts.delete(chat)
     look(world, chat)
     assert history(world, chat) == []
     acts.clear(cleared)
     assert history(world, cleared) == []
-    assert b"Question 2" not in b"".join(
+    assert b"Deferred 2" not in b"".join(
         path.read_bytes() for path in world.store_path.rglob("*") if path.is_file()
     )
 
@@ -160,7 +160,7 @@ def test_what_is_kept_of_a_clear_says_so(world: World, era: Era) -> None:
     assert history(world, chat) == ["clear"]
     acts.undo(other)
     acts.undo(other)
-    assert history(world, other) == ["meant", "meant"]
+    assert history(world, other) == ["intended", "intended"]
 
 
 def test_a_file_moved_aside_for_a_moment_is_not_mentioned(world: World) -> None:
@@ -173,7 +173,7 @@ def test_a_file_moved_aside_for_a_moment_is_not_mentioned(world: World) -> None:
     aside.rename(chat.path)
     look(world, chat)
     world.pass_time(20)
-    assert {"deleted", "missing", "brake"}.isdisjoint(world.ear.names())
+    assert {"deleted", "missing", "mass_change_held"}.isdisjoint(world.ear.names())
     assert is_kept(world, chat)
 
 
@@ -192,7 +192,7 @@ def test_a_file_that_is_only_gone_comes_back_after_two_seconds(world: World, era
     assert world.words(chat)[-1] == "unsent"
     assert world.live(chat).stream is None
     [incident] = world.incidents()
-    assert (incident.rule, incident.rows_before) == ("20 missing", 4 + chat.app.eager)
+    assert (incident.rule, incident.messages_before) == ("20 missing", 4 + chat.app.eager)
 
 
 @pytest.mark.parametrize("era", [era for era in ERAS if era.keeps_backup])
@@ -202,7 +202,7 @@ def test_2035_only_the_backup_is_left(world: World, era: Era) -> None:
         chat = app.create(turns=3)
         losses.only_backup_left(chat)
     world.pass_time(3)
-    assert len(world.live(chat).rows) == 6
+    assert len(world.live(chat).messages) == 6
 
 
 def test_on_missing_warn_tells_once_over_all_restarts_and_is_settled_by_the_file(
@@ -216,7 +216,7 @@ def test_on_missing_warn_tells_once_over_all_restarts_and_is_settled_by_the_file
     for _ in range(3):
         look(world, chat)
         world.pass_time(30)
-        world.sweep()
+        world.scan()
         world.start()
     world.pass_time(30)
     assert world.ear.names().count("missing") == 1
@@ -226,8 +226,8 @@ def test_on_missing_warn_tells_once_over_all_restarts_and_is_settled_by_the_file
     assert is_kept(world, chat)
     chat.path.write_text(text)
     look(world, chat)
-    assert world.ear.names().count("settled") == 1
-    assert world.incidents()[-1].settles == incident.id
+    assert world.ear.names().count("resolved") == 1
+    assert world.incidents()[-1].resolves == incident.id
     losses.vanish(chat)
     look(world, chat)
     world.pass_time(3)
@@ -240,10 +240,10 @@ def test_a_tool_that_removes_the_file_over_and_over_is_fought_slower_and_slower(
         losses.vanish(chat)
         look(world, chat)
         world.pass_time(2.5)
-    assert world.ear.names().count("fight") == 1
+    assert world.ear.names().count("backing_off") == 1
     assert world.ear.names().count("missing") == 1
     world.pass_time(61)
-    assert len(world.live(chat).rows) == 4
+    assert len(world.live(chat).messages) == 4
 
 
 def test_undo_of_a_file_brought_back_is_not_undone_again(world: World) -> None:
@@ -254,7 +254,7 @@ def test_undo_of_a_file_brought_back_is_not_undone_again(world: World) -> None:
     [incident] = world.incidents()
     world.hands().undo(incident.id)
     for _ in range(3):
-        world.sweep()
+        world.scan()
         world.pass_time(30)
     world.start()
     world.pass_time(30)
@@ -265,7 +265,7 @@ def test_undo_of_a_file_brought_back_is_not_undone_again(world: World) -> None:
 # ---- 19: renamed -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("looks", ["old first", "new first", "at the next sweep", "at the next start"])
+@pytest.mark.parametrize("looks", ["old first", "new first", "at the next scan", "at the next start"])
 def test_a_rotation_that_renames_the_file_is_followed(world: World, looks: str) -> None:
     _, chat, _ = two(world, Era.OLD)
     acts.undo(chat)
@@ -284,29 +284,29 @@ def test_a_rotation_that_renames_the_file_is_followed(world: World, looks: str) 
         case "at the next start":
             world.start()
         case _:
-            world.sweep()
-    world.sweep()
+            world.scan()
+    world.scan()
     world.pass_time(11)
-    world.sweep()
-    store = world.guard.keeper.store
+    world.scan()
+    store = world.guard.copies.store
     assert world.ear.names().count("renamed") == 1
     assert not store.has_shadow(old)
     assert store.read_shadow(new) == chat.path.read_bytes()
-    assert [version.reason for version in store.versions(new)] == ["meant"]
+    assert [version.reason for version in store.versions(new)] == ["intended"]
     assert not (world.sessions / f"{old}.json").exists()
     assert world.incidents() == []
     chat.turn("further", "on")
     losses.wipe(chat)
     chat.send("x")
     losses.wipe(chat)
-    assert len(world.live(chat).rows) == 7
+    assert len(world.live(chat).messages) == 7
 
 
-@pytest.mark.parametrize("looks", ["at once", "at the next sweep", "at the next start"])
+@pytest.mark.parametrize("looks", ["at once", "at the next scan", "at the next start"])
 def test_2223_a_rename_that_destroys_the_only_copy(world: World, looks: str) -> None:
     app = world.app(Era.OLD)
     chat = app.create(turns=5)
-    world.sweep()
+    world.scan()
     old = chat.session_id
     world.watching = looks == "at once"
     new = losses.rename_destroys(chat)
@@ -314,11 +314,11 @@ def test_2223_a_rename_that_destroys_the_only_copy(world: World, looks: str) -> 
         world.start()
     if looks == "at once":
         world.guard.visit(old)
-    world.sweep()
+    world.scan()
     world.pass_time(11)
-    assert old not in [row["session_id"] for row in app.index() or []]
-    assert len(world.live(old).rows) == 10
-    assert len(world.live(new).rows) == 3
+    assert old not in [message["session_id"] for message in app.index() or []]
+    assert len(world.live(old).messages) == 10
+    assert len(world.live(new).messages) == 3
     assert world.incidents()[0].rule == "20 missing"
 
 
@@ -330,7 +330,7 @@ def test_2223_a_rename_that_destroys_the_only_copy(world: World, looks: str) -> 
 def test_many_at_once_are_held(world: World, era: Era, index: str) -> None:
     app = world.app(era)
     chats = [app.create(turns=1) for _ in range(6)]
-    world.sweep()
+    world.scan()
     losses.all_vanish(app)
     app.restart()
     if index == "goes too":
@@ -340,64 +340,64 @@ def test_many_at_once_are_held(world: World, era: Era, index: str) -> None:
     look(world, *chats)
     for _ in range(5):
         world.pass_time(30)
-        world.sweep()
-    assert world.ear.names().count("brake") == 1
+        world.scan()
+    assert world.ear.names().count("mass_change_held") == 1
     assert {"deleted", "missing"}.isdisjoint(world.ear.names())
     assert all(map(is_kept, [world] * 6, chats))
     result = world.hands().restore_all_missing()
     assert len(result["restored"]) == 6
-    assert all(len(world.live(chat).rows) == 2 for chat in chats)
-    assert world.ear.names().count("brake_released") == 1
-    assert world.ear.names().count("restored_by_hand") == 6
-    world.sweep()
-    assert list(world.guard.vanished.held) == []
+    assert all(len(world.live(chat).messages) == 2 for chat in chats)
+    assert world.ear.names().count("mass_change_released") == 1
+    assert world.ear.names().count("restored_by_user") == 6
+    world.scan()
+    assert list(world.guard.missing_files.held) == []
 
 
 def test_three_are_not_many(world: World) -> None:
     app = world.app(Era.NEW)
     chats = [app.create(turns=1) for _ in range(5)]
-    world.sweep()
+    world.scan()
     for chat in chats[:3]:
         losses.vanish(chat)
     look(world, *chats)
     world.pass_time(3)
-    assert "brake" not in world.ear.names()
-    assert all(len(world.live(chat).rows) == 2 for chat in chats)
+    assert "mass_change_held" not in world.ear.names()
+    assert all(len(world.live(chat).messages) == 2 for chat in chats)
 
 
 def test_the_brake_holds_over_a_restart_also_when_few_are_left(world: World) -> None:
     app = world.app(Era.OLD)
     chats = [app.create(turns=1) for _ in range(6)]
-    world.sweep()
+    world.scan()
     for chat in chats[:4]:
         losses.vanish(chat)
         app.chats.pop(chat.session_id)
     look(world, *chats)
     world.pass_time(2)
-    world.sweep()
+    world.scan()
     for chat in chats[:2]:
         world.hands().restore(chat.session_id)
-    world.sweep()
+    world.scan()
     app.write_index(chats[5])
     world.start()
     for _ in range(3):
         world.pass_time(30)
-        world.sweep()
-    assert sorted(world.guard.vanished.held) == sorted(chat.session_id for chat in chats[2:4])
+        world.scan()
+    assert sorted(world.guard.missing_files.held) == sorted(chat.session_id for chat in chats[2:4])
     assert {"deleted", "missing"}.isdisjoint(world.ear.names())
     assert is_kept(world, chats[2])
     world.hands().purge(chats[2].session_id)
     world.hands().restore(chats[3].session_id)
-    world.sweep()
+    world.scan()
     world.start()
-    assert list(world.guard.vanished.held) == []
-    assert world.ear.names().count("brake_released") == 1
+    assert list(world.guard.missing_files.held) == []
+    assert world.ear.names().count("mass_change_released") == 1
 
 
 def test_a_deletion_long_after_is_a_deletion_although_others_are_held(world: World) -> None:
     app = world.app(Era.OLD)
     chats = [app.create(turns=1) for _ in range(8)]
-    world.sweep()
+    world.scan()
     for chat in chats[:4]:
         losses.vanish(chat)
         app.chats.pop(chat.session_id)
@@ -406,28 +406,28 @@ def test_a_deletion_long_after_is_a_deletion_although_others_are_held(world: Wor
     losses.vanish(chats[4])
     look(world, chats[4])
     world.pass_time(30)
-    assert chats[4].session_id in world.guard.vanished.held
+    assert chats[4].session_id in world.guard.missing_files.held
     world.pass_time(61)
-    world.sweep()
+    world.scan()
     acts.delete(chats[6])
     look(world, chats[6])
     world.pass_time(11)
     assert not is_kept(world, chats[6])
-    assert len(world.guard.vanished.held) == 5
+    assert len(world.guard.missing_files.held) == 5
 
 
 def test_a_tombstone_ends_the_holding_of_its_session(world: World) -> None:
     app = world.app(Era.NEW)
     chats = [app.create(turns=1) for _ in range(5)]
-    world.sweep()
+    world.scan()
     for chat in chats[:4]:
         losses.vanish(chat)
     look(world, *chats)
     world.pass_time(2)
-    assert len(world.guard.vanished.held) == 4
+    assert len(world.guard.missing_files.held) == 4
     app.bury(chats[0].session_id)
-    world.sweep()
-    assert len(world.guard.vanished.held) == 3
+    world.scan()
+    assert len(world.guard.missing_files.held) == 3
     assert not is_kept(world, chats[0])
 
 
@@ -438,12 +438,12 @@ def test_a_directory_that_is_empty_says_nothing_about_few_sessions_either(
 ) -> None:
     app = world.app(era)
     chats = [app.create(turns=1) for _ in range(count)]
-    world.sweep()
+    world.scan()
     for path in list(world.sessions.iterdir()):
         path.unlink()
     look(world, *chats)
     world.pass_time(30)
-    assert world.ear.names().count("brake") == 1
+    assert world.ear.names().count("mass_change_held") == 1
     assert all(map(is_kept, [world] * count, chats))
     assert len(world.hands().restore_all_missing()["restored"]) == count
 
@@ -452,12 +452,12 @@ def test_a_directory_that_is_empty_says_nothing_about_few_sessions_either(
 def test_who_deletes_the_only_session_has_deleted_it(world: World, era: Era) -> None:
     app = world.app(era)
     chat = app.create(turns=1)
-    world.sweep()
+    world.scan()
     acts.delete(chat)
     look(world, chat)
     app.write_index()
     world.pass_time(11)
-    assert "brake" not in world.ear.names()
+    assert "mass_change_held" not in world.ear.names()
     assert world.ear.names().count("deleted") == 1
 
 
@@ -467,30 +467,30 @@ def test_a_directory_that_is_gone_is_no_deletion(world: World) -> None:
     world.sessions.rename(away)
     look(world, first, second)
     world.pass_time(30)
-    assert world.ear.names().count("brake") == 1
+    assert world.ear.names().count("mass_change_held") == 1
     assert is_kept(world, first)
     assert is_kept(world, second)
     with pytest.raises(Exception, match=r"cannot be read.*mount"):
         world.hands().restore_all_missing()
     away.rename(world.sessions)
-    world.sweep()
-    assert world.ear.names().count("brake_released") == 1
+    world.scan()
+    assert world.ear.names().count("mass_change_released") == 1
     assert json.loads(first.path.read_text())["messages"]
 
 
 def test_a_brake_that_cannot_be_written_down_is_tried_again(world: World) -> None:
     app = world.app(Era.NEW)
     chats = [app.create(turns=1) for _ in range(5)]
-    world.sweep()
+    world.scan()
     losses.all_vanish(app)
     look(world, *chats)
     world.pass_time(2)
     held = world.store_path / "held"
     held.mkdir()
-    world.sweep()
+    world.scan()
     assert "store_broken" in world.ear.names()
     held.rmdir()
-    world.sweep()
+    world.scan()
     assert len(held.read_text().split()) == 5
 
 

@@ -104,7 +104,7 @@ def test_what_a_crash_between_link_and_rename_leaves_is_found(
     assert [path for path in world.sessions.iterdir() if staging.is_staged(path.name)]
     world.start()
     world.pass_time(61)
-    world.sweep()
+    world.scan()
     assert world.words(chat)[-3:] == ["unsent", "said over the wipe", "heard"]
     assert len(world.words(chat)) == 9
     assert not [path for path in world.sessions.iterdir() if staging.is_staged(path.name)]
@@ -115,7 +115,7 @@ def test_what_is_left_and_cannot_be_read_or_kept_yet_stays(
 ) -> None:
     world = World(tmp_path)
     chat = world.app(Era.NEW).create(turns=3)
-    world.sweep()
+    world.scan()
     before = world.live(chat).text
     chat.turn("only in what is left", "yes")
     left = world.sessions / f".hermesguard-{chat.session_id}.0.repair"
@@ -131,12 +131,12 @@ def test_what_is_left_and_cannot_be_read_or_kept_yet_stays(
     monkeypatch.setattr(os, "open", refuse)
     for names in ((".repair",), (".gz.tmp",)):
         refused["names"] = names
-        world.sweep()
+        world.scan()
         world.start()
         assert left.exists()
     refused["names"] = ("nothing",)
-    world.sweep()
-    world.sweep()
+    world.scan()
+    world.scan()
     assert not left.exists()
     assert world.words(chat)[-2:] == ["only in what is left", "yes"]
 

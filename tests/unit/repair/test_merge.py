@@ -1,4 +1,4 @@
-"""A mended file has the rows of both sides, in order, nothing twice, and every value as it was."""
+"""A repaired file has the messages of both sides, in order, nothing twice, and every value as it was."""
 
 import json
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from hermesguard.repair.merge import mend
+from hermesguard.repair.merge import merge_documents
 from hermesguard.webui import session
 from hermesguard.webui.diff import compare
 from hermesguard.webui.session import Document
@@ -15,12 +15,12 @@ from hermesguard.webui.session import Document
 BIG = 2**70 + 1
 
 
-def row(number: int, role: str = "user", **more: Any) -> dict[str, Any]:
+def message(number: int, role: str = "user", **more: Any) -> dict[str, Any]:
     return {"role": role, "content": f"{role} says {number}", "timestamp": 1_760_000_000 + number, **more}
 
 
-def rows(*numbers: int) -> list[dict[str, Any]]:
-    return [row(number, "assistant" if number % 2 else "user") for number in numbers]
+def messages(*numbers: int) -> list[dict[str, Any]]:
+    return [message(number, "assistant" if number % 2 else "user") for number in numbers]
 
 
 def text(messages: list[Any], context: list[Any] | None = None, **members: Any) -> bytes:
@@ -46,8 +46,8 @@ def document(messages: list[Any], context: list[Any] | None = None, **members: A
     return session.parse(text(messages, context, **members))
 
 
-def mended(shadow: Document, live: Document | None, keep_rows: int | None = None) -> Any:
-    return json.loads(mend(shadow, live, keep_rows).decode())
+def repaired(shadow: Document, live: Document | None, keep_messages: int | None = None) -> Any:
+    return json.loads(merge_documents(shadow, live, keep_messages).decode())
 
 
 def said(value: Any, key: str = "messages") -> list[str]:
@@ -61,17 +61,17 @@ numbers = st.lists(st.integers(0, 30), max_size=12, unique=True)
 
 @given(numbers.map(sorted), numbers.map(sorted))
 def test_rows_of_both_sides_once_and_in_the_order_of_time(old: list[int], new: list[int]) -> None:
-    result = mended(document(rows(*old)), document(rows(*new)))
-    assert said(result) == said({"messages": rows(*sorted({*old, *new}))})
+    result = repaired(document(messages(*old)), document(messages(*new)))
+    assert said(result) == said({"messages": messages(*sorted({*old, *new}))})
     assert result["message_count"] == len({*old, *new})
 
 
 @given(numbers, numbers)
 def test_nothing_twice_however_often_the_writer_comes_back(old: list[int], new: list[int]) -> None:
-    first = mend(document(rows(*old)), document(rows(*new)))
-    again = mend(session.parse(first), document(rows(*new)))
-    assert sorted(said(json.loads(again))) == sorted(said({"messages": rows(*{*old, *new})}))
-    assert again == mend(session.parse(again), document(rows(*new)))
+    first = merge_documents(document(messages(*old)), document(messages(*new)))
+    again = merge_documents(session.parse(first), document(messages(*new)))
+    assert sorted(said(json.loads(again))) == sorted(said({"messages": messages(*{*old, *new})}))
+    assert again == merge_documents(session.parse(again), document(messages(*new)))
 
 
 @given(
@@ -84,7 +84,7 @@ def test_who_says_yes_again_says_something_new(before: list[str], after: list[st
     assume(
         len(old) != 1 or before[0] not in after[:1]
     )  # a lone first prompt may be stamped anew when its turn ends
-    assert said(mended(document(old), document(new))) == [entry["content"] for entry in old + new]
+    assert said(repaired(document(old), document(new))) == [entry["content"] for entry in old + new]
 
 
 @given(
@@ -92,15 +92,15 @@ def test_who_says_yes_again_says_something_new(before: list[str], after: list[st
     st.lists(st.sampled_from(["yes", "no"]), min_size=1, max_size=4),
 )
 def test_a_ghost_without_timestamps_is_taken_up_where_it_left_off(
-    before: list[str], ghost: list[str]
+    before: list[str], stale_writer: list[str]
 ) -> None:
     old = [{"role": "user", "content": f"old {words} {place}"} for place, words in enumerate(before)]
     written: list[dict[str, Any]] = []
     current = text(old)
-    for words in ghost:
+    for words in stale_writer:
         written.append({"role": "user", "content": words})
-        current = mend(session.parse(current), document(written))
-    assert said(json.loads(current)) == [entry["content"] for entry in old] + ghost
+        current = merge_documents(session.parse(current), document(written))
+    assert said(json.loads(current)) == [entry["content"] for entry in old] + stale_writer
 
 
 # ---- values -------------------------------------------------------------------------------------------------------
@@ -116,25 +116,25 @@ def test_values_come_out_as_they_went_in() -> None:
         f'{{"a": {BIG}, "active_stream_id": "s", {unknown}, "messages": [{odd}]}}'.encode()
     )
     live = session.parse(b'{"a": 1, "active_stream_id": null, "messages": []}')
-    out = mend(shadow, live).decode()
+    out = merge_documents(shadow, live).decode()
     assert odd in out
     assert unknown in out
-    assert session.parse(out.encode()).rows[0].get("n") == BIG
+    assert session.parse(out.encode()).messages[0].get("n") == BIG
 
 
 def test_an_unsent_prompt_that_utf8_cannot_hold_is_escaped() -> None:
     shadow = session.parse(
         b'{"active_stream_id": "s", "pending_user_message": "a\\ud800", "messages": [{"role": "user"}]}'
     )
-    assert session.parse(mend(shadow, None)).rows[-1].get("content") == "a\ud800"
+    assert session.parse(merge_documents(shadow, None)).messages[-1].get("content") == "a\ud800"
 
 
 def test_keys_stay_in_their_order_and_lost_ones_come_back_where_they_were() -> None:
-    shadow = document(rows(1), rows(1), first_unknown=1, anchor_activity_scenes={"a": 1})
+    shadow = document(messages(1), messages(1), first_unknown=1, anchor_activity_scenes={"a": 1})
     live = json.loads(text([]))
     del live["session_id"], live["created_at"]
     live = {"session_id": "s", "later": 7, **live}
-    result = mended(shadow, session.parse(json.dumps(live).encode()))
+    result = repaired(shadow, session.parse(json.dumps(live).encode()))
     assert list(result)[:2] == ["session_id", "later"]
     assert list(result).index("first_unknown") < list(result).index("messages")
     assert list(result)[-1] == "context_messages"
@@ -147,7 +147,7 @@ def test_keys_stay_in_their_order_and_lost_ones_come_back_where_they_were() -> N
 def test_markers_that_the_writer_does_not_know_do_not_come_back(marker: str) -> None:
     live = json.loads(text([]))
     live.pop(marker, None)
-    result = mended(document(rows(1), **{marker: 1}), session.parse(json.dumps(live).encode()))
+    result = repaired(document(messages(1), **{marker: 1}), session.parse(json.dumps(live).encode()))
     assert marker not in result
 
 
@@ -156,10 +156,10 @@ def test_markers_that_the_writer_does_not_know_do_not_come_back(marker: str) -> 
 
 def test_a_stale_stream_is_never_written_back() -> None:
     shadow = document(
-        rows(1, 2), active_stream_id="stale", pending_user_message="p", pending_started_at=1_760_000_009.7
+        messages(1, 2), active_stream_id="stale", pending_user_message="p", pending_started_at=1_760_000_009.7
     )
     for live in (None, document([]), document([], active_stream_id="stale")):
-        result = mended(shadow, live)
+        result = repaired(shadow, live)
         assert result["active_stream_id"] is None
         assert result["pending_user_message"] is None
         assert result["pending_attachments"] == []
@@ -173,7 +173,7 @@ def test_a_stale_stream_is_never_written_back() -> None:
 
 def test_a_stream_of_its_own_goes_on() -> None:
     shadow = document(
-        rows(1, 2),
+        messages(1, 2),
         active_stream_id="stale",
         pending_user_message="lost prompt",
         pending_started_at=1_760_000_009,
@@ -181,7 +181,7 @@ def test_a_stream_of_its_own_goes_on() -> None:
     live = document(
         [], active_stream_id="new", pending_user_message="running", pending_started_at=1_760_000_020
     )
-    result = mended(shadow, live)
+    result = repaired(shadow, live)
     assert (result["active_stream_id"], result["pending_user_message"]) == ("new", "running")
     assert said(result)[-1] == "lost prompt"
 
@@ -192,10 +192,10 @@ def test_a_turn_that_runs_in_an_older_file_only_is_over(stamp: float, is_answere
     asked = {"role": "user", "content": "p", "timestamp": stamp}
     answers = [{"role": "assistant", "content": "a", "timestamp": 1_760_000_012}] if is_answered else []
     live = document(
-        rows(1), active_stream_id="s", pending_user_message="p", pending_started_at=1_760_000_009.7
+        messages(1), active_stream_id="s", pending_user_message="p", pending_started_at=1_760_000_009.7
     )
-    result = mended(document([*rows(1, 2), asked, *answers]), live)
-    assert said(result) == said({"messages": [*rows(1, 2), asked, *answers]})
+    result = repaired(document([*messages(1, 2), asked, *answers]), live)
+    assert said(result) == said({"messages": [*messages(1, 2), asked, *answers]})
     runs = (None, None) if is_answered else ("s", "p")
     assert (result["active_stream_id"], result["pending_user_message"]) == runs
 
@@ -204,116 +204,125 @@ def test_a_turn_that_runs_in_an_older_file_only_is_over(stamp: float, is_answere
 def test_a_prompt_that_became_a_row_is_not_said_twice(stamp: float | None) -> None:
     own = {"role": "user", "content": "p", "timestamp": stamp}
     shadow = document(
-        [*rows(1, 2), own], active_stream_id="s", pending_user_message="p", pending_started_at=1_760_000_009.7
+        [*messages(1, 2), own],
+        active_stream_id="s",
+        pending_user_message="p",
+        pending_started_at=1_760_000_009.7,
     )
-    assert said(mended(shadow, document([]))).count("p") == 1
+    assert said(repaired(shadow, document([]))).count("p") == 1
 
 
 def test_a_prompt_sent_again_while_it_stands_unanswered_is_there_once() -> None:
     asked = {"role": "user", "content": "p", "timestamp": 1_760_000_000, "_recovered": True}
     again = {"active_stream_id": "s", "pending_user_message": "p", "pending_started_at": 1_760_000_900.5}
-    assert said(mended(document([*rows(1), asked], **again), document([]))).count("p") == 1
+    assert said(repaired(document([*messages(1), asked], **again), document([]))).count("p") == 1
 
 
 def test_a_prompt_said_long_before_is_said_again() -> None:
     own = {"role": "user", "content": "p", "timestamp": 1_760_000_000}
     shadow = document(
-        [own, *rows(1)], active_stream_id="s", pending_user_message="p", pending_started_at=1_760_000_100
+        [own, *messages(1)], active_stream_id="s", pending_user_message="p", pending_started_at=1_760_000_100
     )
-    assert said(mended(shadow, document([]))).count("p") == 2
+    assert said(repaired(shadow, document([]))).count("p") == 2
 
 
 def test_a_recovered_prompt_keeps_its_attachments() -> None:
     shadow = document(
-        rows(1),
+        messages(1),
         active_stream_id="s",
         pending_user_message="p",
         pending_started_at=1_760_000_005,
         pending_attachments=[{"name": "x.png"}],
     )
-    assert mended(shadow, document([]))["messages"][-1]["attachments"] == [{"name": "x.png"}]
+    assert repaired(shadow, document([]))["messages"][-1]["attachments"] == [{"name": "x.png"}]
 
 
 def test_a_recovered_prompt_stands_before_what_came_later() -> None:
     shadow = document(
-        rows(1, 2), active_stream_id="s", pending_user_message="p", pending_started_at=1_760_000_003.5
+        messages(1, 2), active_stream_id="s", pending_user_message="p", pending_started_at=1_760_000_003.5
     )
-    assert said(mended(shadow, document(rows(4, 5)))) == [
-        *said({"messages": rows(1, 2)}),
+    assert said(repaired(shadow, document(messages(4, 5)))) == [
+        *said({"messages": messages(1, 2)}),
         "p",
-        *said({"messages": rows(4, 5)}),
+        *said({"messages": messages(4, 5)}),
     ]
 
 
-# ---- what belongs to the rows -----------------------------------------------------------------------------------------
+# ---- what belongs to the messages -----------------------------------------------------------------------------------------
 
 
 def test_the_context_is_whole_and_stays_empty_where_it_was() -> None:
-    whole = mended(document(rows(1, 2, 3), rows(2, 3)), document(rows(4), rows(4)))
-    assert said(whole, "context_messages") == said({"messages": rows(2, 3, 4)})
-    empty = mended(document(rows(1, 2, 3), []), document(rows(4), rows(4)))
+    whole = repaired(document(messages(1, 2, 3), messages(2, 3)), document(messages(4), messages(4)))
+    assert said(whole, "context_messages") == said({"messages": messages(2, 3, 4)})
+    empty = repaired(document(messages(1, 2, 3), []), document(messages(4), messages(4)))
     assert empty["context_messages"] == []
 
 
 def test_token_counters_never_go_back() -> None:
-    """A server that is behind would else look like a person the second time (its counters are evidence)."""
+    """A server that is behind would else look like a user the second time (its counters are evidence)."""
     ahead, behind = (
-        document(rows(1, 2), input_tokens=90, output_tokens=7),
-        document(rows(1), input_tokens=50, output_tokens=8),
+        document(messages(1, 2), input_tokens=90, output_tokens=7),
+        document(messages(1), input_tokens=50, output_tokens=8),
     )
-    result = mended(ahead, behind)
+    result = repaired(ahead, behind)
     assert (result["input_tokens"], result["output_tokens"]) == (90, 8)
-    assert mended(ahead, document([]))["input_tokens"] == 90
-    assert mended(document(rows(1), input_tokens=None), document([], input_tokens=3))["input_tokens"] == 3
+    assert repaired(ahead, document([]))["input_tokens"] == 90
+    assert (
+        repaired(document(messages(1), input_tokens=None), document([], input_tokens=3))["input_tokens"] == 3
+    )
 
 
 def test_tool_calls_follow_their_rows() -> None:
     def call(tid: str, index: int) -> dict[str, Any]:
         return {"name": "terminal", "tid": tid, "assistant_msg_idx": index}
 
-    shadow = document(rows(1, 2, 3), tool_calls=[call("a", 1), call("b", 2), call("", 99)])
-    live = document(rows(3, 5, 7), tool_calls=[call("b", 0), call("c", 1)])
-    result = mended(shadow, live)
+    shadow = document(messages(1, 2, 3), tool_calls=[call("a", 1), call("b", 2), call("", 99)])
+    live = document(messages(3, 5, 7), tool_calls=[call("b", 0), call("c", 1)])
+    result = repaired(shadow, live)
     found = {entry["tid"]: entry["assistant_msg_idx"] for entry in result["tool_calls"]}
     assert found == {"a": 1, "b": 2, "c": 3, "": 99}
-    assert said(result) == said({"messages": rows(1, 2, 3, 5, 7)})
+    assert said(result) == said({"messages": messages(1, 2, 3, 5, 7)})
 
 
 def test_a_boundary_that_hid_what_came_back_is_the_old_one_again() -> None:
-    shadow = document(rows(1, 2, 3, 4), truncation_watermark=None, truncation_boundary=None)
-    live = document(rows(1), truncation_watermark=1_760_000_001.0, truncation_boundary=1_760_000_001.0)
-    result = mended(shadow, live)
+    shadow = document(messages(1, 2, 3, 4), truncation_watermark=None, truncation_boundary=None)
+    live = document(messages(1), truncation_watermark=1_760_000_001.0, truncation_boundary=1_760_000_001.0)
+    result = repaired(shadow, live)
     assert (result["truncation_watermark"], result["truncation_boundary"]) == (None, None)
-    cut = mended(
+    cut = repaired(
         shadow,
         document([], truncation_watermark=1_760_000_001.0, truncation_boundary=1_760_000_001.0),
-        keep_rows=1,
+        keep_messages=1,
     )
-    assert (cut["truncation_watermark"], said(cut)) == (1_760_000_001.0, said({"messages": rows(1)}))
+    assert (cut["truncation_watermark"], said(cut)) == (1_760_000_001.0, said({"messages": messages(1)}))
 
 
 def test_up_to_a_boundary_the_context_comes_back_and_the_running_prompt_stays() -> None:
     shadow = document(
-        rows(1, 2, 3, 4), rows(1, 2, 3, 4), active_stream_id="s", pending_user_message="taken back"
+        messages(1, 2, 3, 4), messages(1, 2, 3, 4), active_stream_id="s", pending_user_message="taken back"
     )
     live = document(
-        rows(1), [], active_stream_id="s", pending_user_message="asked", pending_started_at=1_760_000_009.5
+        messages(1),
+        [],
+        active_stream_id="s",
+        pending_user_message="asked",
+        pending_started_at=1_760_000_009.5,
     )
-    cut = mended(shadow, live, keep_rows=2)
-    assert said(cut) == said(cut, "context_messages") == [*said({"messages": rows(1, 2)}), "asked"]
+    cut = repaired(shadow, live, keep_messages=2)
+    assert said(cut) == said(cut, "context_messages") == [*said({"messages": messages(1, 2)}), "asked"]
 
 
 def test_an_answer_cut_short_is_whole_again_and_there_once() -> None:
-    full = [*rows(2), {"role": "assistant", "content": "a long answer", "timestamp": 1_760_000_003}]
-    short = [*rows(2), {"role": "assistant", "content": "a long", "timestamp": 1_760_000_003}]
-    assert said(mended(document(full), document(short)))[-1] == "a long answer"
-    assert len(mended(document(full), document(short))["messages"]) == 2
+    full = [*messages(2), {"role": "assistant", "content": "a long answer", "timestamp": 1_760_000_003}]
+    short = [*messages(2), {"role": "assistant", "content": "a long", "timestamp": 1_760_000_003}]
+    assert said(repaired(document(full), document(short)))[-1] == "a long answer"
+    assert len(repaired(document(full), document(short))["messages"]) == 2
 
 
 @given(numbers.map(sorted), numbers.map(sorted))
 def test_what_is_compared_as_whole_needs_no_mending(old: list[int], new: list[int]) -> None:
-    before, after = document(rows(*old)), document(rows(*new))
-    comparison = compare(before.rows, after.rows)
+    before, after = document(messages(*old)), document(messages(*new))
+    comparison = compare(before.messages, after.messages)
     assert comparison.whole == ({*old} <= {*new})
     assert len(comparison.missing) == len({*old} - {*new})
     assert len(comparison.added) == len({*new} - {*old})
@@ -322,16 +331,22 @@ def test_what_is_compared_as_whole_needs_no_mending(old: list[int], new: list[in
 def test_a_stamp_in_whole_seconds_does_not_put_a_row_before_one_of_the_same_second() -> None:
     shadow = document([{"role": "user", "content": "first", "timestamp": 1_760_000_001.7}])
     live = document([{"role": "user", "content": "second", "timestamp": 1_760_000_001}])
-    assert said(mended(shadow, live)) == ["first", "second"]
+    assert said(repaired(shadow, live)) == ["first", "second"]
     earlier = document([{"role": "user", "content": "before", "timestamp": 1_760_000_000}])
-    assert said(mended(shadow, earlier)) == ["before", "first"]
+    assert said(repaired(shadow, earlier)) == ["before", "first"]
 
 
 @pytest.mark.parametrize("sent", [1_760_000_002, 1_760_000_002.9, None])
 def test_an_unsent_prompt_comes_before_what_a_ghost_wrote_in_the_same_second(sent: float | None) -> None:
     shadow = document(
-        rows(1, 2), rows(1, 2), active_stream_id="s", pending_user_message="unsent", pending_started_at=sent
+        messages(1, 2),
+        messages(1, 2),
+        active_stream_id="s",
+        pending_user_message="unsent",
+        pending_started_at=sent,
     )
     new = [{"role": "user", "content": "new", "timestamp": 1_760_000_002}]
-    both = mended(shadow, document(new, new))
-    assert said(both) == said(both, "context_messages") == [*said({"messages": rows(1, 2)}), "unsent", "new"]
+    both = repaired(shadow, document(new, new))
+    assert (
+        said(both) == said(both, "context_messages") == [*said({"messages": messages(1, 2)}), "unsent", "new"]
+    )

@@ -17,7 +17,7 @@ from hermesguard.demo.eras import Era
 from hermesguard.demo.files import replace_file
 from hermesguard.repair import exchange as staging
 from hermesguard.repair import replace as repair
-from hermesguard.repair.merge import mend
+from hermesguard.repair.merge import merge_documents
 from hermesguard.repair.readiness import QUIET_SECONDS
 from hermesguard.webui import session
 from tests.helpers.daemon_process import Daemon
@@ -52,8 +52,8 @@ def own_files(directory: Path) -> list[Path]:
     return sorted(path for path in directory.iterdir() if path.name.startswith(".hermesguard-"))
 
 
-def spare_of(chat: Chat) -> Path:
-    return staging.spare_name(chat.path)
+def standby_of(chat: Chat) -> Path:
+    return staging.standby_name(chat.path)
 
 
 def wipe_and_see(world: World, chat: Chat) -> None:
@@ -66,17 +66,17 @@ def wipe_and_see(world: World, chat: Chat) -> None:
     world.watching = True
     world.guard.visit(chat.session_id, 1)
     live = chat.path.read_bytes()
-    assert json.loads(live) == json.loads(mend(good, session.parse(stub[0])))
-    assert len(world.live(chat).rows) == 61
+    assert json.loads(live) == json.loads(merge_documents(good, session.parse(stub[0])))
+    assert len(world.live(chat).messages) == 61
     assert world.words(chat)[-1] == "unsent"
-    assert world.guard.keeper.store.read_shadow(chat.session_id) == live
+    assert world.guard.copies.store.read_shadow(chat.session_id) == live
     assert own_files(world.sessions) == []
 
 
 def test_what_was_ready_becomes_live(world: World) -> None:
     chat = asked(world)
-    [spare] = own_files(world.sessions)
-    inode = spare.stat().st_ino
+    [standby_file] = own_files(world.sessions)
+    inode = standby_file.stat().st_ino
     wipe_and_see(world, chat)
     assert chat.path.stat().st_ino == inode
     assert [incident.rule[:1] for incident in world.incidents()] == ["3"]
@@ -98,7 +98,7 @@ def test_owner_mode_and_attributes_are_those_of_live(world: World) -> None:
     losses.wipe(chat)  # by a new inode, which has the mode that the umask gives
     found = chat.path.stat()
     assert found.st_mode & 0o777 == 0o644
-    assert len(world.live(chat).rows) == 61
+    assert len(world.live(chat).messages) == 61
     chat.reload()
     chat.send("unsent too")
     world.watching = False
@@ -109,22 +109,22 @@ def test_owner_mode_and_attributes_are_those_of_live(world: World) -> None:
     os.setxattr(chat.path, "user.tag", b"kept")
     world.guard.visit(chat.session_id, 1)
     assert os.getxattr(chat.path, "user.tag") == b"kept"
-    assert len(world.live(chat).rows) == 62
+    assert len(world.live(chat).messages) == 62
 
 
 def touched(world: World, chat: Chat) -> None:
-    spare_of(chat).write_bytes(b"{}")
+    standby_of(chat).write_bytes(b"{}")
 
 
 def gone(world: World, chat: Chat) -> None:
-    spare_of(chat).unlink()
+    standby_of(chat).unlink()
 
 
 def led_away(world: World, chat: Chat) -> None:
-    spare_of(chat).unlink()
+    standby_of(chat).unlink()
     outside = world.sessions.parent / "outside"
     outside.write_text("not ours")
-    spare_of(chat).symlink_to(outside)
+    standby_of(chat).symlink_to(outside)
 
 
 def another_mode(world: World, chat: Chat) -> None:
@@ -142,7 +142,7 @@ MISFITS: list[Callable[[World, Chat], None]] = [touched, gone, led_away, another
 @pytest.mark.parametrize("misfit", MISFITS)
 def test_what_does_not_fit_is_not_used(world: World, misfit: Callable[[World, Chat], None]) -> None:
     chat = asked(world)
-    inode = spare_of(chat).stat().st_ino
+    inode = standby_of(chat).stat().st_ino
     misfit(world, chat)
     good = session.parse(chat.path.read_bytes())
     before = os.umask(0o077 if misfit is another_mode else 0o022)
@@ -151,12 +151,12 @@ def test_what_does_not_fit_is_not_used(world: World, misfit: Callable[[World, Ch
     finally:
         os.umask(before)
     assert world.words(chat)[-1] == "unsent"
-    assert len(world.live(chat).rows) == len(good.rows) + 1
+    assert len(world.live(chat).messages) == len(good.messages) + 1
     assert chat.path.stat().st_ino != inode
     if misfit is led_away:
         assert (world.sessions.parent / "outside").read_text() == "not ours"
     chat.reload()
-    chat.turn("Then it goes on", "and the spare goes")
+    chat.turn("Then it goes on", "and the standby file goes")
     assert own_files(world.sessions) == []
 
 
@@ -169,7 +169,7 @@ def test_a_number_that_is_too_long_for_its_place(world: World) -> None:
     replace_file(chat.path, text, 1)
     world.guard.visit(chat.session_id, 1)
     assert b"1760000000.12345678901234567890" in chat.path.read_bytes()
-    assert len(world.live(chat).rows) == 61
+    assert len(world.live(chat).messages) == 61
 
 
 def test_it_goes_when_the_turn_ends(world: World) -> None:
@@ -183,17 +183,17 @@ def test_it_goes_when_the_session_goes(world: World) -> None:
     chat = asked(world)
     world.watching = False
     acts.delete(chat)
-    world.sweep()
+    world.scan()
     assert own_files(world.sessions) == []
 
 
 def test_it_is_written_anew_in_its_place(world: World) -> None:
     chat = asked(world)
-    inode = spare_of(chat).stat().st_ino
+    inode = standby_of(chat).stat().st_ino
     chat.document["title"] = "Another"
     chat.save()
     get_ready(world)
-    assert spare_of(chat).stat().st_ino == inode
+    assert standby_of(chat).stat().st_ino == inode
     wipe_and_see(world, chat)
     assert chat.path.stat().st_ino == inode
 
@@ -205,7 +205,7 @@ def test_a_start_makes_none(world: World) -> None:
     world.guard.readiness.recent({chat.session_id: (1, 1)}, world.seconds, 1)
     before = world.sessions.stat().st_mtime_ns
     get_ready(world)
-    copy = world.guard.keeper.held(chat.session_id)
+    copy = world.guard.copies.held(chat.session_id)
     assert copy
     assert copy.answer
     assert world.sessions.stat().st_mtime_ns == before
@@ -213,16 +213,16 @@ def test_a_start_makes_none(world: World) -> None:
 
 
 def test_no_more_than_memory_may_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    world = World(tmp_path, memory_bytes=100_000)
+    world = World(tmp_path, cache_bytes=100_000)
     watch_saves(world, monkeypatch)
     app = world.app(Era.OLD)
     chats = [asked(world, app) for _ in range(4)]
     size_bytes = chats[0].path.stat().st_size
     assert len(own_files(world.sessions)) == 100_000 // size_bytes
-    assert world.guard.readiness.spares.size_bytes <= 100_000
+    assert world.guard.readiness.standby.size_bytes <= 100_000
     for chat in chats:
         losses.wipe(chat)
-        assert len(world.live(chat).rows) == 61
+        assert len(world.live(chat).messages) == 61
     assert own_files(world.sessions) == []
 
 
@@ -280,21 +280,23 @@ def test_each_call_may_fail(world: World, monkeypatch: pytest.MonkeyPatch, call:
     if call not in ("pwrite", "rename", "open"):
         assert own_files(world.sessions) == []
         losses.wipe(chat)
-    assert len(world.live(chat).rows) == 61
+    assert len(world.live(chat).messages) == 61
 
 
 def test_a_crash_behind_the_exchange_loses_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was displaced has a staged name, and is looked through; a spare would be thrown away."""
+    """What was displaced has a staged name, and is looked through; a standby file would be thrown away."""
     chat = asked(world)
     world.watching = False
     real = staging.exchange
 
     def crash(temporary: Path, path: Path) -> bool:
-        # The application saves a ghost's turn at the last instant.
+        # The application saves a stale writer's turn at the last instant.
         text = chat.path.read_text()
-        ghost = json.loads(text)
-        ghost["messages"] = [{"role": "user", "content": "only in the ghost", "timestamp": chat.app.clock()}]
-        replace_file(path, json.dumps(ghost, indent=2), 1)
+        stale_writer = json.loads(text)
+        stale_writer["messages"] = [
+            {"role": "user", "content": "only in the stale writer", "timestamp": chat.app.clock()}
+        ]
+        replace_file(path, json.dumps(stale_writer, indent=2), 1)
         real(temporary, path)
         raise Crash
 
@@ -306,9 +308,9 @@ def test_a_crash_behind_the_exchange_loses_nothing(world: World, monkeypatch: py
             world.guard.visit(chat.session_id, 1)
     assert [path.suffix for path in own_files(world.sessions)] == [".repair"]
     world.start()
-    world.sweep()
-    assert "only in the ghost" in world.words(chat)
-    assert len(world.live(chat).rows) == 62
+    world.scan()
+    assert "only in the stale writer" in world.words(chat)
+    assert len(world.live(chat).messages) == 62
     assert own_files(world.sessions) == []
 
 
@@ -317,13 +319,13 @@ def test_a_daemon_leaves_none_behind(tmp_path: Path) -> None:
         chat = App(daemon.sessions, Era.OLD).create(turns=30, answer_characters=500)
         daemon.start()
         chat.send("unsent")
-        daemon.until(lambda: spare_of(chat).exists())
+        daemon.until(lambda: standby_of(chat).exists())
         daemon.kill()
-        assert spare_of(chat).exists()
+        assert standby_of(chat).exists()
         daemon.start()
-        assert not spare_of(chat).exists()
+        assert not standby_of(chat).exists()
         chat.document["title"] = "Saved again"
         chat.save()
-        daemon.until(lambda: spare_of(chat).exists())
+        daemon.until(lambda: standby_of(chat).exists())
         assert daemon.stop(signal.SIGTERM) == 0
         assert own_files(daemon.sessions) == []

@@ -3,7 +3,7 @@
 import json
 import random
 
-from hermesguard.store.cache import IDLE_SECONDS, Copy, Memory
+from hermesguard.store.cache import IDLE_SECONDS, Cache, Copy
 from hermesguard.webui.session import parse
 
 
@@ -16,26 +16,26 @@ def copy(size_bytes: int, stream: str | None = None) -> Copy:
 
 def test_the_size_is_that_of_the_copies_that_are_held_and_within_the_bound() -> None:
     draw = random.Random(1)
-    memory = Memory(limit_bytes=20_000)
+    cache = Cache(limit_bytes=20_000)
     held: set[str] = set()
     for now in range(500):
         name = f"s{draw.randrange(40)}"
         if draw.random() < 0.2:
-            memory.forget(name)
+            cache.forget(name)
         elif draw.random() < 0.05:
-            memory.forget_idle(now + IDLE_SECONDS - 3)
+            cache.forget_idle(now + IDLE_SECONDS - 3)
         else:
             held.add(name)
-            memory.put(name, copy(draw.randrange(3000), draw.choice([None, "stream"])), now)
-        copies = [found for name in held if (found := memory.get(name, now))]
-        assert memory.size_bytes == sum(found.size_bytes for found in copies)
-        assert memory.size_bytes <= 20_000
+            cache.put(name, copy(draw.randrange(3000), draw.choice([None, "stream"])), now)
+        copies = [found for name in held if (found := cache.get(name, now))]
+        assert cache.size_bytes == sum(found.size_bytes for found in copies)
+        assert cache.size_bytes <= 20_000
     assert len(copies) > 3
 
 
 def test_one_copy_is_held_however_large_it_is() -> None:
-    memory = Memory(limit_bytes=10)
-    memory.put("a", copy(100), 0)
-    memory.put("b", copy(200), 1)
-    assert memory.get("a", 2) is None
-    assert memory.get("b", 2)
+    cache = Cache(limit_bytes=10)
+    cache.put("a", copy(100), 0)
+    cache.put("b", copy(200), 1)
+    assert cache.get("a", 2) is None
+    assert cache.get("b", 2)

@@ -21,7 +21,7 @@ NOW = datetime(2026, 6, 1, tzinfo=UTC)
 RULES = Rules(keep_history_seconds=30 * DAY, keep_versions=50, keep_deleted_seconds=DAY)
 
 
-def version(days_ago: float, reason: str = "meant", digest: str = "", size_bytes: int = 100) -> Version:
+def version(days_ago: float, reason: str = "intended", digest: str = "", size_bytes: int = 100) -> Version:
     time = NOW - timedelta(days=days_ago)
     digest = digest or f"{abs(hash(days_ago)):016x}"[:16]
     path = Path(f"/store/history/s/{version_name(time)}-5-{reason}-{digest}.json.gz")
@@ -66,15 +66,15 @@ def test_what_an_open_incident_needs_stays(rules):
     needed = version(100)
     assert fates(needed, version(1), needed={needed.name: "12"}, rules=rules)[0] == (
         False,
-        "incident 12 is not settled",
+        "incident 12 is not resolved",
     )
 
 
 @pytest.mark.parametrize(
     ("event", "action", "is_needed"),
     [
-        ("in_doubt", "kept", True),
-        ("in_doubt", "restored", True),
+        ("uncertain", "kept", True),
+        ("uncertain", "restored", True),
         ("missing", "warned", True),
         ("unrepaired", "failed", True),
         ("restored", "restored", False),
@@ -84,7 +84,7 @@ def test_what_an_open_incident_needs_stays(rules):
 def test_open_are_incidents_in_doubt_kept_and_failed(event, action, is_needed):
     incident = Incident("7", NOW.isoformat(), "s", event, action, version="a", displaced="b")
     assert retention.needed([incident]) == ({"a": "7", "b": "7"} if is_needed else {})
-    settling = Incident("8", NOW.isoformat(), "s", "accepted", "accepted", settles="7")
+    settling = Incident("8", NOW.isoformat(), "s", "accepted", "accepted", resolves="7")
     assert retention.needed([incident, settling]) == {}
 
 
@@ -114,7 +114,7 @@ def test_what_was_cleared_goes_with_every_copy_of_the_same_content():
 
 def test_the_oldest_spare_ones_go_for_space():
     found = list(retention.fates([version(3), version(2), version(1)], True, {}, RULES, NOW))
-    chosen = retention.given_up([fate for fate in found if fate.is_spare], 150, "why")
+    chosen = retention.given_up([fate for fate in found if fate.is_standby], 150, "why")
     assert [fate.version.time for fate in chosen] == [version(3).time, version(2).time]
 
 
@@ -137,7 +137,7 @@ def history_of(world: World, undos: int = 4):
 
 
 def names(world: World, session: str) -> list[str]:
-    return [version.name for version in world.guard.keeper.store.versions(session)]
+    return [version.name for version in world.guard.copies.store.versions(session)]
 
 
 def test_prune_says_why_and_a_dry_run_removes_nothing(world: World):
@@ -184,23 +184,23 @@ def test_a_clock_that_jumps_forward_is_trusted_after_a_day(world: World):
 
 def test_a_limit_that_cannot_be_met_is_said_once_and_keeps(world: World):
     chat = world.app(Era.OLD).create(turns=40)
-    world.sweep()
+    world.scan()
     losses.window_truncate(chat)
-    assert [incident.event for incident in world.incidents()] == ["in_doubt"]
+    assert [incident.event for incident in world.incidents()] == ["uncertain"]
     kept = names(world, chat.session_id)
     world.guard.adopt(replace(world.settings, max_store_bytes=1000))
     for _ in range(2):
         said = finished(world.hands().prune())
         assert said["excess_bytes"] > 0
         assert names(world, chat.session_id) == kept
-    assert world.shadow(chat).rows
+    assert world.shadow(chat).messages
     assert world.ear.names().count("over_limit") == 1
-    assert {entry["why"] for entry in said["versions"]} == {"incident 1 is not settled"}
+    assert {entry["why"] for entry in said["versions"]} == {"incident 1 is not resolved"}
 
 
 def test_a_limit_takes_the_oldest_first(world: World):
     chat = history_of(world)
-    store = world.guard.keeper.store
+    store = world.guard.copies.store
     before = store.versions(chat.session_id)
     everything = sum(entry.size_bytes for entry in before) + sum(
         shadow.size_bytes for shadow in store.shadows()
@@ -217,12 +217,12 @@ def test_a_limit_takes_the_oldest_first(world: World):
 def test_a_deleted_session_leaves_no_trace_after_keep_deleted(world: World, era: Era):
     app = world.app(era)
     chat, other = app.create(turns=3), app.create(turns=3)
-    world.sweep()
+    world.scan()
     acts.undo(chat)
     acts.delete(chat)
     world.guard.visit(chat.session_id)
     world.pass_time(12)
-    world.sweep()
+    world.scan()
     assert len(names(world, chat.session_id)) == 2
     world.pass_time(0.9 * DAY)
     assert not any(entry["goes"] for entry in finished(world.hands().prune())["versions"])
@@ -230,11 +230,11 @@ def test_a_deleted_session_leaves_no_trace_after_keep_deleted(world: World, era:
     finished(world.hands().prune())
     assert [path for path in world.store_path.rglob("*") if chat.session_id in str(path)] == []
     assert "purged" in world.ear.names()
-    assert len(world.shadow(other).rows) == 6
+    assert len(world.shadow(other).messages) == 6
 
 
 def test_a_deletion_of_what_the_history_already_holds_is_remembered_as_one(world: World):
-    store = world.guard.keeper.store
+    store = world.guard.copies.store
     kept = store.add_version("s", b"{}", 0, "loss", NOW)
     assert store.add_version("s", b"{}", 0, "displaced", NOW + timedelta(seconds=1)) == kept
     deleted = store.add_version("s", b"{}", 0, "deleted", NOW + timedelta(seconds=2))
@@ -245,7 +245,7 @@ def test_a_deletion_of_what_the_history_already_holds_is_remembered_as_one(world
 
 def test_a_long_history_costs_nothing_when_a_version_is_added(world: World, monkeypatch: pytest.MonkeyPatch):
     """Right after a repair, the other versions are told from the new one by their names, not one by one from the disk."""
-    store = world.guard.keeper.store
+    store = world.guard.copies.store
     looked_at: list[str] = []
 
     def noted(session, entry):
@@ -264,13 +264,13 @@ def test_a_long_history_costs_nothing_when_a_version_is_added(world: World, monk
 def test_a_backup_that_a_deletion_leaves_behind_brings_nothing_back(world: World, era: Era):
     chat = world.app(era).create(turns=3)
     world.app(era).create(turns=1)
-    world.sweep()
+    world.scan()
     content = chat.path.read_bytes()
     acts.delete(chat)
     chat.backup_path.write_bytes(content)
     world.guard.visit(chat.session_id)
     world.pass_time(12)
-    world.sweep()
+    world.scan()
     world.pass_time(2 * DAY)
     finished(world.hands().prune())
     world.start()

@@ -10,7 +10,7 @@ from hermesguard.daemon.maintenance import FIRST_READ_SECONDS, Housekeeping
 from hermesguard.demo import acts, losses
 from hermesguard.demo.chat import Chat
 from hermesguard.demo.eras import Era
-from hermesguard.store import scrub as rounds
+from hermesguard.store import scrub as scrub
 from hermesguard.store import verify as checkup
 from hermesguard.store.store import Store
 from tests.helpers.world import World
@@ -27,11 +27,11 @@ def flip(path: Path, offset: int = -20) -> None:
 
 
 def shadow_path(world: World, chat: Chat) -> Path:
-    return world.guard.keeper.store.shadow_path(chat.session_id)
+    return world.guard.copies.store.shadow_path(chat.session_id)
 
 
 def verify(world: World) -> checkup.Tally:
-    return checkup.verify(world.guard.keeper.store, lambda name: world.guard.rebuild(name))
+    return checkup.verify(world.guard.copies.store, lambda name: world.guard.rebuild(name))
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def chats(world: World) -> list[Chat]:
 
 def test_a_good_store_is_good(world: World, chats: list[Chat]) -> None:
     seen = []
-    store = world.guard.keeper.store
+    store = world.guard.copies.store
     tally = checkup.verify(store, world.guard.rebuild, lambda done, total: seen.append((done, total)))
     versions = sum(len(store.versions(chat.session_id)) for chat in chats)
     assert (tally.sessions, tally.files, tally.versions, tally.damaged) == (5, 5 + versions, versions, [])
@@ -60,14 +60,14 @@ def test_every_flipped_bit_of_a_shadow_is_found(world: World, chats: list[Chat])
     for offset in range(0, len(good), 97):
         flip(path, offset)
         with pytest.raises(OSError, match="another digest"):
-            world.guard.keeper.store.read_shadow(chats[2].session_id)
+            world.guard.copies.store.read_shadow(chats[2].session_id)
         flip(path, offset)
     assert path.read_bytes() == good
 
 
 @pytest.mark.parametrize("how", ["flipped", "cut", "empty", "no gzip", "other content"])
 def test_a_damaged_version_is_found_and_named(world: World, chats: list[Chat], how: str) -> None:
-    version = world.guard.keeper.store.versions(chats[0].session_id)[0]
+    version = world.guard.copies.store.versions(chats[0].session_id)[0]
     data = version.path.read_bytes()
     if how == "flipped":
         flip(version.path, len(data) // 2)
@@ -83,11 +83,11 @@ def test_a_damaged_version_is_found_and_named(world: World, chats: list[Chat], h
     [damage] = verify(world).damaged
     assert (damage.session, damage.path, damage.version) == (chats[0].session_id, version.path, version.name)
     assert not damage.rebuilt
-    reading = world.guard.rounds
+    reading = world.guard.scrub
     for _ in range(6):
         list(reading.read_next())
-    told = [values for name, values in world.ear.heard if name == "verify_failed"]
-    assert [values["path"] for values in told] == [str(version.path)]
+    reported = [values for name, values in world.ear.heard if name == "verify_failed"]
+    assert [values["path"] for values in reported] == [str(version.path)]
 
 
 @pytest.mark.parametrize("is_in_memory", [True, False])
@@ -143,7 +143,7 @@ def test_a_wipe_over_a_shadow_of_which_nothing_is_left_is_not_taken_for_the_trut
         losses.wipe(chat)
         chat.backup_path.unlink(missing_ok=True)
     for _ in range(3):
-        world.sweep()
+        world.scan()
         world.pass_time(10)
     assert path.read_bytes() == rotten
     assert [values["session"] for name, values in world.ear.heard if name == "unreadable"] == [
@@ -162,7 +162,7 @@ def test_a_flipped_tail_is_found_and_salvaged(tmp_path: Path, monkeypatch: pytes
     for number in range(3):
         chat.turn(f"Growing {number}", f"grown {number}")
     words = world.words(chat)
-    tail = world.guard.keeper.store.tail_path(chat.session_id)
+    tail = world.guard.copies.store.delta_log_path(chat.session_id)
     lines = tail.read_bytes().splitlines(keepends=True)
     assert len(lines) > 3
     tail.write_bytes(b"".join(lines[:-1]) + lines[-1].replace(b"grown 2", b"grovn 2"))
@@ -171,7 +171,7 @@ def test_a_flipped_tail_is_found_and_salvaged(tmp_path: Path, monkeypatch: pytes
     assert "verify_failed" in world.ear.names()
     found = world.words(chat)
     assert found[: len(words) - 2] == words[:-2]
-    damaged = [v for v in world.guard.keeper.store.versions(chat.session_id) if v.reason == "damaged"]
+    damaged = [v for v in world.guard.copies.store.versions(chat.session_id) if v.reason == "damaged"]
     assert len(damaged) == 1
 
 
@@ -184,18 +184,18 @@ def test_a_tail_left_over_from_a_crash_counts_for_nothing(
     watch_saves(world, monkeypatch)
     chat = world.app(Era.NEW).create(turns=60)
     chat.turn("First", "first")
-    store = world.guard.keeper.store
-    tail = store.tail_path(chat.session_id)
+    store = world.guard.copies.store
+    tail = store.delta_log_path(chat.session_id)
     left = tail.read_bytes()
     newest = store.newest(chat.session_id)
-    store.keep(chat.session_id, newest.data, newest.mtime_ns, newest.rows or 0)
+    store.keep(chat.session_id, newest.data, newest.mtime_ns, newest.messages or 0)
     tail.write_bytes(left)  # as if the power went between the two
     again = Store(world.store_path)
     again.open()
     assert again.newest(chat.session_id) == store.newest(chat.session_id)
     again.fold(chat.session_id)
     assert not tail.exists()
-    assert again.shadow_note(chat.session_id)[1] == newest.rows
+    assert again.shadow_note(chat.session_id)[1] == newest.messages
     world.start()
     chat.turn("Second", "second")
     assert world.shadow(chat).text == world.live(chat).text
@@ -205,7 +205,7 @@ def test_a_tail_left_over_from_a_crash_counts_for_nothing(
 
 
 def test_the_drill_brings_every_message_back(world: World, chats: list[Chat]) -> None:
-    result = checkup.drill(world.guard.keeper.store)
+    result = checkup.drill(world.guard.copies.store)
     assert (result.sessions, result.restorable, result.failed) == (5, 5, {})
     assert result.messages == sum(len(world.words(chat)) for chat in chats)
 
@@ -214,18 +214,18 @@ def test_the_drill_says_what_would_not_come_back(
     world: World, chats: list[Chat], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     flip(shadow_path(world, chats[2]))
-    real = checkup.mend
+    real = checkup.merge_documents
     other = chats[3].session_id
 
     def forgetful(document, *more):
-        from hermesguard.repair.merge import with_rows
+        from hermesguard.repair.merge import with_messages
 
         if document.get("session_id") == other:
-            document = with_rows(document, document.rows[:-1])
+            document = with_messages(document, document.messages[:-1])
         return real(document, *more)
 
-    monkeypatch.setattr(checkup, "mend", forgetful)
-    result = checkup.drill(world.guard.keeper.store)
+    monkeypatch.setattr(checkup, "merge_documents", forgetful)
+    result = checkup.drill(world.guard.copies.store)
     assert result.restorable == 3
     assert set(result.failed) == {chats[2].session_id, other}
     assert result.failed[other] == "1 of 8 messages did not come back"
@@ -235,7 +235,7 @@ def test_the_drill_says_what_would_not_come_back(
 
 
 def keep_house(world: World, seconds: float) -> int:
-    """Let the guard's spare time pass; return how many slices of work there were."""
+    """Let the guard's standby file time pass; return how many slices of work there were."""
     house = Housekeeping(world.guard, lambda: world.seconds)
     return keep_on(world, house, seconds)
 
@@ -253,14 +253,14 @@ def keep_on(world: World, house: Housekeeping, seconds: float) -> int:
 def test_all_of_the_store_is_read_within_a_week_and_again_in_the_next(
     world: World, chats: list[Chat]
 ) -> None:
-    version = world.guard.keeper.store.versions(chats[0].session_id)[0]
+    version = world.guard.copies.store.versions(chats[0].session_id)[0]
     house = Housekeeping(world.guard, lambda: world.seconds)
     keep_on(world, house, 3 * 86400)
-    first = rounds.progress_of(world.store_path)
+    first = scrub.progress_of(world.store_path)
     assert (first.finished_files, first.finished_damaged) == (8, 0)
     flip(version.path, 100)
     keep_on(world, house, 7 * 86400)
-    second = rounds.progress_of(world.store_path)
+    second = scrub.progress_of(world.store_path)
     assert second.finished > first.finished
     assert second.finished_damaged == 1
     assert world.ear.names().count("verified") == 2
@@ -270,18 +270,18 @@ def test_a_reading_goes_on_where_it_was_after_a_restart(world: World, chats: lis
     house = Housekeeping(world.guard, lambda: world.seconds)
     keep_on(world, house, 45000)
     house.end()
-    halfway = rounds.progress_of(world.store_path)
+    halfway = scrub.progress_of(world.store_path)
     assert halfway.after in sorted(chat.session_id for chat in chats)[1:-1]
     world.start()
     keep_house(world, 70000)
-    assert rounds.progress_of(world.store_path).finished_files == 8
+    assert scrub.progress_of(world.store_path).finished_files == 8
 
 
 def test_a_start_writes_nothing_about_reading(world: World, chats: list[Chat]) -> None:
     house = Housekeeping(world.guard, lambda: world.seconds)
     keep_on(world, house, FIRST_READ_SECONDS - 1)
     house.end()
-    assert not (world.store_path / rounds.FILE_NAME).exists()
+    assert not (world.store_path / scrub.FILE_NAME).exists()
 
 
 def test_the_reading_tells_of_a_damaged_shadow_and_makes_it_again(world: World, chats: list[Chat]) -> None:
@@ -321,11 +321,11 @@ def test_what_was_cleared_is_given_up_when_its_time_is_over(world: World) -> Non
     house = Housekeeping(world.guard, lambda: world.seconds)
     keep_on(world, house, 5)
     acts.clear(chat)
-    assert len(world.guard.keeper.store.versions(chat.session_id)) == 1
+    assert len(world.guard.copies.store.versions(chat.session_id)) == 1
     keep_on(world, house, 86400 - 3700)
-    assert len(world.guard.keeper.store.versions(chat.session_id)) == 1
+    assert len(world.guard.copies.store.versions(chat.session_id)) == 1
     keep_on(world, house, 3700 + 3600)
-    assert world.guard.keeper.store.versions(chat.session_id) == []
+    assert world.guard.copies.store.versions(chat.session_id) == []
 
 
 def test_a_disk_that_fails_does_not_end_the_housekeeping(

@@ -18,9 +18,9 @@ from tests.helpers.waiting import until
 
 
 def signature(
-    inode: int, *, size: int = 10, mtime: int = 1, ctime: int = 1, settled: bool = True
+    inode: int, *, size: int = 10, mtime: int = 1, ctime: int = 1, resolved: bool = True
 ) -> Signature:
-    return Signature(inode, size, mtime, ctime, settled)
+    return Signature(inode, size, mtime, ctime, resolved)
 
 
 @pytest.fixture
@@ -86,14 +86,14 @@ def test_a_directory_out_of_reach_hides_and_then_shows_again(watch: Watch, tmp_p
     until(watch.take)
     (tmp_path / "sessions").rename(tmp_path / "away")
     until(lambda: watch.alarmed)
-    assert "cannot be looked at: No such file or directory" in (watch.blind() or "")
+    assert "cannot be looked at: No such file or directory" in (watch.watch_lost() or "")
     (tmp_path / "sessions").mkdir()
-    until(lambda: "another directory has taken its place" in (watch.blind() or ""))
+    until(lambda: "another directory has taken its place" in (watch.watch_lost() or ""))
     assert watch.take() == []  # not that all sessions are gone
     (tmp_path / "sessions").rmdir()
     (tmp_path / "away").rename(tmp_path / "sessions")
-    until(lambda: watch.blind() is None)
-    assert watch.prove_sight() is None
+    until(lambda: watch.watch_lost() is None)
+    assert watch.self_test() is None
 
 
 def test_a_thread_that_died_is_noticed(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,7 +104,7 @@ def test_a_thread_that_died_is_noticed(watch: Watch, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(hermesguard.watcher.polling, "differences", fail)
     until(lambda: watch.alarmed)
-    assert "has ended" in (watch.blind() or "")
+    assert "has ended" in (watch.watch_lost() or "")
 
 
 def test_a_file_system_that_hangs_stops_neither_proof_nor_end(
@@ -197,7 +197,7 @@ mount("-t", "overlay", "-o", f"lowerdir={lower},upperdir={upper},workdir={work},
 inside, outside = Watch(merged), Watch(upper)
 inside.start()
 outside.start()
-assert inside.mode == "inotify" and inside.prove_sight() is None
+assert inside.mode == "inotify" and inside.self_test() is None
 inside.take(), outside.take()
 (merged / "new.tmp.5.1").write_text("{}")
 (merged / "new.tmp.5.1").replace(merged / "new.json")

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-import hermesguard.watcher.inotify  # before anybody gives the right to read it up
+import hermesguard.watcher.inotify  # before anyone gives the right to read it up
 import hermesguard.watcher.watcher
 from hermesguard.errors import GuardError
 from hermesguard.watcher.watcher import Change, Watch
 from tests.helpers.namespaces import run_in_namespace
 
 NOBODY = 65534
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become someone else")
 
 
 def readable(watch: Watch) -> bool:
@@ -41,13 +41,13 @@ def directory() -> Iterator[Path]:
 def watch(directory: Path) -> Iterator[Watch]:
     watch = Watch(directory)
     watch.start()
-    assert watch.blind() is None
+    assert watch.watch_lost() is None
     yield watch
     watch.stop()
 
 
 @contextmanager
-def somebody_else() -> Iterator[None]:
+def another_user() -> Iterator[None]:
     """Be nobody, in no group but nobody's."""
     groups, group = os.getgroups(), os.getegid()
     os.setgroups([])
@@ -115,24 +115,24 @@ def test_a_directory_that_is_no_longer_there_is_noticed(watch: Watch, directory:
     assert readable(watch) == wakes
     watch.take()
     assert watch.alarmed == wakes
-    reason = watch.blind()
+    reason = watch.watch_lost()
     assert reason
     assert said in reason
     assert str(directory) in reason
-    assert watch.prove_sight() == reason
+    assert watch.self_test() == reason
 
 
 def test_a_new_watch_sees_again(watch: Watch, directory: Path) -> None:
     replaced(directory)
     watch.take()
-    assert watch.blind()
+    assert watch.watch_lost()
     watch.stop()
     again = Watch(directory)
     again.start()
     try:
         (directory / "abc.json").write_text("{}")
         assert again.take() == [Change("abc.json")]
-        assert again.blind() is again.prove_sight() is None
+        assert again.watch_lost() is again.self_test() is None
     finally:
         again.stop()
 
@@ -142,7 +142,7 @@ def test_a_directory_still_open_somewhere_is_missed_all_the_same(watch: Watch, d
     held = os.open(directory, os.O_RDONLY)
     try:
         made_anew(directory)
-        assert "Another directory" in (watch.blind() or "")
+        assert "Another directory" in (watch.watch_lost() or "")
     finally:
         os.close(held)
 
@@ -153,11 +153,11 @@ def test_unmounting_is_noticed_and_not_prevented(tmp_path: Path) -> None:
 mount("-t", "tmpfs", "none", directory)
 watch = Watch(directory)
 watch.start()
-assert (watch.mode, watch.prove_sight()) == ("inotify", None)
+assert (watch.mode, watch.self_test()) == ("inotify", None)
 unmount(directory)
 assert readable(watch)
 assert watch.take() == [] and watch.alarmed
-assert watch.blind() == watch.prove_sight() == f"The directory {directory} is gone, its file system was unmounted."
+assert watch.watch_lost() == watch.self_test() == f"The directory {directory} is gone, its file system was unmounted."
 
 mount("-t", "tmpfs", "none", directory)
 watch = Watch(directory)
@@ -165,14 +165,14 @@ watch.start()
 held = os.open(directory, os.O_RDONLY)
 unmount("--lazy", directory)
 assert not readable(watch)
-assert watch.blind() == f"Another directory has taken the place of {directory}."
+assert watch.watch_lost() == f"Another directory has taken the place of {directory}."
 
 for _ in "a plain directory", "the root of a tmpfs, with the inode that the next one has":
     watch = Watch(directory)
     watch.start()
     mount("-t", "tmpfs", "none", directory)
     assert not readable(watch)
-    assert watch.blind() == f"Another directory has taken the place of {directory}."
+    assert watch.watch_lost() == f"Another directory has taken the place of {directory}."
 """,
         tmp_path,
     )
@@ -182,7 +182,7 @@ def test_the_proof_moves_no_time_but_the_directorys_ctime(watch: Watch, director
     (directory / "abc.json").write_text("{}")
     watch.take()
     before, file_before = directory.stat(), (directory / "abc.json").stat()
-    assert watch.prove_sight() is None
+    assert watch.self_test() is None
     after, file_after = directory.stat(), (directory / "abc.json").stat()
     assert file_before == file_after
     assert (before.st_mtime_ns, before.st_atime_ns, before.st_mode) == (
@@ -196,7 +196,7 @@ def test_the_proof_moves_no_time_but_the_directorys_ctime(watch: Watch, director
 
 def test_the_proof_loses_no_names(watch: Watch, directory: Path) -> None:
     (directory / "abc.json").write_text("{}")
-    assert watch.prove_sight() is None
+    assert watch.self_test() is None
     assert readable(watch)
     assert watch.take() == [Change("abc.json")]
     assert not readable(watch)
@@ -206,7 +206,7 @@ def test_a_change_that_is_not_seen_fails_the_proof(
     watch: Watch, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "fchmod", lambda descriptor, mode: None)
-    assert watch.prove_sight() == f"A change made in {directory} to try the watch was not seen."
+    assert watch.self_test() == f"A change made in {directory} to try the watch was not seen."
 
 
 def test_a_file_system_that_tells_nothing_is_polled(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,12 +225,12 @@ def test_the_proof_keeps_the_setgid_bit(directory: Path) -> None:
     """chmod(2) clears it when the owner is not in the directory's group: the canary file serves instead."""
     os.chown(directory, NOBODY, 12345)
     directory.chmod(0o2775)
-    with somebody_else():
+    with another_user():
         watch = Watch(directory)
         watch.start()
         try:
             assert watch.mode == "inotify"
-            assert watch.prove_sight() is None
+            assert watch.self_test() is None
             watch.take()
             assert not readable(watch)
         finally:
@@ -242,22 +242,22 @@ def test_the_proof_keeps_the_setgid_bit(directory: Path) -> None:
 @needs_root
 def test_the_proof_in_another_users_directory(directory: Path) -> None:
     directory.chmod(0o777)
-    with somebody_else():
+    with another_user():
         (directory / ".hermesguard-canary").touch()  # left by a guard that was killed between two steps
         watch = Watch(directory)
         watch.start()
         try:
             assert watch.mode == "inotify"
-            assert watch.prove_sight() is None
+            assert watch.self_test() is None
             (directory / "abc.json").write_text("{}")
-            assert watch.prove_sight() is None
+            assert watch.self_test() is None
             assert watch.take() == [Change("abc.json")]
             assert os.listdir(directory) == ["abc.json"]
             os.seteuid(0)
             directory.chmod(0o755)
             os.seteuid(NOBODY)
             assert (
-                watch.prove_sight()
+                watch.self_test()
                 == f"Whether changes in {directory} are seen cannot be tried: Permission denied."
             )
         finally:
@@ -271,7 +271,7 @@ mount("-t", "tmpfs", "none", directory)
 watch = Watch(directory)
 watch.start()
 mount("-o", "remount,ro", directory)
-assert watch.prove_sight() == f"Whether changes in {directory} are seen cannot be tried: Read-only file system."
+assert watch.self_test() == f"Whether changes in {directory} are seen cannot be tried: Read-only file system."
 again = Watch(directory)
 again.start()
 assert again.mode == "inotify"
@@ -327,7 +327,7 @@ def test_polling_can_be_chosen(directory: Path) -> None:
     watch = Watch(directory, watch="polling")
     watch.start()
     try:
-        assert (watch.mode, watch.blind(), watch.prove_sight()) == ("polling", None, None)
+        assert (watch.mode, watch.watch_lost(), watch.self_test()) == ("polling", None, None)
         assert "Polling was chosen" in watch.reason
     finally:
         watch.stop()
@@ -355,7 +355,7 @@ def test_what_cannot_be_watched_is_said(directory: Path, how: str) -> None:
 def test_a_directory_that_may_not_be_read_is_said(directory: Path) -> None:
     directory.chmod(0o711)
     with (
-        somebody_else(),
+        another_user(),
         pytest.raises(GuardError, match=r"cannot be read: Permission denied\. Run the guard as"),
     ):
         Watch(directory).start()

@@ -270,14 +270,14 @@ def test_an_overflow_is_told_once_and_the_watch_goes_on(watch: Watch, directory:
     assert watch.overflowed()
     assert not watch.overflowed()
     assert not watch.alarmed
-    assert watch.blind() is None
+    assert watch.watch_lost() is None
     save(directory, "after.json")
     assert watch.take() == [Change("after.json", PID)]
 
 
 def test_sight_is_proved_even_through_a_full_queue(watch: Watch, directory: Path) -> None:
     rename_to_and_fro(directory, queue_length() // 2 + 100)
-    assert watch.prove_sight() is None
+    assert watch.self_test() is None
     assert watch.overflowed()
     assert readable(watch)
     assert {change.name for change in watch.take()} == {"to.json", "fro.json"}
@@ -323,7 +323,7 @@ def test_no_thread_and_no_descriptor_is_left(directory: Path) -> None:
         watch.start()
         assert threading.active_count() == threads + (how == "polling")
         assert not os.get_inheritable(watch.fileno())
-        watch.prove_sight()
+        watch.self_test()
         watch.stop()
         watch.stop()
         assert (threading.active_count(), os.listdir("/proc/self/fd")) == (threads, descriptors)
@@ -332,6 +332,6 @@ def test_no_thread_and_no_descriptor_is_left(directory: Path) -> None:
 def test_a_watch_that_is_not_running_says_so(directory: Path) -> None:
     watch = Watch(directory)
     watch.stop()
-    assert watch.blind() == watch.prove_sight() == f"The directory {directory} is not being watched."
+    assert watch.watch_lost() == watch.self_test() == f"The directory {directory} is not being watched."
     with pytest.raises(RuntimeError, match="not running"):
         watch.take()

@@ -17,17 +17,17 @@ from hermesguard.demo.app import App
 from hermesguard.demo.chat import Chat
 from hermesguard.demo.eras import Era
 from hermesguard.judge.judge import Action, judge
-from hermesguard.repair.merge import mend, mended_text
+from hermesguard.repair.merge import merge_documents, merged_text
 from hermesguard.repair.prepared import prepare
 from hermesguard.repair.refill import fill, tells_all
-from hermesguard.store.delta_log import Tails, apply, change, salvage
+from hermesguard.store.delta_log import DeltaLogs, apply, change, salvage
 from hermesguard.webui import abridged as abridge
 from hermesguard.webui import session
 from hermesguard.webui.abridged import Abridged, follow, only_adds, same, tightened
 from hermesguard.webui.delta import parts
 from hermesguard.webui.growth import grown
 
-LONG = "A sentence that makes the row long enough, with wörds beyond ASCII. " * 4
+LONG = "A sentence that makes the message long enough, with wörds beyond ASCII. " * 4
 
 
 HAPPENINGS = (
@@ -44,7 +44,7 @@ HAPPENINGS = (
         "clear",
         "truncate",
         "wipe",
-        "ghost",
+        "stale",
     ),
     *("partials", "collapse", "compress", "late", "lose", "title", "null", "big"),
 )
@@ -55,7 +55,7 @@ def written(chat: Chat) -> bytes:
 
 
 def play(chat: Chat, draw: random.Random) -> None:
-    """One thing that a person, the application, or a bug does."""
+    """One thing that a user, the application, or a bug does."""
     number = draw.randrange(1000)
     happening = draw.choice(HAPPENINGS)
     match happening:
@@ -81,8 +81,8 @@ def play(chat: Chat, draw: random.Random) -> None:
         case "wipe":
             chat.send(f"unsent {number}")
             losses.wipe(chat)
-        case "ghost":
-            losses.ghost(chat)
+        case "stale":
+            losses.stale_writer(chat)
         case "partials":
             chat.send(f"partials {number}")
             quirks.pile_up_partials(chat, 3)
@@ -91,7 +91,7 @@ def play(chat: Chat, draw: random.Random) -> None:
         case "compress":
             acts.compress(chat)
         case "lose" if len(chat.messages) > 2:
-            losses.lose_row(chat, draw.randrange(len(chat.messages)))
+            losses.lose_message(chat, draw.randrange(len(chat.messages)))
         case "title":
             chat.rename(f"Title {number}")
         case "null":
@@ -144,21 +144,21 @@ def check(known: Abridged, data: bytes) -> Abridged:
             assert (fast.action, fast.takes_away) == (Action.KEEP, False)
         if fast.action is Action.KEEP and not fast.takes_away:
             assert (slow.action, slow.rule, slow.takes_away) == (fast.action, fast.rule, False)
-    if not live.rows and tells_all(known):
+    if not live.messages and tells_all(known):
         fast = judge(known.document, live)
         if fast.is_wipe:
             assert (fast.rule, fast.evidence, fast.against) == (slow.rule, slow.evidence, slow.against)
-            assert b"".join(fill(mended_text(known.document, live), known)) == mend(full, live)
+            assert b"".join(fill(merged_text(known.document, live), known)) == merge_documents(full, live)
     answer = prepare(known)
     if answer and (updated := answer.updated(data)):
         assert slow.is_wipe
-        assert b"".join(answer.pieces(updated)) == mend(full, live)
+        assert b"".join(answer.pieces(updated)) == merge_documents(full, live)
     growth = grown(known, data + b"what is behind it", len(data))
     if growth:
         assert followed
         assert only_adds(known, followed)
         assert growth.abridged.data == data
-        for name in ("size_bytes", "count", "rest_rows", "stream", "prompt", "checksum"):
+        for name in ("size_bytes", "count", "rest_messages", "stream", "prompt", "checksum"):
             assert getattr(growth.abridged, name) == getattr(followed, name)
         assert growth.abridged.document.text == followed.document.text
         followed = growth.abridged
@@ -169,7 +169,7 @@ def check(known: Abridged, data: bytes) -> Abridged:
     assert same(known, data, len(data)) == (known.data == data)
     assert (then.count, then.prompt) == (live.count, live.prompt)
     assert then.document.stream == live.stream
-    assert then.rest_rows == sum(len(then.document.lists()[hole.key]) - 1 for hole in then.holes)
+    assert then.rest_messages == sum(len(then.document.lists()[hole.key]) - 1 for hole in then.holes)
     for number, hole in enumerate(then.holes):
         whole = abridge._run(hole.key, live.lists()[hole.key][: hole.run.count])
         assert (hole.run.turns, hole.run.latest) == (whole.turns, whole.latest)
@@ -183,8 +183,8 @@ class Tail:
     def __init__(self, path: Path, shadow: bytes) -> None:
         self.path, self.shadow = path, shadow
         self.now = abridge.abridge(shadow, session.parse(shadow))
-        self.tails = Tails(lambda session: path)
-        self.tails.begin("session", "digest", 1)
+        self.delta_logs = DeltaLogs(lambda session: path)
+        self.delta_logs.begin("session", "digest", 1)
 
     def then(self, data: bytes) -> None:
         """Take the next state, into the tail if it follows the one before, else as a new shadow."""
@@ -194,10 +194,10 @@ class Tail:
             made = parts(self.now, followed)
         if followed:
             line = change(made, len(data), 2, followed.document.count, followed.checksum)
-            self.tails.append("session", line)
+            self.delta_logs.append("session", line)
             state = apply(self.path, self.shadow, "digest", 1)
             assert state
-            assert (state.data, state.rows) == (data, followed.document.count)
+            assert (state.data, state.messages) == (data, followed.document.count)
             assert salvage(self.path, self.shadow, "digest", 1) == data
             self.now = tightened(followed)
         else:
@@ -225,9 +225,9 @@ def test_the_wipe_of_every_era_is_awaited(tmp_path: Path, era: Era, prompt: str)
     stub = written(chat)
     updated = answer.updated(stub)
     assert updated
-    mended = mend(session.parse(data), session.parse(stub))
-    assert b"".join(answer.pieces(updated)) == mended
-    assert mended[answer.updated_offset_bytes :].startswith(updated)
+    repaired = merge_documents(session.parse(data), session.parse(stub))
+    assert b"".join(answer.pieces(updated)) == repaired
+    assert repaired[answer.updated_offset_bytes :].startswith(updated)
     for changed in (
         stub[:-1],
         stub + b" ",
@@ -256,7 +256,7 @@ def test_growth_is_followed_and_the_rest_stays_small(tmp_path: Path) -> None:
         growth = grown(known, data := written(chat), len(data))
         assert growth, "normal growth must cost what it adds, and no more"
         known = tightened(growth.abridged)
-        assert len(known.document.rows) <= abridge.LONGEST_REST_ROWS
+        assert len(known.document.messages) <= abridge.LONGEST_REST
         assert all(len(hole.chunks) < 8 for hole in known.holes)
         assert len(known.document.text) < 20_000
     assert known.document.count == 220
@@ -289,14 +289,14 @@ def test_what_both_lists_say_is_in_memory_once(is_apart: bool) -> None:
 
 
 def test_a_forged_mark_is_only_text() -> None:
-    rows = [{"role": "user", "content": "x" * 3000, "timestamp": number} for number in range(1, 6)]
-    data = json.dumps({"messages": rows}, indent=2).encode()
+    messages = [{"role": "user", "content": "x" * 3000, "timestamp": number} for number in range(1, 6)]
+    data = json.dumps({"messages": messages}, indent=2).encode()
     known = abridge.abridge(data, session.parse(data))
     mark = known.holes[0].run.value
-    forged = json.dumps({"messages": [mark, *rows[4:]]}, indent=2).encode()
+    forged = json.dumps({"messages": [mark, *messages[4:]]}, indent=2).encode()
     assert follow(known, forged) is None
     beside = json.dumps(
-        {"a": mark, "messages": [*rows, {"role": "user", "content": mark, "timestamp": 9}]}, indent=2
+        {"a": mark, "messages": [*messages, {"role": "user", "content": mark, "timestamp": 9}]}, indent=2
     ).encode()
     found = follow(known, beside)
     assert found
@@ -306,11 +306,11 @@ def test_a_forged_mark_is_only_text() -> None:
 @given(st.data())
 @settings(max_examples=300, deadline=None)
 def test_nothing_broken_is_taken_for_whole(data: st.DataObject) -> None:
-    rows = [
-        {"role": "user", "content": f"row {number} " + "x" * 900, "timestamp": number}
+    messages = [
+        {"role": "user", "content": f"message {number} " + "x" * 900, "timestamp": number}
         for number in range(1, 12)
     ]
-    value = {"title": "T", "messages": rows, "tool_calls": [], "context_messages": rows}
+    value = {"title": "T", "messages": messages, "tool_calls": [], "context_messages": messages}
     text = json.dumps(value, indent=2).encode()
     known = abridge.abridge(text, session.parse(text))
     broken = bytearray(text)
@@ -337,21 +337,21 @@ def test_nothing_broken_is_taken_for_whole(data: st.DataObject) -> None:
 
 
 def test_a_changed_row_is_no_growth() -> None:
-    rows = [{"role": "user", "content": f"row {number} " + "x" * 900} for number in range(1, 12)]
-    text = json.dumps({"messages": rows, "context_messages": rows}, indent=2).encode()
+    messages = [{"role": "user", "content": f"message {number} " + "x" * 900} for number in range(1, 12)]
+    text = json.dumps({"messages": messages, "context_messages": messages}, indent=2).encode()
     known = abridge.abridge(text, session.parse(text))
     assert grown(known, text, len(text))
-    for place in (text.index(b"row 11 "), text.rindex(b"row 11 ")):
-        changed = text[:place] + b"row 99 " + text[place + 7 :]
+    for place in (text.index(b"message 11 "), text.rindex(b"message 11 ")):
+        changed = text[:place] + b"message 99 " + text[place + 7 :]
         assert grown(known, changed, len(changed)) is None
         assert follow(known, changed)
 
 
 def test_what_stands_behind_the_messages_counts_more_than_what_stands_before_them() -> None:
-    rows = [{"role": "user", "content": f"row {number} " + "x" * 900} for number in range(1, 30)]
+    messages = [{"role": "user", "content": f"message {number} " + "x" * 900} for number in range(1, 30)]
     before = {"updated_at": 1, "active_stream_id": "before", "pending_user_message": "before"}
     behind = {"active_stream_id": "behind", "pending_user_message": "behind"}
-    value = before | {"messages": rows}
+    value = before | {"messages": messages}
     text = json.dumps(value, indent=2).encode()[:-2] + b"," + json.dumps(behind).encode()[1:]
     known = abridge.abridge(text, session.parse(text))
     later = text.replace(b'"updated_at": 1', b'"updated_at": 2')
@@ -373,8 +373,8 @@ def test_what_stands_behind_the_messages_counts_more_than_what_stands_before_the
     ],
 )
 def test_another_time_must_be_a_number_and_nothing_else(changed: bytes) -> None:
-    rows = [{"role": "user", "content": f"row {number} " + "x" * 900} for number in range(1, 12)]
-    value = {"title": "T", "updated_at": 1.5, "active_stream_id": "s", "messages": rows}
+    messages = [{"role": "user", "content": f"message {number} " + "x" * 900} for number in range(1, 12)]
+    value = {"title": "T", "updated_at": 1.5, "active_stream_id": "s", "messages": messages}
     text = json.dumps(value, indent=2).encode()
     known = abridge.abridge(text, session.parse(text))
     later = text.replace(b'"updated_at": 1.5,', b'"updated_at": 1770000000.25,')

@@ -22,7 +22,7 @@ values = st.recursive(
     scalars,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
 )
-rows = st.lists(
+messages = st.lists(
     st.one_of(
         st.dictionaries(st.sampled_from(["role", "content", "timestamp", "x"]), values, max_size=4), values
     ),
@@ -31,8 +31,8 @@ rows = st.lists(
 documents = st.fixed_dictionaries(
     {},
     optional={
-        "messages": st.one_of(rows, values),
-        "context_messages": st.one_of(rows, values),
+        "messages": st.one_of(messages, values),
+        "context_messages": st.one_of(messages, values),
         "title": values,
         "x": values,
         "message_count": values,
@@ -65,9 +65,9 @@ def test_every_value_is_what_json_reads(value: dict[str, Any], layout: dict[str,
     for key in read:
         assert same(json.loads(document.raw(key)), read[key])
         if key in ("messages", "context_messages") and isinstance(read[key], list):
-            found = document.rows if key == "messages" else document.context
-            assert same([row.value for row in found], read[key])
-            assert same([json.loads(row.text) for row in found], read[key])
+            found = document.messages if key == "messages" else document.context
+            assert same([message.value for message in found], read[key])
+            assert same([json.loads(message.text) for message in found], read[key])
         else:
             assert same(document.get(key), read[key])
 
@@ -119,7 +119,7 @@ def test_nesting_as_deep_as_the_application_writes() -> None:
     for _ in range(900):
         deep = [deep]
     data = json.dumps({"messages": [{"role": "user", "content": deep}]}).encode()
-    assert same(session.parse(data).rows[0].get("content"), deep)
+    assert same(session.parse(data).messages[0].get("content"), deep)
 
 
 def test_nesting_that_the_application_could_not_read_is_no_crash() -> None:
@@ -171,11 +171,11 @@ def test_the_writer_is_told_from_the_keys(keys: dict[str, Any], writer: str) -> 
         "two words",
         " two\nwords ",
         [{"type": "text", "text": "two"}, {"type": "text", "text": "words"}],
-        "[Workspace: /home/somebody]\ntwo words",
-        "[Workspace::v1: /home/somebody]\ntwo words",
+        "[Workspace: /home/someone]\ntwo words",
+        "[Workspace::v1: /home/someone]\ntwo words",
     ],
 )
 def test_identity_sees_through_dress(content: Any) -> None:
-    row = {"role": "user", "content": content, "_anything": 1}
-    document = session.parse(json.dumps({"messages": [row]}).encode())
-    assert document.rows[0].identity == ("user", "two words", ())
+    message = {"role": "user", "content": content, "_anything": 1}
+    document = session.parse(json.dumps({"messages": [message]}).encode())
+    assert document.messages[0].identity == ("user", "two words", ())

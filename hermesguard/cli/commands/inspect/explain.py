@@ -25,15 +25,15 @@ _MESSAGE_ID_DIGITS: Final = 32
 _DEEDS: Final = {
     "restored": "put back what was lost",
     "merged": "put back what was lost, and kept what was new",
-    "kept": "left the file as it was found; what was there before is in the history (on_doubt = keep)",
-    "warned": "left the session missing, and called for a person (on_missing = warn)",
+    "kept": "left the file as it was found; what was there before is in the history (on_uncertain = keep)",
+    "warned": "left the session missing, and called for a user (on_missing = warn)",
     "left": "left the session missing, for whether it was deleted or lost cannot be known; its copy is in the history",
-    "failed": "could not write the file; every sweep tries again",
-    "undone": "made the file again what it was before the guard repaired it, because somebody asked for it",
-    "removed": "removed the file again, because somebody asked for it",
-    "replaced": "put a version in the place of the file, because somebody asked for it",
-    "accepted": "took the file as it is for right, because somebody said so",
-    "purged": "removed every trace of the session, because somebody asked for it",
+    "failed": "could not write the file; every scan tries again",
+    "undone": "made the file again what it was before the guard repaired it, because someone asked for it",
+    "removed": "removed the file again, because someone asked for it",
+    "replaced": "put a version in the place of the file, because someone asked for it",
+    "accepted": "took the file as it is for right, because someone said so",
+    "purged": "removed every trace of the session, because someone asked for it",
 }
 
 
@@ -77,9 +77,9 @@ def _explain_incident(arguments: argparse.Namespace, settings: Settings, number:
             f"There is no incident {number}", f"{newest}; hermesguard log lists them", ExitCode.NOT_FOUND
         )
     event = BY_NAME.get(incident.event)
-    settled_by = next((later for later in library.incidents if later.settles == number), None)
-    meaning, reversal = _meaning(incident), "" if settled_by else _reversal(incident)
-    advice = _advice(incident, event, reversal) if event and not settled_by else []
+    resolved_by = next((later for later in library.incidents if later.resolves == number), None)
+    meaning, reversal = _meaning(incident), "" if resolved_by else _reversal(incident)
+    advice = _advice(incident, event, reversal) if event and not resolved_by else []
     if arguments.json:
         members = {
             "incident": incident._asdict(),
@@ -87,7 +87,7 @@ def _explain_incident(arguments: argparse.Namespace, settings: Settings, number:
             "meaning": meaning,
             "advice": advice,
             "reversal": reversal,
-            "settled_by": settled_by.id if settled_by else None,
+            "resolved_by": resolved_by.id if resolved_by else None,
         }
         print_json("explanation", members)
         return ExitCode.OK
@@ -102,7 +102,7 @@ def _explain_incident(arguments: argparse.Namespace, settings: Settings, number:
             ("What this means", [meaning] if meaning else []),
             ("What the guard saw", _seen(incident)),
             ("What it did", _done(incident)),
-            ("What to do now", [_settled(settled_by)] if settled_by else advice),
+            ("What to do now", [_resolved(resolved_by)] if resolved_by else advice),
             ("How to reverse it", [reversal] if reversal else []),
         ],
     )
@@ -148,11 +148,11 @@ def _seen(incident: Incident) -> list[str]:
 
 
 def counts_of(incident: Incident) -> list[str]:
-    """Return the messages before, found and afterwards, "?" for what was unreadable; a person's act finds nothing new."""
-    counts = [incident.rows_before, incident.rows_live, incident.rows_after]
+    """Return the messages before, found and afterwards, "?" for what was unreadable; a user's act finds nothing new."""
+    counts = [incident.messages_before, incident.messages_live, incident.messages_after]
     if all(count is None for count in counts):
         return []
-    if incident.is_by_hand and incident.rows_live is None:
+    if incident.is_by_user and incident.messages_live is None:
         del counts[1]
     return ["?" if count is None else f"{count:,}" for count in counts]
 
@@ -174,16 +174,16 @@ def _advice(incident: Incident, event: Event, reversal: str) -> list[str]:
     return [line for line in paragraphs(event, values_of(incident)) if not any(map(line.endswith, useless))]
 
 
-def _settled(by: Incident) -> str:
-    return f"Nothing: incident {by.id} settled it ({by.event.replace('_', ' ')}, {_when(by)})."
+def _resolved(by: Incident) -> str:
+    return f"Nothing: incident {by.id} resolved it ({by.event.replace('_', ' ')}, {_when(by)})."
 
 
 def _reversal(incident: Incident) -> str:
-    """Return the command that reverses an incident; empty when there is nothing to reverse (module byhand)."""
-    if incident.is_by_hand:
+    """Return the command that reverses an incident; empty when there is nothing to reverse (module operations)."""
+    if incident.is_by_user:
         replaced = incident.version and incident.event != "purged"
         return f"hermesguard restore {incident.session}@{incident.version} --replace" if replaced else ""
-    displaced_a_session = incident.displaced and incident.rows_live is not None
+    displaced_a_session = incident.displaced and incident.messages_live is not None
     was_brought_back = (incident.event, incident.action) == ("missing", "restored")
     was_kept = incident.action == "kept" and incident.version
     return incident.undo if displaced_a_session or was_brought_back or was_kept else ""
@@ -196,10 +196,10 @@ def _when(incident: Incident) -> str:
 def values_of(incident: Incident) -> dict[str, Value]:
     """Return an incident as the fields of its event."""
     known: dict[str, Any] = incident._asdict()
-    known["incident"] = incident.settles or incident.id
+    known["incident"] = incident.resolves or incident.id
     known["evidence"], known["against"] = list(incident.evidence), list(incident.against)
-    if incident.rows_before is not None and incident.rows_live is not None:
-        known["rows_lost"] = max(0, incident.rows_before - incident.rows_live)
+    if incident.messages_before is not None and incident.messages_live is not None:
+        known["messages_lost"] = max(0, incident.messages_before - incident.messages_live)
     return {key: value for key, value in known.items() if key in FIELDS and value not in (None, "", [])}
 
 

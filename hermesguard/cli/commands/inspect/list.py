@@ -29,11 +29,11 @@ STATE_STYLES: Final = {
 _REASONS: Final = {
     "loss": "a write lost messages",
     "displaced": "the guard put it aside",
-    "meant": "somebody shortened it",
-    "clear": "somebody cleared it",
+    "intended": "someone shortened it",
+    "clear": "someone cleared it",
     "tidied": "the application tidied it up",
-    "doubt": "in doubt",
-    "deleted": "somebody deleted it",
+    "uncertain": "uncertain",
+    "deleted": "someone deleted it",
     "accepted": "another was accepted",
     "leftover": "left over from a crash",
 }
@@ -62,11 +62,11 @@ def list_sessions(arguments: argparse.Namespace, settings: Settings) -> int:
         print_json("sessions", {"sessions": [_as_json(entry) for entry in found]})
         return ExitCode.OK
     here = screen.of()
-    rows = [
+    messages = [
         (
             entry.session,
             entry.title or "Untitled",
-            "?" if entry.rows is None else f"{entry.rows:,}",
+            "?" if entry.messages is None else f"{entry.messages:,}",
             moment(entry.changed),
             str(entry.versions),
             f"#{entry.incident.id} {entry.incident.event.replace('_', ' ')}" if entry.incident else "",
@@ -75,8 +75,8 @@ def list_sessions(arguments: argparse.Namespace, settings: Settings) -> int:
         for entry in found
     ]
     here.write(
-        table(here, _LIST_COLUMNS, rows)
-        if rows
+        table(here, _LIST_COLUMNS, messages)
+        if messages
         else "No session fits."
         if words or arguments.state
         else "No session yet."
@@ -89,7 +89,7 @@ def _order(entry: Entry, sort: str) -> tuple[Any, ...]:
     first: dict[str, Any] = {
         "changed": changed,
         "title": entry.title.casefold(),
-        "messages": -(entry.rows or 0),
+        "messages": -(entry.messages or 0),
         "versions": -entry.versions,
         "incident": -int(entry.incident.id) if entry.incident and entry.incident.id.isdecimal() else 0,
     }
@@ -100,7 +100,7 @@ def _as_json(entry: Entry) -> dict[str, Any]:
     return {
         "session": entry.session,
         "title": entry.title,
-        "rows": entry.rows,
+        "message_count": entry.messages,
         "changed": entry.changed.isoformat() if entry.changed else None,
         "versions": entry.versions,
         "last_incident": {"id": entry.incident.id, "event": entry.incident.event, "time": entry.incident.time}
@@ -117,14 +117,14 @@ def history(arguments: argparse.Namespace, settings: Settings) -> int:
     versions = library.store.versions(name)
     log = library.log(name)
     newest = library.copy(name, library.newest(name)) if versions or library.store.has_shadow(name) else None
-    rows = newest.document.rows if newest else []
+    messages = newest.document.messages if newest else []
     if arguments.json:
         members = {
             "session": name,
             "title": newest.document.title if newest else "",
             "points": [
-                {"time": point.time.isoformat(), "rows": point.rows, "mark": point.mark}
-                for point in points(rows, versions, log)
+                {"time": point.time.isoformat(), "message_count": point.messages, "mark": point.mark}
+                for point in points(messages, versions, log)
             ],
             "versions": [_version_json(version) for version in versions],
             "incidents": [incident.id for incident in log],
@@ -135,10 +135,10 @@ def history(arguments: argparse.Namespace, settings: Settings) -> int:
     title = newest.document.title if newest else ""
     here.write(here.paint(here.cell(f"{title or 'Untitled'}"), Style.BOLD))
     here.write(
-        here.paint(here.safe(f"{name}, {counted(len(rows), 'message')} in the newest copy"), Style.FAINT)
+        here.paint(here.safe(f"{name}, {counted(len(messages), 'message')} in the newest copy"), Style.FAINT)
         + "\n"
     )
-    line = drawn(here, points(rows, versions, log))
+    line = drawn(here, points(messages, versions, log))
     if line:
         here.write(line + "\n")
     columns = (
@@ -151,7 +151,7 @@ def history(arguments: argparse.Namespace, settings: Settings) -> int:
     lines = [_version_line(version, log) for version in reversed(versions)]
     if newest and library.store.has_shadow(name):
         size = about_size(library.store.shadow_path(name).stat().st_size)
-        lines.insert(0, ("@latest", "", f"{len(rows):,}", size, "the newest good copy"))
+        lines.insert(0, ("@latest", "", f"{len(messages):,}", size, "the newest good copy"))
     here.write(table(here, columns, lines))
     return ExitCode.OK
 
@@ -160,7 +160,7 @@ def _version_line(version: Version, log: list[Incident]) -> tuple[str, str, str,
     return (
         f"@{version.name}",
         moment(version.time),
-        f"{version.rows:,}",
+        f"{version.messages:,}",
         about_size(version.size_bytes),
         _why(version, log),
     )
@@ -179,7 +179,7 @@ def _version_json(version: Version) -> dict[str, Any]:
     return {
         "name": version.name,
         "time": when.isoformat(),
-        "rows": version.rows,
+        "message_count": version.messages,
         "reason": version.reason,
         "digest": version.digest,
         "size_bytes": version.size_bytes,

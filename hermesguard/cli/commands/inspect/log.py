@@ -55,7 +55,7 @@ def log(arguments: argparse.Namespace, settings: Settings) -> int:
     if arguments.json:
         print_json("incidents", {"incidents": [incident._asdict() for incident in found]})
     elif found:
-        here.write(table(here, _COLUMNS, [_row(incident) for incident in found]))
+        here.write(table(here, _COLUMNS, [_message(incident) for incident in found]))
     else:
         here.write("No incidents" + (" in that time." if since else "."))
     return ExitCode.OK
@@ -76,14 +76,14 @@ def _follow_line(here: Screen, incident: Incident, as_json: bool) -> None:
     if as_json:
         print_json("incident", incident._asdict(), is_line=True)
     else:
-        style = Style.PLAIN if incident.settles else Style.YELLOW
+        style = Style.PLAIN if incident.resolves else Style.YELLOW
         heading = here.paint(f"{moment(datetime.fromisoformat(incident.time))} #{incident.id}", style)
         here.write(f"{heading} {here.safe(_sentence(incident))}")
     here.stream.flush()
 
 
-def _row(incident: Incident) -> tuple[Cell | str, ...]:
-    style = {"unrepaired": Style.RED, "in_doubt": Style.YELLOW, "missing": Style.YELLOW}.get(
+def _message(incident: Incident) -> tuple[Cell | str, ...]:
+    style = {"unrepaired": Style.RED, "uncertain": Style.YELLOW, "missing": Style.YELLOW}.get(
         incident.event, Style.PLAIN
     )
     return (
@@ -98,8 +98,8 @@ def _row(incident: Incident) -> tuple[Cell | str, ...]:
 
 def _what(incident: Incident) -> str:
     words = incident.event.replace("_", " ")
-    if incident.settles:
-        return f"{words} (#{incident.settles})"
+    if incident.resolves:
+        return f"{words} (#{incident.resolves})"
     return words if incident.action in ("", incident.event) else f"{words}, {incident.action}"
 
 

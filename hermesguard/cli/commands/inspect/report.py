@@ -1,4 +1,4 @@
-"""`report`: a page about the store, to keep or to send to somebody."""
+"""`report`: a page about the store, to keep or to send to someone."""
 
 import argparse
 import sys
@@ -80,16 +80,16 @@ def _page(
 
 
 def _incident_table(library: Library) -> Table:
-    log = [incident for incident in reversed(library.incidents) if not incident.is_by_hand]
-    settled = {later.settles for later in library.incidents}
-    counts = ("rows_before", "rows_live", "rows_after")
-    rows = [
+    log = [incident for incident in reversed(library.incidents) if not incident.is_by_user]
+    resolved = {later.resolves for later in library.incidents}
+    counts = ("messages_before", "messages_live", "messages_after")
+    messages = [
         (
             f"#{incident.id}",
             moment(datetime.fromisoformat(incident.time)),
             incident.session,
             library.title(incident.session) or "Untitled",
-            chronicle.kind_of(incident) + (", settled" if incident.id in settled else ""),
+            chronicle.kind_of(incident) + (", resolved" if incident.id in resolved else ""),
             *("?" if (count := getattr(incident, name)) is None else f"{count:,}" for name in counts),
         )
         for incident in log[:_NEWEST_INCIDENTS]
@@ -97,7 +97,7 @@ def _incident_table(library: Library) -> Table:
     return Table(
         "Newest incidents",
         ("#", "when", "session", "title", "what", "before", "found", "now"),
-        rows,
+        messages,
         "There has been none.",
         frozenset({5, 6, 7}),
         f"The newest {_NEWEST_INCIDENTS} of {len(log):,}." if len(log) > _NEWEST_INCIDENTS else "",
@@ -109,11 +109,11 @@ def _session_table(sessions: list[Entry]) -> Table:
     oldest = datetime.fromtimestamp(0, UTC)
     ordered = sorted(sessions, key=lambda entry: entry.changed or oldest, reverse=True)
     ordered.sort(key=lambda entry: entry.state == "fine")
-    rows = [
+    messages = [
         (
             entry.session,
             entry.title or "Untitled",
-            "?" if entry.rows is None else f"{entry.rows:,}",
+            "?" if entry.messages is None else f"{entry.messages:,}",
             moment(entry.changed),
             entry.state.replace("-", " "),
         )
@@ -122,7 +122,7 @@ def _session_table(sessions: list[Entry]) -> Table:
     return Table(
         "Each session",
         ("session", "title", "messages", "last change", "state"),
-        rows,
+        messages,
         "There is none yet.",
         frozenset({2}),
         f"{_NEWEST_SESSIONS} of {len(sessions):,}; those that are not fine come first."

@@ -20,27 +20,27 @@ def show(arguments: argparse.Namespace, settings: Settings) -> int:
     library = Library(settings)
     name, chosen = library.choose(arguments.session)
     copy = library.copy(name, chosen or library.newest(name))
-    rows = copy.document.rows
+    messages = copy.document.messages
     if arguments.json:
-        first = max(0, len(rows) - arguments.last) if arguments.last else 0
+        first = max(0, len(messages) - arguments.last) if arguments.last else 0
         members = {
             "session": copy.session,
             "version": copy.chosen.name,
             "title": copy.document.title,
-            "rows": len(rows),
-            "first_row": first + 1,
-            "messages": [row.value for row in rows[first:]],
+            "message_count": len(messages),
+            "first_message": first + 1,
+            "messages": [message.value for message in messages[first:]],
         }
         print_json("conversation", members)
         return ExitCode.OK
     here = screen.of()
     if arguments.markdown:
-        text = markdown(copy.document.title, rows, last=arguments.last, full=arguments.full)
+        text = markdown(copy.document.title, messages, last=arguments.last, full=arguments.full)
         here.write("\n".join(map(here.safe, text.split("\n"))) if here.is_terminal else text)
         return ExitCode.OK
-    text = conversation(here, rows, last=arguments.last, full=arguments.full)
+    text = conversation(here, messages, last=arguments.last, full=arguments.full)
     heading = here.paint(here.cell(copy.document.title or "Untitled"), Style.BOLD)
-    about = here.safe(f"{_named(copy)}, {counted(len(rows), 'message')}")
+    about = here.safe(f"{_named(copy)}, {counted(len(messages), 'message')}")
     _print(
         here,
         f"{heading}\n{here.paint(about, Style.FAINT)}\n\n{text}".rstrip(),
@@ -56,13 +56,13 @@ def diff(arguments: argparse.Namespace, settings: Settings) -> int:
     first = chosen or library.before(name)
     second = library.version(name, _without_at(arguments.other)) if arguments.other else LIVE
     a, b = library.copy(name, first), library.copy(name, second)
-    comparison = compare(a.document.rows, b.document.rows)
+    comparison = compare(a.document.messages, b.document.messages)
     found = changes(comparison)
     if arguments.json:
         members = {
             "session": name,
-            "a": {"version": first.name, "rows": len(a.document.rows)},
-            "b": {"version": second.name, "rows": len(b.document.rows)},
+            "a": {"version": first.name, "message_count": len(a.document.messages)},
+            "b": {"version": second.name, "message_count": len(b.document.messages)},
             "changes": [
                 {
                     "kind": change.kind,
@@ -79,8 +79,8 @@ def diff(arguments: argparse.Namespace, settings: Settings) -> int:
         return ExitCode.OK
     here = screen.of()
     lines = [
-        here.safe(f"A  {_named(a)}, {counted(len(a.document.rows), 'message')}"),
-        here.safe(f"B  {_named(b)}, {counted(len(b.document.rows), 'message')}"),
+        here.safe(f"A  {_named(a)}, {counted(len(a.document.messages), 'message')}"),
+        here.safe(f"B  {_named(b)}, {counted(len(b.document.messages), 'message')}"),
         here.paint(summary(found), Style.BOLD),
         "",
         difference(here, comparison, found),

@@ -43,11 +43,14 @@ def restore(arguments: argparse.Namespace, settings: Settings) -> int:
         settings, "restore", name=name, version=version, replace=arguments.replace, dry_run=arguments.dry_run
     )
     if answer["action"] == "unchanged":
-        sentence = f"{name} has all of {name}@{chosen.name} already{_rows(answer)}. Nothing has to be done."
-        return _tell(arguments, "restore", answer, sentence)
+        sentence = f"{name} has all of {name}@{chosen.name} already{_messages(answer)}. No action required."
+        return _report(arguments, "restore", answer, sentence)
     would = "would be" if arguments.dry_run else "is"
-    return _tell(
-        arguments, "restore", answer, f"{name}@{chosen.name} {would} live{_rows(answer)}.{_reverse(answer)}"
+    return _report(
+        arguments,
+        "restore",
+        answer,
+        f"{name}@{chosen.name} {would} live{_messages(answer)}.{_reverse(answer)}",
     )
 
 
@@ -96,7 +99,7 @@ def _write_elsewhere(arguments: argparse.Namespace, library: Library, name: str,
         files.write_durably(target, data)
     answer = {"session": name, "output": str(target), "size_bytes": len(data), "dry_run": arguments.dry_run}
     would = "would be" if arguments.dry_run else "is"
-    return _tell(
+    return _report(
         arguments, "restore", answer, f"{name}@{chosen.name} {would} in {target} ({about_size(len(data))})."
     )
 
@@ -106,9 +109,9 @@ def undo(arguments: argparse.Namespace, settings: Settings) -> int:
     number = arguments.incident.removeprefix("#")
     answer = control.ask(settings, "undo", incident=number, merge=arguments.merge, dry_run=arguments.dry_run)
     done = "would be undone" if arguments.dry_run else "is undone"
-    changes = _rows(answer) or ": the file is taken away again"
+    changes = _messages(answer) or ": the file is taken away again"
     sentence = f"Incident {number} {done}. {answer['session']}{changes}.{_reverse(answer)}"
-    return _tell(arguments, "undo", answer, sentence)
+    return _report(arguments, "undo", answer, sentence)
 
 
 def accept(arguments: argparse.Namespace, settings: Settings) -> int:
@@ -116,9 +119,11 @@ def accept(arguments: argparse.Namespace, settings: Settings) -> int:
     name = Library(settings).find(arguments.session)
     answer = control.ask(settings, "accept", name=name, dry_run=arguments.dry_run)
     done = "would be accepted" if arguments.dry_run else "is accepted"
-    rows = f"{counted(answer['rows_live'], 'message')}, {answer['rows_before']:,} in the copy until now"
+    messages = (
+        f"{counted(answer['messages_live'], 'message')}, {answer['messages_before']:,} in the copy until now"
+    )
     kept = f" That copy is kept as {name}@{answer['version']}." if answer.get("version") else ""
-    return _tell(arguments, "accept", answer, f"{name} {done} as it is: {rows}.{kept}")
+    return _report(arguments, "accept", answer, f"{name} {done} as it is: {messages}.{kept}")
 
 
 def prune(arguments: argparse.Namespace, settings: Settings) -> int:
@@ -128,16 +133,16 @@ def prune(arguments: argparse.Namespace, settings: Settings) -> int:
         print_json("prune", answer)
         return ExitCode.OK
     here = screen.of()
-    rows = [
+    messages = [
         (f"{entry['session']}@{entry['version']}", "goes" if entry["goes"] else "stays", str(entry["why"]))
         for entry in answer["versions"]
     ]
-    if rows:
-        here.write(table(here, (Column("VERSION"), Column(""), Column("WHY", least=20)), rows))
+    if messages:
+        here.write(table(here, (Column("VERSION"), Column(""), Column("WHY", least=20)), messages))
     going = [entry for entry in answer["versions"] if entry["goes"]]
     size = about_size(sum(entry["size_bytes"] for entry in going))
     done = "would go" if arguments.dry_run else "gone"
-    here.write(f"{counted(len(going), 'version')} {done} ({size}), {len(rows) - len(going):,} stay.")
+    here.write(f"{counted(len(going), 'version')} {done} ({size}), {len(messages) - len(going):,} stay.")
     if not answer["clock_is_trusted"]:
         here.write("The clock jumped not long ago, so nothing goes by its age for a day.")
     if answer["excess_bytes"]:
@@ -164,7 +169,7 @@ def purge(arguments: argparse.Namespace, settings: Settings) -> int:
     answer = control.ask(settings, "purge", name=name, dry_run=arguments.dry_run)
     done = "would go" if arguments.dry_run else "are gone"
     size = about_size(answer["size_bytes"])
-    return _tell(
+    return _report(
         arguments,
         "purge",
         answer,
@@ -179,7 +184,7 @@ def _stays(library: Library, name: str) -> str:
     return " Its file is still there, and a guard keeps a new copy of it: to be rid of it, delete it in hermes-webui first."
 
 
-def _tell(arguments: argparse.Namespace, kind: str, answer: dict[str, Any], sentence: str) -> int:
+def _report(arguments: argparse.Namespace, kind: str, answer: dict[str, Any], sentence: str) -> int:
     if arguments.json:
         print_json(kind, answer)
     else:
@@ -188,14 +193,14 @@ def _tell(arguments: argparse.Namespace, kind: str, answer: dict[str, Any], sent
     return ExitCode.OK
 
 
-def _rows(answer: dict[str, Any]) -> str:
-    """Return what an act changed, in rows: ": 1000 messages, 12 now (12 stay, 988 come back)"."""
-    if "rows_gone" not in answer:
+def _messages(answer: dict[str, Any]) -> str:
+    """Return what an act changed, in messages: ": 1000 messages, 12 now (12 stay, 988 come back)"."""
+    if "messages_gone" not in answer:
         return ""
-    before, after = answer["rows_live"], answer["rows_after"]
+    before, after = answer["messages_live"], answer["messages_after"]
     parts = [
-        f"{answer['rows_back']:,} come back" if answer["rows_back"] else "",
-        f"{answer['rows_gone']:,} go" if answer["rows_gone"] else "",
+        f"{answer['messages_back']:,} come back" if answer["messages_back"] else "",
+        f"{answer['messages_gone']:,} go" if answer["messages_gone"] else "",
     ]
     what = " and ".join(filter(None, parts))
     return f": {counted(after, 'message')}, {before:,} before" + (f" ({what})" if what else "")

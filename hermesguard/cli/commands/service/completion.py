@@ -37,7 +37,7 @@ def _words(what: str, settings: Settings) -> Iterable[str]:
         return store.sessions()
     from hermesguard.store import incidents
 
-    numbers = [incident.id for incident in incidents.read(settings.store) if not incident.is_by_hand]
+    numbers = [incident.id for incident in incidents.read(settings.store) if not incident.is_by_user]
     if what == "incidents":
         return numbers
     from hermesguard.events.catalog import EVENTS

@@ -34,14 +34,14 @@ def config(arguments: argparse.Namespace, settings: Settings) -> int:
         print_json("configuration", {"settings": values})
         return ExitCode.OK
     here = screen.of()
-    rows = [
+    messages = [
         (option.key, option.written(settings), _origin(settings.origins[option.field])) for option in OPTIONS
     ]
     here.write(
         table(
             here,
             (Column("KEY"), Column("VALUE"), Column("FROM")),
-            rows,
+            messages,
         )
     )
     return ExitCode.OK

@@ -14,15 +14,15 @@ _PARTING_SECONDS: Final = 1.0
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Guard until told to stop."""
-    gc.disable()  # until all that stays is in memory (`Daemon._swept`)
+    gc.disable()  # until all that stays is in memory (`Daemon._scanned`)
     from hermesguard.daemon import loop as daemon
 
     reporter = open_reporter()
     try:
         return daemon.run(settings, reporter)
     except GuardError as error:
-        if not sys.stderr.isatty():  # there the person reads the same sentence a line below
-            reporter.tell("failed", error=error.what, remedy=error.remedy)
+        if not sys.stderr.isatty():  # there the user reads the same sentence a line below
+            reporter.report("failed", error=error.what, remedy=error.remedy)
             reporter.flush(_PARTING_SECONDS)
         raise
 
@@ -59,9 +59,11 @@ def _print_scan(arguments: argparse.Namespace, kind: str, found: dict[str, Any],
 def _check_lines(found: dict[str, Any]) -> list[str]:
     lines = []
     for finding in found["findings"]:
-        rows = f"{_count(finding['rows_before'])} messages before, {_count(finding['rows_live'])} now"
+        messages = (
+            f"{_count(finding['messages_before'])} messages before, {_count(finding['messages_live'])} now"
+        )
         why = "; ".join(finding["evidence"])
-        lines.append(f"{finding['session']}: {finding['state']} ({rows})" + (f": {why}" if why else ""))
+        lines.append(f"{finding['session']}: {finding['state']} ({messages})" + (f": {why}" if why else ""))
     wrong, total = found["wrong"], found["sessions"]
     if wrong:
         lines.append(f"{wrong} of {total} sessions are not right. To repair them: hermesguard scan")

@@ -90,11 +90,11 @@ def troubles_of(known: dict[str, Any]) -> list[Trouble]:
     elif not known["ready"]:
         reason = known["watch_reason"] or "the first look at every session is not over yet"
         found.append(Trouble(f"the guard is not ready, {reason}", "Wait for it, or see its log", True))
-    elif known["blind"]:
+    elif known["watch_lost"]:
         found.append(
             Trouble(
                 "the guard does not see changes at once",
-                f"Sweeps go on; {known['watch_reason'] or 'see its log'}",
+                f"Scans go on; {known['watch_reason'] or 'see its log'}",
                 True,
             )
         )
@@ -116,9 +116,9 @@ def troubles_of(known: dict[str, Any]) -> list[Trouble]:
                 False,
             )
         )
-    if known["unsettled"]:
-        words = f"{counted(len(known['unsettled']), 'incident')} wait{'s' * (len(known['unsettled']) == 1)} for a person"
-        number = known["unsettled"][-1]
+    if known["unresolved"]:
+        words = f"{counted(len(known['unresolved']), 'incident')} wait{'s' * (len(known['unresolved']) == 1)} for a user"
+        number = known["unresolved"][-1]
         found.append(
             Trouble(
                 words,
@@ -155,9 +155,9 @@ def fact_lines(known: dict[str, Any]) -> list[tuple[str, str]]:
         ("verified", ago(_time(known["verified"]))),
     ]
     if known["running"]:
-        pairs += [("last sweep", ago(_time(known["last_sweep"]))), ("watch", watch)]
-    if known["unsettled"]:
-        pairs.append(("open", ", ".join(f"#{number}" for number in known["unsettled"])))
+        pairs += [("last scan", ago(_time(known["last_scan"]))), ("watch", watch)]
+    if known["unresolved"]:
+        pairs.append(("open", ", ".join(f"#{number}" for number in known["unresolved"])))
     return pairs
 
 

@@ -36,8 +36,8 @@ def verify(arguments: argparse.Namespace, settings: Settings) -> int:
     else:
         here = screen.of()
         for damage in tally.damaged:
-            mended = "; made again from a good file" if damage.rebuilt else ""
-            here.write(here.safe(f"{damage.path}: {damage.error}{mended}"))
+            repaired = "; made again from a good file" if damage.rebuilt else ""
+            here.write(here.safe(f"{damage.path}: {damage.error}{repaired}"))
         read = f"{counted(tally.files, 'file')} ({about_size(tally.size_bytes)})"
         result = f"{len(tally.damaged):,} damaged." if tally.damaged else "all good."
         here.write(f"Read {read} of {counted(tally.sessions, 'session')}: {result}")
@@ -54,7 +54,7 @@ def verify(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def _advice(lasting: Iterable[Damage]) -> Iterator[str]:
-    """Yield what to do about damage that could not be mended."""
+    """Yield what to do about damage that could not be repaired."""
     shadows = sorted({damage.session for damage in lasting if not damage.version})
     if shadows:
         yield f"The newest copy of {', '.join(shadows)} is made again at the next good save, or by: hermesguard accept SID"

@@ -30,7 +30,7 @@ ROOT = "/home/you/.hermes/webui"  # as long as the temporary directory's name
 
 
 @dataclass
-class Told:
+class Reported:
     """What is left when the story is over: sessions, store, and the story's chats."""
 
     root: Path
@@ -71,7 +71,7 @@ class Told:
         out.flush()
         return code, out.buffer.getvalue().decode(), err.getvalue()
 
-    def settled(self, text: str) -> str:
+    def resolved(self, text: str) -> str:
         """Return a text with times, durations, processes, digests and places that are the same in every run."""
         names = sorted(path.name.split("-", 1)[0] for path in (self.root / "store/history").glob("*/*"))
         for number, name in enumerate(dict.fromkeys(names), 1):
@@ -100,7 +100,7 @@ _VARYING = (
 
 
 @contextlib.contextmanager
-def told() -> Iterator[Told]:
+def reported() -> Iterator[Reported]:
     """Play the story; leaving the context ends the guard and removes everything."""
     began = float(int(time.time() - _DAY_SECONDS))
     ticks = (
@@ -115,5 +115,5 @@ def told() -> Iterator[Told]:
         tale = story.Story(root, Narrator(io.StringIO()))
         with Guard(root / "sessions", root / "store", root / "empty.toml") as guard:
             tale.play(guard)
-            yield Told(root, tale)
+            yield Reported(root, tale)
         assert next(ticks) < time.time()
