@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from hermesguard.config.options import OPTIONS
 
-LIST_STATES: Final = ("fine", "restored", "in-doubt", "unrepaired", "deleted", "missing")
+LIST_STATES: Final = ("fine", "restored", "uncertain", "unrepaired", "deleted", "missing")
 SHELLS: Final = ("bash", "zsh", "fish")
 LIST_ORDERS: Final = ("changed", "title", "messages", "versions", "incident")
 
@@ -418,7 +418,7 @@ VERBS: Final[tuple[Verb, ...]] = (
     Verb(
         "drill",
         "prove that every session can be restored",
-        "Mends every session into a scratch directory and checks that each message comes back. Changes nothing else.",
+        "Repairs every session into a scratch directory and checks that each message comes back. Changes nothing else.",
         "hermesguard drill",
         "hermesguard.cli.commands.service.verify:drill",
         _json,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from hermesguard.guard.guard import Guard
-from hermesguard.store.retention import Rules
+from hermesguard.store.upkeep.retention import Rules
 
 SLICE_SECONDS: Final = 0.004
 PAUSE_SECONDS: Final = 0.03

@@ -10,8 +10,8 @@ from hermesguard.config.settings import Settings
 from hermesguard.store import incidents
 from hermesguard.store.inventory import holdings, messages_of
 from hermesguard.store.lock import lock_holder
-from hermesguard.store.scrub_progress import progress_of
 from hermesguard.store.store import Store
+from hermesguard.store.upkeep.scrub_progress import progress_of
 
 if TYPE_CHECKING:
     from hermesguard.guard.guard import Guard

@@ -16,8 +16,8 @@ from hermesguard.judge.judge import Verdict
 from hermesguard.store.cache import Cache, Copy
 from hermesguard.store.cached_store import Copies
 from hermesguard.store.incidents import IncidentLog
-from hermesguard.store.pruning import Pruner
 from hermesguard.store.store import Store
+from hermesguard.store.upkeep.pruning import Pruner
 from hermesguard.webui import session
 from hermesguard.webui.directory import SessionsDirectory, signature
 from hermesguard.webui.session import Unreadable

@@ -248,7 +248,7 @@ def test_signals_that_end_it(tmp_path: Path, number: signal.Signals, code: int) 
         assert not (daemon.store / "control").exists()
 
 
-def test_the_end_in_the_middle_of_a_first_sweep(tmp_path: Path) -> None:
+def test_the_end_in_the_middle_of_a_first_scan(tmp_path: Path) -> None:
     with Daemon(tmp_path) as daemon:
         app = App(daemon.sessions, Era.OLD)
         text = app.create("first", turns=2).path.read_text()

@@ -143,7 +143,7 @@ def check(members, place, value):
 def is_of(word, value):
     if word in TYPES:
         return TYPES[word](value)
-    if word in ("object", "row"):
+    if word in ("object",):
         return isinstance(value, dict)
     if isinstance(value, dict):
         check(DOCUMENTED[word], "", {key: item for key, item in value.items() if key != "schema_version"})

@@ -12,8 +12,8 @@ import pytest
 from hermesguard.demo import acts, losses
 from hermesguard.demo.chat import Chat
 from hermesguard.demo.eras import Era
-from hermesguard.store import verify as checkup
 from hermesguard.store.store import Store
+from hermesguard.store.upkeep import verify as checkup
 from tests.helpers.world import World
 
 EXAMPLES = Path(__file__).parents[2] / "packaging" / "examples"

@@ -14,7 +14,7 @@ from hermesguard.demo import acts, losses
 from hermesguard.demo.chat import Chat
 from hermesguard.demo.eras import Era
 from hermesguard.errors import GuardError
-from hermesguard.guard.operations import perform
+from hermesguard.guard.requests.operations import perform
 from hermesguard.repair import exchange as staging
 from hermesguard.repair.readiness import QUIET_SECONDS
 from hermesguard.webui import session

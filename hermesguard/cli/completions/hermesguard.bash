@@ -106,7 +106,7 @@ _shtab_hermesguard___sessions_COMPGEN=_shtab_compgen_dirs
 _shtab_hermesguard___store_COMPGEN=_shtab_compgen_dirs
 _shtab_hermesguard___config_COMPGEN=_shtab_compgen_files
 
-_shtab_hermesguard_list___state_choices=(fine restored in-doubt unrepaired deleted missing)
+_shtab_hermesguard_list___state_choices=(fine restored uncertain unrepaired deleted missing)
 _shtab_hermesguard_list___sort_choices=(changed title messages versions incident)
 _shtab_hermesguard_config_pos_0_choices=(show check)
 _shtab_hermesguard_completion_pos_0_choices=(bash zsh fish sessions incidents subjects)

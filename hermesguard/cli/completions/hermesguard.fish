@@ -97,7 +97,7 @@ complete -c hermesguard -n '_shtab_hermesguard_using status' -l store -xka "(__f
 complete -c hermesguard -n '_shtab_hermesguard_using status' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'read this configuration file and no other'
 complete -c hermesguard -n '_shtab_hermesguard_using; and test $_shtab_hermesguard_npos -eq 0' -a list -d 'the sessions, newest first'
 complete -c hermesguard -n '_shtab_hermesguard_using list' -s h -l help -d 'show this help message and exit'
-complete -c hermesguard -n '_shtab_hermesguard_using list' -l state -xka "fine restored in-doubt unrepaired deleted missing" -d 'only sessions in this state'
+complete -c hermesguard -n '_shtab_hermesguard_using list' -l state -xka "fine restored uncertain unrepaired deleted missing" -d 'only sessions in this state'
 complete -c hermesguard -n '_shtab_hermesguard_using list' -l sort -xka "changed title messages versions incident" -d 'the order; default: newest change first'
 complete -c hermesguard -n '_shtab_hermesguard_using list' -l json -d 'one JSON object on stdout'
 complete -c hermesguard -n '_shtab_hermesguard_using list' -l sessions -xka "(__fish_complete_directories)" -d 'the sessions directory of hermes-webui'

@@ -461,7 +461,7 @@ def test_explain_an_incident_and_an_event(command):
     ):
         assert part in out
     assert "{" not in out
-    code, out, _ = command("explain", "in-doubt")
+    code, out, _ = command("explain", "backing-off")
     assert "MESSAGE_ID" in out
     code, _, err = command("explain", "restord")
     assert code == ExitCode.NOT_FOUND

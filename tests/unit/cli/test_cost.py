@@ -134,7 +134,7 @@ def test_files_that_a_command_opens(stores, words, most_for_each):
         (["log"], {*DRAWERS, "watchdog", "systemd", "hermesguard.guard.guard", "hermesguard.judge.judge"}),
         (
             ["completion", "sessions"],
-            {*DRAWERS, "watchdog", "systemd", "hermesguard.guard.guard", "hermesguard.cli.tables"},
+            {*DRAWERS, "watchdog", "systemd", "hermesguard.guard.guard", "hermesguard.cli.output.tables"},
         ),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",

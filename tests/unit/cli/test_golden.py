@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hermesguard.cli.terminal import columns_of
+from hermesguard.cli.output.terminal import columns_of
 from hermesguard.cli.verbs import VERBS
 from tests.helpers.reported import Reported, reported
 
@@ -25,7 +25,7 @@ COMMANDS = {
     "list-words": "list server room --state restored",
     "list-json": "list --json",
     "history": f"history {WIPED[:3]}",
-    "history-meant": "history parser",
+    "history-intended": "history parser",
     "show": f"show {WIPED} --last 6",
     "show-version": f"show {TAKEN_BACK}@-1 --last 2",
     "show-markdown": "show bread --markdown --last 2",
@@ -36,7 +36,7 @@ COMMANDS = {
     "log": "log",
     "log-session": "log --session trip --since 1d",
     "explain-wipe": "explain 1",
-    "explain-ghost": "explain 9",
+    "explain-stale-writer": "explain 9",
     "explain-torn": "explain 10",
     "explain-event": "explain uncertain",
     "restore": f"restore {TAKEN_BACK}@-1 --dry-run",

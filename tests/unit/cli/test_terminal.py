@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hermesguard.cli import terminal as screen
-from hermesguard.cli.tables import Cell, Column, facts, table
-from hermesguard.cli.terminal import Screen, Style, columns_of, cut
+from hermesguard.cli.output import terminal as screen
+from hermesguard.cli.output.tables import Cell, Column, facts, table
+from hermesguard.cli.output.terminal import Screen, Style, columns_of, cut
 
 HEBREW = "שלום עולם"
 JAPANESE = "庭の手入れ"

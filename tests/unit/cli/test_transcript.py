@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hermesguard.cli.terminal import UNBOUNDED, Screen, columns_of
-from hermesguard.cli.transcript import changes, conversation, difference, markdown, summary, wrapped
+from hermesguard.cli.output.terminal import UNBOUNDED, Screen, columns_of
+from hermesguard.cli.output.transcript import changes, conversation, difference, markdown, summary, wrapped
 from hermesguard.webui import session
 from hermesguard.webui.diff import compare
 

@@ -53,7 +53,7 @@ def test_every_field_has_an_option_and_every_example_is_accepted(tmp_path):
 def test_flag_over_environment_over_user_file_over_system_file(tmp_path):
     system = written(
         tmp_path,
-        'store = "/system"\nkeep_versions = 1\nwatch = "polling"\non_doubt = "keep"',
+        'store = "/system"\nkeep_versions = 1\nwatch = "polling"\non_uncertain = "keep"',
         "a",
     )
     user = written(tmp_path, 'store = "/user"\nkeep_versions = 2\nwatch = "auto"', "b")

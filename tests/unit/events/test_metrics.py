@@ -141,7 +141,7 @@ def test_every_figure_is_given_out(start: Started, tmp_path: Path) -> None:
 EXPECTED = {
     "build_info": 1,
     "start_time_seconds": 1000.5,
-    "last_sweep_timestamp_seconds": 2000.25,
+    "last_scan_timestamp_seconds": 2000.25,
     "last_save_timestamp_seconds": 0,
     "sessions": 3,
     "messages": 44,
@@ -150,7 +150,7 @@ EXPECTED = {
     "watch_restored": 1,
     "store_writable": 0,
     "repairs_total": 5,
-    "doubts_total": 6,
+    "uncertain_total": 6,
     "unrepaired_total": 7,
 }
 

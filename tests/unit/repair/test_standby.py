@@ -260,7 +260,7 @@ def test_each_call_may_fail(world: World, monkeypatch: pytest.MonkeyPatch, call:
                 os,
                 "open",
                 lambda path, *more, **others: (
-                    fail() if str(path).endswith(".spare") else real_open(path, *more, **others)
+                    fail() if str(path).endswith(".standby") else real_open(path, *more, **others)
                 ),
             )
         elif call == "pwrite":

@@ -9,11 +9,11 @@ import pytest
 from hermesguard.demo import acts, losses
 from hermesguard.demo.eras import Era
 from hermesguard.errors import GuardError
-from hermesguard.store import retention
 from hermesguard.store.history import Version, version_name, version_of
 from hermesguard.store.incidents import Incident
-from hermesguard.store.pruning import finished
-from hermesguard.store.retention import Rules
+from hermesguard.store.upkeep import retention
+from hermesguard.store.upkeep.pruning import finished
+from hermesguard.store.upkeep.retention import Rules
 from tests.helpers.world import World
 
 DAY = 86400.0

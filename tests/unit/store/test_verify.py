@@ -13,6 +13,8 @@ from hermesguard.demo.eras import Era
 from hermesguard.store import scrub as scrub
 from hermesguard.store import verify as checkup
 from hermesguard.store.store import Store
+from hermesguard.store.upkeep import scrub
+from hermesguard.store.upkeep import verify as checkup
 from tests.helpers.world import World
 
 

@@ -5,12 +5,12 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from hermesguard.cli import terminal as screen
 from hermesguard.cli.library import Library
-from hermesguard.cli.output import print_json
-from hermesguard.cli.tables import moment
-from hermesguard.cli.terminal import Screen, Style
-from hermesguard.cli.transcript import wrapped
+from hermesguard.cli.output import terminal as screen
+from hermesguard.cli.output.json import print_json
+from hermesguard.cli.output.tables import moment
+from hermesguard.cli.output.terminal import Screen, Style
+from hermesguard.cli.output.transcript import wrapped
 from hermesguard.config.settings import Settings
 from hermesguard.config.units import about_duration
 from hermesguard.errors import ExitCode, GuardError

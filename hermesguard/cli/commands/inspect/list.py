@@ -4,14 +4,14 @@ import argparse
 from datetime import datetime
 from typing import Any, Final
 
-from hermesguard.cli import terminal as screen
 from hermesguard.cli.library import Library
-from hermesguard.cli.output import print_json
+from hermesguard.cli.output import terminal as screen
+from hermesguard.cli.output.json import print_json
+from hermesguard.cli.output.tables import Cell, Column, counted, moment, table
+from hermesguard.cli.output.terminal import Style
+from hermesguard.cli.output.timeline import drawn, points
 from hermesguard.cli.overview import Entry, entries
 from hermesguard.cli.selectors import has_words
-from hermesguard.cli.tables import Cell, Column, counted, moment, table
-from hermesguard.cli.terminal import Style
-from hermesguard.cli.timeline import drawn, points
 from hermesguard.config.settings import Settings
 from hermesguard.config.units import about_size
 from hermesguard.errors import ExitCode
@@ -21,7 +21,7 @@ from hermesguard.store.incidents import Incident
 STATE_STYLES: Final = {
     "fine": Style.GREEN,
     "restored": Style.CYAN,
-    "in-doubt": Style.YELLOW,
+    "uncertain": Style.YELLOW,
     "unrepaired": Style.RED,
     "missing": Style.RED,
     "deleted": Style.FAINT,

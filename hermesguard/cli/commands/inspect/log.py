@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 from itertools import chain
 from typing import Final
 
-from hermesguard.cli import terminal as screen
 from hermesguard.cli.commands.inspect.explain import counts_of, values_of
 from hermesguard.cli.library import Library
-from hermesguard.cli.output import print_json
+from hermesguard.cli.output import terminal as screen
+from hermesguard.cli.output.json import print_json
+from hermesguard.cli.output.tables import Cell, Column, moment, table
+from hermesguard.cli.output.terminal import Screen, Style
 from hermesguard.cli.selectors import parse_moment
-from hermesguard.cli.tables import Cell, Column, moment, table
-from hermesguard.cli.terminal import Screen, Style
 from hermesguard.config.settings import Settings
 from hermesguard.errors import ExitCode
 from hermesguard.events.catalog import BY_NAME

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from hermesguard import files
-from hermesguard.cli import terminal as screen
 from hermesguard.cli.commands.service.status import fact_lines, gather, headline, troubles_of
 from hermesguard.cli.library import Library
-from hermesguard.cli.output import print_json
+from hermesguard.cli.output import terminal as screen
+from hermesguard.cli.output.json import print_json
+from hermesguard.cli.output.tables import moment
 from hermesguard.cli.overview import Entry, entries
 from hermesguard.cli.report import series as chronicle
 from hermesguard.cli.report.page import Figure, Table, html
-from hermesguard.cli.tables import moment
 from hermesguard.config.paths import is_inside
 from hermesguard.config.settings import Settings
 from hermesguard.config.units import about_size

@@ -3,13 +3,13 @@
 import argparse
 from datetime import datetime
 
-from hermesguard.cli import terminal as screen
 from hermesguard.cli.library import Copy, Library
-from hermesguard.cli.output import print_json
+from hermesguard.cli.output import terminal as screen
+from hermesguard.cli.output.json import print_json
+from hermesguard.cli.output.tables import counted, moment
+from hermesguard.cli.output.terminal import Screen, Style
+from hermesguard.cli.output.transcript import changes, conversation, difference, markdown, summary
 from hermesguard.cli.selectors import LIVE
-from hermesguard.cli.tables import counted, moment
-from hermesguard.cli.terminal import Screen, Style
-from hermesguard.cli.transcript import changes, conversation, difference, markdown, summary
 from hermesguard.config.settings import Settings
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.webui.diff import compare

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from hermesguard import files
-from hermesguard.cli import terminal as screen
 from hermesguard.cli.library import Library
-from hermesguard.cli.output import print_json
+from hermesguard.cli.output import terminal as screen
+from hermesguard.cli.output.json import print_json
+from hermesguard.cli.output.tables import Column, counted, table
 from hermesguard.cli.selectors import Chosen
-from hermesguard.cli.tables import Column, counted, table
 from hermesguard.config.paths import is_inside
 from hermesguard.config.settings import Settings
 from hermesguard.config.units import about_size

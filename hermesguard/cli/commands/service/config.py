@@ -7,9 +7,9 @@ from pathlib import Path
 from shutil import which
 from typing import Final
 
-from hermesguard.cli import terminal as screen
-from hermesguard.cli.output import print_json
-from hermesguard.cli.tables import Cell, Column, table
+from hermesguard.cli.output import terminal as screen
+from hermesguard.cli.output.json import print_json
+from hermesguard.cli.output.tables import Cell, Column, table
 from hermesguard.config.options import OPTIONS
 from hermesguard.config.paths import configuration_files
 from hermesguard.config.settings import FLAGS, Settings

@@ -45,11 +45,11 @@ def scan(arguments: argparse.Namespace, settings: Settings) -> int:
 
 def _print_scan(arguments: argparse.Namespace, kind: str, found: dict[str, Any], lines: list[str]) -> None:
     if arguments.json:
-        from hermesguard.cli.output import print_json
+        from hermesguard.cli.output.json import print_json
 
         print_json(kind, found)
     else:
-        from hermesguard.cli import terminal as screen
+        from hermesguard.cli.output import terminal as screen
 
         here = screen.of()
         for line in lines:

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from hermesguard.cli import terminal as screen
 from hermesguard.cli.library import Library
-from hermesguard.cli.output import print_json
-from hermesguard.cli.tables import ago, counted, facts, moment
-from hermesguard.cli.terminal import Style
+from hermesguard.cli.output import terminal as screen
+from hermesguard.cli.output.json import print_json
+from hermesguard.cli.output.tables import ago, counted, facts, moment
+from hermesguard.cli.output.terminal import Style
 from hermesguard.config.settings import Settings
 from hermesguard.config.units import about_size
 from hermesguard.daemon import control

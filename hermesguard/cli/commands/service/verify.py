@@ -5,17 +5,17 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from hermesguard.cli import terminal as screen
 from hermesguard.cli.library import Library
-from hermesguard.cli.output import print_json
-from hermesguard.cli.tables import counted
+from hermesguard.cli.output import terminal as screen
+from hermesguard.cli.output.json import print_json
+from hermesguard.cli.output.tables import counted
 from hermesguard.config.settings import Settings
 from hermesguard.config.units import about_size
 from hermesguard.daemon import control
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.events.event import plain
-from hermesguard.store import verify as checkup
-from hermesguard.store.verify import Damage, Progress
+from hermesguard.store.upkeep import verify as checkup
+from hermesguard.store.upkeep.verify import Damage, Progress
 
 
 def verify(arguments: argparse.Namespace, settings: Settings) -> int:

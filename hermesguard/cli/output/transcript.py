@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from hermesguard.cli.tables import counted, moment
-from hermesguard.cli.terminal import UNBOUNDED, Screen, Style, columns_of, cut
+from hermesguard.cli.output.tables import counted, moment
+from hermesguard.cli.output.terminal import UNBOUNDED, Screen, Style, columns_of, cut
 from hermesguard.config.units import about_size
 from hermesguard.webui.diff import Comparison
 from hermesguard.webui.session import Message, text_of

@@ -18,7 +18,9 @@ from hermesguard.store import verify as checkup
 from hermesguard.store.cached_store import Copies
 from hermesguard.store.scrub_progress import FILE_NAME, Progress, progress_of
 from hermesguard.store.store import Store
-from hermesguard.store.verify import Tally
+from hermesguard.store.upkeep import verify as checkup
+from hermesguard.store.upkeep.scrub_progress import FILE_NAME, Progress, progress_of
+from hermesguard.store.upkeep.verify import Tally
 
 INTERVAL: Final = timedelta(days=7)
 """How long after the beginning of one round the next one begins."""

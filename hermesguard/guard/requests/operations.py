@@ -14,8 +14,8 @@ from hermesguard.store import incidents
 from hermesguard.store.cache import Copy
 from hermesguard.store.history import Version
 from hermesguard.store.incidents import Incident
-from hermesguard.store.pruning import finished
-from hermesguard.store.retention import Rules
+from hermesguard.store.upkeep.pruning import finished
+from hermesguard.store.upkeep.retention import Rules
 from hermesguard.webui import session
 from hermesguard.webui.diff import compare
 from hermesguard.webui.session import Document, Unreadable

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 
-from hermesguard.cli.tables import counted, moment
-from hermesguard.cli.terminal import Screen, Style
+from hermesguard.cli.output.tables import counted, moment
+from hermesguard.cli.output.terminal import Screen, Style
 from hermesguard.store.history import Version
 from hermesguard.store.incidents import Incident
 from hermesguard.webui.session import Message

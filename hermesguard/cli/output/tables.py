@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from hermesguard.cli.terminal import Screen, Style, columns_of, cut
+from hermesguard.cli.output.terminal import Screen, Style, columns_of, cut
 
 _GAP: Final = 2
 

@@ -12,10 +12,10 @@ from typing import Any, Final, TypeVar
 
 from hermesguard.clock import Clock
 from hermesguard.events.reporter import Reporter
-from hermesguard.store import retention
 from hermesguard.store.incidents import Incident
-from hermesguard.store.retention import Fate, Rules
 from hermesguard.store.store import Store
+from hermesguard.store.upkeep import retention
+from hermesguard.store.upkeep.retention import Fate, Rules
 
 T = TypeVar("T")
 

@@ -1,0 +1,1 @@
+"""What users ask of the guard: restore, undo, accept, purge, prune."""

@@ -1,0 +1,1 @@
+"""Keeping the store in order: retention, scrub, verification, takeover."""
