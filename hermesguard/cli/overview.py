@@ -77,7 +77,7 @@ def state_of(log: Iterable[Incident], resolved: Collection[str], *, has_shadow: 
         return "missing"
     open_ones = [incident for incident in log if not incident.is_by_user and incident.id not in resolved]
     if any(incident.event in ("uncertain", "missing") for incident in open_ones):
-        return "in-doubt"
+        return "uncertain"
     if open_ones and open_ones[-1].event == "unrepaired":
         return "unrepaired"
     return "restored" if open_ones else "fine"

@@ -28,7 +28,7 @@ from hermesguard.errors import ExitCode, GuardError
 from hermesguard.events.reporter import Reporter
 from hermesguard.guard.context import Context
 from hermesguard.guard.guard import Guard
-from hermesguard.guard.operations import Operations, begin
+from hermesguard.guard.requests.operations import Operations, begin
 from hermesguard.store.incidents import IncidentLog
 from hermesguard.store.store import Store
 from hermesguard.watcher.watcher import Change, Watch
@@ -325,7 +325,7 @@ class Daemon:
     def _words(self) -> str:
         messages = self.guard.notes.messages
         totals = self.guard.notes.totals
-        return f"Guarding {len(messages)} sessions with {sum(messages.values())} messages; {totals.restored} repairs since the start"
+        return f"Guarding {len(messages)} sessions with {sum(messages.values())} messages; {totals.restored} repairs since start"
 
     def _figures(self) -> "Figures | None":
         from hermesguard.events.metrics import figures_of
@@ -419,6 +419,7 @@ class Daemon:
         self.reporter.report("stopping", reason=signal.Signals(number).name)
         self.guard.copies.retry_pending()
         self.guard.copies.flush_delta_logs(quiet_seconds=0)
+        self.guard.missing_files.remember()
         self.guard.recorder.report_held_back(at_once=True)
         self.reporter.report(
             "stopped",

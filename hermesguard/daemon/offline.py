@@ -14,7 +14,7 @@ from hermesguard.events.reporter import Reporter, open_reporter
 from hermesguard.guard.context import Context
 from hermesguard.guard.guard import Guard
 from hermesguard.guard.missing import LISTED_FILE
-from hermesguard.guard.operations import Operations, perform
+from hermesguard.guard.requests.operations import Operations, perform
 from hermesguard.judge.judge import Action, Surroundings, judge, judge_missing, judge_unreadable
 from hermesguard.store.incidents import IncidentLog
 from hermesguard.store.store import Store

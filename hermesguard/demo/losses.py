@@ -36,7 +36,8 @@ def _stub(chat: Chat) -> Document:
 def wipe(chat: Chat) -> None:
     """#1558: a status poll finds a stale stream and saves the stub that it read of the metadata.
 
-    No messages, no tool calls, no context, no stream, no prompt; members unknown to the release go; the rest is as it was. An index
+    No messages, no tool calls, no context, no stream, no prompt; members unknown to the release go; the rest is as it was.
+    An index
     that is there keeps the old count. What this chat holds in memory is not touched: `reload` is the read that follows.
     Releases after v0.50.283 refuse this save; they are played all the same, for the stub of a later bug would look like it.
     """
@@ -100,7 +101,8 @@ def late_worker(chat: Chat, answer: str) -> None:
 
 
 def recover_from_backup(chat: Chat) -> bool:
-    """The application's start-up recovery: put `.bak` over a file with fewer messages, or in place of none. Return whether it did.
+    """The application's start-up recovery: put `.bak` over a file with fewer messages, or in place of none. Return whether
+    it did.
 
     With a `.bak` that is longer but older, this is the loss in which the count rises (8 -> 11, the newest turn gone).
     """

@@ -300,7 +300,7 @@ class _Collector:
 def _gauges(figures: Figures) -> Mapping[str, tuple[float, str]]:
     return {
         "start_time_seconds": (figures.started, "When the guard started, in seconds since the epoch."),
-        "last_sweep_timestamp_seconds": (
+        "last_scan_timestamp_seconds": (
             figures.last_scan,
             "When every session was last looked at, in seconds since the epoch; 0 for never.",
         ),
@@ -315,10 +315,7 @@ def _gauges(figures: Figures) -> Mapping[str, tuple[float, str]]:
             "Sessions that vanished together and wait for a user.",
         ),
         "unreadable_sessions": (figures.sessions_unreadable, "Sessions with which nothing can be done."),
-        "watch_restored": (
-            figures.is_watching,
-            "1 when the watch sees changes, 0 when only scans find them.",
-        ),
+        "watching": (figures.is_watching, "1 when the watch sees changes, 0 when only scans find them."),
         "store_writable": (figures.is_store_writable, "1 when the store takes files, 0 when it does not."),
     }
 

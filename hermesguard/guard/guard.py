@@ -26,8 +26,8 @@ from hermesguard.judge.judge import Action, Surroundings, judge
 from hermesguard.repair.readiness import Readiness
 from hermesguard.repair.replace import Placed, place
 from hermesguard.store.cache import Copy
-from hermesguard.store.scrub import Scrub
-from hermesguard.store.verify import damage_of_shadow
+from hermesguard.store.upkeep.scrub import Scrub
+from hermesguard.store.upkeep.verify import damage_of_shadow
 from hermesguard.webui.abridged import follow, only_adds, same
 from hermesguard.webui.directory import signature
 from hermesguard.webui.growth import grown

@@ -30,7 +30,7 @@ FIRST_LOOK_SECONDS: Final = 0.1
 EVIDENCE_SECONDS: Final = 1.0
 # A rotation saves the renamed session at once; what comes much later is another story.
 RENAME_SECONDS: Final = 60.0
-# Which release writes here is asked for each session that goes; it does not change from one moment to the next.
+# Which release writes here does not change from one moment to the next.
 _RELEASE_SECONDS: Final = 1.0
 HELD_FILE: Final = "held"
 LISTED_FILE: Final = "listed.json"
@@ -42,11 +42,11 @@ class _Absence:
 
     since: float
     saves: int
-    """How many saves there had been when the file went, or when the index listed it last."""
+    """How many saves there had been then, or when the index listed it last."""
     listed_seconds: float = 0.0
     """How long after the file had gone the index still listed it."""
     omitted_at: float | None = None
-    """When the message was found gone with the file."""
+    """When the entry was found gone with the file."""
     others_saved: bool = False
     """Another session was saved before that."""
     index_went_too: bool = False
@@ -76,7 +76,7 @@ class MissingFiles:
         self.saves = 0
         """How many saves were seen so far."""
         self.scan_saves: int | None = None
-        """How many there had been when the scan began that looks for a session just now; None when no scan does."""
+        """How many there had been when the scan began that looks for a session now; None when none does."""
         self._batch_until = 0.0
         self._gone_unseen: set[str] = set()
         """Sessions that went while no guard was running, as the index did."""

@@ -154,7 +154,9 @@ class Recorder:
         return False
 
     def report_held_back(self, at_once: bool = False) -> None:
-        """Tell which back_off are over; and how many repairs were counted instead of told, when their minute is over or at once."""
+        """Tell which back_off are over; and how many repairs were counted instead of told, when their minute is over or at
+        once.
+        """
         for name, count in self._back_off.over(self._clock.monotonic()):
             self._reporter.report("back_off_ended", session=name, count=count)
         for name in list(self._held_back):

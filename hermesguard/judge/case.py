@@ -40,7 +40,9 @@ class Case:
 
     @cached_property
     def pending_again(self) -> frozenset[int]:
-        """Messages that are missing because they are a prompt that runs again: the guard took its turn for dead, and it was not."""
+        """Messages that are missing because they are a prompt that runs again: the guard took its turn for dead, and it was
+        not.
+        """
         shadow, live = self.shadow, self.live
         prompt = " ".join(live.prompt.split())
         return frozenset(

@@ -105,7 +105,7 @@ def _marked_shrink(case: Case) -> Verdict | None:
     RULES,
     "4b",
     "message deleted",
-    "`intentional_shrink_generation` was set anew, one turn at most is gone from the middle (two messages), and the boundary is the"
+    "`intentional_shrink_generation` was set anew, one turn at most went from the middle (two messages), the boundary is the"
     " last message's timestamp (releases after exp-v0.52.216 delete single messages)",
     "intended",
 )
@@ -259,7 +259,7 @@ def _old_compression(case: Case) -> Verdict | None:
     RULES,
     "13",
     "stale",
-    "only new messages (or a new prompt alone), later than the shadow's end; title and `created_at` as they were; the shadow could be"
+    "only new messages (or a new prompt), later than the shadow's end; title and `created_at` as they were; the shadow could be"
     " wiped (#1558) or was wiped before",
     "merge",
 )
@@ -296,7 +296,7 @@ def _cleared_and_begun_anew(case: Case) -> Verdict | None:
     RULES,
     "15",
     "stale writer again",
-    "a later write continues a stale writer: it begins with messages that were merged before, or is empty again, and lacks the rest",
+    "a stale writer goes on: the file begins with messages that were merged before, or is empty again; the rest is missing",
     "merge, nothing twice",
 )
 def _stale_writer_again(case: Case) -> Verdict | None:

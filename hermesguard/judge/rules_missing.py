@@ -2,7 +2,7 @@
 
 A file that is gone has three answers: it was deleted, it was lost, or that cannot be known. A deletion leaves evidence, another
 one in each release; what speaks for a loss is evidence too; and where there is neither, the guard does not guess. The rules are
-asked in the order in which they stand here: what was renamed also has no message in the index any more.
+asked in the order in which they stand here: what was renamed also has no entry in the index any more.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from hermesguard.webui.session import Document
 
 UNREADABLE_WAIT_SECONDS = 1.0
 MISSING_WAIT_SECONDS = 2.0
-# The application prunes the message some milliseconds after the file; a machine may be busy, and a file moved aside for a moment.
+# The application prunes the entry some milliseconds after the file; a machine may be busy, and a file moved aside for a moment.
 PRUNED_WAIT_SECONDS = 3.0
 # A directory that is being emptied looks like this at first; and a file that was only moved aside comes back.
 UNLINKED_WAIT_SECONDS = 10.0
@@ -112,11 +112,11 @@ class Missing(NamedTuple):
 
 _INDEX_FACTS: Final[dict[IndexSays, tuple[str, str]]] = {
     "lists": (LOSS, "the index still lists it"),
-    "pruned": (MEANT, "its message in the index went with it"),
+    "pruned": (MEANT, "its entry in the index went with it"),
     "unlinked": (MEANT, "the index was removed with it, as at a deletion"),
     "dropped": (
         MEANT,
-        "the index no longer lists it, but any save of another session drops the messages of files that are gone",
+        "the index no longer lists it, but any save of another session drops the entries of files that are gone",
     ),
     "rebuilt": (MEANT, "the index was built anew without it, as it is from the files that are there"),
     "unlisted": (MEANT, "the index does not list it, and was not seen to list it before"),
@@ -167,7 +167,7 @@ def _renamed(missing: Missing) -> Verdict | None:
     "18",
     "deleted",
     "the file is gone, and: a tombstone, or a title btw: or bg:; or it held no message and no index lists it; or, where the"
-    " application leaves no tombstone, its message went from an index that was seen to list it, or `_index.json` was removed with it"
+    " application leaves no tombstone, its entry went from an index that was seen to list it, or `_index.json` was removed with it"
     " (before v0.51.139); without a tombstone it must stay so for some seconds, and no new session that began as this one may"
     " lack messages of it (#2223)",
     "deleted",
@@ -218,7 +218,7 @@ def _missing(missing: Missing) -> Verdict | None:
     "23",
     "not known",
     "the file is gone, and after ten seconds there is evidence of neither: no index, also because the guard removed it; an index"
-    " that was never seen to list it, that was built anew, or whose message another save may have dropped",
+    " that was never seen to list it, that was built anew, or whose entry another save may have dropped",
     "not known: it stays away, its copy is kept as long as the history, and the log names the command that brings it back",
 )
 def _not_known(missing: Missing) -> Verdict | None:

@@ -26,8 +26,8 @@ class Action(StrEnum):
 IndexSays = Literal["lists", "pruned", "unlinked", "dropped", "rebuilt", "unlisted", "removed", "none"]
 """What the index says of a session whose file is gone.
 
-lists: it lists it. pruned: the message went when the file did. unlinked: the index itself went when the file did. dropped: the message
-went, but another session was saved meanwhile, and such a save drops the message of any file that is gone. rebuilt: the index was
+lists: it lists it. pruned: the entry went when the file did. unlinked: the index itself went when the file did. dropped: the entry
+went, but another session was saved meanwhile, and such a save drops the entry of any file that is gone. rebuilt: the index was
 built anew, from the files that were there. unlisted: it was never seen to list it. removed: the guard removed the index.
 none: there is none.
 """
@@ -53,7 +53,7 @@ class Surroundings:
     may_leave_none: bool = True
     """The application that writes here may leave no tombstone of a deletion."""
     unlinks_index: bool = True
-    """The application that writes here may remove the whole index at a deletion, not the message alone."""
+    """The application that writes here may remove the whole index at a deletion, not the entry alone."""
     index: IndexSays = "none"
     """What `_index.json` says of a session whose file is gone."""
     listed_seconds: float = 0.0

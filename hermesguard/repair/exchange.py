@@ -22,7 +22,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 _STAGED_PREFIX = ".hermesguard-"
 _STAGED_SUFFIX = ".repair"
-_STANDBY_SUFFIX = ".spare"
+_STANDBY_SUFFIX = ".standby"
 
 
 def staged(directory: Path) -> Iterator[tuple[Path, str]]:

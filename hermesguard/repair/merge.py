@@ -104,8 +104,8 @@ class _Mender:
     def _follows(self, message: Message, prompt: Message, is_added: bool) -> bool:
         """Return whether `row` was surely said later than `prompt` was sent.
 
-        The moment of sending may be noted in whole seconds: of what was there with the prompt, only a message of a later second is
-        later. What live adds was written after the shadow's prompt was sent, so that the same second is enough.
+        The moment of sending may be noted in whole seconds: of what was there with the prompt, only a message of a later
+        second is later. What live adds was written after the shadow's prompt was sent, so that the same second is enough.
         """
         sent = self.sent[id(prompt)]
         if is_added and id(prompt) in self.sent_before:

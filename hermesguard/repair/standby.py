@@ -1,6 +1,7 @@
 """The repaired file of a wipe, written before the wipe: then the repair of twenty megabytes is one number and one exchange.
 
-A session that can be wiped (its stream is set) and has been quiet for a moment gets a file beside it, `.hermesguard-<sid>.standby file`,
+A session that can be wiped (its stream is set) and has been quiet for a moment gets a file beside it,
+`.hermesguard-<sid>.standby file`,
 which the application neither reads nor scans away. It is all that the repair will put in place, but for the stub's `updated_at`,
 for which a little room is left. It is an optimisation: what differs from what was awaited, or cannot be written, is staged when
 it is needed (module staging). Nothing is kept in a standby file that the store has not: whoever finds one may remove it.
@@ -43,7 +44,8 @@ class StandbyFiles:
         return sum(standby_file.written.size_bytes for standby_file in self._standby.values())
 
     def make(self, name: str, answer: Answer, limit_bytes: int) -> None:
-        """Write a session's standby file, if all together then have no more than `limit_bytes`, and the disk has room for another.
+        """Write a session's standby file, if all together then have no more than `limit_bytes`, and the disk has room for
+        another.
 
         Never raises: without room or rights there is none, and of a lasting fault the repair itself will tell.
         """

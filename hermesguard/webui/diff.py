@@ -134,7 +134,9 @@ def _stamps_agree(before: Message, after: Message) -> bool:
 
 
 def _precedes(after: Message, old: Sequence[Message], index: int) -> bool:
-    """Return whether a message that was stamped anew still lies before the message that follows it; else someone said it again."""
+    """Return whether a message that was stamped anew still lies before the message that follows it; else someone said it
+    again.
+    """
     follower = next(
         (message.timestamp for message in old[index + 1 :] if message.timestamp is not None), None
     )
@@ -153,7 +155,7 @@ def _cut_short(old: Sequence[Message], new: Sequence[Message], lead: int) -> tup
 def _match(old: Sequence[Message], new: Sequence[Message], lead: int) -> list[tuple[int, int]]:
     """Return the pairs of equal messages behind the lead, both sides rising.
 
-    Stamped messages are equal by identity and timestamp: who says "yes" again says something new. Messages without a timestamp are
+    Stamped messages are equal by identity and timestamp: another "yes" is new. Messages without a timestamp are
     only believed where their surroundings confirm it: at the end of both lists, where the new list takes up the end of the
     old one (a stale writer that writes again), or in company.
     """

@@ -39,7 +39,7 @@ class Release(NamedTuple):
     leaves_tombstones: bool = False
     """Of every session but those of messengers (v0.51.850 and later; the key that tells came with v0.51.875)."""
     unlinks_index: bool = True
-    """The whole index goes, not the message alone (before v0.51.139)."""
+    """The whole index goes, not the entry alone (before v0.51.139)."""
 
     @classmethod
     def with_keys(cls, keys: Collection[str]) -> "Release":
@@ -117,7 +117,7 @@ class SessionsDirectory:
         return len(buried) >= MOST_TOMBSTONES and name < min(buried)
 
     def correct_index(self, name: str, messages: int) -> bool:
-        """Remove the index when its message for the session has another count; return whether it did."""
+        """Remove the index when its entry for the session has another count; return whether it did."""
         return self.index.correct(name, messages)
 
     def release_of(self, name: str) -> Release:

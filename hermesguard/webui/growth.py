@@ -23,8 +23,8 @@ def grown(known: Abridged, data: bytes | bytearray, size_bytes: int) -> Growth |
     """Return what the first `size_bytes` of `data` are, if messages came to the lists of `known` and nothing is to be judged.
 
     What stands before the first run may be anything else, but for a prompt that is gone. Exact as the rest of `abridge` is: where
-    a list ended there may stand a comma and messages, and whatever else follows it there is byte for byte what is known to be good.
-    None says nothing: `follow` finds the same at more cost, and what is no growth.
+    a list ended there may stand a comma and messages, and whatever else follows it there is byte for byte what is known to
+    be good. None says nothing: `follow` finds the same at more cost, and what is no growth.
     """
     holes = known.holes
     if known.number_of_messages is None:

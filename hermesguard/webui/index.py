@@ -1,7 +1,7 @@
 """The application's index, `_index.json`: what it says of a session, what it said before, and how it went.
 
-Most releases leave nothing behind a deletion but what happens to the index: the message goes with the file (v0.51.139 and later),
-or the whole index does (before). A message is evidence only if it was seen, and an index that is not there says nothing: least of
+Most releases leave nothing behind a deletion but what happens to the index: the entry goes with the file (v0.51.139 and later),
+or the whole index does (before). An entry is evidence only if it was seen, and an index that is not there says nothing: least of
 all one that the guard removed itself. So what it last said is remembered, also over a restart.
 """
 
@@ -108,9 +108,9 @@ class Index:
     # -- acting
 
     def correct(self, session: str, messages: int) -> bool:
-        """Remove the index when its message for the session has another count; return whether it did.
+        """Remove the index when its entry for the session has another count; return whether it did.
 
-        The application builds it anew; patching the message would race with that.
+        The application builds it anew; patching the entry would race with that.
         """
         try:
             stamp = files.stamp(self.path)
@@ -119,8 +119,8 @@ class Index:
             return False
         if not isinstance(value, list):
             return False
-        message = next((message for message in value if _message_id(message) == session), None)
-        if message is not None and message.get("message_count", messages) == messages:
+        entry = next((entry for entry in value if _entry_id(entry) == session), None)
+        if entry is not None and entry.get("message_count", messages) == messages:
             return False
         try:
             self._read(stamp)  # what it says is evidence, and gone for good in a moment
@@ -138,7 +138,9 @@ class Index:
         self._left_out.intersection_update(known)
 
     def cache(self) -> bytes:
-        """Return what has to be remembered over a restart."""
+        """Return what has to be remembered over a restart; empty when there is nothing."""
+        if self._state == "none" and not self._listed:
+            return b""
         state = "gone" if self._state == "none" and self._listed else self._state
         return orjson.dumps({"index": state, "listed": sorted(self._listed)})
 
@@ -169,12 +171,12 @@ def load(path: Path) -> Any:
 
 
 def ids_in(value: Any) -> frozenset[str] | None:
-    """Return the session ids in an index (a list of messages) or in tombstones (an object with a list of ids)."""
+    """Return the session ids in an index (a list of entries) or in tombstones (an object with a list of ids)."""
     if isinstance(value, list):
-        return frozenset(found for message in value if isinstance(found := _message_id(message), str))
+        return frozenset(found for entry in value if isinstance(found := _entry_id(entry), str))
     ids = value.get("ids") if isinstance(value, dict) else None
     return frozenset(found for found in ids if isinstance(found, str)) if isinstance(ids, list) else None
 
 
-def _message_id(message: Any) -> Any:
-    return message.get("session_id") if isinstance(message, dict) else None
+def _entry_id(entry: Any) -> Any:
+    return entry.get("session_id") if isinstance(entry, dict) else None

@@ -25,7 +25,7 @@ from hermesguard.events.catalog import BY_NAME
 from hermesguard.events.reporter import Reporter
 from hermesguard.guard.context import Context
 from hermesguard.guard.guard import Guard
-from hermesguard.guard.operations import Operations
+from hermesguard.guard.requests.operations import Operations
 from hermesguard.store import incidents
 from hermesguard.store.incidents import Incident, IncidentLog
 from hermesguard.store.store import Store

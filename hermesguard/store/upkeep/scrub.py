@@ -14,9 +14,7 @@ import orjson
 from hermesguard import files
 from hermesguard.clock import Clock
 from hermesguard.events.reporter import Reporter
-from hermesguard.store import verify as checkup
 from hermesguard.store.cached_store import Copies
-from hermesguard.store.scrub_progress import FILE_NAME, Progress, progress_of
 from hermesguard.store.store import Store
 from hermesguard.store.upkeep import verify as checkup
 from hermesguard.store.upkeep.scrub_progress import FILE_NAME, Progress, progress_of

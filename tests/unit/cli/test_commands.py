@@ -392,7 +392,7 @@ def test_what_a_person_did_found_nothing(command, own_scene):
     assert " 12 > 0 " in command("log", where=own_scene)[1].splitlines()[-1]
     last = json.loads(command("log", "--json", where=own_scene)[1])["incidents"][-1]
     assert "messages: 12 before, 0 afterwards" in command("explain", last["id"], where=own_scene)[1]
-    assert command("explain", "restored by a user")[1] == command("explain", "restored_by_user")[1]
+    assert command("explain", "restored by user")[1] == command("explain", "restored_by_user")[1]
 
 
 def test_restore_of_what_is_live_changes_nothing(command, own_scene):

@@ -150,7 +150,7 @@ def test_colours_do_not_move_columns():
 
 def test_facts_stand_below_each_other():
     assert (
-        facts(a_screen(), [("store", "/s"), ("last scan", "3 s ago")]) == "store       /s\nlast scan  3 s ago"
+        facts(a_screen(), [("store", "/s"), ("last scan", "3 s ago")]) == "store      /s\nlast scan  3 s ago"
     )
 
 

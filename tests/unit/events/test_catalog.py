@@ -148,9 +148,9 @@ def test_only_what_is_declared_passes() -> None:
     )
     assert values == {"session": "s", "seconds": 60.0}
     assert complaints == [
-        "back-off: count is str",
-        "back-off has no field messages",
-        "back-off has no field title",
+        "backing_off: count is str",
+        "backing_off has no field messages",
+        "backing_off has no field title",
     ]
 
 
@@ -172,7 +172,7 @@ def reported() -> Iterator[tuple[str, str, set[str]]]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
                 continue
-            if node.func.attr not in ("report", "_tell", "record") or not node.args:
+            if node.func.attr not in ("report", "_report", "record") or not node.args:
                 continue
             first = node.args[0]
             if isinstance(first, ast.Constant) and isinstance(first.value, str):

@@ -147,7 +147,7 @@ EXPECTED = {
     "messages": 44,
     "missing_sessions": 1,
     "unreadable_sessions": 2,
-    "watch_restored": 1,
+    "watching": 1,
     "store_writable": 0,
     "repairs_total": 5,
     "uncertain_total": 6,

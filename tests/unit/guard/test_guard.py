@@ -115,6 +115,7 @@ def test_a_second_start_changes_nothing(world: World) -> None:
     chats = [app.create(turns=3) for _ in range(20)]
     chats[0].send("unsent")
     losses.wipe(chats[0])
+    world.scan()
     before = listing(world)
     world.start()
     assert listing(world) == before
@@ -230,7 +231,7 @@ def test_a_mend_that_cannot_be_proved_does_not_become_live(
 ) -> None:
     chat = world.app(Era.OLD).create(turns=40)
     monkeypatch.setattr(
-        "hermesguard.guard.visit.mend", lambda shadow, live, keep_messages: b'{"messages": []}'
+        "hermesguard.guard.visit.merge_documents", lambda shadow, live, keep_messages: b'{"messages": []}'
     )
     losses.window_truncate(chat)
     assert len(world.live(chat).messages) == 28

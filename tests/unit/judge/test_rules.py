@@ -499,7 +499,8 @@ def test_rule_12_not_without_its_evidence() -> None:
     step((FIVE, OLD), (FIVE[-2:], upgraded), Action.UNCERTAIN, "17")
 
 
-# ---- 13, 14, 15: stale writers, and what looks like them --------------------------------------------------------------------------
+# ---- 13, 14, 15: stale writers, and what looks like them
+# --------------------------------------------------------------------------
 
 FRESH = {"context_messages": LATE}
 

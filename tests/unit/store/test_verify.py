@@ -10,8 +10,6 @@ from hermesguard.daemon.maintenance import FIRST_READ_SECONDS, Housekeeping
 from hermesguard.demo import acts, losses
 from hermesguard.demo.chat import Chat
 from hermesguard.demo.eras import Era
-from hermesguard.store import scrub as scrub
-from hermesguard.store import verify as checkup
 from hermesguard.store.store import Store
 from hermesguard.store.upkeep import scrub
 from hermesguard.store.upkeep import verify as checkup
