@@ -321,28 +321,19 @@ class MissingFiles:
         return True
 
     def put_back(self, name: str, copy: Copy) -> Copy:
-        """Make a missing session's newest good copy live, repaired; return it. Raises OSError, FileExistsError when it is back."""
+        """Make a missing session's newest good copy live, repaired; return it. Raises OSError (FileExistsError: it is back)."""
         repaired = Copy(merge_documents(copy.document))
         path = self._context.directory.file(name)
-        place(path, [repaired.data], None, self.like(), lambda placed: None)
+        place(
+            path,
+            [repaired.data],
+            None,
+            self._context.directory.like(reversed(self._context.notes.seen)),
+            lambda placed: None,
+        )
         self.is_here(name)
         self._context.made_live(name, repaired)
         return repaired
-
-    def like(self) -> files.Stamp | None:
-        """Return a stamp whose owner, group and mode fit a file of the application.
-
-        Those of any other session; without one, the directory's, as far as they suit a file.
-        """
-        context = self._context
-        for name in reversed(context.notes.seen):
-            if found := files.stamp(context.directory.file(name)):
-                return found
-        try:
-            directory = files.Stamp.of(context.directory.path.stat())
-        except OSError:
-            return None
-        return directory._replace(mode=directory.mode & 0o666)
 
     def _only_backup(self, name: str, now: float) -> Copy | None:
         """Return the application's own backup of a session of which nothing else is left (hermes-webui #2035).
@@ -376,16 +367,20 @@ class MissingFiles:
         copies = self._context.copies
         try:
             self._brake.write_down([name for name in self.held if copies.has_shadow(name)])
-            self._remember()
         except OSError as error:
             copies.refused(error)
+        self.remember()
 
-    def _remember(self) -> None:
-        """Write down what the index says, for a deletion while no guard runs takes that away. Raises OSError."""
-        cache = self._context.directory.index.cache()
-        if cache != self._remembered:
-            files.write_durably(self._listed_path, cache)
-            self._remembered = cache
+    def remember(self) -> None:
+        """Write down what the index says, for a deletion while no guard runs takes that away."""
+        state = self._context.directory.index.dump()
+        if state in (b"", self._remembered):
+            return
+        try:
+            files.write_durably(self._listed_path, state)
+            self._remembered = state
+        except OSError as error:
+            self._context.copies.refused(error)
 
     def _done(self, name: str) -> None:
         self._absences.pop(name, None)

@@ -26,8 +26,8 @@ class Action(StrEnum):
 IndexSays = Literal["lists", "pruned", "unlinked", "dropped", "rebuilt", "unlisted", "removed", "none"]
 """What the index says of a session whose file is gone.
 
-lists: it lists it. pruned: the entry went when the file did. unlinked: the index itself went when the file did. dropped: the entry
-went, but another session was saved meanwhile, and such a save drops the entry of any file that is gone. rebuilt: the index was
+lists: it lists it. pruned: the entry went when the file did. unlinked: the index itself went when the file did. dropped: the
+entry went, but another session was saved meanwhile, and such a save drops the entry of any file that is gone. rebuilt: the index was
 built anew, from the files that were there. unlisted: it was never seen to list it. removed: the guard removed the index.
 none: there is none.
 """

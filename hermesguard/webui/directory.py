@@ -3,7 +3,7 @@
 import os
 import stat
 import time
-from collections.abc import Callable, Collection, Generator
+from collections.abc import Callable, Collection, Generator, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -139,6 +139,20 @@ class SessionsDirectory:
             return session.parse(files.read(path)[0])
         except (OSError, Unreadable):
             return None
+
+    def like(self, sessions: Iterable[str]) -> Stamp | None:
+        """Return a stamp whose owner, group and mode fit a file of the application.
+
+        Those of the first of `sessions` that is there; without one, the directory's, as far as they suit a file.
+        """
+        for name in sessions:
+            if found := files.stamp(self.file(name)):
+                return found
+        try:
+            directory = Stamp.of(self.path.stat())
+        except OSError:
+            return None
+        return directory._replace(mode=directory.mode & 0o666)
 
     def is_lost(self) -> str:
         """Return in words whether the directory itself is gone or empty, so that nothing can be said of a session; else "".

@@ -5,6 +5,7 @@ or the whole index does (before). An entry is evidence only if it was seen, and 
 all one that the guard removed itself. So what it last said is remembered, also over a restart.
 """
 
+import json
 import time
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -137,17 +138,18 @@ class Index:
         self._dropped = {name: when for name, when in self._dropped.items() if name in known}
         self._left_out.intersection_update(known)
 
-    def cache(self) -> bytes:
+    def dump(self) -> bytes:
         """Return what has to be remembered over a restart; empty when there is nothing."""
         if self._state == "none" and not self._listed:
             return b""
         state = "gone" if self._state == "none" and self._listed else self._state
-        return orjson.dumps({"index": state, "listed": sorted(self._listed)})
+        listed = sorted(name for name in self._listed if session_id(f"{name}.json"))
+        return orjson.dumps({"index": state, "listed": listed})
 
-    def recall(self, cache: bytes) -> None:
+    def recall(self, dumped: bytes) -> None:
         """Take over what an earlier guard remembered; what is not of the right form is not remembered."""
         try:
-            value = orjson.loads(cache)
+            value = orjson.loads(dumped)
         except ValueError:
             return
         if not isinstance(value, dict) or value.get("index") not in ("there", "gone", "removed"):
@@ -155,7 +157,7 @@ class Index:
         listed = value.get("listed")
         if not isinstance(listed, list) or not all(isinstance(name, str) for name in listed):
             return
-        self._listed = frozenset(name for name in listed if session_id(f"{name}.json"))
+        self._listed = frozenset(listed)
         self._state = value["index"]
         if self._state == "there" and not self.path.exists():
             self._is_gone()
@@ -165,8 +167,16 @@ class Index:
 def load(path: Path) -> Any:
     """Return the JSON value in one of the application's lists; None when there is none. Raises OSError."""
     try:
-        return orjson.loads(files.read(path)[0])
-    except (FileNotFoundError, ValueError):
+        data = files.read(path)[0]
+    except FileNotFoundError:
+        return None
+    try:
+        return orjson.loads(data)
+    except ValueError:
+        pass
+    try:
+        return json.loads(data)  # the application writes what only Python reads: NaN, integers of any size
+    except (ValueError, RecursionError):
         return None
 
 

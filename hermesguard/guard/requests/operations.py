@@ -334,7 +334,7 @@ class Operations:
                 self._context.directory.file(name),
                 [wanted],
                 live.data if live else None,
-                live.stamp if live else self._guard.missing_files.like(),
+                live.stamp if live else self._context.directory.like(reversed(self._context.notes.seen)),
                 kept,
             )
         except OSError as error:
