@@ -32,7 +32,7 @@ from hermesguard.guard.requests.operations import Operations, begin
 from hermesguard.store.incidents import IncidentLog
 from hermesguard.store.store import Store
 from hermesguard.watcher.watcher import Change, Watch
-from hermesguard.webui.index import INDEX
+from hermesguard.webui.lists.index import INDEX
 from hermesguard.webui.session import session_id
 
 if TYPE_CHECKING:
@@ -143,6 +143,7 @@ class Daemon:
         self._watch_on(time.monotonic() + self._patience())
         if self.guard.notes.deferred:
             self.guard.run_deferred(TURN_SECONDS)
+        self.guard.rolled_back.report(time.monotonic())
         if self._server:
             self._server.go_on(SCAN_SLICE_SECONDS)
         if not self._scan:
@@ -158,6 +159,7 @@ class Daemon:
             self.reporter.pump(),
             self._service.pump(),
             self.guard.notes.next_due_seconds(),
+            self.guard.rolled_back.wait_seconds(now),
             self.guard.readiness.wait_seconds(now),
             self._outside.pump(),
         ]
@@ -420,6 +422,7 @@ class Daemon:
         self.guard.copies.retry_pending()
         self.guard.copies.flush_delta_logs(quiet_seconds=0)
         self.guard.missing_files.remember()
+        self.guard.rolled_back.report(time.monotonic(), at_once=True)
         self.guard.recorder.report_held_back(at_once=True)
         self.reporter.report(
             "stopped",

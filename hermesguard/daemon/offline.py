@@ -40,6 +40,7 @@ def guarding(settings: Settings, reporter: Reporter | None = None, create: bool 
         guard = Guard(Context.furnish(settings, store, IncidentLog(settings.store), reporter))
         guard.begin()
         yield guard
+        guard.rolled_back.report(time.monotonic(), at_once=True)
         guard.copies.retry_pending()
         guard.copies.flush_delta_logs(quiet_seconds=0)
         reporter.flush(1.0)
@@ -130,7 +131,7 @@ def _finding(
             gone=True,
             waited_seconds=PATIENCE_SECONDS,
             tombstone=directory.has_tombstone(name),
-            may_leave_none=not release.leaves_tombstones or directory.may_lack_tombstone(name),
+            may_leave_none=not release.leaves_tombstones or directory.tombstones.may_lack(name),
             unlinks_index=release.unlinks_index,
             index="unlinked" if went else said,
         )

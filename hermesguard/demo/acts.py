@@ -183,7 +183,10 @@ def rotate(chat: Chat, *, session_id: str | None = None) -> str:
 
 
 def delete(chat: Chat) -> None:
-    """Delete the session: the file, its backup, its index entry, and in the newest eras a tombstone (not for messengers), some milliseconds apart."""
+    """Delete the session: the file, its backup, its index entry (or the index), and in the newest eras a tombstone.
+
+    Some milliseconds lie between. Sessions of messengers get no tombstone.
+    """
     app = chat.app
     app.chats.pop(chat.session_id, None)
     if app.era.unlinks_index:

@@ -16,6 +16,7 @@ from hermesguard.config.settings import Settings
 from hermesguard.errors import GuardError
 from hermesguard.files import Stamp
 from hermesguard.guard import back_off as back_off
+from hermesguard.guard.brake import RolledBack
 from hermesguard.guard.context import Context
 from hermesguard.guard.first_look import FirstLook
 from hermesguard.guard.missing import MissingFiles
@@ -23,6 +24,7 @@ from hermesguard.guard.notes import Deferred
 from hermesguard.guard.recovery import Recovery
 from hermesguard.guard.visit import Visit
 from hermesguard.judge.judge import Action, Surroundings, judge
+from hermesguard.judge.verdict import Writer
 from hermesguard.repair.readiness import Readiness
 from hermesguard.repair.replace import Placed, place
 from hermesguard.store.cache import Copy
@@ -31,6 +33,7 @@ from hermesguard.store.upkeep.verify import damage_of_shadow
 from hermesguard.webui.abridged import follow, only_adds, same
 from hermesguard.webui.directory import signature
 from hermesguard.webui.growth import grown
+from hermesguard.webui.session import Document
 
 RECHECK_SECONDS = 1.0
 # The application writes its index some milliseconds after the session; on a busy machine it may be longer.
@@ -55,9 +58,11 @@ class Guard:
         self.recorder = context.recorder
         self.missing_files = MissingFiles(context)
         self._leftovers = Recovery(context)
+        self.rolled_back = RolledBack(self.recorder, self.directory.path)
         self._first_look = FirstLook(context)
         self.scrub = Scrub(self.copies, self, context.reporter, context.clock)
         self._reported_no_exchange = False
+        self._reported_two_writers = False
         self._repaired: dict[str, float] = {}
         self.readiness = Readiness(self.copies, self.directory)
         self._reader = files.Reader()
@@ -183,14 +188,17 @@ class Guard:
             return False
         if shadow is None:
             return False
+        writer = self._written_by(name, writer_pid)
         if same(shadow.abridged, self._reader.buffer, size_bytes):
+            self.notes.writers.stands(name, writer_pid)
             self._in_order(name, stamp, shadow)
             return False
         self.notes.totals.last_save_ns = stamp.mtime_ns
         if copy := self._follow(name, shadow, size_bytes, stamp):
+            self.notes.writers.stands(name, writer_pid)
             return copy.is_stored and not (copy.could_be_wiped or was_missed)
         data = self._reader.data
-        around = self._around(name, shadow, data)
+        around = self._around(name, shadow, data, writer)
         visit = Visit(
             name, shadow, data, stamp, around, writer_pid, began_ns, lambda: self.recorder.before_repair(name)
         )
@@ -203,11 +211,28 @@ class Guard:
             self.readiness.saved(name, copy.could_be_wiped, self.context.clock.monotonic())
         return False
 
-    def _around(self, name: str, shadow: Copy, data: bytes) -> Surroundings:
+    def _written_by(self, name: str, pid: int | None) -> Writer:
+        """Note which process has saved a session; tell once when two do so by turns."""
+        writers = self.notes.writers
+        writer = writers(name, pid)
+        asked = self.notes.deferred.get(name)
+        if pid is None or (asked is not None and asked.state == self._reader.data):
+            return writer  # it was noted when it came
+        other = writers.saved(pid)
+        if other is not None and not self._reported_two_writers:
+            self._reported_two_writers = True
+            path = str(self.directory.path)
+            self.context.reporter.report(
+                "two_writers", session=name, path=path, writer_pid=pid, other_writer_pid=other
+            )
+        return writer
+
+    def _around(self, name: str, shadow: Copy, data: bytes, writer: Writer) -> Surroundings:
         repair = self.recorder.incidents.last_digest.get(name)
         return Surroundings(
             waited_seconds=self.notes.waited_seconds(name, data),
             repaired=repair is not None and repair == shadow.digest,
+            writer=writer,
         )
 
     def _follow(self, name: str, shadow: Copy, size_bytes: int, stamp: Stamp) -> Copy | None:
@@ -292,10 +317,10 @@ class Guard:
                 if visit.verdict.takes_away:
                     self._version(visit, "tidied")
                 self._goes_on(visit.name)
-                self.context.keep(visit.name, Copy(visit.data, visit.live), visit.stamp)
+                self._stands(visit, visit.live)
             case Action.INTENDED if visit.live:
                 version = self._withdrawn(visit)
-                self.context.keep(visit.name, Copy(visit.data, visit.live), visit.stamp)
+                self._stands(visit, visit.live)
                 self.recorder.report(
                     "intended",
                     visit.name,
@@ -307,7 +332,7 @@ class Guard:
                 )
             case Action.UNCERTAIN if visit.live and self.settings.on_uncertain == "keep":
                 version = self._version(visit, "uncertain")
-                self.context.keep(visit.name, Copy(visit.data, visit.live), visit.stamp)
+                self._stands(visit, visit.live)
                 self.recorder.record(
                     "uncertain",
                     "kept",
@@ -322,6 +347,10 @@ class Guard:
                 self.notes.totals.uncertain += 1
             case _:
                 self._repair(visit)
+
+    def _stands(self, visit: Visit, live: Document) -> None:
+        self.notes.writers.stands(visit.name, visit.writer_pid)
+        self.context.keep(visit.name, Copy(visit.data, live), visit.stamp)
 
     def _withdrawn(self, visit: Visit) -> str:
         """Keep what someone took away on purpose, unless it was cleared and such things are not to be kept at all."""
@@ -389,7 +418,7 @@ class Guard:
         self.notes.totals.restored += 1
         added = verdict.comparison is not None and bool(verdict.comparison.added)
         event = {Action.UNCERTAIN: "uncertain", Action.MERGE: "merged"}.get(verdict.action, "restored")
-        self.recorder.record(
+        incident = self.recorder.record(
             event,
             "merged" if added else "restored",
             name,
@@ -403,4 +432,7 @@ class Guard:
             digest="" if placed.live in placed.displaced else copy.digest,
             writer_pid=visit.writer_pid,
             duration_us=(placed.exchanged_ns - visit.began_ns) // 1000,
+            is_reported=not (visit.goes_back and self.rolled_back.belongs(now)),
         )
+        if visit.goes_back:
+            self.rolled_back.note(name, incident.id, now)

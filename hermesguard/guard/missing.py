@@ -22,7 +22,7 @@ from hermesguard.store.cache import Copy
 from hermesguard.store.history import LEFT_AWAY
 from hermesguard.webui.diff import compare
 from hermesguard.webui.directory import Release
-from hermesguard.webui.index import NEAR_SECONDS
+from hermesguard.webui.lists.index import NEAR_SECONDS
 from hermesguard.webui.session import Document, Unreadable
 
 # The application prunes the index some milliseconds after it has removed the file, and notes the deletion right after that.
@@ -157,7 +157,7 @@ class MissingFiles:
             gone=True,
             waited_seconds=now - absence.since,
             tombstone=has_tombstone,
-            may_leave_none=not release.leaves_tombstones or self._context.directory.may_lack_tombstone(name),
+            may_leave_none=not release.leaves_tombstones or self._context.directory.tombstones.may_lack(name),
             unlinks_index=release.unlinks_index,
             index=self._index_says(name, absence, now),
             listed_seconds=absence.listed_seconds,
@@ -362,7 +362,7 @@ class MissingFiles:
         self._context.notes.forget_begun(now)
         self._context.directory.index.forget(self._context.notes.messages)
         if not self._absences:
-            self._context.directory.forget_lists()
+            self._context.directory.tombstones.forget()
             self._gone_unseen.clear()
         copies = self._context.copies
         try:

@@ -4,9 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from hermesguard.clock import Clock
+from hermesguard.judge.verdict import Writer
 
 SHORTEST_WAIT_SECONDS = 0.001
 BEGUN_SECONDS = 60.0
+MOST_WRITERS = 16
 
 
 @dataclass(slots=True)
@@ -33,6 +35,50 @@ class Totals:
     last_scan: str = ""
 
 
+@dataclass(slots=True)
+class Writers:
+    """Which processes save, by the names of their temporary files: numbers of the application's own pid namespace."""
+
+    _of_session: dict[str, int] = field(default_factory=dict)
+    """By session: the process that wrote what is the shadow now."""
+    _seen: dict[int, None] = field(default_factory=dict)
+    """All that have saved here, the last one last."""
+
+    def __call__(self, session: str, pid: int | None) -> Writer:
+        """Return how the process that has just written a session stands to the one that wrote its shadow."""
+        before = self._of_session.get(session)
+        if pid is None or before is None:
+            return "unknown"
+        if pid == before:
+            return "same"
+        return "another" if pid in self._seen else "new"
+
+    def saved(self, pid: int) -> int | None:
+        """Note that a process saves; return the one that has saved since it did last, None when there is none.
+
+        Who comes back after another one was alive while that one saved: two are at work.
+        """
+        last = next(reversed(self._seen), pid)
+        if pid == last:
+            self._seen[pid] = None
+            return None
+        came_back = pid in self._seen
+        self._seen.pop(pid, None)
+        self._seen[pid] = None
+        while len(self._seen) > MOST_WRITERS:
+            del self._seen[next(iter(self._seen))]
+        return last if came_back else None
+
+    def stands(self, session: str, pid: int | None) -> None:
+        """Note that what a process has written is the shadow now."""
+        if pid is not None:
+            self._of_session[session] = pid
+
+    def forget(self, session: str) -> None:
+        """Forget a session that is gone for good."""
+        self._of_session.pop(session, None)
+
+
 @dataclass
 class Notes:
     """What was seen of each session, and what is still open."""
@@ -49,6 +95,7 @@ class Notes:
     began: dict[str, float] = field(default_factory=dict)
     """Sessions that were seen without a message, and when they had one (monotonic); for a minute."""
     deferred: dict[str, Deferred] = field(default_factory=dict)
+    writers: Writers = field(default_factory=Writers)
     totals: Totals = field(init=False)
 
     def __post_init__(self) -> None:
@@ -69,6 +116,7 @@ class Notes:
         self.unreadable.pop(name, None)
         self.seen.pop(name, None)
         self.messages.pop(name, None)
+        self.writers.forget(name)
 
     def forget_begun(self, now: float) -> None:
         """Forget which sessions began more than a minute ago."""

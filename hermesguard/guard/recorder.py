@@ -1,7 +1,9 @@
 """Writing incidents down and telling of them."""
 
 import contextlib
+from collections.abc import Mapping
 from itertools import zip_longest
+from pathlib import Path
 
 from hermesguard.clock import Clock
 from hermesguard.events.reporter import Reporter
@@ -44,8 +46,12 @@ class Recorder:
         writer_pid: int | None = None,
         duration_us: int | None = None,
         error: str = "",
+        is_reported: bool = True,
     ) -> Incident:
-        """Write an incident into the log and tell it, at most one alert a minute for one session. Returns the incident."""
+        """Write an incident into the log and tell it, at most one alert a minute for one session. Returns the incident.
+
+        One that is not reported by itself is one of many, of which another event tells.
+        """
         number = self.incidents.next_id()
         incident = Incident(
             id=number,
@@ -71,7 +77,7 @@ class Recorder:
             self.incidents.append(incident)
         except OSError as problem:
             self._copies.refused(problem)
-        if not self._may_alert(event, name):
+        if not is_reported or not self._may_alert(event, name):
             return incident
         self._reporter.report(
             event,
@@ -96,6 +102,34 @@ class Recorder:
             ),
         )
         return incident
+
+    def rolled_back(self, repairs: Mapping[str, str], directory: Path) -> None:
+        """Write down and tell that many sessions went back to an older state at once; `repairs` gives the incident of each."""
+        names = sorted(repairs)
+        number = self.incidents.next_id()
+        incident = Incident(
+            id=number,
+            time=self._clock.now().isoformat(),
+            session="",
+            event="rolled_back",
+            action="restored",
+            evidence=(f"{len(names)} sessions went back to an older state at once",),
+            names=tuple(names),
+            members=tuple(repairs[name] for name in names),
+            undo=f"hermesguard undo {number}",
+        )
+        try:
+            self.incidents.append(incident)
+        except OSError as problem:
+            self._copies.refused(problem)
+        self._reporter.report(
+            "rolled_back",
+            count=len(names),
+            path=str(directory),
+            names=names,
+            incident=number,
+            undo=incident.undo,
+        )
 
     def before_repair(self, name: str) -> tuple[Document, ...]:
         """Return the files that a session's last repairs were made of, those that the history has.

@@ -27,9 +27,9 @@ IndexSays = Literal["lists", "pruned", "unlinked", "dropped", "rebuilt", "unlist
 """What the index says of a session whose file is gone.
 
 lists: it lists it. pruned: the entry went when the file did. unlinked: the index itself went when the file did. dropped: the
-entry went, but another session was saved meanwhile, and such a save drops the entry of any file that is gone. rebuilt: the index was
-built anew, from the files that were there. unlisted: it was never seen to list it. removed: the guard removed the index.
-none: there is none.
+entry went, but another session was saved meanwhile, and such a save drops the entry of any file that is gone. rebuilt: the
+index was built anew, from the files that were there. unlisted: it was never seen to list it. removed: the guard removed the
+index. none: there is none.
 """
 Writer = Literal["same", "new", "another", "unknown"]
 """The process that wrote a file. same: it wrote the state before, too. new: it was never seen before, as after a restart.

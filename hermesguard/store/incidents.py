@@ -47,6 +47,10 @@ class Incident(NamedTuple):
     resolves: str = ""
     undo: str = ""
     """The command that reverses it."""
+    names: tuple[str, ...] = ()
+    """Of an incident of many sessions: all of them."""
+    members: tuple[str, ...] = ()
+    """Of an incident of many sessions: the incidents of each."""
 
     @property
     def is_by_user(self) -> bool:
@@ -65,7 +69,7 @@ class Incident(NamedTuple):
 
 
 _FIELDS = set(Incident._fields)
-_LISTS = {"evidence", "against"}
+_LISTS = {"evidence", "against", "names", "members"}
 
 
 def _from_line(line: bytes) -> Incident | None:
@@ -154,11 +158,11 @@ class IncidentLog:
         """Remove a session's incidents, leaving nothing but their numbers; return how many there were."""
         kept = read(self.store)
         count = sum(incident.session == session for incident in kept)
-        if count:
+        if count or any(session in incident.names for incident in kept):
             lines = (
                 Incident(incident.id, incident.time, "", "purged", "purged")
                 if incident.session == session
-                else incident
+                else incident._replace(names=tuple(name for name in incident.names if name != session))
                 for incident in kept
             )
             files.write_durably(self.store / FILE_NAME, b"".join(incident.line() for incident in lines))

@@ -11,11 +11,10 @@ from hermesguard import files
 from hermesguard.files import Stamp
 from hermesguard.repair import exchange as staging
 from hermesguard.webui import header, session
-from hermesguard.webui.index import INDEX, Index, ids_in, load
+from hermesguard.webui.lists.index import INDEX, Index
+from hermesguard.webui.lists.tombstones import TOMBSTONES, Tombstones
 from hermesguard.webui.session import Document, Unreadable, session_id
 
-TOMBSTONES = "_deleted_webui_sessions.json"
-MOST_TOMBSTONES = 1000
 BACKUP_SUFFIX = ".json.bak"
 ENTRIES_AT_ONCE = 512
 
@@ -54,7 +53,7 @@ class SessionsDirectory:
         self.path = path
         self.index = Index(path / INDEX, monotonic)
         self._prefix = os.path.join(path, "")
-        self._tombstones: tuple[Stamp, frozenset[str] | None] | None = None
+        self.tombstones = Tombstones(path / TOMBSTONES)
 
     def file(self, name: str) -> Path:
         """Return the path of a session's file."""
@@ -106,15 +105,7 @@ class SessionsDirectory:
 
     def has_tombstone(self, name: str) -> bool:
         """Return whether the application noted that a user deleted the session; OSError when that cannot be read."""
-        return name in (self._buried() or ())
-
-    def may_lack_tombstone(self, name: str) -> bool:
-        """Return whether the list of tombstones is full, and the application would leave this session's out.
-
-        It keeps the ids that sort last. OSError as for `has_tombstone`.
-        """
-        buried = self._buried() or frozenset()
-        return len(buried) >= MOST_TOMBSTONES and name < min(buried)
+        return name in self.tombstones
 
     def correct_index(self, name: str, messages: int) -> bool:
         """Remove the index when its entry for the session has another count; return whether it did."""
@@ -166,19 +157,6 @@ class SessionsDirectory:
             return "The directory itself is gone"
         is_empty = INDEX not in names and not any(map(session_id, names))
         return "The directory has neither sessions nor an index" if is_empty else ""
-
-    def _buried(self) -> frozenset[str] | None:
-        """Return the ids of the tombstones, read again only when they have changed; None when there are none."""
-        stamp = files.stamp(self.path / TOMBSTONES)
-        if stamp is None:
-            return None
-        if self._tombstones is None or self._tombstones[0] != stamp:
-            self._tombstones = stamp, ids_in(load(self.path / TOMBSTONES))
-        return self._tombstones[1]
-
-    def forget_lists(self) -> None:
-        """Give back the memory that the tombstones take, while nobody asks for them."""
-        self._tombstones = None
 
 
 def signature(stamp: Stamp) -> tuple[int, int]:

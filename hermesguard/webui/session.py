@@ -18,6 +18,7 @@ NESTING_LIMIT = 5000
 sys.setrecursionlimit(max(sys.getrecursionlimit(), NESTING_LIMIT))
 
 SESSION_ID = "session_id"
+UPDATED = "updated_at"
 MESSAGES = "messages"
 CONTEXT = "context_messages"
 TOOL_CALLS = "tool_calls"

@@ -69,10 +69,10 @@ A file that is gone has three answers, each with its evidence and an event of it
 
 | answer | what says so | what is done | event |
 |---|---|---|---|
-| **deleted** | a tombstone; its entry went from an index that was seen to list it; `_index.json` removed with it (before v0.51.139);\
- a title `btw:` or `bg:`; no message in it | it stays away; the copy is kept for `keep_deleted` | `deleted` |
-| **lost** | the index lists it on; no tombstone where every deletion leaves one (v0.51.850 and later, told by `clear_generation` in\
- the newest save; sessions of messengers excepted); a clean-up just after its first turn | the file is put back | `missing` |
+| **deleted** | a tombstone; its entry went from an index that was seen to list it; `_index.json` removed with it (before\
+ v0.51.139); a title `btw:` or `bg:`; no message in it | it stays away; the copy is kept for `keep_deleted` | `deleted` |
+| **lost** | the index lists it on; no tombstone where every deletion leaves one (v0.51.850 and later, told by `clear_generation`\
+ in the newest save; sessions of messengers excepted); a clean-up just after its first turn | the file is put back | `missing` |
 | **not known** | neither | it stays away; the copy is kept as long as the history | `not_known` |
 
 What the application leaves behind a deletion, by release:

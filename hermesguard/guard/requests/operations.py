@@ -43,6 +43,8 @@ class Operations:
         Raises GuardError: no such incident, already undone, or nothing there to go back to.
         """
         found = self._incident(incident)
+        if found.members:
+            return self._undo_all(found, merge, dry_run)
         name = found.session
         shadow_before = self._version(name, found.version) if found.version else None
         displaced = self._version(name, found.displaced) if found.displaced else None
@@ -60,6 +62,29 @@ class Operations:
         return self._make_live(
             name, wanted, live, dry_run, "undone", "undone", f"undo of incident {incident}", resolves=incident
         )
+
+    def _undo_all(self, found: Incident, merge: bool, dry_run: bool) -> dict[str, Any]:
+        """Reverse the repairs of many sessions that one incident names; of one that cannot be, nothing is said to be done."""
+        done = incidents.resolved(incidents.read(self._store.root))
+        results = [self.undo(member, merge, dry_run) for member in found.members if member not in done]
+        counts = ("messages_live", "messages_after", "messages_gone", "messages_back")
+        answer: dict[str, Any] = {
+            "session": ", ".join(found.names),
+            "action": "undone",
+            **{count: sum(result.get(count) or 0 for result in results) for count in counts},
+            "dry_run": dry_run,
+        }
+        if not dry_run:
+            answer["incident"] = self._write_down(
+                "undone",
+                "undone",
+                "",
+                answer["messages_live"],
+                answer["messages_after"],
+                version="",
+                resolves=found.id,
+            )
+        return answer
 
     def _as_it_was(
         self, found: Incident, before: Version | None, displaced: Version, live: _Live | None, merge: bool
@@ -414,7 +439,7 @@ class Operations:
     def _incident(self, number: str) -> Incident:
         log = incidents.read(self._store.root)
         found = next((entry for entry in log if entry.id == number), None)
-        if found is None or not found.session:
+        if found is None or not (found.session or found.members):
             raise GuardError(
                 f"There is no incident {number}", "hermesguard log lists them", ExitCode.NOT_FOUND
             )
