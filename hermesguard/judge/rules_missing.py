@@ -60,7 +60,7 @@ class Missing(NamedTuple):
         if self.shadow.get("session_source") == "messaging":
             return True
         sources = (self.shadow.get(key) for key in ("raw_source", "source_tag", "source"))
-        first = next((text for source in sources if source is not None and (text := str(source).strip())), "")
+        first = next((text for source in sources if isinstance(source, str) and (text := source.strip())), "")
         return first.lower() in MESSENGERS
 
     @property
