@@ -139,6 +139,8 @@ class Guard:
                 self.visit(name)
                 yield
         gone = known - listing.sessions.keys()
+        if listing.is_another:
+            self.missing_files.hold(gone, "Another directory has taken its place")
         for name in (*sorted(gone), *sorted(listing.backups - listing.sessions.keys() - known)):
             self.missing_files.scan_saves = saves
             self.visit(name)

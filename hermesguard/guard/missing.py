@@ -4,7 +4,7 @@ What the verdicts mean: lost is put back, deleted and not known stay away; what 
 """
 
 import contextlib
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -28,8 +28,6 @@ from hermesguard.webui.session import Document, Unreadable
 # The application prunes the index some milliseconds after it has removed the file, and notes the deletion right after that.
 FIRST_LOOK_SECONDS: Final = 0.1
 EVIDENCE_SECONDS: Final = 1.0
-# A rotation saves the renamed session at once; what comes much later is another story.
-RENAME_SECONDS: Final = 60.0
 # Which release writes here does not change from one moment to the next.
 _RELEASE_SECONDS: Final = 1.0
 HELD_FILE: Final = "held"
@@ -247,12 +245,22 @@ class MissingFiles:
             reason = f"More than {brake.MOST_SESSIONS} within {brake.SECONDS:.0f} seconds"
         else:
             return False
-        together = [other for other in together if not self._context.directory.has_tombstone(other)]
-        self._brake.pull(together, now, reason)
-        for other in together:
-            self._absences.pop(other, None)
-            self._context.notes.deferred.pop(other, None)
+        self.hold(together, reason)
         return True
+
+    def hold(self, names: Iterable[str], reason: str) -> None:
+        """Hold these sessions, but for those with a tombstone, until they are back or a user decides."""
+        context, held = self._context, []
+        for name in names:
+            with contextlib.suppress(OSError):  # what cannot be read says nothing
+                if context.directory.has_tombstone(name):
+                    continue
+            if name not in self.held and context.copies.has_shadow(name):
+                held.append(name)
+                self._absences.pop(name, None)
+                context.notes.deferred.pop(name, None)
+        if held:
+            self._brake.pull(held, context.clock.monotonic(), reason)
 
     # -- acting
 
@@ -353,13 +361,9 @@ class MissingFiles:
         for name in [*self._absences, *self.held, *self._resolved]:
             if name in present:
                 self.is_here(name)
-        now = self._context.clock.monotonic()
-        newcomers = self._context.notes.newcomers
-        for name in [name for name, when in newcomers.items() if now - when >= RENAME_SECONDS]:
-            del newcomers[name]
         for name in self.moved.keys() - self._absences.keys():
             del self.moved[name]
-        self._context.notes.forget_begun(now)
+        self._context.notes.forget_old()
         self._context.directory.index.forget(self._context.notes.messages)
         if not self._absences:
             self._context.directory.tombstones.forget()

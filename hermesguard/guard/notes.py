@@ -7,7 +7,8 @@ from hermesguard.clock import Clock
 from hermesguard.judge.verdict import Writer
 
 SHORTEST_WAIT_SECONDS = 0.001
-BEGUN_SECONDS = 60.0
+# A rotation saves the renamed session at once; what comes much later is another story.
+NEW_SECONDS = 60.0
 MOST_WRITERS = 16
 
 
@@ -118,10 +119,12 @@ class Notes:
         self.messages.pop(name, None)
         self.writers.forget(name)
 
-    def forget_begun(self, now: float) -> None:
-        """Forget which sessions began more than a minute ago."""
-        if self.began:
-            self.began = {name: when for name, when in self.began.items() if now - when < BEGUN_SECONDS}
+    def forget_old(self) -> None:
+        """Forget which sessions are new, or began, since more than a minute."""
+        now = self.clock.monotonic()
+        for times in (self.newcomers, self.began):
+            for name in [name for name, when in times.items() if now - when >= NEW_SECONDS]:
+                del times[name]
 
     def waited_seconds(self, name: str, state: bytes | None) -> float:
         """Return how long the question about this state of a session has been open; 0 when there is none."""

@@ -30,6 +30,8 @@ class Listing(NamedTuple):
     """Something of an interrupted repair is there."""
     standby: frozenset[str] = frozenset()
     """Sessions beside which a standby file stands (module standby)."""
+    is_another: bool = False
+    """Another directory has taken the place of the one before, so that nothing can be said of what is not in it."""
 
 
 class Release(NamedTuple):
@@ -100,8 +102,9 @@ class SessionsDirectory:
                 has_leftovers = True
             elif known := staging.standby_for(name):
                 standby.add(known)
+        is_another = self.index.is_elsewhere()
         self.index.note()
-        return Listing(sessions, frozenset(backups), has_leftovers, frozenset(standby))
+        return Listing(sessions, frozenset(backups), has_leftovers, frozenset(standby), is_another)
 
     def has_tombstone(self, name: str) -> bool:
         """Return whether the application noted that a user deleted the session; OSError when that cannot be read."""

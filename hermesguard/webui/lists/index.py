@@ -6,6 +6,7 @@ all one that the guard removed itself. So what it last said is remembered, also 
 """
 
 import json
+import os
 import time
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -45,8 +46,24 @@ class Index:
         """When it was noticed last that the application, or anyone but the guard, had removed it."""
         self.went_unseen = False
         """It went while no guard was running."""
+        self._place: tuple[int, int] | None = None
+        """Inode and device of its directory; the device is 0 when it is of an earlier guard: a mount may have another one."""
 
     # -- looking
+
+    def is_elsewhere(self) -> bool:
+        """Note in which directory it is; return whether that is another one than before: then nothing of before holds here.
+
+        Raises OSError when there is none.
+        """
+        found = os.stat(self.path.parent)
+        before, self._place = self._place, (found.st_ino, found.st_dev)
+        if before is None or before == self._place or before == (found.st_ino, 0):
+            return False
+        self._left_out |= self._listed
+        self._listed, self._dropped, self._stamp, self.went = frozenset(), {}, None, None
+        self._state = "none"
+        return True
 
     def note(self) -> bool:
         """Note whether the index is there, for its going is evidence, and now and then what it lists; return the first."""
@@ -144,7 +161,7 @@ class Index:
             return b""
         state = "gone" if self._state == "none" and self._listed else self._state
         listed = sorted(name for name in self._listed if session_id(f"{name}.json"))
-        return orjson.dumps({"index": state, "listed": listed})
+        return orjson.dumps({"index": state, "listed": listed, "inode": self._place[0] if self._place else 0})
 
     def recall(self, dumped: bytes) -> None:
         """Take over what an earlier guard remembered; what is not of the right form is not remembered."""
@@ -157,6 +174,9 @@ class Index:
         listed = value.get("listed")
         if not isinstance(listed, list) or not all(isinstance(name, str) for name in listed):
             return
+        inode = value.get("inode")
+        if isinstance(inode, int) and inode:
+            self._place = inode, 0
         self._listed = frozenset(listed)
         self._state = value["index"]
         if self._state == "there" and not self.path.exists():

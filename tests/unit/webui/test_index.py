@@ -111,10 +111,10 @@ def test_the_index_is_not_read_at_each_save(place: Place) -> None:
     place.index.note()
     place.write("b")
     place.index.note()
-    assert place.index.dump() == b'{"index":"there","listed":["a"]}'
+    assert place.index.dump() == b'{"index":"there","listed":["a"],"inode":0}'
     place.seconds += 5.0
     place.index.note()
-    assert place.index.dump() == b'{"index":"there","listed":["b"]}'
+    assert place.index.dump() == b'{"index":"there","listed":["b"],"inode":0}'
 
 
 # ---- over a restart ----------------------------------------------------------------------------------------------------
@@ -175,7 +175,7 @@ def test_a_memory_of_another_form_is_none(place: Place, dumped: bytes) -> None:
 def test_names_that_are_no_sessions_are_not_remembered(place: Place) -> None:
     place.write("a", "../b", "\ud800", "c\n")
     place.index.note()
-    assert place.index.dump() == b'{"index":"there","listed":["a"]}'
+    assert place.index.dump() == b'{"index":"there","listed":["a"],"inode":0}'
 
 
 # ---- whatever stands there ---------------------------------------------------------------------------------------------
