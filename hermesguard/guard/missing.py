@@ -11,13 +11,13 @@ from typing import Final
 from hermesguard import files
 from hermesguard.guard import back_off as back_off
 from hermesguard.guard import brake
-from hermesguard.guard.brake import MassChangeBrake
-from hermesguard.guard.context import Context
-from hermesguard.guard.notes import SHORTEST_WAIT_SECONDS
+from hermesguard.guard.brake import LONGEST_BYTES, MassChangeBrake
+from hermesguard.guard.context import SHORTEST_WAIT_SECONDS, Context
+from hermesguard.guard.make_live import Target, make_live
+from hermesguard.guard.recorder import found
 from hermesguard.judge.judge import Action, Surroundings, Verdict, judge_missing
 from hermesguard.judge.verdict import IndexSays
 from hermesguard.repair.merge import merge_documents
-from hermesguard.repair.replace import place
 from hermesguard.store.cache import Copy
 from hermesguard.store.history import LEFT_AWAY
 from hermesguard.webui.diff import compare
@@ -86,9 +86,18 @@ class MissingFiles:
         )
         self.moved: dict[str, str] = {}
         """Renames as the watch saw them: old session to new."""
-        with contextlib.suppress(OSError):
-            self._remembered = self._listed_path.read_bytes()
-            context.directory.index.recall(self._remembered)
+
+    def read_held(self) -> str:
+        """As `MassChangeBrake.read`."""
+        return self._brake.read()
+
+    def read_listed(self) -> str:
+        """Take over what the index said before a restart; return why the file is none of ours, if it is not. Raises OSError."""
+        try:
+            self._remembered = files.read(self._listed_path, LONGEST_BYTES)[0]
+        except FileNotFoundError:
+            return ""
+        return self._context.directory.index.recall(self._remembered)
 
     @property
     def held(self) -> Collection[str]:
@@ -285,7 +294,7 @@ class MissingFiles:
                 if context.copies.forget(name):
                     self._done(name)
                     context.recorder.record(
-                        "not_known", "left", name, verdict, messages, None, None, version=version
+                        found("not_known", "left", name, verdict, messages_before=messages, version=version)
                     )
             case Action.RENAMED:
                 if context.copies.rename(name, verdict.renamed_to):
@@ -307,7 +316,17 @@ class MissingFiles:
         context.notes.deferred.pop(name, None)
         incident = context.recorder.open_incident(name, "warned")
         if not incident:
-            incident = context.recorder.record("missing", "warned", name, verdict, messages, 0, 0).id
+            incident = context.recorder.record(
+                found(
+                    "missing",
+                    "warned",
+                    name,
+                    verdict,
+                    messages_before=messages,
+                    messages_live=0,
+                    messages_after=0,
+                )
+            ).id
         self._resolved[name] = incident
 
     def bring_back(self, name: str, copy: Copy, verdict: Verdict) -> bool:
@@ -321,7 +340,16 @@ class MissingFiles:
             context.cannot_repair(name, copy, None, verdict, error)
             return False
         context.recorder.record(
-            "missing", "restored", name, verdict, copy.count, 0, repaired.count, digest=repaired.digest
+            found(
+                "missing",
+                "restored",
+                name,
+                verdict,
+                messages_before=copy.count,
+                messages_live=0,
+                messages_after=repaired.count,
+                digest=repaired.digest,
+            )
         )
         context.notes.totals.restored += 1
         if context.back_off.repaired(name, context.clock.monotonic()):
@@ -330,18 +358,11 @@ class MissingFiles:
 
     def put_back(self, name: str, copy: Copy) -> Copy:
         """Make a missing session's newest good copy live, repaired; return it. Raises OSError (FileExistsError: it is back)."""
-        repaired = Copy(merge_documents(copy.document))
-        path = self._context.directory.file(name)
-        place(
-            path,
-            [repaired.data],
-            None,
-            self._context.directory.like(reversed(self._context.notes.seen)),
-            lambda placed: None,
-        )
+        context = self._context
+        like = context.directory.like(reversed(context.notes.seen))
+        made = make_live(context, Target(name, None, like), [merge_documents(copy.document)])
         self.is_here(name)
-        self._context.made_live(name, repaired)
-        return repaired
+        return made.copy
 
     def _only_backup(self, name: str, now: float) -> Copy | None:
         """Return the application's own backup of a session of which nothing else is left (hermes-webui #2035).
@@ -370,6 +391,7 @@ class MissingFiles:
             self._gone_unseen.clear()
         copies = self._context.copies
         try:
+            copies.store.place.check()
             self._brake.write_down([name for name in self.held if copies.has_shadow(name)])
         except OSError as error:
             copies.refused(error)
@@ -381,6 +403,7 @@ class MissingFiles:
         if state in (b"", self._remembered):
             return
         try:
+            self._context.copies.store.place.check()
             files.write_durably(self._listed_path, state)
             self._remembered = state
         except OSError as error:

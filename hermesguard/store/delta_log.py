@@ -13,7 +13,7 @@ import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -21,6 +21,9 @@ from hermesguard import files
 from hermesguard.webui.delta import Part
 
 SUFFIX = ".tail"
+FORMAT: Final = 2
+_FORMATS: Final = (FORMAT,)  # the first one had no number in it
+_MEMBERS: Final = frozenset({"size", "mtime_ns", "message_count", "adler32", "parts"})
 MOST_OPEN = 32
 
 
@@ -49,7 +52,7 @@ class State(NamedTuple):
 
 def begin(path: Path, shadow_digest: str, shadow_mtime_ns: int) -> None:
     """Begin a tail for the shadow of that digest and mtime."""
-    value = {"shadow": shadow_digest, "mtime_ns": shadow_mtime_ns}
+    value = {"format": FORMAT, "shadow": shadow_digest, "mtime_ns": shadow_mtime_ns}
     files.write_durably(path, orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE))
 
 
@@ -98,7 +101,7 @@ class DeltaLogs:
 def newest(path: Path) -> tuple[int, int, int, int] | None:
     """Return (size in bytes, mtime_ns, messages, Adler-32) of the newest state, None when there is no tail, or nothing in it."""
     lines = _lines(path)
-    if lines is None or len(lines) < 2:
+    if lines is None or len(lines) < 2 or not _is_change(lines[-1]):
         return None
     last = lines[-1]
     return last["size"], last["mtime_ns"], last["message_count"], last["adler32"]
@@ -138,9 +141,49 @@ def salvage(path: Path, shadow: bytes, shadow_digest: str, shadow_mtime_ns: int)
 def _counting(path: Path, shadow_digest: str, shadow_mtime_ns: int) -> list[dict[str, Any]]:
     """Return the changes in a tail if it belongs to this shadow."""
     lines = _lines(path)
-    if not lines or lines[0] != {"shadow": shadow_digest, "mtime_ns": shadow_mtime_ns}:
+    if not lines or not _is_header(lines[0]):
         return []
-    return lines[1:]
+    is_of_shadow = (lines[0]["shadow"], lines[0]["mtime_ns"]) == (shadow_digest, shadow_mtime_ns)
+    return lines[1:] if is_of_shadow else []
+
+
+def strangeness(path: Path) -> str:
+    """Return in words why a delta log is none of ours; empty when it is one, or not there. Raises OSError.
+
+    One of a shape that is not known is not damaged: a newer hermesguard may read it.
+    """
+    lines = _lines(path)
+    if lines is None:
+        return ""
+    number = lines[0].get("format", FORMAT) if lines else FORMAT
+    if lines and number not in _FORMATS:
+        return f"it has the format {ascii(number)[:20]}, and this hermesguard knows {FORMAT}"
+    if not lines or not _is_header(lines[0]):
+        return "it does not begin as a delta log does"
+    return "" if all(map(_is_change, lines[1:])) else "it holds what no delta log does"
+
+
+def _is_header(value: dict[str, Any]) -> bool:
+    is_known = value.get("format", FORMAT) in _FORMATS and value.keys() - {"format"} == {"shadow", "mtime_ns"}
+    return is_known and isinstance(value["shadow"], str) and _is_number(value["mtime_ns"])
+
+
+def _is_change(value: dict[str, Any]) -> bool:
+    if value.keys() != _MEMBERS or not isinstance(value["parts"], list):
+        return False
+    return all(_is_number(value[key]) for key in _MEMBERS - {"parts"}) and all(map(_is_part, value["parts"]))
+
+
+def _is_part(part: Any) -> bool:
+    if isinstance(part, str):
+        return True
+    return (
+        isinstance(part, list) and len(part) == 2 and all(_is_number(entry) and entry >= 0 for entry in part)
+    )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
 
 
 def _after(state: bytes, line: dict[str, Any]) -> bytes:
@@ -161,6 +204,5 @@ def _lines(path: Path) -> list[dict[str, Any]] | None:
             value = orjson.loads(line)
         except ValueError:
             continue  # the torn line of a save that was not confirmed; the checksum tells if it was another one
-        if isinstance(value, dict):
-            found.append(value)
+        found.append(value if isinstance(value, dict) else {"": value})
     return found

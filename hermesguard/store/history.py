@@ -22,7 +22,9 @@ LEFT_AWAY = "gone"
 WITHDRAWN = frozenset({CLEARED, DELETED})
 """Reasons of versions that a user took away on purpose: they go sooner than the rest."""
 _PIECE_BYTES = 1024 * 1024
-_VERSION_NAME = re.compile(r"(\d{8}T\d{6}\.\d{6}Z)-(\d+)-([a-z]+)-([0-9a-f]{16})\.json\.gz")
+_VERSION_NAME = re.compile(
+    r"([0-9]{8}T[0-9]{6}\.[0-9]{6}Z)-([0-9]{1,12})-([a-z]{1,32})-([0-9a-f]{16})\.json\.gz"
+)
 _TIME_FORMAT = "%Y%m%dT%H%M%S.%fZ"
 
 

@@ -16,7 +16,7 @@ import orjson
 
 from hermesguard import files
 from hermesguard.files import Stamp
-from hermesguard.webui.session import session_id
+from hermesguard.webui.session import is_session_id
 
 INDEX: Final = "_index.json"
 Says = Literal["lists", "pruned", "unlisted", "rebuilt", "removed", "none"]
@@ -160,28 +160,31 @@ class Index:
         if self._state == "none" and not self._listed:
             return b""
         state = "gone" if self._state == "none" and self._listed else self._state
-        listed = sorted(name for name in self._listed if session_id(f"{name}.json"))
+        listed = sorted(filter(is_session_id, self._listed))
         return orjson.dumps({"index": state, "listed": listed, "inode": self._place[0] if self._place else 0})
 
-    def recall(self, dumped: bytes) -> None:
-        """Take over what an earlier guard remembered; what is not of the right form is not remembered."""
+    def recall(self, dumped: bytes) -> str:
+        """Take over what an earlier guard remembered; return why it is nothing that one wrote, if it is not."""
+        strange = "it is not what hermesguard writes"
         try:
             value = orjson.loads(dumped)
         except ValueError:
-            return
+            return strange
         if not isinstance(value, dict) or value.get("index") not in ("there", "gone", "removed"):
-            return
-        listed = value.get("listed")
-        if not isinstance(listed, list) or not all(isinstance(name, str) for name in listed):
-            return
-        inode = value.get("inode")
-        if isinstance(inode, int) and inode:
+            return strange
+        listed, inode = value.get("listed"), value.get("inode")
+        if not isinstance(listed, list) or not isinstance(inode, int):
+            return strange
+        if not all(isinstance(name, str) and is_session_id(name) for name in listed):
+            return strange
+        if inode:
             self._place = inode, 0
         self._listed = frozenset(listed)
         self._state = value["index"]
         if self._state == "there" and not self.path.exists():
             self._is_gone()
             self.went_unseen = True
+        return ""
 
 
 def load(path: Path) -> Any:

@@ -190,7 +190,7 @@ def test_nobody_takes_the_output(scene, how, code):
 CALLS = (3, 10, 50, 150, 400, 1000)
 INTERRUPTED = [
     *(["status"], ["list"], ["show", "3f2a"], ["log"], ["show", "nothing"], ["shwo"], ["verify"]),
-    *(["restore", "2026@-1"], ["undo", "1"], ["purge", "3f2b"]),
+    *(["restore", "2026@-1"], ["undo", "1"], ["purge", "3f2b", "--yes"]),
 ]
 
 

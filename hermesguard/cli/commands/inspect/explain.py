@@ -14,9 +14,8 @@ from hermesguard.cli.output.transcript import wrapped
 from hermesguard.config.settings import Settings
 from hermesguard.config.units import about_duration
 from hermesguard.errors import ExitCode, GuardError
-from hermesguard.events.advice import paragraphs
 from hermesguard.events.catalog import BY_NAME, EVENTS, FIELDS
-from hermesguard.events.event import Event, Value
+from hermesguard.events.event import Event, Value, paragraphs
 from hermesguard.store.incidents import Incident
 
 # A MESSAGE_ID has so many digits, all of them decimal once in a while; no incident's number has.
