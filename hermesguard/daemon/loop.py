@@ -205,7 +205,7 @@ class Daemon:
         for change in changes:
             previous = session_id(change.moved_from) if change.moved_from else None
             if previous and (name := session_id(change.name)):
-                self.guard.missing_files.moved[previous] = name
+                self.guard.missing_files.evidence.moved[previous] = name
         if len(changes) > 1:
             changes.sort(key=lambda change: change.moved_from is None)
         until = time.monotonic() + TURN_SECONDS

@@ -12,8 +12,8 @@ from hermesguard.daemon.status import SCHEMA_VERSION, status_of
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.events.reporter import Reporter, open_reporter
 from hermesguard.guard.context import Context
+from hermesguard.guard.gone.missing import LISTED_FILE
 from hermesguard.guard.guard import Guard
-from hermesguard.guard.missing import LISTED_FILE
 from hermesguard.guard.requests.operations import Operations, perform
 from hermesguard.judge.judge import Action, Surroundings, judge, judge_missing, judge_unreadable
 from hermesguard.store.incidents import IncidentLog

@@ -16,11 +16,11 @@ from hermesguard.config.settings import Settings
 from hermesguard.errors import GuardError
 from hermesguard.files import Stamp
 from hermesguard.guard import back_off as back_off
-from hermesguard.guard.brake import RolledBack
 from hermesguard.guard.context import Context, Deferred
 from hermesguard.guard.first_look import FirstLook
+from hermesguard.guard.gone.brake import RolledBack
+from hermesguard.guard.gone.missing import HELD_FILE, LISTED_FILE, MissingFiles
 from hermesguard.guard.make_live import Target, make_live
-from hermesguard.guard.missing import HELD_FILE, LISTED_FILE, MissingFiles
 from hermesguard.guard.recorder import found
 from hermesguard.guard.recovery import Recovery
 from hermesguard.guard.visit import Visit
@@ -157,7 +157,7 @@ class Guard:
 
         Raises OSError when the directory itself cannot be read.
         """
-        saves = self.missing_files.saves
+        saves = self.missing_files.evidence.saves
         listing = yield from self.directory.look()
         if listing.has_leftovers:
             self.finish_interrupted_repairs()
@@ -171,9 +171,9 @@ class Guard:
         if listing.is_another:
             self.missing_files.hold(gone, "Another directory has taken its place")
         for name in (*sorted(gone), *sorted(listing.backups - listing.sessions.keys() - known)):
-            self.missing_files.scan_saves = saves
+            self.missing_files.evidence.scan_saves = saves
             self.visit(name)
-            self.missing_files.scan_saves = None
+            self.missing_files.evidence.scan_saves = None
             yield
         self.copies.retry_pending()
         self.copies.flush_delta_logs()

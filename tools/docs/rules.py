@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from hermesguard.guard import back_off as back_off
-from hermesguard.guard import brake
+from hermesguard.guard.gone import brake
 from hermesguard.judge.judge import TABLE
 from hermesguard.judge.rule import Entry
 from hermesguard.judge.rules import FIRST_TURN_WAIT_SECONDS, RULES

@@ -5,63 +5,27 @@ What the verdicts mean: lost is put back, deleted and not known stay away; what 
 
 import contextlib
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from typing import Final
 
 from hermesguard import files
 from hermesguard.guard import back_off as back_off
-from hermesguard.guard import brake
-from hermesguard.guard.brake import LONGEST_BYTES, MassChangeBrake
-from hermesguard.guard.context import SHORTEST_WAIT_SECONDS, Context
+from hermesguard.guard.context import Context
+from hermesguard.guard.gone import brake
+from hermesguard.guard.gone.brake import LONGEST_BYTES, MassChangeBrake
+from hermesguard.guard.gone.evidence import Absence, Evidence
 from hermesguard.guard.make_live import Target, make_live
 from hermesguard.guard.recorder import found
-from hermesguard.judge.judge import Action, Surroundings, Verdict, judge_missing
-from hermesguard.judge.verdict import IndexSays
+from hermesguard.judge.judge import Action, Verdict, judge_missing
 from hermesguard.repair.merge import merge_documents
 from hermesguard.store.cache import Copy
 from hermesguard.store.history import LEFT_AWAY
-from hermesguard.webui.diff import compare
-from hermesguard.webui.directory import Release
-from hermesguard.webui.lists.index import NEAR_SECONDS
-from hermesguard.webui.session import Document, Unreadable
+from hermesguard.webui.session import Unreadable
 
 # The application prunes the index some milliseconds after it has removed the file, and notes the deletion right after that.
 FIRST_LOOK_SECONDS: Final = 0.1
 EVIDENCE_SECONDS: Final = 1.0
-# Which release writes here does not change from one moment to the next.
-_RELEASE_SECONDS: Final = 1.0
 HELD_FILE: Final = "held"
 LISTED_FILE: Final = "listed.json"
-
-
-@dataclass(slots=True)
-class _Absence:
-    """Since when a session has been missing (monotonic seconds), and what the index said meanwhile."""
-
-    since: float
-    saves: int
-    """How many saves there had been then, or when the index listed it last."""
-    listed_seconds: float = 0.0
-    """How long after the file had gone the index still listed it."""
-    omitted_at: float | None = None
-    """When the entry was found gone with the file."""
-    others_saved: bool = False
-    """Another session was saved before that."""
-    index_went_too: bool = False
-    lacks_evidence: bool = False
-    """So far nothing says that it was deleted or renamed."""
-    could_be_deleted: bool = False
-    """There is no index, and nothing else that a deletion would leave behind in this release."""
-
-    @property
-    def is_like_a_batch(self) -> bool:
-        """It may have been deleted with others, as the application's batch button does it where the index goes."""
-        return self.index_went_too or (self.lacks_evidence and self.could_be_deleted)
-
-    @property
-    def is_strange(self) -> bool:
-        """A deletion would have left something behind, and there is nothing."""
-        return self.lacks_evidence and not self.could_be_deleted
 
 
 class MissingFiles:
@@ -69,23 +33,14 @@ class MissingFiles:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._absences: dict[str, _Absence] = {}
+        self._absences: dict[str, Absence] = {}
         self._resolved: dict[str, str] = {}
-        self.saves = 0
-        """How many saves were seen so far."""
-        self.scan_saves: int | None = None
-        """How many there had been when the scan began that looks for a session now; None when none does."""
-        self._batch_until = 0.0
-        self._gone_unseen: set[str] = set()
-        """Sessions that went while no guard was running, as the index did."""
-        self._release: tuple[float, Release] | None = None
+        self.evidence = Evidence(context)
         self._listed_path = context.copies.store.root / LISTED_FILE
         self._remembered = b""
         self._brake = MassChangeBrake(
             context.copies.store.root / HELD_FILE, context.directory.path, context.reporter
         )
-        self.moved: dict[str, str] = {}
-        """Renames as the watch saw them: old session to new."""
 
     def read_held(self) -> str:
         """As `MassChangeBrake.read`."""
@@ -106,7 +61,7 @@ class MissingFiles:
 
     def is_here(self, name: str) -> bool:
         """Note that the session's file is there, and was perhaps saved; return whether it was missed."""
-        self.saves += 1
+        self.evidence.saves += 1
         if name not in self._absences and name not in self._resolved and not self._brake.held:
             return False
         self._absences.pop(name, None)
@@ -133,9 +88,8 @@ class MissingFiles:
             return False
         absence = self._absences.get(name)
         if absence is None:
-            saves = self.saves if self.scan_saves is None else self.scan_saves
-            absence = self._absences[name] = _Absence(now, saves)
-        around = self._around(name, copy, absence, has_tombstone, now)
+            absence = self._absences[name] = self.evidence.begins(now)
+        around = self.evidence.around(name, copy, absence, has_tombstone, now)
         verdict = judge_missing(copy.document, around)
         absence.could_be_deleted = around.may_leave_none and around.index in ("none", "removed")
         absence.lacks_evidence = verdict.action not in (Action.DELETED, Action.RENAMED) and (
@@ -151,78 +105,6 @@ class MissingFiles:
         if not is_believed and self._is_held_up(name, verdict, now):
             return False
         return self._act(name, copy, verdict, now)
-
-    # -- evidence
-
-    def _around(
-        self, name: str, copy: Copy, absence: _Absence, has_tombstone: bool, now: float
-    ) -> Surroundings:
-        release = self._writing_here(now)
-        successor, is_whole = self._successor(name, copy.document)
-        began = self._context.notes.began.get(name)
-        return Surroundings(
-            gone=True,
-            waited_seconds=now - absence.since,
-            tombstone=has_tombstone,
-            may_leave_none=not release.leaves_tombstones or self._context.directory.tombstones.may_lack(name),
-            unlinks_index=release.unlinks_index,
-            index=self._index_says(name, absence, now),
-            listed_seconds=absence.listed_seconds,
-            began_seconds=None if began is None else absence.since - began,
-            renamed_to=successor if is_whole else "",
-            moved_to="" if is_whole else successor,
-        )
-
-    def _index_says(self, name: str, absence: _Absence, now: float) -> IndexSays:
-        index = self._context.directory.index
-        said = index.says(name, absence.since)
-        if said == "lists":
-            absence.listed_seconds = now - absence.since
-            absence.saves, absence.omitted_at, absence.index_went_too = self.saves, None, False
-            return "lists"
-        if absence.index_went_too or self._went_too(name, absence):
-            return "unlinked"
-        if said != "pruned":
-            return said
-        # What was saved just now may be visited after this: it takes a moment until the order is known.
-        if absence.omitted_at is None:
-            absence.omitted_at = now
-        if now - absence.omitted_at <= FIRST_LOOK_SECONDS + SHORTEST_WAIT_SECONDS:
-            absence.others_saved = self.saves != absence.saves
-        return "dropped" if absence.others_saved else "pruned"
-
-    def _went_too(self, name: str, absence: _Absence) -> bool:
-        """Return whether the index was removed when the file was, or so shortly before that both were one batch."""
-        index = self._context.directory.index
-        if index.went is None:
-            return False
-        if index.went_unseen:
-            # Nobody saw in which order they went: of several, the index tells of one at most.
-            if abs(absence.since - index.went) <= NEAR_SECONDS:
-                self._gone_unseen.add(name)
-            return self._gone_unseen == {name}
-        is_near = abs(absence.since - index.went) <= NEAR_SECONDS
-        if is_near or index.went < absence.since <= self._batch_until:
-            self._batch_until = absence.since + NEAR_SECONDS
-            absence.index_went_too = True
-        return absence.index_went_too
-
-    def _writing_here(self, now: float) -> Release:
-        """Return how the application that saved here last deletes."""
-        if self._release is None or now - self._release[0] > _RELEASE_SECONDS:
-            self._release = now, self._release_of_newest()
-        return self._release[1]
-
-    def _release_of_newest(self) -> Release:
-        seen = self._context.notes.seen
-        if not seen:
-            return Release()
-        name = max(seen, key=lambda session: seen[session][1])
-        try:
-            return self._context.directory.release_of(name)
-        except OSError:
-            shadow = self._context.copies.shadow(name)
-            return Release.with_keys(shadow.document.keys if shadow else ())
 
     # -- the brake
 
@@ -382,13 +264,13 @@ class MissingFiles:
         for name in [*self._absences, *self.held, *self._resolved]:
             if name in present:
                 self.is_here(name)
-        for name in self.moved.keys() - self._absences.keys():
-            del self.moved[name]
+        for name in self.evidence.moved.keys() - self._absences.keys():
+            del self.evidence.moved[name]
         self._context.notes.forget_old()
         self._context.directory.index.forget(self._context.notes.messages)
         if not self._absences:
             self._context.directory.tombstones.forget()
-            self._gone_unseen.clear()
+            self.evidence.forget()
         copies = self._context.copies
         try:
             copies.store.place.check()
@@ -412,16 +294,5 @@ class MissingFiles:
     def _done(self, name: str) -> None:
         self._absences.pop(name, None)
         self._brake.let_go(name)
-        self.moved.pop(name, None)
+        self.evidence.moved.pop(name, None)
         self._context.notes.forget(name)
-
-    def _successor(self, name: str, gone: Document) -> tuple[str, bool]:
-        """Return the new session that began as this one, and whether it holds all of its messages; ("", False) without one."""
-        seen_moving = [self.moved[name]] if name in self.moved else []
-        moved_to = ""
-        for other in seen_moving + list(self._context.notes.newcomers):
-            if other != name and (found := self._context.directory.successor(gone, other)):
-                if compare(gone.messages, found.messages).whole:
-                    return other, True
-                moved_to = moved_to or other
-        return moved_to, False
