@@ -20,6 +20,7 @@ MOST_REPAIRS = 6
 # An incident that grows leaves its older lines behind until there are so many.
 MOST_OUTDATED = 100
 
+_ALWAYS_WRITTEN = frozenset({"id", "time", "session", "event", "action"})
 _BY_USER = frozenset({"undone", "accepted", "restored_by_user", "purged"})
 
 
@@ -73,7 +74,11 @@ class Incident(NamedTuple):
 
     def line(self) -> bytes:
         """Return the incident as its line in the log."""
-        kept = {key: value for key, value in self._asdict().items() if value not in (None, "", ())}
+        kept = {
+            key: value
+            for key, value in self._asdict().items()
+            if key in _ALWAYS_WRITTEN or value not in (None, "", ())
+        }
         return written(kept).encode() + b"\n"
 
 
@@ -140,7 +145,7 @@ def _from_line(line: bytes) -> Incident | None:
     if not isinstance(value, dict):
         return None
     known: dict[str, Any] = {key: entry for key, entry in value.items() if key in Incident._fields}
-    if not {"id", "time", "session", "event", "action"} <= known.keys():
+    if not known.keys() >= _ALWAYS_WRITTEN:
         return None
     if not all(_fits(key, entry) for key, entry in known.items()):
         return None

@@ -141,7 +141,7 @@ class SessionsDirectory:
             elif known := standby_for(name):
                 standby.add(known)
         is_another = self.index.is_elsewhere()
-        self.index.note()
+        self.index.note(read=True)
         return Listing(sessions, frozenset(backups), has_leftovers, frozenset(standby), is_another)
 
     def has_tombstone(self, name: str) -> bool:

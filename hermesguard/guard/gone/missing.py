@@ -1,4 +1,4 @@
-"""Sessions whose file is gone: deleted, renamed by the application, lost, or not known; the evidence is gathered here.
+"""What is done about sessions whose file is gone: deleted, renamed by the application, lost, or not known.
 
 What the verdicts mean: lost is put back, deleted and not known stay away; what is not known is kept as long as the history.
 """

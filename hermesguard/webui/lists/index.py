@@ -65,11 +65,14 @@ class Index:
         self._state = "none"
         return True
 
-    def note(self) -> bool:
-        """Note whether the index is there, for its going is evidence, and now and then what it lists; return the first."""
+    def note(self, *, read: bool = False) -> bool:
+        """Note whether the index is there, for its going is evidence, and now and then (or `read`) what it lists.
+
+        Returns whether it is there.
+        """
         if not self.path.exists():
             self._is_gone()
-        elif self._state != "there" or self._monotonic() - self._read_at >= _READ_SECONDS:
+        elif read or self._state != "there" or self._monotonic() - self._read_at >= _READ_SECONDS:
             self._read_again()
         return self._state == "there"
 
