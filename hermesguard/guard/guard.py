@@ -28,7 +28,7 @@ from hermesguard.judge.judge import Action, Surroundings, judge
 from hermesguard.judge.verdict import Writer
 from hermesguard.reader import Reader
 from hermesguard.repair.standby import Standby, prepared
-from hermesguard.store import incidents
+from hermesguard.store import earlier, incidents
 from hermesguard.store.cache import Copy
 from hermesguard.store.place import is_strange
 from hermesguard.store.upkeep import scrub_progress
@@ -118,6 +118,9 @@ class Guard:
         return ""
 
     def _take_over(self) -> None:
+        if self.copies.store.is_taken_over:
+            for path in self.directory.path.glob(f".hermesguard-*{earlier.STANDBY_SUFFIX}"):
+                files.remove(path)
         self.copies.find_delta_logs()
         self.copies.flush_delta_logs(quiet_seconds=0)
         for name, state, messages in self.copies.store.take_stock():

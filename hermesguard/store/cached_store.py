@@ -183,7 +183,7 @@ class Copies:
         return self._retry(session)
 
     def _keep_change(self, session: str, copy: Copy, mtime_ns: int, before: Copy) -> bool:
-        """Write only what changed, into the shadow's tail; return whether that was possible."""
+        """Write only what changed, into the shadow's delta log; return whether that was possible."""
         log_bytes, _ = self._delta_logs.get(session, (0, 0.0))
         old, new, size_bytes = before.abridged, copy.abridged, copy.size_bytes
         if size_bytes < SMALLEST_LOGGED_BYTES or log_bytes > max(SMALLEST_LOGGED_BYTES, size_bytes // 2):

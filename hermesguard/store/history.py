@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hermesguard import files
+from hermesguard.store import earlier
 
 DIGEST_CHARACTERS = 16
 COMPRESSION_LEVEL = 3
@@ -65,7 +66,15 @@ def version_of(session: str, entry: os.DirEntry[str]) -> Version | None:
     except ValueError:
         return None
     size_bytes = entry.stat(follow_symlinks=False).st_size
-    return Version(session, Path(entry.path), time, int(match[2]), match[3], match[4], size_bytes)
+    return Version(
+        session,
+        Path(entry.path),
+        time,
+        int(match[2]),
+        earlier.REASONS.get(match[3], match[3]),
+        match[4],
+        size_bytes,
+    )
 
 
 def pack(data: bytes) -> bytes:

@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple, get_type_hints
 import orjson
 
 from hermesguard import files
+from hermesguard.store import earlier
 from hermesguard.webui.session import is_session_id, written
 
 FILE_NAME = "incidents.jsonl"
@@ -144,6 +145,7 @@ def _from_line(line: bytes) -> Incident | None:
         return None
     if not isinstance(value, dict):
         return None
+    value = earlier.incident(value)
     known: dict[str, Any] = {key: entry for key, entry in value.items() if key in Incident._fields}
     if not known.keys() >= _ALWAYS_WRITTEN:
         return None

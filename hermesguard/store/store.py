@@ -2,7 +2,7 @@
 
     <store>/format                              the number of this layout
     <store>/shadows/<sid>.json                  newest good copy; its mtime is live's
-    <store>/shadows/<sid>.tail                  what the newest saves changed of it, while they come fast (module delta_logs)
+    <store>/shadows/<sid>.delta                 what the newest saves changed of it, while they come fast (module delta_logs)
     <store>/history/<sid>/<UTC time>-<rows>-<reason>-<digest>.json.gz
     <store>/incidents.jsonl, lock, control      (modules incidents, files, control)
 
@@ -23,6 +23,7 @@ from typing import NamedTuple
 from hermesguard import files
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.store import delta_log as delta_logs
+from hermesguard.store import earlier
 from hermesguard.store.history import WITHDRAWN, Version, digest, pack, unpacked, version_name, version_of
 from hermesguard.store.lock import Lock, lock_holder
 from hermesguard.store.place import Place, is_strange
@@ -40,7 +41,7 @@ class Shadow(NamedTuple):
 
 
 class Newest(NamedTuple):
-    """The newest good copy of a session, its tail applied."""
+    """The newest good copy of a session, its delta log applied."""
 
     data: bytes
     mtime_ns: int
@@ -63,7 +64,10 @@ class Store:
         """Moves what is none of ours out of the way (`Place.set_aside`), and reports why. Raises OSError."""
         self._names = files.Names(self.shadows_directory)
         self._delta_logs = delta_logs.DeltaLogs(self.delta_log_path)
-        """Sessions whose tail this process began: it is known to belong to the shadow."""
+        """Sessions whose delta log this process began: it is known to belong to the shadow."""
+        self.is_taken_over = False
+        """It was of an earlier format until this process locked it."""
+        self._earlier_suffix = ""
 
     # -- opening
 
@@ -88,7 +92,8 @@ class Store:
             )
         try:
             self.place.require_own(writes=False)
-            self.place.format()
+            if self._is_earlier():
+                self._earlier_suffix = earlier.DELTA_SUFFIX
             self.place.remember()
         except OSError as error:
             raise GuardError(
@@ -114,7 +119,13 @@ class Store:
                 ExitCode.LOCKED,
             )
         with contextlib.suppress(OSError):  # a store that is read-only is as good as it was
+            if self._is_earlier():
+                earlier.take_over(self.root)
+                self.is_taken_over = True
             self.place.note_format()
+
+    def _is_earlier(self) -> bool:
+        return self.place.format() == earlier.FORMAT
 
     def _relock(self) -> bool:
         self.lock.release()
@@ -130,8 +141,11 @@ class Store:
         return files.child(self.shadows_directory, f"{session}.json")
 
     def delta_log_path(self, session: str) -> Path:
-        """Return where the tail of a session's shadow is, or would be (module delta_logs)."""
-        return files.child(self.shadows_directory, f"{session}{delta_logs.SUFFIX}")
+        """Return where the delta log of a session's shadow is, or would be (module delta_logs)."""
+        path = files.child(self.shadows_directory, f"{session}{delta_logs.SUFFIX}")
+        if self._earlier_suffix and not files.stamp(path):
+            return files.child(self.shadows_directory, f"{session}{self._earlier_suffix}")
+        return path
 
     def shadows(self) -> Iterator[Shadow]:
         """Yield all shadows, by stat alone."""
@@ -178,7 +192,7 @@ class Store:
         return False
 
     def read_shadow(self, session: str) -> bytes:
-        """Return the newest good copy, its tail applied.
+        """Return the newest good copy, its delta log applied.
 
         Raises FileNotFoundError when there is none, `files.Damaged` when it is not what was kept, OSError when it cannot
         be read now.
@@ -191,8 +205,8 @@ class Store:
         known = digest(data)
         if noted and known != noted[0]:
             raise files.Damaged(f"{session}.json is damaged: its content has another digest")
-        tail = self.delta_log_path(session)
-        if files.stamp(tail) and (found := delta_logs.apply(tail, data, known, stamp.mtime_ns)):
+        log = self.delta_log_path(session)
+        if files.stamp(log) and (found := delta_logs.apply(log, data, known, stamp.mtime_ns)):
             return Newest(found.data, found.mtime_ns, found.messages, True)
         return Newest(data, stamp.mtime_ns, noted[1] if noted else None, False)
 
@@ -211,7 +225,7 @@ class Store:
         return data, stamp, _noted(note)
 
     def salvage(self, session: str) -> bytes | None:
-        """Return what is left of a damaged shadow: all that its tail gives for certain, else the file as it is."""
+        """Return what is left of a damaged shadow: all that its delta log gives for certain, else the file as it is."""
         try:
             data, stamp, noted = self._read_base(session)
         except OSError:
@@ -228,9 +242,9 @@ class Store:
         self._drop_delta_log(session)
 
     def keep_change(self, session: str, change: bytes) -> None:
-        """Add what a save changed (`delta_logs.change`) to the shadow's tail; durable when this returns. Raises OSError.
+        """Add what a save changed (`delta_logs.change`) to the shadow's delta log; durable when this returns. Raises OSError.
 
-        The state before must be in the store: shadow and tail as `read_shadow` gives it.
+        The state before must be in the store: shadow and delta log as `read_shadow` gives it.
         """
         self.place.check(self.shadows_directory)
         if session not in self._delta_logs:
@@ -240,7 +254,7 @@ class Store:
         self._delta_logs.append(session, change)
 
     def fold(self, session: str) -> None:
-        """Make shadow and tail one plain copy again; a tail that belongs to no shadow goes."""
+        """Make shadow and delta log one plain copy again; a delta log that belongs to no shadow goes."""
         self.place.check(self.shadows_directory)
         path = self.delta_log_path(session)
         is_ours = session in self._delta_logs or not self._strangeness(path)
@@ -251,12 +265,10 @@ class Store:
         self._drop_delta_log(session)
 
     def with_delta_logs(self) -> list[str]:
-        """Return the sessions whose shadow has a tail."""
-        return [
-            name.removesuffix(delta_logs.SUFFIX)
-            for name in self._names.now()
-            if name.endswith(delta_logs.SUFFIX) and is_session_id(name.removesuffix(delta_logs.SUFFIX))
-        ]
+        """Return the sessions whose shadow has a delta log."""
+        suffixes = (delta_logs.SUFFIX, self._earlier_suffix) if self._earlier_suffix else (delta_logs.SUFFIX,)
+        stems = (name.rpartition(".")[0] for name in self._names.now() if name.endswith(suffixes))
+        return [stem for stem in stems if is_session_id(stem)]
 
     def _drop_delta_log(self, session: str) -> None:
         is_ours = session in self._delta_logs
@@ -281,7 +293,7 @@ class Store:
         return _noted(files.note(f"{self.shadows_directory}/{session}.json"))
 
     def forget(self, session: str) -> None:
-        """Remove the shadow, its tail first; its history stays."""
+        """Remove the shadow, its delta log first; its history stays."""
         self.place.check(self.shadows_directory)
         self._drop_delta_log(session)
         if files.remove(self.shadow_path(session)):
@@ -367,7 +379,7 @@ class Store:
         return was_there
 
     def purge(self, session: str) -> tuple[int, int]:
-        """Remove every trace of a session: shadow, tail, history, what a crash left; return (files, bytes) gone."""
+        """Remove every trace of a session: shadow, delta log, history, what a crash left; return (files, bytes) gone."""
         self.place.check(self.shadows_directory)
         self.place.check(self.history_directory)
         count = size_bytes = 0

@@ -59,7 +59,7 @@ def run(unit: str, store: Path, environment: dict[str, str]) -> None:
 def test_a_copy_made_while_the_store_changes_is_good(world: World, tmp_path: Path) -> None:
     chats = life(world)
     growing = chats[2]
-    for turn, first in enumerate(itertools.permutations([".json", ".tail"])):
+    for turn, first in enumerate(itertools.permutations([".json", ".delta"])):
         # One half is copied before the tail is folded, or begun anew, the other after it.
         for step in ("grow", "fold", "nothing"):
             copied = tmp_path / f"copy-{turn}-{step}"

@@ -128,7 +128,7 @@ DAMAGES = {
     "a shadow leads nowhere": lambda store: replaced(
         store / "shadows/3f2a00000001.json", lambda path: path.symlink_to("/nowhere")
     ),
-    "a tail is garbage": lambda store: garbage(store / "shadows/3f2a00000001.tail"),
+    "a delta log is garbage": lambda store: garbage(store / "shadows/3f2a00000001.delta"),
     "the lock is a directory": lambda store: replaced(store / "lock", Path.mkdir),
     "the socket is a file": lambda store: garbage(store / "control"),
     "the format is garbage": lambda store: garbage(store / "format"),

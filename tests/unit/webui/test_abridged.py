@@ -116,7 +116,7 @@ def test_judgement_and_repair_are_the_same_with_and_without(
     before = written(chat)
     known = abridge.abridge(before, session.parse(before))
     assert known.holes
-    state = Tail(directory / "x.tail", before)
+    state = Tail(directory / "x.delta", before)
     for _ in range(25):
         try:
             play(chat, draw)
