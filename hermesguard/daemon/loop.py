@@ -33,7 +33,7 @@ from hermesguard.guard.requests.operations import Operations, begin
 from hermesguard.store.incidents import IncidentLog
 from hermesguard.store.store import Store
 from hermesguard.watcher.watcher import Change, Watch
-from hermesguard.webui.directory import INDEX
+from hermesguard.webui.lists.index import INDEX
 from hermesguard.webui.session import session_id
 
 if TYPE_CHECKING:
@@ -151,6 +151,7 @@ class Daemon:
         self._watch_on(time.monotonic() + self._patience())
         if self.guard.notes.deferred:
             self.guard.run_deferred(TURN_SECONDS)
+        self.guard.rolled_back.report(time.monotonic())
         self._writers.follow(self.guard.writers_awaited())
         if self._server:
             self._server.go_on(SCAN_SLICE_SECONDS)
@@ -167,6 +168,7 @@ class Daemon:
             self.reporter.pump(),
             self._service.pump(),
             self.guard.notes.next_due_seconds(),
+            self.guard.rolled_back.wait_seconds(now),
             self.guard.standby.wait_seconds(now),
             self._outside.pump(),
         ]
@@ -208,7 +210,7 @@ class Daemon:
         for change in changes:
             previous = session_id(change.moved_from) if change.moved_from else None
             if previous and (name := session_id(change.name)):
-                self.guard.missing_files.moved[previous] = name
+                self.guard.missing_files.evidence.moved[previous] = name
         if len(changes) > 1:
             changes.sort(key=lambda change: change.moved_from is None)
         until = time.monotonic() + TURN_SECONDS
@@ -441,6 +443,8 @@ class Daemon:
         self.reporter.report("stopping", reason=signal.Signals(number).name)
         self.guard.copies.retry_pending()
         self.guard.copies.flush_delta_logs(quiet_seconds=0)
+        self.guard.missing_files.remember()
+        self.guard.rolled_back.report(time.monotonic(), at_once=True)
         self.guard.recorder.report_held_back(at_once=True)
         self.reporter.report(
             "stopped",

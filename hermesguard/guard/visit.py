@@ -72,6 +72,14 @@ class Visit:
         return verdict
 
     @property
+    def goes_back(self) -> bool:
+        """Whether live says that it was written before the shadow: an older state, put over a newer one."""
+        if self.live is None or self.is_wipe:
+            return False
+        before, now = (document.get(session.UPDATED) for document in (self.shadow.document, self.live))
+        return isinstance(before, int | float) and isinstance(now, int | float) and now < before
+
+    @property
     def news(self) -> Iterator[Identity]:
         """The messages of live that the shadow does not have."""
         comparison = self.verdict.comparison
