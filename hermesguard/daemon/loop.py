@@ -72,6 +72,7 @@ class Daemon:
         self.settings = settings
         self.reporter = reporter
         self.guard = Guard(Context.furnish(settings, store, IncidentLog(settings.store), reporter))
+        self.guard.saves_to_come = self._saves_to_come
         self.watch: Watch | None = None
         self.is_ready = False
         self.watch_lost_since: float | None = None
@@ -216,9 +217,9 @@ class Daemon:
         until = time.monotonic() + TURN_SECONDS
         for number, change in enumerate(changes, 1):
             if name := _session_of(change.name):
-                is_growth &= self.guard.visit(name, change.writer_pid)
+                is_growth &= self.guard.visit(name, change.writer_pid, change.saves)
                 if time.monotonic() >= until:
-                    self._changes = changes[number:]
+                    self._changes = changes[number:] + self._changes
                     return False
             elif change.name == INDEX:
                 self.guard.index_changed()
@@ -229,7 +230,14 @@ class Daemon:
                 self._scan, self._scan_due = None, 0.0
             if reason := self.watch.watch_lost():
                 self._lose_watch(reason)
-        return is_growth
+        return is_growth and not self._changes
+
+    def _saves_to_come(self, name: str) -> int:
+        """Return how many saves the watch knows of that no visit was told: a file may be newer than its news."""
+        if self.watch is None:
+            return 0
+        self._changes += self.watch.take()
+        return sum(change.saves for change in self._changes if change.name == f"{name}.json")
 
     # -- watch and scan
 

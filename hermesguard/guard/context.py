@@ -115,6 +115,8 @@ class Notes:
     """Sessions that were seen without a message, and when they had one (monotonic); for a minute."""
     deferred: dict[str, Deferred] = field(default_factory=dict)
     writers: Writers = field(default_factory=Writers)
+    saves: dict[str, int] = field(default_factory=dict)
+    """How often a session was saved since it was last in order, as far as the watch counted."""
     totals: Totals = field(init=False)
 
     def __post_init__(self) -> None:
@@ -124,6 +126,7 @@ class Notes:
         """Note that a session was found in order, and is so as long as a listing shows `state`."""
         self.deferred.pop(name, None)
         self.unreadable.pop(name, None)
+        self.saves.pop(name, None)
         self.seen[name] = state
         if messages and self.messages.get(name) == 0:
             self.began[name] = self.clock.monotonic()
@@ -133,6 +136,7 @@ class Notes:
         """Forget a session that is gone for good."""
         self.deferred.pop(name, None)
         self.unreadable.pop(name, None)
+        self.saves.pop(name, None)
         self.seen.pop(name, None)
         self.messages.pop(name, None)
         self.writers.forget(name)

@@ -8,7 +8,7 @@ import contextlib
 import math
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 from hermesguard import files
@@ -69,6 +69,8 @@ class Guard:
         self.background = Background(partial(self.shield.caught, "background work"))
         self.large = LargeSessions(context, self.background)
         self.long_work = LongWork(context, self.background, self.visit)
+        self.saves_to_come: Callable[[str], int] = lambda name: 0
+        """How many saves of a session the watch knows of that no visit was told; whoever owns the watch sets it."""
 
     def adopt(self, settings: Settings) -> None:
         """Go on with other settings of the same directories."""
@@ -191,11 +193,14 @@ class Guard:
         self.recorder.report_held_back()
         self.notes.totals.last_scan = self.context.clock.now().isoformat()
 
-    def visit(self, name: str, writer_pid: int | None = None) -> bool:
+    def visit(self, name: str, writer_pid: int | None = None, saves: int = 0) -> bool:
         """Look at one session: read, judge, act, report. Never raises: one bad session must not cost the others their guard.
 
-        Returns whether there was nothing but growth, of which nothing follows: no event, no question, nothing to make ready.
+        `saves` says how often it was saved since the last visit, if that was counted. Returns whether there was nothing but
+        growth, of which nothing follows: no event, no question, nothing to make ready.
         """
+        if saves:
+            self.notes.saves[name] = self.notes.saves.get(name, 0) + saves
         try:
             return self._visit(name, writer_pid)
         except Exception as error:  # noqa: BLE001
@@ -290,7 +295,11 @@ class Guard:
 
     def _around(self, name: str, shadow: Copy, data: bytes, writer: Writer) -> Surroundings:
         repair = self.recorder.incidents.last_digest.get(name)
+        saves = self.notes.saves.get(name, 0) + self.saves_to_come(name)
         return Surroundings(
+            name=name,
+            saves=saves or None,
+            now=self.context.clock.now().timestamp(),
             waited_seconds=self.notes.waited_seconds(name, data),
             repaired=repair is not None and repair == shadow.digest,
             writer=writer,
@@ -389,7 +398,9 @@ class Guard:
                 self.notes.defer(visit.name, visit.data, visit.verdict.wait_seconds, visit.writer_pid)
             case Action.KEEP if visit.live:
                 if visit.verdict.takes_away:
-                    self._version(visit, "tidied")
+                    version = self._version(visit, "stripped" if visit.verdict.taken else "tidied")
+                    if visit.verdict.taken:
+                        self._report_stripped(visit, version)
                 self._goes_on(visit.name)
                 self._stands(visit)
             case Action.INTENDED if visit.live:
@@ -428,6 +439,18 @@ class Guard:
         """Live is right: who wrote it is known from now on, and it is the shadow."""
         self.notes.writers.stands(visit.name, visit.writer_pid)
         self.context.keep(visit.name, visit.live_copy, visit.stamp)
+
+    def _report_stripped(self, visit: Visit, version: str) -> None:
+        """Tell what a save took away though every message is there, and how it comes back."""
+        self.recorder.report(
+            "stripped",
+            visit.name,
+            visit.verdict,
+            parts=list(visit.verdict.taken),
+            messages_live=visit.messages_live,
+            version=version,
+            writer_pid=visit.writer_pid,
+        )
 
     def _withdrawn(self, visit: Visit) -> str:
         """Keep what someone took away on purpose, unless it was cleared and such things are not to be kept at all."""

@@ -187,8 +187,8 @@ def _is_watermarked_turn(case: Case) -> bool:
     RULES,
     "8b",
     "cut behind news",
-    "no new generation; `truncation_watermark` or `truncation_boundary` was set anew and fits, but new messages follow: a cut that"
-    " and went on, perhaps more than once, between two looks",
+    "no new generation; `truncation_watermark` or `truncation_boundary` was set anew and fits, but new messages follow: it was"
+    " cut and went on, perhaps more than once, between two looks",
     "intended",
 )
 def _cut_behind_news(case: Case) -> Verdict | None:

@@ -88,6 +88,8 @@ class Verdict(NamedTuple):
     renamed_to: str = ""
     is_clear: bool = False
     """Someone cleared the conversation: what is kept of it goes as soon as what is kept of a deleted one."""
+    taken: tuple[str, ...] = ()
+    """What hangs on the messages and is gone, though they are all there (module parts)."""
     is_foreign: bool = False
     """Live is the file of another session: nothing of it is to be merged in."""
     loses_prompt: bool = False
@@ -115,5 +117,5 @@ class Verdict(NamedTuple):
         if comparison is None:
             return self.action is not Action.KEEP
         gone = any(kind not in benign.REPEATED for _, kind in comparison.harmless)
-        lost = not comparison.whole or gone or bool(comparison.changed) or self.loses_prompt
+        lost = not comparison.whole or gone or bool(comparison.changed or self.taken) or self.loses_prompt
         return lost or self.action not in (Action.KEEP, Action.WAIT)

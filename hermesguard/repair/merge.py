@@ -9,8 +9,9 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from hermesguard.webui import benign, session
+from hermesguard.webui import session
 from hermesguard.webui.diff import Comparison, compare
+from hermesguard.webui.parts import is_compressed_since
 from hermesguard.webui.session import Document, Message
 
 _TRUNCATION = (session.WATERMARK, session.BOUNDARY)
@@ -292,17 +293,6 @@ def _says(message: Message, prompt: Message) -> bool:
 def knows_context_better(live: Document, shadow: Document) -> bool:
     """Return whether live's context is the newer one: compressed since, and not by a writer that forgot an earlier time."""
     return is_compressed_since(shadow, live) and not _is_compressed(shadow, live)
-
-
-def is_compressed_since(before: Document, after: Document) -> bool:
-    """Return whether the context of `after` was compressed since `before`: other anchors, or a card that was not there."""
-    anchors = [key for key in after.keys if key.startswith(session.ANCHOR_PREFIX)]
-    if any(after.get(key) not in (None, "", before.get(key)) for key in anchors):
-        return True
-    cards = {message.identity[1] for message in before.context if benign.is_compaction_marker(message)}
-    return any(
-        benign.is_compaction_marker(message) and message.identity[1] not in cards for message in after.context
-    )
 
 
 def _is_compressed(document: Document, other: Document) -> bool:

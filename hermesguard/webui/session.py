@@ -284,6 +284,22 @@ def require_shallow(text: str, begin: int = 0, end: int | None = None) -> None:
             depth -= 1
 
 
+def whole_beginning(data: bytes) -> bytes:
+    """Return the session that `data` begins with where something follows its end, as after a crash; empty when there is none.
+
+    A save may be followed by zeros (blocks that were allocated and never written), or, where a writer in place wrote less
+    than there was, by the end of what it wrote over.
+    """
+    text = data.decode("utf-8", "surrogateescape")
+    try:
+        value, end = _decode(text, _skip(text, 0))
+    except (ValueError, RecursionError):
+        return b""
+    whole = text[:end].encode("utf-8", "surrogateescape")
+    is_session = isinstance(value, dict) and isinstance(value.get(MESSAGES), list)
+    return whole if is_session and len(whole) < len(data) else b""
+
+
 def _parse(text: str) -> Document:
     start = _skip(text, 0)
     if text[start : start + 1] != "{":

@@ -171,7 +171,7 @@ HARMLESS: dict[str, tuple[list[Value], list[Value], list[str]]] = {
         [],
     ),
     "metadata comes and goes": (
-        [*ASKED, answer("b", 1100, reasoning="so", _turnUsage={"n": 1}, id="x1")],
+        [*ASKED, answer("b", 1100, _turnUsage={"n": 1}, id="x1")],
         [*ASKED, answer("b", 1100, _statusCard={})],
         [],
     ),
