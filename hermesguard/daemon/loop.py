@@ -170,6 +170,7 @@ class Daemon:
             self._service.pump(),
             self.guard.notes.next_due_seconds(),
             self.guard.rolled_back.wait_seconds(now),
+            self.guard.directory.index.wait_seconds(),
             self.guard.standby.wait_seconds(now),
             self._outside.pump(),
         ]

@@ -360,6 +360,7 @@ class Guard:
 
     def get_ready(self) -> None:
         """Make one session ready for a wipe, if it is time for one; for moments in which nothing else is to be done."""
+        self.directory.index.catch_up()
         name = self.standby.next_due(self.context.clock.monotonic())
         if name is None:
             return

@@ -92,7 +92,7 @@ this one under a new id only if it has the new id inside: a copy such as `abc-ba
 _BRAKE = f"""\
 What has evidence needs no brake: any number may be deleted at once, or cleaned up, and what is lost in the same minute comes
 back. When more than {brake.MOST_SESSIONS} sessions vanish within {brake.SECONDS:g} seconds without any evidence of a deletion,
-where a deletion would leave some; when more than {brake.LARGEST_BATCH} go with the index, and more than half of all; or when
+where a deletion would leave some; when more than {brake.LARGEST_BATCH} go that no index lists, and more than half of all; or when
 the directory itself is gone or empty, then nothing is judged and nothing is purged. One event `mass_change_held` calls a user.
 The sessions are held, also over a restart, until they are back or someone decides: `hermesguard restore --all-missing`, or
 `hermesguard purge` for each that was meant to go. With `on_missing = "warn"` a single lost session is reported and not put back.

@@ -17,7 +17,7 @@ SECONDS: Final = 10.0
 MOST_SESSIONS: Final = 3
 """...no more than so many sessions may vanish without evidence of a deletion, where a deletion leaves some."""
 LARGEST_BATCH: Final = 50
-"""Where the index goes with them, or is not there, no more than so many may, unless at least half of the sessions stay."""
+"""Where no index lists them and there are no tombstones, no more than so many may, unless at least half of the sessions stay."""
 QUIET_SECONDS: Final = 2.0
 """What comes so soon after another one belongs to it."""
 LONGEST_BYTES: Final = 16 * 1024 * 1024

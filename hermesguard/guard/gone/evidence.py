@@ -34,7 +34,7 @@ class Absence:
     lacks_evidence: bool = False
     """So far nothing says that it was deleted or renamed."""
     could_be_deleted: bool = False
-    """There is no index, and nothing else that a deletion would leave behind in this release."""
+    """No index lists it, and nothing else tells a deletion in this release: it may be one of a batch."""
 
     @property
     def is_like_a_batch(self) -> bool:
@@ -98,15 +98,16 @@ class Evidence:
             absence.listed_seconds = now - absence.since
             absence.saves, absence.omitted_at, absence.index_went_too = self.saves, None, False
             return "lists"
+        if said == "pruned":
+            if absence.omitted_at is None:
+                absence.omitted_at = now
+            if now - absence.omitted_at <= ORDER_SECONDS + SHORTEST_WAIT_SECONDS:
+                absence.others_saved = self.saves != absence.saves
+            if not absence.others_saved:
+                return "pruned"
         if absence.index_went_too or self._went_too(name, absence):
             return "unlinked"
-        if said != "pruned":
-            return said
-        if absence.omitted_at is None:
-            absence.omitted_at = now
-        if now - absence.omitted_at <= ORDER_SECONDS + SHORTEST_WAIT_SECONDS:
-            absence.others_saved = self.saves != absence.saves
-        return "dropped" if absence.others_saved else "pruned"
+        return "dropped" if said == "pruned" else said
 
     def _went_too(self, name: str, absence: Absence) -> bool:
         """Return whether the index was removed when the file was, or so shortly before that both were one batch."""

@@ -91,7 +91,7 @@ class MissingFiles:
             absence = self._absences[name] = self.evidence.begins(now)
         around = self.evidence.around(name, copy, absence, has_tombstone, now)
         verdict = judge_missing(copy.document, around)
-        absence.could_be_deleted = around.may_leave_none and around.index in ("none", "removed")
+        absence.could_be_deleted = around.may_leave_none and around.index != "lists"
         absence.lacks_evidence = verdict.action not in (Action.DELETED, Action.RENAMED) and (
             verdict.action is not Action.WAIT or not verdict.rule.startswith("18 ")
         )
@@ -128,7 +128,7 @@ class MissingFiles:
             count = len(together) + (len(self.held) if is_hot else 0)
             if count <= brake.LARGEST_BATCH or 2 * count <= len(self._context.notes.messages):
                 return False
-            reason = "More than half of all sessions vanished, and there is no index"
+            reason = "More than half of all sessions vanished, and no index lists them"
         elif absence.lacks_evidence:
             together = [other for other in recent if self._absences[other].is_strange]
             if len(together) <= brake.MOST_SESSIONS:
@@ -281,6 +281,7 @@ class MissingFiles:
 
     def remember(self) -> None:
         """Write down what the index says, for a deletion while no guard runs takes that away."""
+        self._context.directory.index.note(read=True)
         state = self._context.directory.index.dump()
         if state in (b"", self._remembered):
             return

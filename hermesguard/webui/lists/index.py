@@ -23,8 +23,9 @@ INDEX: Final = "_index.json"
 Says = Literal["lists", "pruned", "unlisted", "rebuilt", "removed", "none"]
 NEAR_SECONDS: Final = 2.0
 """What is noticed so far apart may be one act."""
-# The index is written after every save, and is large where there are many sessions: it is not read each time.
-_READ_SECONDS: Final = 5.0
+# The index is written after every save, and is large where there are many sessions: to read it may take so much of the time.
+_SHARE_OF_TIME: Final = 0.02
+_SHORTEST_PAUSE_SECONDS: Final = 0.2
 
 
 class Index:
@@ -36,6 +37,9 @@ class Index:
         self._state: Literal["there", "gone", "removed", "none"] = "none"
         self._stamp: Stamp | None = None
         self._read_at = 0.0
+        self._pause_seconds = _SHORTEST_PAUSE_SECONDS
+        self._is_behind = False
+        """It was saved since it was read."""
         self._is_readable = False
         self._listed: frozenset[str] = frozenset()
         """What the newest index that was read listed, wherever it is now."""
@@ -73,9 +77,22 @@ class Index:
         """
         if not self.path.exists():
             self._is_gone()
-        elif read or self._state != "there" or self._monotonic() - self._read_at >= _READ_SECONDS:
+        elif read or self._state != "there" or self._monotonic() - self._read_at >= self._pause_seconds:
             self._read_again()
+        else:
+            self._is_behind = True
         return self._state == "there"
+
+    def wait_seconds(self) -> float | None:
+        """Return the seconds until `note` is to be called again, for what was saved meanwhile; None when nothing was."""
+        if not self._is_behind:
+            return None
+        return max(0.0, self._read_at + self._pause_seconds - self._monotonic())
+
+    def catch_up(self) -> None:
+        """Read what was saved while it was too early for it, if it is time."""
+        if self.wait_seconds() == 0:
+            self.note()
 
     def says(self, session: str, since: float) -> Says:
         """Return what the index says of a session whose file was found gone at `since`.
@@ -99,16 +116,20 @@ class Index:
         try:
             self._read(files.stamp(self.path))
         except OSError:
-            self._is_readable = False  # whoever asks what it says is told why
+            self._is_readable = self._is_behind = False  # whoever asks what it says is told why
 
     def _read(self, stamp: Stamp | None) -> None:
         if stamp is None:
             self._is_gone()
             return
-        self._read_at = self._monotonic()
+        self._read_at, self._is_behind = self._monotonic(), False
         if stamp == self._stamp and self._state == "there":
             return
+        began_seconds = time.perf_counter()
         found = ids_in(load(self.path))
+        self._pause_seconds = max(
+            _SHORTEST_PAUSE_SECONDS, (time.perf_counter() - began_seconds) / _SHARE_OF_TIME
+        )
         self._stamp, self._is_readable = stamp, found is not None
         if found is not None:
             missing = self._listed - found
@@ -125,7 +146,7 @@ class Index:
     def _is_gone(self) -> None:
         if self._state == "there":
             self._state, self.went, self.went_unseen = "gone", self._monotonic(), False
-        self._stamp = None
+        self._stamp, self._is_behind = None, False
 
     # -- acting
 
@@ -149,7 +170,7 @@ class Index:
             removed = files.remove(self.path)
         except OSError:
             return False
-        self._state, self._stamp = "removed", None
+        self._state, self._stamp, self._is_behind = "removed", None, False
         return removed
 
     # -- memory

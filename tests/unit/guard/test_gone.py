@@ -155,6 +155,39 @@ def test_many_that_are_lost_at_once_are_held_and_what_is_deleted_beside_them_is_
     assert len(world.hands().restore_all_missing()["restored"]) == 5
 
 
+@pytest.mark.parametrize("era", ERAS)
+def test_an_entry_that_went_counts_although_the_index_went_a_moment_later(world: World, era: Era) -> None:
+    app = world.app(era)
+    chat, _, _ = app.create(turns=2), app.create(turns=1), app.create()
+    world.scan()
+    delete(world, chat)
+    world.pass_time(0.5)
+    acts.clean_up(app)
+    world.guard.index_changed()
+    settle(world)
+    assert chat.session_id in heard(world, "deleted")
+
+
+@pytest.mark.parametrize("era", ERAS)
+def test_many_that_go_just_before_another_is_saved(world: World, era: Era) -> None:
+    """Nobody can say whether they were deleted or lost: that is no reason to call for a user, where deletions are like that."""
+    app = world.app(era)
+    chats = [app.create(turns=1) for _ in range(8)]
+    world.scan()
+    for chat in chats[:6]:
+        losses.vanish(chat)
+    look(world, *chats[:6])
+    app.restart()
+    chats[7].turn("and", "so on")
+    settle(world)
+    assert not any(chat.path.exists() for chat in chats[:6])
+    names = sorted(chat.session_id for chat in chats[:6])
+    if era.buries:
+        assert sorted(world.guard.missing_files.held) == names
+    else:
+        assert sorted(heard(world, "not_known")) == names
+
+
 # ---- what the guard itself did to the index ------------------------------------------------------------------------------
 
 

@@ -106,15 +106,23 @@ def test_a_row_without_a_count_or_without_the_session(place: Place) -> None:
     assert not place.index.correct("b", 2)
 
 
-def test_the_index_is_not_read_at_each_save(place: Place) -> None:
+def test_the_index_is_not_read_at_each_save_but_soon_after(place: Place) -> None:
     place.write("a")
     place.index.note()
+    assert place.index.wait_seconds() is None
     place.write("b")
+    place.seconds -= 1.0
     place.index.note()
+    place.index.catch_up()
     assert place.index.dump() == b'{"index":"there","listed":["a"],"inode":0}'
-    place.seconds += 5.0
-    place.index.note()
+    place.seconds += place.index.wait_seconds() or 0.0
+    place.index.catch_up()
     assert place.index.dump() == b'{"index":"there","listed":["b"],"inode":0}'
+    assert place.index.wait_seconds() is None
+    place.write("c")
+    place.seconds -= 1.0
+    place.index.note(read=True)
+    assert place.index.dump() == b'{"index":"there","listed":["c"],"inode":0}'
 
 
 # ---- over a restart ----------------------------------------------------------------------------------------------------
