@@ -100,6 +100,14 @@ class Visit:
         )
 
     @property
+    def goes_back(self) -> bool:
+        """Whether live says that it was written before the shadow: an older state, put over a newer one."""
+        if self.live is None or self.is_wipe:
+            return False
+        before, now = (document.get(session.UPDATED) for document in (self.shadow.document, self.live))
+        return isinstance(before, int | float) and isinstance(now, int | float) and now < before
+
+    @property
     def news(self) -> Iterator[Identity]:
         """The messages of live that the shadow does not have."""
         comparison = self.verdict.comparison
@@ -115,7 +123,31 @@ class Visit:
         """How many messages live has; None when it could not be read."""
         return self.live.count if self.live else None
 
-    def repaired(self) -> list[Piece]:
+    @cached_property
+    def live_copy(self) -> Copy:
+        """Live as a copy to keep; only when it could be read."""
+        return Copy(self.data, self.live)
+
+    @cached_property
+    def repaired_copy(self) -> Copy:
+        """The repaired file as a copy to keep."""
+        return Copy(b"".join(self.pieces))
+
+    @property
+    def known_copy(self) -> Copy | None:
+        """The repaired file as a copy, if that was found out; None when it would have to be."""
+        known: Copy | None = vars(self).get("repaired_copy")
+        return known
+
+    def work_out(self) -> None:
+        """Find out all that acting on it needs, so that nothing is left to be found out then."""
+        if self.live is not None:
+            _ = self.live_copy.abridged
+        if not self.is_wipe and self.verdict.action in (Action.RESTORE, Action.MERGE, Action.UNCERTAIN):
+            _ = self.repaired_copy.abridged
+
+    @cached_property
+    def pieces(self) -> list[Piece]:
         """Return the pieces of the repaired file; those of a wipe are the shadow's own bytes, but for what must change."""
         if self.updated and (known := prepared(self.shadow)):
             return known.pieces(self.updated)

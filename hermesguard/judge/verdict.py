@@ -19,7 +19,21 @@ class Action(StrEnum):
     UNCERTAIN = "uncertain"
     DELETED = "deleted"
     RENAMED = "renamed"
+    UNKNOWN = "not known"
     WAIT = "wait"
+
+
+IndexSays = Literal["lists", "pruned", "unlinked", "dropped", "rebuilt", "unlisted", "removed", "none"]
+"""What the index says of a session whose file is gone.
+
+lists: it lists it. pruned: the entry went when the file did. unlinked: the index itself went when the file did. dropped: the
+entry went, but another session was saved meanwhile, and such a save drops the entry of any file that is gone. rebuilt: the
+index was built anew, from the files that were there. unlisted: it was never seen to list it. removed: the guard removed the
+index. none: there is none.
+"""
+Writer = Literal["same", "new", "another", "unknown"]
+"""The process that wrote a file. same: it wrote the state before, too. new: it was never seen before, as after a restart.
+another: it has written here before, and so has the one that wrote the state before: two are at work. unknown: nothing tells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +56,22 @@ class Surroundings:
     """The files that the repairs were made of, as far as they are asked for."""
     tombstone: bool = False
     """The id stands in `_deleted_webui_sessions.json`."""
-    index: Literal["lists", "omits", "unlinked", "unknown"] = "unknown"
-    """What `_index.json` says of the id; unlinked: it was there at the last look and is gone."""
-    others_saved: bool = False
-    """Another session was saved since the index still listed this one; such a save drops the message of any file that is gone."""
+    may_leave_none: bool = True
+    """The application that writes here may leave no tombstone of a deletion."""
+    unlinks_index: bool = True
+    """The application that writes here may remove the whole index at a deletion, not the entry alone."""
+    index: IndexSays = "none"
+    """What `_index.json` says of a session whose file is gone."""
+    listed_seconds: float = 0.0
+    """For so long after the file had gone the index still listed the session."""
+    began_seconds: float | None = None
+    """How long before the file went the session had no message yet; None when it had some when it was first seen."""
     renamed_to: str = ""
     """The session that took over this one's messages, if there is one."""
     moved_to: str = ""
     """A new session that began as this one, but lacks messages of it."""
+    writer: Writer = "unknown"
+    """The process that wrote live, beside the one that wrote the shadow."""
 
 
 class Verdict(NamedTuple):

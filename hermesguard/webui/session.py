@@ -21,6 +21,8 @@ sys.setrecursionlimit(max(sys.getrecursionlimit(), RECURSION_LIMIT))
 DEEPEST: Final = 1024
 """How deep a value may be nested: as deep as orjson reads, and somewhat deeper than the application does."""
 
+SESSION_ID = "session_id"
+UPDATED = "updated_at"
 MESSAGES = "messages"
 CONTEXT = "context_messages"
 TOOL_CALLS = "tool_calls"

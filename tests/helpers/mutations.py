@@ -20,7 +20,7 @@ import pytest
 from hermesguard.judge.acts import ACTS, Act, Consequence, Part
 from hermesguard.judge.rule import says
 from hermesguard.judge.rules import RULES
-from hermesguard.judge.rules_missing import MISSING_RULES, UNREADABLE_RULES
+from hermesguard.judge.rules_missing import MISSING_RULES, UNREADABLE_RULES, Missing
 from hermesguard.judge.verdict import Action
 from hermesguard.webui import benign
 
@@ -30,6 +30,7 @@ FILES = (
     "tests/unit/judge/test_rules.py",
     "tests/unit/judge/test_acts.py",
     "tests/unit/judge/test_benign.py",
+    "tests/unit/judge/test_gone.py",
     "tests/unit/judge/test_rules_missing.py",
     "tests/unit/guard/test_guard.py",
 )
@@ -40,6 +41,15 @@ KINDS_OF_MESSAGE = (
     "is_user_turn",
     "says_more",
 )
+EVIDENCE_OF_MISSING = (
+    "is_temporary",
+    "is_empty",
+    "is_from_messenger",
+    "lacks_tombstone",
+    "is_listed_on",
+    "has_just_begun",
+    "was_cleaned_up",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +58,7 @@ class Mutant:
 
     name: str
     disabled: Callable[[], contextlib.AbstractContextManager[None]]
+    is_about_missing: bool = False
 
 
 def _mutants() -> Iterator[Mutant]:
@@ -65,6 +76,19 @@ def _mutants() -> Iterator[Mutant]:
             yield Mutant(kind.__name__, lambda kinds=kinds, kind=kind: _without(kinds, kind))  # type: ignore[misc]
     for name in KINDS_OF_MESSAGE:
         yield Mutant(name, lambda name=name: _never(name))  # type: ignore[misc]
+    for name in EVIDENCE_OF_MISSING:
+        for value in (False, True):
+            yield Mutant(f"{name} {value}", lambda name=name, value=value: _always(name, value), True)  # type: ignore[misc]
+
+
+@contextlib.contextmanager
+def _always(name: str, value: bool) -> Iterator[None]:
+    known = vars(Missing)[name]
+    setattr(Missing, name, property(lambda missing: value))
+    try:
+        yield
+    finally:
+        setattr(Missing, name, known)
 
 
 @contextlib.contextmanager

@@ -10,9 +10,7 @@ from hypothesis import strategies as st
 from hermesguard.judge.judge import judge, judge_missing, judge_unreadable
 from hermesguard.judge.rules import RULES
 from hermesguard.judge.rules_missing import (
-    DELETION_WAIT_SECONDS,
     MISSING_RULES,
-    MISSING_WAIT_SECONDS,
     UNREADABLE_RULES,
 )
 from hermesguard.judge.verdict import Action, Surroundings, Verdict
@@ -685,64 +683,13 @@ def test_rule_22_nothing_explains_it() -> None:
     step((FIVE, OLD), (turns(5, 50, 9000), OLD), Action.UNCERTAIN, "22")
 
 
-# ---- 18, 19, 20: gone ----------------------------------------------------------------------------------------------------
-
-
-def gone(**around: Any) -> Verdict:
-    return judge_missing(file(FIVE), Surroundings(gone=True, **around))
-
-
-def test_rule_18_at_once_by_what_cannot_be_mistaken() -> None:
-    check(gone(tombstone=True, index="lists"), Action.DELETED, "18")
-    for kind in ("btw:", "bg:"):
-        side = judge_missing(file(FIVE, title=f"{kind} a question"), Surroundings(gone=True))
-        check(side, Action.DELETED, "18")
-
-
-@pytest.mark.parametrize("index", ["omits", "unlinked"])
-def test_rule_18_by_the_index_after_ten_seconds(index: Any) -> None:
-    assert gone(index=index).wait_seconds == DELETION_WAIT_SECONDS
-    check(gone(index=index, waited_seconds=9.9), Action.WAIT, "18")
-    verdict = gone(index=index, waited_seconds=10)
-    check(verdict, Action.DELETED, "18")
-    assert "the application has not noted a deletion" in verdict.against
-
-
-def test_rule_18_an_index_row_that_another_session_took_along_is_no_evidence() -> None:
-    verdict = gone(index="omits", others_saved=True, waited_seconds=10)
-    check(verdict, Action.UNCERTAIN, "20")
-    assert any("any save of another session" in sentence for sentence in verdict.against)
-
-
-def test_rule_18_not_when_a_new_session_began_as_this_one_and_lacks_messages() -> None:
-    verdict = gone(index="omits", moved_to="new", waited_seconds=10)
-    check(verdict, Action.UNCERTAIN, "20")
-    assert "a new session with the same creation time lacks messages of it" in verdict.evidence
-    check(gone(index="omits", moved_to="new", tombstone=True), Action.DELETED, "18")
-
-
-def test_rule_19_before_all_else() -> None:
-    verdict = gone(renamed_to="new", index="omits", tombstone=True)
-    check(verdict, Action.RENAMED, "19")
-    assert verdict.renamed_to == "new"
-
-
-@pytest.mark.parametrize("index", ["lists", "unknown"])
-def test_rule_20_after_two_seconds(index: Any) -> None:
-    assert gone(index=index).wait_seconds == MISSING_WAIT_SECONDS
-    check(gone(index=index, waited_seconds=1.9), Action.WAIT, "20")
-    verdict = gone(index=index, waited_seconds=2)
-    check(verdict, Action.UNCERTAIN, "20")
-    assert ("the index still lists it" in verdict.evidence) == (index == "lists")
-
-
 # ---- the table -------------------------------------------------------------------------------------------------------------
 
 
 def test_all_rules_are_there_once() -> None:
     numbers = [rule.number for rule in (*UNREADABLE_RULES, *RULES, *MISSING_RULES)]
-    assert {int(number) for number in numbers if number.isdecimal()} == {*range(1, 26)}
-    assert len(numbers) == len(set(numbers)) == 29
+    assert {int(number) for number in numbers if number.isdecimal()} == {*range(1, 27)}
+    assert len(numbers) == len(set(numbers)) == 30
 
 
 def test_no_verdict_quotes_a_message() -> None:

@@ -157,7 +157,7 @@ watch.start()
 assert (watch.mode, watch.self_test()) == ("inotify", None)
 unmount(directory)
 assert readable(watch)
-assert uncounted(watch) == [] and watch.alarmed
+assert watch.take() == [] and watch.alarmed
 assert watch.watch_lost() == watch.self_test() == f"The directory {directory} is gone, its file system was unmounted."
 
 mount("-t", "tmpfs", "none", directory)
