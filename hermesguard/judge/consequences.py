@@ -4,7 +4,8 @@ Each function returns what the act would do instead, as the end of a sentence th
 and an empty string where the part is as the act leaves it.
 """
 
-from hermesguard.judge.case import WINDOW_MESSAGES, Case, says_something
+from hermesguard.judge.case import WINDOW_MESSAGES, Case
+from hermesguard.judge.messages import says_something
 from hermesguard.webui import benign, session
 from hermesguard.webui.diff import compare
 from hermesguard.webui.session import Message
