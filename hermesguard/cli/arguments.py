@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from hermesguard.config.options import OPTIONS
 from hermesguard.config.renamed import RENAMED
+from hermesguard.webui.parts import PARTS
 
 LIST_STATES: Final = ("fine", "restored", "uncertain", "unrepaired", "deleted", "missing")
 SHELLS: Final = ("bash", "zsh", "fish")
@@ -185,6 +186,12 @@ def restore(parser: argparse.ArgumentParser) -> None:
         "--replace",
         action="store_true",
         help="take the version as it is, even if live has messages that it lacks",
+    )
+    parser.add_argument(
+        "--part",
+        metavar="PART",
+        choices=PARTS,
+        help="bring back only that of it, into live as it is",
     )
     _dry_run(parser)
     json_flag(parser)

@@ -107,7 +107,7 @@ def _cleared(evidence: str) -> Verdict:
     "4",
     "marked shrink",
     "`intentional_shrink_generation` was set anew, and live is the start of the shadow up to the boundary, with or without"
-    " new messages; the token counters do not go back (a second server that writes an older state brings an older mark with it)",
+    " new messages; it is no older mark (the shadow has one too, and the token counters or the time go back)",
     "intended",
 )
 def _marked_shrink(case: Case) -> Verdict | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from hermesguard.guard import back_off as back_off
 from hermesguard.guard.gone import brake
+from hermesguard.judge.acts import ACTS, Part
 from hermesguard.judge.judge import TABLE
 from hermesguard.judge.rule import Entry
 from hermesguard.judge.rules import FIRST_TURN_WAIT_SECONDS, RULES
@@ -20,6 +21,7 @@ from hermesguard.judge.rules_missing import (
     UNREADABLE_WAIT_SECONDS,
 )
 from hermesguard.webui import benign, session
+from hermesguard.webui.parts import PARTS
 
 _INTRODUCTION = """\
 A session file has become another than it was. Is that what someone meant, or is it a loss? hermesguard compares its last good
@@ -30,7 +32,7 @@ applies decides. Every verdict carries the evidence for it and what spoke agains
 | judgement | what is done |
 |---|---|
 | keep | live is right: it becomes the shadow |
-| deliberate | someone meant it: live becomes the shadow, and what was there before goes to the history |
+| intended | someone meant it: live becomes the shadow, and what was there before goes to the history |
 | restore | the missing messages are put back; what was live goes to the history |
 | merge | as restore, and the new messages in live stay: each message once, in the order of the conversation |
 | uncertain | as restore and merge (`on_uncertain = "restore"`, the default), or live is left (`"keep"`). Either way\
@@ -43,14 +45,30 @@ applies decides. Every verdict carries the evidence for it and what spoke agains
 `hermesguard undo INCIDENT` reverses what was done, and the same drop is not repaired again; with `--merge` what was written since
 stays. `hermesguard accept SID` says that live is right as it is.
 
-Nothing is judged by the number of messages alone, and each write is judged by itself: a chain of undos, or a cut and the prompt
-that follows it, is only legible one write at a time."""
+Nothing is judged by the number of messages alone, and each write is judged by itself, as far as the watch sees each."""
+
+_ACTS = """\
+An act explains a change only if every part of the file is as the act leaves it, in the release that wrote it. What is left over
+is the evidence for a loss: "an undo would not change `pinned`". The watch counts the saves between two looks: within several, as
+many turns may go and settings may change as well; after a stop of the guard the number is not known, and then one turn may go.
+A new `intentional_shrink_generation` or `clear_generation` that fits its boundary stands, whatever else the save changed. Keys
+that are not in the table, as those of a later release, speak neither way."""
+
+_PARTS = f"""\
+Every message may be there, and something still be gone: {", ".join(f"`{part}`" for part in PARTS)}.
+Live stays as it is; the state before is a version in the history, and the event `stripped` says what went. What a user sets
+counts only where one save took away several of them, for each has an act of its own. A context that was compressed is shorter
+by intent."""
 
 _SAME = """\
 Two messages are the same when their role, their text (white space apart) and their tool ids are; where both have a timestamp, it
 must agree too: who says "yes" again says something new. A message may be stamped, lose its picture, or have its markup stripped,
 and is still the same. Messages without any timestamp are believed to be the same in company: at the start, at the end, or where
-live takes up the end of the shadow."""
+live takes up the end of the shadow.
+
+Between messages that are the same, what is left is paired by tool id, time stamp, position and role: restamped, enriched,
+redacted, cut or replaced by a marker, it is one message that was changed where it stands. Its newer form stays, and the state
+before is a version in the history."""
 
 _WAITING = f"""\
 Some deferred only time can answer. Nothing sleeps meanwhile: a later write is judged by itself, and may answer the question.
@@ -124,9 +142,15 @@ def _sections() -> Iterator[str]:
     yield (
         f"They are asked in this order. A file that cannot be read: {_order(UNREADABLE_RULES)}. A file that can be read:"
         f" {_order(RULES)}.\nA file that is not there: {_order(MISSING_RULES)}. (3 and 21 come before 2 because a session without"
-        " any message can still lose a prompt;\n6 before 4 because a clear is also a marked shrink; 19 before 18 because what was"
-        " renamed has no entry in the index either.)"
+        " any message can still lose a prompt;\n6a before 4 because a clear is also a marked shrink; 19 before 18 because what"
+        " was renamed has no entry in the index either.)"
     )
+    yield "## What each act leaves"
+    yield _ACTS
+    yield _table(("part", *(act.name for act in ACTS)), map(_part, Part))
+    yield _table(("act", "releases", "rule"), ([act.name, act.releases, act.number] for act in ACTS))
+    yield "## What hangs on messages"
+    yield _PARTS
     yield "## The same message"
     yield _SAME
     yield "## What is harmless"
@@ -154,6 +178,10 @@ def _sections() -> Iterator[str]:
 
 def _message(entry: Entry) -> Sequence[str]:
     return entry.number, entry.name, entry.evidence, entry.judgement
+
+
+def _part(part: Part) -> Sequence[str]:
+    return part, *(act.parts[part].words if part in act.parts else "" for act in ACTS)
 
 
 def _kind(kind: Callable[..., Any]) -> Sequence[str]:

@@ -14,7 +14,7 @@ _shtab_hermesguard_list_option_strings=(-h --help --state --sort --json --sessio
 _shtab_hermesguard_history_option_strings=(-h --help --json --sessions --store --config)
 _shtab_hermesguard_show_option_strings=(-h --help --last --full --json --markdown --no-pager --sessions --store --config)
 _shtab_hermesguard_diff_option_strings=(-h --help --json --no-pager --sessions --store --config)
-_shtab_hermesguard_restore_option_strings=(-h --help --all-missing -o --output --replace --dry-run --json --sessions --store --config)
+_shtab_hermesguard_restore_option_strings=(-h --help --all-missing -o --output --replace --part --dry-run --json --sessions --store --config)
 _shtab_hermesguard_undo_option_strings=(-h --help --merge --dry-run --json --sessions --store --config)
 _shtab_hermesguard_accept_option_strings=(-h --help --dry-run --json --sessions --store --config)
 _shtab_hermesguard_log_option_strings=(-h --help -f --follow --since --session --json --sessions --store --config)
@@ -108,6 +108,7 @@ _shtab_hermesguard___config_COMPGEN=_shtab_compgen_files
 
 _shtab_hermesguard_list___state_choices=(fine restored uncertain unrepaired deleted missing)
 _shtab_hermesguard_list___sort_choices=(changed title messages versions incident)
+_shtab_hermesguard_restore___part_choices=(reasoning attachments pictures calls tool_calls context_messages order title project_id pinned archived composer_draft)
 _shtab_hermesguard_config_pos_0_choices=(show check)
 _shtab_hermesguard_completion_pos_0_choices=(bash zsh fish sessions incidents subjects)
 _shtab_hermesguard_pos_0_choices=(run scan status list history show diff restore undo accept log explain report verify drill prune purge config completion demo)

@@ -51,7 +51,7 @@ function _shtab_hermesguard_using
 end
 
 set -g _shtab_hermesguard_commands run scan status list history show diff restore undo accept log explain report verify drill prune purge config completion demo
-set -g _shtab_hermesguard_opts_with_value --alert-command --cache-bytes --config --heartbeat-command --hook-timeout --keep-deleted --keep-history --keep-versions --last --max-session-bytes --max-store-bytes --metrics-port --metrics-textfile --on-missing --on-uncertain --on-version-command --output --scan-interval --session --sessions --since --sort --state --store --watch -o
+set -g _shtab_hermesguard_opts_with_value --alert-command --cache-bytes --config --heartbeat-command --hook-timeout --keep-deleted --keep-history --keep-versions --last --max-session-bytes --max-store-bytes --metrics-port --metrics-textfile --on-missing --on-uncertain --on-version-command --output --part --scan-interval --session --sessions --since --sort --state --store --watch -o
 
 complete -c hermesguard -e
 complete -c hermesguard -f
@@ -135,6 +135,7 @@ complete -c hermesguard -n '_shtab_hermesguard_using restore' -s h -l help -d 's
 complete -c hermesguard -n '_shtab_hermesguard_using restore' -l all-missing -d 'put back every session whose file vanished'
 complete -c hermesguard -n '_shtab_hermesguard_using restore' -s o -l output -xka "(__fish_complete_path (commandline -ct))" -d 'write it there (- is stdout), leave live alone'
 complete -c hermesguard -n '_shtab_hermesguard_using restore' -l replace -d 'take the version as it is, even if live has messages that it lacks'
+complete -c hermesguard -n '_shtab_hermesguard_using restore' -l part -xka "reasoning attachments pictures calls tool_calls context_messages order title project_id pinned archived composer_draft" -d 'bring back only that of it, into live as it is'
 complete -c hermesguard -n '_shtab_hermesguard_using restore' -l dry-run -d 'say what would be done, and do nothing'
 complete -c hermesguard -n '_shtab_hermesguard_using restore' -l json -d 'one JSON object on stdout'
 complete -c hermesguard -n '_shtab_hermesguard_using restore' -l sessions -xka "(__fish_complete_directories)" -d 'the sessions directory of hermes-webui'

@@ -6,14 +6,16 @@ from typing import Any
 from hermesguard import files
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.guard.requests.arguments import require_arguments
+from hermesguard.guard.requests.requests import Live
 from hermesguard.guard.requests.undo import Decisions
 from hermesguard.judge.judge import Action, Verdict
 from hermesguard.repair.merge import merge_documents
+from hermesguard.repair.part_back import with_part
 from hermesguard.store import incidents
 from hermesguard.store.upkeep.pruning import finished
 from hermesguard.store.upkeep.retention import Rules
 from hermesguard.webui import session
-from hermesguard.webui.session import Unreadable
+from hermesguard.webui.session import Document, Unreadable
 
 
 class Operations(Decisions):
@@ -22,9 +24,12 @@ class Operations(Decisions):
     # -- restore
 
     def restore(
-        self, name: str, version: str = "", replace: bool = False, dry_run: bool = False
+        self, name: str, version: str = "", replace: bool = False, dry_run: bool = False, part: str = ""
     ) -> dict[str, Any]:
-        """Make a version (empty: the shadow) live again; messages that only live has are merged in, unless `replace`."""
+        """Make a version (empty: the shadow) live again; messages that only live has are merged in, unless `replace`.
+
+        With `part` (one of `parts.PARTS`) only that part of the version comes back, into live as it is.
+        """
         shadow = self._shadow(name)
         if version:
             source = self._bytes(self._version(name, version))
@@ -45,7 +50,10 @@ class Operations(Decisions):
                 ExitCode.REFUSED,
             ) from None
         live = self._live(name)
-        merged = merge_documents(wanted, live.document if live and not replace else None)
+        if part:
+            merged = self._with_part(name, live, wanted, part)
+        else:
+            merged = merge_documents(wanted, live.document if live and not replace else None)
         if live and live.document and live.data == merged:
             messages = len(live.document.messages)
             unchanged = {
@@ -64,6 +72,16 @@ class Operations(Decisions):
             "replaced" if replace else "restored",
             "asked for",
         )
+
+    def _with_part(self, name: str, live: Live | None, version: Document, part: str) -> bytes:
+        """Return the live file with one part of a version."""
+        if live is None or live.document is None:
+            raise GuardError(
+                f"The file of {name} is {'gone' if live is None else 'not readable'}",
+                f"Bring it back as a whole: hermesguard restore {name}",
+                ExitCode.REFUSED,
+            )
+        return with_part(live.document, version, part)
 
     def restore_all_missing(self, dry_run: bool = False) -> dict[str, Any]:
         """Put back every session whose file vanished without evidence that someone deleted it."""

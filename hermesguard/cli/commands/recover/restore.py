@@ -40,7 +40,13 @@ def restore(arguments: argparse.Namespace, settings: Settings) -> int:
         raise GuardError(f"@live is what {name} is now", "Choose another version", ExitCode.USAGE)
     version = chosen.version.name if chosen.version else ""
     answer = control.ask(
-        settings, "restore", name=name, version=version, replace=arguments.replace, dry_run=arguments.dry_run
+        settings,
+        "restore",
+        name=name,
+        version=version,
+        replace=arguments.replace,
+        dry_run=arguments.dry_run,
+        **({"part": arguments.part} if arguments.part else {}),
     )
     if answer["action"] == "unchanged":
         sentence = f"{name} has all of {name}@{chosen.name} already{_messages(answer)}. No action required."
