@@ -23,6 +23,7 @@ FIELDS: Final[dict[str, Field]] = {
     "rule": Field(str, "name of the rule that decided"),
     "evidence": Field(list[str], "what spoke for the verdict, one sentence a line"),
     "against": Field(list[str], "what spoke against it, one sentence a line"),
+    "parts": Field(list[str], "what a save took away of what belongs to messages"),
     "action": Field(str, "what was done"),
     "undo": Field(str, "the command that reverses it"),
     "messages_before": Field(int, "messages in the last good copy"),

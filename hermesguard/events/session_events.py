@@ -47,6 +47,19 @@ _LOOK: Final = (
 
 SESSION_EVENTS: Final[tuple[Event, ...]] = (
     Event(
+        "stripped",
+        "f758036c4f4b4d29901780a63cdc19da",
+        Priority.WARNING,
+        "Something that belongs to messages is gone",
+        "{session}: a save took away {parts}; every message is there[, {messages_live} of them]"
+        + _BY_WHOM
+        + "."
+        "[ The state before is in the history: {version}.]",
+        "The file stands as it was saved. See what went: hermesguard diff {session} --from VERSION\n"
+        "To bring back that part alone: hermesguard restore {session}@VERSION --part PART",
+        (*_JUDGED, "parts"),
+    ),
+    Event(
         "intended",
         "994592b0acf749a7bbba3c564fae9492",
         Priority.INFO,

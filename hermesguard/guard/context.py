@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hermesguard.clock import Clock
+from hermesguard.config.memory import session_limit_bytes
 from hermesguard.config.settings import Settings
 from hermesguard.events.reporter import Reporter
 from hermesguard.events.shield import Shield
@@ -114,6 +115,8 @@ class Notes:
     """Sessions that were seen without a message, and when they had one (monotonic); for a minute."""
     deferred: dict[str, Deferred] = field(default_factory=dict)
     writers: Writers = field(default_factory=Writers)
+    saves: dict[str, int] = field(default_factory=dict)
+    """How often a session was saved since it was last in order, as far as the watch counted."""
     totals: Totals = field(init=False)
 
     def __post_init__(self) -> None:
@@ -123,6 +126,7 @@ class Notes:
         """Note that a session was found in order, and is so as long as a listing shows `state`."""
         self.deferred.pop(name, None)
         self.unreadable.pop(name, None)
+        self.saves.pop(name, None)
         self.seen[name] = state
         if messages and self.messages.get(name) == 0:
             self.began[name] = self.clock.monotonic()
@@ -132,6 +136,7 @@ class Notes:
         """Forget a session that is gone for good."""
         self.deferred.pop(name, None)
         self.unreadable.pop(name, None)
+        self.saves.pop(name, None)
         self.seen.pop(name, None)
         self.messages.pop(name, None)
         self.writers.forget(name)
@@ -218,6 +223,7 @@ class Context:
         copies.relieve = pruner.relieve
         copies.also_pending.append(incidents.flush)
         incidents.check = store.place.check
+        store.limit_bytes = limit_bytes = session_limit_bytes(settings.max_session_bytes)
 
         def set_aside(path: Path, reason: str) -> None:
             target = store.place.set_aside(path)
@@ -225,7 +231,17 @@ class Context:
 
         store.set_aside = set_aside
         return cls(
-            settings, reporter, clock, directory, Notes(clock), copies, recorder, pruner, shield, back_off
+            settings,
+            reporter,
+            clock,
+            directory,
+            Notes(clock),
+            copies,
+            recorder,
+            pruner,
+            shield,
+            back_off,
+            limit_bytes,
         )
 
     def keep(self, name: str, copy: Copy, stamp: Stamp, before: Copy | None = None) -> None:

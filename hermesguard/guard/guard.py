@@ -8,7 +8,7 @@ import contextlib
 import math
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 from hermesguard import files
@@ -20,6 +20,9 @@ from hermesguard.guard.context import Context, Deferred
 from hermesguard.guard.first_look import FirstLook
 from hermesguard.guard.gone.brake import RolledBack
 from hermesguard.guard.gone.missing import HELD_FILE, LISTED_FILE, MissingFiles
+from hermesguard.guard.large.background import Background
+from hermesguard.guard.large.large import LargeSessions
+from hermesguard.guard.large.long_work import LongWork
 from hermesguard.guard.make_live import Target, make_live
 from hermesguard.guard.recorder import found
 from hermesguard.guard.recovery import Recovery
@@ -36,7 +39,6 @@ from hermesguard.store.upkeep.scrub import Scrub
 from hermesguard.store.upkeep.verify import damage_of_shadow
 from hermesguard.webui.abridged import follow, only_adds, same
 from hermesguard.webui.directory import signature
-from hermesguard.webui.session import Document
 
 RECHECK_SECONDS = 1.0
 # The application writes its index some milliseconds after the session; on a busy machine it may be longer.
@@ -64,6 +66,11 @@ class Guard:
         self._repaired: dict[str, float] = {}
         self.standby = Standby(self.copies, self.directory)
         self._reader = Reader()
+        self.background = Background(partial(self.shield.caught, "background work"))
+        self.large = LargeSessions(context, self.background)
+        self.long_work = LongWork(context, self.background, self.visit)
+        self.saves_to_come: Callable[[str], int] = lambda name: 0
+        """How many saves of a session the watch knows of that no visit was told; whoever owns the watch sets it."""
 
     def adopt(self, settings: Settings) -> None:
         """Go on with other settings of the same directories."""
@@ -186,11 +193,14 @@ class Guard:
         self.recorder.report_held_back()
         self.notes.totals.last_scan = self.context.clock.now().isoformat()
 
-    def visit(self, name: str, writer_pid: int | None = None) -> bool:
+    def visit(self, name: str, writer_pid: int | None = None, saves: int = 0) -> bool:
         """Look at one session: read, judge, act, report. Never raises: one bad session must not cost the others their guard.
 
-        Returns whether there was nothing but growth, of which nothing follows: no event, no question, nothing to make ready.
+        `saves` says how often it was saved since the last visit, if that was counted. Returns whether there was nothing but
+        growth, of which nothing follows: no event, no question, nothing to make ready.
         """
+        if saves:
+            self.notes.saves[name] = self.notes.saves.get(name, 0) + saves
         try:
             return self._visit(name, writer_pid)
         except Exception as error:  # noqa: BLE001
@@ -199,11 +209,17 @@ class Guard:
             return False
 
     def _visit(self, name: str, writer_pid: int | None) -> bool:
+        if self.long_work.is_busy(name):
+            return False
         began_ns = time.perf_counter_ns()
         try:
-            size_bytes, stamp = self._reader.read(self.directory.file_name(name))
+            size_bytes, stamp = self._reader.read(self.directory.file_name(name), self.context.limit_bytes)
         except (FileNotFoundError, NotADirectoryError):
             self._look_for(name)
+            return False
+        except files.TooLarge as error:
+            self.missing_files.is_here(name)
+            self.large.found(name, error.stamp)
             return False
         except OSError as error:
             self.context.report_unreadable(
@@ -212,7 +228,14 @@ class Guard:
             return False
         was_missed = self.missing_files.is_here(name)
         try:
-            shadow = self.copies.shadow(name) or self._first_look.copy(name, self._reader.data, stamp)
+            if self.long_work.loads(name, self._reader, size_bytes):
+                return False
+            shadow = self.copies.shadow(name) or self._first_look.copy(
+                name, self._reader.data, stamp, self.long_work.known(name, self._reader, size_bytes)
+            )
+        except files.TooLarge:
+            self.large.judge(name, self._reader.data, stamp)
+            return False
         except OSError as error:
             # Without knowing what there was, nothing can be said of what there is; every scan tries again.
             self.copies.refused(error)
@@ -231,9 +254,20 @@ class Guard:
             return copy.is_stored and not (copy.could_be_wiped or was_missed)
         data = self._reader.data
         around = self._around(name, shadow, data, writer)
-        visit = Visit(
-            name, shadow, data, stamp, around, writer_pid, began_ns, lambda: self.recorder.before_repair(name)
+        visit = self.long_work.worked_out(
+            Visit(
+                name,
+                shadow,
+                data,
+                stamp,
+                around,
+                writer_pid,
+                began_ns,
+                lambda: self.recorder.before_repair(name),
+            )
         )
+        if visit is None:
+            return False
         if visit.is_wipe:
             self._repair(visit)
         else:
@@ -261,7 +295,11 @@ class Guard:
 
     def _around(self, name: str, shadow: Copy, data: bytes, writer: Writer) -> Surroundings:
         repair = self.recorder.incidents.last_digest.get(name)
+        saves = self.notes.saves.get(name, 0) + self.saves_to_come(name)
         return Surroundings(
+            name=name,
+            saves=saves or None,
+            now=self.context.clock.now().timestamp(),
             waited_seconds=self.notes.waited_seconds(name, data),
             repaired=repair is not None and repair == shadow.digest,
             writer=writer,
@@ -294,6 +332,9 @@ class Guard:
         """Judge a session whose file is gone; if it is back by now, visit it."""
         try:
             is_back = self.missing_files.look_for(name)
+        except files.TooLarge:
+            self.shield.run("missing", name, partial(self.large.is_missing, name), None)
+            return
         except OSError as error:
             self.copies.refused(error)
             self.notes.defer(name, None, RECHECK_SECONDS)
@@ -324,7 +365,10 @@ class Guard:
         if name is None:
             return
         try:
-            self.standby.make_ready(name)
+            if self.standby.is_needed(name) and self.long_work.loads(name, self._reader, 0):
+                self.standby.later(name, self.context.clock.monotonic())
+            else:
+                self.standby.make_ready(name)
         except OSError as error:
             self.copies.refused(error)
         except Exception as error:  # noqa: BLE001
@@ -355,12 +399,14 @@ class Guard:
                 self.notes.defer(visit.name, visit.data, visit.verdict.wait_seconds, visit.writer_pid)
             case Action.KEEP if visit.live:
                 if visit.verdict.takes_away:
-                    self._version(visit, "tidied")
+                    version = self._version(visit, "stripped" if visit.verdict.taken else "tidied")
+                    if visit.verdict.taken:
+                        self._report_stripped(visit, version)
                 self._goes_on(visit.name)
-                self._stands(visit, visit.live)
+                self._stands(visit)
             case Action.INTENDED if visit.live:
                 version = self._withdrawn(visit)
-                self._stands(visit, visit.live)
+                self._stands(visit)
                 self.recorder.report(
                     "intended",
                     visit.name,
@@ -372,7 +418,7 @@ class Guard:
                 )
             case Action.UNCERTAIN if visit.live and self.settings.on_uncertain == "keep":
                 version = self._version(visit, "uncertain")
-                self._stands(visit, visit.live)
+                self._stands(visit)
                 self.recorder.record(
                     found(
                         "uncertain",
@@ -390,9 +436,22 @@ class Guard:
             case _:
                 self._repair(visit)
 
-    def _stands(self, visit: Visit, live: Document) -> None:
+    def _stands(self, visit: Visit) -> None:
+        """Live is right: who wrote it is known from now on, and it is the shadow."""
         self.notes.writers.stands(visit.name, visit.writer_pid)
-        self.context.keep(visit.name, Copy(visit.data, live), visit.stamp)
+        self.context.keep(visit.name, visit.live_copy, visit.stamp)
+
+    def _report_stripped(self, visit: Visit, version: str) -> None:
+        """Tell what a save took away though every message is there, and how it comes back."""
+        self.recorder.report(
+            "stripped",
+            visit.name,
+            visit.verdict,
+            parts=list(visit.verdict.taken),
+            messages_live=visit.messages_live,
+            version=version,
+            writer_pid=visit.writer_pid,
+        )
 
     def _withdrawn(self, visit: Visit) -> str:
         """Keep what someone took away on purpose, unless it was cleared and such things are not to be kept at all."""
@@ -414,7 +473,7 @@ class Guard:
         standby_file = None
         if visit.updated:
             standby_file = self.standby.files.take(name, prepared(visit.shadow), visit.updated, visit.stamp)
-        ready, pieces = standby_file or (None, visit.repaired())
+        ready, pieces = standby_file or (None, visit.pieces)
         try:
             made = make_live(
                 self.context,
@@ -424,6 +483,7 @@ class Guard:
                 keep_shadow=True,
                 ready=ready,
                 earlier=visit.before_repair if visit.around.repaired else tuple,
+                expected=visit.known_copy,
             )
         except FileNotFoundError:
             self._look_for(name)

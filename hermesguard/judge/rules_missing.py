@@ -215,7 +215,7 @@ def _missing(missing: Missing) -> Verdict | None:
 
 @rule(
     MISSING_RULES,
-    "23",
+    "26",
     "not known",
     "the file is gone, and after ten seconds there is evidence of neither: no index, also because the guard removed it; an index"
     " that was never seen to list it, that was built anew, or whose entry another save may have dropped",

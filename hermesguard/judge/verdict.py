@@ -40,8 +40,14 @@ another: it has written here before, and so has the one that wrote the state bef
 class Surroundings:
     """What else the directory and the past say about a session, beside shadow and live."""
 
+    name: str = ""
+    """The session's id, as the name of its file has it."""
     gone: bool = False
     """There is no file of that name."""
+    saves: int | None = 1
+    """How many saves lie between shadow and live; None when that is not known, as after a stop of the guard."""
+    now: float | None = None
+    """The time of day, in seconds since the epoch, where it matters whether a clock was put back."""
     waited_seconds: float = 0.0
     """How long the present state of live has been looked at."""
     repaired: bool = False
@@ -82,6 +88,10 @@ class Verdict(NamedTuple):
     renamed_to: str = ""
     is_clear: bool = False
     """Someone cleared the conversation: what is kept of it goes as soon as what is kept of a deleted one."""
+    taken: tuple[str, ...] = ()
+    """What hangs on the messages and is gone, though they are all there (module parts)."""
+    is_foreign: bool = False
+    """Live is the file of another session: nothing of it is to be merged in."""
     loses_prompt: bool = False
     """The shadow has a prompt that was sent and stands nowhere now."""
 
@@ -107,5 +117,5 @@ class Verdict(NamedTuple):
         if comparison is None:
             return self.action is not Action.KEEP
         gone = any(kind not in benign.REPEATED for _, kind in comparison.harmless)
-        lost = not comparison.whole or gone or self.loses_prompt
+        lost = not comparison.whole or gone or bool(comparison.changed or self.taken) or self.loses_prompt
         return lost or self.action not in (Action.KEEP, Action.WAIT)

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from hermesguard.judge.acts import ACTS, Act, Consequence, Part
 from hermesguard.judge.rule import says
 from hermesguard.judge.rules import RULES
 from hermesguard.judge.rules_missing import MISSING_RULES, UNREADABLE_RULES, Missing
@@ -27,6 +28,7 @@ REPOSITORY = Path(__file__).parents[2]
 VARIABLE = "HERMESGUARD_MUTANT"
 FILES = (
     "tests/unit/judge/test_rules.py",
+    "tests/unit/judge/test_acts.py",
     "tests/unit/judge/test_benign.py",
     "tests/unit/judge/test_gone.py",
     "tests/unit/judge/test_rules_missing.py",
@@ -66,6 +68,9 @@ def _mutants() -> Iterator[Mutant]:
             otherwise = says(Action.KEEP, "no rule says anything") if index == len(rules) - 1 else None
             silent = replace(rule, decide=lambda case, otherwise=otherwise: otherwise)  # type: ignore[misc]
             yield Mutant(f"rule {rule.label}", lambda rules=rules, silent=silent: _swapped(rules, silent))  # type: ignore[misc]
+    for act in ACTS:
+        for part in act.parts:
+            yield Mutant(f"act {act.name}: {part}", lambda act=act, part=part: _unasked(act, part))  # type: ignore[misc]
     for kinds in (benign.VANISHING, benign.CHANGING):
         for kind in kinds:
             yield Mutant(kind.__name__, lambda kinds=kinds, kind=kind: _without(kinds, kind))  # type: ignore[misc]
@@ -94,6 +99,17 @@ def _swapped(rules: list[Any], silent: Any) -> Iterator[None]:
         yield
     finally:
         rules[index] = spoken
+
+
+@contextlib.contextmanager
+def _unasked(act: Act, part: Part) -> Iterator[None]:
+    """Leave a necessary consequence out of an act."""
+    known = act.parts[part]
+    act.parts[part] = Consequence("anything", lambda case: "")
+    try:
+        yield
+    finally:
+        act.parts[part] = known
 
 
 @contextlib.contextmanager

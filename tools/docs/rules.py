@@ -103,12 +103,12 @@ tool that synchronises directories put older files over newer ones. Undoing that
 
 _BACK_OFF = f"""\
 When the same session is repaired {back_off.REPAIRS_BEFORE_BACK_OFF} times within {back_off.WINDOW_SECONDS:g} seconds,
-something goes on writing from an old memory. One event `backing_off` names its process, and the repairs slow down: each is
-followed by a pause of twenty times what it cost, from {back_off.SHORTEST_PAUSE_SECONDS:g} to
-{back_off.LONGEST_PAUSE_SECONDS:g} seconds. The end of the writer ends the pause, and so does the end of the guard. What is
-displaced meanwhile and has new messages is kept in the history, `back_off_ended` tells the end, and a save that holds
-everything ends the pauses at once. There is never more than one alert a minute about one session; what is held
-back is counted."""
+something goes on writing from an old memory. One event `backing_off` names its process, and the repairs slow down: after each
+comes a pause of {back_off.COSTS_PER_PAUSE:g} times what it cost, at least {back_off.SHORTEST_PAUSE_SECONDS:g} and at most
+{back_off.LONGEST_PAUSE_SECONDS:g} seconds. The pause ends when the writer's process does, and when the guard stops. New messages
+are merged each time; one incident grows, and of the versions that this makes the newest {back_off.MOST_VERSIONS} are kept, and
+each older one that holds a message which stands nowhere else. `back_off_ended` tells the end. A save that holds everything ends
+the pauses at once. There is never more than one alert a minute about one session; what is held back is counted."""
 
 
 def markdown() -> str:

@@ -18,6 +18,7 @@ from hermesguard import files
 from hermesguard.files import Stamp
 from hermesguard.webui.session import is_session_id
 
+LONGEST_LIST_BYTES = 64 * 1024 * 1024
 INDEX: Final = "_index.json"
 Says = Literal["lists", "pruned", "unlisted", "rebuilt", "removed", "none"]
 NEAR_SECONDS: Final = 2.0
@@ -214,7 +215,7 @@ class Index:
 def load(path: Path) -> Any:
     """Return the JSON value in one of the application's lists; None when there is none. Raises OSError."""
     try:
-        data = files.read(path)[0]
+        data = files.read(path, LONGEST_LIST_BYTES)[0]
     except FileNotFoundError:
         return None
     try:

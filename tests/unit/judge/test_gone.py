@@ -69,7 +69,7 @@ def test_rule_18_an_index_that_went_with_the_file_where_a_deletion_removes_it() 
     waits("18", UNLINKED_WAIT_SECONDS, index="unlinked")
     says(gone(index="unlinked"), Action.DELETED, "18")
     verdict = gone(index="unlinked", **PRUNES)
-    says(verdict, Action.UNKNOWN, "23")
+    says(verdict, Action.UNKNOWN, "26")
     assert "this release removes the index only when it cleans up empty sessions" in verdict.evidence
 
 
@@ -119,7 +119,7 @@ def test_rule_20_the_index_listed_it_on_for_a_while() -> None:
     verdict = gone(index="dropped", listed_seconds=1.0)
     says(verdict, Action.RESTORE, "20")
     assert "the index went on listing it after the file had gone" in verdict.evidence
-    says(gone(index="dropped", listed_seconds=0.9), Action.UNKNOWN, "23")
+    says(gone(index="dropped", listed_seconds=0.9), Action.UNKNOWN, "26")
     says(gone(index="pruned", listed_seconds=1.5), Action.DELETED, "18")
 
 
@@ -148,7 +148,7 @@ NO_MESSENGER = [
 @pytest.mark.parametrize("members", MESSENGER)
 def test_rule_20_sessions_of_messengers_never_have_a_tombstone(members: Any) -> None:
     says(gone(members=members, index="pruned", **WRITES_TOMBSTONES), Action.DELETED, "18")
-    says(gone(members=members, index="unlisted", **WRITES_TOMBSTONES), Action.UNKNOWN, "23")
+    says(gone(members=members, index="unlisted", **WRITES_TOMBSTONES), Action.UNKNOWN, "26")
     says(gone(members=members, index="lists", **WRITES_TOMBSTONES), Action.RESTORE, "20")
 
 
@@ -162,9 +162,9 @@ def test_rule_20_a_clean_up_just_after_the_first_turn() -> None:
     verdict = gone(index="unlinked", began_seconds=0.1, **PRUNES)
     says(verdict, Action.RESTORE, "20")
     assert any("PR#7036" in sentence for sentence in verdict.evidence)
-    says(gone(index="unlinked", began_seconds=2.0, **PRUNES), Action.UNKNOWN, "23")
+    says(gone(index="unlinked", began_seconds=2.0, **PRUNES), Action.UNKNOWN, "26")
     # Before, a deletion looks the same.
-    says(gone(index="unlinked", began_seconds=0.1), Action.UNKNOWN, "23")
+    says(gone(index="unlinked", began_seconds=0.1), Action.UNKNOWN, "26")
     says(gone(index="unlinked", began_seconds=2.0), Action.DELETED, "18")
     says(gone(index="pruned", began_seconds=0.1, **PRUNES), Action.DELETED, "18")
 
@@ -175,10 +175,10 @@ def test_rule_20_a_clean_up_just_after_the_first_turn() -> None:
 @pytest.mark.parametrize("index", WITHOUT_EVIDENCE)
 @pytest.mark.parametrize("release", [{}, PRUNES])
 def test_rule_23_evidence_of_neither(index: Any, release: Any) -> None:
-    waits("23", UNKNOWN_WAIT_SECONDS, index=index, **release)
+    waits("26", UNKNOWN_WAIT_SECONDS, index=index, **release)
     says(gone(index=index, waited_seconds=0.0, **release), Action.WAIT, "20")
     verdict = gone(index=index, **release)
-    says(verdict, Action.UNKNOWN, "23")
+    says(verdict, Action.UNKNOWN, "26")
     assert verdict.evidence
 
 

@@ -116,7 +116,7 @@ def test_an_entry_that_the_save_of_another_session_dropped_is_no_deletion(
         assert (incident.event, incident.action, incident.rule) == ("missing", "restored", "20 missing")
     else:
         assert not chat.path.exists()
-        assert (incident.event, incident.action, incident.rule) == ("not_known", "left", "23 not known")
+        assert (incident.event, incident.action, incident.rule) == ("not_known", "left", "26 not known")
         assert history(world, chat) == ["gone"]
 
 

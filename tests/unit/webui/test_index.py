@@ -216,7 +216,7 @@ def test_what_is_not_seen_to_be_known_any_more_is_forgotten(place: Place) -> Non
 
 
 def test_an_index_that_cannot_be_read_is_no_evidence(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(path: Path) -> None:
+    def fails(path: Path, most_bytes: int) -> None:
         raise OSError(errno.EIO, "Input/output error")
 
     place.write("a")
