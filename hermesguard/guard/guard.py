@@ -20,7 +20,7 @@ from hermesguard.guard.context import Context, Deferred
 from hermesguard.guard.first_look import FirstLook
 from hermesguard.guard.large.background import Background
 from hermesguard.guard.large.large import LargeSessions
-from hermesguard.guard.large.long_work import LongWork
+from hermesguard.guard.large.long_work import LONG_BYTES, LongWork
 from hermesguard.guard.make_live import Target, make_live
 from hermesguard.guard.missing import HELD_FILE, MissingFiles
 from hermesguard.guard.recorder import found
@@ -237,6 +237,8 @@ class Guard:
         if copy := self._follow(name, shadow, size_bytes, stamp):
             return copy.is_stored and not (copy.could_be_wiped or was_missed)
         data = self._reader.data
+        if size_bytes > LONG_BYTES:
+            self._reader.release()
         around = self._around(name, shadow, data)
         visit = self.long_work.worked_out(
             Visit(
