@@ -33,7 +33,7 @@ from hermesguard.guard.requests.operations import Operations, begin
 from hermesguard.store.incidents import IncidentLog
 from hermesguard.store.store import Store
 from hermesguard.watcher.watcher import Change, Watch
-from hermesguard.webui.directory import INDEX
+from hermesguard.webui.lists.index import INDEX
 from hermesguard.webui.session import session_id
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ class Daemon:
         self.settings = settings
         self.reporter = reporter
         self.guard = Guard(Context.furnish(settings, store, IncidentLog(settings.store), reporter))
+        self.guard.saves_to_come = self._saves_to_come
         self.watch: Watch | None = None
         self.is_ready = False
         self.watch_lost_since: float | None = None
@@ -151,6 +152,7 @@ class Daemon:
         self._watch_on(time.monotonic() + self._patience())
         if self.guard.notes.deferred:
             self.guard.run_deferred(TURN_SECONDS)
+        self.guard.rolled_back.report(time.monotonic())
         self._writers.follow(self.guard.writers_awaited())
         if self._server:
             self._server.go_on(SCAN_SLICE_SECONDS)
@@ -167,6 +169,8 @@ class Daemon:
             self.reporter.pump(),
             self._service.pump(),
             self.guard.notes.next_due_seconds(),
+            self.guard.rolled_back.wait_seconds(now),
+            self.guard.directory.index.wait_seconds(),
             self.guard.standby.wait_seconds(now),
             self._outside.pump(),
         ]
@@ -208,15 +212,15 @@ class Daemon:
         for change in changes:
             previous = session_id(change.moved_from) if change.moved_from else None
             if previous and (name := session_id(change.name)):
-                self.guard.missing_files.moved[previous] = name
+                self.guard.missing_files.evidence.moved[previous] = name
         if len(changes) > 1:
             changes.sort(key=lambda change: change.moved_from is None)
         until = time.monotonic() + TURN_SECONDS
         for number, change in enumerate(changes, 1):
             if name := _session_of(change.name):
-                is_growth &= self.guard.visit(name, change.writer_pid)
+                is_growth &= self.guard.visit(name, change.writer_pid, change.saves)
                 if time.monotonic() >= until:
-                    self._changes = changes[number:]
+                    self._changes = changes[number:] + self._changes
                     return False
             elif change.name == INDEX:
                 self.guard.index_changed()
@@ -227,7 +231,14 @@ class Daemon:
                 self._scan, self._scan_due = None, 0.0
             if reason := self.watch.watch_lost():
                 self._lose_watch(reason)
-        return is_growth
+        return is_growth and not self._changes
+
+    def _saves_to_come(self, name: str) -> int:
+        """Return how many saves the watch knows of that no visit was told: a file may be newer than its news."""
+        if self.watch is None:
+            return 0
+        self._changes += self.watch.take()
+        return sum(change.saves for change in self._changes if change.name == f"{name}.json")
 
     # -- watch and scan
 
@@ -441,6 +452,8 @@ class Daemon:
         self.reporter.report("stopping", reason=signal.Signals(number).name)
         self.guard.copies.retry_pending()
         self.guard.copies.flush_delta_logs(quiet_seconds=0)
+        self.guard.missing_files.remember()
+        self.guard.rolled_back.report(time.monotonic(), at_once=True)
         self.guard.recorder.report_held_back(at_once=True)
         self.reporter.report(
             "stopped",
