@@ -68,6 +68,7 @@ _SPACE = re.compile(r"[ \t\n\r]*")
 _FOLLOW = re.compile(r"[ \t\n\r]*([],])[ \t\n\r]*")
 _KEY = re.compile(r'"([^"\\\x00-\x1f]*)"[ \t\n\r]*:[ \t\n\r]*')
 _NEXT_MEMBER = re.compile(r'[ \t\n\r]*(?:,[ \t\n\r]*(?=")|(?=\}))')
+_LONG_CHARACTERS: Final = 1024 * 1024
 _SHALLOW_BYTES: Final = 2 * DEEPEST  # what is shorter cannot be nested deeper
 _NESTING = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]')
 _decode = JSONDecoder().raw_decode
@@ -150,6 +151,24 @@ class Message:
     def get(self, key: str) -> Any:
         """Return the message's value for `key`, None when it has none (or is no object at all)."""
         return self.value.get(key) if isinstance(self.value, dict) else None
+
+
+class _Slice(Message):
+    """A message of a long file: its text is not kept beside the file's."""
+
+    __slots__ = ("_end", "_source")
+
+    def __init__(self, value: Any, source: str, start: int, end: int) -> None:
+        self.value = value
+        self.start = start
+        self.count = 1
+        self._identity = None
+        self._source = source
+        self._end = end
+
+    @property
+    def text(self) -> str:  # type: ignore[override]
+        return self._source[self.start : self._end]
 
 
 @dataclass(eq=False, slots=True)
@@ -346,6 +365,7 @@ def _key(text: str, position: int) -> tuple[str, int]:
 
 def _messages(text: str, position: int) -> tuple[list[Message], int]:
     found: list[Message] = []
+    is_short = len(text) < _LONG_CHARACTERS
     append, follow = found.append, _FOLLOW.match
     begin = _skip(text, position + 1)
     if text[begin : begin + 1] == "]":
@@ -354,7 +374,7 @@ def _messages(text: str, position: int) -> tuple[list[Message], int]:
         value, end = scan(text, begin)
         if end - begin > _SHALLOW_BYTES:
             require_shallow(text, begin, end)
-        append(Message(value, text[begin:end], begin))
+        append(Message(value, text[begin:end], begin) if is_short else _Slice(value, text, begin, end))
         match = follow(text, end)
         if match is None:
             raise json.JSONDecodeError("Expecting ',' delimiter", text, end)

@@ -586,6 +586,13 @@ def test_accept_and_purge(command, own_scene):
     assert (own_scene.sessions / f"{own_scene.wiped}.json").exists()
 
 
+def test_purge_without_a_terminal_asks_for_yes(command, own_scene):
+    code, _, err = command("purge", "3f2a", where=own_scene)
+    assert code == ExitCode.REFUSED
+    assert "--yes" in err
+    assert command("show", "3f2a", where=own_scene)[0] == 0
+
+
 def test_purge_asks_on_a_terminal(own_scene):
     def purge(answer):
         controller, terminal = pty.openpty()
