@@ -1,4 +1,4 @@
-"""Sessions whose file is gone: deleted by a user, renamed by the application, or lost (webui-contract, rules 18 to 20)."""
+"""Sessions whose file is gone: deleted by a user, renamed by the application, or lost (docs/hermes-webui.md, section 7)."""
 
 from collections.abc import Collection
 from dataclasses import dataclass

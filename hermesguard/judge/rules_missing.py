@@ -1,4 +1,4 @@
-"""The rules for a session whose file is gone or cannot be read (webui-contract, rules 1 and 18 to 20). Pure.
+"""The rules for a session whose file is gone or cannot be read (docs/hermes-webui.md, section 7). Pure.
 
 They are asked in the order in which they stand here: what was renamed also has no message in the index any more.
 """

@@ -166,9 +166,9 @@ class SessionsDirectory:
         return "unlinked" if went_just_now else "unknown"
 
     def correct_index(self, session: str, messages: int) -> bool:
-        """Remove the index when its message for the session has another count; return whether it did.
+        """Remove the index when its entry for the session has another count; return whether it did.
 
-        The application builds it anew (webui-contract, section 5); patching the message would race with that.
+        The application builds it anew (docs/hermes-webui.md, section 6); patching the entry would race with that.
         """
         try:
             value = self._load(INDEX)

@@ -40,7 +40,7 @@ UNTITLED = frozenset({"", "Untitled", "New Chat"})
 TOKEN_COUNTERS = ("input_tokens", "output_tokens")
 
 # What tells which release wrote a file: keys that all its saves carry, and the first release that writes them, latest first
-# (webui-contract, section 2). What a missing or an unchanged key proves depends on it.
+# (docs/hermes-webui.md, section 2). What a missing or an unchanged key proves depends on it.
 WRITERS: Final = (
     (GENERATION, "exp-v0.52.216"),
     ("anchor_scene_index", "exp-v0.52.19"),
