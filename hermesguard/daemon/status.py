@@ -16,7 +16,7 @@ from hermesguard.store.upkeep.scrub_progress import progress_of
 if TYPE_CHECKING:
     from hermesguard.guard.guard import Guard
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 def status_of(guard: Guard) -> dict[str, Any]:

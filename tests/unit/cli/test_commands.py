@@ -291,7 +291,7 @@ def test_config_show_says_where_each_value_comes_from(command, scene):
     assert messages["sessions"].endswith("environment HERMESGUARD_SESSIONS")
     assert messages["keep_history"].split() == ["keep_history", '"30d"', "default"]
     values = json.loads(command("config", "show", "--json")[1])
-    assert values["schema_version"] == 1
+    assert values["schema_version"] == 2
     assert values["settings"]["keep_history"] == {"value": 2592000.0, "written": '"30d"', "origin": "default"}
 
 
@@ -344,7 +344,7 @@ def test_list(command, scene):
 
 def test_list_as_json(command, scene):
     found = json.loads(command("list", "--json", "--sort", "messages")[1])
-    assert found["schema_version"] == 1
+    assert found["schema_version"] == 2
     first = found["sessions"][0]
     assert (first["session"], first["message_count"], first["state"]) == (scene.wiped, 12, "restored")
     assert first["last_incident"]["id"] == "1"

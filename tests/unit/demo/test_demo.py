@@ -59,7 +59,7 @@ def test_the_story_with_the_real_guard(temporary: Path) -> None:
     code = story.run(out)
     reported = out.getvalue()
     assert code == ExitCode.OK, reported
-    assert "put 1001 messages back" in reported
+    assert "restored 1001 messages" in reported
     assert "1007 messages" in reported
     assert re.search(r"^Every message is there, 1049 of 1049 in 4 sessions", reported, re.MULTILINE)
     assert max(map(len, reported.splitlines())) <= 80
@@ -91,8 +91,11 @@ def test_a_guard_that_does_nothing_is_found_out(
             r"by itself, with exit code 3; it said: No room left\.",
         ),
         (
-            ['print(\'{"event": "x", "priority": 2, "message": "Blind."}\', file=sys.stderr)', "sys.exit(1)"],
-            r"by itself, with exit code 1; it said: Blind\.",
+            [
+                'print(\'{"event": "x", "priority": 2, "message": "Watch lost."}\', file=sys.stderr)',
+                "sys.exit(1)",
+            ],
+            r"by itself, with exit code 1; it said: Watch lost\.",
         ),
         ([READY, "os.kill(os.getpid(), 9)"], r"by itself, killed by SIGKILL; it said: nothing\."),
     ],

@@ -83,7 +83,7 @@ def test_an_alert_is_json_on_standard_input_and_no_shell(start: Started, tmp_pat
     text = out.read_text()
     assert text.endswith("\n")
     assert json.loads(text) == {
-        "schema_version": 1,
+        "schema_version": 2,
         "event": "restored",
         "message_id": BY_NAME["restored"].message_id,
         "time": "2026-11-22T12:00:00.000000Z",

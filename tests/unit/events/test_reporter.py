@@ -298,7 +298,7 @@ def test_without_a_journal_a_pipe_gets_json_lines(teller: Callable[..., subproce
     first, second = (json.loads(line) for line in errors.splitlines())
     assert first["event"] == second["event"] == "restored"
     assert first["message_id"] == BY_NAME["restored"].message_id
-    assert (first["schema_version"], first["priority"], first["level"]) == (1, 4, "warning")
+    assert (first["schema_version"], first["priority"], first["level"]) == (2, 4, "warning")
     assert (first["session"], first["messages_before"], first["messages_live"]) == ("abc", 2, 0)
     assert datetime.fromisoformat(first["time"]) <= datetime.fromisoformat(second["time"])
 
@@ -406,7 +406,7 @@ def test_a_standard_error_that_is_the_journal_gets_priorities(
 
 
 @pytest.mark.parametrize(
-    ("way", "begins"), [("json", b'{"schema_version":1,'), ("text", b""), ("quiet", b"")]
+    ("way", "begins"), [("json", b'{"schema_version":2,'), ("text", b""), ("quiet", b"")]
 )
 def test_the_way_can_be_chosen(
     teller: Callable[..., subprocess.Popen[bytes]], way: str, begins: bytes
