@@ -17,6 +17,8 @@ BOLD, DIM, GREEN, RED = "1", "2", "32", "31"
 
 def duration(milliseconds: float) -> str:
     """Return a time as people read it."""
+    if milliseconds < 0.1:
+        return "less than 0.1 ms"
     if milliseconds < 10:
         return f"{milliseconds:.1f} ms"
     return f"{milliseconds:.0f} ms" if milliseconds < 1000 else f"{milliseconds / 1000:.1f} s"

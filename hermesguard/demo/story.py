@@ -73,9 +73,7 @@ class Story:
             f'saves an empty stub over "{self.title(self.long)}": 1000 messages and the prompt are gone'
         )
         milliseconds = self.restored(self.long, lambda: losses.wipe(self.long))
-        self.narrator.guard(
-            f"restored 1001 messages after {duration(milliseconds)}, the unanswered prompt as the last"
-        )
+        self.narrator.guard(f"restored 1001 messages after {duration(milliseconds)}, one of them the prompt")
         self.because(self.long)
 
     def wipe_again(self) -> None:
@@ -137,7 +135,7 @@ class Story:
         started_ns = time.monotonic_ns()
         milliseconds = self.restored(self.trip, lambda: losses.tear(self.trip), started_ns)
         self.narrator.guard(
-            f"waited for a writer that might finish it, then restored it after {duration(milliseconds)}"
+            f"waited for a writer that might finish it, restored after {duration(milliseconds)}"
         )
         self.because(self.trip)
 

@@ -258,6 +258,9 @@ def test_a_title_cannot_speak_to_the_terminal() -> None:
     assert out.getvalue() == "red \\x1b[31m title\n"
 
 
-@pytest.mark.parametrize(("milliseconds", "words"), [(1.84, "1.8 ms"), (12.3, "12 ms"), (1234.0, "1.2 s")])
+@pytest.mark.parametrize(
+    ("milliseconds", "words"),
+    [(0.04, "less than 0.1 ms"), (1.84, "1.8 ms"), (12.3, "12 ms"), (1234.0, "1.2 s")],
+)
 def test_durations(milliseconds: float, words: str) -> None:
     assert narrator.duration(milliseconds) == words
