@@ -336,7 +336,7 @@ def _gauges(figures: Figures) -> Mapping[str, tuple[float, str]]:
             figures.is_watching,
             "1 when the watch sees changes, 0 when only scans find them.",
         ),
-        "store_writable": (figures.is_store_writable, "1 when the store takes files, 0 when it does not."),
+        "store_writable": (figures.is_store_writable, "1 when the store is writable, else 0."),
     }
 
 

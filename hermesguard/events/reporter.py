@@ -48,9 +48,9 @@ class Reporter:
         """
         try:
             self._report(name, fields)
-        except Exception as error:  # noqa: BLE001 - telling must never end a repair
+        except Exception as error:  # noqa: BLE001 - reporting must never end a repair
             with suppress(Exception):
-                self._report("internal_error", {"error": type(error).__name__, "reason": f"telling {name}"})
+                self._report("internal_error", {"error": type(error).__name__, "reason": f"reporting {name}"})
 
     def _report(self, name: str, fields: Mapping[str, object]) -> None:
         event = BY_NAME[name]
@@ -117,7 +117,7 @@ def open_reporter(
 def _check(name: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         raise GuardError(
-            f"{name} = {value!r} is not possible", f"Allowed: {', '.join(allowed)}", ExitCode.CONFIG
+            f"{name} = {value!r}: invalid value", f"Allowed: {', '.join(allowed)}", ExitCode.CONFIG
         )
 
 

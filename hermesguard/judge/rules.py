@@ -214,7 +214,7 @@ def _long_cut(case: Case) -> Verdict | None:
     "11",
     "emptied",
     "no messages (or the pending prompt alone, as a message); the shadow had no stream; no markers, or a watermark only",
-    "the only turn: deliberate; followed by a new prompt within 2.5 s: deliberate (edit or retry of the first turn);"
+    "the only turn: intended; followed by a new prompt within 2.5 s: intended (edit or retry of the first turn);"
     " else uncertain",
 )
 def _emptied(case: Case) -> Verdict | None:
@@ -247,7 +247,7 @@ def _emptied(case: Case) -> Verdict | None:
     "old compression",
     "`compression_anchor_*` changed, `messages` equal `context_messages`, no `message_count` key (/compress of releases before"
     " v0.51.139)",
-    "deliberate; the shadow goes to the history",
+    "intended; the shadow goes to the history",
 )
 def _old_compression(case: Case) -> Verdict | None:
     if session.MESSAGE_COUNT in case.live or not case.is_compressed:

@@ -123,7 +123,7 @@ def _deleted(missing: Missing) -> Verdict | None:
     MISSING_RULES,
     "20",
     "missing",
-    "the file is gone, and after two seconds nothing says that someone deleted it",
+    "the file is gone, and after two seconds there is no evidence of a deletion",
     "uncertain",
 )
 def _missing(missing: Missing) -> Verdict | None:

@@ -91,7 +91,7 @@ class Copies:
 
     @property
     def broken(self) -> str:
-        """Why the store takes nothing at present; empty when it does."""
+        """Why the store is not writable at present; empty when it is."""
         return self._broken
 
     def held(self, session: str) -> Copy | None:
@@ -326,7 +326,7 @@ class Copies:
         self._delta_logs.pop(session, None)
 
     def retry_pending(self) -> None:
-        """Try again what the store refused, and tell when all of it is there and the store takes files again."""
+        """Try again what the store refused, and report when all of it is there and the store is writable again."""
         count = len(self._pending)
         for session in list(self._pending):
             if (

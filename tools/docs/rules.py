@@ -20,16 +20,16 @@ from hermesguard.judge.rules_missing import (
 from hermesguard.webui import benign, session
 
 _INTRODUCTION = """\
-A session file has become another than it was. Is that what someone meant, or is it a loss? hermesguard compares its last good
-copy (the **shadow**) with the file as it is now (**live**), message by message, and asks the rules below. The first one that
-applies decides. Every verdict carries the evidence for it and what spoke against it; `hermesguard explain INCIDENT` and
-`hermesguard log` show both, in sentences, without a word of the conversation.
+A session file changed. Was the change intended, or data loss? hermesguard compares its last good copy (the **shadow**) with
+the file as it is now (**live**), message by message, and asks the rules below. The first one that applies decides. Every verdict
+carries the evidence for it and what spoke against it; `hermesguard explain INCIDENT` and `hermesguard log` show both, in
+sentences, without a word of the conversation.
 
 | judgement | what is done |
 |---|---|
-| keep | live is right: it becomes the shadow |
-| deliberate | someone meant it: live becomes the shadow, and what was there before goes to the history |
-| restore | the missing messages are put back; what was live goes to the history |
+| keep | growth, or nothing that counts: live becomes the shadow |
+| intended | a user did it: live becomes the shadow, and the shadow before goes to the history |
+| restore | a loss: the missing messages are brought back; what was live goes to the history |
 | merge | as restore, and the new messages in live stay: each message once, in the order of the conversation |
 | uncertain | as restore and merge (`on_uncertain = "restore"`, the default), or live is left (`"keep"`). Either way\
  both sides are in the history, and the log names the command that reverses it |
@@ -37,7 +37,7 @@ applies decides. Every verdict carries the evidence for it and what spoke agains
 | renamed | shadow and history follow to the new id |
 
 `hermesguard undo INCIDENT` reverses what was done, and the same drop is not repaired again; with `--merge` what was written since
-stays. `hermesguard accept SID` says that live is right as it is.
+stays. `hermesguard accept SID` makes live the good copy as it is.
 
 Nothing is judged by the number of messages alone, and each write is judged by itself: a chain of undos, or a cut and the prompt
 that follows it, is only legible one write at a time."""
@@ -49,7 +49,7 @@ and is still the same. Messages without any timestamp are believed to be the sam
 live takes up the end of the shadow."""
 
 _WAITING = f"""\
-Some deferred only time can answer. Nothing sleeps meanwhile: a later write is judged by itself, and may answer the question.
+Some cases only time can decide. Nothing sleeps meanwhile: a later write is judged by itself, and may decide the case.
 
 | rule | waits for | seconds |
 |---|---|---|
@@ -60,17 +60,17 @@ Some deferred only time can answer. Nothing sleeps meanwhile: a later write is j
 
 _BRAKE = f"""\
 When more than {brake.MOST_SESSIONS} sessions vanish within {brake.SECONDS:g} seconds without tombstones, or the directory itself
-is gone or empty, that is no deletion. Nothing is judged, nothing is purged; one event `mass_change_held` calls a user. The
-sessions are
-held, also over a restart, until they are back or someone decides: `hermesguard restore --all-missing`, or `hermesguard purge`
-for each that was meant to go. With `on_missing = "warn"` a single missing session is told and not put back."""
+is gone or empty, that is no deletion. Nothing is judged, nothing is purged; one event `mass_change_held` reports it. The
+sessions are held, also over a restart, until they are back or a user decides: `hermesguard restore --all-missing`, or
+`hermesguard purge` for each that was deleted on purpose. With `on_missing = "warn"` a single missing session is reported and not
+restored."""
 
 _BACK_OFF = f"""\
 When the same session is repaired {back_off.REPAIRS_BEFORE_BACK_OFF} times within {back_off.WINDOW_SECONDS:g} seconds,
-something goes on writing from an old memory. One event `backing_off` names its process, and the repairs slow down: each is
+a stale writer is at work. One event `backing_off` names its process, and the repairs slow down: each is
 followed by a pause of twenty times what it cost, from {back_off.SHORTEST_PAUSE_SECONDS:g} to
 {back_off.LONGEST_PAUSE_SECONDS:g} seconds. The end of the writer ends the pause, and so does the end of the guard. What is
-displaced meanwhile and has new messages is kept in the history, `back_off_ended` tells the end, and a save that holds
+displaced meanwhile and has new messages is kept in the history, `back_off_ended` reports the end, and a save that holds
 everything ends the pauses at once. There is never more than one alert a minute about one session; what is held
 back is counted."""
 

@@ -66,7 +66,7 @@ class Operations(Decisions):
         )
 
     def restore_all_missing(self, dry_run: bool = False) -> dict[str, Any]:
-        """Put back every session whose file vanished without evidence that someone deleted it."""
+        """Restore every session whose file is missing without evidence of a deletion."""
         try:
             present = self._context.directory.listing().sessions
         except OSError as error:
@@ -83,7 +83,7 @@ class Operations(Decisions):
         return {"missing": missing, "restored": restored, "failed": failed, "dry_run": dry_run}
 
     def _restore_missing(self, name: str) -> bool:
-        """Put one missing session back; return whether it is there now, whoever put it back."""
+        """Restore one missing session; return whether it is there now, by whatever means."""
         copy = self._shadow(name)
         if copy is None:
             return False
@@ -177,7 +177,7 @@ def begin(
     }
     if verb not in acts:
         raise GuardError(
-            f"The guard knows no verb {verb}", "It may be of another version: restart it", ExitCode.USAGE
+            f"Unknown request {verb}", "The daemon may be an older version: restart it", ExitCode.USAGE
         )
     require_arguments(verb, arguments)
     try:
@@ -185,5 +185,5 @@ def begin(
     except OSError as error:
         raise GuardError(
             f"That could not be done, or not all of it: {error.strerror or error}",
-            "Fix the cause and retry; hermesguard status tells more",
+            "Fix the cause and retry; hermesguard status shows more",
         ) from None

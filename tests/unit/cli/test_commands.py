@@ -629,7 +629,7 @@ def test_verify_mends_what_can_be_mended_and_says_what_cannot(command, own_scene
     lines = out.splitlines()
     assert lines[0].startswith(f"{version}: ")
     assert lines[1].startswith(f"{shadow}: ")
-    assert lines[1].endswith("; made again from a good file")
+    assert lines[1].endswith("; rebuilt from a good live file")
     assert lines[2].endswith("of 4 sessions: 2 damaged.")
     assert shadow.read_bytes() == good
     code, out, _ = command("status", where=own_scene)

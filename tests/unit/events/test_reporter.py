@@ -206,7 +206,7 @@ def test_a_listener_that_fails_ends_nothing(journald: Journald, reporter: Report
     reporter.listen(fail, {"restored"})
     reporter.report("restored", **LOSS)
     (entry,) = journald.read()
-    assert entry["MESSAGE"] == "A fault in hermesguard itself: ZeroDivisionError (telling restored)."
+    assert entry["MESSAGE"] == "Internal error: ZeroDivisionError (reporting restored)."
 
 
 ANYTHING = st.recursive(
@@ -449,11 +449,11 @@ def test_another_users_pipe_that_nobody_reads_stops_nothing(monkeypatch: pytest.
     [
         (
             {"HERMESGUARD_LOG": "syslog"},
-            "HERMESGUARD_LOG = 'syslog' is not possible. Allowed: auto, journal, json",
+            "HERMESGUARD_LOG = 'syslog': invalid value. Allowed: auto, journal, json",
         ),
         (
             {"HERMESGUARD_LOG_LEVEL": "loud"},
-            "HERMESGUARD_LOG_LEVEL = 'loud' is not possible. Allowed: critical,",
+            "HERMESGUARD_LOG_LEVEL = 'loud': invalid value. Allowed: critical,",
         ),
         (
             {"HERMESGUARD_LOG": "journal"},
