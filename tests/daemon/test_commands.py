@@ -70,7 +70,7 @@ def test_not_ready(daemon):
     assert f"there is no directory {daemon.sessions}" in result.stdout.partition("\n")[0]
 
 
-def test_blind(daemon):
+def test_status_while_the_watch_is_lost(daemon):
     App(daemon.sessions, Era.NEW).create(turns=3)
     daemon.start()
     daemon.sessions.rename(daemon.sessions.with_name("elsewhere"))

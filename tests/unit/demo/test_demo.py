@@ -168,7 +168,7 @@ def test_the_last_look_sees_a_file_that_is_gone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_nothing_is_left_behind_when_somebody_ends_it(
+def test_nothing_is_left_behind_when_the_demo_is_interrupted(
     temporary: Path, stand_in_guard: Callable[..., Path], tmp_path: Path, number: signal.Signals
 ) -> None:
     interpreter = sys.executable

@@ -110,7 +110,7 @@ def test_versions_go_to_their_own_command(start: Started, tmp_path: Path) -> Non
     assert json.loads((tmp_path / "alert").read_text())["event"] == "restored"
 
 
-def test_alerts_are_what_somebody_must_hear_of() -> None:
+def test_alerts_are_events_of_priority_warning_or_worse() -> None:
     assert {"restored", "uncertain", "mass_change_held", "hook_failed", "waiting"} <= HEARD
     assert not {"resolved", "intended", "ready", "watch_restored"} & HEARD
 

@@ -186,7 +186,7 @@ def test_a_listener_hears_what_it_asked_for_whatever_the_level(journald: Journal
     reporter.close()
 
 
-def test_what_is_not_declared_goes_nowhere_and_is_told_as_our_fault(
+def test_undeclared_fields_are_left_out_and_reported_as_internal_error(
     journald: Journald, reporter: Reporter
 ) -> None:
     reporter.report(
