@@ -77,7 +77,7 @@ class Daemon:
         self.watch_lost_since: float | None = None
         self._service = Service()
         self._outside = Outside(settings, reporter, self._figures)
-        self._hands = Operations(self.guard)
+        self._operations = Operations(self.guard)
         self._housekeeping = Housekeeping(self.guard)
         self._server: ControlServer | None = None
         # Signals, and commands that ask; a save must cost little, so the watch is not waited for in that way.
@@ -100,7 +100,7 @@ class Daemon:
     # -- the loop
 
     def run(self) -> int:
-        """Turn until told to stop; return the exit code."""
+        """Turn until stopped; return the exit code."""
         self.reporter.report(
             "started",
             program_version=__version__,
@@ -443,7 +443,7 @@ class Daemon:
         """Do what a command asks through the control socket; GuardError when it cannot be done."""
         if verb == "status":
             return self._status()
-        return begin(self._hands, verb, arguments)
+        return begin(self._operations, verb, arguments)
 
     def _status(self) -> dict[str, Any]:
         watch = self.watch

@@ -119,7 +119,7 @@ def clear(chat: Chat) -> None:
 
 
 def compress(chat: Chat) -> None:
-    """The person's /compress: a summary and the last turn are what the model goes on with, and, in old eras, all there is."""
+    """A user's /compress: a summary and the last turn are what the model goes on with, and, in old eras, all there is."""
     chat.refresh()
     document, messages = chat.document, chat.messages
     tail = [

@@ -1,6 +1,6 @@
 """What has destroyed conversations, by the number of the hermes-webui issue, on disk exactly as it happened.
 
-Each takes the chat that loses. A loss that an era cannot have raises ValueError: nobody shall test against it.
+Each takes the chat that loses. A loss that an era cannot have raises ValueError: no test may use it.
 """
 
 import json
@@ -124,7 +124,7 @@ def resurrect(chat: Chat) -> None:
 
 
 def only_backup_left(chat: Chat) -> None:
-    """#2035: the session's file is gone, its `.bak` is there; nobody deleted it."""
+    """#2035: the session's file is gone, its `.bak` is there; it was not deleted."""
     _only_where(chat.app.era.keeps_backup, "A backup left alone", chat.app.era)
     if not chat.backup_path.exists():
         chat.backup_path.write_text(chat.path.read_text("utf-8"), "utf-8")

@@ -25,7 +25,7 @@ def duration(milliseconds: float) -> str:
 
 
 class Narrator:
-    """Writes to `out`; whatever it is told is shown without control characters."""
+    """Writes to `out`; all text is shown without control characters."""
 
     def __init__(self, out: TextIO) -> None:
         self._out = out

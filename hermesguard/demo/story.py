@@ -153,7 +153,7 @@ class Story:
             return eyes.milliseconds_since(started_ns or chat.app.saved_at_ns)
 
     def because(self, chat: Chat) -> None:
-        """Tell what the guard says it saw, the last time."""
+        """Show the evidence of the last incident."""
         self.guard.wait(lambda: bool(self.guard.incidents(chat.session_id)), REPAIR_SECONDS)
         incidents = self.guard.incidents(chat.session_id)
         self.narrator.because(incidents[-1].get("evidence", ()) if incidents else ())

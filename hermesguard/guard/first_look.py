@@ -24,7 +24,7 @@ class FirstLook:
     def copy(self, name: str, data: bytes, stamp: Stamp) -> Copy | None:
         """Return the copy to judge a session by: the application's own backup, else live itself.
 
-        None, told once, when there is nothing to judge by. Raises OSError when the store or the backup cannot be read now.
+        None, reported once, when there is nothing to judge by. Raises OSError when the store or the backup cannot be read now.
         """
         try:
             live: Document | None = session.parse(data)

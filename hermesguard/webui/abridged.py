@@ -1,4 +1,4 @@
-"""A session without what is known of it: the part of a file that must be read to see what a save changed. Pure.
+"""Compact sessions: known runs of messages are placeholders, only the rest of a file is parsed. Pure.
 
 Nearly every save repeats the file before it and adds a message or two. So the messages that are known are compared as bytes,
 in place;

@@ -108,7 +108,7 @@ def _sections() -> Iterator[str]:
     yield _BACK_OFF
     yield "## Which release wrote a file"
     yield (
-        "Told from the keys that a release always writes, for each file and time: one directory may hold files of several.\n"
+        "By the keys that a release always writes, for each file and time: one directory may hold files of several.\n"
         "A file with none of them is older than all of these."
     )
     yield _table(("key", "since"), ([f"`{key}`", release] for key, release in reversed(session.WRITERS)))

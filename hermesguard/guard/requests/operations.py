@@ -155,25 +155,25 @@ class Operations(Decisions):
         return {}
 
 
-def perform(hands: Operations, verb: str, arguments: dict[str, Any]) -> dict[str, Any]:
+def perform(operations: Operations, verb: str, arguments: dict[str, Any]) -> dict[str, Any]:
     """Do one of the verbs that people type, at once; a command without a guard does what a running one would."""
-    answer = begin(hands, verb, arguments)
+    answer = begin(operations, verb, arguments)
     return answer if isinstance(answer, dict) else finished(answer)
 
 
 def begin(
-    hands: Operations, verb: str, arguments: dict[str, Any]
+    operations: Operations, verb: str, arguments: dict[str, Any]
 ) -> dict[str, Any] | Generator[None, None, dict[str, Any]]:
     """Do one of the verbs that people type, or return what does it in little steps and returns its answer."""
     acts: dict[str, Callable[..., dict[str, Any] | Generator[None, None, dict[str, Any]]]] = {
-        "undo": hands.undo,
-        "accept": hands.accept,
-        "restore": hands.restore,
-        "restore_all_missing": hands.restore_all_missing,
-        "purge": hands.purge,
-        "prune": hands.prune,
-        "rebuild": hands.rebuild,
-        "verified": hands.verified,
+        "undo": operations.undo,
+        "accept": operations.accept,
+        "restore": operations.restore,
+        "restore_all_missing": operations.restore_all_missing,
+        "purge": operations.purge,
+        "prune": operations.prune,
+        "rebuild": operations.rebuild,
+        "verified": operations.verified,
     }
     if verb not in acts:
         raise GuardError(

@@ -13,7 +13,7 @@ _PARTING_SECONDS: Final = 1.0
 
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
-    """Guard until told to stop."""
+    """Guard until stopped."""
     gc.disable()  # until all that stays is in memory (`Daemon._scanned`)
     from hermesguard.daemon import loop as daemon
 

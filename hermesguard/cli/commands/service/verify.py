@@ -91,7 +91,7 @@ def drill(arguments: argparse.Namespace, settings: Settings) -> int:
 
 @contextmanager
 def _bar(words: str) -> Iterator[Progress]:
-    """Yield what is told of progress; on a terminal a bar shows it, and goes when the work is done."""
+    """Yield what takes the progress; on a terminal a bar shows it, and goes when the work is done."""
     if not sys.stderr.isatty():
         yield lambda done, total: None
         return
