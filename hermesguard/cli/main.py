@@ -1,5 +1,4 @@
-"""`hermesguard VERB ...`: finds the verb, imports what it needs and no more, and turns whatever happens into a sentence
-and an exit code."""
+"""`hermesguard VERB ...`: finds the verb, imports only what it needs, and turns any outcome into a sentence and an exit code."""
 
 import contextlib
 import os

@@ -101,8 +101,7 @@ def late_worker(chat: Chat, answer: str) -> None:
 
 
 def recover_from_backup(chat: Chat) -> bool:
-    """The application's start-up recovery: put `.bak` over a file with fewer messages, or in place of none. Return whether
-    it did.
+    """The recovery at start: `.bak` replaces a file with fewer messages, or a missing one. Return whether it did.
 
     With a `.bak` that is longer but older, this is the loss in which the count rises (8 -> 11, the newest turn gone).
     """

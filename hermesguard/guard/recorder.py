@@ -140,9 +140,7 @@ class Recorder:
         return False
 
     def report_held_back(self, at_once: bool = False) -> None:
-        """Report which back-offs ended, and how many repairs were counted instead of reported, when their minute is over or at
-        once.
-        """
+        """Report back-offs that ended, and repairs that were counted, when their minute is over or `at_once`."""
         for name, count in self._back_off.over(self._clock.monotonic()):
             self._reporter.report("back_off_ended", session=name, count=count)
         for name in list(self._held_back):

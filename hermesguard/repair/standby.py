@@ -187,8 +187,7 @@ class StandbyFiles:
         return sum(standby_file.written.size_bytes for standby_file in self._standby.values())
 
     def make(self, name: str, prepared: Prepared, limit_bytes: int) -> None:
-        """Write a session's standby file, if all together then have no more than `limit_bytes`, and the disk has room for
-        another.
+        """Write a session's standby file, if `limit_bytes` for all of them and the disk allow it.
 
         Never raises: without room or rights there is none, and the repair itself will report a lasting fault.
         """

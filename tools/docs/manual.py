@@ -130,8 +130,7 @@ def _commands(samples: Mapping[str, str]) -> Iterator[Block]:
             (
                 "`STORE/shadows/SID.json`",
                 (
-                    "The newest good copy of each session, byte for byte; while saves come fast, the delta log "
-                    "`SID.delta` is beside it.",
+                    "The newest good copy of each session, byte for byte; while saves come fast with its delta log `SID.delta`.",
                 ),
             ),
             (
