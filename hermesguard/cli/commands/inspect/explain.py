@@ -26,6 +26,7 @@ _DEEDS: Final = {
     "merged": "merged what was lost with what was new",
     "kept": "left the file as it was found; what was there before is in the history (on_uncertain = keep)",
     "warned": "left the session missing and reported it (on_missing = warn)",
+    "left": "left the session missing, for there is no evidence of a deletion or of a loss; its copy is in the history",
     "failed": "could not write the file; retried at every scan",
     "undone": "made the file again what it was before the repair, at a user's request",
     "removed": "removed the file again, at a user's request",

@@ -32,6 +32,7 @@ _REASONS: Final = {
     "intended": "shortened by a user",
     "clear": "cleared by a user",
     "tidied": "tidied up by hermes-webui",
+    "stripped": "a save took something from its messages",
     "uncertain": "uncertain",
     "deleted": "deleted by a user",
     "accepted": "another state was accepted",
