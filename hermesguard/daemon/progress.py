@@ -1,4 +1,4 @@
-"""A bar on the terminal while a first look at many sessions lasts; nothing where there is no terminal."""
+"""A progress bar on the terminal during the first scan; nothing where there is no terminal."""
 
 import os
 import select
@@ -9,21 +9,21 @@ from typing import Final
 
 _MOST_COLUMNS: Final = 40
 _FEWEST_COLUMNS: Final = 5
-_WORDS: Final = "looking at every session"
+_WORDS: Final = "scanning sessions"
 
 
 class Progress:
     """How far a scan is, drawn on the standard error. Never waits for a terminal that takes nothing."""
 
     def __init__(self, total: Callable[[], int]) -> None:
-        """`total` counts the sessions; it is asked once, and only where someone sees the bar. It may raise OSError."""
+        """`total` counts the sessions; it is asked once, and only where a bar can be seen. It may raise OSError."""
         self._is_seen = sys.stderr is not None and sys.stderr.isatty()
         self._count = total
         self._total = 0
         self._shown = ""
 
     def show(self, done: int) -> None:
-        """Draw that so many sessions have been looked at."""
+        """Draw that so many sessions have been scanned."""
         if not self._is_seen:
             return
         if not self._total:
@@ -32,7 +32,7 @@ class Progress:
         import shutil  # only a terminal needs it, and it brings much along
 
         text = line(done, self._total, shutil.get_terminal_size().columns)
-        # The cursor stays at the beginning, so that what is told meanwhile is written over the bar.
+        # The cursor stays at the beginning, so that what is reported meanwhile is written over the bar.
         if text != self._shown and _write(f"\r{text}\x1b[K\r"):
             self._shown = text
 

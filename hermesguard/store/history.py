@@ -1,4 +1,4 @@
-"""Versions: what the name of an older copy tells, and how its content is packed and proved."""
+"""Versions: what the name of an older copy says, and how its content is packed and proved."""
 
 import errno
 import gzip

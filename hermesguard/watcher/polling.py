@@ -1,4 +1,4 @@
-"""Looking at a directory again and again, where the kernel cannot tell of changes."""
+"""Polling: a directory listed again and again, where the kernel does not report changes."""
 
 import errno
 import os
@@ -140,7 +140,7 @@ class Polling:
 def differences(before: Look, after: Look) -> Iterator[Change]:
     """Yield what happened between two looks: what is gone first, then what is new, renamed or changed.
 
-    A rename is told by inode, size and mtime together: an inode alone is soon given to another file.
+    A rename is recognised by inode, size and mtime together: an inode alone is soon given to another file.
     """
     gone = {was[:3]: name for name, was in before.items() if name not in after}
     for name in gone.values():

@@ -73,11 +73,11 @@ def test_a_terminal_shows_a_bar_and_sentences(many: Path) -> None:
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
     text = said.decode()
-    bars = [part for part in text.split("\r") if part.startswith("looking at every session [")]
+    bars = [part for part in text.split("\r") if part.startswith("scanning sessions [")]
     assert bars
     assert all(f"] {part.split('] ')[1].split()[0]} of {SESSIONS}" in part for part in bars)
     assert len({part.count("#") for part in bars}) > 2
-    last_bar = text.rindex("looking at every session [")
+    last_bar = text.rindex("scanning sessions [")
     assert "\r\x1b[K" in text[last_bar:]  # it is taken away before the guard says that it is ready
     assert "Guarding 300 sessions" in text[last_bar:]
     os.close(outer)

@@ -52,7 +52,7 @@ def printed(tmp_path_factory):
         _, text, _ = scene.call(*words, "--json")
         assert text.isascii(), words
         found = json.loads(text)
-        assert found["schema_version"] == 1
+        assert found["schema_version"] == 2
         objects.setdefault(found["kind"], []).append(found)
         return found
 
@@ -97,7 +97,7 @@ def printed(tmp_path_factory):
     run("purge", scene.wiped, "--yes")
     run("log")
     objects["incident"] = [
-        {"schema_version": 1, "kind": "incident"} | it["incidents"][0] for it in objects["incidents"]
+        {"schema_version": 2, "kind": "incident"} | it["incidents"][0] for it in objects["incidents"]
     ]
     return objects
 
@@ -167,4 +167,4 @@ def test_a_line_of_the_log_is_one_object(tmp_path):
             process.communicate(timeout=20)
         finally:
             process.kill()
-    assert line == {"schema_version": 1, "kind": "incident", **found}
+    assert line == {"schema_version": 2, "kind": "incident", **found}

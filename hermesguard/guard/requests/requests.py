@@ -128,7 +128,7 @@ class Requests:
         if number in incidents.resolved(log):
             raise GuardError(
                 f"Incident {number} is resolved already",
-                f"hermesguard explain {number} tells how",
+                f"hermesguard explain {number} shows how",
                 ExitCode.REFUSED,
             )
         return found
@@ -153,7 +153,7 @@ class Requests:
         try:
             return self._store.read_version(version)
         except OSError as error:
-            raise GuardError(str(error), "hermesguard verify tells what else is damaged") from None
+            raise GuardError(str(error), "hermesguard verify shows what else is damaged") from None
 
     def _read(self, version: Version) -> Document:
         return session.parse(self._bytes(version))

@@ -122,7 +122,7 @@ class Decisions(Requests):
         try:
             shadow = self._context.copies.shadow(name)
         except OSError:
-            shadow = None  # whoever accepts live has no need of it
+            shadow = None  # to accept live does not need it
         messages_before = len(shadow.document.messages) if shadow else 0
         result = {
             "session": name,

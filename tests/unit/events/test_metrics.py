@@ -205,7 +205,7 @@ def test_the_file_is_replaced_whole_and_everybody_may_read_it(start: Started, tm
     until(lambda: [path.name for path in tmp_path.iterdir()] == [textfile.name])
 
 
-def test_a_directory_that_is_not_there_is_told_once_and_used_when_it_comes(
+def test_a_missing_directory_is_reported_once_and_guarded_when_it_comes(
     start: Started, tmp_path: Path
 ) -> None:
     textfile = tmp_path / "later" / "hermesguard.prom"
@@ -280,7 +280,7 @@ def wipe(daemon: Daemon, chat: Chat) -> None:
 
 
 @pytest.mark.slow
-def test_the_daemon_gives_out_what_it_knows_and_a_reload_changes_where(tmp_path: Path) -> None:
+def test_the_daemon_publishes_metrics_and_a_reload_moves_them(tmp_path: Path) -> None:
     textfile, other, port = tmp_path / "a.prom", tmp_path / "b.prom", free_port()
     configuration = tmp_path / "hermesguard.toml"
     configuration.write_text("scan_interval = '200ms'\n")
@@ -339,7 +339,7 @@ def test_a_missing_library_is_one_sentence(tmp_path: Path) -> None:
         daemon.start()
         reported = daemon.until_heard("metrics_failed")
         assert reported["message"] == (
-            "Metrics cannot be given out: No module named 'prometheus_client' (prometheus-client). "
+            "Metrics cannot be published: No module named 'prometheus_client' (prometheus-client). "
             "Install it: pip install 'hermesguard[metrics]'."
         )
         wipe(daemon, chat)

@@ -22,17 +22,17 @@ from hermesguard.store.incidents import Incident
 _MESSAGE_ID_DIGITS: Final = 32
 
 _DEEDS: Final = {
-    "restored": "put back what was lost",
-    "merged": "put back what was lost, and kept what was new",
+    "restored": "restored what was lost",
+    "merged": "merged what was lost with what was new",
     "kept": "left the file as it was found; what was there before is in the history (on_uncertain = keep)",
-    "warned": "left the session missing, and called for a user (on_missing = warn)",
-    "left": "left the session missing, for whether it was deleted or lost cannot be known; its copy is in the history",
-    "failed": "could not write the file; every scan tries again",
-    "undone": "made the file again what it was before the guard repaired it, because someone asked for it",
-    "removed": "removed the file again, because someone asked for it",
-    "replaced": "put a version in the place of the file, because someone asked for it",
-    "accepted": "took the file as it is for right, because someone said so",
-    "purged": "removed every trace of the session, because someone asked for it",
+    "warned": "left the session missing and reported it (on_missing = warn)",
+    "left": "left the session missing, for there is no evidence of a deletion or of a loss; its copy is in the history",
+    "failed": "could not write the file; retried at every scan",
+    "undone": "made the file again what it was before the repair, at a user's request",
+    "removed": "removed the file again, at a user's request",
+    "replaced": "made a version live, at a user's request",
+    "accepted": "accepted the live file, at a user's request",
+    "purged": "removed every trace of the session, at a user's request",
 }
 
 

@@ -75,7 +75,7 @@ def troubles_of(known: dict[str, Any]) -> list[Trouble]:
         found.append(
             Trouble(
                 f"{_holder(known)} holds the store, but does not answer",
-                "It has only just begun, or cannot write into its store: look for a full disk, a read-only file system",
+                "It has just started, or cannot write its store: look for a full disk, a read-only file system",
                 True,
             )
         )
@@ -88,19 +88,19 @@ def troubles_of(known: dict[str, Any]) -> list[Trouble]:
             )
         )
     elif not known["ready"]:
-        reason = known["watch_reason"] or "the first look at every session is not over yet"
+        reason = known["watch_reason"] or "the first scan is still in progress"
         found.append(Trouble(f"the guard is not ready, {reason}", "Wait for it, or see its log", True))
     elif known["watch_lost"]:
         found.append(
             Trouble(
-                "the guard does not see changes at once",
-                f"Scans go on; {known['watch_reason'] or 'see its log'}",
+                "the watch is lost",
+                f"Periodic scans continue; {known['watch_reason'] or 'see its log'}",
                 True,
             )
         )
     if known["store_error"]:
         remedy = "Look for a full disk, a read-only file system, wrong owners"
-        found.append(Trouble(f"the store takes nothing ({known['store_error']})", remedy, True))
+        found.append(Trouble(f"the store is not writable ({known['store_error']})", remedy, True))
     if known["damaged_files"]:
         words = f"{counted(known['damaged_files'], 'file')} of the store {'is' if known['damaged_files'] == 1 else 'are'} damaged"
         found.append(Trouble(words, "See: hermesguard verify", True))
