@@ -66,7 +66,7 @@ _session_of = lru_cache(maxsize=512)(session_id)
 
 
 class Daemon:
-    """The loop. Everything it calls returns soon; nothing else runs beside it but the watch's own eyes."""
+    """The loop. Everything it calls returns soon; single-threaded; only the polling watcher has a thread."""
 
     def __init__(self, settings: Settings, store: Store, reporter: Reporter) -> None:
         self.settings = settings
