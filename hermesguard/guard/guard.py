@@ -192,7 +192,7 @@ class Guard:
     def _visit(self, name: str, writer_pid: int | None) -> bool:
         began_ns = time.perf_counter_ns()
         try:
-            size_bytes, stamp = self._reader.read(self.directory.file_name(name))
+            size_bytes, stamp = self._reader.read(self.directory.file(name))
         except (FileNotFoundError, NotADirectoryError):
             self._look_for(name)
             return False

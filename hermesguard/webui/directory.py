@@ -75,18 +75,13 @@ class SessionsDirectory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._prefix = os.path.join(path, "")
         self._looks_without_index: int | None = None
         """How many listings found no index since it was last there; None when it never was, or the guard removed it."""
         self._ids: dict[str, tuple[Stamp, frozenset[Any] | None]] = {}
 
     def file(self, session: str) -> Path:
         """Return the path of a session's file."""
-        return files.child(self.path, f"{session}.json")
-
-    def file_name(self, session: str) -> str:
-        """As `file`, for the calls at every save: a path that is no object of its own."""
-        return f"{self._prefix}{session}.json"
+        return self.path / f"{session}.json"
 
     def backup(self, session: str) -> Path:
         """Return the path of the application's own copy of a session."""
@@ -104,6 +99,9 @@ class SessionsDirectory:
 
     def look(self) -> Generator[None, None, Listing]:
         """As `listing`, yielding now and then for what is more urgent; what changes meanwhile is in it or not."""
+        prefix = os.path.join(
+            self.path, ""
+        )  # a Path for each of 10,000 sessions takes as long as all of this
         sessions: dict[str, tuple[int, int]] = {}
         backups = set()
         standby = set()
@@ -114,7 +112,7 @@ class SessionsDirectory:
             if name.endswith(".json"):
                 if session := session_id(name):
                     try:
-                        found = os.lstat(self.file_name(session))
+                        found = os.lstat(prefix + name)
                     except FileNotFoundError:
                         continue
                     if stat.S_ISREG(found.st_mode):
@@ -221,10 +219,3 @@ def _message_id(message: Any) -> Any:
 def signature(stamp: Stamp) -> tuple[int, int]:
     """Return what a listing shows of a file with this stamp."""
     return stamp.size_bytes, stamp.mtime_ns
-
-
-def sessions_among(names: Iterator[str]) -> Iterator[str]:
-    """Yield the sessions whose files are among `names`."""
-    for name in names:
-        if session := session_id(name):
-            yield session
