@@ -203,14 +203,23 @@ def test_a_file_held_open_that_someone_changed_takes_nothing(tmp_path: Path, cha
     assert not path.exists() or b"two" not in path.read_bytes()
 
 
-def test_a_failed_line_in_a_file_held_open_is_taken_back(tmp_path: Path, recorded: Recorded) -> None:
+def test_a_line_that_is_written_in_part_is_taken_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "a.delta"
     path.write_bytes(b"one\n")
+    really = os.write
+
+    def write_two_bytes_and_no_more(descriptor: int, data: bytes) -> int:
+        if len(data) < 4:
+            raise full()
+        return really(descriptor, data[:2])
+
     with closing(files.Appending(path)) as appending:
-        recorded.fail["write a.delta"] = full()
-        with pytest.raises(OSError, match="No space left"):
-            appending.append(b"two\n")
-        recorded.fail.clear()
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "write", write_two_bytes_and_no_more)
+            with pytest.raises(OSError, match="No space left"):
+                appending.append(b"two\n")
         appending.append(b"three\n")
     assert path.read_bytes() == b"one\nthree\n"
 
