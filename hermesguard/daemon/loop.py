@@ -21,7 +21,6 @@ from hermesguard.daemon import permissions as rights
 from hermesguard.daemon.control import Answer, ControlServer, Work
 from hermesguard.daemon.integrations import Outside, figures_of
 from hermesguard.daemon.maintenance import Housekeeping
-from hermesguard.daemon.progress import Progress
 from hermesguard.daemon.status import status_of
 from hermesguard.daemon.systemd import Service
 from hermesguard.daemon.writers import Writers
@@ -98,7 +97,6 @@ class Daemon:
         self._arm_due = 0.0
         self._watchdog_due = 0.0
         self._reported_waiting = ""
-        self._progress = Progress(lambda: len(self.guard.directory.listing().sessions))
         self._waits_for_background = False
         self._began = time.monotonic()
 
@@ -120,7 +118,6 @@ class Daemon:
                 self._turn()
             return self._end(stop)
         finally:
-            self._progress.clear()
             if self._server:
                 self._server.close()
             self._disarm()
@@ -290,7 +287,6 @@ class Daemon:
                 if time.monotonic() >= until:
                     if not self.is_ready:
                         self._service.extend_timeout(EXTENSION_SECONDS)
-                        self._progress.show(len(self.guard.notes.seen))
                     return
         except OSError as error:
             self._scan = None
@@ -333,7 +329,6 @@ class Daemon:
         if not self.is_ready or self._reported_waiting:
             self.is_ready = True
             self._reported_waiting = ""
-            self._progress.clear()
             messages = self.guard.notes.messages
             self.reporter.report(
                 "ready",

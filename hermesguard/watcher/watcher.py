@@ -25,7 +25,6 @@ from typing import Literal, Protocol
 from hermesguard.errors import GuardError
 from hermesguard.watcher.change import Change
 from hermesguard.watcher.mounts import filesystem_type, hears_every_change
-from hermesguard.watcher.polling import Polling
 
 __all__ = ["Change", "Watch"]
 
@@ -83,6 +82,8 @@ class Watch:
         try:
             self.reason = self._listen() if self._watch == "auto" else _CHOSEN
             if self.reason:
+                from hermesguard.watcher.polling import Polling  # where inotify works nothing of it is needed
+
                 self.mode = "polling"
                 self._source = Polling(self._directory, self._identity, self._polling_interval_seconds)
         except OSError as error:

@@ -34,7 +34,11 @@ def status(arguments: argparse.Namespace, settings: Settings) -> int:
     if arguments.nagios:
         return _nagios(settings)
     Library(settings)
-    known = gather(settings)
+    known = {**gather(settings), "last_guard": "", "last_guard_seen": ""}
+    if known["pid"] is None:
+        from hermesguard.cli.last_guard import last_guard  # no need of the journal while a guard answers
+
+        known["last_guard_seen"], known["last_guard"] = last_guard(settings.store)
     troubles = troubles_of(known)
     code = ExitCode.PROBLEM if troubles else ExitCode.OK
     if arguments.json:
@@ -141,6 +145,9 @@ def fact_lines(known: dict[str, Any]) -> list[tuple[str, str]]:
         running = f"process {known['pid']}, since {moment(_time(known['since']))}"
     elif known["pid"] is not None:
         running = f"{_holder(known)}, which does not answer"
+    elif known.get("last_guard"):
+        seen = known["last_guard_seen"]
+        running += f"; the last one: {known['last_guard']}" + (f", {moment(_time(seen))}" if seen else "")
     watch = known["watch"] + (f" ({known['watch_reason']})" if known["watch_reason"] else "")
     pairs = [
         ("guard", running),
