@@ -17,6 +17,8 @@ DIGEST_CHARACTERS = 16
 COMPRESSION_LEVEL = 3
 CLEARED = "clear"
 DELETED = "deleted"
+SALVAGED = "salvaged"
+"""Reason of a version that was put together from other traces (package salvage); the application never wrote it."""
 WITHDRAWN = frozenset({CLEARED, DELETED})
 """Reasons of versions that a user took away on purpose: they go sooner than the rest."""
 _PIECE_BYTES = 1024 * 1024
