@@ -191,6 +191,36 @@ def _restore(parser: argparse.ArgumentParser) -> None:
     _json(parser)
 
 
+def _salvage(parser: argparse.ArgumentParser) -> None:
+    _completing(
+        parser.add_argument(
+            "conversations",
+            metavar="SID",
+            nargs="*",
+            help="only these sessions: what may have been taken back comes with them too; default: all that look shorter "
+            "than some trace says",
+        ),
+        Completes.SESSION,
+    )
+    _completing(
+        parser.add_argument(
+            "--hermes-home",
+            metavar="DIR",
+            help="the home of hermes-agent, with state.db; default: the one beside the sessions, else HERMES_HOME or ~/.hermes",
+        ),
+        Completes.DIRECTORY,
+    )
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
+    form.add_argument(
+        "--restore", action="store_true", help="make it live, not only a version in the history"
+    )
+    form.add_argument(
+        "--show", action="store_true", help="print each message, with whether it would come back and why"
+    )
+    _json(parser)
+
+
 def _undo(parser: argparse.ArgumentParser) -> None:
     _completing(
         parser.add_argument(
@@ -362,6 +392,18 @@ VERBS: Final[tuple[Verb, ...]] = (
         "hermesguard restore --all-missing",
         "hermesguard.cli.commands.recover.restore:restore",
         _restore,
+    ),
+    Verb(
+        "salvage",
+        "bring back what was lost before the guard came",
+        "Finds conversations that are shorter than the application's journals, the agent's state.db and logs, temp files or "
+        "backups say, rebuilds them from these, and puts the result into the history; with --restore it becomes live. What "
+        "somebody took back or deleted stays so; what may have been taken back comes back only for a session that is named. "
+        "Nothing is written but the store and, with --restore, the session files.",
+        "# what is there?\nhermesguard salvage --dry-run\n# message by message\nhermesguard salvage 3f2a --show\n"
+        "# bring it back; the answer names the command that reverses it\nhermesguard salvage --restore",
+        "hermesguard.cli.commands.recover.salvage:salvage",
+        _salvage,
     ),
     Verb(
         "undo",

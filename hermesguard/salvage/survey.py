@@ -119,6 +119,17 @@ class Survey:
             return found
         return None
 
+    def known(self) -> dict[str, str]:
+        """Return every conversation of which there is any trace, with its title as far as an index or a database knows it."""
+        titles = dict.fromkeys(self.listing.sessions() | set(self.around.listed), "")
+        for database in self.databases:
+            titles |= {
+                row.id: row.title for row in database.sessions.values() if session_id(f"{row.id}.json")
+            }
+        for name, row in self.around.listed.items():
+            titles[name] = str(row.get("title") or titles[name])
+        return titles
+
     # -- which look shorter
 
     def suspects(self, progress: Progress = lambda done, total, what: None) -> list[str]:

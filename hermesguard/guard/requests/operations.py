@@ -12,7 +12,8 @@ from hermesguard.repair.merge import merge_documents, with_messages
 from hermesguard.repair.replace import Placed, place
 from hermesguard.store import incidents
 from hermesguard.store.cache import Copy
-from hermesguard.store.history import Version
+from hermesguard.store.handover import is_handed_over
+from hermesguard.store.history import SALVAGED, Version
 from hermesguard.store.incidents import Incident
 from hermesguard.store.upkeep.pruning import finished
 from hermesguard.store.upkeep.retention import Rules
@@ -51,7 +52,7 @@ class Operations:
             wanted = merge_documents(self._read(shadow_before), live.document if live else None)
         elif displaced:
             wanted = self._as_it_was(found, shadow_before, displaced, live, merge)
-        elif found.event == "missing" and found.action == "restored":
+        elif found.action == "salvaged" or (found.event == "missing" and found.action == "restored"):
             return self._remove_again(found, live, dry_run)
         else:
             raise GuardError(
@@ -238,6 +239,40 @@ class Operations:
         )
         return True
 
+    def salvage(self, name: str, file: str, restore: bool = False) -> dict[str, Any]:
+        """Put a session that was rebuilt from other traces (package salvage) into the history, and on demand make it live.
+
+        `file` is its name in the store, where the command left it; it is removed. What live has beside it is merged in.
+        """
+        if not is_handed_over(file):
+            raise GuardError(f"{file} is nothing that salvage left in the store", "", ExitCode.USAGE)
+        path = self._store.root / file
+        try:
+            data = files.read(path)[0]
+            document = session.parse(data)
+        except (OSError, Unreadable) as error:
+            raise GuardError(f"What was rebuilt of {name} cannot be read: {error}", "Try once more") from None
+        finally:
+            files.remove(path)
+        salvaged = self._context.keep_version(name, data, SALVAGED)
+        if self._context.copies.has_pending(name):
+            raise GuardError(
+                f"The store cannot take what was rebuilt of {name}: {self._context.copies.broken}",
+                "Make room and retry; nothing was changed",
+            )
+        kept = {"session": name, "action": "kept", "salvaged": salvaged, "messages_after": document.count}
+        if not restore:
+            return kept
+        live = self._live(name)
+        merged = merge_documents(document, live.document if live else None)
+        if live and live.document and live.data == merged:
+            return {**kept, "action": "unchanged"}
+        why = "rebuilt from traces that hermes-webui and its agent left"
+        made = self._make_live(
+            name, merged, live, False, "restored_by_user", "salvaged", why, salvaged=salvaged
+        )
+        return {**kept, **made}
+
     def purge(self, name: str, dry_run: bool = False) -> dict[str, Any]:
         """Remove every trace of a session from the store; live is not touched."""
         shadow = self._store.shadow_path(name)
@@ -304,6 +339,7 @@ class Operations:
         action: str,
         why: str,
         resolves: str = "",
+        salvaged: str = "",
     ) -> dict[str, Any]:
         after = session.parse(wanted)
         before = live.document.messages if live and live.document else []
@@ -347,7 +383,15 @@ class Operations:
         self._context.directory.correct_index(name, messages)
         version = versions[0] if versions else ""
         incident = self._write_down(
-            event, action, name, len(before), messages, version=version, resolves=resolves, why=why
+            event,
+            action,
+            name,
+            len(before),
+            messages,
+            version=salvaged or version,
+            displaced=version if salvaged else "",
+            resolves=resolves,
+            why=why,
         )
         self._context.reporter.report(
             event,
@@ -367,6 +411,7 @@ class Operations:
         after: int | None,
         *,
         version: str,
+        displaced: str = "",
         resolves: str = "",
         why: str = "",
     ) -> str:
@@ -381,7 +426,9 @@ class Operations:
             messages_before=before,
             messages_after=after,
             version=version,
+            displaced=displaced,
             resolves=resolves,
+            undo=f"hermesguard undo {number}" if action == "salvaged" else "",
         )
         try:
             self._context.recorder.incidents.append(entry)
@@ -471,6 +518,7 @@ def begin(
         "accept": hands.accept,
         "restore": hands.restore,
         "restore_all_missing": hands.restore_all_missing,
+        "salvage": hands.salvage,
         "purge": hands.purge,
         "prune": hands.prune,
         "rebuild": hands.rebuild,

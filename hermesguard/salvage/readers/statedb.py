@@ -26,7 +26,10 @@ from hermesguard.webui.session import Message
 
 _MAGIC: Final = b"SQLite format 3\0"
 _WAIT_SECONDS: Final = 2.0
+# A copy touches nothing at all; SQLite run by root sets the owner of -wal and -shm anew.
+_SMALL_BYTES: Final = 64 * 1024 * 1024
 _MOST_COPIED_BYTES: Final = 1024**3
+_COPY_ATTEMPTS: Final = 3
 _MOST_PARENTS: Final = 20
 # How deep a continuation repeats the end of what it continues.
 _REPEATED: Final = 400
@@ -100,30 +103,47 @@ class Database:
             what = "empty" if not start else "zeroed" if not start.strip(b"\0") else "no SQLite database"
             raise Unusable(f"{self.path} is {what}. It is left out.")
         if _size(self.path, "-wal"):
+            if _size(self.path, "") <= _SMALL_BYTES and (copy := self._copied("-wal")):
+                return copy
             if _size(self.path, "-shm"):
                 with contextlib.suppress(sqlite3.Error):
                     return self._connected(self.path, "mode=ro&readonly_shm=1")
-            return self._copied("-wal")
+            return self._copied("-wal") or self._without_newest("-wal")
         if _size(self.path, "-journal"):
-            return self._copied("-journal")
+            return self._copied("-journal") or self._without_newest("-journal")
         return self._connected(self.path, "mode=ro&immutable=1")
 
-    def _copied(self, beside: str) -> sqlite3.Connection:
+    def _copied(self, beside: str) -> sqlite3.Connection | None:
+        """Return a private copy, opened; None when it is too large to copy, or written faster than it can be copied."""
         size = _size(self.path, "") + _size(self.path, beside)
         directory = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="hermesguard-"))
         if size > _MOST_COPIED_BYTES or size > shutil.disk_usage(directory).free // 2:
-            self.notes.append(
-                f"{self.path} has {size:,} bytes and cannot be read with its newest writes ({beside[1:]}): "
-                "these are left out. Stop the agent, start it again, and try once more."
-            )
-            return self._connected(self.path, "mode=ro&immutable=1")
+            return None
         target = Path(directory) / "state.db"
         try:
-            for ending in ("", beside):
-                shutil.copyfile(f"{self.path}{ending}", f"{target}{ending}")
+            for _ in range(_COPY_ATTEMPTS):
+                before = self._stamps(beside)
+                for ending in ("", beside):
+                    shutil.copyfile(f"{self.path}{ending}", f"{target}{ending}")
+                if self._stamps(beside) == before:
+                    return self._connected(target, "mode=rw")
+        except FileNotFoundError:
+            return None  # the agent has just put everything into one file
         except OSError as error:
             raise Unusable(f"{self.path} cannot be copied: {error.strerror}. It is left out.") from None
-        return self._connected(target, "mode=rw")
+        return None
+
+    def _stamps(self, beside: str) -> list[tuple[int, int]]:
+        found = [os.stat(f"{self.path}{ending}") for ending in ("", beside)]
+        return [(one.st_size, one.st_mtime_ns) for one in found]
+
+    def _without_newest(self, beside: str) -> sqlite3.Connection:
+        if _size(self.path, beside):
+            self.notes.append(
+                f"{self.path} cannot be read together with its newest writes ({beside[1:]}): these are left out. "
+                "Stop the agent, and try once more."
+            )
+        return self._connected(self.path, "mode=ro&immutable=1")
 
     def _connected(self, path: Path, parameters: str) -> sqlite3.Connection:
         connection = sqlite3.connect(

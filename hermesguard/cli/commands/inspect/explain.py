@@ -31,6 +31,7 @@ _DEEDS: Final = {
     "undone": "made the file again what it was before the guard repaired it, because someone asked for it",
     "removed": "removed the file again, because someone asked for it",
     "replaced": "put a version in the place of the file, because someone asked for it",
+    "salvaged": "put back a conversation that was rebuilt from other traces, because a user asked for it",
     "accepted": "took the file as it is for right, because someone said so",
     "purged": "removed every trace of the session, because someone asked for it",
 }
@@ -179,6 +180,8 @@ def _resolved(by: Incident) -> str:
 
 def _reversal(incident: Incident) -> str:
     """Return the command that reverses an incident; empty when there is nothing to reverse (module operations)."""
+    if incident.action == "salvaged":
+        return incident.undo
     if incident.is_by_user:
         replaced = incident.version and incident.event != "purged"
         return f"hermesguard restore {incident.session}@{incident.version} --replace" if replaced else ""
