@@ -149,7 +149,7 @@ def gave_of(traces: Sequence[Trace], entries: Sequence[Entry], judged: Sequence[
     only: Counter[int] = Counter()
     for entry, one in zip(entries, judged, strict=True):
         if one.standing in (Standing.LOST, Standing.UNCERTAIN) and len(entry.forms) == 1:
-            only.update(entry.forms)
+            only.update(list(entry.forms))
     return tuple(
         Gave(trace.kind.value, trace.place, len(trace.messages), only[number])
         for number, trace in enumerate(traces)

@@ -121,6 +121,7 @@ class Gatherer:
             "whole" if document else "torn" if is_there else "missing",
             metadata,
             count if isinstance(count, int) and not isinstance(count, bool) else None,
+            copies.as_time(row.get("updated_at")),
             saved_at,
             withdrawn,
             "" if is_there else self._doubt(name, found),

@@ -15,6 +15,7 @@ from hermesguard.salvage.trace import WRITTEN_BY_WEBUI, Kind, Trace, user_turns,
 from hermesguard.webui import benign, session
 
 _SAVE_SECONDS = 5.0
+_STAMP_SECONDS = 1.5
 Identity = tuple[str, str, tuple[str, ...]]
 
 
@@ -43,6 +44,8 @@ class Situation:
     """The file's, as far as it can be read."""
     index_count: int | None = None
     """How many messages `_index.json` says that it has; None when it says nothing."""
+    index_at: float | None = None
+    """Of which moment that is, in seconds since the epoch."""
     saved_at: float | None = None
     """When the file was last saved, in seconds since the epoch."""
     withdrawn: frozenset[Identity] = frozenset()
@@ -97,6 +100,7 @@ class _Judgement:
         self.stamps = self._stamps()
         lost = [entry.any for entry in entries if self.file not in entry.forms and worth_keeping(entry.any)]
         self.turns_lost = user_turns(lost)
+        self.kept_until = len(entries)
         self.cut = self._cut()
         self.gone_later = self._gone_later()
 
@@ -118,10 +122,25 @@ class _Judgement:
         if boundary is None:
             return None
         watermark = self.situation.metadata.get(session.WATERMARK)
+        self.kept_until = self._kept_until(boundary)
         later = [self.stamps[index] for index in self.present if self.stamps[index] > boundary]
         if isinstance(watermark, int | float) and watermark > boundary:
             later.append(float(watermark))
         return boundary, min(later, default=math.inf)
+
+    def _kept_until(self, boundary: float) -> int:
+        """Return the index of the last message that the cut kept; -1 for none.
+
+        The mark has the stamp that the file had; another trace may have stamped the same message a little later.
+        """
+        near = [
+            (abs(stamp - boundary), -index)
+            for index, stamp in enumerate(self.stamps)
+            if abs(stamp - boundary) <= _STAMP_SECONDS
+        ]
+        if boundary and near:
+            return -min(near)[1]
+        return max((index for index, stamp in enumerate(self.stamps) if stamp <= boundary), default=-1)
 
     def _gone_later(self) -> dict[int, str]:
         """Return the messages that a state of the page did not have although it went on behind their place, with its name."""
@@ -174,7 +193,7 @@ class _Judgement:
                 return "state.db says that it was taken back"
             if form.identity in self.situation.withdrawn:
                 return "the guard saw that it was taken back"
-        if self.cut and self.cut[0] < self.stamps[index] < self.cut[1]:
+        if self.cut and index > self.kept_until and self.stamps[index] < self.cut[1]:
             return "the file's truncation mark says that it was taken back"
         return ""
 
@@ -229,6 +248,12 @@ class _Judgement:
     def _page_had(self, index: int) -> bool:
         return any(self.traces[number].kind in WRITTEN_BY_WEBUI for number in self.entries[index].forms)
 
+    def _is_counted(self, index: int) -> bool:
+        """Return whether the index could count the message: it is no note, and was said before the index was written."""
+        at = self.situation.index_at
+        is_later = at is not None and self.stamps[index] > at + _SAVE_SECONDS
+        return not is_later and not benign.is_control_message(self.entries[index].any)
+
     def _held_against_index(self, found: list[Judged]) -> list[Judged]:
         """Return the judgements; where the index counts fewer than there would be, some were taken back, and none is certain.
 
@@ -237,23 +262,17 @@ class _Judgement:
         counted = self.situation.index_count
         if self.situation.marks_cuts or not counted:
             return found
-        kept = sum(
-            one.standing in (Standing.PRESENT, Standing.LOST) and _counts(self.entries[index])
-            for index, one in enumerate(found)
-        )
+        known = [index for index in range(len(found)) if self._is_counted(index)]
+        kept = sum(found[index].standing in (Standing.PRESENT, Standing.LOST) for index in known)
         if kept <= counted:
             return found
         why = f"the index counts {counted} messages and {kept} were found, so some may have been taken back"
         return [
             Judged(Standing.UNCERTAIN, why)
-            if one.standing is Standing.LOST and not self._page_had(index)
+            if one.standing is Standing.LOST and index in known and not self._page_had(index)
             else one
             for index, one in enumerate(found)
         ]
-
-
-def _counts(entry: Entry) -> bool:
-    return not benign.is_control_message(entry.any)
 
 
 def _begins(title: Any, said: str) -> bool:

@@ -57,8 +57,6 @@ def survey(
     a trace, however broken.
     """
     with contextlib.closing(Survey(places)) as look:
-        if notes is not None:
-            notes += look.notes
         names = sorted(sessions) or look.suspects(progress)
         for number, name in enumerate(names):
             progress(number, len(names), name)
@@ -66,6 +64,8 @@ def survey(
             if sessions or finding.state in (State.LOST, State.UNCERTAIN):
                 yield finding
         progress(len(names), len(names), "")
+        if notes is not None:
+            notes += look.notes
 
 
 class Survey:
