@@ -51,25 +51,47 @@ class Damaged(OSError):
     """A file is not what was written into it; str() says which and how."""
 
 
-def read(path: Path) -> tuple[bytes, Stamp]:
+class TooLarge(OSError):
+    """A file has more bytes than may be read into memory: it was not read."""
+
+    def __init__(self, path: Path | str, stamp: Stamp, limit_bytes: int) -> None:
+        super().__init__(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
+        self.stamp = stamp
+        self.limit_bytes = limit_bytes
+
+
+def read(path: Path, limit_bytes: int | None = None) -> tuple[bytes, Stamp]:
     """Return a regular file's content and its stamp, both of the same inode.
 
     Raises OSError, also for what is no regular file: a symlink could lead out of the directory, a pipe could hang.
+    `TooLarge`, before a byte is read, when it has more than `limit_bytes`.
     """
-    return _read(path, False)[:2]
+    return _read(path, False, limit_bytes)[:2]
 
 
-def read_noted(path: Path) -> tuple[bytes, Stamp, bytes | None]:
+def read_noted(path: Path, limit_bytes: int | None = None) -> tuple[bytes, Stamp, bytes | None]:
     """Return what `read` returns and what was noted beside the content (`note`), all of the same inode."""
-    return _read(path, True)
+    return _read(path, True, limit_bytes)
 
 
-def _read(path: Path, with_note: bool) -> tuple[bytes, Stamp, bytes | None]:
+def opened(path: Path | str, limit_bytes: int | None) -> tuple[int, os.stat_result]:
+    """Open a regular file for reading; OSError when it is none, `TooLarge` when it has more than `limit_bytes`."""
     descriptor = os.open(path, _READING)
     try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
             raise OSError(errno.EINVAL, "not a regular file", str(path))
+        if limit_bytes is not None and found.st_size > limit_bytes:
+            raise TooLarge(path, Stamp.of(found), limit_bytes)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor, found
+
+
+def _read(path: Path, with_note: bool, limit_bytes: int | None) -> tuple[bytes, Stamp, bytes | None]:
+    descriptor, found = opened(path, limit_bytes)
+    try:
         parts = []
         while part := os.read(descriptor, max(found.st_size + 1, 4096)):
             parts.append(part)
@@ -87,53 +109,6 @@ def pieces(path: Path, size_bytes: int = 1024 * 1024) -> Iterator[bytes]:
             yield piece
     finally:
         os.close(descriptor)
-
-
-class Reader:
-    """Reads one file after another into the same memory: to get new memory costs more than to read into it."""
-
-    def __init__(self) -> None:
-        self.buffer = bytearray()
-        """What was read, and behind that what an earlier, longer file left."""
-        self._view = memoryview(self.buffer)
-        self._size_bytes = 0
-
-    def read(self, path: str) -> tuple[int, Stamp]:
-        """Read as `read` does; return how many bytes of `buffer` are the file's content, and its stamp."""
-        descriptor = os.open(path, _READING)
-        try:
-            found = os.fstat(descriptor)
-            if not stat.S_ISREG(found.st_mode):
-                raise OSError(errno.EINVAL, "not a regular file", path)
-            self._size_bytes = 0
-            if len(self.buffer) <= found.st_size:
-                self._make_room(found.st_size + 1)
-            rest = self._view
-            while count := os.readv(descriptor, [rest]):
-                self._size_bytes += count
-                if count < len(rest):
-                    break  # a short read is the end of a regular file
-                self._make_room(2 * self._size_bytes)
-                rest = self._view[self._size_bytes :]
-            return self._size_bytes, Stamp.of(found)
-        finally:
-            os.close(descriptor)
-
-    def _make_room(self, size_bytes: int) -> None:
-        grown = bytearray(size_bytes + size_bytes // 8)
-        grown[: self._size_bytes] = self._view[: self._size_bytes]
-        self.buffer, self._view = grown, memoryview(grown)
-
-    @property
-    def data(self) -> bytes:
-        """What was read, to keep."""
-        return bytes(self._view[: self._size_bytes])
-
-    def release(self) -> None:
-        """Give the memory back."""
-        self.buffer = bytearray()
-        self._view = memoryview(self.buffer)
-        self._size_bytes = 0
 
 
 def stamp(path: Path) -> Stamp | None:
@@ -170,9 +145,7 @@ def write_durably(path: Path, data: bytes, mtime_ns: int | None = None, note: by
     old file or the new one, and perhaps a temp file `.NAME.tmp` that the next write of that name replaces.
     """
     temporary = path.with_name(f".{path.name}.tmp")
-    descriptor = os.open(
-        temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
-    )
+    descriptor = open_new(temporary)
     try:
         try:
             write_all(descriptor, data)
@@ -192,6 +165,16 @@ def write_durably(path: Path, data: bytes, mtime_ns: int | None = None, note: by
     sync_directory(path.parent)
 
 
+def open_new(path: Path) -> int:
+    """Open a new file of mode 0600 for writing, in place of one that a crash left there; never what someone planted."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        return os.open(path, flags, 0o600)
+    except FileExistsError:
+        os.unlink(path)
+    return os.open(path, flags, 0o600)
+
+
 def note(file: Path | str | int) -> bytes | None:
     """Return what `write_durably` noted beside the content, None when nothing was or could be noted."""
     try:
@@ -208,7 +191,7 @@ def append_durably(path: Path, line: bytes, create: bool = True) -> None:
     flags = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC | (os.O_CREAT if create else 0)
     descriptor = os.open(path, flags, 0o600)
     try:
-        size = os.fstat(descriptor).st_size
+        size = _regular_size(descriptor, path)
         if size and os.pread(descriptor, 1, size - 1) != b"\n":
             line = b"\n" + line
         try:
@@ -222,6 +205,13 @@ def append_durably(path: Path, line: bytes, create: bool = True) -> None:
             raise
     finally:
         os.close(descriptor)
+
+
+def _regular_size(descriptor: int, path: Path) -> int:
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return found.st_size
 
 
 @lru_cache(maxsize=512)
@@ -239,7 +229,11 @@ class Appending:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_DSYNC | os.O_NOFOLLOW | os.O_CLOEXEC)
-        self._size_bytes = os.fstat(self._descriptor).st_size
+        try:
+            self._size_bytes = _regular_size(self._descriptor, path)
+        except OSError:
+            self.close()
+            raise
         last = os.pread(self._descriptor, 1, self._size_bytes - 1) if self._size_bytes else b""
         self._closes_line = last not in (b"", b"\n")
 
@@ -278,7 +272,7 @@ def write_all(descriptor: int, data: bytes | memoryview) -> None:
 def prove_writable(directory: Path) -> None:
     """Write a little file into a directory, durably, and remove it; OSError when that cannot be done."""
     path = directory / ".proof.tmp"
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    descriptor = open_new(path)
     try:
         write_all(descriptor, bytes(4096))
         os.fsync(descriptor)

@@ -15,7 +15,7 @@ from hermesguard.webui import session
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One session. `state` is one of `verbs.LIST_STATES`; `rows` is None when no copy can be read."""
+    """One session. `state` is one of `arguments.LIST_STATES`; `messages` is None when no copy can be read."""
 
     session: str
     title: str

@@ -5,7 +5,8 @@ import re
 from typing import Final, NoReturn
 
 from hermesguard import __version__
-from hermesguard.cli.verbs import VERBS, add_places
+from hermesguard.cli.arguments import add_places
+from hermesguard.cli.verbs import VERBS
 from hermesguard.errors import ExitCode
 
 DESCRIPTION: Final = "Keeps the conversations of hermes-webui from being lost."
@@ -82,6 +83,6 @@ def build(only: str | None = None) -> argparse.ArgumentParser:
             epilog="example:\n" + "\n".join("  " + line for line in verb.example.splitlines()),
             formatter_class=_Help,
         )
-        verb.arguments(sub)
+        verb.add_arguments(sub)
         add_places(sub)
     return parser

@@ -14,6 +14,7 @@ from hermesguard.config.paths import (
     expanded,
     is_inside,
 )
+from hermesguard.config.renamed import RENAMED
 from hermesguard.errors import ExitCode, GuardError
 
 FLAGS: Final = frozenset(OPTIONS_BY_KEY) | {"config"}
@@ -98,6 +99,9 @@ def load(
             if option is None:
                 _refuse_key(path, key)
             take(option, raw, Place(str(path), f"{path}: {key}", "file", environment))
+    for key in RENAMED:
+        if environment.get(f"HERMESGUARD_{key.upper()}"):
+            _refuse_renamed(f"The environment variable HERMESGUARD_{key.upper()}", key)
     for option in OPTIONS:
         text = environment.get(option.variable)
         if text:
@@ -169,7 +173,13 @@ def _read_file(path: Path, is_required: bool) -> dict[str, object]:
     )
 
 
+def _refuse_renamed(where: str, key: str) -> NoReturn:
+    raise GuardError(f"{where} has another name now", f"Write {RENAMED[key]} instead", ExitCode.CONFIG)
+
+
 def _refuse_key(path: Path, key: str) -> NoReturn:
+    if key in RENAMED:
+        _refuse_renamed(f"{path}: the key {as_written(key)}", key)
     from difflib import get_close_matches  # only a mistake needs it
 
     nearest = get_close_matches(key, OPTIONS_BY_KEY, n=1, cutoff=0.5)

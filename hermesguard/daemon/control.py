@@ -5,6 +5,7 @@ does it itself, by the same code (module operations). Only the store's owner and
 """
 
 import contextlib
+import json
 import os
 import socket
 import time
@@ -18,6 +19,7 @@ import orjson
 from hermesguard.config.settings import Settings
 from hermesguard.daemon.status import resting_status
 from hermesguard.errors import ExitCode, GuardError
+from hermesguard.events.shield import Shield
 
 SOCKET_NAME = "control"
 ANSWER_SECONDS = 120.0
@@ -51,7 +53,8 @@ class ControlServer:
     Raises OSError when the store does not take the socket.
     """
 
-    def __init__(self, store: Path, selector: BaseSelector, answer: Answerer) -> None:
+    def __init__(self, store: Path, selector: BaseSelector, answer: Answerer, shield: Shield) -> None:
+        self._shield = shield
         self._path = store / SOCKET_NAME
         self._selector = selector
         self._answer = answer
@@ -75,7 +78,7 @@ class ControlServer:
         except OSError:
             return
         connection.setblocking(False)
-        conversation = _Conversation(connection, self._selector, self._answer, self._working)
+        conversation = _Conversation(connection, self._selector, self._answer, self._working, self._shield)
         self._selector.register(connection, EVENT_READ, conversation.step)
 
     @property
@@ -106,7 +109,9 @@ class _Conversation:
         selector: BaseSelector,
         answer: Answerer,
         working: "list[_Conversation]",
+        shield: Shield,
     ) -> None:
+        self._shield = shield
         self._connection = connection
         self._selector = selector
         self._answer = answer
@@ -116,12 +121,16 @@ class _Conversation:
         self._reply = b""
 
     def step(self, events: int) -> None:
+        """Read or write what can be read or written now; whatever goes wrong ends this conversation alone."""
         try:
             if events & EVENT_READ and not self._reply:
                 self._receive()
             elif events & EVENT_WRITE:
                 self._send()
         except OSError:
+            self._close()
+        except Exception as error:  # noqa: BLE001
+            self._shield.caught("request", "", error)
             self._close()
 
     def _receive(self) -> None:
@@ -130,11 +139,10 @@ class _Conversation:
         if not part or len(self._request) > LONGEST_REQUEST_BYTES:
             self._close()
         elif self._request.endswith(b"\n") and self._work is None:
-            self._reply_with(_answered(self._begin))
+            self._reply_with(self._answered(self._begin))
 
     def _begin(self) -> Answer | None:
-        asked = orjson.loads(self._request)
-        answer = self._answer(str(asked["verb"]), dict(asked["arguments"]))
+        answer = self._answer(*_asked(self._request))
         if isinstance(answer, dict):
             return answer
         self._work = answer
@@ -144,13 +152,25 @@ class _Conversation:
     def go_on(self) -> None:
         """Do one step of the work; reply when that was the last."""
         assert self._work
-        reply = _answered(self._step)
+        reply = self._answered(self._step)
         if reply is not None:
             self._working.remove(self)
             try:
                 self._reply_with(reply)
             except OSError:
                 self._close()
+
+    def _answered(self, work: Callable[[], Answer | None]) -> Answer | None:
+        """Return what to reply, None when there is nothing to reply yet."""
+        try:
+            answer = work()
+            return None if answer is None else {"answer": answer}
+        except GuardError as error:
+            return _refusal(error.what, error.remedy, int(error.exit_code))
+        except Exception as error:  # noqa: BLE001
+            reference = self._shield.caught("request", "", error)
+            what = f"The running guard met an error of its own ({reference})"
+            return _refusal(what, "See its log, and report it to the people who make hermesguard", 1)
 
     def _step(self) -> Answer | None:
         assert self._work
@@ -163,7 +183,7 @@ class _Conversation:
 
     def _reply_with(self, reply: Answer | None) -> None:
         if reply is not None:
-            self._reply = orjson.dumps(reply) + b"\n"
+            self._reply = _encoded(reply) + b"\n"
             self._selector.modify(self._connection, EVENT_WRITE, self.step)
             self._send()
 
@@ -182,16 +202,40 @@ class _Conversation:
         self._connection.close()
 
 
-def _answered(work: Callable[[], Answer | None]) -> Answer | None:
-    """Return what to reply, None when there is nothing to reply yet."""
+def _asked(request: bytes) -> tuple[str, dict[str, Any]]:
+    """Return the verb and the arguments of a request. GuardError when it is none."""
     try:
-        answer = work()
-        return None if answer is None else {"answer": answer}
-    except GuardError as error:
-        return {"error": {"what": error.what, "remedy": error.remedy, "exit_code": int(error.exit_code)}}
-    except (ValueError, KeyError, TypeError) as error:
-        what = f"The running guard did not understand the request ({error})"
-        return {"error": {"what": what, "remedy": "Restart it: it may be of another version", "exit_code": 1}}
+        value = orjson.loads(request)
+    except ValueError:
+        value = None
+    verb = value.get("verb") if isinstance(value, dict) else None
+    arguments = value.get("arguments") if isinstance(value, dict) else None
+    if not isinstance(verb, str) or not isinstance(arguments, dict):
+        raise GuardError(
+            "The running guard did not understand the request",
+            "Restart it: it may be of another version",
+            ExitCode.USAGE,
+        )
+    return verb, arguments
+
+
+def _refusal(what: str, remedy: str, exit_code: int) -> Answer:
+    return {"error": {"what": what, "remedy": remedy, "exit_code": exit_code}}
+
+
+def _encoded(reply: Answer) -> bytes:
+    """Return a reply as JSON; what orjson does not take (a path that is not UTF-8, a number of 400 digits) is escaped."""
+    try:
+        return orjson.dumps(reply)
+    except TypeError:
+        return json.dumps(reply, default=str).encode("ascii")
+
+
+def _decoded(reply: bytes) -> Any:
+    try:
+        return orjson.loads(reply)
+    except ValueError:
+        return json.loads(reply)
 
 
 def ask_running_guard(store: Path, verb: str, arguments: dict[str, Any]) -> dict[str, Any] | None:
@@ -200,7 +244,7 @@ def ask_running_guard(store: Path, verb: str, arguments: dict[str, Any]) -> dict
         with _Address(store) as address, socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(STATUS_SECONDS if verb == "status" else ANSWER_SECONDS)
             connection.connect(address)
-            connection.sendall(orjson.dumps({"verb": verb, "arguments": arguments}) + b"\n")
+            connection.sendall(_encoded({"verb": verb, "arguments": arguments}) + b"\n")
             reply = b""
             while part := connection.recv(1 << 20):
                 reply += part
@@ -216,7 +260,7 @@ def ask_running_guard(store: Path, verb: str, arguments: dict[str, Any]) -> dict
         raise GuardError(what, "See its log; systemd restarts one that hangs") from None
     if not reply.endswith(b"\n"):
         raise GuardError(f"The guard of the store {store} broke off its answer", "See its log, and try again")
-    value: dict[str, Any] = orjson.loads(reply)
+    value: dict[str, Any] = _decoded(reply)
     if refusal := value.get("error"):
         raise GuardError(refusal["what"], refusal["remedy"], ExitCode(refusal["exit_code"]))
     answer: dict[str, Any] = value["answer"]

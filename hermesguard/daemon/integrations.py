@@ -1,10 +1,11 @@
 """What the guard does for others beyond the journal: configured commands and metrics.
 
-Each has a room that is loaded only when the settings ask for it.
+Each has a module that is loaded only when the settings ask for it.
 """
 
 import time
 from collections.abc import Callable
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from hermesguard.config.settings import Settings
@@ -13,6 +14,32 @@ from hermesguard.events.reporter import Reporter
 if TYPE_CHECKING:
     from hermesguard.events.hooks import Hooks
     from hermesguard.events.metrics import Figures, Metrics
+    from hermesguard.guard.guard import Guard
+
+
+def figures_of(guard: "Guard", is_watching: bool) -> "Figures":
+    """Return the figures of a running guard for the metrics; reads no file."""
+    from hermesguard.events.metrics import Figures
+
+    notes, totals = guard.notes, guard.notes.totals
+    return Figures(
+        started=_seconds(totals.started),
+        last_scan=_seconds(totals.last_scan),
+        last_save=totals.last_save_ns / 1e9,
+        sessions=len(notes.messages),
+        messages=sum(notes.messages.values()),
+        sessions_missing=len(guard.missing_files.held),
+        sessions_unreadable=len(notes.unreadable),
+        is_watching=is_watching,
+        is_store_writable=not guard.copies.broken,
+        repairs=totals.restored,
+        uncertain=totals.uncertain,
+        unrepaired=totals.unrepaired,
+    )
+
+
+def _seconds(time: str) -> float:
+    return datetime.fromisoformat(time).timestamp() if time else 0.0
 
 
 class Outside:

@@ -52,6 +52,9 @@ class Housekeeping:
         except OSError as error:
             self._guard.copies.refused(error)
             self._read_due = max(self._read_due, self._monotonic() + AFTER_FAULT_SECONDS)
+        except Exception as error:  # noqa: BLE001
+            self._guard.shield.caught("housekeeping", "", error)
+            self._read_due = max(self._read_due, self._monotonic() + AFTER_FAULT_SECONDS)
         self._work = None
 
     def _choose(self, now: float) -> Iterator[None] | None:

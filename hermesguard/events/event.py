@@ -5,7 +5,7 @@ import string
 from collections.abc import Mapping
 from enum import IntEnum
 from functools import cache
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 Value = str | int | float | bool | list[str]
 
@@ -139,3 +139,20 @@ def fitted(value: object, kind: object) -> Value | None:
 def encodable(text: str) -> str:
     """Return `text` with lone surrogates, as paths that are not UTF-8 have them, written out."""
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+# The catalogue's authors break sentences near column 110; a line that ends long before that ends on purpose.
+_BROKEN_COLUMNS: Final = 90
+
+
+def paragraphs(event: Event, values: dict[str, Value]) -> list[str]:
+    """Return the advice of `event` about `values`, sentences in one piece, commands on lines of their own."""
+    found: list[str] = []
+    goes_on = False
+    for template, line in zip(event.advice.splitlines(), event.guidance(values).splitlines(), strict=True):
+        if goes_on:
+            found[-1] += " " + line
+        else:
+            found.append(line)
+        goes_on = len(template) >= _BROKEN_COLUMNS and not template.endswith((".", ":"))
+    return found

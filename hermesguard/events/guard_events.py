@@ -129,6 +129,17 @@ GUARD_EVENTS: Final[tuple[Event, ...]] = (
         ("path", "count", "seconds"),
     ),
     Event(
+        "set_aside",
+        "0d6f1c3a5b8e47d29a40c7e2f1b6d835",
+        Priority.WARNING,
+        "Something in the store is none of hermesguard's",
+        "Set aside {path}[, {count:line} of it]: {reason}.[ It is kept as {target}.]",
+        "Nothing is lost: what hermesguard does not know is moved to the directory set-aside of the store, and the guard\n"
+        "goes on without it. Look at it: a newer hermesguard, an editor or a failing disk may have written it.\n"
+        "Remove it when nobody needs it.",
+        ("path", "reason", "target", "count", "session"),
+    ),
+    Event(
         "over_limit",
         "a64254aee0eb4ee3afb9316cf2306904",
         Priority.WARNING,
@@ -217,15 +228,6 @@ GUARD_EVENTS: Final[tuple[Event, ...]] = (
         ("error", "path", "remedy", "reason"),
     ),
     Event(
-        "scanned",
-        "ea453f7a5c8e4afc9723e84b207b26ed",
-        Priority.DEBUG,
-        "Every session was looked at",
-        "Swept {sessions:session}[ in {duration_us:duration}][; {count} had changed].",
-        "No action required.",
-        ("sessions", "messages", "duration_us", "count"),
-    ),
-    Event(
         "clock_changed",
         "67a8a69c26b94c6cab94497abc4bcaae",
         Priority.NOTICE,
@@ -249,9 +251,9 @@ GUARD_EVENTS: Final[tuple[Event, ...]] = (
         "2213db6793294828b9b26c901a4847af",
         Priority.ERROR,
         "hermesguard has a fault of its own",
-        "A fault in hermesguard itself: {error}[ ({reason})].[ {session} is looked at again by the next scan.]",
+        "A fault in hermesguard itself[, {reference}]: {error}[ ({reason})].[ {session} is looked at again at its next change.]",
         "The guard goes on. Please report it to the people who make hermesguard, with this entry and the ones around\n"
         "it; no entry contains text of a conversation.",
-        ("error", "reason", "session", "path"),
+        ("error", "reason", "session", "path", "reference"),
     ),
 )

@@ -5,13 +5,14 @@ nothing but the figures that the loop has laid down.
 """
 
 import os
+import socket
 import socketserver
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -26,13 +27,12 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
     from prometheus_client.core import Metric
 
-    from hermesguard.guard.guard import Guard
-
 HEARD: Final = frozenset(event.name for event in EVENTS if event.priority <= Priority.WARNING)
 """The events that `Metrics.hear` counts."""
 
 INTERVAL_SECONDS: Final = 10.0
 LOOPBACK: Final = "127.0.0.1"
+_OWN_NAMES: Final = frozenset({LOOPBACK, "localhost", "[::1]"})
 _RECHECK_SECONDS: Final = 1.0
 _READER_TIMEOUT_SECONDS: Final = 5.0
 _PORT_PATIENCE_SECONDS: Final = 2.0
@@ -69,29 +69,6 @@ class Figures:
     repairs: int
     uncertain: int
     unrepaired: int
-
-
-def figures_of(guard: "Guard", is_watching: bool) -> Figures:
-    """Return the figures of a running guard; reads no file."""
-    notes, totals = guard.notes, guard.notes.totals
-    return Figures(
-        started=_seconds(totals.started),
-        last_scan=_seconds(totals.last_scan),
-        last_save=totals.last_save_ns / 1e9,
-        sessions=len(notes.messages),
-        messages=sum(notes.messages.values()),
-        sessions_missing=len(guard.missing_files.held),
-        sessions_unreadable=len(notes.unreadable),
-        is_watching=is_watching,
-        is_store_writable=not guard.copies.broken,
-        repairs=totals.restored,
-        uncertain=totals.uncertain,
-        unrepaired=totals.unrepaired,
-    )
-
-
-def _seconds(time: str) -> float:
-    return datetime.fromisoformat(time).timestamp() if time else 0.0
 
 
 class Metrics:
@@ -233,8 +210,8 @@ class _Exporter:
     def _serve(self, port: int) -> None:
         from prometheus_client import MetricsHandler
 
-        class Reader(MetricsHandler):
-            timeout = _READER_TIMEOUT_SECONDS
+        class Reader(_Polite, MetricsHandler):
+            pass
 
         assert self._registry
         Reader.registry = self._registry
@@ -251,6 +228,46 @@ class _Exporter:
             self._server.shutdown()
             self._server.server_close()
             self._server = None
+
+
+class _Polite(BaseHTTPRequestHandler):
+    """Gives each request so many seconds as a whole, and answers only who asked for this machine by its own name.
+
+    A page of another site can make a browser ask here under that site's name (DNS rebinding); a reader that sends a byte
+    now and then would keep all others waiting.
+    """
+
+    def setup(self) -> None:
+        super().setup()
+        self._deadline = threading.Timer(_READER_TIMEOUT_SECONDS, self._hang_up)
+        self._deadline.daemon = True
+        self._deadline.start()
+
+    def _hang_up(self) -> None:
+        with suppress(OSError):
+            self.connection.shutdown(socket.SHUT_RDWR)
+
+    def finish(self) -> None:
+        self._deadline.cancel()
+        super().finish()
+
+    def parse_request(self) -> bool:
+        if not super().parse_request():
+            return False
+        if not _is_own_name(self.headers.get("Host")):
+            self.send_error(403, "This is not the name of this machine for itself")
+            return False
+        return True
+
+
+def _is_own_name(host: str | None) -> bool:
+    """Return whether a Host header names the loopback address; a request of HTTP/1.0 has none."""
+    if host is None:
+        return True
+    name, _, port = host.strip().rpartition(":")
+    if not name or not port.isdecimal():
+        name = host.strip()
+    return name.lower().rstrip(".") in _OWN_NAMES
 
 
 class _Server(socketserver.TCPServer):
@@ -315,7 +332,10 @@ def _gauges(figures: Figures) -> Mapping[str, tuple[float, str]]:
             "Sessions that vanished together and wait for a user.",
         ),
         "unreadable_sessions": (figures.sessions_unreadable, "Sessions with which nothing can be done."),
-        "watching": (figures.is_watching, "1 when the watch sees changes, 0 when only scans find them."),
+        "watching": (
+            figures.is_watching,
+            "1 when the watch sees changes, 0 when only scans find them.",
+        ),
         "store_writable": (figures.is_store_writable, "1 when the store takes files, 0 when it does not."),
     }
 

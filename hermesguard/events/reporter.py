@@ -12,8 +12,7 @@ from hermesguard.errors import ExitCode, GuardError
 from hermesguard.events.catalog import BY_NAME, accepted
 from hermesguard.events.event import Event, Priority, Value
 from hermesguard.events.journald import SOCKET, Journal, stderr_is_journal
-from hermesguard.events.outbox import Outbox
-from hermesguard.events.sinks import STDERR, JournalText, JsonLines, Record, Sink, Text
+from hermesguard.events.sinks import STDERR, JournalText, JsonLines, Outbox, Record, Sink, Text
 
 WAYS: Final = ("auto", "journal", "json", "text", "quiet")
 LEVELS: Final = {priority.name.lower(): priority for priority in Priority}

@@ -47,15 +47,6 @@ _LOOK: Final = (
 
 SESSION_EVENTS: Final[tuple[Event, ...]] = (
     Event(
-        "kept",
-        "8e3c7b46772d47209bf6ab069c42af4b",
-        Priority.DEBUG,
-        "A session grew",
-        "{session} is kept[: {messages_after:message}][, {messages_before} before][ ({duration_us:duration})].",
-        "No action required. This is the normal life of a session.",
-        (*_JUDGED, "messages_after", "duration_us"),
-    ),
-    Event(
         "intended",
         "994592b0acf749a7bbba3c564fae9492",
         Priority.INFO,
@@ -233,8 +224,8 @@ SESSION_EVENTS: Final[tuple[Event, ...]] = (
         + _BY_WHOM
         + "; repairs slow down until the writer stops.",
         "A process keeps writing a damaged copy of this session: mostly a hermes-webui that holds the emptied session\n"
-        "in its memory, or two servers on one directory. Restart hermes-webui; if there are two, stop one. Every\n"
-        "version that held new messages is kept, and the file is repaired within a minute after the writer stops.\n"
+        "in its memory, or two servers on one directory. Restart hermes-webui; if there are two, stop one. Every new\n"
+        "message is kept, and the file is repaired between the pauses, which last 10 s at most, and when the writer ends.\n"
         "Look at the versions: hermesguard history {session}",
         ("session", "incident", "count", "seconds", *_WRITER, "undo", "rule"),
     ),
@@ -332,15 +323,6 @@ SESSION_EVENTS: Final[tuple[Event, ...]] = (
         "{session}: version {version} is in the history[ ({messages_before:message})][, because of {reason}].",
         "No action required.",
         ("session", "version", "messages_before", "reason", "size_bytes", "path", "incident"),
-    ),
-    Event(
-        "index_removed",
-        "87db29d264dd4124bcb9ca9b8803963a",
-        Priority.DEBUG,
-        "The application's index was removed so that it is built anew",
-        "Removed {path}, which said a wrong number of messages for {session}; the application builds it anew.",
-        "No action required.",
-        ("path", "session", "reason"),
     ),
     Event(
         "shadow_rebuilt",

@@ -3,18 +3,19 @@
 What is held survives a restart: `<store>/held`, one id a line. Nothing that is held is judged, and nothing of it is purged.
 """
 
-import contextlib
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Final
 
 from hermesguard import files
 from hermesguard.events.reporter import Reporter
+from hermesguard.webui.session import is_session_id
 
 SECONDS: Final = 10.0
 """Within so many seconds..."""
 MOST_SESSIONS: Final = 3
 """...no more than so many sessions may vanish without a tombstone."""
+_LONGEST_BYTES: Final = 16 * 1024 * 1024
 # Who empties a directory of thousands takes his time: what vanishes so soon after the last one belongs to it.
 HOT_SECONDS: Final = 60.0
 
@@ -30,9 +31,16 @@ class MassChangeBrake:
         self._last = -HOT_SECONDS
         self._came_back = 0
         self._written: frozenset[str] = frozenset()
-        with contextlib.suppress(OSError):
-            self._written = frozenset(path.read_text(encoding="ascii", errors="replace").split())
+
+    def read(self) -> str:
+        """Take over what was held before a restart; return why the file is none of ours, if it is not. Raises OSError."""
+        try:
+            words = files.read(self._path, _LONGEST_BYTES)[0].decode("ascii", "replace").split()
+        except FileNotFoundError:
+            return ""
+        self._written = frozenset(filter(is_session_id, words))
         self.held.update(self._written)
+        return "" if len(self._written) == len(set(words)) else "it holds what is no session id"
 
     def is_hot(self, now: float) -> bool:
         """Return whether sessions have just been vanishing in numbers: what vanishes now is held with them."""

@@ -1,17 +1,17 @@
 """What the guard works with, each piece with one owner, and the acts that all its parts share."""
 
-import contextlib
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from hermesguard import files
 from hermesguard.clock import Clock
 from hermesguard.config.settings import Settings
 from hermesguard.events.reporter import Reporter
+from hermesguard.events.shield import Shield
 from hermesguard.files import Stamp
 from hermesguard.guard.back_off import BackOff
-from hermesguard.guard.notes import Notes
-from hermesguard.guard.recorder import Recorder
+from hermesguard.guard.recorder import Recorder, found
 from hermesguard.judge.judge import Verdict
 from hermesguard.store.cache import Cache, Copy
 from hermesguard.store.cached_store import Copies
@@ -21,6 +21,103 @@ from hermesguard.store.upkeep.pruning import Pruner
 from hermesguard.webui import session
 from hermesguard.webui.directory import SessionsDirectory, signature
 from hermesguard.webui.session import Unreadable
+
+SHORTEST_WAIT_SECONDS = 0.001
+
+
+@dataclass(slots=True)
+class Deferred:
+    """Something that only time can answer: when it was first asked, of which state of live, and when to look again."""
+
+    since: float
+    due: float
+    state: bytes | None = None
+    writer_pid: int | None = None
+    waits_seconds: float = 0.0
+
+
+@dataclass(slots=True)
+class Totals:
+    """What has happened since the guard started; times are UTC, ISO 8601, but where a name says nanoseconds."""
+
+    started: str
+    restored: int = 0
+    uncertain: int = 0
+    unrepaired: int = 0
+    last_save_ns: int = 0
+    """The mtime of the save that was seen last."""
+    last_scan: str = ""
+
+
+@dataclass
+class Notes:
+    """What was seen of each session, and what is still open."""
+
+    clock: Clock
+    seen: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """What a listing showed of each session when it was last found in order: (size in bytes, mtime_ns)."""
+    messages: dict[str, int] = field(default_factory=dict)
+    """Messages in each guarded session."""
+    unreadable: dict[str, str] = field(default_factory=dict)
+    """Sessions with which nothing can be done, and why; told once."""
+    newcomers: dict[str, float] = field(default_factory=dict)
+    """Sessions seen for the first time, and when (monotonic): a renamed session comes back as one."""
+    deferred: dict[str, Deferred] = field(default_factory=dict)
+    totals: Totals = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.totals = Totals(self.clock.now().isoformat())
+
+    def in_order(self, name: str, state: tuple[int, int], messages: int) -> None:
+        """Note that a session was found in order, and is so as long as a listing shows `state`."""
+        self.deferred.pop(name, None)
+        self.unreadable.pop(name, None)
+        self.seen[name] = state
+        self.messages[name] = messages
+
+    def forget(self, name: str) -> None:
+        """Forget a session that is gone for good."""
+        self.deferred.pop(name, None)
+        self.unreadable.pop(name, None)
+        self.seen.pop(name, None)
+        self.messages.pop(name, None)
+
+    def waited_seconds(self, name: str, state: bytes | None) -> float:
+        """Return how long the question about this state of a session has been open; 0 when there is none."""
+        question = self.deferred.get(name)
+        if question is None or question.state != state:
+            return 0.0
+        now = self.clock.monotonic()
+        # A sum of floats and their difference need not agree in the last bit: what is due has waited long enough.
+        return max(now - question.since, question.waits_seconds if question.due <= now else 0.0)
+
+    def defer(self, name: str, state: bytes | None, seconds: float, writer_pid: int | None = None) -> None:
+        """Look at a session again when this state of it is `seconds` old."""
+        now = self.clock.monotonic()
+        question = self.deferred.get(name)
+        if question is None or question.state != state:
+            question = self.deferred[name] = Deferred(now, now, state, writer_pid)
+        question.waits_seconds = seconds
+        question.due = max(question.since + seconds, now + SHORTEST_WAIT_SECONDS)
+
+    def due(self) -> Iterator[tuple[str, Deferred]]:
+        """Take and yield the deferred whose time has come; whoever answers may ask again."""
+        now = self.clock.monotonic()
+        for name in [name for name, question in self.deferred.items() if question.due <= now]:
+            question = self.deferred.get(name)
+            if question is not None and question.due <= now:
+                try:
+                    yield name, question
+                finally:  # also when nobody asks for more
+                    if self.deferred.get(name) is question and question.due <= now:
+                        del self.deferred[name]
+
+    def next_due_seconds(self) -> float | None:
+        """Return the seconds until the next question is due, None when there is none."""
+        if not self.deferred:
+            return None
+        due = min(question.due for question in self.deferred.values())
+        return max(0.0, due - self.clock.monotonic())
 
 
 @dataclass
@@ -35,7 +132,10 @@ class Context:
     copies: Copies
     recorder: Recorder
     pruner: Pruner
+    shield: Shield
     back_off: BackOff = field(default_factory=BackOff)
+    limit_bytes: int | None = None
+    """No file that is larger is read into memory."""
 
     @classmethod
     def furnish(
@@ -48,14 +148,24 @@ class Context:
     ) -> "Context":
         """Return a context for `settings`; the caller holds the store's lock."""
         clock = clock or Clock()
-        copies = Copies(store, Cache(settings.cache_bytes), reporter, clock)
+        shield = Shield(reporter)
+        copies = Copies(store, Cache(settings.cache_bytes), reporter, clock, shield)
         back_off = BackOff()
         recorder = Recorder(incidents, copies, reporter, back_off, clock)
         directory = SessionsDirectory(settings.sessions)
-        pruner = Pruner(store, incidents.all, reporter, clock)
+        pruner = Pruner(store, incidents.all, reporter, clock, shield)
         copies.relieve = pruner.relieve
         copies.also_pending.append(incidents.flush)
-        return cls(settings, reporter, clock, directory, Notes(clock), copies, recorder, pruner, back_off)
+        incidents.check = store.place.check
+
+        def set_aside(path: Path, reason: str) -> None:
+            target = store.place.set_aside(path)
+            reporter.report("set_aside", path=str(path), reason=reason, target=str(target))
+
+        store.set_aside = set_aside
+        return cls(
+            settings, reporter, clock, directory, Notes(clock), copies, recorder, pruner, shield, back_off
+        )
 
     def keep(self, name: str, copy: Copy, stamp: Stamp, before: Copy | None = None) -> None:
         """Live is right: make it the shadow; `before` as for the copies."""
@@ -63,23 +173,6 @@ class Context:
             self.notes.in_order(name, signature(stamp), copy.count)
         else:
             self.notes.deferred.pop(name, None)
-
-    def made_live(self, name: str, copy: Copy, before: Copy | None = None) -> None:
-        """The guard itself put `copy` at live: make that durable, and the shadow."""
-        path = self.directory.file(name)
-        with contextlib.suppress(OSError):  # the shadow is durable anyhow; a torn live is repaired from it
-            files.sync_file(path)
-            files.sync_directory(path.parent)
-        try:
-            live, stamp = files.read(path)
-        except OSError:
-            live = b""
-        if live == copy.data:
-            self.keep(name, copy, stamp, before)
-        else:
-            # The application has written again: the shadow must not look as if it were of that file.
-            self.copies.keep(name, copy, 0, before)
-            self.notes.seen.pop(name, None)
 
     def report_unreadable(self, name: str, event: str, error: str, remedy: str = "") -> None:
         """Tell once that nothing can be done with a session at present, by an event that says why."""
@@ -116,14 +209,15 @@ class Context:
         self.notes.totals.unrepaired += 1
         messages = copy.count
         self.recorder.record(
-            "unrepaired",
-            "failed",
-            name,
-            verdict,
-            messages,
-            messages_live,
-            None,
-            error=reason,
-            version=self.copies.version(name, copy.data, messages, "loss"),
-            writer_pid=writer_pid,
+            found(
+                "unrepaired",
+                "failed",
+                name,
+                verdict,
+                messages_before=messages,
+                messages_live=messages_live,
+                error=reason,
+                version=self.copies.version(name, copy.data, messages, "loss"),
+                writer_pid=writer_pid,
+            )
         )

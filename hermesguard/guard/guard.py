@@ -4,43 +4,40 @@ Knows no threads, no signals, no systemd: whoever owns the loop calls `visit` fo
 everything, and `run_deferred` for deferred whose time has come.
 """
 
+import contextlib
 import math
 import os
 import time
-import traceback
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterable, Iterator
+from functools import partial
 
 from hermesguard import files
 from hermesguard.config.settings import Settings
 from hermesguard.errors import GuardError
 from hermesguard.files import Stamp
 from hermesguard.guard import back_off as back_off
-from hermesguard.guard.context import Context
+from hermesguard.guard.context import Context, Deferred
 from hermesguard.guard.first_look import FirstLook
-from hermesguard.guard.missing import MissingFiles
-from hermesguard.guard.notes import Deferred
+from hermesguard.guard.make_live import Target, make_live
+from hermesguard.guard.missing import HELD_FILE, MissingFiles
+from hermesguard.guard.recorder import found
 from hermesguard.guard.recovery import Recovery
 from hermesguard.guard.visit import Visit
 from hermesguard.judge.judge import Action, Surroundings, judge
-from hermesguard.repair.readiness import Readiness
-from hermesguard.repair.replace import Placed, place
+from hermesguard.reader import Reader
+from hermesguard.repair.standby import Standby, prepared
+from hermesguard.store import earlier, incidents
 from hermesguard.store.cache import Copy
+from hermesguard.store.place import is_strange
+from hermesguard.store.upkeep import scrub_progress
 from hermesguard.store.upkeep.scrub import Scrub
 from hermesguard.store.upkeep.verify import damage_of_shadow
 from hermesguard.webui.abridged import follow, only_adds, same
 from hermesguard.webui.directory import signature
-from hermesguard.webui.growth import grown
 
 RECHECK_SECONDS = 1.0
 # The application writes its index some milliseconds after the session; on a busy machine it may be longer.
 INDEX_SECONDS = 10.0
-
-
-def _place(error: Exception) -> str:
-    """Return where in our code an error came from: module and line, nothing that it quotes."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return ", ".join(f"{Path(frame.filename).stem}:{frame.lineno}" for frame in frames[-3:])
 
 
 class Guard:
@@ -53,14 +50,15 @@ class Guard:
         self.notes = context.notes
         self.copies = context.copies
         self.recorder = context.recorder
+        self.shield = context.shield
         self.missing_files = MissingFiles(context)
         self._leftovers = Recovery(context)
         self._first_look = FirstLook(context)
         self.scrub = Scrub(self.copies, self, context.reporter, context.clock)
         self._reported_no_exchange = False
         self._repaired: dict[str, float] = {}
-        self.readiness = Readiness(self.copies, self.directory)
-        self._reader = files.Reader()
+        self.standby = Standby(self.copies, self.directory)
+        self._reader = Reader()
 
     def adopt(self, settings: Settings) -> None:
         """Go on with other settings of the same directories."""
@@ -73,10 +71,7 @@ class Guard:
 
         Raises GuardError when the store cannot be read at all.
         """
-        try:
-            self.recorder.incidents.load()
-        except OSError as error:
-            self.copies.refused(error)
+        self._read_state_files()
         try:
             self._take_over()
         except OSError as error:
@@ -85,12 +80,48 @@ class Guard:
                 "Give the right to read it, or look at the disk",
             ) from None
 
+    def _read_state_files(self) -> None:
+        """Take over what the store's own files say; what in them is none of ours is set aside."""
+        store = self.copies.store
+        for name, read in (
+            (HELD_FILE, self.missing_files.read_held),
+            (scrub_progress.FILE_NAME, self.scrub.load),
+            (incidents.FILE_NAME, self._load_incidents),
+        ):
+            path = store.root / name
+            try:
+                reason = "it is no regular file" if is_strange(path) else read()
+                if reason:
+                    store.set_aside(path, reason)
+            except files.TooLarge:
+                with contextlib.suppress(OSError):
+                    store.set_aside(path, "it is too large for what it should be")
+            except OSError as error:
+                self.copies.refused(error)
+
+    def _load_incidents(self) -> str:
+        log = self.recorder.incidents
+        if strange := log.load():
+            path = self.copies.store.root / incidents.FILE_NAME
+            target = self.copies.store.place.set_aside(path, b"\n".join(strange) + b"\n")
+            log.keep_only_ours()
+            reason = "they are no incidents as hermesguard writes them"
+            self.context.reporter.report(
+                "set_aside", path=str(path), count=len(strange), reason=reason, target=str(target)
+            )
+        return ""
+
     def _take_over(self) -> None:
+        if self.copies.store.is_taken_over:
+            for path in self.directory.path.glob(f".hermesguard-*{earlier.STANDBY_SUFFIX}"):
+                files.remove(path)
         self.copies.find_delta_logs()
         self.copies.flush_delta_logs(quiet_seconds=0)
         for name, state, messages in self.copies.store.take_stock():
             self.notes.seen[name] = state
-            self.notes.messages[name] = self._count(name) if messages is None else messages
+            if messages is None:
+                messages = self.shield.run("start", name, partial(self._count, name), 0)
+            self.notes.messages[name] = messages
 
     def _count(self, name: str) -> int:
         try:
@@ -142,7 +173,7 @@ class Guard:
         self.copies.flush_delta_logs()
         self.copies.forget_idle()
         self.missing_files.after_scan(listing.sessions)
-        self.readiness.after_scan(listing)
+        self.standby.after_scan(listing)
         self.recorder.report_held_back()
         self.notes.totals.last_scan = self.context.clock.now().isoformat()
 
@@ -154,10 +185,8 @@ class Guard:
         try:
             return self._visit(name, writer_pid)
         except Exception as error:  # noqa: BLE001
-            fault = f"{type(error).__name__} at {_place(error)}"
-            if self.notes.unreadable.get(name) != fault:
-                self.notes.unreadable[name] = fault
-                self.context.reporter.report("internal_error", error=fault, reason=f"looking at {name}")
+            reference = self.shield.caught("visit", name, error)
+            self.notes.unreadable[name] = f"internal error {reference}"
             return False
 
     def _visit(self, name: str, writer_pid: int | None) -> bool:
@@ -199,7 +228,7 @@ class Guard:
             self._act(visit)
         shadow.lighten()
         if copy := self.copies.held(name):
-            self.readiness.saved(name, copy.could_be_wiped, self.context.clock.monotonic())
+            self.standby.saved(name, copy.could_be_wiped, self.context.clock.monotonic())
         return False
 
     def _around(self, name: str, shadow: Copy, data: bytes) -> Surroundings:
@@ -212,23 +241,19 @@ class Guard:
     def _follow(self, name: str, shadow: Copy, size_bytes: int, stamp: Stamp) -> Copy | None:
         """Take a save that only added to what is known, at the cost of what it added; return it, None when it was none."""
         known = shadow.abridged
-        if growth := grown(known, self._reader.buffer, size_bytes):
-            copy = Copy(abridged=growth.abridged)
-            copy.parts = growth.parts
-        else:
-            found = follow(known, self._reader.buffer, size_bytes)
-            if found is None:
+        found = follow(known, self._reader.buffer, size_bytes)
+        if found is None:
+            return None
+        if not only_adds(known, found):
+            # What else is known of the session cannot speak against messages that are all there.
+            verdict = judge(known.document, found.document)
+            if verdict.action is not Action.KEEP or verdict.takes_away:
                 return None
-            if not only_adds(known, found):
-                # What else is known of the session cannot speak against messages that are all there.
-                verdict = judge(known.document, found.document)
-                if verdict.action is not Action.KEEP or verdict.takes_away:
-                    return None
-            copy = Copy(abridged=found)
+        copy = Copy(abridged=found)
         self._goes_on(name)
         self.context.keep(name, copy, stamp, shadow)
         copy.tighten()
-        self.readiness.saved(name, copy.could_be_wiped, self.context.clock.monotonic())
+        self.standby.saved(name, copy.could_be_wiped, self.context.clock.monotonic())
         return copy
 
     def _goes_on(self, name: str) -> None:
@@ -244,11 +269,17 @@ class Guard:
             self.copies.refused(error)
             self.notes.defer(name, None, RECHECK_SECONDS)
             return
+        except Exception as error:  # noqa: BLE001
+            self.shield.caught("missing", name, error)
+            return
         if is_back:
             self.visit(name)
 
     def index_changed(self) -> None:
         """Look at the index that the application has just written: after a repair it may say what was true before."""
+        self.shield.run("index", "", self._index_changed, None)
+
+    def _index_changed(self) -> None:
         self.directory.note_index()
         now = self.context.clock.monotonic()
         for name, since in list(self._repaired.items()):
@@ -259,10 +290,15 @@ class Guard:
 
     def get_ready(self) -> None:
         """Make one session ready for a wipe, if it is time for one; for moments in which nothing else is to be done."""
+        name = self.standby.next_due(self.context.clock.monotonic())
+        if name is None:
+            return
         try:
-            self.readiness.go_on(self.context.clock.monotonic())
+            self.standby.make_ready(name)
         except OSError as error:
             self.copies.refused(error)
+        except Exception as error:  # noqa: BLE001
+            self.shield.caught("standby repair", name, error)
 
     def run_deferred(self, most_seconds: float = math.inf) -> float | None:
         """Visit the sessions whose question is due, for about so long (one at least).
@@ -308,15 +344,17 @@ class Guard:
                 version = self._version(visit, "uncertain")
                 self.context.keep(visit.name, Copy(visit.data, visit.live), visit.stamp)
                 self.recorder.record(
-                    "uncertain",
-                    "kept",
-                    visit.name,
-                    visit.verdict,
-                    visit.messages_before,
-                    visit.messages_live,
-                    visit.messages_live,
-                    version=version,
-                    writer_pid=visit.writer_pid,
+                    found(
+                        "uncertain",
+                        "kept",
+                        visit.name,
+                        visit.verdict,
+                        messages_before=visit.messages_before,
+                        messages_live=visit.messages_live,
+                        messages_after=visit.messages_live,
+                        version=version,
+                        writer_pid=visit.writer_pid,
+                    )
                 )
                 self.notes.totals.uncertain += 1
             case _:
@@ -335,33 +373,23 @@ class Guard:
         name, now = visit.name, self.context.clock.monotonic()
         if (wait := self.context.back_off.wait_seconds(name, now)) > 0:
             if visit.verdict.comparison and visit.verdict.comparison.added:
-                self.context.keep_version(name, visit.data, "displaced")
+                version = self.context.keep_version(name, visit.data, "displaced")
+                self.context.back_off.note_version(name, version, visit.news)
             self.notes.deferred[name] = Deferred(now, now + wait, visit.data, visit.writer_pid)
             return
-        versions: list[str] = []
-
-        def kept(placed: Placed) -> None:
-            versions[:] = [self._version(visit, "loss")]
-            versions.extend(
-                self.context.keep_version(name, displaced, "displaced") for displaced in placed.displaced
-            )
-            for taken_back in placed.intended:
-                self.context.keep_version(name, taken_back, "intended")
-
         standby_file = None
         if visit.updated:
-            standby_file = self.readiness.standby.take(name, visit.shadow.answer, visit.updated, visit.stamp)
+            standby_file = self.standby.files.take(name, prepared(visit.shadow), visit.updated, visit.stamp)
         ready, pieces = standby_file or (None, visit.repaired())
         try:
-            placed = place(
-                self.directory.file(name),
+            made = make_live(
+                self.context,
+                Target(name, visit.data, visit.stamp),
                 pieces,
-                visit.data,
-                visit.stamp,
-                kept,
-                lambda: visit.shadow.data,
-                ready,
-                visit.before_repair if visit.around.repaired else tuple,
+                shadow=visit.shadow,
+                keep_shadow=True,
+                ready=ready,
+                earlier=visit.before_repair if visit.around.repaired else tuple,
             )
         except FileNotFoundError:
             self._look_for(name)
@@ -372,15 +400,11 @@ class Guard:
             )
             return
         verdict = visit.verdict
-        found = follow(visit.shadow.abridged, placed.live)
-        copy = Copy(placed.live, abridged=found)
-        self.context.made_live(name, copy, visit.shadow if found else None)
-        self.directory.correct_index(name, copy.count)
         self._repaired[name] = now
-        if not placed.exchanged and not self._reported_no_exchange:
+        if not made.is_exchanged and not self._reported_no_exchange:
             self._reported_no_exchange = True
             self.context.reporter.report("exchange_unavailable", path=str(self.directory.path))
-        if self.context.back_off.repaired(name, now):
+        if self.context.back_off.repaired(name, now, visit.writer_pid):
             count = back_off.REPAIRS_BEFORE_BACK_OFF
             self.context.reporter.report(
                 "backing_off", session=name, count=count, **back_off.writer(visit.writer_pid)
@@ -389,17 +413,46 @@ class Guard:
         added = verdict.comparison is not None and bool(verdict.comparison.added)
         event = {Action.UNCERTAIN: "uncertain", Action.MERGE: "merged"}.get(verdict.action, "restored")
         self.recorder.record(
-            event,
-            "merged" if added else "restored",
-            name,
-            verdict,
-            visit.messages_before,
-            visit.messages_live,
-            copy.count,
-            version=versions[0],
-            displaced=versions[1] if len(versions) > 1 else "",
-            # What the application has saved meanwhile is its own, not a repair that it has yet to see.
-            digest="" if placed.live in placed.displaced else copy.digest,
-            writer_pid=visit.writer_pid,
-            duration_us=(placed.exchanged_ns - visit.began_ns) // 1000,
+            found(
+                event,
+                "merged" if added else "restored",
+                name,
+                verdict,
+                messages_before=visit.messages_before,
+                messages_live=visit.messages_live,
+                messages_after=made.copy.count,
+                version=made.version,
+                displaced=made.first_displaced,
+                # What the application has saved meanwhile is its own, not a repair that it has yet to see.
+                digest="" if made.is_written_since else made.copy.digest,
+                writer_pid=visit.writer_pid,
+                duration_us=(made.exchanged_ns - visit.began_ns) // 1000,
+            )
         )
+        if self.context.back_off.is_backing_off(name):
+            self._tidy_versions(visit, made.copy, [made.version, *made.displaced])
+            self.context.back_off.cost(name, (time.perf_counter_ns() - visit.began_ns) / 1e9)
+
+    def _tidy_versions(self, visit: Visit, copy: Copy, versions: list[str]) -> None:
+        """Remove what a back-off has put into the history, but for the newest few and what stands nowhere else."""
+        back_off = self.context.back_off
+        for number, version in enumerate(versions):
+            back_off.note_version(visit.name, version, visit.news if number else ())
+        for name in back_off.outdated(visit.name, (message.identity for message in copy.document.messages)):
+            self.copies.remove_version(visit.name, name)
+
+    def writers_awaited(self) -> dict[int, str]:
+        """Return the processes whose end would end the pause before a repair, each with the session."""
+        return {
+            deferred.writer_pid: name
+            for name, deferred in self.notes.deferred.items()
+            if deferred.writer_pid and self.context.back_off.writer(name) == deferred.writer_pid
+        }
+
+    def repair_now(self, names: Iterable[str] | None = None) -> None:
+        """Repair the sessions (all of them) whose repair waits for the end of a pause."""
+        now = self.context.clock.monotonic()
+        for name in list(self.notes.deferred if names is None else names):
+            if self.context.back_off.wait_seconds(name, now) > 0:
+                self.context.back_off.lift(name)
+                self.visit(name)

@@ -9,9 +9,10 @@ from hermesguard.guard import back_off as back_off
 from hermesguard.guard import brake
 from hermesguard.guard.brake import MassChangeBrake
 from hermesguard.guard.context import Context
+from hermesguard.guard.make_live import Target, make_live
+from hermesguard.guard.recorder import found
 from hermesguard.judge.judge import Action, Surroundings, Verdict, judge_missing
 from hermesguard.repair.merge import merge_documents
-from hermesguard.repair.replace import place
 from hermesguard.store.cache import Copy
 from hermesguard.webui import header as head
 from hermesguard.webui import session
@@ -52,6 +53,10 @@ class MissingFiles:
         )
         self.moved: dict[str, str] = {}
         """Renames as the watch saw them: old session to new."""
+
+    def read_held(self) -> str:
+        """As `MassChangeBrake.read`."""
+        return self._brake.read()
 
     @property
     def held(self) -> Collection[str]:
@@ -178,7 +183,17 @@ class MissingFiles:
         context.notes.deferred.pop(name, None)
         incident = context.recorder.open_incident(name, "warned")
         if not incident:
-            incident = context.recorder.record("missing", "warned", name, verdict, messages, 0, 0).id
+            incident = context.recorder.record(
+                found(
+                    "missing",
+                    "warned",
+                    name,
+                    verdict,
+                    messages_before=messages,
+                    messages_live=0,
+                    messages_after=0,
+                )
+            ).id
         self._resolved[name] = incident
 
     def bring_back(self, name: str, copy: Copy, verdict: Verdict) -> bool:
@@ -192,7 +207,16 @@ class MissingFiles:
             context.cannot_repair(name, copy, None, verdict, error)
             return False
         context.recorder.record(
-            "missing", "restored", name, verdict, copy.count, 0, repaired.count, digest=repaired.digest
+            found(
+                "missing",
+                "restored",
+                name,
+                verdict,
+                messages_before=copy.count,
+                messages_live=0,
+                messages_after=repaired.count,
+                digest=repaired.digest,
+            )
         )
         context.notes.totals.restored += 1
         if context.back_off.repaired(name, context.clock.monotonic()):
@@ -203,12 +227,9 @@ class MissingFiles:
         """Make a missing session's newest good copy live, repaired; return it. Raises OSError, FileExistsError when it is
         back.
         """
-        repaired = Copy(merge_documents(copy.document))
-        path = self._context.directory.file(name)
-        place(path, [repaired.data], None, self.like(), lambda placed: None)
+        made = make_live(self._context, Target(name, None, self.like()), [merge_documents(copy.document)])
         self.is_here(name)
-        self._context.made_live(name, repaired)
-        return repaired
+        return made.copy
 
     def like(self) -> files.Stamp | None:
         """Return a stamp whose owner, group and mode fit a file of the application.
@@ -253,6 +274,7 @@ class MissingFiles:
             self._context.directory.forget_lists()
         copies = self._context.copies
         try:
+            copies.store.place.check()
             self._brake.write_down([name for name in self.held if copies.has_shadow(name)])
         except OSError as error:
             copies.refused(error)

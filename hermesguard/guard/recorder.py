@@ -2,6 +2,7 @@
 
 import contextlib
 from itertools import zip_longest
+from typing import Any
 
 from hermesguard.clock import Clock
 from hermesguard.events.reporter import Reporter
@@ -13,6 +14,29 @@ from hermesguard.webui import session
 from hermesguard.webui.session import Document, Unreadable
 
 _REPAIRS = frozenset({"restored", "merged", "uncertain", "missing"})
+
+
+_NOT_REPORTED = frozenset(
+    {"id", "time", "event", "evidence", "against", "digest", "writer_command", "resolves"}
+)
+_REPORTED_OF_USERS = ("session", "messages_before", "messages_after")
+
+
+def found(event: str, action: str, session: str, verdict: Verdict, **known: Any) -> Incident:
+    """Return the incident, yet without number and time, that the guard did `action` about what the judge said."""
+    return Incident(
+        id="",
+        time="",
+        session=session,
+        event=event,
+        action=action,
+        verdict=str(verdict.action),
+        rule=verdict.rule,
+        evidence=verdict.evidence,
+        against=verdict.against,
+        messages_lost=verdict.messages_lost,
+        **known,
+    )
 
 
 class Recorder:
@@ -28,74 +52,48 @@ class Recorder:
         self._clock = clock
         self._held_back: dict[str, int] = {}
 
-    def record(
-        self,
-        event: str,
-        action: str,
-        name: str,
-        verdict: Verdict,
-        messages_before: int | None,
-        messages_live: int | None,
-        messages_after: int | None,
-        *,
-        version: str = "",
-        displaced: str = "",
-        digest: str = "",
-        writer_pid: int | None = None,
-        duration_us: int | None = None,
-        error: str = "",
-    ) -> Incident:
-        """Write an incident into the log and tell it, at most one alert a minute for one session. Returns the incident."""
-        number = self.incidents.next_id()
-        incident = Incident(
-            id=number,
-            time=self._clock.now().isoformat(),
-            session=name,
-            event=event,
-            action=action,
-            verdict=str(verdict.action),
-            rule=verdict.rule,
-            evidence=verdict.evidence,
-            against=verdict.against,
-            messages_before=messages_before,
-            messages_live=messages_live,
-            messages_after=messages_after,
-            version=version,
-            displaced=displaced,
-            digest=digest,
-            writer_pid=writer_pid,
-            duration_us=duration_us,
-            undo=f"hermesguard undo {number}",
-        )
+    def record(self, incident: Incident) -> Incident:
+        """Give an incident its number, its time and the command that reverses it; write it into the log and report it.
+
+        At most one alert a minute goes out for one session. Returns the incident; a store that does not take it is reported,
+        and the line is written when it does.
+        """
+        name = incident.session
+        if not incident.is_by_user:
+            incident = incident._replace(id=self._growing(name))
+        incident = self.note(incident)
+        if not incident.is_by_user:
+            self._back_off.note_incident(name, incident.id)
+        if self._may_alert(incident.event, incident.session):
+            fields = {key: value for key, value in incident._asdict().items() if key not in _NOT_REPORTED}
+            if incident.is_by_user:
+                fields = {key: fields[key] for key in _REPORTED_OF_USERS}
+            fields |= (
+                {"evidence": list(incident.evidence), "against": list(incident.against)}
+                if incident.verdict
+                else {}
+            )
+            self._reporter.report(
+                incident.event, **_present(incident=incident.resolves or incident.id, **fields)
+            )
+        return incident
+
+    def note(self, incident: Incident) -> Incident:
+        """As `record`, without a report."""
+        number = incident.id or self.incidents.next_id()
+        incident = incident._replace(id=number, time=self._clock.now().isoformat())
+        if not (incident.is_by_user or incident.resolves):
+            incident = incident._replace(undo=f"hermesguard undo {number}")
         try:
             self.incidents.append(incident)
         except OSError as problem:
             self._copies.refused(problem)
-        if not self._may_alert(event, name):
-            return incident
-        self._reporter.report(
-            event,
-            **_present(
-                session=name,
-                incident=number,
-                verdict=incident.verdict,
-                action=action,
-                rule=verdict.rule,
-                evidence=list(verdict.evidence),
-                against=list(verdict.against),
-                messages_before=messages_before,
-                messages_live=messages_live,
-                messages_after=messages_after,
-                messages_lost=verdict.messages_lost,
-                version=version,
-                displaced=displaced,
-                writer_pid=writer_pid,
-                duration_us=duration_us,
-                error=error,
-                undo=incident.undo,
-            ),
-        )
         return incident
+
+    def _growing(self, name: str) -> str:
+        """Return the incident that a repair in a back-off belongs to; empty when it is one of its own."""
+        number = self._back_off.incident(name)
+        return "" if number in self.incidents.resolved else number
 
     def before_repair(self, name: str) -> tuple[Document, ...]:
         """Return the files that a session's last repairs were made of, those that the history has.
@@ -128,19 +126,7 @@ class Recorder:
 
     def resolve(self, incident: str, name: str, reason: str) -> None:
         """Write down and tell that what happened since has answered an open incident."""
-        entry = Incident(
-            id=self.incidents.next_id(),
-            time=self._clock.now().isoformat(),
-            session=name,
-            event="resolved",
-            action="resolved",
-            evidence=(reason,),
-            resolves=incident,
-        )
-        try:
-            self.incidents.append(entry)
-        except OSError as problem:
-            self._copies.refused(problem)
+        self.note(Incident("", "", name, "resolved", "resolved", evidence=(reason,), resolves=incident))
         self._reporter.report("resolved", session=name, incident=incident, reason=reason)
 
     def _may_alert(self, event: str, name: str) -> bool:

@@ -4,19 +4,27 @@ A staged name holds either what the guard was about to put in place, or what the
 may have messages that nobody has looked at yet.
 """
 
+import errno
+from functools import partial
+from pathlib import Path
+
 from hermesguard import files
 from hermesguard.guard.context import Context
+from hermesguard.guard.make_live import Target, make_live
+from hermesguard.guard.recorder import found
 from hermesguard.judge.judge import Action, Verdict
-from hermesguard.repair import exchange as staging
 from hermesguard.repair.merge import merge_documents
-from hermesguard.repair.replace import Placed, place
 from hermesguard.store.cache import Copy
 from hermesguard.store.history import digest
 from hermesguard.webui import session
 from hermesguard.webui.diff import compare
+from hermesguard.webui.directory import staged
 from hermesguard.webui.session import Document, Unreadable
 
+# Faults of the process and not of the file: what cannot be read now can be read soon.
+_PASSING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 _REASON = "leftover"
+_REMEDY = "Nothing is done with it: look at it, and remove it"
 _INTERRUPTED = Verdict(
     Action.MERGE,
     "interrupted repair",
@@ -32,6 +40,7 @@ class Recovery:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._copies = context.copies
+        self._reported: dict[Path, str] = {}
 
     def take(self) -> None:
         """Keep all that is left in the history, bring its new messages back into live, and remove it.
@@ -39,14 +48,33 @@ class Recovery:
         What cannot be read, or cannot be kept durably yet, stays until the next call. Raises OSError when the directory
         cannot be read.
         """
-        for path, name in list(staging.staged(self._context.directory.path)):
-            try:
-                if data := files.read(path)[0]:
-                    self._take(name, data)
-                if not self._copies.has_pending(name):
-                    files.remove(path)
-            except OSError as error:
+        for path, name in list(staged(self._context.directory.path)):
+            self._context.shield.run("leftover", name, partial(self._deal_with, path, name), None)
+
+    def _deal_with(self, path: Path, name: str) -> None:
+        try:
+            data = files.read(path, self._context.limit_bytes)[0]
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            if error.errno in _PASSING:
                 self._copies.refused(error)
+            else:
+                self._report(path, name, error.strerror or str(error))
+            return
+        try:
+            if data:
+                self._take(name, data)
+            if not self._copies.has_pending(name):
+                files.remove(path)
+        except OSError as error:
+            self._copies.refused(error)
+
+    def _report(self, path: Path, name: str, error: str) -> None:
+        """Report once what stands under such a name and cannot be read: a fault of the directory, not of the store."""
+        if self._reported.get(path) != error:
+            self._reported[path] = error
+            self._context.reporter.report("denied", session=name, error=error, path=str(path), remedy=_REMEDY)
 
     def _take(self, name: str, data: bytes) -> None:
         try:
@@ -96,28 +124,19 @@ class Recovery:
         """Bring what is left into a live file that is in order otherwise: nothing that is known of speaks against it."""
         if compare(left.messages, live.messages).whole:
             return
-        displaced: list[str] = []
-
-        def kept(placed: Placed) -> None:
-            displaced[:] = [
-                self._context.keep_version(name, entry, "displaced") for entry in placed.displaced
-            ]
-
-        repaired = merge_documents(live, left)
-        placed = place(self._context.directory.file(name), [repaired], data, stamp, kept)
-        copy = Copy(placed.live)
-        self._context.made_live(name, copy)
-        self._context.directory.correct_index(name, copy.count)
+        made = make_live(self._context, Target(name, data, stamp), [merge_documents(live, left)])
         self._context.recorder.record(
-            "merged",
-            "merged",
-            name,
-            _INTERRUPTED,
-            shadow.count,
-            live.count,
-            copy.count,
-            version=version,
-            displaced=displaced[0] if displaced else "",
-            digest=copy.digest,
+            found(
+                "merged",
+                "merged",
+                name,
+                _INTERRUPTED,
+                messages_before=shadow.count,
+                messages_live=live.count,
+                messages_after=made.copy.count,
+                version=version,
+                displaced=made.first_displaced,
+                digest=made.copy.digest,
+            )
         )
         self._context.notes.totals.restored += 1

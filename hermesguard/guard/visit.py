@@ -1,17 +1,17 @@
 """One session as a visit finds it. What it says and what became of it is found out when someone asks, and once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from hermesguard.files import Stamp
 from hermesguard.judge.judge import Action, Surroundings, Verdict, is_wipe, judge, judge_unreadable
 from hermesguard.repair.merge import merge_documents, merged_text
-from hermesguard.repair.refill import fill, tells_all
+from hermesguard.repair.standby import fill, prepared, tells_all
 from hermesguard.store.cache import Copy
 from hermesguard.webui import session
 from hermesguard.webui.abridged import Piece
-from hermesguard.webui.session import Document, Unreadable
+from hermesguard.webui.session import Document, Identity, Unreadable
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,9 @@ class Visit:
 
     @cached_property
     def updated(self) -> bytes:
-        """The `updated_at` of the stub that the shadow's answer awaits; empty when live is not that stub."""
-        return self.shadow.answer.updated(self.data) if self.shadow.answer else b""
+        """The `updated_at` of the stub that the standby repair awaits; empty when live is not that stub."""
+        known = prepared(self.shadow)
+        return known.updated(self.data) if known else b""
 
     @cached_property
     def is_wipe(self) -> bool:
@@ -71,6 +72,12 @@ class Visit:
         return verdict
 
     @property
+    def news(self) -> Iterator[Identity]:
+        """The messages of live that the shadow does not have."""
+        comparison = self.verdict.comparison
+        return (comparison.new[index].identity for index in comparison.added) if comparison else iter(())
+
+    @property
     def messages_before(self) -> int:
         """How many messages the shadow has."""
         return self.shadow.count
@@ -82,11 +89,11 @@ class Visit:
 
     def repaired(self) -> list[Piece]:
         """Return the pieces of the repaired file; those of a wipe are the shadow's own bytes, but for what must change."""
-        if self.updated and self.shadow.answer:
-            return self.shadow.answer.pieces(self.updated)
+        if self.updated and (known := prepared(self.shadow)):
+            return known.pieces(self.updated)
         if self.is_wipe:
-            known = self.shadow.abridged
-            return fill(merged_text(known.document, self.live), known)
+            shadow = self.shadow.abridged
+            return fill(merged_text(shadow.document, self.live), shadow)
         data = merge_documents(self.shadow.document, self.live, self.verdict.keep_messages)
         self._prove(session.parse(data))
         return [data]

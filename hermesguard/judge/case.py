@@ -380,8 +380,8 @@ def _call_id(call: Message) -> str:
 
 
 def is_number(value: Any) -> bool:
-    """Return whether a JSON value is a number."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Return whether a JSON value is a number to reckon with."""
+    return session.number(value) is not None
 
 
 def says_something(value: Any) -> bool:
@@ -391,5 +391,4 @@ def says_something(value: Any) -> bool:
 
 def boundary_of(message: Message) -> float:
     """Return the boundary that the application writes when this is the last message that it keeps, in seconds."""
-    value = message.get("timestamp")
-    return float(value) if is_number(value) else 0.0
+    return session.number(message.get("timestamp")) or 0.0

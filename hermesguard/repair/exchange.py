@@ -7,11 +7,13 @@ import contextlib
 import ctypes
 import errno
 import os
-from collections.abc import Iterator, Sequence
+import stat
+from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
 
 from hermesguard import files
+from hermesguard.webui.directory import staged_name
 
 _RENAME_NOREPLACE = 1
 _RENAME_EXCHANGE = 2
@@ -19,21 +21,6 @@ _AT_FDCWD = -100
 _NO_EXCHANGE = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EPERM, errno.EXDEV})
 
 _libc = ctypes.CDLL(None, use_errno=True)
-
-_STAGED_PREFIX = ".hermesguard-"
-_STAGED_SUFFIX = ".repair"
-_STANDBY_SUFFIX = ".standby"
-
-
-def staged(directory: Path) -> Iterator[tuple[Path, str]]:
-    """Yield (path, stem of the repaired file) of what a crash left behind in the middle of a repair, oldest first."""
-    for name in sorted(filter(is_staged, os.listdir(directory))):
-        yield directory / name, name.removeprefix(_STAGED_PREFIX).split(".", 1)[0]
-
-
-def is_staged(name: str) -> bool:
-    """Return whether a name is that of something that `stage` made, or what it was exchanged for."""
-    return name.startswith(_STAGED_PREFIX) and name.endswith(_STAGED_SUFFIX)
 
 
 def stage(path: Path, pieces: Sequence[bytes | memoryview], like: files.Stamp | None) -> Path:
@@ -69,18 +56,6 @@ def _fill(
     os.fchmod(descriptor, like.mode if like else 0o600)
 
 
-def standby_name(path: Path) -> Path:
-    """Return the name of the standby file for a file (module standby)."""
-    return path.with_name(f"{_STAGED_PREFIX}{path.stem}{_STANDBY_SUFFIX}")
-
-
-def standby_for(name: str) -> str | None:
-    """Return the stem of the file that a name is the standby file for; None when it is no standby file's."""
-    if name.startswith(_STAGED_PREFIX) and name.endswith(_STANDBY_SUFFIX):
-        return name.removeprefix(_STAGED_PREFIX).removesuffix(_STANDBY_SUFFIX)
-    return None
-
-
 def write_standby(
     standby_file: Path, path: Path, pieces: Sequence[bytes | memoryview], like: files.Stamp
 ) -> files.Stamp:
@@ -94,6 +69,10 @@ def write_standby(
         standby_file, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600
     )
     try:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
+            # Someone planted it: written over, another file of the same inode would be lost.
+            raise OSError(errno.EEXIST, os.strerror(errno.EEXIST), str(standby_file))
         _fill(descriptor, path, pieces, like)
         os.ftruncate(descriptor, sum(map(len, pieces)))
         return files.Stamp.of(os.fstat(descriptor))
@@ -118,7 +97,7 @@ def stage_standby(
         os.close(descriptor)
     # What is displaced will have this name, and must not be taken for a standby file after a crash.
     for number in count():
-        staged = _staged_name(path, number)
+        staged = staged_name(path, number)
         if (error := _renameat2(standby_file, staged, _RENAME_NOREPLACE)) == 0:
             return staged
         if error != errno.EEXIST:
@@ -126,13 +105,9 @@ def stage_standby(
     raise AssertionError("there is always another number")
 
 
-def _staged_name(path: Path, number: int, kind: str = "") -> Path:
-    return path.with_name(f"{_STAGED_PREFIX}{path.stem}.{number}{kind}{_STAGED_SUFFIX}")
-
-
 def _open_free(path: Path, flags: int, kind: str = "") -> tuple[Path, int]:
     for number in count():
-        temporary = _staged_name(path, number, kind)
+        temporary = staged_name(path, number, kind)
         with contextlib.suppress(FileExistsError):
             flags |= os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
             return temporary, os.open(temporary, flags, 0o600)
@@ -200,7 +175,7 @@ def _exchange_by_link(temporary: Path, path: Path) -> None:
 def _second_name(path: Path) -> Path:
     """Give a file another name beside it, or, without hard links, what it holds; return that name."""
     for number in count():
-        displaced = _staged_name(path, number, ".displaced")
+        displaced = staged_name(path, number, ".displaced")
         try:
             os.link(path, displaced)
         except FileExistsError:

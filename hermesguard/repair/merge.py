@@ -6,7 +6,6 @@ webui-contract, sections 1 (order of keys) and 5 (what the application makes of 
 """
 
 import json
-import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -178,9 +177,7 @@ class _Mender:
     # -- members
 
     def file(self) -> str:
-        members = ",\n".join(
-            f"  {json.dumps(key, ensure_ascii=False)}: {self._member(key)}" for key in self._keys()
-        )
+        members = ",\n".join(f"  {session.written(key)}: {self._member(key)}" for key in self._keys())
         return "{\n" + members + "\n}"
 
     def _keys(self) -> Iterator[str]:
@@ -239,10 +236,8 @@ class _Mender:
     def _greater(self, key: str) -> Document:
         """Return the side whose counter is the greater: the messages of both were paid for."""
         before, after = self.shadow.get(key), self.base.get(key)
-        numbers = all(
-            isinstance(value, int | float) and not isinstance(value, bool) for value in (before, after)
-        )
-        return self.shadow if numbers and before > after else self.base
+        is_less = session.number(before) is not None and session.number(after) is not None and before > after
+        return self.shadow if is_less else self.base
 
     def _emptied(self, key: str) -> bool:
         before, after = self.shadow.get(key), self.base.get(key)
@@ -273,9 +268,7 @@ def _prompt_message(side: Document) -> Message:
 
 def started_seconds(side: Document) -> float | None:
     """Return when the pending prompt was sent, None when that is not known."""
-    started = side.get(session.PENDING_STARTED)
-    known = isinstance(started, int | float) and not isinstance(started, bool) and math.isfinite(started)
-    return float(started) if known else None
+    return session.number(side.get(session.PENDING_STARTED))
 
 
 def _says(message: Message, prompt: Message) -> bool:
@@ -311,10 +304,5 @@ def _list_text(texts: Sequence[str]) -> str:
 
 
 def _dump(value: Any, level: int) -> str:
-    """Return `value` as the application writes it at that depth; escaped where it holds what UTF-8 cannot."""
-    text = json.dumps(value, ensure_ascii=False, indent=2)
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        text = json.dumps(value, indent=2)
-    return text.replace("\n", "\n" + "  " * level)
+    """Return `value` as the application writes it at that depth."""
+    return session.written(value, indent=2).replace("\n", "\n" + "  " * level)

@@ -3,11 +3,9 @@
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
-from hermesguard.repair.prepared import Answer, prepare
 from hermesguard.store.history import digest
 from hermesguard.webui import session
 from hermesguard.webui.abridged import Abridged, abridge, tightened
-from hermesguard.webui.delta import Part
 from hermesguard.webui.session import Document
 
 IDLE_SECONDS = 120.0
@@ -29,10 +27,8 @@ class Copy:
         self._document = document
         self._abridged = abridged
         self._digest = ""
-        self.answer: Answer | None = None
-        """The answer to a wipe, once it is prepared."""
-        self.parts: list[Part] | None = None
-        """What makes it out of the copy before it, until the store has it; found out when nobody has said it."""
+        self.prepared: object = None
+        """The repair of a wipe of this copy, once it is prepared (module repair.standby)."""
 
     @property
     def data(self) -> bytes:
@@ -74,11 +70,6 @@ class Copy:
     def could_be_wiped(self) -> bool:
         """Whether it has what bug #1558 needs: a stream that is set."""
         return bool(self.abridged.stream)
-
-    def prepare(self) -> None:
-        """Have the answer to a wipe ready before it comes."""
-        if self.answer is None:
-            self.answer = prepare(self.abridged)
 
     def tighten(self) -> None:
         """Abridge what has gathered behind the long runs."""

@@ -10,11 +10,13 @@ import zlib
 from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import NamedTuple, TypeVar
 
 from hermesguard import files
 from hermesguard.clock import Clock
 from hermesguard.events.reporter import Reporter
+from hermesguard.events.shield import Shield
 from hermesguard.store.cache import Cache, Copy
 from hermesguard.store.delta_log import change
 from hermesguard.store.history import WITHDRAWN, digest, version_name
@@ -53,8 +55,9 @@ CLOCK_TOLERANCE = timedelta(seconds=60)
 class Copies:
     """Owner of shadows and history while the guard runs."""
 
-    def __init__(self, store: Store, cache: Cache, reporter: Reporter, clock: Clock) -> None:
+    def __init__(self, store: Store, cache: Cache, reporter: Reporter, clock: Clock, shield: Shield) -> None:
         self.store = store
+        self._shield = shield
         self.relieve: Callable[[int], int] = lambda needed_bytes: 0
         """Gives old history up to gain so many bytes on a full disk; returns how many it gained."""
         self.also_pending: list[Callable[[], None]] = []
@@ -180,18 +183,17 @@ class Copies:
         return self._retry(session)
 
     def _keep_change(self, session: str, copy: Copy, mtime_ns: int, before: Copy) -> bool:
-        """Write only what changed, into the shadow's tail; return whether that was possible."""
+        """Write only what changed, into the shadow's delta log; return whether that was possible."""
         log_bytes, _ = self._delta_logs.get(session, (0, 0.0))
         old, new, size_bytes = before.abridged, copy.abridged, copy.size_bytes
         if size_bytes < SMALLEST_LOGGED_BYTES or log_bytes > max(SMALLEST_LOGGED_BYTES, size_bytes // 2):
             return False
-        made_of = copy.parts or parts(old, new)
-        line = change(made_of, size_bytes, mtime_ns, new.count, new.checksum)
+        line = change(parts(old, new), size_bytes, mtime_ns, new.count, new.checksum)
         try:
             self.store.keep_change(session, line)
         except OSError:
             return False  # the whole of it is tried next, and what that meets is told
-        before.is_stored, copy.is_stored, copy.parts = False, True, None
+        before.is_stored, copy.is_stored = False, True
         self._delta_logs[session] = (log_bytes + len(line), copy.used)
         return True
 
@@ -208,6 +210,8 @@ class Copies:
             except OSError as error:
                 self.refused(error)
                 return
+            except Exception as error:  # noqa: BLE001
+                self._shield.caught("fold", session, error)
             self._delta_logs.pop(session, None)
 
     def _replace_damaged_log(self, session: str, error: files.Damaged) -> None:
@@ -265,6 +269,15 @@ class Copies:
             )
         return kept.name
 
+    def remove_version(self, session: str, name: str) -> None:
+        """Remove a version of the history that is not needed any more."""
+        try:
+            for version in self.store.versions(session):
+                if version.name == name:
+                    self.store.remove_version(version)
+        except OSError as error:
+            self.refused(error)
+
     def _relieved(self, needed_bytes: int, write: Callable[[], T]) -> T:
         """Return what `write` returns; while the disk is full, old history is given up for it. Raises OSError."""
         while True:
@@ -316,11 +329,15 @@ class Copies:
         """Try again what the store refused, and tell when all of it is there and the store takes files again."""
         count = len(self._pending)
         for session in list(self._pending):
-            if not self._retry(session) and self._is_hopeless:
+            if (
+                not self._shield.run("store", session, partial(self._retry, session), False)
+                and self._is_hopeless
+            ):
                 return
         if not self._broken or self._pending:
             return
         try:
+            self.store.place.check()
             for write in self.also_pending:
                 write()
             files.prove_writable(self.store.root)

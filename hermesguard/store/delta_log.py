@@ -1,6 +1,6 @@
 """A tail beside a shadow: what the newest saves changed of it, so that a save costs the store what it changes.
 
-`shadows/<sid>.tail` is text, one JSON object on each line. The first names the shadow that it belongs to by its digest and
+`shadows/<sid>.delta` is text, one JSON object on each line. The first names the shadow that it belongs to by its digest and
 its mtime; each further line makes the next state of the session out of the one before: `parts` are texts, or
 [offset, length] in bytes of the state before. A line is appended and synced before it counts. A torn last line is a save
 that was not confirmed; a tail whose shadow is another one is left over from a crash just after the shadow was written
@@ -13,19 +13,23 @@ import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import orjson
 
 from hermesguard import files
+from hermesguard.store import earlier
 from hermesguard.webui.delta import Part
 
-SUFFIX = ".tail"
+SUFFIX = ".delta"
+FORMAT: Final = 2
+_FORMATS: Final = (FORMAT,)  # the first one had no number in it
+_MEMBERS: Final = frozenset({"size", "mtime_ns", "message_count", "adler32", "parts"})
 MOST_OPEN = 32
 
 
 def change(parts: Sequence[Part], size_bytes: int, mtime_ns: int, messages: int, checksum: int) -> bytes:
-    """Return what one save made of the state before, as its line in the tail.
+    """Return what one save made of the state before, as its line in the delta log.
 
     `checksum` is the Adler-32 of the whole new state: of all checksums the one that a long text need not be read again for.
     """
@@ -40,7 +44,7 @@ def change(parts: Sequence[Part], size_bytes: int, mtime_ns: int, messages: int,
 
 
 class State(NamedTuple):
-    """A session as a tail gives it."""
+    """A session as a delta log gives it."""
 
     data: bytes
     mtime_ns: int
@@ -48,8 +52,8 @@ class State(NamedTuple):
 
 
 def begin(path: Path, shadow_digest: str, shadow_mtime_ns: int) -> None:
-    """Begin a tail for the shadow of that digest and mtime."""
-    value = {"shadow": shadow_digest, "mtime_ns": shadow_mtime_ns}
+    """Begin a delta log for the shadow of that digest and mtime."""
+    value = {"format": FORMAT, "shadow": shadow_digest, "mtime_ns": shadow_mtime_ns}
     files.write_durably(path, orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE))
 
 
@@ -65,49 +69,49 @@ class DeltaLogs:
         return session in self._begun
 
     def begin(self, session: str, shadow_digest: str, shadow_mtime_ns: int) -> None:
-        """As `begin`; an older tail of that session counts no longer."""
+        """As `begin`; an older delta log of that session counts no longer."""
         self.drop(session)
         begin(self._path_of(session), shadow_digest, shadow_mtime_ns)
         self._begun.add(session)
 
     def append(self, session: str, line: bytes) -> None:
-        """Add a change to a tail that was begun; durable when this returns.
+        """Add a change to a delta log that was begun; durable when this returns.
 
-        Raises OSError; the tail then counts as not begun, so that the next change begins anew from what is durable.
+        Raises OSError; the delta log then counts as not begun, so that the next change begins anew from what is durable.
         """
         try:
-            tail = self._open.get(session)
-            if tail is None:
-                tail = self._open[session] = files.Appending(self._path_of(session))
+            log = self._open.get(session)
+            if log is None:
+                log = self._open[session] = files.Appending(self._path_of(session))
                 if len(self._open) > MOST_OPEN:
                     self._open.popitem(last=False)[1].close()
             else:
                 self._open.move_to_end(session)
-            tail.append(line)
+            log.append(line)
         except OSError:
             self.drop(session)
             raise
 
     def drop(self, session: str) -> None:
-        """Let go of a tail, before it is removed or because it is."""
+        """Let go of a delta log, before it is removed or because it is."""
         self._begun.discard(session)
         if session in self._open:
             self._open.pop(session).close()
 
 
 def newest(path: Path) -> tuple[int, int, int, int] | None:
-    """Return (size in bytes, mtime_ns, messages, Adler-32) of the newest state, None when there is no tail, or nothing in it."""
+    """Return (size in bytes, mtime_ns, messages, Adler-32) of the newest state; None without one."""
     lines = _lines(path)
-    if lines is None or len(lines) < 2:
+    if lines is None or len(lines) < 2 or not _is_change(lines[-1]):
         return None
     last = lines[-1]
     return last["size"], last["mtime_ns"], last["message_count"], last["adler32"]
 
 
 def apply(path: Path, shadow: bytes, shadow_digest: str, shadow_mtime_ns: int) -> "State | None":
-    """Return the newest state of a session whose shadow file holds `shadow`; None when no tail counts for it.
+    """Return the newest state of a session whose shadow file holds `shadow`; None when no delta log counts for it.
 
-    Raises `Damaged` when the tail does not give what it says; OSError when it cannot be read.
+    Raises `Damaged` when the delta log does not give what it says; OSError when it cannot be read.
     """
     lines = _counting(path, shadow_digest, shadow_mtime_ns)
     if not lines:
@@ -124,7 +128,7 @@ def apply(path: Path, shadow: bytes, shadow_digest: str, shadow_mtime_ns: int) -
 
 
 def salvage(path: Path, shadow: bytes, shadow_digest: str, shadow_mtime_ns: int) -> bytes:
-    """Return the newest state that a damaged tail still gives for certain; the shadow's own at worst."""
+    """Return the newest state that a damaged delta log still gives for certain; the shadow's own at worst."""
     state = shadow
     with contextlib.suppress(OSError, KeyError, TypeError, IndexError):
         for line in _counting(path, shadow_digest, shadow_mtime_ns):
@@ -136,11 +140,51 @@ def salvage(path: Path, shadow: bytes, shadow_digest: str, shadow_mtime_ns: int)
 
 
 def _counting(path: Path, shadow_digest: str, shadow_mtime_ns: int) -> list[dict[str, Any]]:
-    """Return the changes in a tail if it belongs to this shadow."""
+    """Return the changes in a delta log if it belongs to this shadow."""
     lines = _lines(path)
-    if not lines or lines[0] != {"shadow": shadow_digest, "mtime_ns": shadow_mtime_ns}:
+    if not lines or not _is_header(lines[0]):
         return []
-    return lines[1:]
+    is_of_shadow = (lines[0]["shadow"], lines[0]["mtime_ns"]) == (shadow_digest, shadow_mtime_ns)
+    return lines[1:] if is_of_shadow else []
+
+
+def strangeness(path: Path) -> str:
+    """Return in words why a delta log is none of ours; empty when it is one, or not there. Raises OSError.
+
+    One of a shape that is not known is not damaged: a newer hermesguard may read it.
+    """
+    lines = _lines(path)
+    if lines is None:
+        return ""
+    number = lines[0].get("format", FORMAT) if lines else FORMAT
+    if lines and number not in _FORMATS:
+        return f"it has the format {ascii(number)[:20]}, and this hermesguard knows {FORMAT}"
+    if not lines or not _is_header(lines[0]):
+        return "it does not begin as a delta log does"
+    return "" if all(map(_is_change, lines[1:])) else "it holds what no delta log does"
+
+
+def _is_header(value: dict[str, Any]) -> bool:
+    is_known = value.get("format", FORMAT) in _FORMATS and value.keys() - {"format"} == {"shadow", "mtime_ns"}
+    return is_known and isinstance(value["shadow"], str) and _is_number(value["mtime_ns"])
+
+
+def _is_change(value: dict[str, Any]) -> bool:
+    if value.keys() != _MEMBERS or not isinstance(value["parts"], list):
+        return False
+    return all(_is_number(value[key]) for key in _MEMBERS - {"parts"}) and all(map(_is_part, value["parts"]))
+
+
+def _is_part(part: Any) -> bool:
+    if isinstance(part, str):
+        return True
+    return (
+        isinstance(part, list) and len(part) == 2 and all(_is_number(entry) and entry >= 0 for entry in part)
+    )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
 
 
 def _after(state: bytes, line: dict[str, Any]) -> bytes:
@@ -161,6 +205,5 @@ def _lines(path: Path) -> list[dict[str, Any]] | None:
             value = orjson.loads(line)
         except ValueError:
             continue  # the torn line of a save that was not confirmed; the checksum tells if it was another one
-        if isinstance(value, dict):
-            found.append(value)
+        found.append(earlier.change(value) if isinstance(value, dict) else {"": value})
     return found

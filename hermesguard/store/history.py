@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hermesguard import files
+from hermesguard.store import earlier
 
 DIGEST_CHARACTERS = 16
 COMPRESSION_LEVEL = 3
@@ -22,7 +23,9 @@ SALVAGED = "salvaged"
 WITHDRAWN = frozenset({CLEARED, DELETED})
 """Reasons of versions that a user took away on purpose: they go sooner than the rest."""
 _PIECE_BYTES = 1024 * 1024
-_VERSION_NAME = re.compile(r"(\d{8}T\d{6}\.\d{6}Z)-(\d+)-([a-z]+)-([0-9a-f]{16})\.json\.gz")
+_VERSION_NAME = re.compile(
+    r"([0-9]{8}T[0-9]{6}\.[0-9]{6}Z)-([0-9]{1,12})-([a-z]{1,32})-([0-9a-f]{16})\.json\.gz"
+)
 _TIME_FORMAT = "%Y%m%dT%H%M%S.%fZ"
 
 
@@ -63,7 +66,15 @@ def version_of(session: str, entry: os.DirEntry[str]) -> Version | None:
     except ValueError:
         return None
     size_bytes = entry.stat(follow_symlinks=False).st_size
-    return Version(session, Path(entry.path), time, int(match[2]), match[3], match[4], size_bytes)
+    return Version(
+        session,
+        Path(entry.path),
+        time,
+        int(match[2]),
+        earlier.REASONS.get(match[3], match[3]),
+        match[4],
+        size_bytes,
+    )
 
 
 def pack(data: bytes) -> bytes:

@@ -1,19 +1,25 @@
 """The incident log: one line per loss and what was done about it, append-only, synced, without message text."""
 
-import json
 import os
+import re
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple, get_type_hints
+
+import orjson
 
 from hermesguard import files
+from hermesguard.store import earlier
+from hermesguard.webui.session import is_session_id, written
 
 FILE_NAME = "incidents.jsonl"
 # So many servers that each go on from a memory of their own are more than anyone has on one directory.
 MOST_REPAIRS = 6
+# An incident that grows leaves its older lines behind until there are so many.
+MOST_OUTDATED = 100
 
 _BY_USER = frozenset({"undone", "accepted", "restored_by_user", "purged"})
 
@@ -35,6 +41,8 @@ class Incident(NamedTuple):
     messages_before: int | None = None
     messages_live: int | None = None
     messages_after: int | None = None
+    messages_lost: int | None = None
+    """How many were missing in live as it was found."""
     version: str = ""
     """The version that holds the shadow as it was before."""
     displaced: str = ""
@@ -44,6 +52,8 @@ class Incident(NamedTuple):
     writer_pid: int | None = None
     writer_command: str = ""
     duration_us: int | None = None
+    error: str = ""
+    """Why nothing could be done."""
     resolves: str = ""
     undo: str = ""
     """The command that reverses it."""
@@ -61,36 +71,114 @@ class Incident(NamedTuple):
     def line(self) -> bytes:
         """Return the incident as its line in the log."""
         kept = {key: value for key, value in self._asdict().items() if value not in (None, "", ())}
-        return json.dumps(kept, ensure_ascii=False).encode() + b"\n"
+        return written(kept).encode() + b"\n"
 
 
-_FIELDS = set(Incident._fields)
-_LISTS = {"evidence", "against"}
+_KINDS: Final[dict[str, Any]] = get_type_hints(Incident)
+_WORD = re.compile(r"[a-z_]{1,40}")
+_ID = re.compile(r"[0-9]{1,15}")
+_NAME = re.compile(r"(?:[0-9]{8}T[0-9]{6}\.[0-9]{6}Z)?")
+_DIGEST = re.compile(r"(?:[0-9a-f]{16})?")
+_LONGEST_LINE_BYTES = 64 * 1024
+_LONGEST_LOG_BYTES = 256 * 1024 * 1024
+_LARGEST = 2**53
+
+
+def is_incident_id(text: str) -> bool:
+    """Return whether `text` can be the id of an incident."""
+    return _ID.fullmatch(text) is not None
+
+
+def _is_time(text: str) -> bool:
+    try:
+        return datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        return False
+
+
+def _fits(key: str, value: Any) -> bool:
+    """Return whether a field of a line has the type and the range that ours have."""
+    kind = _KINDS[key]
+    if kind == tuple[str, ...]:
+        return isinstance(value, list) and all(isinstance(entry, str) for entry in value)
+    if kind in (int, int | None):
+        return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _LARGEST
+    if kind is not str:
+        return isinstance(value, kind)
+    if not isinstance(value, str):
+        return False
+    match key:
+        case "id":
+            return is_incident_id(value)
+        case "time":
+            return _is_time(value)
+        case "session":
+            return value == "" or is_session_id(value)
+        case "event" | "action":
+            return _WORD.fullmatch(value) is not None
+        case "version" | "displaced":
+            return _NAME.fullmatch(value) is not None
+        case "digest":
+            return _DIGEST.fullmatch(value) is not None
+        case "resolves":
+            return value == "" or is_incident_id(value)
+        case _:
+            return True
 
 
 def _from_line(line: bytes) -> Incident | None:
+    """Return the incident that a line of the log tells of; None when it is none of ours (a torn line, rot, an editor)."""
+    if len(line) > _LONGEST_LINE_BYTES:
+        return None
     try:
-        value: Any = json.loads(line)
-        known: dict[str, Any] = {
-            key: tuple(entry) if key in _LISTS else entry for key, entry in value.items() if key in _FIELDS
-        }
-        incident = Incident(**known)
-        datetime.fromisoformat(incident.time)
-    except (ValueError, TypeError, AttributeError):
-        return None  # a torn line of a crash, which the next append closed; or rot
-    return incident
+        value: Any = orjson.loads(line)
+    except ValueError:
+        return None
+    if not isinstance(value, dict):
+        return None
+    value = earlier.incident(value)
+    known: dict[str, Any] = {key: entry for key, entry in value.items() if key in Incident._fields}
+    if not {"id", "time", "session", "event", "action"} <= known.keys():
+        return None
+    if not all(_fits(key, entry) for key, entry in known.items()):
+        return None
+    for key, entry in known.items():
+        if isinstance(entry, list):
+            known[key] = tuple(entry)
+    return Incident(**known)
 
 
 def read(store: Path) -> list[Incident]:
     """Return all incidents in the log at `store`, oldest first; none when there is no log.
 
-    A line that stands there twice (the disk took it, and said that it had not) counts once.
+    Of an incident that grew, in a back-off, the newest line counts. A line that stands there twice (the disk took it, and
+    said that it had not) counts once; one that is none of ours does not count at all.
     """
     try:
-        lines = (store / FILE_NAME).read_bytes().splitlines()
-    except FileNotFoundError:
+        return sort_out(store)[0]
+    except (FileNotFoundError, files.TooLarge):
         return []
-    return [incident for line in dict.fromkeys(lines) if (incident := _from_line(line))]
+
+
+def sort_out(store: Path) -> tuple[list[Incident], list[bytes]]:
+    """Return the incidents in the log, and the lines that are none of ours; what a crash tore off is neither.
+
+    Raises OSError when the log cannot be read, `files.TooLarge` when it is no log of ours by its size alone.
+    """
+    data = files.read(store / FILE_NAME, _LONGEST_LOG_BYTES)[0]
+    found: dict[str, Incident] = {}
+    strange = []
+    for line in dict.fromkeys(data.split(b"\n")):
+        if (incident := _from_line(line)) is not None:
+            found.pop(incident.id, None)
+            found[incident.id] = incident
+        elif line and not _is_torn(line):
+            strange.append(line)
+    return list(found.values()), strange
+
+
+def _is_torn(line: bytes) -> bool:
+    return line.startswith(b'{"id": "') and not line.endswith(b"}")
 
 
 @dataclass
@@ -103,25 +191,50 @@ class IncidentLog:
     """By session: the digest of the guard's newest repair."""
     repairs: dict[str, list[Incident]] = field(default_factory=dict)
     """By session: its last repairs, the newest last."""
+    resolved: set[str] = field(default_factory=set)
+    """Ids of the incidents that a later line put an end to."""
     unwritten: list[Incident] = field(default_factory=list)
+    check: Callable[[], None] = lambda: None
+    """Called before each write: raises OSError when the store is not there any more."""
     _last_id: int = 0
+    _newest: str = ""
+    _outdated: int = 0
+    """How many lines of the log a newer one of the same incident has replaced."""
 
-    def load(self) -> None:
-        """Read the log once, at start. Raises OSError; then ids go on where no earlier one can have been."""
+    def load(self) -> list[bytes]:
+        """Read the log once, at start; return the lines that are none of ours.
+
+        Raises OSError; then ids go on where no earlier one can have been.
+        """
         self._last_id = int(time.time())
-        entries = read(self.store)
+        try:
+            entries, strange = sort_out(self.store)
+        except FileNotFoundError:
+            entries, strange = [], []
         self._last_id = 0
         for incident in entries:
             self._note(incident)
+        return strange
+
+    def keep_only_ours(self) -> None:
+        """Write the log anew, without lines that are none of ours or outdated. Raises OSError."""
+        self.check()
+        self._replace(read(self.store))
+        self._outdated = 0
+
+    def _replace(self, entries: Iterable[Incident]) -> None:
+        files.write_durably(self.store / FILE_NAME, b"".join(entry.line() for entry in entries))
 
     def all(self) -> list[Incident]:
         """Return every incident, oldest first, those that the store has not taken yet too."""
         return read(self.store) + self.unwritten
 
     def _note(self, incident: Incident) -> None:
-        self.count += not incident.resolves
-        if incident.id.isdecimal():
-            self._last_id = max(self._last_id, int(incident.id))
+        self.count += not incident.resolves and incident.id != self._newest
+        self._newest = incident.id
+        if incident.resolves:
+            self.resolved.add(incident.resolves)
+        self._last_id = max(self._last_id, int(incident.id))
         if incident.digest:
             self.last_digest[incident.session] = incident.digest
             repairs = self.repairs.setdefault(incident.session, [])
@@ -140,18 +253,23 @@ class IncidentLog:
 
     def append(self, incident: Incident) -> None:
         """Add an incident; durable when this returns, or in `unwritten` when the store cannot take it (OSError)."""
+        self._outdated += incident.id == self._newest
         self._note(incident)
         self.unwritten.append(incident)
         self.flush()
+        if self._outdated >= MOST_OUTDATED:
+            self.keep_only_ours()
 
     def flush(self) -> None:
         """Write what waits; OSError when the store still cannot take it, and nothing is lost."""
         while self.unwritten:
+            self.check()
             files.append_durably(self.store / FILE_NAME, self.unwritten[0].line())
             self.unwritten.pop(0)
 
     def purge(self, session: str) -> int:
         """Remove a session's incidents, leaving nothing but their numbers; return how many there were."""
+        self.check()
         kept = read(self.store)
         count = sum(incident.session == session for incident in kept)
         if count:
@@ -161,7 +279,7 @@ class IncidentLog:
                 else incident
                 for incident in kept
             )
-            files.write_durably(self.store / FILE_NAME, b"".join(incident.line() for incident in lines))
+            self._replace(lines)
         self.last_digest.pop(session, None)
         self.repairs.pop(session, None)
         return count

@@ -13,7 +13,7 @@ _MESSAGE_COUNT = "message_count"
 
 
 class Entry(NamedTuple):
-    """The newest good copy of a session: its size, the mtime of the live file it was taken from, whether it has a tail."""
+    """The newest good copy of a session: its size, the mtime of the live file it was taken from, whether it has a delta log."""
 
     session: str
     size_bytes: int

@@ -2,7 +2,7 @@
 
     <store>/format                              the number of this layout
     <store>/shadows/<sid>.json                  newest good copy; its mtime is live's
-    <store>/shadows/<sid>.tail                  what the newest saves changed of it, while they come fast (module delta_logs)
+    <store>/shadows/<sid>.delta                 what the newest saves changed of it, while they come fast (module delta_logs)
     <store>/history/<sid>/<UTC time>-<rows>-<reason>-<digest>.json.gz
     <store>/incidents.jsonl, lock, control      (modules incidents, files, control)
 
@@ -15,7 +15,7 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -23,10 +23,11 @@ from typing import NamedTuple
 from hermesguard import files
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.store import delta_log as delta_logs
+from hermesguard.store import earlier
 from hermesguard.store.history import WITHDRAWN, Version, digest, pack, unpacked, version_name, version_of
 from hermesguard.store.lock import Lock, lock_holder
-
-FORMAT = 1
+from hermesguard.store.place import Place, is_strange
+from hermesguard.webui.session import is_session_id, session_id
 
 _TEMPORARY_SUFFIX = ".tmp"
 
@@ -40,7 +41,7 @@ class Shadow(NamedTuple):
 
 
 class Newest(NamedTuple):
-    """The newest good copy of a session, its tail applied."""
+    """The newest good copy of a session, its delta log applied."""
 
     data: bytes
     mtime_ns: int
@@ -57,24 +58,23 @@ class Store:
         self.shadows_directory = root / "shadows"
         self.history_directory = root / "history"
         self.lock = Lock(root / "lock")
-        self._identity: tuple[int, int] | None = None
+        self.place = Place(root)
+        self.place.relock = self._relock
+        self.set_aside: Callable[[Path, str], None] = self._set_aside
+        """Moves what is none of ours out of the way (`Place.set_aside`), and reports why. Raises OSError."""
         self._names = files.Names(self.shadows_directory)
         self._delta_logs = delta_logs.DeltaLogs(self.delta_log_path)
-        """Sessions whose tail this process began: it is known to belong to the shadow."""
+        """Sessions whose delta log this process began: it is known to belong to the shadow."""
+        self.is_taken_over = False
+        """It was of an earlier format until this process locked it."""
+        self._earlier_suffix = ""
 
     # -- opening
 
     def create(self) -> None:
-        """Make the store if it is not there; GuardError when it cannot be, or is of a newer hermesguard."""
+        """Make the store if it is not there; GuardError when it cannot be, is not ours, or is of a newer hermesguard."""
         try:
-            for directory in (self.root, self.shadows_directory, self.history_directory):
-                files.make_directory(directory)
-            if stat.S_IMODE(self.root.stat().st_mode) & 0o077:
-                self.root.chmod(0o700)
-            self._check_format()
-            if not (self.root / "format").exists():
-                files.write_durably(self.root / "format", f"{FORMAT}\n".encode())
-            self._identity = self._seen()
+            self.place.make()
         except OSError as error:
             raise GuardError(
                 f"The store {self.root} cannot be made: {error.strerror}",
@@ -90,33 +90,21 @@ class Store:
                 "Start the guard (hermesguard run), or name the store with --store DIR",
                 ExitCode.NO_STORE,
             )
-        self._check_format()
-        self._identity = self._seen()
-
-    def _seen(self) -> tuple[int, int]:
-        found = os.stat(self.shadows_directory)
-        return found.st_dev, found.st_ino
-
-    def _require_same(self) -> None:
-        """Raise OSError when the store is not there any more: an absent file then says nothing of a session."""
-        if self._identity is not None and self._seen() != self._identity:
-            raise OSError(errno.ESTALE, "the store is not there any more", str(self.root))
-
-    def _check_format(self) -> None:
         try:
-            text = (self.root / "format").read_text(encoding="ascii", errors="replace").strip()
-        except FileNotFoundError:
-            return
-        if not text.isdecimal() or int(text) > FORMAT:
+            self.place.require_own(writes=False)
+            if self._is_earlier():
+                self._earlier_suffix = earlier.DELTA_SUFFIX
+            self.place.remember()
+        except OSError as error:
             raise GuardError(
-                f"The store {self.root} has format {text[:20]!r}, this hermesguard knows {FORMAT}",
-                "Install the newer hermesguard again; nothing was changed",
-                ExitCode.REFUSED,
-            )
+                f"The store {self.root} cannot be read: {error.strerror}",
+                "Run the command as the store's owner, or with sudo",
+            ) from None
 
     def take_lock(self) -> None:
-        """Take the store's lock; GuardError that names the holder when another guard has it."""
+        """Take the store's lock; GuardError that names the holder when another guard has it, or when it is not ours."""
         try:
+            self.place.require_own(writes=True)
             taken = self.lock.take()
         except OSError as error:
             raise GuardError(
@@ -130,6 +118,21 @@ class Store:
                 "Stop that one first, or choose another store with --store DIR",
                 ExitCode.LOCKED,
             )
+        with contextlib.suppress(OSError):  # a store that is read-only is as good as it was
+            if self._is_earlier():
+                earlier.take_over(self.root)
+                self.is_taken_over = True
+            self.place.note_format()
+
+    def _is_earlier(self) -> bool:
+        return self.place.format() == earlier.FORMAT
+
+    def _relock(self) -> bool:
+        self.lock.release()
+        return self.lock.take()
+
+    def _set_aside(self, path: Path, reason: str) -> None:
+        self.place.set_aside(path)
 
     # -- shadows
 
@@ -138,21 +141,26 @@ class Store:
         return files.child(self.shadows_directory, f"{session}.json")
 
     def delta_log_path(self, session: str) -> Path:
-        """Return where the tail of a session's shadow is, or would be (module delta_logs)."""
-        return files.child(self.shadows_directory, f"{session}{delta_logs.SUFFIX}")
+        """Return where the delta log of a session's shadow is, or would be (module delta_logs)."""
+        path = files.child(self.shadows_directory, f"{session}{delta_logs.SUFFIX}")
+        if self._earlier_suffix and not files.stamp(path):
+            return files.child(self.shadows_directory, f"{session}{self._earlier_suffix}")
+        return path
 
     def shadows(self) -> Iterator[Shadow]:
         """Yield all shadows, by stat alone."""
         with contextlib.suppress(FileNotFoundError), os.scandir(self.shadows_directory) as entries:
             for entry in entries:
                 name = entry.name
-                if name.endswith(".json") and not name.startswith("."):
+                if name.endswith(".json") and is_session_id(name[:-5]):
                     found = entry.stat(follow_symlinks=False)
+                    if not stat.S_ISREG(found.st_mode):
+                        continue
                     yield Shadow(name[:-5], found.st_size, found.st_mtime_ns)
 
     def shadow_names(self) -> list[str]:
         """Return the sessions that have a shadow, by their names alone, as the directory lists them."""
-        return [name[:-5] for name in self._names.now() if name[-5:] == ".json" and name[0] != "."]
+        return [name[:-5] for name in self._names.now() if session_id(name)]
 
     def take_stock(self) -> Iterator[tuple[str, tuple[int, int], int | None]]:
         """Yield of each shadow its session, (size in bytes, mtime_ns), and the messages noted when it was kept (`shadow_note`).
@@ -164,25 +172,27 @@ class Store:
             path = f"{directory}{session}.json"
             with contextlib.suppress(FileNotFoundError):
                 found = os.lstat(path)
+                if not stat.S_ISREG(found.st_mode):
+                    self.set_aside(Path(path), "it is no regular file")
+                    continue
                 noted = _noted(files.note(path))
                 yield session, (found.st_size, found.st_mtime_ns), noted[1] if noted else None
 
     def sessions(self) -> list[str]:
         """Return all sessions that the store knows, sorted: with a shadow, or with versions only."""
         known = {shadow.session for shadow in self.shadows()}
-        with contextlib.suppress(FileNotFoundError), os.scandir(self.history_directory) as entries:
-            known.update(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+        known.update(self.histories())
         return sorted(known)
 
     def has_shadow(self, session: str) -> bool:
         """Return whether the session has a shadow."""
         if files.stamp(self.shadow_path(session)):
             return True
-        self._require_same()
+        self.place.check(self.shadows_directory)
         return False
 
     def read_shadow(self, session: str) -> bytes:
-        """Return the newest good copy, its tail applied.
+        """Return the newest good copy, its delta log applied.
 
         Raises FileNotFoundError when there is none, `files.Damaged` when it is not what was kept, OSError when it cannot
         be read now.
@@ -195,8 +205,8 @@ class Store:
         known = digest(data)
         if noted and known != noted[0]:
             raise files.Damaged(f"{session}.json is damaged: its content has another digest")
-        tail = self.delta_log_path(session)
-        if files.stamp(tail) and (found := delta_logs.apply(tail, data, known, stamp.mtime_ns)):
+        log = self.delta_log_path(session)
+        if files.stamp(log) and (found := delta_logs.apply(log, data, known, stamp.mtime_ns)):
             return Newest(found.data, found.mtime_ns, found.messages, True)
         return Newest(data, stamp.mtime_ns, noted[1] if noted else None, False)
 
@@ -204,7 +214,7 @@ class Store:
         try:
             data, stamp, note = files.read_noted(self.shadow_path(session))
         except FileNotFoundError:
-            self._require_same()
+            self.place.check(self.shadows_directory)
             raise
         except OSError as error:
             if error.errno == errno.EIO:
@@ -215,7 +225,7 @@ class Store:
         return data, stamp, _noted(note)
 
     def salvage(self, session: str) -> bytes | None:
-        """Return what is left of a damaged shadow: all that its tail gives for certain, else the file as it is."""
+        """Return what is left of a damaged shadow: all that its delta log gives for certain, else the file as it is."""
         try:
             data, stamp, noted = self._read_base(session)
         except OSError:
@@ -226,15 +236,17 @@ class Store:
 
     def keep(self, session: str, data: bytes, mtime_ns: int, messages: int) -> None:
         """Make `data` the shadow; durable when this returns. `mtime_ns` is live's, so that a restart can compare by stat."""
+        self.place.check(self.shadows_directory)
         noted = f"{digest(data)} {messages}".encode()
         files.write_durably(self.shadow_path(session), data, mtime_ns, noted)
         self._drop_delta_log(session)
 
     def keep_change(self, session: str, change: bytes) -> None:
-        """Add what a save changed (`delta_logs.change`) to the shadow's tail; durable when this returns. Raises OSError.
+        """Add what a save changed (`delta_logs.change`) to the shadow's delta log; durable when this returns. Raises OSError.
 
-        The state before must be in the store: shadow and tail as `read_shadow` gives it.
+        The state before must be in the store: shadow and delta log as `read_shadow` gives it.
         """
+        self.place.check(self.shadows_directory)
         if session not in self._delta_logs:
             self.fold(session)  # one of a guard before us, if it still counts, must not be lost
             data, stamp, noted = self._read_base(session)
@@ -242,25 +254,34 @@ class Store:
         self._delta_logs.append(session, change)
 
     def fold(self, session: str) -> None:
-        """Make shadow and tail one plain copy again; a tail that belongs to no shadow goes."""
-        if files.stamp(self.delta_log_path(session)):
+        """Make shadow and delta log one plain copy again; a delta log that belongs to no shadow goes."""
+        self.place.check(self.shadows_directory)
+        path = self.delta_log_path(session)
+        is_ours = session in self._delta_logs or not self._strangeness(path)
+        if is_ours and files.stamp(path) and self.has_shadow(session):
             newest = self.newest(session)
             if newest.has_delta_log and newest.messages is not None:
                 self.keep(session, newest.data, newest.mtime_ns, newest.messages)
         self._drop_delta_log(session)
 
     def with_delta_logs(self) -> list[str]:
-        """Return the sessions whose shadow has a tail."""
-        return [
-            name.removesuffix(delta_logs.SUFFIX)
-            for name in self._names.now()
-            if name.endswith(delta_logs.SUFFIX) and not name.startswith(".")
-        ]
+        """Return the sessions whose shadow has a delta log."""
+        suffixes = (delta_logs.SUFFIX, self._earlier_suffix) if self._earlier_suffix else (delta_logs.SUFFIX,)
+        stems = (name.rpartition(".")[0] for name in self._names.now() if name.endswith(suffixes))
+        return [stem for stem in stems if is_session_id(stem)]
 
     def _drop_delta_log(self, session: str) -> None:
+        is_ours = session in self._delta_logs
         self._delta_logs.drop(session)
-        if files.remove(self.delta_log_path(session)):
+        path = self.delta_log_path(session)
+        if not is_ours and (reason := self._strangeness(path)):
+            self.set_aside(path, reason)
+        elif files.remove(path):
             files.sync_directory(self.shadows_directory)
+
+    def _strangeness(self, path: Path) -> str:
+        """Return why what stands at a delta log's name is none; empty when it is one, or nothing is there."""
+        return "it is no regular file" if is_strange(path) else delta_logs.strangeness(path)
 
     def touch(self, session: str, mtime_ns: int) -> None:
         """Let the shadow say that live, with the same content, has a new mtime."""
@@ -272,7 +293,8 @@ class Store:
         return _noted(files.note(f"{self.shadows_directory}/{session}.json"))
 
     def forget(self, session: str) -> None:
-        """Remove the shadow, its tail first; its history stays."""
+        """Remove the shadow, its delta log first; its history stays."""
+        self.place.check(self.shadows_directory)
         self._drop_delta_log(session)
         if files.remove(self.shadow_path(session)):
             files.sync_directory(self.shadows_directory)
@@ -283,7 +305,7 @@ class Store:
         What a crash leaves is the same session in two parts, which the next call makes whole.
         """
         self.fold(session)
-        old, new = self.history_directory / session, self.history_directory / new_session
+        old, new = self._history_of(session), self._history_of(new_session)
         for name in files.names(old):
             files.make_directory(new)
             files.move(old / name, new / name)
@@ -298,23 +320,40 @@ class Store:
     def versions(self, session: str, ending: str = "") -> list[Version]:
         """Return the versions of a session whose files' names end so, oldest first."""
         found = []
-        with contextlib.suppress(FileNotFoundError), os.scandir(self.history_directory / session) as entries:
+        directory = self.history_directory / session
+        if os.path.islink(directory):
+            return []
+        with contextlib.suppress(FileNotFoundError), os.scandir(directory) as entries:
             for entry in entries:
                 with contextlib.suppress(FileNotFoundError):
                     if entry.name.endswith(ending) and (version := version_of(session, entry)):
                         found.append(version)
         return sorted(found, key=lambda version: version.path.name)
 
+    def _history_of(self, session: str) -> Path:
+        """Return the directory of a session's versions, for writing. Raises OSError when it is a link, or the store is gone."""
+        self.place.check(self.history_directory)
+        directory = self.history_directory / session
+        if os.path.islink(directory):
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(directory))
+        return directory
+
     def histories(self) -> list[str]:
         """Return the sessions that have a history, sorted."""
-        return sorted(files.names(self.history_directory))
+        with contextlib.suppress(FileNotFoundError), os.scandir(self.history_directory) as entries:
+            return sorted(
+                entry.name
+                for entry in entries
+                if is_session_id(entry.name) and entry.is_dir(follow_symlinks=False)
+            )
+        return []
 
     def add_version(self, session: str, data: bytes, messages: int, reason: str, time: datetime) -> Version:
         """Keep `data` in the history, once; durable when this returns. Returns the version that holds it.
 
         What was taken away on purpose gets a name that says so, even when the content is there already (a hard link).
         """
-        directory = self.history_directory / session
+        directory = self._history_of(session)
         known = digest(data)
         ending = f"-{known}.json.gz"
         twin = next(reversed(self.versions(session, ending)), None)
@@ -334,12 +373,15 @@ class Store:
 
     def remove_version(self, version: Version) -> bool:
         """Remove a version, and the session's history directory with its last one; return whether it was there."""
+        self.place.check(self.history_directory)
         was_there = files.remove(version.path)
         files.remove_directory(version.path.parent)
         return was_there
 
     def purge(self, session: str) -> tuple[int, int]:
-        """Remove every trace of a session: shadow, tail, history, what a crash left; return (files, bytes) gone."""
+        """Remove every trace of a session: shadow, delta log, history, what a crash left; return (files, bytes) gone."""
+        self.place.check(self.shadows_directory)
+        self.place.check(self.history_directory)
         count = size_bytes = 0
         for path in self.traces(session):
             if found := files.stamp(path):
@@ -355,10 +397,11 @@ class Store:
         """Return the paths of all files in the store that can hold text of a session; some need not be there."""
         kept = [self.delta_log_path(session), self.shadow_path(session)]
         history = self.history_directory / session
+        names = [] if os.path.islink(history) else files.names(history)
         return (
             kept
             + [path.with_name(f".{path.name}{_TEMPORARY_SUFFIX}") for path in kept]
-            + [history / name for name in files.names(history)]
+            + [history / name for name in names]
         )
 
     def remove_leftovers(self, directory: Path) -> None:

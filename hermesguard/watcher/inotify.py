@@ -32,6 +32,7 @@ _ATTRIB = int(InotifyConstants.IN_ATTRIB)
 # tells is a hard link, and that never takes the place of anything. The application makes one, of a temporary file that
 # it deletes at once, where it writes a missing file again: that deletion is the hint. IN_ATTRIB is there for the canary
 # alone. That the directory is gone, IN_IGNORED says unasked.
+_PID_DIGITS = 10  # more than any kernel gives
 _MASK = int(
     InotifyConstants.IN_MOVE
     | InotifyConstants.IN_CLOSE_WRITE
@@ -194,7 +195,8 @@ def _decoded(name: bytes) -> str:
 
 def _writer_pid(temporary: bytes) -> int | None:
     parts = temporary.rsplit(b".", 3)
-    return int(parts[2]) if len(parts) == 4 and parts[1] == b"tmp" and parts[2].isdigit() else None
+    is_named = len(parts) == 4 and parts[1] == b"tmp" and parts[2].isdigit() and len(parts[2]) <= _PID_DIGITS
+    return int(parts[2]) if is_named else None
 
 
 def limit_reason(error: OSError) -> str:

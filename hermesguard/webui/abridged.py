@@ -15,7 +15,6 @@ import os
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property
 from typing import Any, NamedTuple
 
 import orjson
@@ -66,7 +65,6 @@ class Abridged:
         size_bytes: int,
         count: int,
         rest_messages: int,
-        seams: list[Seam | None] | None = None,
         document: Document | None = None,
     ) -> None:
         """`values` are the members of the abridged file, as `json` reads them; what lists hold is not looked at."""
@@ -81,7 +79,7 @@ class Abridged:
         """So many messages stand behind the runs."""
         self.size_bytes = size_bytes
         """How many bytes the file has."""
-        self._seams = seams or [None] * len(holes)
+        self._seams: list[Seam | None] = [None] * len(holes)
         self._document = document
 
     @property
@@ -116,13 +114,6 @@ class Abridged:
     def note_end(self, number: int, end: bytes) -> None:
         """Note where the last message ends behind that run, found where it cost less."""
         self._seams[number] = (end, self.rests[number + 1][len(end) :])
-
-    @cached_property
-    def values_behind(self) -> dict[str, Any]:
-        """The members that stand behind the first run, as `json` reads them."""
-        rests = (b'{"":[0' + self.rests[1], *self.rests[2:])
-        values: dict[str, Any] = members(_joined_bytes(rests, self.holes[1:]))
-        return values
 
     @property
     def pieces(self) -> Iterator[bytes]:
@@ -263,16 +254,6 @@ def only_adds(known: Abridged, followed: Abridged) -> bool:
     return True
 
 
-def messages_in(text: bytes) -> int:
-    """Return how many messages `text` surely is, each behind a comma; 0 when that is not sure."""
-    if not text.startswith(b","):
-        return 0
-    try:
-        return len(orjson.loads(b"[0" + text + b"]")) - 1
-    except orjson.JSONDecodeError:
-        return 0
-
-
 def find(data: bytes | bytearray, chunks: Sequence[bytes], position: int, end: int) -> int:
     """Return where the chunks stand in `data` at or behind `position`; -1 when they do not, or cannot be found cheaply."""
     probe = chunks[0][:_PROBE_BYTES]
@@ -298,7 +279,6 @@ def tightened(known: Abridged) -> Abridged:
         return known
     rests, rest_messages = [known.rests[0]], 0
     holes: list[Hole] = []
-    seams: list[Seam | None] = []
     for number, hole in enumerate(known.holes):
         end, behind = known.seam(number)
         text = end.decode("utf-8")
@@ -311,7 +291,6 @@ def tightened(known: Abridged) -> Abridged:
         rest_messages += bool(end)
         rests.append(end + behind)
         holes.append(hole)
-        seams.append((end, behind))
     return Abridged(
         tuple(rests),
         tuple(holes),
@@ -319,7 +298,6 @@ def tightened(known: Abridged) -> Abridged:
         size_bytes=known.size_bytes,
         count=known.count,
         rest_messages=rest_messages,
-        seams=seams,
     )
 
 
@@ -378,7 +356,10 @@ def members(data: bytes) -> Any:
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError:
-        return json.loads(data.decode("utf-8"))
+        text = data.decode("utf-8")
+        value = json.loads(text)
+        session.require_shallow(text)
+        return value
 
 
 def _joined_bytes(rests: Sequence[bytes], holes: Sequence[Hole]) -> bytes:

@@ -1,6 +1,7 @@
 """What the sessions directory says beside the sessions themselves: the application's index and its tombstones."""
 
 import os
+import re
 import stat
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -10,13 +11,50 @@ import orjson
 
 from hermesguard import files
 from hermesguard.files import Stamp
-from hermesguard.repair import exchange as staging
-from hermesguard.webui.session import session_id
+from hermesguard.webui.session import is_session_id, session_id
 
 INDEX = "_index.json"
 TOMBSTONES = "_deleted_webui_sessions.json"
 BACKUP_SUFFIX = ".json.bak"
 ENTRIES_AT_ONCE = 512
+
+# What the guard itself writes here, for an instant; a name that the application neither reads nor removes.
+_STAGED_PREFIX = ".hermesguard-"
+_STAGED_SUFFIX = ".repair"
+_STANDBY_SUFFIX = ".standby"
+_STAGED_NAME = re.compile(r"\.hermesguard-([0-9A-Za-z_-]+)\.[0-9]{1,9}(?:\.displaced)?\.repair")
+
+
+def staged(directory: Path) -> Iterator[tuple[Path, str]]:
+    """Yield (path, stem of the repaired file) of what a crash left behind in the middle of a repair, oldest first."""
+    for name in sorted(filter(is_staged, os.listdir(directory))):
+        yield directory / name, name.removeprefix(_STAGED_PREFIX).split(".", 1)[0]
+
+
+def is_staged(name: str) -> bool:
+    """Return whether a name is that of something that `stage` made for a session, or what it was exchanged for."""
+    if not name.startswith(_STAGED_PREFIX):
+        return False
+    match = _STAGED_NAME.fullmatch(name)
+    return match is not None and is_session_id(match[1])
+
+
+def standby_name(path: Path) -> Path:
+    """Return the name of the standby file for a file (module standby)."""
+    return path.with_name(f"{_STAGED_PREFIX}{path.stem}{_STANDBY_SUFFIX}")
+
+
+def standby_for(name: str) -> str | None:
+    """Return the stem of the file that a name is the standby file for; None when it is no standby file's."""
+    if name.startswith(_STAGED_PREFIX) and name.endswith(_STANDBY_SUFFIX):
+        stem = name.removeprefix(_STAGED_PREFIX).removesuffix(_STANDBY_SUFFIX)
+        return stem if is_session_id(stem) else None
+    return None
+
+
+def staged_name(path: Path, number: int, kind: str = "") -> Path:
+    """Return the staged name of that number for a file; `kind` tells what stands there apart."""
+    return path.with_name(f"{_STAGED_PREFIX}{path.stem}.{number}{kind}{_STAGED_SUFFIX}")
 
 
 class Listing(NamedTuple):
@@ -83,9 +121,9 @@ class SessionsDirectory:
                         sessions[session] = (found.st_size, found.st_mtime_ns)
             elif name.endswith(BACKUP_SUFFIX) and (session := session_id(name.removesuffix(".bak"))):
                 backups.add(session)
-            elif staging.is_staged(name):
+            elif is_staged(name):
                 has_leftovers = True
-            elif session := staging.standby_for(name):
+            elif session := standby_for(name):
                 standby.add(session)
         if not self.note_index() and self._looks_without_index is not None:
             self._looks_without_index += 1

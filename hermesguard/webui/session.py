@@ -6,6 +6,7 @@ beyond 64 bits, NaN, Infinity and escaped lone surrogates mean here what they me
 """
 
 import json
+import math
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -14,8 +15,10 @@ from json.decoder import JSONDecoder
 from typing import Any, Final
 
 # The application writes with the interpreter's default limit of 1000 frames; ours must read all that from deeper down.
-NESTING_LIMIT = 5000
-sys.setrecursionlimit(max(sys.getrecursionlimit(), NESTING_LIMIT))
+RECURSION_LIMIT: Final = 5000
+sys.setrecursionlimit(max(sys.getrecursionlimit(), RECURSION_LIMIT))
+DEEPEST: Final = 1024
+"""How deep a value may be nested: as deep as orjson reads, and somewhat deeper than the application does."""
 
 MESSAGES = "messages"
 CONTEXT = "context_messages"
@@ -51,7 +54,7 @@ WRITERS: Final = (
 )
 
 # No longer than what the application could save: the names of its temp files, and of ours, hold this and about 30 more.
-_SESSION_NAME = re.compile(r"([0-9A-Za-z][0-9A-Za-z_-]{0,221})\.json")
+_SESSION_NAME = re.compile(r"([0-9A-Za-z-][0-9A-Za-z_-]{0,221})\.json")
 _WORKSPACE = re.compile(
     r"\A\[Workspace(?:::v\d+)?: [^\n]*\]\n"
 )  # what the application puts before a prompt for the model
@@ -59,6 +62,8 @@ _SPACE = re.compile(r"[ \t\n\r]*")
 _FOLLOW = re.compile(r"[ \t\n\r]*([],])[ \t\n\r]*")
 _KEY = re.compile(r'"([^"\\\x00-\x1f]*)"[ \t\n\r]*:[ \t\n\r]*')
 _NEXT_MEMBER = re.compile(r'[ \t\n\r]*(?:,[ \t\n\r]*(?=")|(?=\}))')
+_SHALLOW_BYTES: Final = 2 * DEEPEST  # what is shorter cannot be nested deeper
+_NESTING = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]')
 _decode = JSONDecoder().raw_decode
 scan: Callable[[str, int], tuple[Any, int]] = vars(JSONDecoder())["scan_once"]
 """Read the JSON value at a position: (value, end). StopIteration where none is."""
@@ -71,6 +76,26 @@ def session_id(name: str) -> str | None:
     """
     match = _SESSION_NAME.fullmatch(name)
     return match[1] if match else None
+
+
+Identity = tuple[str, str, tuple[str, ...]]
+"""Role, words of the text, tool ids: what makes two messages the same one, whatever their dress."""
+
+
+def is_session_id(text: object) -> bool:
+    """Return whether `text` can be the id of a session: nothing else may become part of a path."""
+    return isinstance(text, str) and _SESSION_NAME.fullmatch(f"{text}.json") is not None
+
+
+def number(value: object) -> float | None:
+    """Return a JSON number as a float; None when it is none, or none to reckon with (NaN, Infinity, 400 digits)."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        found = float(value)
+    except OverflowError:
+        return None
+    return found if math.isfinite(found) else None
 
 
 class Unreadable(ValueError):
@@ -87,10 +112,10 @@ class Message:
     """Where the text begins in the document's, in characters."""
     count: int = 1
     """How many messages this stands for: one, but in an abridged document (module abridge)."""
-    _identity: tuple[str, str, tuple[str, ...]] | None = field(default=None, init=False)
+    _identity: Identity | None = field(default=None, init=False)
 
     @property
-    def identity(self) -> tuple[str, str, tuple[str, ...]]:
+    def identity(self) -> Identity:
         """(role, words of the text, tool ids): what makes two messages the same message, whatever their dress."""
         if self._identity is None:
             tools = tuple(_tool_ids(self.value))
@@ -114,10 +139,7 @@ class Message:
     @property
     def timestamp(self) -> float | None:
         """Seconds since the epoch, or None when the message is not stamped."""
-        value = self.get("timestamp") or self.get("_ts")
-        return (
-            float(value) if isinstance(value, int | float) and not isinstance(value, bool) and value else None
-        )
+        return number(self.get("timestamp") or self.get("_ts")) or None
 
     def get(self, key: str) -> Any:
         """Return the message's value for `key`, None when it has none (or is no object at all)."""
@@ -224,7 +246,36 @@ def parse(data: bytes) -> Document:
             "empty" if not data.strip() else f"not JSON at character {error.pos}: {error.msg}"
         ) from None
     except RecursionError:
-        raise Unreadable("nested deeper than the application can read") from None
+        raise Unreadable(_TOO_DEEP) from None
+    except ValueError as error:
+        if isinstance(error, Unreadable):
+            raise
+        raise Unreadable(_said(error)) from None
+
+
+_TOO_DEEP: Final = "nested deeper than the application can read"
+
+
+def _said(error: ValueError) -> str:
+    """Return why Python's `json` gave up on JSON that is well formed; it is asked for digits alone, of an integer."""
+    is_too_long = "digits" in str(error)
+    return "an integer has more digits than the application can read" if is_too_long else type(error).__name__
+
+
+def require_shallow(text: str, begin: int = 0, end: int | None = None) -> None:
+    """Raise Unreadable when the JSON value in `text[begin:end]` is nested deeper than `DEEPEST`."""
+    end = len(text) if end is None else end
+    if end - begin <= _SHALLOW_BYTES or text.count("[", begin, end) + text.count("{", begin, end) <= DEEPEST:
+        return
+    depth = 0
+    for match in _NESTING.finditer(text, begin, end):
+        mark = match[0]
+        if mark in "[{":
+            depth += 1
+            if depth > DEEPEST:
+                raise Unreadable(_TOO_DEEP)
+        elif mark in "]}":
+            depth -= 1
 
 
 def _parse(text: str) -> Document:
@@ -249,6 +300,7 @@ def _parse(text: str) -> Document:
                 messages[key], end = _messages(text, begin)
             else:
                 values[key], end = scan(text, begin)
+                require_shallow(text, begin, end)
             spans[key] = (begin, end)
             follower = _NEXT_MEMBER.match(text, end)
             position = follower.end() if follower else _next(text, end, "}")
@@ -278,6 +330,8 @@ def _messages(text: str, position: int) -> tuple[list[Message], int]:
         return found, begin + 1
     while True:
         value, end = scan(text, begin)
+        if end - begin > _SHALLOW_BYTES:
+            require_shallow(text, begin, end)
         append(Message(value, text[begin:end], begin))
         match = follow(text, end)
         if match is None:
@@ -304,6 +358,16 @@ def _next(text: str, position: int, closing: str) -> int:
 def _skip(text: str, position: int) -> int:
     match = _SPACE.match(text, position)
     return match.end() if match else position
+
+
+def written(value: Any, **layout: Any) -> str:
+    """Return `value` as the application writes it; escaped where it holds what UTF-8 cannot, as no release writes it."""
+    text = json.dumps(value, ensure_ascii=False, **layout)
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return json.dumps(value, **layout)
+    return text
 
 
 def text_of(content: Any) -> str:

@@ -160,7 +160,7 @@ def test_restore_undo_accept_and_purge_are_done_by_the_guard(daemon):
     assert "is accepted as it is: 41 messages" in accepted.stdout, accepted.stderr
     assert command(daemon, "verify").returncode == 0
     assert re.search(r"^verified +(just now|\d+ s ago)$", command(daemon, "status").stdout, re.MULTILINE)
-    purged = command(daemon, "purge", chat.session_id)
+    purged = command(daemon, "purge", "--yes", chat.session_id)
     assert "are gone from the store" in purged.stdout, purged.stderr
     assert not list(daemon.store.glob("history/*/*"))
     assert chat.path.exists()

@@ -151,7 +151,7 @@ def test_what_is_no_session_gets_no_shadow(tmp_path: Path) -> None:
         chat.save(index=False)
         daemon.until_kept(chat.path)
         kept = {path.name for path in (daemon.store / "shadows").iterdir()}
-        assert kept == {chat.path.name} or kept == {chat.path.name, f"{chat.session_id}.tail"}
+        assert kept == {chat.path.name} or kept == {chat.path.name, f"{chat.session_id}.delta"}
         assert (tmp_path / "outside.json").read_text() == text
         after = everything(daemon.sessions)
         for name in before.keys() & after.keys() - {".", chat.path.name}:

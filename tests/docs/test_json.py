@@ -94,7 +94,7 @@ def printed(tmp_path_factory):
     (scene.store / "shadows" / f"{scene.odd}.json").write_bytes(b"{")
     run("drill")
     run("purge", scene.odd, "--dry-run")
-    run("purge", scene.wiped)
+    run("purge", scene.wiped, "--yes")
     run("log")
     objects["incident"] = [
         {"schema_version": 1, "kind": "incident"} | it["incidents"][0] for it in objects["incidents"]

@@ -12,6 +12,7 @@ import pytest
 from hermesguard.demo import acts, losses
 from hermesguard.demo.chat import Chat
 from hermesguard.demo.eras import Era
+from hermesguard.repair.drill import drill
 from hermesguard.store.store import Store
 from hermesguard.store.upkeep import verify as checkup
 from tests.helpers.world import World
@@ -36,7 +37,7 @@ def check(copied: Path, chats: list[Chat], at_most_missing: int = 0) -> None:
     store = Store(copied)
     store.open()
     assert checkup.verify(store, lambda name: False).damaged == []
-    result = checkup.drill(store)
+    result = drill(store)
     assert result.restorable == len(chats)
     messages = sum(len(chat.on_disk()["messages"]) for chat in chats)
     assert messages - at_most_missing <= result.messages <= messages
@@ -58,7 +59,7 @@ def run(unit: str, store: Path, environment: dict[str, str]) -> None:
 def test_a_copy_made_while_the_store_changes_is_good(world: World, tmp_path: Path) -> None:
     chats = life(world)
     growing = chats[2]
-    for turn, first in enumerate(itertools.permutations([".json", ".tail"])):
+    for turn, first in enumerate(itertools.permutations([".json", ".delta"])):
         # One half is copied before the tail is folded, or begun anew, the other after it.
         for step in ("grow", "fold", "nothing"):
             copied = tmp_path / f"copy-{turn}-{step}"

@@ -16,8 +16,9 @@ from hermesguard.demo.eras import Era
 from hermesguard.errors import GuardError
 from hermesguard.guard.requests.operations import perform
 from hermesguard.repair import exchange as staging
-from hermesguard.repair.readiness import QUIET_SECONDS
+from hermesguard.repair.standby import QUIET_SECONDS
 from hermesguard.webui import session
+from hermesguard.webui.directory import standby_name
 from hermesguard.webui.session import Unreadable
 from tests.helpers.world import World
 
@@ -124,13 +125,13 @@ def asked_at_length(world: World) -> Chat:
 def standby_for(world: World) -> Chat:
     chat = asked_at_length(world)
     world.guard.get_ready()
-    assert staging.standby_name(chat.path).exists()
+    assert standby_name(chat.path).exists()
     return chat
 
 
 def ready_and_over(world: World) -> None:
     world.guard.get_ready()
-    world.guard.readiness.standby.drop_others(())
+    world.guard.standby.files.drop_others(())
 
 
 def stale_writer(world: World) -> Chat:

@@ -38,7 +38,7 @@ from hermesguard.demo.chat import NO_TITLE, Chat
 from hermesguard.demo.eras import Era
 from hermesguard.demo.files import replace_file, tokens_of
 from hermesguard.repair import exchange as staging
-from hermesguard.repair.readiness import QUIET_SECONDS
+from hermesguard.repair.standby import QUIET_SECONDS
 from hermesguard.webui import benign, session
 from hermesguard.webui.session import Document, Message, Unreadable
 from tests.helpers.world import World

@@ -100,7 +100,7 @@ def people_ask_the_running_guard() -> None:
     entry = guard_of(alice).until_reported("restored", session=chat.session_id)
     show(alice.run("hermesguard", "undo", entry["HERMESGUARD_INCIDENT"], *store))
     assert messages(chat) == 0
-    alice.run("hermesguard", "purge", chat.session_id, *store)
+    alice.run("hermesguard", "purge", "--yes", chat.session_id, *store)
 
 
 def killed() -> None:

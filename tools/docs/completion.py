@@ -9,8 +9,9 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from hermesguard.cli.arguments import Completes
 from hermesguard.cli.commands.service.completion import DIRECTORY, FILES
-from hermesguard.cli.verbs import VERBS, Completes
+from hermesguard.cli.verbs import VERBS
 
 _ASKED: Final = {
     Completes.SESSION: "sessions",

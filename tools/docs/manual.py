@@ -14,9 +14,8 @@ from hermesguard.cli.parser import DESCRIPTION, EXIT_CODES, build
 from hermesguard.cli.verbs import VERBS, Verb
 from hermesguard.config.options import OPTIONS, Option
 from hermesguard.config.units import DURATION_FORM, SIZE_FORM
-from hermesguard.events.advice import paragraphs
 from hermesguard.events.catalog import EVENTS, FIELDS
-from hermesguard.events.event import Event
+from hermesguard.events.event import Event, paragraphs
 from hermesguard.events.journald import journal_field
 from tools.docs.journal_recipes import RECIPES
 from tools.docs.manpage import Block, Code, Heading, Page, Terms, Text, man, markdown

@@ -67,12 +67,11 @@ for each that was meant to go. With `on_missing = "warn"` a single missing sessi
 
 _BACK_OFF = f"""\
 When the same session is repaired {back_off.REPAIRS_BEFORE_BACK_OFF} times within {back_off.WINDOW_SECONDS:g} seconds,
-something goes on writing from an old memory. One event `backing_off` names its process, and the repairs slow down: a pause of
-{back_off.FIRST_PAUSE_SECONDS:g} second that doubles up to {back_off.LONGEST_PAUSE_SECONDS:g}. What is displaced meanwhile
-and has new
-messages is kept in the history; the last state is repaired within a minute after the writer stops, and `back_off_ended`
-tells the end. A
-save that holds everything ends the pauses at once. There is never more than one alert a minute about one session; what is held
+something goes on writing from an old memory. One event `backing_off` names its process, and the repairs slow down: each is
+followed by a pause of twenty times what it cost, from {back_off.SHORTEST_PAUSE_SECONDS:g} to
+{back_off.LONGEST_PAUSE_SECONDS:g} seconds. The end of the writer ends the pause, and so does the end of the guard. What is
+displaced meanwhile and has new messages is kept in the history, `back_off_ended` tells the end, and a save that holds
+everything ends the pauses at once. There is never more than one alert a minute about one session; what is held
 back is counted."""
 
 

@@ -5,13 +5,16 @@ What is removed is a version at a time, each by one unlink: a crash leaves the o
 
 import contextlib
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from hermesguard.clock import Clock
 from hermesguard.events.reporter import Reporter
+from hermesguard.events.shield import Shield
+from hermesguard.store.history import Version
 from hermesguard.store.incidents import Incident
 from hermesguard.store.store import Store
 from hermesguard.store.upkeep import retention
@@ -74,9 +77,15 @@ class Pruner:
     """Owner of the decision what goes, for one store whose lock this process holds."""
 
     def __init__(
-        self, store: Store, log: Callable[[], list[Incident]], reporter: Reporter, clock: Clock
+        self,
+        store: Store,
+        log: Callable[[], list[Incident]],
+        reporter: Reporter,
+        clock: Clock,
+        shield: Shield,
     ) -> None:
         self._store = store
+        self._shield = shield
         self._log = log
         self._reporter = reporter
         self._clock = clock
@@ -105,7 +114,10 @@ class Pruner:
             found.store_size_bytes += sum(version.size_bytes for version in versions)
             if versions:
                 newest = max(newest or versions[-1].time, versions[-1].time)
-            for fate in retention.fates(versions, session in shadows, needed, rules, self._clock.now()):
+            now = self._clock.now()
+            decided = partial(_decided, versions, session in shadows, needed, rules, now)
+            nothing: list[Fate] = []
+            for fate in self._shield.run("prune", session, decided, nothing):
                 if list_all or fate.goes or (fate.is_standby and rules.max_store_bytes is not None):
                     found.fates.append(fate)
             yield
@@ -218,6 +230,12 @@ class Pruner:
                 if fate.is_standby and (now - fate.version.time).total_seconds() >= YOUNG_SECONDS:
                     found.append(fate)
         return sorted(found, key=lambda fate: fate.version.time)
+
+
+def _decided(
+    versions: list[Version], has_shadow: bool, needed: Mapping[str, str], rules: Rules, now: datetime
+) -> list[Fate]:
+    return list(retention.fates(versions, has_shadow, needed, rules, now))
 
 
 _KEEP_ALL: Final = Rules(

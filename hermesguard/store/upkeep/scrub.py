@@ -17,7 +17,7 @@ from hermesguard.events.reporter import Reporter
 from hermesguard.store.cached_store import Copies
 from hermesguard.store.store import Store
 from hermesguard.store.upkeep import verify as checkup
-from hermesguard.store.upkeep.scrub_progress import FILE_NAME, Progress, progress_of
+from hermesguard.store.upkeep.scrub_progress import FILE_NAME, Progress, read
 from hermesguard.store.upkeep.verify import Tally
 
 INTERVAL: Final = timedelta(days=7)
@@ -40,10 +40,20 @@ class Scrub:
         self._rebuilder = rebuilder
         self._reporter = reporter
         self._clock = clock
-        self._progress = progress_of(self._store.root)
+        self._progress = Progress()
         self._saved = clock.monotonic()
         self._names: list[str] | None = None
         self._has_moved = False
+
+    def load(self) -> str:
+        """Take over how far it had come; return why the file is none of ours, if it is not. Raises OSError."""
+        try:
+            self._progress = read(self._store.root)
+        except FileNotFoundError:
+            pass
+        except ValueError as error:
+            return "it is not JSON" if isinstance(error, orjson.JSONDecodeError) else str(error)
+        return ""
 
     def is_due(self) -> bool:
         """Return whether there is a session to read: a round is going on, or it is time for the next one."""
@@ -71,7 +81,11 @@ class Scrub:
             self._end()
             return
         tally = Tally()
-        yield from checkup.little_by_little(self._store, name, tally)
+        try:
+            yield from checkup.little_by_little(self._store, name, tally)
+        except Exception:
+            self._progress.after = name  # whatever was met there, the next step goes on behind it
+            raise
         self._progress.after = name
         self._has_moved = True
         self._progress.files += tally.files
@@ -122,6 +136,7 @@ class Scrub:
         self._saved = self._clock.monotonic()
         self._has_moved = False
         data = orjson.dumps(asdict(self._progress), option=orjson.OPT_APPEND_NEWLINE)
+        self._store.place.check()
         files.write_durably(self._store.root / FILE_NAME, data)
 
 

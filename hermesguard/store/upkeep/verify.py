@@ -10,20 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from hermesguard import files
-from hermesguard.repair.merge import merge_documents
-from hermesguard.repair.replace import place
 from hermesguard.store.history import Version, rot_of
 from hermesguard.store.store import Store
 from hermesguard.webui import session
-from hermesguard.webui.diff import compare
 from hermesguard.webui.session import Unreadable
 
 Progress = Callable[[int, int], None]
 """Called with how many sessions are done, and how many there are."""
 
 
-def _no_progress(done: int, total: int) -> None:
-    pass
+def no_progress(done: int, total: int) -> None:
+    """Show nobody how far it is."""
 
 
 @dataclass(slots=True)
@@ -67,7 +64,7 @@ class Tally:
         }
 
 
-def verify(store: Store, rebuild: Callable[[str], bool], progress: Progress = _no_progress) -> Tally:
+def verify(store: Store, rebuild: Callable[[str], bool], progress: Progress = no_progress) -> Tally:
     """Read, unpack and parse every shadow and version, and check it against its digest.
 
     `rebuild` is asked to make a damaged shadow again from what is good, and returns whether it did. Raises OSError when the
@@ -159,62 +156,3 @@ def _rot(name: str, path: Path, known: str, tally: Tally, version: str = "") -> 
         now = files.stamp(path)
         if now is not None and (now.inode, now.ctime_ns) == (found.inode, found.ctime_ns):
             tally.damaged.append(Damage(name, path, said(error), version))
-
-
-# ---- the drill
-
-
-@dataclass(slots=True)
-class Drill:
-    """What became of the sessions in a drill."""
-
-    sessions: int = 0
-    messages: int = 0
-    failed: dict[str, str] = field(default_factory=dict)
-    """By session: why it would not come back whole."""
-
-    @property
-    def restorable(self) -> int:
-        """How many sessions came back with every message."""
-        return self.sessions - len(self.failed)
-
-
-def drill(store: Store, progress: Progress = _no_progress) -> Drill:
-    """Put every session back into an empty scratch directory, as a repair does, and look for each message of its shadow.
-
-    Raises OSError when there is no scratch directory to be had.
-    """
-    import tempfile  # it brings much along that the guard itself never needs
-
-    result = Drill()
-    names = [shadow.session for shadow in store.shadows()]
-    result.sessions = len(names)
-    with tempfile.TemporaryDirectory(prefix="hermesguard-drill-") as scratch:
-        for done, name in enumerate(sorted(names)):
-            progress(done, len(names))
-            try:
-                count, missing = _came_back(store, name, Path(scratch))
-            except (OSError, Unreadable) as error:
-                if not store.has_shadow(name):
-                    result.sessions -= 1  # it was deleted meanwhile
-                else:
-                    result.failed[name] = said(error)
-                continue
-            result.messages += count
-            if missing:
-                result.failed[name] = f"{missing} of {count + missing} messages did not come back"
-    progress(len(names), len(names))
-    return result
-
-
-def _came_back(store: Store, name: str, scratch: Path) -> tuple[int, int]:
-    """Return (messages that came back, messages that did not)."""
-    shadow = session.parse(store.read_shadow(name))
-    target = scratch / f"{name}.json"
-    try:
-        place(target, [merge_documents(shadow)], None, None, lambda placed: None)
-        comparison = compare(shadow.messages, session.parse(files.read(target)[0]).messages)
-    finally:
-        files.remove(target)
-    missing = len(comparison.missing) + len(comparison.shortened)
-    return shadow.count - missing, missing

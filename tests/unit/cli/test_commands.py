@@ -579,7 +579,7 @@ def test_accept_and_purge(command, own_scene):
     assert "is accepted as it is: 4 messages, 4 in the copy until now." in out
     code, out, _ = command("purge", "3f2a", "--dry-run", where=own_scene)
     assert "would go" in out
-    code, out, _ = command("purge", "3f2a", where=own_scene)
+    code, out, _ = command("purge", "3f2a", "--yes", where=own_scene)
     assert code == 0
     assert "3 files" in out
     assert command("show", "3f2a0", where=own_scene)[0] == ExitCode.NOT_FOUND

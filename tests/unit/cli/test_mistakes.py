@@ -128,7 +128,7 @@ DAMAGES = {
     "a shadow leads nowhere": lambda store: replaced(
         store / "shadows/3f2a00000001.json", lambda path: path.symlink_to("/nowhere")
     ),
-    "a tail is garbage": lambda store: garbage(store / "shadows/3f2a00000001.tail"),
+    "a delta log is garbage": lambda store: garbage(store / "shadows/3f2a00000001.delta"),
     "the lock is a directory": lambda store: replaced(store / "lock", Path.mkdir),
     "the socket is a file": lambda store: garbage(store / "control"),
     "the format is garbage": lambda store: garbage(store / "format"),
@@ -190,7 +190,7 @@ def test_nobody_takes_the_output(scene, how, code):
 CALLS = (3, 10, 50, 150, 400, 1000)
 INTERRUPTED = [
     *(["status"], ["list"], ["show", "3f2a"], ["log"], ["show", "nothing"], ["shwo"], ["verify"]),
-    *(["restore", "2026@-1"], ["undo", "1"], ["purge", "3f2b"]),
+    *(["restore", "2026@-1"], ["undo", "1"], ["purge", "3f2b", "--yes"]),
 ]
 
 

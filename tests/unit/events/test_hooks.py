@@ -112,7 +112,7 @@ def test_versions_go_to_their_own_command(start: Started, tmp_path: Path) -> Non
 
 def test_alerts_are_what_somebody_must_hear_of() -> None:
     assert {"restored", "uncertain", "mass_change_held", "hook_failed", "waiting"} <= HEARD
-    assert not {"kept", "intended", "ready", "watch_restored"} & HEARD
+    assert not {"resolved", "intended", "ready", "watch_restored"} & HEARD
 
 
 def test_without_a_command_nothing_is_run(start: Started) -> None:

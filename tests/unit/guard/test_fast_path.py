@@ -20,7 +20,7 @@ from hermesguard.demo.files import dumps
 from hermesguard.guard import guard
 from hermesguard.guard import visit as visit
 from hermesguard.repair import exchange as staging
-from hermesguard.repair.readiness import QUIET_SECONDS
+from hermesguard.repair.standby import QUIET_SECONDS
 from hermesguard.store.store import Store
 from hermesguard.webui import session
 from tests.helpers.daemon_process import Daemon, hermesguard
@@ -142,7 +142,7 @@ def test_what_was_made_ready_is_used_once_and_made_anew(world: World) -> None:
         world.guard.get_ready()
         copy = world.guard.copies.held(chat.session_id)
         assert copy
-        assert copy.answer
+        assert copy.prepared
         losses.wipe(chat)
         assert world.words(chat)[-1] == f"unsent {number}"
     assert len(world.live(chat).messages) == 63

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hermesguard.clock import Clock
-from hermesguard.guard.notes import Notes
+from hermesguard.guard.context import Notes
 
 seconds = st.floats(0, 1e7, allow_nan=False)
 

@@ -14,6 +14,7 @@ from hermesguard.demo import losses
 from hermesguard.demo.eras import Era
 from hermesguard.repair import exchange as staging
 from hermesguard.store.lock import Lock, lock_holder
+from hermesguard.webui.directory import is_staged, staged
 from tests.helpers import images
 from tests.helpers.world import World, watch_saves
 
@@ -101,13 +102,13 @@ def test_what_a_crash_between_link_and_rename_leaves_is_found(
         patched.setattr(os, "unlink", lambda *_, **__: None)
         with pytest.raises(Died):
             world.guard._visit(chat.session_id, None)
-    assert [path for path in world.sessions.iterdir() if staging.is_staged(path.name)]
+    assert [path for path in world.sessions.iterdir() if is_staged(path.name)]
     world.start()
     world.pass_time(61)
     world.scan()
     assert world.words(chat)[-3:] == ["unsent", "said over the wipe", "heard"]
     assert len(world.words(chat)) == 9
-    assert not [path for path in world.sessions.iterdir() if staging.is_staged(path.name)]
+    assert not [path for path in world.sessions.iterdir() if is_staged(path.name)]
 
 
 def test_what_is_left_and_cannot_be_read_or_kept_yet_stays(
@@ -160,12 +161,12 @@ def test_a_missing_file_is_put_back_and_never_over_another(
 def test_the_names_of_what_is_left_tell_the_session(tmp_path: Path) -> None:
     live = tmp_path / "cron_2026-a.json"
     live.write_bytes(b"live")
-    staged = staging.stage(live, [b"x"], None)
-    assert list(staging.staged(tmp_path)) == [(staged, "cron_2026-a")]
-    assert not staged.name.endswith(".json")
-    displaced = staged.with_name(staged.name.removesuffix(".repair") + ".displaced.repair")
-    staged.rename(displaced)
-    assert list(staging.staged(tmp_path)) == [(displaced, "cron_2026-a")]
+    made = staging.stage(live, [b"x"], None)
+    assert list(staged(tmp_path)) == [(made, "cron_2026-a")]
+    assert not made.name.endswith(".json")
+    displaced = made.with_name(made.name.removesuffix(".repair") + ".displaced.repair")
+    made.rename(displaced)
+    assert list(staged(tmp_path)) == [(displaced, "cron_2026-a")]
 
 
 def test_a_line_that_the_disk_refuses_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,8 +18,9 @@ from hermesguard.demo.files import replace_file
 from hermesguard.repair import exchange as staging
 from hermesguard.repair import replace as repair
 from hermesguard.repair.merge import merge_documents
-from hermesguard.repair.readiness import QUIET_SECONDS
+from hermesguard.repair.standby import QUIET_SECONDS
 from hermesguard.webui import session
+from hermesguard.webui.directory import standby_name
 from tests.helpers.daemon_process import Daemon
 from tests.helpers.world import World, watch_saves
 
@@ -53,7 +54,7 @@ def own_files(directory: Path) -> list[Path]:
 
 
 def standby_of(chat: Chat) -> Path:
-    return staging.standby_name(chat.path)
+    return standby_name(chat.path)
 
 
 def wipe_and_see(world: World, chat: Chat) -> None:
@@ -202,12 +203,12 @@ def test_a_start_makes_none(world: World) -> None:
     chat = asked(world)
     world.start()
     assert own_files(world.sessions) == []  # that of the guard before is gone
-    world.guard.readiness.recent({chat.session_id: (1, 1)}, world.seconds, 1)
+    world.guard.standby.recent({chat.session_id: (1, 1)}, world.seconds, 1)
     before = world.sessions.stat().st_mtime_ns
     get_ready(world)
     copy = world.guard.copies.held(chat.session_id)
     assert copy
-    assert copy.answer
+    assert copy.prepared
     assert world.sessions.stat().st_mtime_ns == before
     wipe_and_see(world, chat)
 
@@ -219,7 +220,7 @@ def test_no_more_than_memory_may_hold(tmp_path: Path, monkeypatch: pytest.Monkey
     chats = [asked(world, app) for _ in range(4)]
     size_bytes = chats[0].path.stat().st_size
     assert len(own_files(world.sessions)) == 100_000 // size_bytes
-    assert world.guard.readiness.standby.size_bytes <= 100_000
+    assert world.guard.standby.files.size_bytes <= 100_000
     for chat in chats:
         losses.wipe(chat)
         assert len(world.live(chat).messages) == 61

@@ -92,10 +92,12 @@ def torn_run(home: Home) -> None:
 
 def zip_bomb(home: Home) -> None:
     (home.agent / "backups").mkdir()
-    with zipfile.ZipFile(home.agent / "backups" / "a.zip", "w", zipfile.ZIP_DEFLATED) as packed:
-        with packed.open(f"webui/sessions/{SID}.json", "w", force_zip64=True) as member:
-            for _ in range(80):
-                member.write(b" " * 1024 * 1024)
+    with (
+        zipfile.ZipFile(home.agent / "backups" / "a.zip", "w", zipfile.ZIP_DEFLATED) as packed,
+        packed.open(f"webui/sessions/{SID}.json", "w", force_zip64=True) as member,
+    ):
+        for _ in range(80):
+            member.write(b" " * 1024 * 1024)
 
 
 def no_zip(home: Home) -> None:

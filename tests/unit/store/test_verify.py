@@ -10,8 +10,10 @@ from hermesguard.daemon.maintenance import FIRST_READ_SECONDS, Housekeeping
 from hermesguard.demo import acts, losses
 from hermesguard.demo.chat import Chat
 from hermesguard.demo.eras import Era
+from hermesguard.repair import drill as drills
+from hermesguard.repair.drill import drill
 from hermesguard.store.store import Store
-from hermesguard.store.upkeep import scrub
+from hermesguard.store.upkeep import scrub, scrub_progress
 from hermesguard.store.upkeep import verify as checkup
 from tests.helpers.world import World
 
@@ -205,7 +207,7 @@ def test_a_tail_left_over_from_a_crash_counts_for_nothing(
 
 
 def test_the_drill_brings_every_message_back(world: World, chats: list[Chat]) -> None:
-    result = checkup.drill(world.guard.copies.store)
+    result = drill(world.guard.copies.store)
     assert (result.sessions, result.restorable, result.failed) == (5, 5, {})
     assert result.messages == sum(len(world.words(chat)) for chat in chats)
 
@@ -214,7 +216,7 @@ def test_the_drill_says_what_would_not_come_back(
     world: World, chats: list[Chat], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     flip(shadow_path(world, chats[2]))
-    real = checkup.merge_documents
+    real = drills.merge_documents
     other = chats[3].session_id
 
     def forgetful(document, *more):
@@ -224,8 +226,8 @@ def test_the_drill_says_what_would_not_come_back(
             document = with_messages(document, document.messages[:-1])
         return real(document, *more)
 
-    monkeypatch.setattr(checkup, "merge_documents", forgetful)
-    result = checkup.drill(world.guard.copies.store)
+    monkeypatch.setattr(drills, "merge_documents", forgetful)
+    result = drill(world.guard.copies.store)
     assert result.restorable == 3
     assert set(result.failed) == {chats[2].session_id, other}
     assert result.failed[other] == "1 of 8 messages did not come back"
@@ -256,11 +258,11 @@ def test_all_of_the_store_is_read_within_a_week_and_again_in_the_next(
     version = world.guard.copies.store.versions(chats[0].session_id)[0]
     house = Housekeeping(world.guard, lambda: world.seconds)
     keep_on(world, house, 3 * 86400)
-    first = scrub.progress_of(world.store_path)
+    first = scrub_progress.progress_of(world.store_path)
     assert (first.finished_files, first.finished_damaged) == (8, 0)
     flip(version.path, 100)
     keep_on(world, house, 7 * 86400)
-    second = scrub.progress_of(world.store_path)
+    second = scrub_progress.progress_of(world.store_path)
     assert second.finished > first.finished
     assert second.finished_damaged == 1
     assert world.ear.names().count("verified") == 2
@@ -270,11 +272,11 @@ def test_a_reading_goes_on_where_it_was_after_a_restart(world: World, chats: lis
     house = Housekeeping(world.guard, lambda: world.seconds)
     keep_on(world, house, 45000)
     house.end()
-    halfway = scrub.progress_of(world.store_path)
+    halfway = scrub_progress.progress_of(world.store_path)
     assert halfway.after in sorted(chat.session_id for chat in chats)[1:-1]
     world.start()
     keep_house(world, 70000)
-    assert scrub.progress_of(world.store_path).finished_files == 8
+    assert scrub_progress.progress_of(world.store_path).finished_files == 8
 
 
 def test_a_start_writes_nothing_about_reading(world: World, chats: list[Chat]) -> None:

@@ -18,14 +18,12 @@ from hermesguard.demo.chat import Chat
 from hermesguard.demo.eras import Era
 from hermesguard.judge.judge import Action, judge
 from hermesguard.repair.merge import merge_documents, merged_text
-from hermesguard.repair.prepared import prepare
-from hermesguard.repair.refill import fill, tells_all
+from hermesguard.repair.standby import fill, prepare, tells_all
 from hermesguard.store.delta_log import DeltaLogs, apply, change, salvage
 from hermesguard.webui import abridged as abridge
 from hermesguard.webui import session
 from hermesguard.webui.abridged import Abridged, follow, only_adds, same, tightened
 from hermesguard.webui.delta import parts
-from hermesguard.webui.growth import grown
 
 LONG = "A sentence that makes the message long enough, with wörds beyond ASCII. " * 4
 
@@ -118,7 +116,7 @@ def test_judgement_and_repair_are_the_same_with_and_without(
     before = written(chat)
     known = abridge.abridge(before, session.parse(before))
     assert known.holes
-    state = Tail(directory / "x.tail", before)
+    state = Tail(directory / "x.delta", before)
     for _ in range(25):
         try:
             play(chat, draw)
@@ -153,15 +151,6 @@ def check(known: Abridged, data: bytes) -> Abridged:
     if answer and (updated := answer.updated(data)):
         assert slow.is_wipe
         assert b"".join(answer.pieces(updated)) == merge_documents(full, live)
-    growth = grown(known, data + b"what is behind it", len(data))
-    if growth:
-        assert followed
-        assert only_adds(known, followed)
-        assert growth.abridged.data == data
-        for name in ("size_bytes", "count", "rest_messages", "stream", "prompt", "checksum"):
-            assert getattr(growth.abridged, name) == getattr(followed, name)
-        assert growth.abridged.document.text == followed.document.text
-        followed = growth.abridged
     then = tightened(followed) if followed else abridge.abridge(data, live)
     assert then.data == data
     assert then.checksum == zlib.adler32(data)
@@ -188,12 +177,8 @@ class Tail:
 
     def then(self, data: bytes) -> None:
         """Take the next state, into the tail if it follows the one before, else as a new shadow."""
-        if growth := grown(self.now, data, len(data)):
-            followed, made = growth
-        elif followed := follow(self.now, data):
-            made = parts(self.now, followed)
-        if followed:
-            line = change(made, len(data), 2, followed.document.count, followed.checksum)
+        if followed := follow(self.now, data):
+            line = change(parts(self.now, followed), len(data), 2, followed.document.count, followed.checksum)
             self.delta_logs.append("session", line)
             state = apply(self.path, self.shadow, "digest", 1)
             assert state
@@ -253,9 +238,9 @@ def test_growth_is_followed_and_the_rest_stays_small(tmp_path: Path) -> None:
     known = abridge.abridge(data, session.parse(data))
     for number in range(60):
         chat.turn(f"question {number}", f"answer {number}")
-        growth = grown(known, data := written(chat), len(data))
-        assert growth, "normal growth must cost what it adds, and no more"
-        known = tightened(growth.abridged)
+        followed = follow(known, written(chat))
+        assert followed, "normal growth must cost what it adds, and no more"
+        known = tightened(followed)
         assert len(known.document.messages) <= abridge.LONGEST_REST
         assert all(len(hole.chunks) < 8 for hole in known.holes)
         assert len(known.document.text) < 20_000
@@ -279,10 +264,10 @@ def test_what_both_lists_say_is_in_memory_once(is_apart: bool) -> None:
     known = abridge.abridge(data, session.parse(data))
     for _ in range(30):
         data = saved()
-        growth = grown(known, data, len(data))
-        assert growth
-        assert growth.abridged.data == data
-        known = tightened(growth.abridged)
+        followed = follow(known, data)
+        assert followed
+        assert followed.data == data
+        known = tightened(followed)
         first, second = known.holes
         assert (first.chunks is second.chunks) != is_apart
     assert known.data == data
@@ -331,20 +316,20 @@ def test_nothing_broken_is_taken_for_whole(data: st.DataObject) -> None:
         full = session.parse(changed)
         assert full.count == found.document.count
         assert full.keys == found.document.keys
-    if growth := grown(known, changed, len(changed)):
-        assert found
-        assert growth.abridged.document.text == found.document.text
 
 
-def test_a_changed_row_is_no_growth() -> None:
+def test_a_changed_message_is_no_growth() -> None:
     messages = [{"role": "user", "content": f"message {number} " + "x" * 900} for number in range(1, 12)]
     text = json.dumps({"messages": messages, "context_messages": messages}, indent=2).encode()
     known = abridge.abridge(text, session.parse(text))
-    assert grown(known, text, len(text))
+    same_again = follow(known, text)
+    assert same_again
+    assert only_adds(known, same_again)
     for place in (text.index(b"message 11 "), text.rindex(b"message 11 ")):
         changed = text[:place] + b"message 99 " + text[place + 7 :]
-        assert grown(known, changed, len(changed)) is None
-        assert follow(known, changed)
+        followed = follow(known, changed)
+        assert followed
+        assert not only_adds(known, followed) or place > text.index(b"context_messages")
 
 
 def test_what_stands_behind_the_messages_counts_more_than_what_stands_before_them() -> None:
@@ -355,10 +340,10 @@ def test_what_stands_behind_the_messages_counts_more_than_what_stands_before_the
     text = json.dumps(value, indent=2).encode()[:-2] + b"," + json.dumps(behind).encode()[1:]
     known = abridge.abridge(text, session.parse(text))
     later = text.replace(b'"updated_at": 1', b'"updated_at": 2')
-    growth = grown(known, later, len(later))
-    assert growth
-    assert (growth.abridged.stream, growth.abridged.prompt) == ("behind", "behind")
-    assert growth.abridged.document.prompt == "behind"
+    followed = follow(known, later)
+    assert followed
+    assert (followed.stream, followed.prompt) == ("behind", "behind")
+    assert followed.document.prompt == "behind"
 
 
 @pytest.mark.parametrize(
@@ -378,15 +363,15 @@ def test_another_time_must_be_a_number_and_nothing_else(changed: bytes) -> None:
     text = json.dumps(value, indent=2).encode()
     known = abridge.abridge(text, session.parse(text))
     later = text.replace(b'"updated_at": 1.5,', b'"updated_at": 1770000000.25,')
-    growth = grown(known, later, len(later))
-    assert growth
-    assert growth.abridged.stream == "s"
+    followed = follow(known, later)
+    assert followed
+    assert followed.stream == "s"
     other = text.replace(b'"updated_at": 1.5,', changed)
-    growth = grown(known, other, len(other))
+    followed = follow(known, other)
     try:
         said = session.parse(other)
     except session.Unreadable:
-        assert growth is None
+        assert followed is None
     else:
-        assert growth
-        assert growth.abridged.prompt == said.prompt == "x"
+        assert followed
+        assert followed.prompt == said.prompt == "x"

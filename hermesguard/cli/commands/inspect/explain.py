@@ -14,9 +14,8 @@ from hermesguard.cli.output.transcript import wrapped
 from hermesguard.config.settings import Settings
 from hermesguard.config.units import about_duration
 from hermesguard.errors import ExitCode, GuardError
-from hermesguard.events.advice import paragraphs
 from hermesguard.events.catalog import BY_NAME, EVENTS, FIELDS
-from hermesguard.events.event import Event, Value
+from hermesguard.events.event import Event, Value, paragraphs
 from hermesguard.store.incidents import Incident
 
 # A MESSAGE_ID has so many digits, all of them decimal once in a while; no incident's number has.
@@ -181,7 +180,7 @@ def _resolved(by: Incident) -> str:
 def _reversal(incident: Incident) -> str:
     """Return the command that reverses an incident; empty when there is nothing to reverse (module operations)."""
     if incident.action == "salvaged":
-        return incident.undo
+        return f"hermesguard undo {incident.id}"
     if incident.is_by_user:
         replaced = incident.version and incident.event != "purged"
         return f"hermesguard restore {incident.session}@{incident.version} --replace" if replaced else ""

@@ -155,7 +155,13 @@ def purge(arguments: argparse.Namespace, settings: Settings) -> int:
     """Remove every trace of a session from the store, after asking on a terminal."""
     library = Library(settings)
     name = library.find(arguments.session)
-    if not arguments.dry_run and not arguments.yes and sys.stdin.isatty():
+    if not (arguments.dry_run or arguments.yes or _is_terminal()):
+        raise GuardError(
+            f"Nothing was purged: there is no terminal to ask on whether {name} is to go for good",
+            "Say --yes if it is, or look first with --dry-run",
+            ExitCode.REFUSED,
+        )
+    if not arguments.dry_run and not arguments.yes:
         here = screen.of(sys.stderr)
         title = library.titles.get(name, "") or "Untitled"
         print(
@@ -175,6 +181,13 @@ def purge(arguments: argparse.Namespace, settings: Settings) -> int:
         answer,
         f"{name}: {counted(answer['files'], 'file')} ({size}) {done} from the store.{_stays(library, name)}",
     )
+
+
+def _is_terminal() -> bool:
+    try:
+        return sys.stdin is not None and sys.stdin.isatty()
+    except ValueError:  # it was closed
+        return False
 
 
 def _stays(library: Library, name: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
-from hermesguard.cli.verbs import SHELLS
+from hermesguard.cli.arguments import SHELLS
 from hermesguard.config.settings import Settings
 from hermesguard.errors import ExitCode
 

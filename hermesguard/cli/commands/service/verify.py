@@ -14,7 +14,8 @@ from hermesguard.config.units import about_size
 from hermesguard.daemon import control
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.events.event import plain
-from hermesguard.store.upkeep import verify as checkup
+from hermesguard.repair.drill import drill as run_drill
+from hermesguard.store.upkeep import verify as verification
 from hermesguard.store.upkeep.verify import Damage, Progress
 
 
@@ -29,7 +30,7 @@ def verify(arguments: argparse.Namespace, settings: Settings) -> int:
 
     library = Library(settings)
     with _bar("reading") as progress:
-        tally = checkup.verify(library.store, rebuild, progress)
+        tally = verification.verify(library.store, rebuild, progress)
     lasting = [damage for damage in tally.damaged if not damage.rebuilt]
     if arguments.json:
         print_json("verify", tally.as_dict())
@@ -66,7 +67,7 @@ def drill(arguments: argparse.Namespace, settings: Settings) -> int:
     """Bring every session back into a scratch directory, and look for each message of its shadow."""
     library = Library(settings)
     with _bar("restoring") as progress:
-        found = checkup.drill(library.store, progress)
+        found = run_drill(library.store, progress)
     if arguments.json:
         print_json(
             "drill",

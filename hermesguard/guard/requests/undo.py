@@ -1,0 +1,140 @@
+"""`undo` and `accept`: a user decides about an incident."""
+
+import errno
+from typing import Any
+
+from hermesguard import files
+from hermesguard.errors import ExitCode, GuardError
+from hermesguard.guard.requests.requests import Live, Requests, count_of
+from hermesguard.repair.merge import merge_documents, with_messages
+from hermesguard.store.cache import Copy
+from hermesguard.store.history import Version
+from hermesguard.store.incidents import Incident
+from hermesguard.webui import session
+from hermesguard.webui.diff import compare
+from hermesguard.webui.session import Unreadable
+
+
+class Decisions(Requests):
+    """What a user decides about an incident."""
+
+    # -- undo and accept
+
+    def undo(self, incident: str, merge: bool = False, dry_run: bool = False) -> dict[str, Any]:
+        """Reverse the automatic act of an incident; the same drop is not repaired a second time.
+
+        Raises GuardError: no such incident, already undone, or nothing there to go back to.
+        """
+        found = self._incident(incident)
+        name = found.session
+        shadow_before = self._version(name, found.version) if found.version else None
+        displaced = self._version(name, found.displaced) if found.displaced else None
+        live = self._live(name)
+        if found.action == "kept" and shadow_before:
+            wanted = merge_documents(self._read(shadow_before), live.document if live else None)
+        elif displaced:
+            wanted = self._as_it_was(found, shadow_before, displaced, live, merge)
+        elif found.action == "salvaged" or (found.event == "missing" and found.action == "restored"):
+            return self._remove_again(found, live, dry_run)
+        else:
+            raise GuardError(
+                f"Incident {incident} changed no file, so there is nothing to undo", "", ExitCode.REFUSED
+            )
+        return self._make_live(
+            name, wanted, live, dry_run, "undone", "undone", f"undo of incident {incident}", resolves=incident
+        )
+
+    def _as_it_was(
+        self, found: Incident, before: Version | None, displaced: Version, live: Live | None, merge: bool
+    ) -> bytes:
+        data = self._bytes(displaced)
+        try:
+            document = session.parse(data)
+        except Unreadable as error:
+            raise GuardError(
+                f"What incident {found.id} displaced is no readable session ({error})",
+                f"It is kept as {displaced.path}; hermesguard history {found.session} lists the versions that can be restored",
+                ExitCode.REFUSED,
+            ) from None
+        if not merge or live is None or live.document is None:
+            return data
+        repaired = merge_documents(self._read(before), document) if before else data
+        since = compare(session.parse(repaired).messages, live.document.messages)
+        return merge_documents(
+            document, with_messages(live.document, [live.document.messages[index] for index in since.added])
+        )
+
+    def _remove_again(self, found: Incident, live: Live | None, dry_run: bool) -> dict[str, Any]:
+        name = found.session
+        if live is None:
+            raise GuardError(f"The file of {name} is gone already", "", ExitCode.REFUSED)
+        result = {
+            "session": name,
+            "action": "removed",
+            "messages_live": count_of(live.document),
+            "messages_after": 0,
+            "dry_run": dry_run,
+        }
+        if not dry_run:
+            version = self._context.keep_version(name, live.data, "deleted")
+            try:
+                if self._context.copies.has_pending(name):
+                    raise OSError(errno.ENOSPC, self._context.copies.broken)
+                files.remove(self._context.directory.file(name))
+            except OSError as error:
+                raise GuardError(
+                    f"{name} cannot be removed again: {error.strerror}", "Fix the cause and retry"
+                ) from None
+            self._context.copies.forget(name)
+            self._context.notes.forget(name)
+            self._record("undone", "removed", name, count_of(live.document), 0, version, found.id)
+            result["version"] = version
+        return result
+
+    def accept(self, name: str, dry_run: bool = False) -> dict[str, Any]:
+        """Say that live is right as it is: it becomes the shadow, and open incidents of the session are resolved."""
+        live = self._live(name)
+        if live is None or live.document is None:
+            raise GuardError(
+                f"The file of {name} is {'gone' if live is None else 'not readable'}, so it cannot be accepted",
+                f"To give the session up: hermesguard purge {name}; to have it back: hermesguard restore {name}",
+                ExitCode.REFUSED,
+            )
+        try:
+            shadow = self._context.copies.shadow(name)
+        except OSError:
+            shadow = None  # whoever accepts live has no need of it
+        messages_before = len(shadow.document.messages) if shadow else 0
+        result = {
+            "session": name,
+            "action": "accepted",
+            "messages_before": messages_before,
+            "messages_live": count_of(live.document),
+        }
+        if dry_run:
+            return {**result, "dry_run": True}
+        version = ""
+        if shadow and shadow.data != live.data:
+            version = self._context.copies.version(name, shadow.data, messages_before, "accepted")
+        self._context.keep(name, Copy(live.data, live.document), live.stamp)
+        for open_incident in self._open(name):
+            self._context.recorder.note(
+                Incident(
+                    "",
+                    "",
+                    name,
+                    "accepted",
+                    "accepted",
+                    messages_before=messages_before,
+                    messages_after=count_of(live.document),
+                    version=version,
+                    resolves=open_incident,
+                )
+            )
+        self._context.reporter.report(
+            "accepted",
+            session=name,
+            messages_before=messages_before,
+            messages_after=count_of(live.document) or 0,
+        )
+        return {**result, "version": version, "dry_run": False}

@@ -1,0 +1,50 @@
+"""Reading one file after another into the same memory."""
+
+import os
+
+from hermesguard import files
+
+
+class Reader:
+    """Reads one file after another into the same memory: to get new memory costs more than to read into it."""
+
+    def __init__(self) -> None:
+        self.buffer = bytearray()
+        """What was read, and behind that what an earlier, longer file left."""
+        self._view = memoryview(self.buffer)
+        self._size_bytes = 0
+
+    def read(self, path: str, limit_bytes: int | None = None) -> tuple[int, files.Stamp]:
+        """Read as `read` does; return how many bytes of `buffer` are the file's content, and its stamp."""
+        descriptor, found = files.opened(path, limit_bytes)
+        try:
+            self._size_bytes = 0
+            if len(self.buffer) <= found.st_size:
+                self._make_room(found.st_size + 1)
+            rest = self._view
+            while count := os.readv(descriptor, [rest]):
+                self._size_bytes += count
+                if count < len(rest) and self._size_bytes >= found.st_size:
+                    break  # a short read is the end of a regular file, but for one that is longer than 2 GiB
+                if count == len(rest):
+                    self._make_room(2 * self._size_bytes)
+                rest = self._view[self._size_bytes :]
+            return self._size_bytes, files.Stamp.of(found)
+        finally:
+            os.close(descriptor)
+
+    def _make_room(self, size_bytes: int) -> None:
+        grown = bytearray(size_bytes + size_bytes // 8)
+        grown[: self._size_bytes] = self._view[: self._size_bytes]
+        self.buffer, self._view = grown, memoryview(grown)
+
+    @property
+    def data(self) -> bytes:
+        """What was read, to keep."""
+        return bytes(self._view[: self._size_bytes])
+
+    def release(self) -> None:
+        """Give the memory back."""
+        self.buffer = bytearray()
+        self._view = memoryview(self.buffer)
+        self._size_bytes = 0

@@ -1,0 +1,155 @@
+"""The directories of a store: whose they are, that they are still the same ones, and what in them is none of ours.
+
+A store that was moved away or unmounted while the guard runs must not be written beside: nothing is written before the
+directory was compared with the one that was opened. What is refused meanwhile is a pending write.
+"""
+
+import errno
+import os
+import re
+import stat
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+from typing import Final
+
+from hermesguard import files
+from hermesguard.errors import ExitCode, GuardError
+
+FORMAT: Final = 2
+"""Of the layout, and of the delta logs in it; 1 had delta logs without a number."""
+FORMAT_FILE: Final = "format"
+SET_ASIDE: Final = "set-aside"
+_NUMBER: Final = re.compile(r"[0-9]{1,6}")
+_LONGEST_FORMAT_BYTES: Final = 4096
+
+Identity = tuple[int, int]
+
+
+class Place:
+    """The directory `root` and its two parts."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.shadows = root / "shadows"
+        self.history = root / "history"
+        self.relock: Callable[[], bool] = lambda: True
+        """Takes the lock of a store that was mounted again; returns whether it could."""
+        self._known: dict[Path, Identity] = {}
+
+    @property
+    def _all(self) -> tuple[Path, ...]:
+        return (self.root, self.shadows, self.history)
+
+    # -- opening
+
+    def make(self) -> None:
+        """Make the directories that are not there. Raises OSError; GuardError when they are not ours, or newer."""
+        for directory in self._all:
+            if not os.path.lexists(directory):
+                files.make_directory(directory)
+        self.require_own(writes=True)
+        if stat.S_IMODE(os.lstat(self.root).st_mode) & 0o077:
+            self.root.chmod(0o700)
+        if self.format() is None:
+            files.write_durably(self.root / FORMAT_FILE, f"{FORMAT}\n".encode())
+        self.remember()
+
+    def require_own(self, writes: bool) -> None:
+        """Raise GuardError when a part of the store is a link, or another user's; root may read everybody's."""
+        for directory in self._all:
+            found = os.lstat(directory)
+            if not stat.S_ISDIR(found.st_mode):
+                kind = "a symbolic link" if stat.S_ISLNK(found.st_mode) else "no directory"
+                raise GuardError(
+                    f"{directory} is {kind}",
+                    "The store must be a directory of its own: name it where it really is, with --store DIR",
+                    ExitCode.REFUSED,
+                )
+            user = os.geteuid()
+            if found.st_uid != user and (writes or user != 0):
+                raise GuardError(
+                    f"{directory} belongs to uid {found.st_uid}, and this is uid {user}",
+                    "Run it as that user, or choose another store with --store DIR",
+                    ExitCode.REFUSED,
+                )
+
+    def format(self) -> int | None:
+        """Return the number of the store's layout, None when there is none. GuardError when it is not known here."""
+        try:
+            data = files.read(self.root / FORMAT_FILE, _LONGEST_FORMAT_BYTES)[0]
+        except FileNotFoundError:
+            return None
+        text = data.decode("ascii", "replace").strip()
+        if not _NUMBER.fullmatch(text) or int(text) > FORMAT:
+            raise GuardError(
+                f"The store {self.root} has format {text[:20]!r}, this hermesguard knows {FORMAT}",
+                "Install the newer hermesguard again; nothing was changed",
+                ExitCode.REFUSED,
+            )
+        return int(text)
+
+    def note_format(self) -> None:
+        """Write the number of today's layout over an older one; for the holder of the lock. Raises OSError."""
+        if (self.format() or 0) < FORMAT:
+            files.write_durably(self.root / FORMAT_FILE, f"{FORMAT}\n".encode())
+
+    # -- the same one
+
+    def remember(self) -> None:
+        """Take the directories as they are now for the store. Raises OSError."""
+        self._known = {directory: _identity(directory) for directory in self._all}
+
+    def check(self, directory: Path | None = None) -> None:
+        """Raise OSError when a directory of the store (its root) is not the one that was opened."""
+        directory = directory or self.root
+        known = self._known.get(directory)
+        if known is None:
+            return
+        found = _identity(directory)
+        if found != known and not self._is_mounted_again():
+            raise OSError(errno.ESTALE, "the store is not there any more", str(self.root))
+
+    def _is_mounted_again(self) -> bool:
+        """Return whether it is the same store on a file system that was mounted anew, and the lock is ours again."""
+        now = {directory: _identity(directory) for directory in self._all}
+        is_same = all(now[directory][1] == self._known[directory][1] for directory in self._all)
+        if not is_same or len({device for device, _ in now.values()}) != 1 or not self.relock():
+            return False
+        self._known = now
+        return True
+
+    # -- what is none of ours
+
+    def set_aside(self, path: Path, data: bytes | None = None) -> Path:
+        """Move what stands at `path` to where nobody reads it, or, when given, keep `data` there; return where.
+
+        Nothing is removed: a newer hermesguard may have written it. Raises OSError.
+        """
+        self.check()
+        directory = self.root / SET_ASIDE
+        files.make_directory(directory)
+        free = (directory / f"{path.name}.{number}" for number in count(1))
+        target = next(name for name in free if not os.path.lexists(name))
+        if data is not None:
+            files.write_durably(target, data)
+            return target
+        os.rename(path, target)
+        files.sync_directory(path.parent)
+        files.sync_directory(directory)
+        return target
+
+
+def _identity(directory: Path) -> Identity:
+    found = os.lstat(directory)
+    if not stat.S_ISDIR(found.st_mode):
+        raise OSError(errno.ESTALE, "the store is not there any more", str(directory))
+    return found.st_dev, found.st_ino
+
+
+def is_strange(path: Path) -> bool:
+    """Return whether something stands at `path` that is no regular file. Raises OSError."""
+    try:
+        return not stat.S_ISREG(os.lstat(path).st_mode)
+    except FileNotFoundError:
+        return False

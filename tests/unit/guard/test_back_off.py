@@ -1,0 +1,95 @@
+"""Repairs of one session slow down by what they cost, and stop slowing down when the writer has ended."""
+
+import json
+
+import pytest
+
+from hermesguard.demo import losses
+from hermesguard.demo.chat import Chat
+from hermesguard.demo.eras import Era
+from hermesguard.guard.back_off import (
+    COSTS_PER_PAUSE,
+    LONGEST_PAUSE_SECONDS,
+    MOST_VERSIONS,
+    REPAIRS_BEFORE_BACK_OFF,
+    SHORTEST_PAUSE_SECONDS,
+    BackOff,
+)
+from tests.helpers.world import World
+
+
+def backing_off(cost_seconds: float) -> BackOff:
+    back_off = BackOff()
+    begun = [back_off.repaired("s", float(number), 7) for number in range(REPAIRS_BEFORE_BACK_OFF)]
+    assert begun == [False] * (REPAIRS_BEFORE_BACK_OFF - 1) + [True]
+    back_off.cost("s", cost_seconds)
+    return back_off
+
+
+@pytest.mark.parametrize(
+    ("cost_seconds", "pause_seconds"),
+    [(0.001, SHORTEST_PAUSE_SECONDS), (0.052, 0.052 * COSTS_PER_PAUSE), (3.0, LONGEST_PAUSE_SECONDS)],
+)
+def test_the_pause_is_twenty_times_the_cost_within_bounds(cost_seconds: float, pause_seconds: float) -> None:
+    assert backing_off(cost_seconds).wait_seconds("s", REPAIRS_BEFORE_BACK_OFF - 1) == pytest.approx(
+        pause_seconds
+    )
+
+
+def test_ten_repairs_in_a_minute_are_made_at_once() -> None:
+    back_off = BackOff()
+    for number in range(REPAIRS_BEFORE_BACK_OFF - 1):
+        back_off.repaired("s", float(number), 7)
+        back_off.cost("s", 5.0)
+        assert back_off.wait_seconds("s", float(number)) == 0
+
+
+def test_a_version_goes_only_when_the_newest_copy_has_what_it_held() -> None:
+    back_off = backing_off(0.01)
+    back_off.note_version("s", "20260101T000000.000000Z", [("user", "only here", ())])
+    for number in range(1, 2 * MOST_VERSIONS):
+        back_off.note_version("s", f"20260101T00{number:02}00.000000Z")
+    assert "20260101T000000.000000Z" not in back_off.outdated("s", [])
+    for number in range(10, 10 + 2 * MOST_VERSIONS):
+        back_off.note_version("s", f"20260101T01{number:02}00.000000Z")
+    assert "20260101T000000.000000Z" in back_off.outdated("s", [("user", "only here", ())])
+
+
+@pytest.fixture
+def stale(world: World) -> Chat:
+    """A conversation with a stale writer, which the guard slows down for."""
+    chat = world.app(Era.OLD).create(turns=30)
+    chat.send("unsent")
+    losses.stale_writer(chat)
+    for number in range(2 * REPAIRS_BEFORE_BACK_OFF):
+        chat.turn(f"question {number}", f"answer {number}")
+        world.pass_time(1.0)
+    assert "backing_off" in world.ear.names()
+    return chat
+
+
+def test_one_incident_grows_and_the_history_stays_short(world: World, stale: Chat) -> None:
+    before = len(world.incidents())
+    for number in range(20):
+        stale.turn(f"further question {number}", f"further answer {number}")
+        world.pass_time(1.0)
+    assert len(world.incidents()) == before
+    versions = world.guard.copies.store.versions(stale.session_id)
+    assert len(versions) < 3 * REPAIRS_BEFORE_BACK_OFF + MOST_VERSIONS + 5
+    said = world.words(stale)
+    for number in range(20):
+        assert said.count(f"further question {number}") == 1
+        assert said.count(f"further answer {number}") == 1
+    [newest] = [incident for incident in world.incidents() if incident.id == world.incidents()[-1].id]
+    assert {newest.version, newest.displaced} <= {version.name for version in versions}
+
+
+def test_what_waits_is_repaired_when_the_guard_stops_or_the_writer_ends(world: World, stale: Chat) -> None:
+    world.guard.context.back_off.cost(stale.session_id, 60.0)
+    pid = stale.app.process_id
+    stale.turn("the last question", "the last answer")
+    assert len(world.live(stale).messages) < 60
+    assert world.guard.writers_awaited() == {pid: stale.session_id}
+    world.guard.repair_now((stale.session_id,))
+    assert len(world.live(stale).messages) > 60
+    assert json.loads(stale.path.read_bytes())["messages"][-1]["content"] == "the last answer"

@@ -1,0 +1,66 @@
+"""Imports go one way, down the list of rooms; no folder is crowded."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+PACKAGE = Path(__file__).parents[2] / "hermesguard"
+FLOORS = (
+    "cli",
+    "daemon",
+    "guard",
+    "repair",
+    "store judge",
+    "watcher webui events config",
+    "files errors clock",
+)
+FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms.split()}
+MOST_MODULES = 10
+
+
+def modules(folder: Path = PACKAGE) -> list[Path]:
+    return [path for path in sorted(folder.glob("*.py")) if path.name != "__init__.py"]
+
+
+def imported(path: Path) -> Iterator[str]:
+    """The rooms of ours that a module imports from, wherever in it."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == PACKAGE.name:
+            names = node.module.split(".")[1:]
+            yield from names[:1] or (name.name for name in node.names)
+
+
+def climbs(path: Path, room: str) -> list[str]:
+    """The imports of a module in `room` that do not lead to a lower floor, or stay in the room."""
+    return [
+        f"{path.relative_to(PACKAGE)} imports {other}"
+        for other in imported(path)
+        if other != room and other in FLOOR and FLOOR[other] <= FLOOR[room]
+    ]
+
+
+def test_imports_lead_downwards() -> None:
+    everywhere = [path for path in PACKAGE.rglob("*.py") if path.relative_to(PACKAGE).parts[0] in FLOOR]
+    assert len(everywhere) > 80
+    assert not [line for path in everywhere for line in climbs(path, path.relative_to(PACKAGE).parts[0])]
+
+
+def test_an_arrow_that_is_turned_round_is_seen(tmp_path: Path) -> None:
+    module = PACKAGE / "store" / "store.py"
+    assert not climbs(module, "store")
+    assert climbs(PACKAGE / "guard" / "guard.py", "store"), "a store that imported what the guard imports"
+
+
+def test_only_the_daemon_imports_the_watcher_and_only_the_command_the_demo() -> None:
+    for room, allowed in (("watcher", "daemon"), ("demo", "cli")):
+        users = {
+            path.relative_to(PACKAGE).parts[0] for path in PACKAGE.rglob("*.py") if room in imported(path)
+        }
+        assert users - {room} == {allowed}
+
+
+def test_folders_stay_small() -> None:
+    folders = [PACKAGE, *(path for path in PACKAGE.rglob("*") if path.is_dir())]
+    assert not {
+        str(folder): len(modules(folder)) for folder in folders if len(modules(folder)) > MOST_MODULES
+    }
