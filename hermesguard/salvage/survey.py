@@ -11,6 +11,7 @@ import orjson
 from hermesguard import files
 from hermesguard.salvage.finding import Finding, State
 from hermesguard.salvage.gather import Gatherer
+from hermesguard.salvage.places import Places
 from hermesguard.salvage.readers import home, journals
 from hermesguard.salvage.readers.archives import Archive
 from hermesguard.salvage.readers.copies import Unusable
@@ -22,19 +23,8 @@ from hermesguard.webui.session import session_id
 _INDEX: Final = "_index.json"
 _TOMBSTONES: Final = "_deleted_webui_sessions.json"
 _WEBUI: Final = "webui"
+_SMALL_BYTES: Final = 16 * 1024
 Progress = Callable[[int, int, str], None]
-
-
-class Places(NamedTuple):
-    """Where to look."""
-
-    sessions: Path
-    agent: Path | None
-    """The home of hermes-agent; None when it is not known: then only the sessions directory is looked at."""
-    store: Path | None = None
-    """The guard's own store, whose history knows what was taken back."""
-    limit_bytes: int = 64 * 1024 * 1024
-    """No file, and no conversation in a database, larger than this is read into memory."""
 
 
 class Surroundings(NamedTuple):
@@ -66,6 +56,12 @@ def survey(
         progress(len(names), len(names), "")
         if notes is not None:
             notes += look.notes
+
+
+def glance(places: Places) -> int:
+    """Return how many conversations look lost, by a look at small and missing files alone: quick enough for each `status`."""
+    with contextlib.closing(Survey(places)) as look:
+        return sum(look.examine(name).state is State.LOST for name in look.suspects(only_small=True))
 
 
 class Survey:
@@ -132,15 +128,22 @@ class Survey:
 
     # -- which look shorter
 
-    def suspects(self, progress: Progress = lambda done, total, what: None) -> list[str]:
-        """Return the conversations that look shorter than some trace says, by counting alone."""
+    def suspects(
+        self, progress: Progress = lambda done, total, what: None, only_small: bool = False
+    ) -> list[str]:
+        """Return the conversations that look shorter than some trace says, by counting alone.
+
+        `only_small` asks only files that are missing, or so small that they can hold hardly any message.
+        """
         counted = self._counted()
         names = sorted(self.listing.sessions() | self._listed_by_others(counted))
         found = []
         for number, name in enumerate(names):
             if number % 50 == 0:
                 progress(number, len(names), "")
-            if name in self.listing.files:
+            if path := self.listing.files.get(name):
+                if only_small and _size_bytes(path) > _SMALL_BYTES:
+                    continue
                 if self._looks_shorter(name, counted.get(name, 0)):
                     found.append(name)
             elif self._may_be_lost(name):

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from hermesguard.errors import ExitCode, GuardError
+from hermesguard.guard.requests.handover import is_handed_over
 from hermesguard.store import incidents
-from hermesguard.store.handover import is_handed_over
 from hermesguard.webui import session
 
 # What each request takes: what it needs, and what it may have.

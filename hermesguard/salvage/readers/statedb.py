@@ -116,7 +116,10 @@ class Database:
     def _copied(self, beside: str) -> sqlite3.Connection | None:
         """Return a private copy, opened; None when it is too large to copy, or written faster than it can be copied."""
         size = _size(self.path, "") + _size(self.path, beside)
-        directory = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="hermesguard-"))
+        try:
+            directory = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="hermesguard-"))
+        except OSError:
+            return None  # a container whose whole file system is read-only
         if size > _MOST_COPIED_BYTES or size > shutil.disk_usage(directory).free // 2:
             return None
         target = Path(directory) / "state.db"

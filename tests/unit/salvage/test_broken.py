@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from hermesguard.demo.eras import Era
+from hermesguard.salvage.places import Places
 from hermesguard.salvage.readers.home import agent_home
-from hermesguard.salvage.survey import Places, survey
+from hermesguard.salvage.survey import survey
 from tests.helpers.home import Home, Said, chat, stamps, told
 
 SID = "4f2a61c09b7d"

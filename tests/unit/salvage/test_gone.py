@@ -5,7 +5,8 @@ from pathlib import Path
 
 from hermesguard.demo.eras import Era, members
 from hermesguard.salvage.finding import Finding, State
-from hermesguard.salvage.survey import Places, survey
+from hermesguard.salvage.places import Places
+from hermesguard.salvage.survey import survey
 from hermesguard.webui import session
 from tests.helpers.home import START, Home, chat, told
 

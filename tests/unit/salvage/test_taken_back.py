@@ -6,8 +6,9 @@ from pathlib import Path
 
 from hermesguard.demo.eras import Era
 from hermesguard.salvage.finding import Finding, State
+from hermesguard.salvage.places import Places
 from hermesguard.salvage.standing import Standing
-from hermesguard.salvage.survey import Places, survey
+from hermesguard.salvage.survey import survey
 from hermesguard.store.store import Store
 from tests.helpers.home import Home, Said, chat, told
 

@@ -9,7 +9,8 @@ import pytest
 
 from hermesguard.demo.eras import Era
 from hermesguard.salvage.finding import Finding, State
-from hermesguard.salvage.survey import Places, survey
+from hermesguard.salvage.places import Places
+from hermesguard.salvage.survey import survey
 from tests.helpers.home import START, Home, Said, chat, stamps, told
 
 SID = "4f2a61c09b7d"

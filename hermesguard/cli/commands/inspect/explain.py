@@ -11,6 +11,7 @@ from hermesguard.cli.output.json import print_json
 from hermesguard.cli.output.tables import moment
 from hermesguard.cli.output.terminal import Screen, Style
 from hermesguard.cli.output.transcript import wrapped
+from hermesguard.cli.witnesses import witnesses
 from hermesguard.config.settings import Settings
 from hermesguard.config.units import about_duration
 from hermesguard.errors import ExitCode, GuardError
@@ -79,12 +80,14 @@ def _explain_incident(arguments: argparse.Namespace, settings: Settings, number:
     resolved_by = next((later for later in library.incidents if later.resolves == number), None)
     meaning, reversal = _meaning(incident), "" if resolved_by else _reversal(incident)
     advice = _advice(incident, event, reversal) if event and not resolved_by else []
+    others = witnesses(settings, library, incident) if incident.is_open and not resolved_by else []
     if arguments.json:
         members = {
             "incident": incident._asdict(),
             "event": event_json(event) if event else None,
             "meaning": meaning,
             "advice": advice,
+            "witnesses": others,
             "reversal": reversal,
             "resolved_by": resolved_by.id if resolved_by else None,
         }
@@ -100,6 +103,7 @@ def _explain_incident(arguments: argparse.Namespace, settings: Settings, number:
         [
             ("What this means", [meaning] if meaning else []),
             ("What the guard saw", _seen(incident)),
+            ("What other traces say", others),
             ("What it did", _done(incident)),
             ("What to do now", [_resolved(resolved_by)] if resolved_by else advice),
             ("How to reverse it", [reversal] if reversal else []),

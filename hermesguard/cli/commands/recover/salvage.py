@@ -1,11 +1,9 @@
 """`salvage`: finds what was lost before the guard came, shows it, and brings it back."""
 
 import argparse
-import os
 import sys
 import time
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any, Final
 
 from hermesguard.cli.output import terminal as screen
@@ -17,14 +15,13 @@ from hermesguard.cli.selectors import find_session
 from hermesguard.config.settings import Settings
 from hermesguard.daemon import control
 from hermesguard.errors import ExitCode, GuardError
+from hermesguard.guard.requests.handover import hand_over
 from hermesguard.salvage.finding import Finding, State
-from hermesguard.salvage.readers.home import agent_home
+from hermesguard.salvage.places import Places, places_of
 from hermesguard.salvage.standing import Standing
-from hermesguard.salvage.survey import Places, Survey, survey
-from hermesguard.store.handover import hand_over
+from hermesguard.salvage.survey import Survey, survey
 from hermesguard.store.store import Store
 
-_LEAST_LIMIT_BYTES: Final = 16 * 1024 * 1024
 _PROGRESS_AFTER_SECONDS: Final = 1.0
 _SIGNS: Final = {
     Standing.PRESENT: (" ", Style.FAINT),
@@ -62,19 +59,7 @@ def salvage(arguments: argparse.Namespace, settings: Settings) -> int:
         print_json("salvage", members)
     elif not arguments.show:
         _report(here, arguments, answers, notes)
-    return ExitCode.FAILED if any(answer.get("error") for answer in answers) else ExitCode.OK
-
-
-def places_of(settings: Settings, hermes_home: str | None = None) -> Places:
-    """Return where to look for traces; GuardError when the home that was named is no directory."""
-    given = Path(hermes_home).expanduser().absolute() if hermes_home else None
-    if given and not given.is_dir():
-        raise GuardError(
-            f"{given} is no directory", "Name the home of hermes-agent, where state.db is", ExitCode.USAGE
-        )
-    agent = agent_home(settings.sessions, given, os.environ)
-    limit = max(settings.cache_bytes, _LEAST_LIMIT_BYTES)
-    return Places(settings.sessions, agent, settings.store, limit)
+    return ExitCode.FAILED if any(answer["error"] for answer in answers) else ExitCode.OK
 
 
 def _named(places: Places, asked: Iterable[str]) -> list[str]:
@@ -94,7 +79,13 @@ def _done(
     arguments: argparse.Namespace, settings: Settings, finding: Finding, is_named: bool
 ) -> dict[str, Any]:
     """Do with one finding what was asked for; return it with what was done."""
-    answer: dict[str, Any] = {**finding.summary(), "action": "none", "version": "", "incident": ""}
+    answer: dict[str, Any] = {
+        **finding.summary(),
+        "action": "none",
+        "version": "",
+        "incident": "",
+        "error": "",
+    }
     with_uncertain = is_named and finding.state in (State.LOST, State.UNCERTAIN)
     if not finding.lost and not (with_uncertain and finding.uncertain):
         return answer
@@ -140,7 +131,7 @@ def _report(
         traces = ", ".join(f"{one['kind']} ({one['messages']:,})" for one in answer["traces"])
         lines += [f"{answer['session']}: from {traces}"] if traces else []
         lines += [f"{answer['session']}: {note}" for note in answer["notes"]]
-        if answer.get("error"):
+        if answer["error"]:
             lines.append(f"{answer['session']}: {answer['error']}")
         for line in lines:
             here.write("\n".join(wrapped(here, line, "  ")))
@@ -166,7 +157,7 @@ def _row(answer: dict[str, Any]) -> list[Cell | str]:
         f"{answer['messages_after']:,}",
         f"{answer['messages_uncertain']:,}",
         f"{answer['messages_taken_back']:,}",
-        Cell("failed" if answer.get("error") else done[answer["action"]], style),
+        Cell("failed" if answer["error"] else done[answer["action"]], style),
     ]
 
 
@@ -208,7 +199,14 @@ def _shown(arguments: argparse.Namespace, here: Screen, finding: Finding) -> dic
         {"standing": one.standing.value, "why": one.why, "message": message.value}
         for message, one in finding.preview()
     ]
-    return {**finding.summary(), "action": "none", "version": "", "incident": "", "messages": messages}
+    return {
+        **finding.summary(),
+        "action": "none",
+        "version": "",
+        "incident": "",
+        "error": "",
+        "messages": messages,
+    }
 
 
 class _Progress:
