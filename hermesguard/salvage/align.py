@@ -20,6 +20,8 @@ _EXACT_SECONDS: Final = 1.0
 # Cells of a table that is filled in about a tenth of a second.
 _MOST_CELLS: Final = 200_000
 _LEAST_COMMON_CHARACTERS: Final = 12
+_LEAST_STAMPED_ANEW: Final = 4
+_LEAST_SHARE: Final = 0.6
 
 Pair = tuple[int, int]
 _Key = tuple[str, str, tuple[str, ...]]
@@ -33,7 +35,7 @@ def pairs(old: Sequence[Message], new: Sequence[Message]) -> list[Pair]:
     if len(strict) < len(loose):
         # Either all was stamped anew (a terminal's undo does that), or the same words were said again later.
         again = _common(old, new, keys_old, keys_new, by_stamp=True)
-        if 2 * len(again) >= len(loose):
+        if 2 * len(again) >= len(loose) or len(loose) < _LEAST_STAMPED_ANEW:
             loose = again
     return _with_changed(old, new, loose)
 
@@ -58,10 +60,15 @@ def _common(
     def same(first: int, second: int) -> bool:
         return keys_old[first] == keys_new[second] and (not by_stamp or _same_turn(old[first], new[second]))
 
+    def surely(first: int, second: int) -> bool:
+        one, two = old[first].timestamp, new[second].timestamp
+        at_once = one is None or two is None or abs(one - two) <= _EXACT_SECONDS
+        return at_once and keys_old[first] == keys_new[second]
+
     head, end_old, end_new = 0, len(old), len(new)
-    while head < end_old and head < end_new and same(head, head):
+    while head < end_old and head < end_new and surely(head, head):
         head += 1
-    while end_old > head and end_new > head and same(end_old - 1, end_new - 1):
+    while end_old > head and end_new > head and surely(end_old - 1, end_new - 1):
         end_old, end_new = end_old - 1, end_new - 1
     found = [(index, index) for index in range(head)]
     bounds = [(head, head)]
@@ -197,8 +204,10 @@ def _is_changed(old: Message, new: Message) -> bool:
     if is_masked_form(one, two) or is_masked_form(two, one):
         return True
     short, long = sorted((one, two), key=len)
-    if len(short) < _LEAST_COMMON_CHARACTERS:
+    if len(short) < _LEAST_COMMON_CHARACTERS or not _same_turn(old, new):
         return False
     if old.role == "user":
-        return long.endswith(short) or long.startswith(short)
-    return short in long
+        # What the application puts around a prompt stands in brackets.
+        before, found, behind = long.partition(short)
+        return bool(found) and all(not rest.strip() or rest.strip()[0] == "[" for rest in (before, behind))
+    return long.startswith(short) or (short in long and len(short) > _LEAST_SHARE * len(long))
