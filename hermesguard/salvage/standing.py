@@ -193,9 +193,16 @@ class _Judgement:
                 return "state.db says that it was taken back"
             if form.identity in self.situation.withdrawn:
                 return "the guard saw that it was taken back"
-        if self.cut and index > self.kept_until and self.stamps[index] < self.cut[1]:
+        is_behind_cut = self.cut is not None and index > self.kept_until and self.stamps[index] < self.cut[1]
+        if is_behind_cut and not self._page_had_after_cut(index):
             return "the file's truncation mark says that it was taken back"
         return ""
+
+    def _page_had_after_cut(self, index: int) -> bool:
+        """Return whether a state of the page from after the first turn behind the newest cut has the message."""
+        since = self.cut[1] if self.cut else math.inf
+        having = map(self.traces.__getitem__, self.entries[index].forms)
+        return any(one.kind in WRITTEN_BY_WEBUI and (one.taken_at or 0.0) >= since for one in having)
 
     def _in_broken(self, index: int) -> Judged:
         if self.present and index < self.present[-1] and not self.situation.marks_cuts:
@@ -248,6 +255,11 @@ class _Judgement:
     def _page_had(self, index: int) -> bool:
         return any(self.traces[number].kind in WRITTEN_BY_WEBUI for number in self.entries[index].forms)
 
+    def _page_had_since(self, index: int) -> bool:
+        since = (self.situation.index_at or math.inf) - _STAMP_SECONDS
+        having = map(self.traces.__getitem__, self.entries[index].forms)
+        return any(one.kind in WRITTEN_BY_WEBUI and (one.taken_at or 0.0) >= since for one in having)
+
     def _is_counted(self, index: int) -> bool:
         """Return whether the index could count the message: it is no note, and was said before the index was written."""
         at = self.situation.index_at
@@ -257,7 +269,7 @@ class _Judgement:
     def _held_against_index(self, found: list[Judged]) -> list[Judged]:
         """Return the judgements; where the index counts fewer than there would be, some were taken back, and none is certain.
 
-        Only where no mark can tell, and only messages that no state of the page had.
+        Only where no mark can tell, and only messages that no state of the page had since the index was written.
         """
         counted = self.situation.index_count
         if self.situation.marks_cuts or not counted:
@@ -269,7 +281,7 @@ class _Judgement:
         why = f"the index counts {counted} messages and {kept} were found, so some may have been taken back"
         return [
             Judged(Standing.UNCERTAIN, why)
-            if one.standing is Standing.LOST and index in known and not self._page_had(index)
+            if one.standing is Standing.LOST and index in known and not self._page_had_since(index)
             else one
             for index, one in enumerate(found)
         ]

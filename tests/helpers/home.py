@@ -136,9 +136,11 @@ class Home:
         if self.era.buries:
             path = self.sessions / "_deleted_webui_sessions.json"
             path.write_text(json.dumps({"version": 1, "ids": [name]}), encoding="utf-8")
-        with self.database() as connection:
-            connection.execute("DELETE FROM messages WHERE session_id = ?", (name,))
-            connection.execute("DELETE FROM sessions WHERE id = ?", (name,))
+        connection = self.database()
+        connection.execute("DELETE FROM messages WHERE session_id = ?", (name,))
+        connection.execute("DELETE FROM sessions WHERE id = ?", (name,))
+        connection.commit()
+        connection.close()
 
     def run(
         self, name: str, number: int, said: list[Said], at: float, *, done: bool = True, text: str = ""
@@ -296,5 +298,11 @@ def stamps(root: Path) -> dict[str, tuple[int, int]]:
 
 
 def told(said: list[Said]) -> list[tuple[str, str]]:
-    """Return who said what, to compare conversations by."""
-    return [(message["role"], str(message["content"]).strip()) for message in said]
+    """Return who said what (or called which tool), to compare conversations by."""
+    return [
+        (
+            message["role"],
+            str(message["content"]).strip() or str(message.get("tool_calls", [{}])[0].get("id")),
+        )
+        for message in said
+    ]
