@@ -1,9 +1,10 @@
 """The messages of all traces in one order, each once, with who has it. Pure."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from hermesguard.salvage.align import pairs
+from hermesguard.salvage.align import Pair, pairs
 from hermesguard.salvage.trace import BEST_FIRST, Kind, Trace, worth_keeping
 from hermesguard.webui.session import Message
 
@@ -44,12 +45,14 @@ def merged(traces: Sequence[Trace]) -> list[Entry]:
 
 def _joined(entries: list[Entry], number: int, trace: Trace) -> list[Entry]:
     found = pairs([entry.any for entry in entries], trace.messages)
+    crossed = _crossed(entries, trace, found)
     result: list[Entry] = []
     at_old = at_new = 0
     for old, new in (*found, (len(entries), len(trace.messages))):
         fresh = [
             Entry({number: message})
-            for message in trace.messages[at_new:new]
+            for index, message in enumerate(trace.messages[at_new:new], at_new)
+            if not _is_taken(crossed.get(index), number, message)
             if trace.kind is Kind.FILE or worth_keeping(message)
         ]
         result += _interleaved(entries[at_old:old], fresh, trace.taken_at)
@@ -58,6 +61,32 @@ def _joined(entries: list[Entry], number: int, trace: Trace) -> list[Entry]:
             result.append(entries[old])
         at_old, at_new = old + 1, new + 1
     return result
+
+
+def _crossed(entries: Sequence[Entry], trace: Trace, found: Sequence[Pair]) -> dict[int, Entry]:
+    """Return the messages of a trace that stand in the merged ones too, but in another order, so that no pair has them."""
+    old, new = {one for one, _ in found}, {two for _, two in found}
+    known: dict[tuple[object, ...], Entry] = {}
+    for index, entry in enumerate(entries):
+        if index not in old and (stamp := entry.timestamp) is not None and math.isfinite(stamp):
+            known.setdefault((*entry.any.identity, round(stamp)), entry)
+    crossed: dict[int, Entry] = {}
+    for index, message in enumerate(trace.messages):
+        stamp = message.timestamp
+        if index in new or stamp is None or not known or not math.isfinite(stamp):
+            continue
+        for second in (0, -1, 1):
+            if twin := known.pop((*message.identity, round(stamp) + second), None):
+                crossed[index] = twin
+                break
+    return crossed
+
+
+def _is_taken(twin: Entry | None, number: int, message: Message) -> bool:
+    if twin is None:
+        return False
+    twin.forms.setdefault(number, message)
+    return True
 
 
 def _interleaved(known: list[Entry], fresh: list[Entry], taken_at: float | None) -> Iterator[Entry]:

@@ -54,14 +54,13 @@ class Situation:
     """Why it is not certain that this conversation was lost at all; empty when it is."""
 
     @property
-    def marks_every_shrink(self) -> bool:
-        """The file was written by a release that marks whatever is taken back, so that what has no mark was not."""
-        return session.GENERATION in self.metadata
+    def was_never_cut(self) -> bool:
+        """The file was written by a release that marks whatever is taken back, and has no such mark.
 
-    @property
-    def marks_cuts(self) -> bool:
-        """As above, for undo, retry, truncate and clear, by a boundary that stays."""
-        return self.marks_every_shrink or session.BOUNDARY in self.metadata
+        A mark is of the newest cut alone: where there is one, there may have been others before.
+        """
+        marks = session.GENERATION in self.metadata or session.BOUNDARY in self.metadata
+        return marks and self.boundary is None and not self.metadata.get(session.GENERATION)
 
     @property
     def is_untitled(self) -> bool:
@@ -172,10 +171,12 @@ class _Judgement:
             return Judged(Standing.TAKEN_BACK, why)
         if self.situation.doubt:
             return Judged(Standing.UNCERTAIN, self.situation.doubt)
-        if self.situation.marks_every_shrink and self.situation.file != "missing":
+        if self.situation.was_never_cut and self.situation.file != "missing":
             return Judged(
                 Standing.LOST, "this release marks whatever is taken back, and there is no mark for it"
             )
+        if self.cut and self._page_had_after_cut(index):
+            return Judged(Standing.LOST, "the page had it after the last thing that was taken back")
         if index in self.gone_later:
             why = f"it stands no more in a later state ({self.gone_later[index]}), so it may have been taken back"
             return Judged(Standing.UNCERTAIN, why)
@@ -205,7 +206,7 @@ class _Judgement:
         return any(one.kind in WRITTEN_BY_WEBUI and (one.taken_at or 0.0) >= since for one in having)
 
     def _in_broken(self, index: int) -> Judged:
-        if self.present and index < self.present[-1] and not self.situation.marks_cuts:
+        if self.present and index < self.present[-1]:
             return Judged(Standing.UNCERTAIN, "what is left of the file goes on behind its place without it")
         state = "gone" if self.situation.file == "missing" else "broken"
         return Judged(Standing.LOST, f"the file is {state}")
@@ -220,7 +221,7 @@ class _Judgement:
                 Standing.LOST,
                 f"the file is empty, and the index still counts {self.situation.index_count} messages",
             )
-        if self.turns_lost > 1 or self.situation.marks_cuts:
+        if self.turns_lost > 1:
             return Judged(
                 Standing.LOST, "the file is empty and keeps its title, as #1558 leaves it and no clear does"
             )
@@ -238,8 +239,6 @@ class _Judgement:
                 Standing.LOST,
                 f"the index counts {counted} messages, the file has {len(self.present)}",
             )
-        if self.situation.marks_cuts:
-            return Judged(Standing.LOST, "no mark in the file says that it was taken back")
         if index < self.present[0]:
             first = self.entries[self.present[0]].any
             if self.situation.is_untitled or _begins(self.situation.metadata.get(session.TITLE), first.words):
@@ -272,7 +271,7 @@ class _Judgement:
         Only where no mark can tell, and only messages that no state of the page had since the index was written.
         """
         counted = self.situation.index_count
-        if self.situation.marks_cuts or not counted:
+        if self.situation.was_never_cut or not counted:
             return found
         known = [index for index in range(len(found)) if self._is_counted(index)]
         kept = sum(found[index].standing in (Standing.PRESENT, Standing.LOST) for index in known)

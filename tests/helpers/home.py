@@ -4,6 +4,7 @@ import json
 import os
 import sqlite3
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -261,7 +262,7 @@ class Home:
             "model": "a/model",
             "platform": "webui",
             "session_start": "2026-02-02T02:40:00.000000",
-            "last_updated": "2026-02-02T08:40:00.000000",
+            "last_updated": datetime.fromtimestamp(said[-1]["timestamp"] + 0.1, UTC).isoformat(),
             "system_prompt": "You are an assistant.",
             "message_count": len(said),
             "messages": [{key: value for key, value in one.items() if key != "timestamp"} for one in said],
