@@ -271,7 +271,9 @@ class _Judgement:
         Only where no mark can tell, and only messages that no state of the page had since the index was written.
         """
         counted = self.situation.index_count
-        if self.situation.was_never_cut or not counted:
+        # An index that counts what the file has now was written with the file, and knows of no more.
+        is_of_file = self.situation.file == "whole" and counted is not None and counted <= len(self.present)
+        if self.situation.was_never_cut or not counted or is_of_file:
             return found
         known = [index for index in range(len(found)) if self._is_counted(index)]
         kept = sum(found[index].standing in (Standing.PRESENT, Standing.LOST) for index in known)
