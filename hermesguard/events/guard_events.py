@@ -1,4 +1,4 @@
-"""The events that are about the guard itself: its life, its eyes, its store, and its surroundings."""
+"""The events that are about the guard itself: its life, its watch, its store, and its surroundings."""
 
 from typing import Final
 
@@ -74,7 +74,8 @@ GUARD_EVENTS: Final[tuple[Event, ...]] = (
         "8e261079cf3243d3bbcdd6c4e2862a87",
         Priority.CRITICAL,
         "The guard does not see the sessions directory",
-        "Blind: {reason}[ ({path})]. Scans go on[ every {seconds} s], and the watch is armed anew." + _REMEDY,
+        "Watch lost: {reason}[ ({path})]. Periodic scans continue[ every {seconds} s]; re-establishing the watch."
+        + _REMEDY,
         "Losses are found by the next scan only, not at once. If no entry `watch_restored` follows within a minute, look at\n"
         "the directory: was it moved, replaced, unmounted? `hermesguard status` says what the guard sees.",
         ("reason", "path", "error", "remedy", "seconds", "mode"),
@@ -84,7 +85,7 @@ GUARD_EVENTS: Final[tuple[Event, ...]] = (
         "c8d8ec42b06b4993b30951e236fbea3f",
         Priority.NOTICE,
         "The guard sees again",
-        "Visit is back[ ({mode})][ after {seconds} s][ in {path}].",
+        "Watch restored[ ({mode})][ after {seconds} s][ in {path}].",
         "No action required. Everything was scanned once; what was lost meanwhile is repaired.",
         ("path", "mode", "seconds", "reason"),
     ),

@@ -20,6 +20,8 @@ CLEARED = "clear"
 DELETED = "deleted"
 SALVAGED = "salvaged"
 """Reason of a version that was put together from other traces (package salvage); the application never wrote it."""
+LEFT_AWAY = "gone"
+"""The reason of a version that holds a session of which nobody knows whether it was deleted or lost."""
 WITHDRAWN = frozenset({CLEARED, DELETED})
 """Reasons of versions that a user took away on purpose: they go sooner than the rest."""
 _PIECE_BYTES = 1024 * 1024

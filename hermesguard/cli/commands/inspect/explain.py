@@ -27,6 +27,7 @@ _DEEDS: Final = {
     "merged": "put back what was lost, and kept what was new",
     "kept": "left the file as it was found; what was there before is in the history (on_uncertain = keep)",
     "warned": "left the session missing, and called for a user (on_missing = warn)",
+    "left": "left the session missing, for whether it was deleted or lost cannot be known; its copy is in the history",
     "failed": "could not write the file; every scan tries again",
     "undone": "made the file again what it was before the guard repaired it, because someone asked for it",
     "removed": "removed the file again, because someone asked for it",
