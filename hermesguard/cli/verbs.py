@@ -103,6 +103,18 @@ VERBS: Final[tuple[Verb, ...]] = (
         arguments.restore,
     ),
     Verb(
+        "salvage",
+        "bring back what was lost before the guard came",
+        "Finds conversations that are shorter than the application's journals, the agent's state.db and logs, temp files or "
+        "backups say, rebuilds them from these, and puts the result into the history; with --restore it becomes live. What "
+        "a user took back or deleted stays so; what may have been taken back comes back only for a session that is named. "
+        "Nothing is written but the store and, with --restore, the session files.",
+        "# what is there?\nhermesguard salvage --dry-run\n# message by message\nhermesguard salvage 3f2a --show\n"
+        "# bring it back; the answer names the command that reverses it\nhermesguard salvage --restore",
+        "hermesguard.cli.commands.recover.salvage:salvage",
+        arguments.salvage,
+    ),
+    Verb(
         "undo",
         "reverse what the guard did in one incident",
         "The file that the guard displaced becomes live again, and the same change is not repaired a second time.",

@@ -18,6 +18,8 @@ DIGEST_CHARACTERS = 16
 COMPRESSION_LEVEL = 3
 CLEARED = "clear"
 DELETED = "deleted"
+SALVAGED = "salvaged"
+"""Reason of a version that was put together from other traces (package salvage); the application never wrote it."""
 LEFT_AWAY = "gone"
 """The reason of a version that holds a session of which nobody knows whether it was deleted or lost."""
 WITHDRAWN = frozenset({CLEARED, DELETED})

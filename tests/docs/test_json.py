@@ -78,6 +78,12 @@ def printed(tmp_path_factory):
         ["config", "check"],
     ):
         run(*words)
+    late = scene.app.create("late", session_id="late", turns=2)
+    (scene.sessions / "late.tmp.4711.1").write_bytes((scene.sessions / "late.json").read_bytes())
+    losses.vanish(late)
+    run("salvage", "--dry-run")
+    run("salvage", "late", "--show")
+    run("salvage", "late", "--restore")
     scene.app.create("new", session_id="new", turns=1)
     (scene.sessions / "broken.json").write_text("{")
     run("scan", "--check")

@@ -50,8 +50,8 @@ function _shtab_hermesguard_using
   test "$_shtab_hermesguard_cmdpath" = "$argv"
 end
 
-set -g _shtab_hermesguard_commands run scan status list history show diff restore undo accept log explain report verify drill prune purge config completion demo
-set -g _shtab_hermesguard_opts_with_value --alert-command --cache-bytes --config --heartbeat-command --hook-timeout --keep-deleted --keep-history --keep-versions --last --max-session-bytes --max-store-bytes --metrics-port --metrics-textfile --on-missing --on-uncertain --on-version-command --output --part --scan-interval --session --sessions --since --sort --state --store --watch -o
+set -g _shtab_hermesguard_commands run scan status list history show diff restore salvage undo accept log explain report verify drill prune purge config completion demo
+set -g _shtab_hermesguard_opts_with_value --alert-command --cache-bytes --config --heartbeat-command --hermes-home --hook-timeout --keep-deleted --keep-history --keep-versions --last --max-session-bytes --max-store-bytes --metrics-port --metrics-textfile --on-missing --on-uncertain --on-version-command --output --part --scan-interval --session --sessions --since --sort --state --store --watch -o
 
 complete -c hermesguard -e
 complete -c hermesguard -f
@@ -142,6 +142,17 @@ complete -c hermesguard -n '_shtab_hermesguard_using restore' -l sessions -xka "
 complete -c hermesguard -n '_shtab_hermesguard_using restore' -l store -xka "(__fish_complete_directories)" -d 'where hermesguard keeps its copies'
 complete -c hermesguard -n '_shtab_hermesguard_using restore' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'read this configuration file and no other'
 complete -c hermesguard -n '_shtab_hermesguard_using restore; and test $_shtab_hermesguard_npos -eq 0' -ka "(hermesguard completion sessions 2>/dev/null)" -d 'a session: its id, the start of it, or words of its title; @VERSION is @latest, @live, @-2, a time such as @2026-11-22T10:00, or a name that history shows'
+complete -c hermesguard -n '_shtab_hermesguard_using; and test $_shtab_hermesguard_npos -eq 0' -a salvage -d 'bring back what was lost before the guard came'
+complete -c hermesguard -n '_shtab_hermesguard_using salvage' -s h -l help -d 'show this help message and exit'
+complete -c hermesguard -n '_shtab_hermesguard_using salvage' -l hermes-home -xka "(__fish_complete_directories)" -d 'the home of hermes-agent, with state.db; default: the one beside the sessions, else HERMES_HOME or ~/.hermes'
+complete -c hermesguard -n '_shtab_hermesguard_using salvage' -l dry-run -d 'say what would be done, and do nothing'
+complete -c hermesguard -n '_shtab_hermesguard_using salvage' -l restore -d 'make it live, not only a version in the history'
+complete -c hermesguard -n '_shtab_hermesguard_using salvage' -l show -d 'print each message, with whether it would come back and why'
+complete -c hermesguard -n '_shtab_hermesguard_using salvage' -l json -d 'one JSON object on stdout'
+complete -c hermesguard -n '_shtab_hermesguard_using salvage' -l sessions -xka "(__fish_complete_directories)" -d 'the sessions directory of hermes-webui'
+complete -c hermesguard -n '_shtab_hermesguard_using salvage' -l store -xka "(__fish_complete_directories)" -d 'where hermesguard keeps its copies'
+complete -c hermesguard -n '_shtab_hermesguard_using salvage' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'read this configuration file and no other'
+complete -c hermesguard -n '_shtab_hermesguard_using salvage; and test $_shtab_hermesguard_npos -ge 0' -ka "(hermesguard completion sessions 2>/dev/null)" -d 'only these sessions: what may have been taken back comes with them too; default: all that look shorter than some trace says'
 complete -c hermesguard -n '_shtab_hermesguard_using; and test $_shtab_hermesguard_npos -eq 0' -a undo -d 'reverse what the guard did in one incident'
 complete -c hermesguard -n '_shtab_hermesguard_using undo' -s h -l help -d 'show this help message and exit'
 complete -c hermesguard -n '_shtab_hermesguard_using undo' -l merge -d 'keep what was written since'

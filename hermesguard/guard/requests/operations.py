@@ -7,6 +7,7 @@ from hermesguard import files
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.guard.requests.arguments import require_arguments
 from hermesguard.guard.requests.requests import Live
+from hermesguard.guard.requests.salvage import Salvages
 from hermesguard.guard.requests.undo import Decisions
 from hermesguard.judge.judge import Action, Verdict
 from hermesguard.repair.merge import merge_documents
@@ -18,7 +19,7 @@ from hermesguard.webui import session
 from hermesguard.webui.session import Document, Unreadable
 
 
-class Operations(Decisions):
+class Operations(Decisions, Salvages):
     """What users ask for. Every method returns what it did (or, dry, would do) as a plain dict."""
 
     # -- restore
@@ -188,6 +189,7 @@ def begin(
         "accept": operations.accept,
         "restore": operations.restore,
         "restore_all_missing": operations.restore_all_missing,
+        "salvage": operations.salvage,
         "purge": operations.purge,
         "prune": operations.prune,
         "rebuild": operations.rebuild,

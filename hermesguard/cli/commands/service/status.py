@@ -10,6 +10,7 @@ from hermesguard.cli.output import terminal as screen
 from hermesguard.cli.output.json import print_json
 from hermesguard.cli.output.tables import ago, counted, facts, moment
 from hermesguard.cli.output.terminal import Style
+from hermesguard.cli.witnesses import lost_before
 from hermesguard.config.settings import Settings
 from hermesguard.config.units import about_size
 from hermesguard.daemon import control
@@ -52,6 +53,14 @@ def status(arguments: argparse.Namespace, settings: Settings) -> int:
     here.write(here.paint(here.safe(headline(known, troubles)), style))
     for trouble in troubles:
         here.write(here.safe(f"  {trouble.remedy}"))
+    if count := lost_before(settings):
+        looks = "looks" if count == 1 else "look"
+        here.write(
+            here.paint(
+                f"{counted(count, 'conversation')} {looks} lost from before the guard: hermesguard salvage",
+                Style.YELLOW,
+            )
+        )
     here.write("\n" + facts(here, fact_lines(known)))
     return code
 
