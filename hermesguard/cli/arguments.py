@@ -197,6 +197,36 @@ def restore(parser: argparse.ArgumentParser) -> None:
     json_flag(parser)
 
 
+def salvage(parser: argparse.ArgumentParser) -> None:
+    _completing(
+        parser.add_argument(
+            "conversations",
+            metavar="SID",
+            nargs="*",
+            help="only these sessions: what may have been taken back comes with them too; default: all that look shorter "
+            "than some trace says",
+        ),
+        Completes.SESSION,
+    )
+    _completing(
+        parser.add_argument(
+            "--hermes-home",
+            metavar="DIR",
+            help="the home of hermes-agent, with state.db; default: the one beside the sessions, else HERMES_HOME or ~/.hermes",
+        ),
+        Completes.DIRECTORY,
+    )
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
+    form.add_argument(
+        "--restore", action="store_true", help="make it live, not only a version in the history"
+    )
+    form.add_argument(
+        "--show", action="store_true", help="print each message, with whether it would come back and why"
+    )
+    json_flag(parser)
+
+
 def undo(parser: argparse.ArgumentParser) -> None:
     _completing(
         parser.add_argument(

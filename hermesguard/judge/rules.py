@@ -1,7 +1,7 @@
-"""The rules for a session whose file can be read (webui-contract, section 6, by its numbers). Pure: no disk, no clock.
+"""The rules for a session whose file can be read (docs/hermes-webui.md, sections 3 to 5). Pure: no disk, no clock.
 
 They are asked in the order in which they stand here, and the first that applies decides. docs/judgement.md is made of them
-(module rulesdocs).
+by tools/docs/rules.py.
 """
 
 from hermesguard.judge.acts import ACTS, FIRST_TURN, Act, Part, nearest

@@ -1,8 +1,8 @@
 """Make a good session file out of a shadow and a live file: the messages of both, in order, nothing twice. Pure.
 
 Values are never written anew where they can be spliced: every message and every member keeps the text that it has in the file it
-comes from, so numbers beyond 64 bits, NaN and lone surrogates come out as they went in. Sources of the rules:
-webui-contract, sections 1 (order of keys) and 5 (what the application makes of a repaired file).
+comes from, so numbers beyond 64 bits, NaN and lone surrogates come out as they went in. Why so: docs/hermes-webui.md,
+sections 1 (order of keys) and 6 (what the application makes of a repaired file).
 """
 
 import json

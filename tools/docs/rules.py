@@ -24,16 +24,16 @@ from hermesguard.webui import benign, session
 from hermesguard.webui.parts import PARTS
 
 _INTRODUCTION = """\
-A session file has become another than it was. Is that what someone meant, or is it a loss? hermesguard compares its last good
-copy (the **shadow**) with the file as it is now (**live**), message by message, and asks the rules below. The first one that
-applies decides. Every verdict carries the evidence for it and what spoke against it; `hermesguard explain INCIDENT` and
-`hermesguard log` show both, in sentences, without a word of the conversation.
+A session file changed. Was the change intended, or data loss? hermesguard compares its last good copy (the **shadow**) with
+the file as it is now (**live**), message by message, and asks the rules below. The first one that applies decides. Every verdict
+carries the evidence for it and what spoke against it; `hermesguard explain INCIDENT` and `hermesguard log` show both, in
+sentences, without a word of the conversation.
 
 | judgement | what is done |
 |---|---|
-| keep | live is right: it becomes the shadow |
-| intended | someone meant it: live becomes the shadow, and what was there before goes to the history |
-| restore | the missing messages are put back; what was live goes to the history |
+| keep | growth, or nothing that counts: live becomes the shadow |
+| intended | a user did it: live becomes the shadow, and the shadow before goes to the history |
+| restore | a loss: the missing messages are brought back; what was live goes to the history |
 | merge | as restore, and the new messages in live stay: each message once, in the order of the conversation |
 | uncertain | as restore and merge (`on_uncertain = "restore"`, the default), or live is left (`"keep"`). Either way\
  both sides are in the history, and the log names the command that reverses it |
@@ -43,7 +43,7 @@ applies decides. Every verdict carries the evidence for it and what spoke agains
 | renamed | shadow and history follow to the new id |
 
 `hermesguard undo INCIDENT` reverses what was done, and the same drop is not repaired again; with `--merge` what was written since
-stays. `hermesguard accept SID` says that live is right as it is.
+stays. `hermesguard accept SID` makes live the good copy as it is.
 
 Nothing is judged by the number of messages alone, and each write is judged by itself, as far as the watch sees each."""
 
@@ -71,7 +71,7 @@ redacted, cut or replaced by a marker, it is one message that was changed where 
 before is a version in the history."""
 
 _WAITING = f"""\
-Some deferred only time can answer. Nothing sleeps meanwhile: a later write is judged by itself, and may answer the question.
+Some cases only time can decide. Nothing sleeps meanwhile: a later write is judged by itself, and may decide the case.
 
 | rule | waits for | seconds |
 |---|---|---|
@@ -111,9 +111,10 @@ _BRAKE = f"""\
 What has evidence needs no brake: any number may be deleted at once, or cleaned up, and what is lost in the same minute comes
 back. When more than {brake.MOST_SESSIONS} sessions vanish within {brake.SECONDS:g} seconds without any evidence of a deletion,
 where a deletion would leave some; when more than {brake.LARGEST_BATCH} go that no index lists, and more than half of all; or when
-the directory itself is gone or empty, then nothing is judged and nothing is purged. One event `mass_change_held` calls a user.
-The sessions are held, also over a restart, until they are back or someone decides: `hermesguard restore --all-missing`, or
-`hermesguard purge` for each that was meant to go. With `on_missing = "warn"` a single lost session is reported and not put back.
+the directory itself is gone or empty, then nothing is judged and nothing is purged. One event `mass_change_held` reports it.
+The sessions are held, also over a restart, until they are back or a user decides: `hermesguard restore --all-missing`, or
+`hermesguard purge` for each that was deleted on purpose. With `on_missing = "warn"` a single lost session is reported and not
+restored.
 
 Sessions that are there, and went back to an older state, are repaired each by itself, and with more than
 {brake.MOST_SESSIONS} within {brake.SECONDS:g} seconds one incident `rolled_back` names all of them: a backup was restored, or a
@@ -121,11 +122,11 @@ tool that synchronises directories put older files over newer ones. Undoing that
 
 _BACK_OFF = f"""\
 When the same session is repaired {back_off.REPAIRS_BEFORE_BACK_OFF} times within {back_off.WINDOW_SECONDS:g} seconds,
-something goes on writing from an old memory. One event `backing_off` names its process, and the repairs slow down: after each
+a stale writer is at work. One event `backing_off` names its process, and the repairs slow down: after each
 comes a pause of {back_off.COSTS_PER_PAUSE:g} times what it cost, at least {back_off.SHORTEST_PAUSE_SECONDS:g} and at most
 {back_off.LONGEST_PAUSE_SECONDS:g} seconds. The pause ends when the writer's process does, and when the guard stops. New messages
 are merged each time; one incident grows, and of the versions that this makes the newest {back_off.MOST_VERSIONS} are kept, and
-each older one that holds a message which stands nowhere else. `back_off_ended` tells the end. A save that holds everything ends
+each older one that holds a message which stands nowhere else. `back_off_ended` reports the end. A save that holds everything ends
 the pauses at once. There is never more than one alert a minute about one session; what is held back is counted."""
 
 
@@ -170,7 +171,7 @@ def _sections() -> Iterator[str]:
     yield _BACK_OFF
     yield "## Which release wrote a file"
     yield (
-        "Told from the keys that a release always writes, for each file and time: one directory may hold files of several.\n"
+        "By the keys that a release always writes, for each file and time: one directory may hold files of several.\n"
         "A file with none of them is older than all of these."
     )
     yield _table(("key", "since"), ([f"`{key}`", release] for key, release in reversed(session.WRITERS)))

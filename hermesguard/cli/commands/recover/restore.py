@@ -1,5 +1,4 @@
-"""`restore`, `undo`, `accept`, `prune` and `purge`: what changes something. The running guard does it, or, when none runs,
-this process does, by the same code."""
+"""`restore`, `undo`, `accept`, `prune`, `purge`: done by the running guard, or without one by this process with the same code."""
 
 import argparse
 import sys
