@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from hermesguard.config.options import OPTIONS
 from hermesguard.config.renamed import RENAMED
-from hermesguard.webui.parts import PARTS
+from hermesguard.webui.compare.parts import PARTS
 
 LIST_STATES: Final = ("fine", "restored", "uncertain", "unrepaired", "deleted", "missing")
 SHELLS: Final = ("bash", "zsh", "fish")

@@ -4,9 +4,10 @@ Each function returns what the act would do instead, as the end of a sentence th
 and an empty string where the part is as the act leaves it.
 """
 
-from hermesguard.judge.case import WINDOW_MESSAGES, Case, says_something
+from hermesguard.judge.case import WINDOW_MESSAGES, Case
+from hermesguard.judge.marks import says_something
 from hermesguard.webui import benign, session
-from hermesguard.webui.diff import compare
+from hermesguard.webui.compare.diff import compare
 from hermesguard.webui.session import Message
 
 # What only an act of its own changes.

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Literal, NamedTuple
 
 from hermesguard.webui import benign
-from hermesguard.webui.diff import Comparison
+from hermesguard.webui.compare.diff import Comparison
 from hermesguard.webui.session import Document
 
 

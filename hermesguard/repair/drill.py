@@ -9,7 +9,7 @@ from hermesguard.repair.replace import place
 from hermesguard.store.store import Store
 from hermesguard.store.upkeep.verify import Progress, no_progress, said
 from hermesguard.webui import session
-from hermesguard.webui.diff import compare
+from hermesguard.webui.compare.diff import compare
 from hermesguard.webui.session import Unreadable
 
 

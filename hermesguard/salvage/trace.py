@@ -8,7 +8,8 @@ from enum import StrEnum
 from typing import Any, Final
 
 from hermesguard.webui import benign
-from hermesguard.webui.session import Document, Message, text_of
+from hermesguard.webui.session import Document, Message
+from hermesguard.webui.text import text_of
 
 # What hermes-webui and hermes-agent put in the place of a secret: "***", "sk-ab1...wxyz", "[REDACTED PRIVATE KEY]".
 _MASK: Final = re.compile(r"\*{3,}|\S{4,6}\.\.\.\S{4}|\[REDACTED[^\]\n]{0,40}\]")

@@ -6,7 +6,7 @@ from typing import Final
 from hermesguard.guard.context import SHORTEST_WAIT_SECONDS, Context
 from hermesguard.judge.verdict import IndexSays, Surroundings
 from hermesguard.store.cache import Copy
-from hermesguard.webui.diff import compare
+from hermesguard.webui.compare.diff import compare
 from hermesguard.webui.directory import Release
 from hermesguard.webui.lists.index import NEAR_SECONDS
 from hermesguard.webui.session import Document
