@@ -448,13 +448,13 @@ def test_a_directory_that_was_only_moved_to_another_disk_is_nothing(world: World
 # ---- rolled back -----------------------------------------------------------------------------------------------------------
 
 
-def rolled_back(world: World, count: int) -> list[Chat]:
+def rolled_back(world: World, count: int, era: Era = Era.OLD, turns: int = 3) -> list[Chat]:
     """A backup is put over the sessions, after each has had some turns more."""
-    app = world.app(Era.OLD)
+    app = world.app(era)
     chats = [app.create(turns=2) for _ in range(count)]
     before = {chat: chat.path.read_bytes() for chat in chats}
     for chat in chats:
-        for number in range(3):
+        for number in range(turns):
             chat.turn(f"and {number}", "so on")
     world.scan()
     for chat, data in before.items():
@@ -464,10 +464,15 @@ def rolled_back(world: World, count: int) -> list[Chat]:
     return chats
 
 
-def test_a_directory_that_went_back_is_one_incident_that_names_all(world: World) -> None:
-    chats = rolled_back(world, 12)
+@pytest.mark.parametrize("era", ERAS)
+@pytest.mark.parametrize("turns", [1, 3])
+def test_a_directory_that_went_back_is_one_incident_that_names_all(
+    world: World, era: Era, turns: int
+) -> None:
+    """Also by one turn each, as an undo takes it back."""
+    chats = rolled_back(world, 12, era, turns)
     guard = world.guard
-    assert all(len(world.live(chat).messages) == 10 for chat in chats)
+    assert all(len(world.live(chat).messages) == 4 + 2 * turns for chat in chats)
     assert guard.rolled_back.wait_seconds(world.seconds) is not None
     guard.rolled_back.report(world.seconds)
     assert heard(world, "rolled_back") == []
