@@ -213,7 +213,7 @@ class Guard:
             return False
         began_ns = time.perf_counter_ns()
         try:
-            size_bytes, stamp = self._reader.read(self.directory.file_name(name), self.context.limit_bytes)
+            size_bytes, stamp = self._reader.read(self.directory.file(name), self.context.limit_bytes)
         except (FileNotFoundError, NotADirectoryError):
             self._look_for(name)
             return False

@@ -45,8 +45,8 @@ ANCHOR_PREFIX = "compression_anchor_"
 UNTITLED = frozenset({"", "Untitled", "New Chat"})
 TOKEN_COUNTERS = ("input_tokens", "output_tokens")
 
-# What tells which release wrote a file: keys that all its saves carry, and the first release that writes them, latest first
-# (webui-contract, section 2). What a missing or an unchanged key proves depends on it.
+# What shows which release wrote a file: keys that all its saves carry, and the first release that writes them, latest first
+# (docs/hermes-webui.md, section 2). What a missing or an unchanged key proves depends on it.
 WRITERS: Final = (
     (GENERATION, "exp-v0.52.216"),
     ("anchor_scene_index", "exp-v0.52.19"),
@@ -251,7 +251,7 @@ class Document:
 
     @property
     def writer(self) -> str:
-        """Which releases may have written it, told from its keys (WRITERS)."""
+        """Which releases may have written it, by its keys (WRITERS)."""
         first = next((release for key, release in WRITERS if key in self._spans), None)
         return f"{first} or later" if first else f"before {WRITERS[-1][1]}"
 
