@@ -129,6 +129,7 @@ class Acts:
         if visit.updated:
             standby_file = self.standby.files.take(name, prepared(visit.shadow), visit.updated, visit.stamp)
         ready, pieces = standby_file or (None, visit.pieces)
+        began_ns = time.perf_counter_ns()
         try:
             made = make_live(
                 self.context,
@@ -182,7 +183,8 @@ class Acts:
             self.rolled_back.note(name, incident.id, now)
         if self.context.back_off.is_backing_off(name):
             self._tidy_versions(visit, made.copy, [made.version, *made.displaced])
-            self.context.back_off.cost(name, (time.perf_counter_ns() - visit.began_ns) / 1e9)
+            # What it costs to judge a save is spent in a pause too.
+            self.context.back_off.cost(name, (time.perf_counter_ns() - began_ns) / 1e9)
         return False
 
     def _tidy_versions(self, visit: Visit, copy: Copy, versions: list[str]) -> None:
