@@ -171,7 +171,7 @@ def restore(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--all-missing",
         action="store_true",
-        help="put back every session whose file vanished",
+        help="restore every session whose file is missing",
     )
     _completing(
         parser.add_argument(

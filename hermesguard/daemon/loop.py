@@ -215,7 +215,7 @@ class Daemon(Supervisor):
         return is_growth and not self._changes
 
     def _saves_to_come(self, name: str) -> int:
-        """Return how many saves the watch knows of that no visit was told: a file may be newer than its news."""
+        """Return how many saves the watch knows of that no visit was made for: a file may be newer than its events."""
         if self.watch is None:
             return 0
         self._changes += self.watch.take()

@@ -62,7 +62,7 @@ class Guard:
         self.large = LargeSessions(context, self.background)
         self.long_work = LongWork(context, self.background, self.visit)
         self.saves_to_come: Callable[[str], int] = lambda name: 0
-        """How many saves of a session the watch knows of that no visit was told; whoever owns the watch sets it."""
+        """How many saves of a session the watch knows of that no visit was made for; set by the owner of the watch."""
 
     def adopt(self, settings: Settings) -> None:
         """Go on with other settings of the same directories."""
@@ -220,7 +220,7 @@ class Guard:
         return False
 
     def _written_by(self, name: str, pid: int | None) -> Writer:
-        """Note which process has saved a session; tell once when two do so by turns."""
+        """Note which process has saved a session; report once when two do so by turns."""
         writers = self.notes.writers
         writer = writers(name, pid)
         asked = self.notes.deferred.get(name)

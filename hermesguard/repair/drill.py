@@ -1,4 +1,4 @@
-"""A drill: every session put back as a repair would, into a scratch directory, and each message looked for."""
+"""A drill: every session restored as a repair would, into a scratch directory, and each message looked for."""
 
 from dataclasses import dataclass, field
 from pathlib import Path

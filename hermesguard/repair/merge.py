@@ -16,7 +16,7 @@ from hermesguard.webui.session import Document, Message
 from hermesguard.webui.text import written
 
 _TRUNCATION = (session.WATERMARK, session.BOUNDARY)
-# A marker that live does not carry must not come back: its presence tells which version wrote the file.
+# A marker that live does not carry must not come back: its presence shows which release wrote the file.
 _MARKERS = frozenset({session.GENERATION, session.CLEAR_GENERATION, *_TRUNCATION, session.MESSAGE_COUNT})
 
 
@@ -297,7 +297,7 @@ def knows_context_better(live: Document, shadow: Document) -> bool:
 
 
 def _is_compressed(document: Document, other: Document) -> bool:
-    """Return whether `document` tells of a compression in its anchors that the `other` does not know."""
+    """Return whether `document` shows a compression in its anchors that the `other` does not know."""
     anchors = [key for key in document.keys if key.startswith(session.ANCHOR_PREFIX)]
     return any(document.get(key) and not other.get(key) for key in anchors)
 
