@@ -1,4 +1,4 @@
-"""Files that are whole at every instant: reading and durable writing. With `staging`, the only room that writes files.
+"""Atomic, durable file operations; with repair/exchange.py the only module that writes files.
 
 Sources: rename(2), fsync(2), link(2), xattr(7).
 """
@@ -17,7 +17,7 @@ _DIGEST_ATTRIBUTE = "user.hermesguard"
 
 
 class Stamp(NamedTuple):
-    """What stat(2) says of a file, as far as it tells two states of it apart or must be kept at a repair."""
+    """What stat(2) says of a file, as far as it distinguishes two states of it or must be kept at a repair."""
 
     size_bytes: int
     mtime_ns: int

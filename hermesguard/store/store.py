@@ -2,8 +2,8 @@
 
     <store>/format                              the number of this layout
     <store>/shadows/<sid>.json                  newest good copy; its mtime is live's
-    <store>/shadows/<sid>.delta                 what the newest saves changed of it, while they come fast (module delta_logs)
-    <store>/history/<sid>/<UTC time>-<rows>-<reason>-<digest>.json.gz
+    <store>/shadows/<sid>.delta                 what the newest saves changed of it, while they come fast (module delta_log)
+    <store>/history/<sid>/<UTC time>-<messages>-<reason>-<digest>.json.gz
     <store>/incidents.jsonl, lock, control      (modules incidents, files, control)
 
 Everything is written under another name first, synced, and renamed; a crash leaves the old state or the new one. Every file
@@ -51,7 +51,7 @@ class Newest(NamedTuple):
 
 
 class Store:
-    """The store at `root`. Reading needs no lock; whoever writes holds it (`lock`)."""
+    """The store at `root`. Reading needs no lock; a writer holds it (`lock`)."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -142,7 +142,7 @@ class Store:
         return self.shadows_directory / f"{session}.json"
 
     def delta_log_path(self, session: str) -> Path:
-        """Return where the delta log of a session's shadow is, or would be (module delta_logs)."""
+        """Return where the delta log of a session's shadow is, or would be (module delta_log)."""
         path = self.shadows_directory / f"{session}{delta_logs.SUFFIX}"
         if self._earlier_suffix and not files.stamp(path):
             return self.shadows_directory / f"{session}{self._earlier_suffix}"

@@ -60,8 +60,8 @@ _MOVES_REMEMBERED = 64
 _PID_DIGITS = 10  # more than any kernel gives
 
 _SUFFIX = SUFFIX.encode()
-_CANARY = ".hermesguard-canary"
-_CANARY_BYTES = _CANARY.encode()
+_PROBE = ".hermesguard-canary"
+_PROBE_BYTES = _PROBE.encode()
 
 
 class Inotify:
@@ -79,7 +79,7 @@ class Inotify:
         self.trouble: str | None = None
         self._directory = directory
         self._pending: Pending = {}
-        self._canary_seen = False
+        self._probe_seen = False
         self._moving: dict[int, bytes] = {}  # cookie -> the name that moved away, until the other half comes
         self._descriptor = inotify_init()
         if self._descriptor == -1:
@@ -114,20 +114,18 @@ class Inotify:
         the answer is exact and needs no waiting.
         """
         for _ in range(2):  # a full queue swallows the first one
-            self._canary_seen = False
-            self._sing()
+            self._probe_seen = False
+            self._write_probe()
             self._read()
-            if self._canary_seen:
+            if self._probe_seen:
                 break
         if self._pending:
-            self._sing()  # keeps the descriptor readable: the loop comes for the names that were read here
+            self._write_probe()  # keeps the descriptor readable: the loop comes for the names that were read here
         return (
-            None
-            if self._canary_seen
-            else f"A change made in {self._directory} to try the watch was not seen."
+            None if self._probe_seen else f"A change made in {self._directory} to try the watch was not seen."
         )
 
-    def _sing(self) -> None:
+    def _write_probe(self) -> None:
         descriptor = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
@@ -137,8 +135,8 @@ class Inotify:
                     os.fchmod(descriptor, mode)
                     return
             flags = os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-            os.close(os.open(_CANARY, flags, 0o600, dir_fd=descriptor))
-            os.unlink(_CANARY, dir_fd=descriptor)
+            os.close(os.open(_PROBE, flags, 0o600, dir_fd=descriptor))
+            os.unlink(_PROBE, dir_fd=descriptor)
         finally:
             os.close(descriptor)
 
@@ -166,8 +164,8 @@ class Inotify:
                 elif mask & _MOVED_TO:
                     source = self._moving.pop(cookie, None)
                 if not name.endswith(_SUFFIX):
-                    if name == _CANARY_BYTES:
-                        self._canary_seen = True
+                    if name == _PROBE_BYTES:
+                        self._probe_seen = True
                     elif mask & _DELETE and (writer_pid := _writer_pid(name)):
                         note(self._pending, _decoded(name.rsplit(b".", 3)[0] + _SUFFIX), writer_pid)
                 elif mask & _NO_NEWS:
@@ -183,7 +181,7 @@ class Inotify:
 
     def _hear_of_directory(self, mask: int) -> None:
         if mask & _ATTRIB:
-            self._canary_seen = True
+            self._probe_seen = True
         elif mask & InotifyConstants.IN_Q_OVERFLOW:
             self.overflowed = True
             self._moving.clear()

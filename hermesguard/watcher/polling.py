@@ -1,4 +1,4 @@
-"""Looking at a directory again and again, where the kernel cannot tell of changes."""
+"""Polling: a directory listed again and again, where the kernel does not report changes."""
 
 import errno
 import os

@@ -140,7 +140,7 @@ def test_a_command_imports_what_it_needs(stores, words, unwanted):
     assert not {name for name in modules if name.partition(".")[0] in unwanted}
 
 
-def test_a_running_guard_has_imported_nothing_that_only_commands_draw_with(tmp_path):
+def test_a_running_guard_has_not_imported_what_only_commands_need(tmp_path):
     program = textwrap.dedent("""
         import atexit, json, sys
         atexit.register(lambda: print(json.dumps({"event": "modules", "names": sorted(sys.modules)}), file=sys.stderr))

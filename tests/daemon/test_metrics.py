@@ -76,7 +76,7 @@ def test_a_missing_library_is_one_sentence(tmp_path: Path) -> None:
         daemon.start()
         reported = daemon.until_heard("metrics_failed")
         assert reported["message"] == (
-            "Metrics cannot be given out: No module named 'prometheus_client' (prometheus-client). "
+            "Metrics cannot be published: No module named 'prometheus_client' (prometheus-client). "
             "Install it: pip install 'hermesguard[metrics]'."
         )
         wipe(daemon, chat)

@@ -131,7 +131,7 @@ def test_a_sentence_can_do_nothing_to_a_terminal(text: str) -> None:
 
 def test_a_hostile_path_stays_on_its_line() -> None:
     text = BY_NAME["store_broken"].text({"path": "/x\n\x1b[2J\u202e\udcff", "error": "no"})
-    assert text == r"The store /x\n\x1b[2J\u202e\udcff cannot be written: no."
+    assert text == r"Store /x\n\x1b[2J\u202e\udcff is not writable: no."
 
 
 def test_only_what_is_declared_passes() -> None:

@@ -199,7 +199,7 @@ def test_the_file_is_replaced_whole_and_everybody_may_read_it(start: Started, tm
     until(lambda: [path.name for path in tmp_path.iterdir()] == [textfile.name])
 
 
-def test_a_directory_that_is_not_there_is_told_once_and_used_when_it_comes(
+def test_a_missing_directory_is_reported_once_and_guarded_when_it_comes(
     start: Started, tmp_path: Path
 ) -> None:
     textfile = tmp_path / "later" / "hermesguard.prom"

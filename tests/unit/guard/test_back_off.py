@@ -128,7 +128,7 @@ def test_one_incident_grows_and_the_history_stays_short(world: World, stale: Cha
     assert {newest.version, newest.displaced} <= {version.name for version in versions}
 
 
-def test_what_waits_is_repaired_when_the_guard_stops_or_the_writer_ends(world: World, stale: Chat) -> None:
+def test_a_back_off_ends_with_the_guard_or_the_writer(world: World, stale: Chat) -> None:
     world.guard.context.back_off.cost(stale.session_id, 60.0)
     pid = stale.app.process_id
     stale.turn("the last question", "the last answer")

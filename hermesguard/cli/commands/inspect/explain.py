@@ -11,6 +11,7 @@ from hermesguard.cli.output.json import print_json
 from hermesguard.cli.output.tables import moment
 from hermesguard.cli.output.terminal import Screen, Style
 from hermesguard.cli.output.transcript import wrapped
+from hermesguard.cli.witnesses import witnesses
 from hermesguard.config.settings import Settings
 from hermesguard.config.units import about_duration
 from hermesguard.errors import ExitCode, GuardError
@@ -22,17 +23,18 @@ from hermesguard.store.incidents import Incident
 _MESSAGE_ID_DIGITS: Final = 32
 
 _DEEDS: Final = {
-    "restored": "put back what was lost",
-    "merged": "put back what was lost, and kept what was new",
+    "restored": "restored what was lost",
+    "merged": "merged what was lost with what was new",
     "kept": "left the file as it was found; what was there before is in the history (on_uncertain = keep)",
-    "warned": "left the session missing, and called for a user (on_missing = warn)",
-    "left": "left the session missing, for whether it was deleted or lost cannot be known; its copy is in the history",
-    "failed": "could not write the file; every scan tries again",
-    "undone": "made the file again what it was before the guard repaired it, because someone asked for it",
-    "removed": "removed the file again, because someone asked for it",
-    "replaced": "put a version in the place of the file, because someone asked for it",
-    "accepted": "took the file as it is for right, because someone said so",
-    "purged": "removed every trace of the session, because someone asked for it",
+    "warned": "left the session missing and reported it (on_missing = warn)",
+    "left": "left the session missing, for there is no evidence of a deletion or of a loss; its copy is in the history",
+    "failed": "could not write the file; retried at every scan",
+    "undone": "made the file again what it was before the repair, at a user's request",
+    "removed": "removed the file again, at a user's request",
+    "replaced": "made a version live, at a user's request",
+    "salvaged": "restored a conversation rebuilt from other traces, at a user's request",
+    "accepted": "accepted the live file, at a user's request",
+    "purged": "removed every trace of the session, at a user's request",
 }
 
 
@@ -79,12 +81,14 @@ def _explain_incident(arguments: argparse.Namespace, settings: Settings, number:
     resolved_by = next((later for later in library.incidents if later.resolves == number), None)
     meaning, reversal = _meaning(incident), "" if resolved_by else _reversal(incident)
     advice = _advice(incident, event, reversal) if event and not resolved_by else []
+    others = witnesses(settings, library, incident) if incident.is_open and not resolved_by else []
     if arguments.json:
         members = {
             "incident": incident._asdict(),
             "event": event_json(event) if event else None,
             "meaning": meaning,
             "advice": advice,
+            "witnesses": others,
             "reversal": reversal,
             "resolved_by": resolved_by.id if resolved_by else None,
         }
@@ -100,6 +104,7 @@ def _explain_incident(arguments: argparse.Namespace, settings: Settings, number:
         [
             ("What this means", [meaning] if meaning else []),
             ("What the guard saw", _seen(incident)),
+            ("What other traces say", others),
             ("What it did", _done(incident)),
             ("What to do now", [_resolved(resolved_by)] if resolved_by else advice),
             ("How to reverse it", [reversal] if reversal else []),
@@ -179,6 +184,8 @@ def _resolved(by: Incident) -> str:
 
 def _reversal(incident: Incident) -> str:
     """Return the command that reverses an incident; empty when there is nothing to reverse (module operations)."""
+    if incident.action == "salvaged":
+        return f"hermesguard undo {incident.id}"
     if incident.is_by_user:
         replaced = incident.version and incident.event != "purged"
         return f"hermesguard restore {incident.session}@{incident.version} --replace" if replaced else ""

@@ -10,6 +10,7 @@ from hermesguard.cli.output import terminal as screen
 from hermesguard.cli.output.json import print_json
 from hermesguard.cli.output.tables import ago, counted, facts, moment
 from hermesguard.cli.output.terminal import Style
+from hermesguard.cli.witnesses import lost_before
 from hermesguard.config.settings import Settings
 from hermesguard.config.units import about_size
 from hermesguard.daemon import control
@@ -52,6 +53,14 @@ def status(arguments: argparse.Namespace, settings: Settings) -> int:
     here.write(here.paint(here.safe(headline(known, troubles)), style))
     for trouble in troubles:
         here.write(here.safe(f"  {trouble.remedy}"))
+    if count := lost_before(settings):
+        looks = "looks" if count == 1 else "look"
+        here.write(
+            here.paint(
+                f"{counted(count, 'conversation')} {looks} lost from before the guard: hermesguard salvage",
+                Style.YELLOW,
+            )
+        )
     here.write("\n" + facts(here, fact_lines(known)))
     return code
 
@@ -79,7 +88,7 @@ def troubles_of(known: dict[str, Any]) -> list[Trouble]:
         found.append(
             Trouble(
                 f"{_holder(known)} holds the store, but does not answer",
-                "It has only just begun, or cannot write into its store: look for a full disk, a read-only file system",
+                "It has just started, or cannot write its store: look for a full disk, a read-only file system",
                 True,
             )
         )
@@ -92,19 +101,19 @@ def troubles_of(known: dict[str, Any]) -> list[Trouble]:
             )
         )
     elif not known["ready"]:
-        reason = known["watch_reason"] or "the first look at every session is not over yet"
+        reason = known["watch_reason"] or "the first scan is still in progress"
         found.append(Trouble(f"the guard is not ready, {reason}", "Wait for it, or see its log", True))
     elif known["watch_lost"]:
         found.append(
             Trouble(
-                "the guard does not see changes at once",
-                f"Scans go on; {known['watch_reason'] or 'see its log'}",
+                "the watch is lost",
+                f"Periodic scans continue; {known['watch_reason'] or 'see its log'}",
                 True,
             )
         )
     if known["store_error"]:
         remedy = "Look for a full disk, a read-only file system, wrong owners"
-        found.append(Trouble(f"the store takes nothing ({known['store_error']})", remedy, True))
+        found.append(Trouble(f"the store is not writable ({known['store_error']})", remedy, True))
     if known["damaged_files"]:
         words = f"{counted(known['damaged_files'], 'file')} of the store {'is' if known['damaged_files'] == 1 else 'are'} damaged"
         found.append(Trouble(words, "See: hermesguard verify", True))
