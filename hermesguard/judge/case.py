@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import Final
 
-from hermesguard.judge.marks import Marks, is_number, says_something
+from hermesguard.judge.messages import Messages, is_number, says_something
 from hermesguard.webui import benign, session
 from hermesguard.webui.session import Document, Message
 
@@ -22,94 +22,8 @@ _EMPTIED = frozenset({*session.LISTS, session.STREAM, session.MESSAGE_COUNT, "up
 _ANCHOR_PREFIX = "compression_anchor_"
 
 
-class Case(Marks):
+class Case(Messages):
     """A shadow and a live file, with what can be seen of them, each thing looked at once."""
-
-    # -- messages
-
-    @property
-    def is_lost(self) -> bool:
-        """Messages of the shadow are missing, and not harmlessly."""
-        return bool(self.comparison.shortened) or any(
-            index not in self.pending_again for index in self.comparison.missing
-        )
-
-    @cached_property
-    def pending_again(self) -> frozenset[int]:
-        """Messages that are missing because they are a prompt that runs again: the guard took its turn for dead, and it was
-        not.
-        """
-        shadow, live = self.shadow, self.live
-        prompt = " ".join(live.prompt.split())
-        return frozenset(
-            index
-            for index in self.comparison.missing
-            if prompt
-            and live.stream
-            and shadow.messages[index].get("_recovered")
-            and shadow.messages[index].identity[1] == prompt
-        )
-
-    @property
-    def is_emptied(self) -> bool:
-        """There were messages, and there are none."""
-        return bool(self.shadow.messages) and not self.live.messages
-
-    @property
-    def is_start(self) -> bool:
-        """Live is the start of the shadow (but for messages gone harmlessly), not empty, and nothing else."""
-        is_cut = bool(self.live.messages) and self.goes_on_anew and not self.comparison.added
-        return is_cut and not self.is_answered_late
-
-    @cached_property
-    def is_answered_late(self) -> bool:
-        """An answer that was broken off went on, or came after all: who wrote this was at work, and took nothing back."""
-        messages = (
-            (self.shadow.messages[old], self.live.messages[new]) for old, new in self.comparison.pairs
-        )
-        return any(benign.says_more(before, after) for before, after in messages)
-
-    @cached_property
-    def lost_turns(self) -> int:
-        """How many user turns are missing."""
-        return self.comparison.lost_turns
-
-    @cached_property
-    def has_only_new_messages(self) -> bool:
-        """Live has messages, none of them the shadow's, and none from before its end."""
-        comparison = self.comparison
-        if not self.live.messages or comparison.pairs or comparison.shortened or comparison.moved:
-            return False
-        return all(map(self._is_later, self.live.messages))
-
-    @cached_property
-    def prompt_is_lost(self) -> bool:
-        """The shadow's pending prompt is no longer pending, and stands in no message."""
-        prompt = " ".join(self.shadow.prompt.split())
-        if not prompt or prompt == " ".join(self.live.prompt.split()):
-            return False
-        started = self.shadow.get(session.PENDING_STARTED)
-        since = started - 1 if is_number(started) else None
-        return not any(
-            message.role == "user"
-            and message.identity[1] == prompt
-            and (since is None or message.timestamp is None or message.timestamp >= since)
-            for message in reversed(self.live.messages)
-        )
-
-    @property
-    def has_new_prompt(self) -> bool:
-        """A prompt is pending that was not when the shadow was written."""
-        shadow, live = self.shadow, self.live
-        return bool(live.prompt.strip()) and (live.prompt, live.stream) != (shadow.prompt, shadow.stream)
-
-    @property
-    def is_only_asked(self) -> bool:
-        """Nothing is left but the pending prompt, which one of the application's save modes writes as a message at once."""
-        prompt = " ".join(self.live.prompt.split())
-        return [message.identity for message in self.live.messages] == [
-            ("user", prompt, ())
-        ] and self.has_only_new_messages
 
     # -- saves
 
@@ -131,6 +45,141 @@ class Case(Marks):
             return False
         now = self.around.now
         return now is None or before <= now + 1 or abs(after - now) > CLOCK_SECONDS
+
+    # -- markers
+
+    def changed(self, key: str) -> bool:
+        """The marker `key` was set anew by this write (it stands in live, and differs)."""
+        return self.live.get(key) is not None and self.live.get(key) != self.shadow.get(key)
+
+    @property
+    def marks_shrinks(self) -> bool:
+        """The writer of live marks every shrink that someone means (exp-v0.52.216 or later)."""
+        return session.GENERATION in self.live
+
+    @property
+    def marks_clears(self) -> bool:
+        """The writer of live marks every clear (v0.51.875 or later)."""
+        return session.CLEAR_GENERATION in self.live
+
+    @property
+    def is_marked(self) -> bool:
+        """Live carries a new marker of whatever kind."""
+        return (
+            self.changed(session.GENERATION) or self.changed(session.CLEAR_GENERATION) or self.is_watermarked
+        )
+
+    @property
+    def is_shrink_marked(self) -> bool:
+        """A user took something away, says live, for the first time in this write."""
+        return self.changed(session.GENERATION)
+
+    @property
+    def is_watermarked(self) -> bool:
+        """Live says anew where it was cut; this may also be a turn after an earlier cut."""
+        return any(self.changed(key) and not self._is_earlier_cut(key) for key in _CUTS)
+
+    @property
+    def shows_earlier_cut(self) -> bool:
+        """A marker of where it was cut differs, but only because the repair has moved it on."""
+        return any(map(self.changed, _CUTS)) and not self.is_watermarked
+
+    def _is_earlier_cut(self, key: str) -> bool:
+        """What `key` says is of a cut before the repair, which has moved it on since, as each turn of an old memory does.
+
+        Who cuts what the guard repaired leaves its beginning, or nothing at all, and then says 0.
+        """
+        return (
+            self.around.repaired
+            and is_number(self.shadow.get(key))
+            and self.live.get(key) != 0
+            and self.comparison.lead == 0
+        )
+
+    @cached_property
+    def boundary(self) -> float | None:
+        """Where a marked shrink says that it cut, in seconds; None when nothing says it."""
+        for key in (session.BOUNDARY, session.WATERMARK):
+            value = self.live.get(key)
+            if is_number(value) and (self.is_shrink_marked or self.changed(key)):
+                return float(value)
+        return None
+
+    @cached_property
+    def is_cut_at_boundary(self) -> bool:
+        """Live is the shadow up to the boundary, and what follows is new or was said again."""
+        return self.goes_on_anew and self.boundary is not None and self.boundary in self._ends_of_kept()
+
+    def _ends_of_kept(self) -> Iterator[float]:
+        """Yield what the boundary may be: the last kept message's stamp, before or after this write.
+
+        A message that was stamped anew may be one that was said again behind the cut (retry), so then the one before it too.
+        The last one that was kept may have gone harmlessly since.
+        """
+        last_kept = self.comparison.pairs[-1][0] if self.comparison.pairs else -1
+        first_gone = self.comparison.missing[0] if self.comparison.missing else len(self.shadow.messages)
+        for index, _ in self.comparison.harmless:
+            if last_kept < index < first_gone:
+                yield boundary_of(self.shadow.messages[index])
+        for old, new in reversed(self.comparison.pairs):
+            before, after = boundary_of(self.shadow.messages[old]), boundary_of(self.live.messages[new])
+            yield before
+            yield after
+            if before == after:
+                return
+        yield 0.0
+
+    def fits_cut(self, key: str) -> bool:
+        """What `key` says is where live was cut; nothing where the last kept message has no stamp."""
+        value = self.live.get(key)
+        if is_number(value):
+            return float(value) in self._ends_of_kept()
+        last = self.live.messages[-1] if self.live.messages else None
+        return last is not None and boundary_of(last) == 0
+
+    @cached_property
+    def is_cut_behind_news(self) -> bool:
+        """The boundary is a message that the shadow never saw: live was cut, went on, and was cut again while nobody looked."""
+        if not self.goes_on_anew or not self.boundary:
+            return False
+        # The watermark alone also moves with each turn after a cut; where there was none before, there was a cut since.
+        first_cut = self.changed(session.BOUNDARY) or self.shadow.get(session.WATERMARK) is None
+        return (self.is_shrink_marked or first_cut) and any(
+            boundary_of(self.live.messages[index]) == self.boundary for index in self.comparison.added
+        )
+
+    @property
+    def boundary_now(self) -> float:
+        """The boundary that fits live as it is."""
+        return boundary_of(self.live.messages[-1]) if self.live.messages else 0.0
+
+    @cached_property
+    def messages_up_to_boundary(self) -> int | None:
+        """So many messages of the shadow lie before the boundary (the most, when stamps repeat); None when nothing says it."""
+        if not self.boundary:
+            return None
+        messages = self.shadow.messages
+        return next(
+            (
+                count
+                for count in range(len(messages), 0, -1)
+                if boundary_of(messages[count - 1]) == self.boundary
+            ),
+            None,
+        )
+
+    @property
+    def is_compressed(self) -> bool:
+        """The anchors of a /compress were set anew, and what is left is exactly what the model goes on with."""
+        return (
+            any(
+                key.startswith(_ANCHOR_PREFIX) and self.changed(key) and says_something(self.live.get(key))
+                for key in self.live.keys
+            )
+            and bool(self.live.messages)
+            and [message.value for message in self.live.messages]
+            == [message.value for message in self.live.context]
+        )
 
     # -- what stands beside the messages
 
@@ -264,3 +313,8 @@ def _counters(before: Document, after: Document) -> Iterator[tuple[float, float]
 
 def _call_id(call: Message) -> str:
     return str(call.get("tid") or "")
+
+
+def boundary_of(message: Message) -> float:
+    """Return the boundary that the application writes when this is the last message that it keeps, in seconds."""
+    return session.number(message.get("timestamp")) or 0.0

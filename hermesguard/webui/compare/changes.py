@@ -108,7 +108,8 @@ def _restamped(gap: _Gap) -> Iterable[Pair]:
     most = min(len(ids_old), len(ids_new))
     size = next((number for number, (before, after) in enumerate(same) if before != after), most)
     is_sure = size >= RESTAMPED_ROWS or size == len(ids_old) >= 2
-    is_sure = is_sure and any(role == "assistant" for role, _, _ in ids_old[:size])
+    spoken = gap.sides[0][:size]
+    is_sure = is_sure and any(m.role == "assistant" or benign.is_compaction_marker(m) for m in spoken)
     return [(index, index) for index in range(size)] if is_sure else []
 
 
