@@ -7,7 +7,7 @@ and an empty string where the part is as the act leaves it.
 from hermesguard.judge.case import WINDOW_MESSAGES, Case
 from hermesguard.judge.messages import says_something
 from hermesguard.webui import benign, session
-from hermesguard.webui.diff import compare
+from hermesguard.webui.compare.diff import compare
 from hermesguard.webui.session import Message
 
 # What only an act of its own changes.

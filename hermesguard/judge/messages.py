@@ -5,7 +5,7 @@ from typing import Any
 
 from hermesguard.judge.verdict import Surroundings
 from hermesguard.webui import benign, session
-from hermesguard.webui.diff import Comparison, compare
+from hermesguard.webui.compare.diff import Comparison, compare
 from hermesguard.webui.session import Document, Message
 
 

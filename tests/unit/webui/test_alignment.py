@@ -7,8 +7,8 @@ import time
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hermesguard.webui.alignment import rising
-from hermesguard.webui.diff import compare
+from hermesguard.webui.compare.alignment import rising
+from hermesguard.webui.compare.diff import compare
 from hermesguard.webui.session import Message
 
 letters = st.lists(st.sampled_from("abcdefgh"), max_size=30)

@@ -11,8 +11,8 @@ from itertools import islice
 from typing import NamedTuple
 
 from hermesguard.webui import benign
-from hermesguard.webui.alignment import Pair, rising
-from hermesguard.webui.changes import Changes, changes
+from hermesguard.webui.compare.alignment import Pair, rising
+from hermesguard.webui.compare.changes import Changes, changes
 from hermesguard.webui.session import Message
 
 # A prompt that was recovered from `pending_*` is stamped with whole seconds; the application's own copy with fractions.

@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from hermesguard.webui import benign
-from hermesguard.webui.alignment import Pair, rising
+from hermesguard.webui.compare.alignment import Pair, rising
 from hermesguard.webui.session import Message
 
 # So many messages that say the same one after another, all stamped anew, are a conversation stamped anew and none said again.
