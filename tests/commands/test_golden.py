@@ -47,6 +47,7 @@ COMMANDS = {
     "prune": "prune --dry-run",
     "verify": "verify",
     "drill": "drill",
+    "salvage": "salvage --dry-run",
     "report": "report -o DIRECTORY/report.html",
     "completion": "completion sessions",
     "scan-check": "scan --check",

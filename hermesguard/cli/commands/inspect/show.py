@@ -12,7 +12,7 @@ from hermesguard.cli.output.transcript import changes, conversation, difference,
 from hermesguard.cli.selectors import LIVE
 from hermesguard.config.settings import Settings
 from hermesguard.errors import ExitCode, GuardError
-from hermesguard.webui.diff import compare
+from hermesguard.webui.compare.diff import compare
 
 
 def show(arguments: argparse.Namespace, settings: Settings) -> int:

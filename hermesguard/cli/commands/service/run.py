@@ -66,7 +66,7 @@ def _check_lines(found: dict[str, Any]) -> list[str]:
         lines.append(f"{finding['session']}: {finding['state']} ({messages})" + (f": {why}" if why else ""))
     wrong, total = found["wrong"], found["sessions"]
     if wrong:
-        lines.append(f"{wrong} of {total} sessions are damaged. To repair them: hermesguard scan")
+        lines.append(f"{wrong} of {total} sessions need repair. To repair them: hermesguard scan")
     else:
         lines.append(f"Nothing is wrong with any of {total} sessions.")
     return lines
