@@ -31,7 +31,7 @@ FILES = (
     "tests/unit/judge/test_acts.py",
     "tests/unit/judge/test_benign.py",
     "tests/unit/judge/test_gone.py",
-    "tests/unit/judge/test_rules_missing.py",
+    "tests/guard/test_rules_missing.py",
     "tests/guard/test_guard.py",
 )
 KINDS_OF_MESSAGE = (
