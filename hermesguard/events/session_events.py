@@ -57,9 +57,9 @@ SESSION_EVENTS: Final[tuple[Event, ...]] = (
         + _WHY
         + "[ The state before is in the history: {version}.]",
         "No action required: an undo, a retry, an edit, a clear or a /compress carries evidence that it was meant,\n"
-        "and it stands. If it was not meant after all: hermesguard history {session}\n"
-        "then: hermesguard restore {session}@VERSION --dry-run",
-        (*_JUDGED, "messages_after", "duration_us"),
+        "and it stands. What stood there before is kept for a while: hermesguard history {session}\n"
+        "If it was not meant after all: hermesguard undo {incident}",
+        (*_JUDGED, "incident", "messages_after", "duration_us"),
     ),
     Event(
         "restored",
@@ -76,8 +76,7 @@ SESSION_EVENTS: Final[tuple[Event, ...]] = (
         "No immediate action required: the messages are back in the file. A browser that shows the conversation\n"
         "empty shows it whole after a reload of the page, or after hermes-webui has been restarted.\n"
         + _LOOK
-        + "\nIf the messages had been removed on purpose: {undo}\n"
-        "If it happens often, update hermes-webui: releases up to v0.50.283 lose sessions in this way (#1558).",
+        + "\nIf the messages had been removed on purpose: {undo}",
         _INCIDENT,
     ),
     Event(
@@ -140,6 +139,17 @@ SESSION_EVENTS: Final[tuple[Event, ...]] = (
         "(the same name with .json.bak), or restore it from your backup of the sessions directory.\n"
         "Until then hermes-webui shows this session as empty or not at all.",
         (*_INCIDENT, "path"),
+    ),
+    Event(
+        "lost_before",
+        "5b0c9a4f3c1e4d6f8a7725e0c61d9b42",
+        Priority.WARNING,
+        "Conversations look lost from before the guard came",
+        "In {path} {count:conversation} may have been lost before this guard came; to see which, and why: {remedy}.",
+        "The guard did not see how it happened, and changes nothing about it. Each conversation, what tells that it was\n"
+        "longer once, and what can be done about it: hermesguard lost\n"
+        "To say that one is right as it is: hermesguard accept {session}",
+        ("count", "path", "remedy", "session"),
     ),
     Event(
         "denied",

@@ -17,7 +17,7 @@ from hermesguard.errors import GuardError
 from hermesguard.files import Stamp
 from hermesguard.guard import back_off as back_off
 from hermesguard.guard.context import Context, Deferred
-from hermesguard.guard.first_look import FirstLook
+from hermesguard.guard.first_look import FirstLook, LookBack
 from hermesguard.guard.make_live import Target, make_live
 from hermesguard.guard.missing import HELD_FILE, MissingFiles
 from hermesguard.guard.recorder import found
@@ -54,6 +54,7 @@ class Guard:
         self.missing_files = MissingFiles(context)
         self._leftovers = Recovery(context)
         self._first_look = FirstLook(context)
+        self._look_back = LookBack(context)
         self.scrub = Scrub(self.copies, self, context.reporter, context.clock)
         self._reported_no_exchange = False
         self._repaired: dict[str, float] = {}
@@ -72,6 +73,10 @@ class Guard:
         Raises GuardError when the store cannot be read at all.
         """
         self._read_state_files()
+        try:
+            self.copies.store.place.note_guarded(self.directory.path)
+        except OSError as error:
+            self.copies.refused(error)
         try:
             self._take_over()
         except OSError as error:
@@ -155,6 +160,7 @@ class Guard:
         Raises OSError when the directory itself cannot be read.
         """
         listing = yield from self.directory.look()
+        self.shield.run("look back", "", self._look_back.begin, None)
         if listing.has_leftovers:
             self.finish_interrupted_repairs()
         known = self.notes.seen.keys() | set(self.copies.store.shadow_names())
@@ -173,6 +179,7 @@ class Guard:
         self.copies.flush_delta_logs()
         self.copies.forget_idle()
         self.missing_files.after_scan(listing.sessions)
+        self.shield.run("look back", "", partial(self._look_back.end, listing.sessions), None)
         self.standby.after_scan(listing)
         self.recorder.report_held_back()
         self.notes.totals.last_scan = self.context.clock.now().isoformat()
@@ -331,8 +338,7 @@ class Guard:
             case Action.INTENDED if visit.live:
                 version = self._withdrawn(visit)
                 self.context.keep(visit.name, Copy(visit.data, visit.live), visit.stamp)
-                self.recorder.report(
-                    "intended",
+                self.recorder.note_intended(
                     visit.name,
                     visit.verdict,
                     messages_before=visit.messages_before,

@@ -54,8 +54,15 @@ class Operations(Decisions):
                 "messages_gone": 0,
                 "messages_back": 0,
             }
-            return {"session": name, "action": "unchanged", **unchanged, "dry_run": dry_run}
-        return self._make_live(
+            closed = [] if dry_run else self._close(name, "restored_by_user", "unchanged")
+            return {
+                "session": name,
+                "action": "unchanged",
+                **unchanged,
+                "resolved": closed,
+                "dry_run": dry_run,
+            }
+        answer = self._make_live(
             name,
             merged,
             live,
@@ -64,6 +71,8 @@ class Operations(Decisions):
             "replaced" if replace else "restored",
             "asked for",
         )
+        closed = [] if dry_run else self._close(name, "restored_by_user", answer["action"])
+        return {**answer, "resolved": closed}
 
     def restore_all_missing(self, dry_run: bool = False) -> dict[str, Any]:
         """Put back every session whose file vanished without evidence that someone deleted it."""
@@ -106,7 +115,7 @@ class Operations(Decisions):
         paths = [version.path for version in self._store.versions(name)] + (
             [shadow] if shadow.is_file() else []
         )
-        if not paths and not any(entry.session == name for entry in incidents.read(self._store.root)):
+        if not paths and not any(entry.session == name for entry in incidents.read_all(self._store.root)):
             raise GuardError(
                 f"The store has nothing of {name}", "hermesguard list shows what it has", ExitCode.NOT_FOUND
             )
