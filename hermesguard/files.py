@@ -131,7 +131,7 @@ def sync_directory(path: Path) -> None:
 
 def sync_file(path: Path) -> None:
     """Make a file's content survive a power cut."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     finally:
@@ -150,8 +150,7 @@ def write_durably(path: Path, data: bytes, mtime_ns: int | None = None, note: by
         try:
             write_all(descriptor, data)
             if note is not None:
-                with contextlib.suppress(OSError):
-                    os.setxattr(descriptor, _DIGEST_ATTRIBUTE, note)
+                write_note(descriptor, note)
             if mtime_ns is not None:
                 os.utime(descriptor, ns=(mtime_ns, mtime_ns))
             os.fsync(descriptor)
@@ -173,6 +172,12 @@ def open_new(path: Path) -> int:
     except FileExistsError:
         os.unlink(path)
     return os.open(path, flags, 0o600)
+
+
+def write_note(descriptor: int, note: bytes) -> None:
+    """Note something beside the content of an open file, where the file system has extended attributes."""
+    with contextlib.suppress(OSError):
+        os.setxattr(descriptor, _DIGEST_ATTRIBUTE, note)
 
 
 def note(file: Path | str | int) -> bytes | None:

@@ -43,6 +43,10 @@ class Reader:
         """What was read, to keep."""
         return bytes(self._view[: self._size_bytes])
 
+    def is_same(self, data: bytes) -> bool:
+        """Return whether what was read is `data`."""
+        return len(data) == self._size_bytes and self.buffer.startswith(data)
+
     def release(self) -> None:
         """Give the memory back."""
         self.buffer = bytearray()

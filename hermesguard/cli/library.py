@@ -142,7 +142,7 @@ class Library:
 
     @cached_property
     def _index_titles(self) -> dict[str, str]:
-        from hermesguard.webui.lost_before import titles  # few need it
+        from hermesguard.webui.lists.lost_before import titles  # few need it
 
         return titles(self.settings.sessions)
 

@@ -247,6 +247,15 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "How much memory may hold sessions that are ready to be repaired at once.",
     ),
     Option(
+        "max_session_bytes",
+        "max_session_bytes",
+        _size(may_be_off=True),
+        '"off"',
+        '"256MiB"',
+        "How large a session may be to be read into memory. What is larger is copied unread, and put back unread when it is "
+        "lost. Off: as large as the memory allows that the guard may use (MemoryMax= of its unit), at most 1 GiB.",
+    ),
+    Option(
         "alert_command",
         "alert_command",
         _COMMAND,

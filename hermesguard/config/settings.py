@@ -49,6 +49,7 @@ class Settings:
     keep_versions: int = 50
     max_store_bytes: int | None = None
     cache_bytes: int = 64 * 1024 * 1024
+    max_session_bytes: int | None = None
     alert_command: tuple[str, ...] = ()
     heartbeat_command: tuple[str, ...] = ()
     on_version_command: tuple[str, ...] = ()

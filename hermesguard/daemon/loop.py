@@ -33,7 +33,7 @@ from hermesguard.guard.requests.operations import Operations, begin
 from hermesguard.store.incidents import IncidentLog
 from hermesguard.store.store import Store
 from hermesguard.watcher.watcher import Change, Watch
-from hermesguard.webui.directory import INDEX
+from hermesguard.webui.lists.index import INDEX
 from hermesguard.webui.session import session_id
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ class Daemon:
         self.settings = settings
         self.reporter = reporter
         self.guard = Guard(Context.furnish(settings, store, IncidentLog(settings.store), reporter))
+        self.guard.saves_to_come = self._saves_to_come
         self.watch: Watch | None = None
         self.is_ready = False
         self.watch_lost_since: float | None = None
@@ -84,6 +85,9 @@ class Daemon:
         self._selector = selectors.EpollSelector()
         self._selector_descriptor = self._selector.fileno()
         self._writers = Writers(self._selector, lambda session: self.guard.repair_now((session,)))
+        self._selector.register(
+            self.guard.background.open(), selectors.EVENT_READ, lambda _: self._background_done()
+        )
         self._poll = select.poll()
         self._poll.register(self._selector_descriptor, select.POLLIN)
         self._signals: list[int] = []
@@ -95,6 +99,7 @@ class Daemon:
         self._watchdog_due = 0.0
         self._reported_waiting = ""
         self._progress = Progress(lambda: len(self.guard.directory.listing().sessions))
+        self._waits_for_background = False
         self._began = time.monotonic()
 
     # -- the loop
@@ -121,6 +126,7 @@ class Daemon:
             self._disarm()
             self._outside.close()
             self._service.close()
+            self.guard.background.close()
             self._writers.close()
             self._selector.close()
 
@@ -146,6 +152,7 @@ class Daemon:
         self._watch_on(time.monotonic() + self._patience())
         if self.guard.notes.deferred:
             self.guard.run_deferred(TURN_SECONDS)
+        self.guard.rolled_back.report(time.monotonic())
         self._writers.follow(self.guard.writers_awaited())
         if self._server:
             self._server.go_on(SCAN_SLICE_SECONDS)
@@ -162,6 +169,8 @@ class Daemon:
             self.reporter.pump(),
             self._service.pump(),
             self.guard.notes.next_due_seconds(),
+            self.guard.rolled_back.wait_seconds(now),
+            self.guard.directory.index.wait_seconds(),
             self.guard.standby.wait_seconds(now),
             self._outside.pump(),
         ]
@@ -203,15 +212,15 @@ class Daemon:
         for change in changes:
             previous = session_id(change.moved_from) if change.moved_from else None
             if previous and (name := session_id(change.name)):
-                self.guard.missing_files.moved[previous] = name
+                self.guard.missing_files.evidence.moved[previous] = name
         if len(changes) > 1:
             changes.sort(key=lambda change: change.moved_from is None)
         until = time.monotonic() + TURN_SECONDS
         for number, change in enumerate(changes, 1):
             if name := _session_of(change.name):
-                is_growth &= self.guard.visit(name, change.writer_pid)
+                is_growth &= self.guard.visit(name, change.writer_pid, change.saves)
                 if time.monotonic() >= until:
-                    self._changes = changes[number:]
+                    self._changes = changes[number:] + self._changes
                     return False
             elif change.name == INDEX:
                 self.guard.index_changed()
@@ -222,7 +231,14 @@ class Daemon:
                 self._scan, self._scan_due = None, 0.0
             if reason := self.watch.watch_lost():
                 self._lose_watch(reason)
-        return is_growth
+        return is_growth and not self._changes
+
+    def _saves_to_come(self, name: str) -> int:
+        """Return how many saves the watch knows of that no visit was told: a file may be newer than its news."""
+        if self.watch is None:
+            return 0
+        self._changes += self.watch.take()
+        return sum(change.saves for change in self._changes if change.name == f"{name}.json")
 
     # -- watch and scan
 
@@ -295,7 +311,16 @@ class Daemon:
             raise GuardError(what, "Run the guard as a user who may read and write there", ExitCode.REFUSED)
         self._lose_watch(f"{what}.")
 
+    def _background_done(self) -> None:
+        self.guard.background.finish()
+        if self._waits_for_background and not self.guard.background.has_urgent:
+            self._scanned()
+
     def _scanned(self) -> None:
+        # Ready is who has a copy of everything, the large ones too.
+        self._waits_for_background = not self.is_ready and self.guard.background.has_urgent
+        if self._waits_for_background:
+            return
         if self._server is None:
             self._listen()
         if self.watch_lost_since is not None and self.watch:
@@ -427,6 +452,8 @@ class Daemon:
         self.reporter.report("stopping", reason=signal.Signals(number).name)
         self.guard.copies.retry_pending()
         self.guard.copies.flush_delta_logs(quiet_seconds=0)
+        self.guard.missing_files.remember()
+        self.guard.rolled_back.report(time.monotonic(), at_once=True)
         self.guard.recorder.report_held_back(at_once=True)
         self.reporter.report(
             "stopped",

@@ -12,6 +12,7 @@ from hermesguard.daemon.status import SCHEMA_VERSION, status_of
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.events.reporter import Reporter, open_reporter
 from hermesguard.guard.context import Context
+from hermesguard.guard.gone.missing import LISTED_FILE
 from hermesguard.guard.guard import Guard
 from hermesguard.guard.requests.operations import Operations, perform
 from hermesguard.judge.judge import Action, Surroundings, judge, judge_missing, judge_unreadable
@@ -21,8 +22,8 @@ from hermesguard.store.inventory import holdings, messages_of
 from hermesguard.store.store import Store
 from hermesguard.webui import header as head
 from hermesguard.webui import session
-from hermesguard.webui.directory import Listing, SessionsDirectory
-from hermesguard.webui.lost_before import remains, signs, titles
+from hermesguard.webui.directory import Listing, Release, SessionsDirectory
+from hermesguard.webui.lists.lost_before import remains, signs, titles
 from hermesguard.webui.session import Document, Unreadable
 
 PATIENCE_SECONDS = 60.0
@@ -43,6 +44,7 @@ def guarding(settings: Settings, reporter: Reporter | None = None, create: bool 
         guard = Guard(Context.furnish(settings, store, IncidentLog(settings.store), reporter))
         guard.begin()
         yield guard
+        guard.rolled_back.report(time.monotonic(), at_once=True)
         guard.copies.retry_pending()
         guard.copies.flush_delta_logs(quiet_seconds=0)
         reporter.flush(1.0)
@@ -81,11 +83,17 @@ def check(settings: Settings) -> dict[str, Any]:
     if store.root.exists():
         store.open()
     directory = SessionsDirectory(settings.sessions)
+    with contextlib.suppress(OSError):
+        directory.index.recall((store.root / LISTED_FILE).read_bytes())
     shadows = {shadow.session: (shadow.size_bytes, shadow.mtime_ns) for shadow in store.shadows()}
     listing = directory.listing()
+    newest = max(listing.sessions, key=lambda name: listing.sessions[name][1], default="")
+    release = directory.release_of(newest) if newest else Release()
     findings = []
     for name in sorted(listing.sessions.keys() | shadows.keys()):
-        if listing.sessions.get(name) != shadows.get(name) and (found := _finding(store, directory, name)):
+        if listing.sessions.get(name) != shadows.get(name) and (
+            found := _finding(store, directory, release, name)
+        ):
             findings.append(found)
     findings = _with_signs(store, directory, listing, findings)
     wrong = [found for found in findings if found["state"] != "new"]
@@ -137,7 +145,9 @@ def _title(directory: SessionsDirectory, name: str) -> str:
         return ""
 
 
-def _finding(store: Store, directory: SessionsDirectory, name: str) -> dict[str, Any] | None:
+def _finding(
+    store: Store, directory: SessionsDirectory, release: Release, name: str
+) -> dict[str, Any] | None:
     shadow = _document(store.shadow_path(name)) or _document(directory.backup(name))
     live_path = directory.file(name)
     live = _document(live_path)
@@ -160,11 +170,15 @@ def _finding(store: Store, directory: SessionsDirectory, name: str) -> dict[str,
     elif there:
         verdict = judge_unreadable("not a session", Surroundings(waited_seconds=PATIENCE_SECONDS))
     else:
+        said = directory.index.says(name, time.monotonic())
+        went = said == "none" and directory.index.went_unseen
         around = Surroundings(
             gone=True,
             waited_seconds=PATIENCE_SECONDS,
             tombstone=directory.has_tombstone(name),
-            index=directory.index_says(name),
+            may_leave_none=not release.leaves_tombstones or directory.tombstones.may_lack(name),
+            unlinks_index=release.unlinks_index,
+            index="unlinked" if went else said,
         )
         verdict = judge_missing(shadow, around)
         if verdict.action is Action.DELETED:

@@ -1,5 +1,6 @@
 """What people take away on purpose, and what each act leaves on disk in each era (see `eras`)."""
 
+from collections.abc import Iterable
 from copy import deepcopy
 from typing import Any
 
@@ -182,10 +183,13 @@ def rotate(chat: Chat, *, session_id: str | None = None) -> str:
 
 
 def delete(chat: Chat) -> None:
-    """Delete the session: the file, its backup, its index entry, and in the newest eras a tombstone, some milliseconds apart."""
+    """Delete the session: the file, its backup, its index entry (or the index), and in the newest eras a tombstone.
+
+    Some milliseconds lie between. Sessions of messengers get no tombstone.
+    """
     app = chat.app
     app.chats.pop(chat.session_id, None)
-    if not app.era.buries:
+    if app.era.unlinks_index:
         (app.directory / INDEX).unlink(missing_ok=True)
         chat.path.unlink()
         return
@@ -193,8 +197,27 @@ def delete(chat: Chat) -> None:
     app.pause(UNLINK_TO_INDEX_SECONDS)
     app.forget_in_index(chat.session_id)
     chat.backup_path.unlink(missing_ok=True)
-    app.pause(INDEX_TO_TOMBSTONE_SECONDS)
-    app.bury(chat.session_id)
+    if app.era.buries and not chat.is_from_messenger:
+        app.pause(INDEX_TO_TOMBSTONE_SECONDS)
+        app.bury(chat.session_id)
+
+
+def clean_up(app: App, *, loaded: Iterable[Chat] = ()) -> int:
+    """Remove the sessions without a message, as `/api/sessions/cleanup` does; return how many.
+
+    `loaded` are sessions that it looked at when they had none yet (PR#7036). No tombstone in any release; the index goes, or in
+    those that write tombstones the entries do.
+    """
+    late = [chat.session_id for chat in loaded]
+    empty = [chat.session_id for chat in app.chats.values() if not app.read(chat.session_id)["messages"]]
+    for session_id in (*empty, *late):
+        app.chats.pop(session_id, None)
+        app.path(session_id).unlink()
+    if app.era.buries:
+        app.forget_in_index(*empty, *late)
+    else:
+        (app.directory / INDEX).unlink(missing_ok=True)
+    return len(empty) + len(late)
 
 
 def side_question(app: App, question: str, answer: str, *, kind: str = "btw") -> str:

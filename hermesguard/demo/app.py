@@ -162,10 +162,12 @@ class App:
         except (FileNotFoundError, ValueError):
             return None  # a torn file has no message
 
-    def forget_in_index(self, session_id: str) -> None:
-        """Take the message of a session out of the index."""
-        messages = [message for message in self.index() or [] if message["session_id"] != session_id]
-        replace_file(self.directory / INDEX, dumps(messages), self.process_id)
+    def forget_in_index(self, *session_ids: str) -> None:
+        """Take the entries of sessions out of the index, if there is one."""
+        entries = self.index()
+        if entries is not None:
+            kept = [entry for entry in entries if entry["session_id"] not in session_ids]
+            replace_file(self.directory / INDEX, dumps(kept), self.process_id)
 
     def bury(self, session_id: str) -> None:
         """Add a session to the tombstones (capped at 1000)."""

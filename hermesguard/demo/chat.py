@@ -49,6 +49,11 @@ class Chat:
     def messages(self, messages: list[Message]) -> None:
         self.document["messages"] = messages
 
+    @property
+    def is_from_messenger(self) -> bool:
+        """It belongs to a messenger; the application leaves no tombstone of such sessions."""
+        return self.document.get("session_source") == "messaging"
+
     def on_disk(self) -> Document:
         """Return the file as it is, every member of it."""
         document: Document = json.loads(self.path.read_text("utf-8"))

@@ -69,6 +69,11 @@ class Era(IntEnum):
         return self >= Era.V875
 
     @property
+    def unlinks_index(self) -> bool:
+        """Delete removes the whole index, not the one entry (until v0.51.138)."""
+        return self < Era.V720
+
+    @property
     def buries(self) -> bool:
         """Delete leaves the id in `_deleted_webui_sessions.json`."""
         return self >= Era.V875

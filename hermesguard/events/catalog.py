@@ -17,10 +17,13 @@ FIELDS: Final[dict[str, Field]] = {
     "incident": Field(
         str, "id of the incident, to be typed after `hermesguard undo` and `hermesguard explain`"
     ),
-    "verdict": Field(str, "what the judge said: keep, deliberate, restore, merge, doubt, deleted, renamed"),
+    "verdict": Field(
+        str, "what the judge said: keep, deliberate, restore, merge, doubt, deleted, renamed, not known"
+    ),
     "rule": Field(str, "name of the rule that decided"),
     "evidence": Field(list[str], "what spoke for the verdict, one sentence a line"),
     "against": Field(list[str], "what spoke against it, one sentence a line"),
+    "parts": Field(list[str], "what a save took away of what belongs to messages"),
     "action": Field(str, "what was done"),
     "undo": Field(str, "the command that reverses it"),
     "messages_before": Field(int, "messages in the last good copy"),
@@ -30,9 +33,11 @@ FIELDS: Final[dict[str, Field]] = {
     "version": Field(str, "name of the version in the history that holds what was there before"),
     "displaced": Field(str, "name of the version in the history that holds what a repair displaced"),
     "writer_pid": Field(int, "process that wrote the file, by the name of its temporary file"),
+    "other_writer_pid": Field(int, "another process that writes, by the names of its temporary files"),
     "writer_command": Field(str, "command name of that process"),
     "duration_us": Field(int, "microseconds that it took"),
     "sessions": Field(int, "number of sessions"),
+    "names": Field(list[str], "ids of the sessions that are meant, one a line"),
     "messages": Field(int, "number of messages"),
     "incidents": Field(int, "number of incidents"),
     "count": Field(int, "how many"),

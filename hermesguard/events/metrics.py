@@ -193,7 +193,7 @@ class _Exporter:
         assert self._registry
         data = generate_latest(self._registry)
         new = path.with_name(f".{path.name}.new")  # no name that the node exporter reads
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         descriptor = os.open(new, flags, 0o644)
         try:
             write_all(descriptor, data)

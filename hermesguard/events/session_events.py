@@ -47,6 +47,19 @@ _LOOK: Final = (
 
 SESSION_EVENTS: Final[tuple[Event, ...]] = (
     Event(
+        "stripped",
+        "f758036c4f4b4d29901780a63cdc19da",
+        Priority.WARNING,
+        "Something that belongs to messages is gone",
+        "{session}: a save took away {parts}; every message is there[, {messages_live} of them]"
+        + _BY_WHOM
+        + "."
+        "[ The state before is in the history: {version}.]",
+        "The file stands as it was saved. See what went: hermesguard diff {session} --from VERSION\n"
+        "To bring back that part alone: hermesguard restore {session}@VERSION --part PART",
+        (*_JUDGED, "parts"),
+    ),
+    Event(
         "intended",
         "994592b0acf749a7bbba3c564fae9492",
         Priority.INFO,
@@ -203,6 +216,45 @@ SESSION_EVENTS: Final[tuple[Event, ...]] = (
         "If it was deleted on purpose: hermesguard purge {session}\n"
         "If it should be there: hermesguard restore {session}",
         _INCIDENT,
+    ),
+    Event(
+        "not_known",
+        "13d2f60475aa4447a2e53102cb1e52e2",
+        Priority.WARNING,
+        "A session file is gone, and whether it was deleted or lost cannot be known",
+        "The file of {session} is gone[ ({messages_before:message})]; it may have been deleted, and stays away."
+        "[ Its copy is version {version} of the history.]"
+        + _WHY
+        + "[ Against: {against}.][ To have it back: {undo}]",
+        "No action required if it was deleted: releases of hermes-webui before v0.51.850 do not always leave a trace.\n"
+        "If it should be there: {undo}\n"
+        "To look at it first: hermesguard show {session}@{version}\n"
+        "The copy is kept as long as the rest of the history (`keep_history`). To purge it now: hermesguard purge {session}",
+        _INCIDENT,
+    ),
+    Event(
+        "rolled_back",
+        "4f47696844df4da8b3f65630c0a92b24",
+        Priority.ERROR,
+        "Many sessions went back to an older state at once",
+        "{count:session} in {path} went back to an older state at once and were repaired: {names}. Incident {incident}."
+        " To undo all of it: {undo}",
+        "No message is missing now. A backup that was restored, or a tool that synchronises directories, has most likely\n"
+        "put older files over newer ones: find out which, and keep it away from the sessions directory while\n"
+        "hermes-webui runs. If the older state is what you want: {undo}\n"
+        "To see the repairs one by one: hermesguard log",
+        ("count", "path", "names", "incident", "undo"),
+    ),
+    Event(
+        "two_writers",
+        "88f266924190423fb532522330859ba2",
+        Priority.WARNING,
+        "Two processes save into the sessions directory by turns",
+        "The processes {other_writer_pid} and {writer_pid} save sessions in {path} by turns.",
+        "Each server of hermes-webui goes on from its own memory, and overwrites what the other has saved; the guard\n"
+        "repairs that, and it will come again. Look at both (ps -fp {writer_pid},{other_writer_pid}) and stop one of them.\n"
+        "In a container the numbers are those of its own processes.",
+        ("path", "session", "writer_pid", "other_writer_pid"),
     ),
     Event(
         "mass_change_held",

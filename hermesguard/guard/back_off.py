@@ -17,6 +17,7 @@ from hermesguard.webui.session import Identity
 WINDOW_SECONDS: Final = 60.0
 REPAIRS_BEFORE_BACK_OFF: Final = 10
 COSTS_PER_PAUSE: Final = 20.0
+COSTS_REMEMBERED: Final = 5
 SHORTEST_PAUSE_SECONDS: Final = 0.25
 LONGEST_PAUSE_SECONDS: Final = 10.0
 QUIET_SECONDS: Final = 60.0
@@ -32,6 +33,7 @@ class _Pass:
     count: int = 0
     is_backing_off: bool = False
     pause_seconds: float = 0.0
+    costs: deque[float] = field(default_factory=lambda: deque(maxlen=COSTS_REMEMBERED))
     writer_pid: int | None = None
     """Who wrote what was repaired last."""
     alerted: float | None = None
@@ -73,9 +75,13 @@ class BackOff:
         return begins
 
     def cost(self, session: str, seconds: float) -> None:
-        """Note what the last repair has cost: in a back-off, the pause behind it is many times as long."""
+        """Note what the last repair has cost: in a back-off, the pause behind it is many times as long.
+
+        What else the machine was busy with only adds to it, so the least of the last few counts.
+        """
         if (current := self._passes.get(session)) and current.is_backing_off:
-            pause = COSTS_PER_PAUSE * seconds
+            current.costs.append(seconds)
+            pause = COSTS_PER_PAUSE * min(current.costs)
             current.pause_seconds = min(LONGEST_PAUSE_SECONDS, max(SHORTEST_PAUSE_SECONDS, pause))
 
     def lift(self, session: str) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hermesguard.clock import Clock
+from hermesguard.config.memory import session_limit_bytes
 from hermesguard.config.settings import Settings
 from hermesguard.events.reporter import Reporter
 from hermesguard.events.shield import Shield
@@ -13,6 +14,7 @@ from hermesguard.files import Stamp
 from hermesguard.guard.back_off import BackOff
 from hermesguard.guard.recorder import Recorder, found
 from hermesguard.judge.judge import Verdict
+from hermesguard.judge.verdict import Writer
 from hermesguard.store.cache import Cache, Copy
 from hermesguard.store.cached_store import Copies
 from hermesguard.store.incidents import IncidentLog
@@ -23,6 +25,9 @@ from hermesguard.webui.directory import SessionsDirectory, signature
 from hermesguard.webui.session import Unreadable
 
 SHORTEST_WAIT_SECONDS = 0.001
+# A rotation saves the renamed session at once; what comes much later is another story.
+NEW_SECONDS = 60.0
+MOST_WRITERS = 16
 
 
 @dataclass(slots=True)
@@ -49,6 +54,50 @@ class Totals:
     last_scan: str = ""
 
 
+@dataclass(slots=True)
+class Writers:
+    """Which processes save, by the names of their temporary files: numbers of the application's own pid namespace."""
+
+    _of_session: dict[str, int] = field(default_factory=dict)
+    """By session: the process that wrote what is the shadow now."""
+    _seen: dict[int, None] = field(default_factory=dict)
+    """All that have saved here, the last one last."""
+
+    def __call__(self, session: str, pid: int | None) -> Writer:
+        """Return how the process that has just written a session stands to the one that wrote its shadow."""
+        before = self._of_session.get(session)
+        if pid is None or before is None:
+            return "unknown"
+        if pid == before:
+            return "same"
+        return "another" if pid in self._seen else "new"
+
+    def saved(self, pid: int) -> int | None:
+        """Note that a process saves; return the one that has saved since it did last, None when there is none.
+
+        Who comes back after another one was alive while that one saved: two are at work.
+        """
+        last = next(reversed(self._seen), pid)
+        if pid == last:
+            self._seen[pid] = None
+            return None
+        came_back = pid in self._seen
+        self._seen.pop(pid, None)
+        self._seen[pid] = None
+        while len(self._seen) > MOST_WRITERS:
+            del self._seen[next(iter(self._seen))]
+        return last if came_back else None
+
+    def stands(self, session: str, pid: int | None) -> None:
+        """Note that what a process has written is the shadow now."""
+        if pid is not None:
+            self._of_session[session] = pid
+
+    def forget(self, session: str) -> None:
+        """Forget a session that is gone for good."""
+        self._of_session.pop(session, None)
+
+
 @dataclass
 class Notes:
     """What was seen of each session, and what is still open."""
@@ -62,7 +111,12 @@ class Notes:
     """Sessions with which nothing can be done, and why; told once."""
     newcomers: dict[str, float] = field(default_factory=dict)
     """Sessions seen for the first time, and when (monotonic): a renamed session comes back as one."""
+    began: dict[str, float] = field(default_factory=dict)
+    """Sessions that were seen without a message, and when they had one (monotonic); for a minute."""
     deferred: dict[str, Deferred] = field(default_factory=dict)
+    writers: Writers = field(default_factory=Writers)
+    saves: dict[str, int] = field(default_factory=dict)
+    """How often a session was saved since it was last in order, as far as the watch counted."""
     totals: Totals = field(init=False)
 
     def __post_init__(self) -> None:
@@ -72,15 +126,27 @@ class Notes:
         """Note that a session was found in order, and is so as long as a listing shows `state`."""
         self.deferred.pop(name, None)
         self.unreadable.pop(name, None)
+        self.saves.pop(name, None)
         self.seen[name] = state
+        if messages and self.messages.get(name) == 0:
+            self.began[name] = self.clock.monotonic()
         self.messages[name] = messages
 
     def forget(self, name: str) -> None:
         """Forget a session that is gone for good."""
         self.deferred.pop(name, None)
         self.unreadable.pop(name, None)
+        self.saves.pop(name, None)
         self.seen.pop(name, None)
         self.messages.pop(name, None)
+        self.writers.forget(name)
+
+    def forget_old(self) -> None:
+        """Forget which sessions are new, or began, since more than a minute."""
+        now = self.clock.monotonic()
+        for times in (self.newcomers, self.began):
+            for name in [name for name, when in times.items() if now - when >= NEW_SECONDS]:
+                del times[name]
 
     def waited_seconds(self, name: str, state: bytes | None) -> float:
         """Return how long the question about this state of a session has been open; 0 when there is none."""
@@ -152,11 +218,12 @@ class Context:
         copies = Copies(store, Cache(settings.cache_bytes), reporter, clock, shield)
         back_off = BackOff()
         recorder = Recorder(incidents, copies, reporter, back_off, clock)
-        directory = SessionsDirectory(settings.sessions)
+        directory = SessionsDirectory(settings.sessions, clock.monotonic)
         pruner = Pruner(store, incidents.all, reporter, clock, shield)
         copies.relieve = pruner.relieve
         copies.also_pending.append(incidents.flush)
         incidents.check = store.place.check
+        store.limit_bytes = limit_bytes = session_limit_bytes(settings.max_session_bytes)
 
         def set_aside(path: Path, reason: str) -> None:
             target = store.place.set_aside(path)
@@ -164,7 +231,17 @@ class Context:
 
         store.set_aside = set_aside
         return cls(
-            settings, reporter, clock, directory, Notes(clock), copies, recorder, pruner, shield, back_off
+            settings,
+            reporter,
+            clock,
+            directory,
+            Notes(clock),
+            copies,
+            recorder,
+            pruner,
+            shield,
+            back_off,
+            limit_bytes,
         )
 
     def keep(self, name: str, copy: Copy, stamp: Stamp, before: Copy | None = None) -> None:

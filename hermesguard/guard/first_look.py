@@ -10,7 +10,7 @@ from hermesguard.judge.judge import Action, Surroundings, judge
 from hermesguard.store.cache import Copy
 from hermesguard.store.incidents import LOST_BEFORE, Incident
 from hermesguard.webui import session
-from hermesguard.webui.lost_before import Remains, remains, signs
+from hermesguard.webui.lists.lost_before import Remains, remains, signs
 from hermesguard.webui.session import Document, Unreadable
 
 # Faults of the process and not of the file: what cannot be read now can be read soon.
@@ -26,13 +26,14 @@ class FirstLook:
         self._context = context
         self._copies = context.copies
 
-    def copy(self, name: str, data: bytes, stamp: Stamp) -> Copy | None:
+    def copy(self, name: str, data: bytes, stamp: Stamp, known: Copy | None = None) -> Copy | None:
         """Return the copy to judge a session by: the application's own backup, else live itself.
 
-        None, told once, when there is nothing to judge by. Raises OSError when the store or the backup cannot be read now.
+        `known` is live as a copy, where it was read before. None, told once, when there is nothing to judge by. Raises OSError
+        when the store or the backup cannot be read now.
         """
         try:
-            live: Document | None = session.parse(data)
+            live: Document | None = known.document if known else session.parse(data)
         except Unreadable as error:
             live, reason = None, str(error)
         is_damaged = self._copies.is_damaged(name)
@@ -56,7 +57,7 @@ class FirstLook:
             return None
         if not self._copies.has_shadow(name):
             self._context.notes.newcomers[name] = self._context.clock.monotonic()
-        copy = Copy(data, live)
+        copy = known or Copy(data, live)
         self._context.keep(name, copy, stamp)
         if is_damaged:
             path = str(self._copies.store.shadow_path(name))
@@ -67,7 +68,7 @@ class FirstLook:
 
     def _backup(self, name: str) -> Copy | None:
         try:
-            copy = Copy(files.read(self._context.directory.backup(name))[0])
+            copy = Copy(files.read(self._context.directory.backup(name), self._context.limit_bytes)[0])
             return copy if copy.document.messages else None
         except Unreadable:
             return None

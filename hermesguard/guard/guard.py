@@ -8,7 +8,7 @@ import contextlib
 import math
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 from hermesguard import files
@@ -18,12 +18,17 @@ from hermesguard.files import Stamp
 from hermesguard.guard import back_off as back_off
 from hermesguard.guard.context import Context, Deferred
 from hermesguard.guard.first_look import FirstLook, LookBack
+from hermesguard.guard.gone.brake import RolledBack
+from hermesguard.guard.gone.missing import HELD_FILE, LISTED_FILE, MissingFiles
+from hermesguard.guard.large.background import Background
+from hermesguard.guard.large.large import LargeSessions
+from hermesguard.guard.large.long_work import LongWork
 from hermesguard.guard.make_live import Target, make_live
-from hermesguard.guard.missing import HELD_FILE, MissingFiles
 from hermesguard.guard.recorder import found
 from hermesguard.guard.recovery import Recovery
 from hermesguard.guard.visit import Visit
 from hermesguard.judge.judge import Action, Surroundings, judge
+from hermesguard.judge.verdict import Writer
 from hermesguard.reader import Reader
 from hermesguard.repair.standby import Standby, prepared
 from hermesguard.store import earlier, incidents
@@ -57,9 +62,16 @@ class Guard:
         self._look_back = LookBack(context)
         self.scrub = Scrub(self.copies, self, context.reporter, context.clock)
         self._reported_no_exchange = False
+        self._reported_two_writers = False
+        self.rolled_back = RolledBack(self.recorder, self.directory.path)
         self._repaired: dict[str, float] = {}
         self.standby = Standby(self.copies, self.directory)
         self._reader = Reader()
+        self.background = Background(partial(self.shield.caught, "background work"))
+        self.large = LargeSessions(context, self.background)
+        self.long_work = LongWork(context, self.background, self.visit)
+        self.saves_to_come: Callable[[str], int] = lambda name: 0
+        """How many saves of a session the watch knows of that no visit was told; whoever owns the watch sets it."""
 
     def adopt(self, settings: Settings) -> None:
         """Go on with other settings of the same directories."""
@@ -90,6 +102,7 @@ class Guard:
         store = self.copies.store
         for name, read in (
             (HELD_FILE, self.missing_files.read_held),
+            (LISTED_FILE, self.missing_files.read_listed),
             (scrub_progress.FILE_NAME, self.scrub.load),
             (incidents.FILE_NAME, self._load_incidents),
         ):
@@ -159,6 +172,7 @@ class Guard:
 
         Raises OSError when the directory itself cannot be read.
         """
+        saves = self.missing_files.evidence.saves
         listing = yield from self.directory.look()
         self.shield.run("look back", "", self._look_back.begin, None)
         if listing.has_leftovers:
@@ -169,11 +183,13 @@ class Guard:
             if seen.get(name) != state or name in pending:
                 self.visit(name)
                 yield
-        for name in sorted(known - listing.sessions.keys()):
+        gone = known - listing.sessions.keys()
+        if listing.is_another:
+            self.missing_files.hold(gone, "Another directory has taken its place")
+        for name in (*sorted(gone), *sorted(listing.backups - listing.sessions.keys() - known)):
+            self.missing_files.evidence.scan_saves = saves
             self.visit(name)
-            yield
-        for name in sorted(listing.backups - listing.sessions.keys() - known):
-            self._look_for(name)
+            self.missing_files.evidence.scan_saves = None
             yield
         self.copies.retry_pending()
         self.copies.flush_delta_logs()
@@ -184,11 +200,14 @@ class Guard:
         self.recorder.report_held_back()
         self.notes.totals.last_scan = self.context.clock.now().isoformat()
 
-    def visit(self, name: str, writer_pid: int | None = None) -> bool:
+    def visit(self, name: str, writer_pid: int | None = None, saves: int = 0) -> bool:
         """Look at one session: read, judge, act, report. Never raises: one bad session must not cost the others their guard.
 
-        Returns whether there was nothing but growth, of which nothing follows: no event, no question, nothing to make ready.
+        `saves` says how often it was saved since the last visit, if that was counted. Returns whether there was nothing but
+        growth, of which nothing follows: no event, no question, nothing to make ready.
         """
+        if saves:
+            self.notes.saves[name] = self.notes.saves.get(name, 0) + saves
         try:
             return self._visit(name, writer_pid)
         except Exception as error:  # noqa: BLE001
@@ -197,11 +216,17 @@ class Guard:
             return False
 
     def _visit(self, name: str, writer_pid: int | None) -> bool:
+        if self.long_work.is_busy(name):
+            return False
         began_ns = time.perf_counter_ns()
         try:
-            size_bytes, stamp = self._reader.read(self.directory.file_name(name))
+            size_bytes, stamp = self._reader.read(self.directory.file_name(name), self.context.limit_bytes)
         except (FileNotFoundError, NotADirectoryError):
             self._look_for(name)
+            return False
+        except files.TooLarge as error:
+            self.missing_files.is_here(name)
+            self.large.found(name, error.stamp)
             return False
         except OSError as error:
             self.context.report_unreadable(
@@ -210,7 +235,14 @@ class Guard:
             return False
         was_missed = self.missing_files.is_here(name)
         try:
-            shadow = self.copies.shadow(name) or self._first_look.copy(name, self._reader.data, stamp)
+            if self.long_work.loads(name, self._reader, size_bytes):
+                return False
+            shadow = self.copies.shadow(name) or self._first_look.copy(
+                name, self._reader.data, stamp, self.long_work.known(name, self._reader, size_bytes)
+            )
+        except files.TooLarge:
+            self.large.judge(name, self._reader.data, stamp)
+            return False
         except OSError as error:
             # Without knowing what there was, nothing can be said of what there is; every scan tries again.
             self.copies.refused(error)
@@ -218,17 +250,31 @@ class Guard:
             return False
         if shadow is None:
             return False
+        writer = self._written_by(name, writer_pid)
         if same(shadow.abridged, self._reader.buffer, size_bytes):
+            self.notes.writers.stands(name, writer_pid)
             self._in_order(name, stamp, shadow)
             return False
         self.notes.totals.last_save_ns = stamp.mtime_ns
         if copy := self._follow(name, shadow, size_bytes, stamp):
+            self.notes.writers.stands(name, writer_pid)
             return copy.is_stored and not (copy.could_be_wiped or was_missed)
         data = self._reader.data
-        around = self._around(name, shadow, data)
-        visit = Visit(
-            name, shadow, data, stamp, around, writer_pid, began_ns, lambda: self.recorder.before_repair(name)
+        around = self._around(name, shadow, data, writer)
+        visit = self.long_work.worked_out(
+            Visit(
+                name,
+                shadow,
+                data,
+                stamp,
+                around,
+                writer_pid,
+                began_ns,
+                lambda: self.recorder.before_repair(name),
+            )
         )
+        if visit is None:
+            return False
         if visit.is_wipe:
             self._repair(visit)
         else:
@@ -238,11 +284,32 @@ class Guard:
             self.standby.saved(name, copy.could_be_wiped, self.context.clock.monotonic())
         return False
 
-    def _around(self, name: str, shadow: Copy, data: bytes) -> Surroundings:
+    def _written_by(self, name: str, pid: int | None) -> Writer:
+        """Note which process has saved a session; tell once when two do so by turns."""
+        writers = self.notes.writers
+        writer = writers(name, pid)
+        asked = self.notes.deferred.get(name)
+        if pid is None or (asked is not None and asked.state == self._reader.data):
+            return writer  # it was noted when it came
+        other = writers.saved(pid)
+        if other is not None and not self._reported_two_writers:
+            self._reported_two_writers = True
+            path = str(self.directory.path)
+            self.context.reporter.report(
+                "two_writers", session=name, path=path, writer_pid=pid, other_writer_pid=other
+            )
+        return writer
+
+    def _around(self, name: str, shadow: Copy, data: bytes, writer: Writer) -> Surroundings:
         repair = self.recorder.incidents.last_digest.get(name)
+        saves = self.notes.saves.get(name, 0) + self.saves_to_come(name)
         return Surroundings(
+            name=name,
+            saves=saves or None,
+            now=self.context.clock.now().timestamp(),
             waited_seconds=self.notes.waited_seconds(name, data),
             repaired=repair is not None and repair == shadow.digest,
+            writer=writer,
         )
 
     def _follow(self, name: str, shadow: Copy, size_bytes: int, stamp: Stamp) -> Copy | None:
@@ -272,6 +339,9 @@ class Guard:
         """Judge a session whose file is gone; if it is back by now, visit it."""
         try:
             is_back = self.missing_files.look_for(name)
+        except files.TooLarge:
+            self.shield.run("missing", name, partial(self.large.is_missing, name), None)
+            return
         except OSError as error:
             self.copies.refused(error)
             self.notes.defer(name, None, RECHECK_SECONDS)
@@ -287,7 +357,7 @@ class Guard:
         self.shield.run("index", "", self._index_changed, None)
 
     def _index_changed(self) -> None:
-        self.directory.note_index()
+        self.directory.index.note()
         now = self.context.clock.monotonic()
         for name, since in list(self._repaired.items()):
             if now - since > INDEX_SECONDS:
@@ -297,11 +367,15 @@ class Guard:
 
     def get_ready(self) -> None:
         """Make one session ready for a wipe, if it is time for one; for moments in which nothing else is to be done."""
+        self.directory.index.catch_up()
         name = self.standby.next_due(self.context.clock.monotonic())
         if name is None:
             return
         try:
-            self.standby.make_ready(name)
+            if self.standby.is_needed(name) and self.long_work.loads(name, self._reader, 0):
+                self.standby.later(name, self.context.clock.monotonic())
+            else:
+                self.standby.make_ready(name)
         except OSError as error:
             self.copies.refused(error)
         except Exception as error:  # noqa: BLE001
@@ -332,12 +406,14 @@ class Guard:
                 self.notes.defer(visit.name, visit.data, visit.verdict.wait_seconds, visit.writer_pid)
             case Action.KEEP if visit.live:
                 if visit.verdict.takes_away:
-                    self._version(visit, "tidied")
+                    version = self._version(visit, "stripped" if visit.verdict.taken else "tidied")
+                    if visit.verdict.taken:
+                        self._report_stripped(visit, version)
                 self._goes_on(visit.name)
-                self.context.keep(visit.name, Copy(visit.data, visit.live), visit.stamp)
+                self._stands(visit)
             case Action.INTENDED if visit.live:
                 version = self._withdrawn(visit)
-                self.context.keep(visit.name, Copy(visit.data, visit.live), visit.stamp)
+                self._stands(visit)
                 self.recorder.note_intended(
                     visit.name,
                     visit.verdict,
@@ -348,7 +424,7 @@ class Guard:
                 )
             case Action.UNCERTAIN if visit.live and self.settings.on_uncertain == "keep":
                 version = self._version(visit, "uncertain")
-                self.context.keep(visit.name, Copy(visit.data, visit.live), visit.stamp)
+                self._stands(visit)
                 self.recorder.record(
                     found(
                         "uncertain",
@@ -365,6 +441,23 @@ class Guard:
                 self.notes.totals.uncertain += 1
             case _:
                 self._repair(visit)
+
+    def _stands(self, visit: Visit) -> None:
+        """Live is right: who wrote it is known from now on, and it is the shadow."""
+        self.notes.writers.stands(visit.name, visit.writer_pid)
+        self.context.keep(visit.name, visit.live_copy, visit.stamp)
+
+    def _report_stripped(self, visit: Visit, version: str) -> None:
+        """Tell what a save took away though every message is there, and how it comes back."""
+        self.recorder.report(
+            "stripped",
+            visit.name,
+            visit.verdict,
+            parts=list(visit.verdict.taken),
+            messages_live=visit.messages_live,
+            version=version,
+            writer_pid=visit.writer_pid,
+        )
 
     def _withdrawn(self, visit: Visit) -> str:
         """Keep what someone took away on purpose, unless it was cleared and such things are not to be kept at all."""
@@ -386,7 +479,7 @@ class Guard:
         standby_file = None
         if visit.updated:
             standby_file = self.standby.files.take(name, prepared(visit.shadow), visit.updated, visit.stamp)
-        ready, pieces = standby_file or (None, visit.repaired())
+        ready, pieces = standby_file or (None, visit.pieces)
         try:
             made = make_live(
                 self.context,
@@ -396,6 +489,7 @@ class Guard:
                 keep_shadow=True,
                 ready=ready,
                 earlier=visit.before_repair if visit.around.repaired else tuple,
+                expected=visit.known_copy,
             )
         except FileNotFoundError:
             self._look_for(name)
@@ -418,7 +512,7 @@ class Guard:
         self.notes.totals.restored += 1
         added = verdict.comparison is not None and bool(verdict.comparison.added)
         event = {Action.UNCERTAIN: "uncertain", Action.MERGE: "merged"}.get(verdict.action, "restored")
-        self.recorder.record(
+        incident = self.recorder.record(
             found(
                 event,
                 "merged" if added else "restored",
@@ -433,8 +527,11 @@ class Guard:
                 digest="" if made.is_written_since else made.copy.digest,
                 writer_pid=visit.writer_pid,
                 duration_us=(made.exchanged_ns - visit.began_ns) // 1000,
-            )
+            ),
+            is_reported=not (visit.goes_back and self.rolled_back.belongs(now)),
         )
+        if visit.goes_back:
+            self.rolled_back.note(name, incident.id, now)
         if self.context.back_off.is_backing_off(name):
             self._tidy_versions(visit, made.copy, [made.version, *made.displaced])
             self.context.back_off.cost(name, (time.perf_counter_ns() - visit.began_ns) / 1e9)

@@ -54,13 +54,15 @@ def make_live(
     keep_shadow: bool = False,
     ready: Path | None = None,
     earlier: Callable[[], Iterable[Document]] = tuple,
+    expected: Copy | None = None,
 ) -> Made:
     """Make the file of these pieces live, and return what came of it.
 
     Everything that it displaces goes into the history before its last name is removed; with `keep_shadow`, the `shadow` that
-    the pieces are made of goes first. `ready` and `earlier` as for `repair.replace.place`. Raises OSError with live as the
-    application wrote it last: FileNotFoundError when it went away, FileExistsError when there was none and one came. A crash
-    leaves live whole, and staged names that the next start looks at.
+    the pieces are made of goes first. `ready` and `earlier` as for `repair.replace.place`; `expected` is the file of these
+    pieces as a copy, where that is known. Raises OSError with live as the application wrote it last: FileNotFoundError when
+    it went away, FileExistsError when there was none and one came. A crash leaves live whole, and staged names that the next
+    start looks at.
     """
     name = target.name
     versions: list[str] = []
@@ -77,7 +79,10 @@ def make_live(
     path = context.directory.file(name)
     placed = place(path, pieces, target.data, target.like, kept, good, ready, earlier)
     followed = follow(shadow.abridged, placed.live) if shadow else None
-    copy = Copy(placed.live, abridged=followed)
+    is_as_expected = expected is not None and placed.live == expected.data
+    copy = expected if expected and is_as_expected else Copy(placed.live, abridged=followed)
+    if is_as_expected:
+        followed = None
     _keep(context, name, copy, shadow if followed else None)
     context.directory.correct_index(name, copy.count)
     return Made(
@@ -97,7 +102,7 @@ def _keep(context: Context, name: str, copy: Copy, before: Copy | None) -> None:
         files.sync_file(path)
         files.sync_directory(path.parent)
     try:
-        live, stamp = files.read(path)
+        live, stamp = files.read(path, context.limit_bytes)
     except OSError:
         live = b""
     if live == copy.data:

@@ -1,7 +1,9 @@
 """Writing incidents down and telling of them."""
 
 import contextlib
+from collections.abc import Mapping
 from itertools import zip_longest
+from pathlib import Path
 from typing import Any
 
 from hermesguard.clock import Clock
@@ -17,7 +19,10 @@ _REPAIRS = frozenset({"restored", "merged", "uncertain", "missing"})
 
 
 _NOT_REPORTED = frozenset(
-    {"id", "time", "event", "evidence", "against", "digest", "writer_command", "resolves"}
+    {
+        *("id", "time", "event", "evidence", "against", "digest", "writer_command", "resolves"),
+        *("names", "members"),
+    }
 )
 _REPORTED_OF_USERS = ("session", "messages_before", "messages_after")
 
@@ -52,11 +57,11 @@ class Recorder:
         self._clock = clock
         self._held_back: dict[str, int] = {}
 
-    def record(self, incident: Incident) -> Incident:
+    def record(self, incident: Incident, *, is_reported: bool = True) -> Incident:
         """Give an incident its number, its time and the command that reverses it; write it into the log and report it.
 
         At most one alert a minute goes out for one session. Returns the incident; a store that does not take it is reported,
-        and the line is written when it does.
+        and the line is written when it does. One that is not reported is one of many, of which another event tells.
         """
         name = incident.session
         if not incident.is_by_user:
@@ -64,7 +69,7 @@ class Recorder:
         incident = self.note(incident)
         if not incident.is_by_user:
             self._back_off.note_incident(name, incident.id)
-        if self._may_alert(incident.event, incident.session):
+        if is_reported and self._may_alert(incident.event, incident.session):
             fields = {key: value for key, value in incident._asdict().items() if key not in _NOT_REPORTED}
             if incident.is_by_user:
                 fields = {key: fields[key] for key in _REPORTED_OF_USERS}
@@ -101,6 +106,28 @@ class Recorder:
         """Write down and report that a user took something away; that is no incident, but the log can tell why it stands."""
         noted = self.note(found(INTENDED, "stands", name, verdict, **known))
         self.report(INTENDED, name, verdict, incident=noted.id, **known)
+
+    def rolled_back(self, repairs: Mapping[str, str], directory: Path) -> None:
+        """Write down and tell that many sessions went back to an older state at once; `repairs` gives the incident of each."""
+        names = sorted(repairs)
+        evidence = (f"{len(names)} sessions went back to an older state at once",)
+        members = tuple(repairs[name] for name in names)
+        incident = self.note(
+            Incident(
+                *("", "", "", "rolled_back", "restored"),
+                evidence=evidence,
+                names=tuple(names),
+                members=members,
+            )
+        )
+        self._reporter.report(
+            "rolled_back",
+            count=len(names),
+            path=str(directory),
+            names=names,
+            incident=incident.id,
+            undo=incident.undo,
+        )
 
     def _growing(self, name: str) -> str:
         """Return the incident that a repair in a back-off belongs to; empty when it is one of its own."""

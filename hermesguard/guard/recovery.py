@@ -4,6 +4,7 @@ A staged name holds either what the guard was about to put in place, or what the
 may have messages that nobody has looked at yet.
 """
 
+import contextlib
 import errno
 from functools import partial
 from pathlib import Path
@@ -64,7 +65,10 @@ class Recovery:
             return
         try:
             if data:
-                self._take(name, data)
+                with contextlib.suppress(
+                    files.TooLarge
+                ):  # the shadow cannot be read: what is left is in the history
+                    self._take(name, data)
             if not self._copies.has_pending(name):
                 files.remove(path)
         except OSError as error:

@@ -63,13 +63,49 @@ class Visit:
     def verdict(self) -> Verdict:
         """What became of the session."""
         if self.live is None:
-            return judge_unreadable(str(self._read), self.around)
+            verdict = judge_unreadable(str(self._read), self.around)
+            return self._with_beginning(verdict) if verdict.action is Action.RESTORE else verdict
         shadow = self.shadow.abridged.document if self.is_wipe else self.shadow.document
         verdict = judge(shadow, self.live, self.around)
         if verdict.action is Action.INTENDED and self.around.repaired:
             # Who has not seen a repair cannot have meant to take it back: that is worth a look into the history.
             return judge(shadow, self.live, replace(self.around, before_repair=self.before_repair()))
         return verdict
+
+    @cached_property
+    def _beginning(self) -> tuple[bytes, Document] | None:
+        """The newest save, if it stands whole at the beginning of a file that could not be read."""
+        whole = session.whole_beginning(self.data) if self.live is None else b""
+        try:
+            return (whole, session.parse(whole)) if whole else None
+        except Unreadable:
+            return None
+
+    @cached_property
+    def _beginning_verdict(self) -> Verdict | None:
+        """What is to be said of that save."""
+        return judge(self.shadow.document, self._beginning[1], self.around) if self._beginning else None
+
+    def _with_beginning(self, verdict: Verdict) -> Verdict:
+        """Add to the verdict on an unreadable file what its whole beginning says."""
+        found = self._beginning_verdict
+        if found is None or found.is_foreign:
+            return verdict
+        merges = found.comparison is not None and bool(found.comparison.added)
+        return verdict._replace(
+            action=Action.MERGE if merges else Action.RESTORE,
+            evidence=(*verdict.evidence, "the newest save stands whole at its beginning"),
+            comparison=found.comparison,
+            keep_messages=found.keep_messages,
+        )
+
+    @property
+    def goes_back(self) -> bool:
+        """Whether live says that it was written before the shadow: an older state, put over a newer one."""
+        if self.live is None or self.is_wipe:
+            return False
+        before, now = (document.get(session.UPDATED) for document in (self.shadow.document, self.live))
+        return isinstance(before, int | float) and isinstance(now, int | float) and now < before
 
     @property
     def news(self) -> Iterator[Identity]:
@@ -87,14 +123,43 @@ class Visit:
         """How many messages live has; None when it could not be read."""
         return self.live.count if self.live else None
 
-    def repaired(self) -> list[Piece]:
+    @cached_property
+    def live_copy(self) -> Copy:
+        """Live as a copy to keep; only when it could be read."""
+        return Copy(self.data, self.live)
+
+    @cached_property
+    def repaired_copy(self) -> Copy:
+        """The repaired file as a copy to keep."""
+        return Copy(b"".join(self.pieces))
+
+    @property
+    def known_copy(self) -> Copy | None:
+        """The repaired file as a copy, if that was found out; None when it would have to be."""
+        known: Copy | None = vars(self).get("repaired_copy")
+        return known
+
+    def work_out(self) -> None:
+        """Find out all that acting on it needs, so that nothing is left to be found out then."""
+        if self.live is not None:
+            _ = self.live_copy.abridged
+        if not self.is_wipe and self.verdict.action in (Action.RESTORE, Action.MERGE, Action.UNCERTAIN):
+            _ = self.repaired_copy.abridged
+
+    @cached_property
+    def pieces(self) -> list[Piece]:
         """Return the pieces of the repaired file; those of a wipe are the shadow's own bytes, but for what must change."""
         if self.updated and (known := prepared(self.shadow)):
             return known.pieces(self.updated)
         if self.is_wipe:
             shadow = self.shadow.abridged
             return fill(merged_text(shadow.document, self.live), shadow)
-        data = merge_documents(self.shadow.document, self.live, self.verdict.keep_messages)
+        live = None if self.verdict.is_foreign else self.live
+        if (beginning := self._beginning) and (found := self._beginning_verdict) and not found.is_foreign:
+            if found.action in (Action.KEEP, Action.INTENDED, Action.WAIT):
+                return [beginning[0]]
+            live = beginning[1]
+        data = merge_documents(self.shadow.document, live, self.verdict.keep_messages)
         self._prove(session.parse(data))
         return [data]
 

@@ -13,6 +13,10 @@ from hermesguard.webui import benign, session
 from hermesguard.webui.diff import Comparison, compare
 from hermesguard.webui.session import Document, Message
 
+# The application shows and truncates by windows of this many messages (hermes-webui #5096).
+WINDOW_MESSAGES = 30
+# So far a time of saving may lie from now, in seconds, and still be the writer's clock.
+CLOCK_SECONDS = 60.0
 _CUTS: Final = (session.WATERMARK, session.BOUNDARY)
 # What a stub of #1558 empties; everything else stays as it was.
 _EMPTIED = frozenset({*session.LISTS, session.STREAM, session.MESSAGE_COUNT, "updated_at"})
@@ -29,7 +33,9 @@ class Case:
 
     @cached_property
     def comparison(self) -> Comparison:
-        return compare(self.shadow.messages, self.live.messages)
+        # Of another session's file nothing is ever merged in: it is as if there were none.
+        live = () if self.is_of_other_session else self.live.messages
+        return compare(self.shadow.messages, live)
 
     @property
     def is_lost(self) -> bool:
@@ -131,6 +137,27 @@ class Case:
             ("user", prompt, ())
         ] and self.has_only_new_messages
 
+    # -- saves
+
+    @property
+    def saves(self) -> int:
+        """So many saves may lie between the two; one where nobody counted."""
+        return max(1, self.around.saves or 1)
+
+    @property
+    def may_be_several(self) -> bool:
+        """More than one save may lie between the two, so that several acts may have been at work."""
+        return self.around.saves != 1
+
+    @property
+    def time_goes_back(self) -> bool:
+        """Live says that it was saved earlier than the shadow, and it is not the writer's clock that was put back."""
+        before, after = self.shadow.get(session.UPDATED), self.live.get(session.UPDATED)
+        if not (is_number(before) and is_number(after)) or after >= before:
+            return False
+        now = self.around.now
+        return now is None or before <= now + 1 or abs(after - now) > CLOCK_SECONDS
+
     # -- markers
 
     def changed(self, key: str) -> bool:
@@ -214,6 +241,14 @@ class Case:
                 return
         yield 0.0
 
+    def fits_cut(self, key: str) -> bool:
+        """What `key` says is where live was cut; nothing where the last kept message has no stamp."""
+        value = self.live.get(key)
+        if is_number(value):
+            return float(value) in self._ends_of_kept()
+        last = self.live.messages[-1] if self.live.messages else None
+        return last is not None and boundary_of(last) == 0
+
     @cached_property
     def is_cut_behind_news(self) -> bool:
         """The boundary is a message that the shadow never saw: live was cut, went on, and was cut again while nobody looked."""
@@ -269,6 +304,26 @@ class Case:
     def counters_go_on(self) -> bool:
         """A token counter is higher than it was: there were turns that the shadow never saw."""
         return any(before < after for before, after in _counters(self.shadow, self.live))
+
+    @property
+    def is_older_mark(self) -> bool:
+        """The mark of live may be that of an older state: the shadow has one too, and a counter or the time goes back."""
+        was_marked = self.shadow.get(session.GENERATION) is not None
+        return was_marked and (self.counters_go_back or self.time_goes_back)
+
+    @property
+    def is_of_other_session(self) -> bool:
+        """Live says that it is another session, and the shadow did not."""
+        before, after = self.shadow.get(session.SESSION_ID), self.live.get(session.SESSION_ID)
+        are_ids = isinstance(before, str) and isinstance(after, str)
+        return are_ids and after not in (before, self.around.name)
+
+    @property
+    def is_new_chat(self) -> bool:
+        """Live is another conversation under the same id: deleted, then imported again."""
+        before, after = self.shadow.get(session.CREATED), self.live.get(session.CREATED)
+        both = is_number(before) and is_number(after) and bool(self.live.messages)
+        return both and before != after and not (after < before and self.time_goes_back)
 
     @property
     def is_same_chat(self) -> bool:

@@ -4,13 +4,12 @@ They are asked in the order in which they stand here, and the first that applies
 (module rulesdocs).
 """
 
+from hermesguard.judge.acts import ACTS, FIRST_TURN, Act, Part, nearest
 from hermesguard.judge.case import Case
 from hermesguard.judge.rule import Rule, rule, says
 from hermesguard.judge.verdict import Action, Verdict
 from hermesguard.webui import session
 
-# The application shows and truncates by windows of this many messages (hermes-webui #5096).
-WINDOW_MESSAGES = 30
 FIRST_TURN_WAIT_SECONDS = 2.5
 
 RULES: list[Rule[Case]] = []
@@ -43,6 +42,33 @@ def _never_any(case: Case) -> Verdict | None:
 
 @rule(
     RULES,
+    "23",
+    "other session",
+    "`session_id` is another one: the file of another conversation was written over this one",
+    "restore; nothing of it is merged in",
+)
+def _other_session(case: Case) -> Verdict | None:
+    if not case.is_of_other_session or not case.shadow.messages:
+        return None
+    verdict = says(Action.RESTORE, f"`{session.SESSION_ID}` is that of another session")
+    return verdict._replace(is_foreign=True)
+
+
+@rule(
+    RULES,
+    "24",
+    "new conversation",
+    "`created_at` is another one: the session was deleted, and then imported again under its old id",
+    "intended; nothing of the old one is merged in",
+)
+def _new_conversation(case: Case) -> Verdict | None:
+    if not case.is_new_chat or not case.is_lost:
+        return None
+    return says(Action.INTENDED, f"a new conversation under an old id: `{session.CREATED}` is another")
+
+
+@rule(
+    RULES,
     "2",
     "growth",
     "every message of the shadow is there; only benign messages may be gone",
@@ -61,19 +87,14 @@ def _growth(case: Case) -> Verdict | None:
 
 @rule(
     RULES,
-    "6",
-    "clear",
-    "`clear_generation` was set anew, and what is there is new; in releases without that key: no messages, the title became"
-    " Untitled, and the token counters do not go back",
+    "6a",
+    "marked clear",
+    "`clear_generation` was set anew, and what is there is new",
     "intended",
 )
-def _clear(case: Case) -> Verdict | None:
+def _marked_clear(case: Case) -> Verdict | None:
     if case.changed(session.CLEAR_GENERATION) and (case.is_emptied or case.has_only_new_messages):
         return _cleared("the conversation was cleared and marked so")
-    if case.marks_clears or case.counters_go_back:
-        return None
-    if case.is_emptied and case.is_untitled_now and case.is_same_chat:
-        return _cleared("the conversation was cleared: empty, and untitled again")
     return None
 
 
@@ -90,7 +111,7 @@ def _cleared(evidence: str) -> Verdict:
     "intended",
 )
 def _marked_shrink(case: Case) -> Verdict | None:
-    if not case.is_shrink_marked or case.counters_go_back:
+    if not case.is_shrink_marked or case.is_older_mark:
         return None
     if case.is_cut_at_boundary:
         return says(Action.INTENDED, "a marked shrink that cut where it says")
@@ -164,71 +185,98 @@ def _is_watermarked_turn(case: Case) -> bool:
 
 @rule(
     RULES,
-    "8",
-    "watermarked shrink",
-    "no generation key; `truncation_watermark` or `truncation_boundary` was set anew and fits the start of the shadow that is"
-    " left; at most one user turn is gone",
+    "8b",
+    "cut behind news",
+    "no new generation; `truncation_watermark` or `truncation_boundary` was set anew and fits, but new messages follow: it was"
+    " cut and went on, perhaps more than once, between two looks",
     "intended",
 )
-def _watermarked_shrink(case: Case) -> Verdict | None:
-    if case.is_shrink_marked or not _is_watermarked_turn(case):
+def _cut_behind_news(case: Case) -> Verdict | None:
+    if case.is_shrink_marked or not case.comparison.added or not _is_watermarked_turn(case):
         return None
-    return says(Action.INTENDED, "the watermark was set where it was cut")
+    return says(Action.INTENDED, "it was cut where the watermark says, and went on")
 
 
-@rule(
-    RULES,
-    "9",
-    "undo",
-    "no markers; a proper, non-empty start of the shadow, in which no answer went on; at most one user turn is gone",
-    "intended",
-)
-def _undo(case: Case) -> Verdict | None:
-    if case.marks_shrinks or case.is_marked or not case.is_start:
-        return None
-    if case.lost_turns > 1 or case.counters_go_back or case.is_said_before:
-        return None
-    return says(Action.INTENDED, "the last turn was taken back")
+def _by(act: Act) -> Rule[Case]:
+    """Return the rule of an act: it applies where nothing of the change is left unexplained."""
+
+    def decide(case: Case) -> Verdict | None:
+        if case.is_shrink_marked or (case.marks_shrinks and not _marked_before_upgrade(case)):
+            return None
+        if (act.is_clear and case.marks_clears) or (case.is_said_before and not case.is_watermarked):
+            return None
+        if case.is_emptied and case.is_stale_writer:
+            return None
+        if not act.explains(case):
+            return None
+        return says(Action.INTENDED, act.said)._replace(is_clear=act.is_clear)
+
+    return Rule(
+        act.number, act.name, f"what {act.noun} leaves, in every part (table below)", "intended", decide
+    )
+
+
+RULES.extend(map(_by, ACTS))
 
 
 @rule(
     RULES,
     "10",
     "long cut",
-    "no markers, or a watermark only; a start of the shadow; two or more user turns went in one write (#5096, a stale"
-    " process), or something contradicts that one was taken back",
+    "no markers, or a watermark only; a start of the shadow; two or more user turns went in one write (#5096, a stale process)",
     "uncertain",
 )
 def _long_cut(case: Case) -> Verdict | None:
-    if case.marks_shrinks or not case.is_start:
+    if case.marks_shrinks or not case.is_start or case.lost_turns <= case.saves:
         return None
-    if case.lost_turns > 1:
-        return says(
-            Action.UNCERTAIN, "one act of a user removes one turn at most (#5096, or a stale process)"
-        )
-    return says(Action.UNCERTAIN, "the end is gone, and it was not taken back as a user does it")
+    return says(Action.UNCERTAIN, "one act of a user removes one turn at most (#5096, or a stale process)")
 
 
 @rule(
     RULES,
-    "11",
+    "25",
+    "older state",
+    "no markers, or a watermark only; a start of the shadow, or nothing, as an act would leave it, but in other parts of the file"
+    " nothing that any act would leave",
+    "restore",
+)
+def _older_state(case: Case) -> Verdict | None:
+    if case.marks_shrinks or not _is_as_after_an_act(case):
+        return None
+    left_over = nearest(case)
+    if case.is_start and case.is_said_before:
+        return says(
+            Action.RESTORE, "its writer has not seen the repair, so it takes nothing back", *left_over
+        )
+    if not left_over or _may_be_said_anew(case):
+        return None
+    return says(Action.RESTORE, "no act of a user leaves the file so", *left_over)
+
+
+def _is_as_after_an_act(case: Case) -> bool:
+    """The messages are as an act leaves them, and no bug is known to do the same."""
+    return case.is_start or (case.is_emptied and not case.shadow.stream and not case.is_stale_writer)
+
+
+def _may_be_said_anew(case: Case) -> bool:
+    """The first turn may have been cut to be said again, and the new prompt may follow."""
+    return case.is_emptied and not any(
+        consequence.contradicts(case)
+        for part, consequence in FIRST_TURN.parts.items()
+        if part is not Part.MESSAGES
+    )
+
+
+@rule(
+    RULES,
+    "11b",
     "emptied",
-    "no messages (or the pending prompt alone, as a message); the shadow had no stream; no markers, or a watermark only",
-    "the only turn: deliberate; followed by a new prompt within 2.5 s: deliberate (edit or retry of the first turn);"
-    " else uncertain",
+    "no messages; the shadow had no stream; no markers, or a watermark only",
+    "wait 2.5 s for the new prompt of an edit of the first turn; then uncertain",
 )
 def _emptied(case: Case) -> Verdict | None:
-    if not (case.is_emptied or case.is_only_asked):
+    if not case.is_emptied or case.shadow.stream or case.marks_shrinks or case.is_stale_writer:
         return None
-    if case.shadow.stream or case.marks_shrinks or case.is_stale_writer:
-        return None
-    is_unharmed = case.is_same_chat and not case.counters_go_back
-    if case.has_new_prompt and is_unharmed and len(case.shadow.messages) <= WINDOW_MESSAGES:
-        return says(Action.INTENDED, "the first turn is said anew: its prompt is pending")
-    if not case.is_emptied:
-        return None
-    if case.lost_turns == 1 and is_unharmed and not case.counters_go_on and not case.is_marked:
-        return says(Action.INTENDED, "the only turn was taken back")
     if case.around.waited_seconds < FIRST_TURN_WAIT_SECONDS:
         return says(
             Action.WAIT,
@@ -239,20 +287,6 @@ def _emptied(case: Case) -> Verdict | None:
         Action.UNCERTAIN,
         f"emptied without a marker, and no new prompt came within {FIRST_TURN_WAIT_SECONDS} s",
     )
-
-
-@rule(
-    RULES,
-    "12",
-    "old compression",
-    "`compression_anchor_*` changed, `messages` equal `context_messages`, no `message_count` key (/compress of releases before"
-    " v0.51.139)",
-    "deliberate; the shadow goes to the history",
-)
-def _old_compression(case: Case) -> Verdict | None:
-    if session.MESSAGE_COUNT in case.live or not case.is_compressed:
-        return None
-    return says(Action.INTENDED, "a /compress of an old release: the summary took the place of the messages")
 
 
 @rule(

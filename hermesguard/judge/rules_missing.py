@@ -1,20 +1,34 @@
-"""The rules for a session whose file is gone or cannot be read (webui-contract, rules 1 and 18 to 20). Pure.
+"""The rules for a session whose file is gone or cannot be read. Pure.
 
-They are asked in the order in which they stand here: what was renamed also has no message in the index any more.
+A file that is gone has three answers: it was deleted, it was lost, or that cannot be known. A deletion leaves evidence, another
+one in each release; what speaks for a loss is evidence too; and where there is neither, the guard does not guess. The rules are
+asked in the order in which they stand here: what was renamed also has no entry in the index any more.
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from hermesguard.judge.facts import LOSS, MEANT
 from hermesguard.judge.rule import Rule, rule, says
-from hermesguard.judge.verdict import Action, Surroundings, Verdict
+from hermesguard.judge.verdict import Action, IndexSays, Surroundings, Verdict
 from hermesguard.webui.session import Document
 
 UNREADABLE_WAIT_SECONDS = 1.0
 MISSING_WAIT_SECONDS = 2.0
-# Without a tombstone, a deletion is believed when no other session followed; and a file that was only moved aside comes back.
-DELETION_WAIT_SECONDS = 10.0
+# The application prunes the entry some milliseconds after the file; a machine may be busy, and a file moved aside for a moment.
+PRUNED_WAIT_SECONDS = 3.0
+# A directory that is being emptied looks like this at first; and a file that was only moved aside comes back.
+UNLINKED_WAIT_SECONDS = 10.0
+UNKNOWN_WAIT_SECONDS = 10.0
+# An index that lists a session so long after its file has gone was not about to be corrected.
+LISTED_ON_SECONDS = 1.0
+# hermes-webui PR#7036: a clean-up that looked before the first turn was saved removes the file milliseconds after it.
+CLEANUP_RACE_SECONDS = 2.0
+
+# What the application takes for a messenger: their sessions have no tombstone in any release.
+MESSENGERS: Final = frozenset(
+    {"discord", "email", "wecom", "wecom_callback", "slack", "telegram", "weixin", "matrix"}
+)
 
 
 class Unread(NamedTuple):
@@ -35,30 +49,80 @@ class Missing(NamedTuple):
         """It was a side question, which the application unlinks at its end."""
         return self.shadow.title.startswith(("btw:", "bg:"))
 
+    @property
+    def is_empty(self) -> bool:
+        """It held nothing that anyone had said."""
+        return not (self.shadow.messages or self.shadow.context or self.shadow.prompt.strip())
+
+    @property
+    def is_from_messenger(self) -> bool:
+        """It belongs to a messenger, as the application decides that."""
+        if self.shadow.get("session_source") == "messaging":
+            return True
+        sources = (self.shadow.get(key) for key in ("raw_source", "source_tag", "source"))
+        first = next((text for source in sources if isinstance(source, str) and (text := source.strip())), "")
+        return first.lower() in MESSENGERS
+
+    @property
+    def lacks_tombstone(self) -> bool:
+        """A deletion would have left a tombstone, and there is none."""
+        return not (self.around.tombstone or self.around.may_leave_none or self.is_from_messenger)
+
+    @property
+    def is_listed_on(self) -> bool:
+        """The index went on listing it when a deletion would long have been over."""
+        around = self.around
+        return around.index == "lists" or around.listed_seconds >= LISTED_ON_SECONDS
+
+    @property
+    def has_just_begun(self) -> bool:
+        """Its first messages came just before its file went."""
+        return self.around.began_seconds is not None and self.around.began_seconds < CLEANUP_RACE_SECONDS
+
+    @property
+    def was_cleaned_up(self) -> bool:
+        """A clean-up of empty sessions took it: this release removes the index only then, and it had got messages just before."""
+        return self.around.index == "unlinked" and not self.around.unlinks_index and self.has_just_begun
+
     def facts(self) -> Iterator[tuple[str, str]]:
         """Yield (what it speaks for, sentence) of everything that can be seen."""
         around = self.around
         if around.tombstone:
             yield MEANT, "the application has noted its deletion"
+        elif self.lacks_tombstone and not self.is_temporary:
+            yield LOSS, "the application notes every deletion, and has noted none of it"
         else:
             yield LOSS, "the application has not noted a deletion"
         if self.is_temporary:
             yield MEANT, "it was a temporary session"
-        if around.index == "lists":
-            yield LOSS, "the index still lists it"
-        if around.index == "omits" and around.others_saved:
-            yield (
-                MEANT,
-                "the index no longer lists it, but any save of another session drops the messages of files that are gone",
-            )
-        elif around.index == "omits":
-            yield MEANT, "the index no longer lists it"
-        if around.index == "unlinked":
-            yield MEANT, "the index was removed just before, as at a deletion"
+        if self.is_empty:
+            yield MEANT, "it held no message"
+        yield _INDEX_FACTS[around.index]
+        if around.index != "lists" and around.listed_seconds >= LISTED_ON_SECONDS:
+            yield LOSS, "the index went on listing it after the file had gone"
+        if around.index == "unlinked" and not around.unlinks_index:
+            yield LOSS, "this release removes the index only when it cleans up empty sessions"
+        if self.has_just_begun:
+            yield LOSS, "its first messages came just before, as when a clean-up takes it for empty (PR#7036)"
         if around.moved_to:
             yield LOSS, "a new session with the same creation time lacks messages of it"
         elif not around.renamed_to:
             yield LOSS, "its messages stand in no other session"
+
+
+_INDEX_FACTS: Final[dict[IndexSays, tuple[str, str]]] = {
+    "lists": (LOSS, "the index still lists it"),
+    "pruned": (MEANT, "its entry in the index went with it"),
+    "unlinked": (MEANT, "the index was removed with it, as at a deletion"),
+    "dropped": (
+        MEANT,
+        "the index no longer lists it, but any save of another session drops the entries of files that are gone",
+    ),
+    "rebuilt": (MEANT, "the index was built anew without it, as it is from the files that are there"),
+    "unlisted": (MEANT, "the index does not list it, and was not seen to list it before"),
+    "removed": (LOSS, "there is no index, for the guard removed it after a repair: that says nothing"),
+    "none": (LOSS, "there is no index, which says nothing"),
+}
 
 
 UNREADABLE_RULES: list[Rule[Unread]] = []
@@ -102,20 +166,32 @@ def _renamed(missing: Missing) -> Verdict | None:
     MISSING_RULES,
     "18",
     "deleted",
-    "the file is gone, and: a tombstone, or a title btw: or bg:, or its index entry went too, or `_index.json` was removed just"
-    " before; without a tombstone it must stay so for ten seconds, and no new session that began as this one may lack messages"
-    " of it (#2223)",
+    "the file is gone, and: a tombstone, or a title btw: or bg:; or it held no message and no index lists it; or, where the"
+    " application leaves no tombstone, its entry went from an index that was seen to list it, or `_index.json` was removed with"
+    " it (before v0.51.139); without a tombstone it must stay so for some seconds, and no new session that began as this one may"
+    " lack messages of it (#2223)",
     "deleted",
 )
 def _deleted(missing: Missing) -> Verdict | None:
     around = missing.around
     if around.tombstone or missing.is_temporary:
         return says(Action.DELETED)
-    index_went_along = around.index == "unlinked" or (around.index == "omits" and not around.others_saved)
-    if not index_went_along or around.moved_to:
+    if around.moved_to or around.index == "lists":
         return None
-    if around.waited_seconds < DELETION_WAIT_SECONDS:
-        return says(Action.WAIT, "others may follow", wait_seconds=DELETION_WAIT_SECONDS)
+    if missing.is_empty:
+        return _deleted_after(missing, PRUNED_WAIT_SECONDS)
+    if missing.lacks_tombstone:
+        return None
+    if around.index == "pruned":
+        return _deleted_after(missing, PRUNED_WAIT_SECONDS)
+    if around.index == "unlinked" and around.unlinks_index and not missing.has_just_begun:
+        return _deleted_after(missing, UNLINKED_WAIT_SECONDS)
+    return None
+
+
+def _deleted_after(missing: Missing, seconds: float) -> Verdict:
+    if missing.around.waited_seconds < seconds:
+        return says(Action.WAIT, "the file may come back", wait_seconds=seconds)
     return says(Action.DELETED)
 
 
@@ -123,10 +199,31 @@ def _deleted(missing: Missing) -> Verdict | None:
     MISSING_RULES,
     "20",
     "missing",
-    "the file is gone, and after two seconds nothing says that someone deleted it",
-    "uncertain",
+    "the file is gone, and after two seconds: the index lists it on; or the application leaves a tombstone of every deletion"
+    " (v0.51.850 and later, messengers excepted) and there is none; or a clean-up of empty sessions took it just after its first"
+    " turn (PR#7036); or a new session began as this one and lacks messages of it",
+    "restore: the file is put back",
 )
 def _missing(missing: Missing) -> Verdict | None:
-    if missing.around.waited_seconds < MISSING_WAIT_SECONDS:
+    around = missing.around
+    if around.waited_seconds < MISSING_WAIT_SECONDS:
         return says(Action.WAIT, "a deletion may still be noted", wait_seconds=MISSING_WAIT_SECONDS)
-    return says(Action.UNCERTAIN, f"the file stayed away for {MISSING_WAIT_SECONDS:.0f} seconds")
+    if not (missing.is_listed_on or missing.lacks_tombstone or missing.was_cleaned_up or around.moved_to):
+        return None
+    return says(Action.RESTORE, f"the file stayed away for {MISSING_WAIT_SECONDS:.0f} seconds")
+
+
+@rule(
+    MISSING_RULES,
+    "26",
+    "not known",
+    "the file is gone, and after ten seconds there is evidence of neither: no index, also because the guard removed it; an index"
+    " that was never seen to list it, that was built anew, or whose entry another save may have dropped",
+    "not known: it stays away, its copy is kept as long as the history, and the log names the command that brings it back",
+)
+def _not_known(missing: Missing) -> Verdict | None:
+    if missing.around.waited_seconds < UNKNOWN_WAIT_SECONDS:
+        return says(Action.WAIT, "it may come back, or be noted", wait_seconds=UNKNOWN_WAIT_SECONDS)
+    return says(
+        Action.UNKNOWN, "nothing says that it was deleted, and nothing that an application still has it"
+    )

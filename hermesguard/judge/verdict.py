@@ -19,15 +19,35 @@ class Action(StrEnum):
     UNCERTAIN = "uncertain"
     DELETED = "deleted"
     RENAMED = "renamed"
+    UNKNOWN = "not known"
     WAIT = "wait"
+
+
+IndexSays = Literal["lists", "pruned", "unlinked", "dropped", "rebuilt", "unlisted", "removed", "none"]
+"""What the index says of a session whose file is gone.
+
+lists: it lists it. pruned: the entry went when the file did. unlinked: the index itself went when the file did. dropped: the
+entry went, but another session was saved meanwhile, and such a save drops the entry of any file that is gone. rebuilt: the
+index was built anew, from the files that were there. unlisted: it was never seen to list it. removed: the guard removed the
+index. none: there is none.
+"""
+Writer = Literal["same", "new", "another", "unknown"]
+"""The process that wrote a file. same: it wrote the state before, too. new: it was never seen before, as after a restart.
+another: it has written here before, and so has the one that wrote the state before: two are at work. unknown: nothing tells."""
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What else the directory and the past say about a session, beside shadow and live."""
 
+    name: str = ""
+    """The session's id, as the name of its file has it."""
     gone: bool = False
     """There is no file of that name."""
+    saves: int | None = 1
+    """How many saves lie between shadow and live; None when that is not known, as after a stop of the guard."""
+    now: float | None = None
+    """The time of day, in seconds since the epoch, where it matters whether a clock was put back."""
     waited_seconds: float = 0.0
     """How long the present state of live has been looked at."""
     repaired: bool = False
@@ -36,14 +56,22 @@ class Surroundings:
     """The files that the repairs were made of, as far as they are asked for."""
     tombstone: bool = False
     """The id stands in `_deleted_webui_sessions.json`."""
-    index: Literal["lists", "omits", "unlinked", "unknown"] = "unknown"
-    """What `_index.json` says of the id; unlinked: it was there at the last look and is gone."""
-    others_saved: bool = False
-    """Another session was saved since the index still listed this one; such a save drops the message of any file that is gone."""
+    may_leave_none: bool = True
+    """The application that writes here may leave no tombstone of a deletion."""
+    unlinks_index: bool = True
+    """The application that writes here may remove the whole index at a deletion, not the entry alone."""
+    index: IndexSays = "none"
+    """What `_index.json` says of a session whose file is gone."""
+    listed_seconds: float = 0.0
+    """For so long after the file had gone the index still listed the session."""
+    began_seconds: float | None = None
+    """How long before the file went the session had no message yet; None when it had some when it was first seen."""
     renamed_to: str = ""
     """The session that took over this one's messages, if there is one."""
     moved_to: str = ""
     """A new session that began as this one, but lacks messages of it."""
+    writer: Writer = "unknown"
+    """The process that wrote live, beside the one that wrote the shadow."""
 
 
 class Verdict(NamedTuple):
@@ -60,6 +88,10 @@ class Verdict(NamedTuple):
     renamed_to: str = ""
     is_clear: bool = False
     """Someone cleared the conversation: what is kept of it goes as soon as what is kept of a deleted one."""
+    taken: tuple[str, ...] = ()
+    """What hangs on the messages and is gone, though they are all there (module parts)."""
+    is_foreign: bool = False
+    """Live is the file of another session: nothing of it is to be merged in."""
     loses_prompt: bool = False
     """The shadow has a prompt that was sent and stands nowhere now."""
 
@@ -85,5 +117,5 @@ class Verdict(NamedTuple):
         if comparison is None:
             return self.action is not Action.KEEP
         gone = any(kind not in benign.REPEATED for _, kind in comparison.harmless)
-        lost = not comparison.whole or gone or self.loses_prompt
+        lost = not comparison.whole or gone or bool(comparison.changed or self.taken) or self.loses_prompt
         return lost or self.action not in (Action.KEEP, Action.WAIT)

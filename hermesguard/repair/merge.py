@@ -6,11 +6,12 @@ webui-contract, sections 1 (order of keys) and 5 (what the application makes of 
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from hermesguard.webui import session
 from hermesguard.webui.diff import Comparison, compare
+from hermesguard.webui.parts import is_compressed_since
 from hermesguard.webui.session import Document, Message
 
 _TRUNCATION = (session.WATERMARK, session.BOUNDARY)
@@ -63,8 +64,9 @@ class _Mender:
         self.sent: dict[int, float | None] = {}
         self.sent_before: set[int] = set()
         self.prompts = self._unsaid_prompts(old, new)
+        self.is_newer_last = live is not None and _is_later(live, shadow)
         self.comparison: Comparison = compare(old, new)
-        self.messages = self._with_prompts(self.comparison)
+        self.messages = self._with_prompts(self.comparison, self.comparison.merged(self.is_newer_last))
 
     # -- messages
 
@@ -90,8 +92,8 @@ class _Mender:
                     self.sent_before.add(id(message))
         return found
 
-    def _with_prompts(self, comparison: Comparison) -> list[Message]:
-        messages = list(comparison.merged())
+    def _with_prompts(self, comparison: Comparison, merged: Iterable[Message]) -> list[Message]:
+        messages = list(merged)
         added = {id(comparison.new[index]) for index in comparison.added}
         for prompt in self.prompts:
             place = len(messages)
@@ -112,11 +114,21 @@ class _Mender:
         return sent is not None and (message.timestamp or 0) >= int(sent) + 1
 
     def _context(self) -> list[Message]:
-        """Return what the model sees: the shadow's and what live adds; nothing where the shadow had nothing."""
+        """Return what the model sees: the context of the side that knows better, and what belongs to messages that are added.
+
+        It is no transcript: after a compression it is much shorter than the messages, and must stay so. A tool id that it
+        holds already does not come again.
+        """
         if not self.shadow.context:
             return []
         new = self.live.context if self.live else []
-        return self._with_prompts(compare(self._kept_context(), new))
+        if self.live and knows_context_better(self.live, self.shadow):
+            return list(new)
+        comparison = compare(self._kept_context(), new)
+        said = {self.comparison.new[index].identity for index in self.comparison.added}
+        strangers = {id(new[index]) for index in comparison.added if new[index].identity not in said}
+        merged = comparison.merged(self.is_newer_last)
+        return self._with_prompts(comparison, (message for message in merged if id(message) not in strangers))
 
     def _kept_context(self) -> Sequence[Message]:
         """Return the shadow's context as far as it belongs to the messages that are to come back."""
@@ -276,6 +288,23 @@ def _says(message: Message, prompt: Message) -> bool:
     if message.identity != prompt.identity:
         return False
     return message.timestamp is None or prompt.timestamp is None or message.timestamp >= prompt.timestamp - 1
+
+
+def knows_context_better(live: Document, shadow: Document) -> bool:
+    """Return whether live's context is the newer one: compressed since, and not by a writer that forgot an earlier time."""
+    return is_compressed_since(shadow, live) and not _is_compressed(shadow, live)
+
+
+def _is_compressed(document: Document, other: Document) -> bool:
+    """Return whether `document` tells of a compression in its anchors that the `other` does not know."""
+    anchors = [key for key in document.keys if key.startswith(session.ANCHOR_PREFIX)]
+    return any(document.get(key) and not other.get(key) for key in anchors)
+
+
+def _is_later(live: Document, shadow: Document) -> bool:
+    """Return whether live was surely saved later than the shadow."""
+    before, after = shadow.get(session.UPDATED), live.get(session.UPDATED)
+    return isinstance(before, int | float) and isinstance(after, int | float) and after > before
 
 
 def _was_answered(side: Document, messages: Sequence[Message]) -> bool:

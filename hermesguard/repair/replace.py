@@ -86,7 +86,7 @@ def place(
                 _note(placed, out, ours)
             expected_stamp = own
             before = (*_readable(judged, *((good(),) if good else ())), *earlier())
-            expected, wanted = wanted, _answer(wanted, out, placed, before)
+            expected, wanted = wanted, _answer(path.stem, wanted, out, placed, before)
             if wanted == expected:
                 break
             staged.append(staging.stage(path, [wanted], like))
@@ -157,20 +157,20 @@ def _note(placed: Placed, out: bytes, ours: list[bytes]) -> None:
         placed.displaced.append(out)
 
 
-def _answer(ours: bytes, theirs: bytes, placed: Placed, before: tuple[Document, ...]) -> bytes:
+def _answer(name: str, ours: bytes, theirs: bytes, placed: Placed, before: tuple[Document, ...]) -> bytes:
     """Return what must be live when the application wrote `theirs` although `ours`, made of `before`, is the good state."""
     good = session.parse(ours)
     try:
         written = session.parse(theirs)
     except session.Unreadable:
         return ours
-    verdict = judge(good, written, Surroundings(repaired=True, before_repair=before))
+    verdict = judge(good, written, Surroundings(name=name, repaired=True, before_repair=before))
     if verdict.action is Action.KEEP:
         return theirs
     if verdict.action is Action.INTENDED:
         placed.intended.append(ours)
         return theirs
-    return merge_documents(good, written, verdict.keep_messages)
+    return merge_documents(good, None if verdict.is_foreign else written, verdict.keep_messages)
 
 
 def _readable(*files_read: bytes) -> Iterator[Document]:

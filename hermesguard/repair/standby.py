@@ -304,9 +304,19 @@ class Standby:
             del self._due[name]
         return name
 
+    def later(self, name: str, now: float) -> None:
+        """Make a session ready somewhat later: its copy is being read."""
+        self._due[name] = now + QUIET_SECONDS
+
+    def is_needed(self, name: str) -> bool:
+        """Return whether there is anything to make ready of a session."""
+        if self._copies.store.is_too_large(name):
+            return False
+        return bool(self._copies.held(name)) or self._has_stream(name)
+
     def make_ready(self, name: str) -> None:
         """Make a session ready. Raises OSError when the store does not let its copy be read now."""
-        if (self._copies.held(name) or self._has_stream(name)) and (copy := self._copies.shadow(name)):
+        if self.is_needed(name) and (copy := self._copies.shadow(name)):
             known = prepared(copy)
             if known is None:
                 known = copy.prepared = prepare(copy.abridged)

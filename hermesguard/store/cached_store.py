@@ -119,6 +119,11 @@ class Copies:
             return None
         return self._cache.put(session, copy, now)
 
+    def hold(self, session: str, copy: Copy) -> None:
+        """Take a copy that was read from the store into the cache."""
+        copy.is_stored = True
+        self._cache.put(session, copy, self._clock.monotonic())
+
     def report_damage(self, session: str, error: str) -> None:
         if self._damaged.get(session) != error:
             self._damaged[session] = error

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from hermesguard import files
+from hermesguard.webui.session import written
 
 FORMAT: Final = 1
+LONGEST_LOG_BYTES: Final = 256 * 1024 * 1024
 DELTA_SUFFIX: Final = ".tail"
 STANDBY_SUFFIX: Final = ".spare"
 """Of files beside the sessions, which hold nothing that the store has not."""
@@ -54,21 +56,21 @@ def take_over(root: Path) -> None:
             files.move(path, path.with_name(f"{match[1]}{REASONS[match[2]]}{match[3]}"))
     log = root / "incidents.jsonl"
     try:
-        lines = files.read(log)[0].splitlines()
-    except FileNotFoundError:
-        return
-    files.write_durably(log, b"".join(_translated(line) + b"\n" for line in lines))
+        lines = files.read(log, LONGEST_LOG_BYTES)[0].split(b"\n")
+    except OSError:
+        return  # there is none; or what stands there is none of ours, and is set aside
+    files.write_durably(log, b"".join(_translated(line) + b"\n" for line in lines if line))
 
 
 def _versions(history: Path) -> Iterator[Path]:
     for session in files.names(history):
-        if os.path.isdir(history / session):
+        if os.path.isdir(history / session) and not os.path.islink(history / session):
             yield from (history / session / name for name in files.names(history / session))
 
 
 def _translated(line: bytes) -> bytes:
     try:
         value = json.loads(line)
-    except ValueError:
-        return line  # a torn line, which whoever reads the log leaves out
-    return json.dumps(incident(value), ensure_ascii=False).encode() if isinstance(value, dict) else line
+    except (ValueError, RecursionError):
+        return line  # a torn line, or none of ours, which whoever reads the log leaves out
+    return written(incident(value)).encode() if isinstance(value, dict) else line

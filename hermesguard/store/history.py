@@ -18,6 +18,8 @@ DIGEST_CHARACTERS = 16
 COMPRESSION_LEVEL = 3
 CLEARED = "clear"
 DELETED = "deleted"
+LEFT_AWAY = "gone"
+"""The reason of a version that holds a session of which nobody knows whether it was deleted or lost."""
 WITHDRAWN = frozenset({CLEARED, DELETED})
 """Reasons of versions that a user took away on purpose: they go sooner than the rest."""
 _PIECE_BYTES = 1024 * 1024

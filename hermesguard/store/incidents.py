@@ -21,6 +21,7 @@ MOST_REPAIRS = 6
 # An incident that grows leaves its older lines behind until there are so many.
 MOST_OUTDATED = 100
 
+_ALWAYS_WRITTEN = frozenset({"id", "time", "session", "event", "action"})
 _BY_USER = frozenset({"undone", "accepted", "restored_by_user", "purged"})
 INTENDED = "intended"
 LOST_BEFORE = "lost_before"
@@ -60,6 +61,10 @@ class Incident(NamedTuple):
     resolves: str = ""
     undo: str = ""
     """The command that reverses it."""
+    names: tuple[str, ...] = ()
+    """Of an incident of many sessions: all of them."""
+    members: tuple[str, ...] = ()
+    """Of an incident of many sessions: the incidents of each."""
 
     @property
     def is_by_user(self) -> bool:
@@ -78,7 +83,11 @@ class Incident(NamedTuple):
 
     def line(self) -> bytes:
         """Return the incident as its line in the log."""
-        kept = {key: value for key, value in self._asdict().items() if value not in (None, "", ())}
+        kept = {
+            key: value
+            for key, value in self._asdict().items()
+            if key in _ALWAYS_WRITTEN or value not in (None, "", ())
+        }
         return written(kept).encode() + b"\n"
 
 
@@ -146,7 +155,7 @@ def _from_line(line: bytes) -> Incident | None:
         return None
     value = earlier.incident(value)
     known: dict[str, Any] = {key: entry for key, entry in value.items() if key in Incident._fields}
-    if not {"id", "time", "session", "event", "action"} <= known.keys():
+    if not known.keys() >= _ALWAYS_WRITTEN:
         return None
     if not all(_fits(key, entry) for key, entry in known.items()):
         return None
@@ -285,11 +294,11 @@ class IncidentLog:
         self.check()
         kept = read_all(self.store)
         count = sum(incident.session == session for incident in kept)
-        if count:
+        if count or any(session in incident.names for incident in kept):
             lines = (
                 Incident(incident.id, incident.time, "", "purged", "purged")
                 if incident.session == session
-                else incident
+                else incident._replace(names=tuple(name for name in incident.names if name != session))
                 for incident in kept
             )
             self._replace(lines)

@@ -30,7 +30,7 @@ class Lock:
             if lock_holder(self.path) is not None:
                 return False
             kind = fcntl.LOCK_SH
-            descriptor = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            descriptor = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             fcntl.lockf(descriptor, kind | fcntl.LOCK_NB)
         except OSError as error:
@@ -54,7 +54,7 @@ def lock_holder(path: Path) -> int | None:
     Never ask this in the process that holds the lock: closing any descriptor of the file gives it up (fcntl_locking(2)).
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return None
     try:

@@ -60,6 +60,8 @@ class Store:
         self.lock = Lock(root / "lock")
         self.place = Place(root)
         self.place.relock = self._relock
+        self.limit_bytes: int | None = None
+        """No shadow that is larger is read into memory: `files.TooLarge`."""
         self.set_aside: Callable[[Path, str], None] = self._set_aside
         """Moves what is none of ours out of the way (`Place.set_aside`), and reports why. Raises OSError."""
         self._names = files.Names(self.shadows_directory)
@@ -191,6 +193,16 @@ class Store:
         self.place.check(self.shadows_directory)
         return False
 
+    def shadow_bytes(self, session: str) -> int:
+        """Return how many bytes the shadow of a session has; 0 when there is none."""
+        found = files.stamp(self.shadow_path(session))
+        return found.size_bytes if found else 0
+
+    def is_too_large(self, session: str) -> bool:
+        """Return whether the shadow of a session is too large to be read into memory."""
+        found = files.stamp(self.shadow_path(session)) if self.limit_bytes is not None else None
+        return found is not None and found.size_bytes > (self.limit_bytes or 0)
+
     def read_shadow(self, session: str) -> bytes:
         """Return the newest good copy, its delta log applied.
 
@@ -212,7 +224,7 @@ class Store:
 
     def _read_base(self, session: str) -> tuple[bytes, files.Stamp, tuple[str, int] | None]:
         try:
-            data, stamp, note = files.read_noted(self.shadow_path(session))
+            data, stamp, note = files.read_noted(self.shadow_path(session), self.limit_bytes)
         except FileNotFoundError:
             self.place.check(self.shadows_directory)
             raise
@@ -239,6 +251,12 @@ class Store:
         self.place.check(self.shadows_directory)
         noted = f"{digest(data)} {messages}".encode()
         files.write_durably(self.shadow_path(session), data, mtime_ns, noted)
+        self._drop_delta_log(session)
+
+    def replace_shadow(self, session: str, path: Path) -> None:
+        """Make a file that stands in the directory of shadows already, synced, the shadow. Raises OSError."""
+        self.place.check(self.shadows_directory)
+        files.move(path, self.shadow_path(session))
         self._drop_delta_log(session)
 
     def keep_change(self, session: str, change: bytes) -> None:
@@ -401,6 +419,7 @@ class Store:
         return (
             kept
             + [path.with_name(f".{path.name}{_TEMPORARY_SUFFIX}") for path in kept]
+            + [self.shadow_path(session).with_name(f".{session}.json.large{_TEMPORARY_SUFFIX}")]
             + [history / name for name in names]
         )
 

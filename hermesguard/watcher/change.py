@@ -19,16 +19,26 @@ class Change(NamedTuple):
     moved_from: str | None = None
     """The other `*.json` name that was renamed to this one; that name has a change of its own."""
 
+    saves: int = 0
+    """So many times it was saved since the last look; 0 when that was not counted."""
+
 
 Pending = dict[str, Change]
 """Changes not yet taken, by name, in the order in which the names first came."""
 
 
-def note(pending: Pending, name: str, writer_pid: int | None = None, moved_from: str | None = None) -> None:
-    """Add a change. Of two with one name the later writer stands, and the later `moved_from` that is known."""
-    if moved_from is None and (earlier := pending.get(name)) is not None:
-        moved_from = earlier.moved_from
-    pending[name] = Change(name, writer_pid, moved_from)
+def note(
+    pending: Pending,
+    name: str,
+    writer_pid: int | None = None,
+    moved_from: str | None = None,
+    saves: int = 0,
+) -> None:
+    """Add a change. Of two with one name the later writer stands, the later `moved_from` that is known, and all saves count."""
+    if (earlier := pending.get(name)) is not None:
+        moved_from = moved_from or earlier.moved_from
+        saves += earlier.saves
+    pending[name] = Change(name, writer_pid, moved_from, saves)
 
 
 def taken(pending: Pending) -> list[Change]:

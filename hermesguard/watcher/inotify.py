@@ -20,6 +20,7 @@ from watchdog.observers.inotify_c import InotifyConstants, inotify_add_watch, in
 from hermesguard.watcher.change import SUFFIX, Change, Pending, note, taken
 
 _MOVED_FROM = int(InotifyConstants.IN_MOVED_FROM)
+_CLOSE_WRITE = int(InotifyConstants.IN_CLOSE_WRITE)
 _MOVED_TO = int(InotifyConstants.IN_MOVED_TO)
 _DELETE = int(InotifyConstants.IN_DELETE)
 _ISDIR = int(InotifyConstants.IN_ISDIR)
@@ -164,11 +165,11 @@ class Inotify:
                 elif mask & _NO_NEWS:
                     pass
                 elif source is None:
-                    note(self._pending, _decoded(name))
+                    note(self._pending, _decoded(name), saves=int(bool(mask & _CLOSE_WRITE)))
                 elif source.endswith(_SUFFIX):
                     note(self._pending, _decoded(name), None, _decoded(source))
                 else:
-                    note(self._pending, _decoded(name), _writer_pid(source))
+                    note(self._pending, _decoded(name), _writer_pid(source), saves=1)
             if size < _BUFFER_BYTES - _LARGEST_EVENT_BYTES:
                 return
 

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from hermesguard.webui import benign, session
+from hermesguard.webui import benign, parts, session
 from hermesguard.webui.session import Document, Message, Run
 
 # A run shorter than this is not worth the bookkeeping.
@@ -66,6 +66,7 @@ class Abridged:
         count: int,
         rest_messages: int,
         document: Document | None = None,
+        sizes: tuple[int, ...] = (0, 0),
     ) -> None:
         """`values` are the members of the abridged file, as `json` reads them; what lists hold is not looked at."""
         self.rests = rests
@@ -73,6 +74,10 @@ class Abridged:
         self.stream = values.get(session.STREAM)
         prompt = values.get(session.PENDING_MESSAGE)
         self.prompt = prompt if isinstance(prompt, str) else ""
+        self.settings = {key: values.get(key) for key in parts.SETTINGS}
+        """What a user has set."""
+        self.sizes = sizes
+        """Messages in the model's context, and tool calls."""
         self.count = count
         """Messages in the file."""
         self.rest_messages = rest_messages
@@ -92,7 +97,7 @@ class Abridged:
     @property
     def values(self) -> dict[str, Any]:
         """The members that are kept, for a file in which they are the same."""
-        return {session.STREAM: self.stream, session.PENDING_MESSAGE: self.prompt}
+        return {session.STREAM: self.stream, session.PENDING_MESSAGE: self.prompt, **self.settings}
 
     @property
     def number_of_messages(self) -> int | None:
@@ -212,8 +217,20 @@ def _abridged(rests: Sequence[bytes], holes: Sequence[Hole], size_bytes: int) ->
         if hole.key == session.MESSAGES:
             count += hole.run.count - 1
     return Abridged(
-        tuple(rests), tuple(holes), values, size_bytes=size_bytes, count=count, rest_messages=rest_messages
+        tuple(rests),
+        tuple(holes),
+        values,
+        size_bytes=size_bytes,
+        count=count,
+        rest_messages=rest_messages,
+        sizes=tuple(_size(values.get(key), key, holes) for key in (session.CONTEXT, session.TOOL_CALLS)),
     )
+
+
+def _size(found: Any, key: str, holes: Sequence[Hole]) -> int:
+    """Return how many elements a list has, those of its run included."""
+    more = sum(hole.run.count - 1 for hole in holes if hole.key == key)
+    return len(found) + more if isinstance(found, list) else 0
 
 
 def _messages_at(rest: bytes) -> bytes:
@@ -241,7 +258,7 @@ def _until(messages: Sequence[Message], text: str) -> bytes:
 def only_adds(known: Abridged, followed: Abridged) -> bool:
     """Return whether all that is known of messages and prompt stands unchanged in what followed: nothing is to be judged."""
     number = known.number_of_messages
-    if number is None or known.prompt not in ("", followed.prompt):
+    if number is None or known.prompt not in ("", followed.prompt) or _takes_part(known, followed):
         return False
     before, rest = known.seam(number)[0], followed.rests[number + 1]
     if not rest.startswith(before):
@@ -252,6 +269,15 @@ def only_adds(known: Abridged, followed: Abridged) -> bool:
         return False
     followed.note_end(number, before + _messages_at(behind))
     return True
+
+
+def _takes_part(known: Abridged, followed: Abridged) -> bool:
+    """Return whether something that stands beside the messages may be gone."""
+    if any(now < was for was, now in zip(known.sizes, followed.sizes, strict=True)):
+        return True
+    return known.settings != followed.settings and bool(
+        parts.settings(known.settings) - parts.settings(followed.settings)
+    )
 
 
 def find(data: bytes | bytearray, chunks: Sequence[bytes], position: int, end: int) -> int:
@@ -298,6 +324,7 @@ def tightened(known: Abridged) -> Abridged:
         size_bytes=known.size_bytes,
         count=known.count,
         rest_messages=rest_messages,
+        sizes=known.sizes,
     )
 
 

@@ -4,8 +4,9 @@ Each kind is one small predicate; none of them takes words away that a user or t
 """
 
 import re
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 from hermesguard.webui.session import Message, Run
@@ -33,6 +34,8 @@ _CONTROL_OPENINGS = (
 )
 _CONTROL_FLAGS = ("_verification_stop_synthetic", "_pre_verify_synthetic")
 _INTERRUPTION_OPENINGS = ("**response interrupted.**", "**previous turn did not complete.**")
+# So many messages beside one that is gone may have to do with it.
+WINDOW_MESSAGES = 64
 _INTERRUPTIONS = frozenset({"*task cancelled.*", "task cancelled."})
 
 
@@ -79,6 +82,23 @@ def user_turns(message: Message) -> int:
 # ---- messages that vanish ----------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class Window:
+    """Some messages of today."""
+
+    messages: Sequence[Message]
+
+    @cached_property
+    def answers(self) -> list[tuple[Message, str]]:
+        """Those of the model, each with its words."""
+        return [(message, _words(message)) for message in self.messages if message.role == "assistant"]
+
+    @cached_property
+    def words(self) -> str:
+        """All that the model says in them."""
+        return "\n".join(words for _, words in self.answers)
+
+
 @dataclass(frozen=True, slots=True)
 class Gone:
     """A message that is gone, with what was around it and what is there now."""
@@ -86,9 +106,9 @@ class Gone:
     messages: Sequence[Message]
     """The messages before."""
     index: int
-    staying: Container[int]
-    """Which of the messages before are still there, by index."""
-    now: Sequence[Message]
+    beside: tuple[int, int]
+    """The nearest messages before it and behind it that are still there, by index; one beyond the ends where there are none."""
+    now: "Window"
     """The messages of today from about where the two lists part."""
 
     @property
@@ -98,21 +118,13 @@ class Gone:
 
     def repeats(self, same: Callable[[Message, Message], bool]) -> bool:
         """Return whether the message said `same` as one beside it that is still there, perhaps over others that went too."""
-        return any(self._stays(same, step) for step in (-1, 1))
-
-    def _stays(self, same: Callable[[Message, Message], bool], step: int) -> bool:
-        for index in self._beside(step):
-            if not same(self.messages[index], self.message):
-                return False
-            if index in self.staying:
-                return True
-        return False
-
-    def _beside(self, step: int) -> Iterator[int]:
-        index = self.index + step
-        while 0 <= index < len(self.messages):
-            yield index
-            index += step
+        before, behind = self.beside
+        runs = range(max(before, 0), self.index), range(self.index + 1, min(behind + 1, len(self.messages)))
+        is_there = before >= 0, behind < len(self.messages)
+        return any(
+            there and len(run) <= WINDOW_MESSAGES and all(same(self.messages[i], self.message) for i in run)
+            for there, run in zip(is_there, runs, strict=True)
+        )
 
 
 def duplicate_partial(gone: Gone) -> bool:
@@ -129,11 +141,31 @@ def _same_partial(one: Message, other: Message) -> bool:
 def superseded_partial(gone: Gone) -> bool:
     """A `_partial` message whose text stands whole in an answer that is there now: the turn ended and that took its place."""
     message, words = gone.message, _words(gone.message)
-    return bool(message.get("_partial") and words) and any(
-        other.role == message.role
-        and words in _words(other)
-        and not (other.get("_partial") and words == _words(other))
-        for other in gone.now
+    if not message.get("_partial") or not words or words not in gone.now.words:
+        return False
+    return message.role == "assistant" and any(
+        words in said and not (other.get("_partial") and words == said) for other, said in gone.now.answers
+    )
+
+
+def stopped_answer(gone: Gone) -> bool:
+    """What a stopped turn had said so far, beside the mark of the stop: both gave way to the answer, which came after all."""
+    message = gone.message
+    if not message.get("_partial") or message.role != "assistant" or message.get("_partial_tool_calls"):
+        return False
+    beside = (gone.messages[i] for i in (gone.index - 1, gone.index + 1) if 0 <= i < len(gone.messages))
+    if not any(is_interruption_marker(other) for other in beside):
+        return False
+    answer = next(
+        (other for other in gone.now.messages[:3] if other.role == "assistant" and _is_new(gone, other)), None
+    )
+    return answer is not None and bool(_words(answer)) and not is_interruption_marker(answer)
+
+
+def _is_new(gone: Gone, message: Message) -> bool:
+    """Return whether a message of today is an answer that was not there before."""
+    return not message.get("_partial") and all(
+        message.text != other.text for other in gone.messages[-WINDOW_MESSAGES:]
     )
 
 
@@ -175,6 +207,7 @@ def empty_message(gone: Gone) -> bool:
 VANISHING: list[Callable[[Gone], bool]] = [
     duplicate_partial,
     superseded_partial,
+    stopped_answer,
     duplicate_user,
     compaction_marker,
     control_message,

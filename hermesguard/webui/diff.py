@@ -1,17 +1,24 @@
 """Which messages of an older list stand in a newer one: by identity, in order, never by count alone. Pure.
 
-The same rule serves the judge (what is missing?) and the mender (what comes in which order, and nothing twice?).
+The same rule serves the judge (what is missing?) and the merge (what comes in which order, and nothing twice?). What is the
+same is found first, by text, then by identity; between messages that are the same, what is left is paired by tool id, position,
+role or time stamp: a message that was changed where it stands is one message, never one lost and one new. No step costs more
+than n log n.
 """
 
-from collections.abc import Iterator, Sequence
-from difflib import SequenceMatcher
+from collections.abc import Hashable, Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from hermesguard.webui import benign
+from hermesguard.webui.alignment import Pair, rising
+from hermesguard.webui.changes import Changes, changes
 from hermesguard.webui.session import Message
 
 # A prompt that was recovered from `pending_*` is stamped with whole seconds; the application's own copy with fractions.
 RECOVERED_TOLERANCE_SECONDS = 1.0
+# Comparisons for each message that may be spent on the search for an overlap; repeated messages could make it quadratic.
+OVERLAP_EFFORT = 16
 
 
 class Comparison(NamedTuple):
@@ -21,18 +28,22 @@ class Comparison(NamedTuple):
     new: Sequence[Message]
     lead: int
     """So many messages at the start are the same on both sides."""
-    pairs: tuple[tuple[int, int], ...]
-    """(old, new) of all messages that are the same, the lead included, both rising."""
-    moved: tuple[tuple[int, int], ...]
+    pairs: tuple[Pair, ...]
+    """(old, new) of all messages that are one message, the lead included, both rising."""
+    moved: tuple[Pair, ...]
     """(old, new) of messages that are the same, but stand in another order."""
     missing: tuple[int, ...]
     """Messages of old that are gone and whose words stand nowhere else."""
-    shortened: tuple[tuple[int, int], ...]
+    shortened: tuple[Pair, ...]
     """(old, new) of messages that are there, but with the end of their text cut off."""
     harmless: tuple[tuple[int, str], ...]
     """(old, kind) of messages that are gone in a way that the application has (module benign)."""
     added: tuple[int, ...]
     """Messages of new that old does not have."""
+    changed: tuple[Pair, ...] = ()
+    """Those of the pairs whose words were changed in place."""
+    sent: tuple[Pair, ...] = ()
+    """Those of the pairs that are a prompt: in old as it was recovered while it was pending, in new as its turn left it."""
 
     @property
     def whole(self) -> bool:
@@ -54,59 +65,94 @@ class Comparison(NamedTuple):
         """How many of the missing messages are user turns."""
         return sum(benign.user_turns(self.old[index]) for index in self.missing)
 
-    def merged(self) -> Iterator[Message]:
+    def merged(self, is_newer_last: bool = False) -> Iterator[Message]:
         """Yield the messages of both, each once, in the order of the conversation.
 
         Of a message that both have, the newer form counts, except where it was shortened. Messages that the application may drop
         come back too: it drops them again where it means to. Between two common messages those of old come first unless their
-        timestamps say otherwise.
+        timestamps say otherwise; behind the last common message they come first in any case if new was surely written later,
+        whatever the clock said then.
         """
         shortened = dict(self.shortened)
         elsewhere = {index for _, index in self.moved}
         at_old = at_new = 0
         anchors = sorted({*self.pairs, *self.shortened})
         for old_index, new_index in (*anchors, (len(self.old), len(self.new))):
+            is_end = old_index == len(self.old)
             yield from _interleave(
                 list(self.old[at_old:old_index]),
                 [self.new[index] for index in range(at_new, new_index) if index not in elsewhere],
+                by_time=not (is_end and is_newer_last),
             )
-            if old_index < len(self.old):
+            if not is_end:
                 yield self.old[old_index] if old_index in shortened else self.new[new_index]
             at_old, at_new = old_index + 1, new_index + 1
 
 
 def compare(old: Sequence[Message], new: Sequence[Message]) -> Comparison:
     """Return what became of the messages of `old` in `new`."""
+    lead = _lead(old, new)
+    pairs = [(index, index) for index in range(lead)]
+    found = Changes()
+    moved: tuple[Pair, ...] = ()
+    if lead < len(old) and lead < len(new):
+        same = _match(old, new, lead)
+        moved = _moved(old, new, lead, same)
+        found = changes(old, new, lead, same, moved)
+        pairs += sorted([*same, *found.pairs])
+    there = (*pairs, *found.shortened, *moved)
+    found_old = {index for index, _ in there}
+    found_new = {index for _, index in there}
+    missing, harmless = _gone(old, new, lead, pairs, found_old)
+    return Comparison(
+        old,
+        new,
+        lead,
+        tuple(pairs),
+        moved,
+        tuple(missing),
+        tuple(found.shortened),
+        tuple(harmless),
+        tuple(index for index in range(lead, len(new)) if index not in found_new),
+        tuple(found.changed),
+        tuple(found.sent),
+    )
+
+
+def _gone(
+    old: Sequence[Message], new: Sequence[Message], lead: int, pairs: Sequence[Pair], found: set[int]
+) -> tuple[list[int], list[tuple[int, str]]]:
+    """Return the messages of old that are nowhere in new: those that are lost, and those that went harmlessly, with the kind."""
+    missing: list[int] = []
+    harmless: list[tuple[int, str]] = []
+    place = dict(pairs)
+    at = max(0, lead - 1)
+    behind = sorted(index for index in found if index >= lead)
+    behind.append(len(old))
+    number = 0
+    window: benign.Window | None = None
+    for index in range(lead, len(old)):
+        if index in found:
+            number += 1
+            if index in place:
+                at, window = place[index], None
+            continue
+        if window is None:
+            window = benign.Window(new[at : at + benign.WINDOW_MESSAGES])
+        beside = (behind[number - 1] if number else lead - 1, behind[number])
+        gone = benign.Gone(old, index, beside, window)
+        kind = benign.vanishing(gone) if old[index].count == 1 else ""
+        harmless.append((index, kind)) if kind else missing.append(index)
+    return missing, harmless
+
+
+def _lead(old: Sequence[Message], new: Sequence[Message]) -> int:
     lead = 0
     for before, after in zip(old, new, strict=False):
         if not (before.text == after.text or _same_in_place(old, lead, before, after)):
             break
         lead += 1
-    pairs = [(index, index) for index in range(lead)]
-    shortened: list[tuple[int, int]] = []
-    if lead < len(old) and lead < len(new):
-        pairs += _match(old, new, lead)
-        if (cut := _cut_short(old, new, lead)) and not any(
-            index in (cut[0], cut[1]) for index in _ends(pairs, lead)
-        ):
-            shortened.append(cut)
-    moved = _moved(old, new, lead, (*pairs, *shortened))
-    found_old = {index for index, _ in (*pairs, *shortened, *moved)}
-    found_new = {index for _, index in (*pairs, *shortened, *moved)}
-    missing, harmless = [], []
-    for index in range(lead, len(old)):
-        if index not in found_old:
-            gone = benign.Gone(old, index, found_old, new[max(0, lead - 1) :])
-            kind = benign.vanishing(gone) if old[index].count == 1 else ""
-            harmless.append((index, kind)) if kind else missing.append(index)
-    added = tuple(index for index in range(lead, len(new)) if index not in found_new)
-    return Comparison(
-        old, new, lead, tuple(pairs), moved, tuple(missing), tuple(shortened), tuple(harmless), added
-    )
-
-
-def _ends(pairs: list[tuple[int, int]], lead: int) -> Iterator[int]:
-    return (index for pair in pairs[lead:] for index in pair)
+    return lead
 
 
 def _same_in_place(old: Sequence[Message], index: int, before: Message, after: Message) -> bool:
@@ -118,7 +164,9 @@ def _same_in_place(old: Sequence[Message], index: int, before: Message, after: M
             or _precedes(after, old, index)
         )
     kind = benign.change(before, after)
-    if kind and any(_equal(later, after) for later in old[index + 1 :]):
+    if kind and any(
+        _equal(later, after) for later in islice(old, index + 1, index + 1 + benign.WINDOW_MESSAGES)
+    ):
         return False  # the message itself went, and what stood behind it moved up
     if kind == benign.streamed_on.__name__ and index < len(old) - 1 and not before.get("_partial"):
         return False
@@ -134,58 +182,99 @@ def _stamps_agree(before: Message, after: Message) -> bool:
 
 
 def _precedes(after: Message, old: Sequence[Message], index: int) -> bool:
-    """Return whether a message that was stamped anew still lies before the message that follows it; else someone said it
-    again.
-    """
-    follower = next(
-        (message.timestamp for message in old[index + 1 :] if message.timestamp is not None), None
-    )
+    """Return whether a message that was stamped anew still lies before the one that follows it; else it was said again."""
+    behind = [
+        message
+        for message in islice(old, index + 1, index + 1 + benign.WINDOW_MESSAGES)
+        if not (message.get("_partial") or benign.is_interruption_marker(message))
+    ]
+    follower = next((message.timestamp for message in behind if message.timestamp is not None), None)
     if follower is None:
         return index > 0 or len(old) == 1
     return after.timestamp is not None and after.timestamp <= follower
 
 
-def _cut_short(old: Sequence[Message], new: Sequence[Message], lead: int) -> tuple[int, int] | None:
-    """Return the pair of messages after the lead when the newer one is the older one with its end cut off."""
-    before, after = old[lead], new[lead]
-    cut = after.words.strip() and before.identity != after.identity and benign.streamed_on(after, before)
-    return (lead, lead) if cut and (_stamps_agree(before, after) or after.get("_partial")) else None
+# ---- messages that are the same -----------------------------------------------------------------------------------------
 
 
-def _match(old: Sequence[Message], new: Sequence[Message], lead: int) -> list[tuple[int, int]]:
+def _match(old: Sequence[Message], new: Sequence[Message], lead: int) -> list[Pair]:
     """Return the pairs of equal messages behind the lead, both sides rising.
 
-    Stamped messages are equal by identity and timestamp: another "yes" is new. Messages without a timestamp are
-    only believed where their surroundings confirm it: at the end of both lists, where the new list takes up the end of the
-    old one (a stale writer that writes again), or in company.
+    Stamped messages are equal by identity and timestamp: who says "yes" again says something new. Messages without a
+    timestamp are only believed where their surroundings confirm it: at the end of both lists, where the new list takes up
+    the end of the old one (a stale writer that writes again), or in company.
     """
     overlap = _overlap(old, new, lead)
     tail = _tail(old, new, lead)
     if len(overlap) >= len(tail) and overlap:
         return overlap
     end_old, end_new = len(old) - len(tail), len(new) - len(tail)
-    stamped = {(message.identity, message.timestamp) for message in (*old[lead:end_old], *new[lead:end_new])}
-    unstamped = {identity for identity, timestamp in stamped if timestamp is None}
-    keys_old = [_key(message, unstamped) for message in old[lead:end_old]]
-    keys_new = [_key(message, unstamped) for message in new[lead:end_new]]
-    pairs: list[tuple[int, int]] = []
-    for block in SequenceMatcher(None, keys_old, keys_new, autojunk=False).get_matching_blocks():
-        keys = keys_old[block.a : block.a + block.size]
-        confirmed = block.size > 1 or len(keys_new) == block.size
-        if any(stamp is not None for _, stamp in keys) or (confirmed and block.size):
-            pairs += [(lead + block.a + step, lead + block.b + step) for step in range(block.size)]
-    return pairs + tail
+    texts = rising(
+        [message.text for message in old[lead:end_old]], [message.text for message in new[lead:end_new]]
+    )
+    at_old = at_new = lead
+    pairs: list[Pair] = []
+    crossed = _crossed(old[lead:end_old], new[lead:end_new], texts)
+    for index_old, index_new in (*((lead + a, lead + b) for a, b in texts), (end_old, end_new)):
+        left_old = [index for index in range(at_old, index_old) if old[index].text not in crossed]
+        left_new = [index for index in range(at_new, index_new) if new[index].text not in crossed]
+        pairs += _same_of(old, new, left_old, left_new)
+        if index_old < end_old:
+            pairs.append((index_old, index_new))
+        at_old, at_new = index_old + 1, index_new + 1
+    return [*_confirmed(old, pairs, end_new - lead), *tail]
 
 
-def _overlap(old: Sequence[Message], new: Sequence[Message], lead: int) -> list[tuple[int, int]]:
+def _crossed(old: Sequence[Message], new: Sequence[Message], pairs: Sequence[Pair]) -> set[str]:
+    """Return the texts of stamped messages that both have, but not among these pairs: they stand in another order."""
+    paired_old, paired_new = {index for index, _ in pairs}, {index for _, index in pairs}
+    left = {m.text for index, m in enumerate(old) if index not in paired_old and m.timestamp is not None}
+    return {m.text for index, m in enumerate(new) if index not in paired_new and m.text in left}
+
+
+def _same_of(
+    old: Sequence[Message], new: Sequence[Message], left_old: list[int], left_new: list[int]
+) -> list[Pair]:
+    """Return the pairs of messages of the same identity and stamp among these."""
+    if not left_old or not left_new:
+        return []
+    left = (*(old[index] for index in left_old), *(new[index] for index in left_new))
+    unstamped = {message.identity for message in left if message.timestamp is None}
+
+    def key(message: Message) -> Hashable:
+        return message.identity, None if message.identity in unstamped else message.timestamp
+
+    found = rising([key(old[index]) for index in left_old], [key(new[index]) for index in left_new])
+    return [(left_old[a], left_new[b]) for a, b in found]
+
+
+def _confirmed(old: Sequence[Message], pairs: list[Pair], rows_new: int) -> Iterator[Pair]:
+    """Yield the pairs that may be believed: stamped, in company, or all that there is in new."""
+    known = set(pairs)
+    for index, other in pairs:
+        in_company = (index - 1, other - 1) in known or (index + 1, other + 1) in known
+        if old[index].timestamp is not None or in_company or len(pairs) == rows_new:
+            yield index, other
+
+
+def _overlap(old: Sequence[Message], new: Sequence[Message], lead: int) -> list[Pair]:
     """Return the pairs of the longest end of old that new begins with, behind the lead."""
+    effort = OVERLAP_EFFORT * (len(old) + len(new))
     for start in range(max(lead, len(old) - (len(new) - lead)), len(old)):
-        if all(_equal(old[start + step], new[lead + step]) for step in range(len(old) - start)):
-            return [(start + step, lead + step) for step in range(len(old) - start)]
+        size = len(old) - start
+        # Where both ends fit, what lies between is looked at.
+        if not (_equal(old[start], new[lead]) and _equal(old[-1], new[lead + size - 1])):
+            continue
+        steps = next((s for s in range(size) if not _equal(old[start + s], new[lead + s])), size)
+        if steps == size:
+            return [(start + step, lead + step) for step in range(size)]
+        effort -= steps
+        if effort < 0:
+            break
     return []
 
 
-def _tail(old: Sequence[Message], new: Sequence[Message], lead: int) -> list[tuple[int, int]]:
+def _tail(old: Sequence[Message], new: Sequence[Message], lead: int) -> list[Pair]:
     """Return the pairs of the longest end that both have in common, behind the lead."""
     count = 0
     while count < min(len(old), len(new)) - lead and _equal(old[-1 - count], new[-1 - count]):
@@ -194,29 +283,34 @@ def _tail(old: Sequence[Message], new: Sequence[Message], lead: int) -> list[tup
 
 
 def _moved(
-    old: Sequence[Message], new: Sequence[Message], lead: int, paired: Sequence[tuple[int, int]]
-) -> tuple[tuple[int, int], ...]:
+    old: Sequence[Message], new: Sequence[Message], lead: int, paired: Sequence[Pair]
+) -> tuple[Pair, ...]:
     """Return the pairs of stamped messages that are equal, but crossed, so that no rising pairs have them."""
     used_old, used_new = {index for index, _ in paired}, {index for _, index in paired}
-    places: dict[object, list[int]] = {}
+    texts: dict[Hashable, list[int]] = {}
     for index in range(len(old) - 1, lead - 1, -1):
         if index not in used_old and old[index].timestamp is not None:
-            places.setdefault((old[index].identity, old[index].timestamp), []).append(index)
-    moved = []
+            texts.setdefault(old[index].text, []).append(index)
+    moved: list[Pair] = []
+    rest: list[int] = []
     for index in range(lead, len(new)):
-        if index not in used_new and (waiting := places.get((new[index].identity, new[index].timestamp))):
+        if index in used_new:
+            continue
+        if waiting := texts.get(new[index].text):
             moved.append((waiting.pop(), index))
-    return tuple(moved)
+        else:
+            rest.append(index)
+    places: dict[Hashable, list[int]] = {}
+    for index in sorted((index for left in texts.values() for index in left), reverse=True) if rest else ():
+        places.setdefault((old[index].identity, old[index].timestamp), []).append(index)
+    for index in rest:
+        if waiting := places.get((new[index].identity, new[index].timestamp)):
+            moved.append((waiting.pop(), index))
+    return tuple(sorted(moved, key=lambda pair: pair[1]))
 
 
 def _equal(before: Message, after: Message) -> bool:
     return before.text == after.text or (before.identity == after.identity and _stamps_agree(before, after))
-
-
-def _key(message: Message, unstamped: set[tuple[str, str, tuple[str, ...]]]) -> tuple[object, float | None]:
-    if message.identity in unstamped:
-        return message.identity, None
-    return message.identity, message.timestamp
 
 
 def _is_earlier(message: Message, other: Message) -> bool:
@@ -225,9 +319,9 @@ def _is_earlier(message: Message, other: Message) -> bool:
     return first + (1.0 if first.is_integer() else 0.0) <= second and first < second
 
 
-def _interleave(old: list[Message], new: list[Message]) -> Iterator[Message]:
-    """Yield two runs of messages, each in its own order: by time where every message is stamped, else old before new."""
-    if any(message.timestamp is None for message in (*old, *new)):
+def _interleave(old: list[Message], new: list[Message], by_time: bool) -> Iterator[Message]:
+    """Yield two runs of messages, each in its own order: `by_time`, where every message is stamped; else old before new."""
+    if not by_time or any(message.timestamp is None for message in (*old, *new)):
         yield from (*old, *new)
         return
     at_old = at_new = 0

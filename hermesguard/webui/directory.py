@@ -3,18 +3,18 @@
 import os
 import re
 import stat
-from collections.abc import Generator, Iterator
+import time
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
-
-import orjson
+from typing import NamedTuple
 
 from hermesguard import files
 from hermesguard.files import Stamp
-from hermesguard.webui.session import is_session_id, session_id
+from hermesguard.webui import header, session
+from hermesguard.webui.lists.index import INDEX, Index
+from hermesguard.webui.lists.tombstones import TOMBSTONES, Tombstones
+from hermesguard.webui.session import Document, Unreadable, is_session_id, session_id
 
-INDEX = "_index.json"
-TOMBSTONES = "_deleted_webui_sessions.json"
 BACKUP_SUFFIX = ".json.bak"
 ENTRIES_AT_ONCE = 512
 
@@ -68,29 +68,44 @@ class Listing(NamedTuple):
     """Something of an interrupted repair is there."""
     standby: frozenset[str] = frozenset()
     """Sessions beside which a standby file stands (module standby)."""
+    is_another: bool = False
+    """Another directory has taken the place of the one before, so that nothing can be said of what is not in it."""
+
+
+class Release(NamedTuple):
+    """What the application does at a deletion, as far as the keys of its saves tell."""
+
+    leaves_tombstones: bool = False
+    """Of every session but those of messengers (v0.51.850 and later; the key that tells came with v0.51.875)."""
+    unlinks_index: bool = True
+    """The whole index goes, not the entry alone (before v0.51.139)."""
+
+    @classmethod
+    def with_keys(cls, keys: Collection[str]) -> "Release":
+        """Return what a release does whose saves have these keys."""
+        return cls(session.CLEAR_GENERATION in keys, session.MESSAGE_COUNT not in keys)
 
 
 class SessionsDirectory:
     """The directory at `path`; only reads, but for removing an index that is wrong."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, monotonic: Callable[[], float] = time.monotonic) -> None:
         self.path = path
+        self.index = Index(path / INDEX, monotonic)
         self._prefix = os.path.join(path, "")
-        self._looks_without_index: int | None = None
-        """How many listings found no index since it was last there; None when it never was, or the guard removed it."""
-        self._ids: dict[str, tuple[Stamp, frozenset[Any] | None]] = {}
+        self.tombstones = Tombstones(path / TOMBSTONES)
 
-    def file(self, session: str) -> Path:
+    def file(self, name: str) -> Path:
         """Return the path of a session's file."""
-        return files.child(self.path, f"{session}.json")
+        return files.child(self.path, f"{name}.json")
 
-    def file_name(self, session: str) -> str:
+    def file_name(self, name: str) -> str:
         """As `file`, for the calls at every save: a path that is no object of its own."""
-        return f"{self._prefix}{session}.json"
+        return f"{self._prefix}{name}.json"
 
-    def backup(self, session: str) -> Path:
+    def backup(self, name: str) -> Path:
         """Return the path of the application's own copy of a session."""
-        return self.path / f"{session}{BACKUP_SUFFIX}"
+        return self.path / f"{name}{BACKUP_SUFFIX}"
 
     def listing(self) -> Listing:
         """Return what is there now. Raises OSError when the directory cannot be read."""
@@ -112,26 +127,64 @@ class SessionsDirectory:
             if number % ENTRIES_AT_ONCE == 0:
                 yield
             if name.endswith(".json"):
-                if session := session_id(name):
+                if known := session_id(name):
                     try:
-                        found = os.lstat(self.file_name(session))
+                        found = os.lstat(self.file_name(known))
                     except FileNotFoundError:
                         continue
                     if stat.S_ISREG(found.st_mode):
-                        sessions[session] = (found.st_size, found.st_mtime_ns)
-            elif name.endswith(BACKUP_SUFFIX) and (session := session_id(name.removesuffix(".bak"))):
-                backups.add(session)
+                        sessions[known] = (found.st_size, found.st_mtime_ns)
+            elif name.endswith(BACKUP_SUFFIX) and (known := session_id(name.removesuffix(".bak"))):
+                backups.add(known)
             elif is_staged(name):
                 has_leftovers = True
-            elif session := standby_for(name):
-                standby.add(session)
-        if not self.note_index() and self._looks_without_index is not None:
-            self._looks_without_index += 1
-        return Listing(sessions, frozenset(backups), has_leftovers, frozenset(standby))
+            elif known := standby_for(name):
+                standby.add(known)
+        is_another = self.index.is_elsewhere()
+        self.index.note(read=True)
+        return Listing(sessions, frozenset(backups), has_leftovers, frozenset(standby), is_another)
 
-    def has_tombstone(self, session: str) -> bool:
+    def has_tombstone(self, name: str) -> bool:
         """Return whether the application noted that a user deleted the session; OSError when that cannot be read."""
-        return session in (self._listed(TOMBSTONES) or ())
+        return name in self.tombstones
+
+    def correct_index(self, name: str, messages: int) -> bool:
+        """Remove the index when its entry for the session has another count; return whether it did."""
+        return self.index.correct(name, messages)
+
+    def release_of(self, name: str) -> Release:
+        """Return what the release does that wrote a session's file. Raises OSError when it cannot be read."""
+        return Release.with_keys(
+            header.read(self.file(name), session.MESSAGE_COUNT, session.CLEAR_GENERATION)
+        )
+
+    def successor(self, gone: Document, other: str) -> Document | None:
+        """Return another session if the application made it of the one that is gone; None if not, or if it cannot be read.
+
+        It has the new id inside; a copy that someone made has not.
+        """
+        path = self.file(other)
+        wanted = {session.CREATED: gone.get(session.CREATED), session.SESSION_ID: other}
+        try:
+            if not gone.messages or header.read(path, *wanted) != wanted:
+                return None
+            return session.parse(files.read(path)[0])
+        except (OSError, Unreadable):
+            return None
+
+    def like(self, sessions: Iterable[str]) -> Stamp | None:
+        """Return a stamp whose owner, group and mode fit a file of the application.
+
+        Those of the first of `sessions` that is there; without one, the directory's, as far as they suit a file.
+        """
+        for name in sessions:
+            if found := files.stamp(self.file(name)):
+                return found
+        try:
+            directory = Stamp.of(self.path.stat())
+        except OSError:
+            return None
+        return directory._replace(mode=directory.mode & 0o666)
 
     def is_lost(self) -> str:
         """Return in words whether the directory itself is gone or empty, so that nothing can be said of a session; else "".
@@ -146,85 +199,7 @@ class SessionsDirectory:
         is_empty = INDEX not in names and not any(map(session_id, names))
         return "The directory has neither sessions nor an index" if is_empty else ""
 
-    def note_index(self) -> bool:
-        """Note whether the index is there, for its going is evidence; return that."""
-        is_there = (self.path / INDEX).exists()
-        if is_there:
-            self._looks_without_index = 0
-        return is_there
-
-    def index_says(self, session: str) -> Literal["lists", "omits", "unlinked", "unknown"]:
-        """Return what the index says of a session; "unlinked" when the index itself went since the last look.
-
-        Raises OSError when it cannot be read: that is no evidence of anything.
-        """
-        ids = self._listed(INDEX)
-        if ids is not None:
-            self._looks_without_index = 0
-            return "lists" if session in ids else "omits"
-        went_just_now = self._looks_without_index in (0, 1) and not (self.path / INDEX).exists()
-        return "unlinked" if went_just_now else "unknown"
-
-    def correct_index(self, session: str, messages: int) -> bool:
-        """Remove the index when its message for the session has another count; return whether it did.
-
-        The application builds it anew (webui-contract, section 5); patching the message would race with that.
-        """
-        try:
-            value = self._load(INDEX)
-        except OSError:
-            return False
-        if not isinstance(value, list):
-            return False
-        message = next((message for message in value if _message_id(message) == session), None)
-        if message is not None and message.get("message_count", messages) == messages:
-            return False
-        self._looks_without_index = None  # its absence is our doing, no evidence of a deletion
-        try:
-            return files.remove(self.path / INDEX)
-        except OSError:
-            return False
-
-    def _listed(self, name: str) -> frozenset[Any] | None:
-        """Return the ids in one of the application's lists, read again only when it has changed; None when there is none."""
-        stamp = files.stamp(self.path / name)
-        if stamp is None:
-            return None
-        known = self._ids.get(name)
-        if known is None or known[0] != stamp:
-            known = self._ids[name] = stamp, _ids_in(self._load(name))
-        return known[1]
-
-    def forget_lists(self) -> None:
-        """Give back the memory that the application's lists take, while nobody asks for them."""
-        self._ids.clear()
-
-    def _load(self, name: str) -> Any:
-        try:
-            return orjson.loads(files.read(self.path / name)[0])
-        except (FileNotFoundError, ValueError):
-            return None
-
-
-def _ids_in(value: Any) -> frozenset[Any] | None:
-    """Return the session ids in an index (a list of messages) or in tombstones (an object with a list of ids)."""
-    if isinstance(value, list):
-        return frozenset(found for message in value if isinstance(found := _message_id(message), str))
-    ids = value.get("ids") if isinstance(value, dict) else None
-    return frozenset(found for found in ids if isinstance(found, str)) if isinstance(ids, list) else None
-
-
-def _message_id(message: Any) -> Any:
-    return message.get("session_id") if isinstance(message, dict) else None
-
 
 def signature(stamp: Stamp) -> tuple[int, int]:
     """Return what a listing shows of a file with this stamp."""
     return stamp.size_bytes, stamp.mtime_ns
-
-
-def sessions_among(names: Iterator[str]) -> Iterator[str]:
-    """Yield the sessions whose files are among `names`."""
-    for name in names:
-        if session := session_id(name):
-            yield session

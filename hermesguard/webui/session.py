@@ -11,6 +11,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from json.decoder import JSONDecoder
 from typing import Any, Final
 
@@ -20,6 +21,8 @@ sys.setrecursionlimit(max(sys.getrecursionlimit(), RECURSION_LIMIT))
 DEEPEST: Final = 1024
 """How deep a value may be nested: as deep as orjson reads, and somewhat deeper than the application does."""
 
+SESSION_ID = "session_id"
+UPDATED = "updated_at"
 MESSAGES = "messages"
 CONTEXT = "context_messages"
 TOOL_CALLS = "tool_calls"
@@ -36,6 +39,9 @@ WATERMARK = "truncation_watermark"
 BOUNDARY = "truncation_boundary"
 TITLE = "title"
 CREATED = "created_at"
+UPDATED = "updated_at"
+SESSION_ID = "session_id"
+ANCHOR_PREFIX = "compression_anchor_"
 UNTITLED = frozenset({"", "Untitled", "New Chat"})
 TOKEN_COUNTERS = ("input_tokens", "output_tokens")
 
@@ -217,7 +223,7 @@ class Document:
         value = self._values.get(TITLE)
         return value if isinstance(value, str) else ""
 
-    @property
+    @cached_property
     def end(self) -> float | None:
         """The latest timestamp of its messages, in seconds; None when none is stamped."""
         return max(
@@ -276,6 +282,22 @@ def require_shallow(text: str, begin: int = 0, end: int | None = None) -> None:
                 raise Unreadable(_TOO_DEEP)
         elif mark in "]}":
             depth -= 1
+
+
+def whole_beginning(data: bytes) -> bytes:
+    """Return the session that `data` begins with where something follows its end, as after a crash; empty when there is none.
+
+    A save may be followed by zeros (blocks that were allocated and never written), or, where a writer in place wrote less
+    than there was, by the end of what it wrote over.
+    """
+    text = data.decode("utf-8", "surrogateescape")
+    try:
+        value, end = _decode(text, _skip(text, 0))
+    except (ValueError, RecursionError):
+        return b""
+    whole = text[:end].encode("utf-8", "surrogateescape")
+    is_session = isinstance(value, dict) and isinstance(value.get(MESSAGES), list)
+    return whole if is_session and len(whole) < len(data) else b""
 
 
 def _parse(text: str) -> Document:

@@ -27,6 +27,7 @@ RENAMES = [era for era in Era if era.renames_on_rotation]
 release = attrgetter("release")
 # Without a tombstone a deletion is believed after ten seconds.
 SECONDS = 40.0
+BATCH, EMPTY = 30, 5
 
 
 @dataclass(eq=False)
@@ -73,10 +74,15 @@ class Place:
 
 
 def lost(place: Place) -> None:
+    """Alone: in the old releases nothing but the index, which any save of another session writes anew, tells of a loss."""
+    place.create("vanished", "stays")
+    losses.vanish(place.chats["vanished"])
+
+
+def lost_with_others(place: Place) -> None:
     """Three at a time: more would be too many at once."""
     chats = place.chats
-    place.create("vanished", "stays")
-    losses.vanish(chats["vanished"])
+    place.until_back("vanished", place.id("vanished"))
     if place.app.era.keeps_backup:
         place.create("backup")
         acts.undo(chats["backup"])
@@ -92,7 +98,6 @@ def lost(place: Place) -> None:
 
 
 def found(place: Place) -> None:
-    place.until_back("vanished", place.id("vanished"))
     if place.app.era.keeps_backup:
         place.until_back("backup", place.id("backup"))
     if place.app.era.renames_on_rotation:
@@ -120,8 +125,47 @@ def deleted(place: Place) -> None:
     acts.delete(place.chats["deleted"])
 
 
-def many_gone(place: Place) -> None:
+def deleted_unseen(place: Place) -> None:
+    """The guard is stopped, and runs again when the session is deleted."""
     place.daemon.until_heard("deleted", SECONDS, session=place.id("deleted"))
+    place.create("deleted unseen")
+    place.daemon.stop()
+    acts.delete(place.chats["deleted unseen"])
+    place.daemon.start(ready=False)
+
+
+def batch(place: Place) -> None:
+    """Thirty at once."""
+    session = place.id("deleted unseen")
+    place.daemon.until(
+        lambda: place.reported(session, "deleted") or place.reported(session, "not_known"), SECONDS
+    )
+    place.create(*(f"batch {number}" for number in range(BATCH)), "lost after a batch", turns=1)
+    place.create(*(f"empty {number}" for number in range(EMPTY)), turns=0)
+    listed = place.daemon.store / "listed.json"
+    place.daemon.until(lambda: place.id(f"empty {EMPTY - 1}") in listed.read_text(), SECONDS)
+    for number in range(BATCH):
+        acts.delete(place.chats[f"batch {number}"])
+
+
+def cleaned_up(place: Place) -> None:
+    for number in range(BATCH):
+        session = place.id(f"batch {number}")
+        place.daemon.until(lambda session=session: place.reported(session, "deleted"), SECONDS)
+    place.chats["stays"].save()  # where the index is gone, this builds it anew
+    acts.clean_up(place.app)
+    place.chats["stays"].save()
+
+
+def lost_after_a_batch(place: Place) -> None:
+    for number in range(EMPTY):
+        session = place.id(f"empty {number}")
+        place.daemon.until(lambda session=session: place.reported(session, "deleted"), SECONDS)
+    losses.vanish(place.chats["lost after a batch"])
+
+
+def many_gone(place: Place) -> None:
+    place.until_back("lost after a batch", place.id("lost after a batch"))
     place.create(*(f"gone {number}" for number in range(4)))
     for number in range(4):
         losses.vanish(place.chats[f"gone {number}"])
@@ -134,6 +178,20 @@ def brought_back(place: Place) -> None:
     place.printed = hermesguard(place.daemon.store.parent, "restore", "--all-missing", *where).stdout
     for number in range(4):
         place.until_back(f"gone {number}", place.id(f"gone {number}"))
+
+
+PLAYED = (
+    lost,
+    lost_with_others,
+    found,
+    deleted,
+    deleted_unseen,
+    batch,
+    cleaned_up,
+    lost_after_a_batch,
+    many_gone,
+    brought_back,
+)
 
 
 @pytest.fixture(scope="module")
@@ -149,14 +207,14 @@ def places() -> Iterator[dict[Era, Place]]:
         try:
             for place in built.values():
                 place.daemon.until_heard("ready", SECONDS)
-            for act in (lost, found, deleted, many_gone, brought_back):
+            for act in PLAYED:
                 for place in built.values():
                     act(place)
             for place in built.values():
                 place.daemon.kill()
                 place.daemon.start(ready=False)
             for place in built.values():
-                place.daemon.until(lambda place=place: len(place.daemon.heard("ready")) == 2, SECONDS)
+                place.daemon.until(lambda place=place: len(place.daemon.heard("ready")) == 3, SECONDS)
             yield built
         finally:
             for place in built.values():
@@ -252,3 +310,28 @@ def test_more_at_once_than_anybody_deletes_are_held_until_a_person_asks(
     assert place.printed.endswith("4 sessions put back.\n")
     assert place.on_disk(place.id("stays")) == place.known["stays"]
     assert place.incidents(place.id("stays")) == []
+
+
+@pytest.mark.parametrize("era", ERAS, ids=release)
+def test_rule_18_a_batch_and_a_clean_up_go_through_and_a_loss_beside_them_comes_back(
+    places: dict[Era, Place], era: Era
+) -> None:
+    place = places[era]
+    names = [f"batch {number}" for number in range(BATCH)] + [f"empty {number}" for number in range(EMPTY)]
+    for name in names:
+        session = place.id(name)
+        assert not place.app.path(session).exists()
+        assert [event["rule"] for event in place.reported(session, "deleted")] == ["18 deleted"]
+        assert place.history(session) == ["deleted"]
+        assert place.incidents(session) == []
+    lost_one = place.id("lost after a batch")
+    assert [incident["rule"] for incident in place.incidents(lost_one)] == ["20 missing"]
+
+
+@pytest.mark.parametrize("era", ERAS, ids=release)
+def test_rule_18_a_deletion_while_no_guard_runs_stands(places: dict[Era, Place], era: Era) -> None:
+    place = places[era]
+    session = place.id("deleted unseen")
+    assert not place.app.path(session).exists()
+    assert place.daemon.shadow(place.app.path(session)) is None
+    assert place.history(session) == ["deleted"]

@@ -17,9 +17,10 @@ from typing import Any
 
 import pytest
 
+from hermesguard.judge.acts import ACTS, Act, Consequence, Part
 from hermesguard.judge.rule import says
 from hermesguard.judge.rules import RULES
-from hermesguard.judge.rules_missing import MISSING_RULES, UNREADABLE_RULES
+from hermesguard.judge.rules_missing import MISSING_RULES, UNREADABLE_RULES, Missing
 from hermesguard.judge.verdict import Action
 from hermesguard.webui import benign
 
@@ -27,7 +28,9 @@ REPOSITORY = Path(__file__).parents[2]
 VARIABLE = "HERMESGUARD_MUTANT"
 FILES = (
     "tests/unit/judge/test_rules.py",
+    "tests/unit/judge/test_acts.py",
     "tests/unit/judge/test_benign.py",
+    "tests/unit/judge/test_gone.py",
     "tests/unit/judge/test_rules_missing.py",
     "tests/unit/guard/test_guard.py",
 )
@@ -38,6 +41,15 @@ KINDS_OF_MESSAGE = (
     "is_user_turn",
     "says_more",
 )
+EVIDENCE_OF_MISSING = (
+    "is_temporary",
+    "is_empty",
+    "is_from_messenger",
+    "lacks_tombstone",
+    "is_listed_on",
+    "has_just_begun",
+    "was_cleaned_up",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +58,7 @@ class Mutant:
 
     name: str
     disabled: Callable[[], contextlib.AbstractContextManager[None]]
+    is_about_missing: bool = False
 
 
 def _mutants() -> Iterator[Mutant]:
@@ -55,11 +68,27 @@ def _mutants() -> Iterator[Mutant]:
             otherwise = says(Action.KEEP, "no rule says anything") if index == len(rules) - 1 else None
             silent = replace(rule, decide=lambda case, otherwise=otherwise: otherwise)  # type: ignore[misc]
             yield Mutant(f"rule {rule.label}", lambda rules=rules, silent=silent: _swapped(rules, silent))  # type: ignore[misc]
+    for act in ACTS:
+        for part in act.parts:
+            yield Mutant(f"act {act.name}: {part}", lambda act=act, part=part: _unasked(act, part))  # type: ignore[misc]
     for kinds in (benign.VANISHING, benign.CHANGING):
         for kind in kinds:
             yield Mutant(kind.__name__, lambda kinds=kinds, kind=kind: _without(kinds, kind))  # type: ignore[misc]
     for name in KINDS_OF_MESSAGE:
         yield Mutant(name, lambda name=name: _never(name))  # type: ignore[misc]
+    for name in EVIDENCE_OF_MISSING:
+        for value in (False, True):
+            yield Mutant(f"{name} {value}", lambda name=name, value=value: _always(name, value), True)  # type: ignore[misc]
+
+
+@contextlib.contextmanager
+def _always(name: str, value: bool) -> Iterator[None]:
+    known = vars(Missing)[name]
+    setattr(Missing, name, property(lambda missing: value))
+    try:
+        yield
+    finally:
+        setattr(Missing, name, known)
 
 
 @contextlib.contextmanager
@@ -70,6 +99,17 @@ def _swapped(rules: list[Any], silent: Any) -> Iterator[None]:
         yield
     finally:
         rules[index] = spoken
+
+
+@contextlib.contextmanager
+def _unasked(act: Act, part: Part) -> Iterator[None]:
+    """Leave a necessary consequence out of an act."""
+    known = act.parts[part]
+    act.parts[part] = Consequence("anything", lambda case: "")
+    try:
+        yield
+    finally:
+        act.parts[part] = known
 
 
 @contextlib.contextmanager

@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from hermesguard.watcher.watcher import Change, Watch
+
 T = TypeVar("T")
 
 
@@ -15,3 +17,8 @@ def until(condition: Callable[[], T], seconds: float = 20.0) -> T:
             raise AssertionError(f"not within {seconds} s: {condition}")
         time.sleep(0.005)
     return result
+
+
+def uncounted(watch: Watch) -> list[Change]:
+    """What the watch has seen, but for how often: that hangs on how its news was cut."""
+    return [change._replace(saves=0) for change in watch.take()]

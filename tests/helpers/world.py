@@ -30,7 +30,7 @@ from hermesguard.store import incidents
 from hermesguard.store.incidents import Incident, IncidentLog
 from hermesguard.store.store import Store
 from hermesguard.webui import session
-from hermesguard.webui.directory import INDEX
+from hermesguard.webui.lists.index import INDEX
 from hermesguard.webui.session import Document
 
 

@@ -6,14 +6,16 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from hermesguard.guard import back_off as back_off
-from hermesguard.guard import brake
+from hermesguard.guard.gone import brake
 from hermesguard.judge.judge import TABLE
 from hermesguard.judge.rule import Entry
 from hermesguard.judge.rules import FIRST_TURN_WAIT_SECONDS, RULES
 from hermesguard.judge.rules_missing import (
-    DELETION_WAIT_SECONDS,
     MISSING_RULES,
     MISSING_WAIT_SECONDS,
+    PRUNED_WAIT_SECONDS,
+    UNKNOWN_WAIT_SECONDS,
+    UNLINKED_WAIT_SECONDS,
     UNREADABLE_RULES,
     UNREADABLE_WAIT_SECONDS,
 )
@@ -34,6 +36,8 @@ applies decides. Every verdict carries the evidence for it and what spoke agains
 | uncertain | as restore and merge (`on_uncertain = "restore"`, the default), or live is left (`"keep"`). Either way\
  both sides are in the history, and the log names the command that reverses it |
 | deleted | the shadow goes to the history, and from there after `keep_deleted` |
+| not known | the session stays away; the shadow goes to the history and is kept as long as that (`keep_history`), and an event\
+ names the command that brings it back |
 | renamed | shadow and history follow to the new id |
 
 `hermesguard undo INCIDENT` reverses what was done, and the same drop is not repaired again; with `--merge` what was written since
@@ -55,24 +59,56 @@ Some deferred only time can answer. Nothing sleeps meanwhile: a later write is j
 |---|---|---|
 | 1 | whoever writes the file to finish | {UNREADABLE_WAIT_SECONDS:g} |
 | 11 | a new prompt (the first turn is said anew) | {FIRST_TURN_WAIT_SECONDS:g} |
-| 18 | others that vanish too, when there is no tombstone | {DELETION_WAIT_SECONDS:g} |
-| 20 | a tombstone, or the file itself | {MISSING_WAIT_SECONDS:g} |"""
+| 18 | the file, when its entry in the index went with it | {PRUNED_WAIT_SECONDS:g} |
+| 18 | the file, and others that go too, when the index went with it | {UNLINKED_WAIT_SECONDS:g} |
+| 20 | a tombstone, or the file itself | {MISSING_WAIT_SECONDS:g} |
+| 23 | the file, a tombstone, or an index | {UNKNOWN_WAIT_SECONDS:g} |"""
+
+_GONE = """\
+A file that is gone has three answers, each with its evidence and an event of its own:
+
+| answer | what says so | what is done | event |
+|---|---|---|---|
+| **deleted** | a tombstone; its entry went from an index that was seen to list it; `_index.json` removed with it (before\
+ v0.51.139); a title `btw:` or `bg:`; no message in it | it stays away; the copy is kept for `keep_deleted` | `deleted` |
+| **lost** | the index lists it on; no tombstone where every deletion leaves one (v0.51.850 and later, told by `clear_generation`\
+ in the newest save; sessions of messengers excepted); a clean-up just after its first turn | the file is put back | `missing` |
+| **not known** | neither | it stays away; the copy is kept as long as the history | `not_known` |
+
+What the application leaves behind a deletion, by release:
+
+| release | a deletion | a clean-up of empty sessions |
+|---|---|---|
+| before v0.51.139 | the whole index goes, and is built anew by the next save | the whole index goes |
+| v0.51.139 to v0.51.849 | the entry goes from the index | the whole index goes |
+| v0.51.850 and later | the entry goes, and a tombstone is written (not for messengers) | the entry goes, without a tombstone |
+
+An index that is not there is no evidence, least of all when the guard removed it after a repair. What it listed last is
+remembered, over a restart too (`listed.json` in the store). Any save of another session drops the entries of files that are
+gone, so an entry that went after such a save says nothing; nor does an index that was built anew, or one that never listed
+the session. The list of tombstones holds 1000 ids; an id that it would not hold is judged by the index alone. A new session is
+this one under a new id only if it has the new id inside: a copy such as `abc-backup.json` is no rename."""
 
 _BRAKE = f"""\
-When more than {brake.MOST_SESSIONS} sessions vanish within {brake.SECONDS:g} seconds without tombstones, or the directory itself
-is gone or empty, that is no deletion. Nothing is judged, nothing is purged; one event `mass_change_held` calls a user. The
-sessions are
-held, also over a restart, until they are back or someone decides: `hermesguard restore --all-missing`, or `hermesguard purge`
-for each that was meant to go. With `on_missing = "warn"` a single missing session is told and not put back."""
+What has evidence needs no brake: any number may be deleted at once, or cleaned up, and what is lost in the same minute comes
+back. When more than {brake.MOST_SESSIONS} sessions vanish within {brake.SECONDS:g} seconds without any evidence of a deletion,
+where a deletion would leave some; when more than {brake.LARGEST_BATCH} go that no index lists, and more than half of all; or when
+the directory itself is gone or empty, then nothing is judged and nothing is purged. One event `mass_change_held` calls a user.
+The sessions are held, also over a restart, until they are back or someone decides: `hermesguard restore --all-missing`, or
+`hermesguard purge` for each that was meant to go. With `on_missing = "warn"` a single lost session is reported and not put back.
+
+Sessions that are there, and went back to an older state, are repaired each by itself, and with more than
+{brake.MOST_SESSIONS} within {brake.SECONDS:g} seconds one incident `rolled_back` names all of them: a backup was restored, or a
+tool that synchronises directories put older files over newer ones. Undoing that incident undoes all of it."""
 
 _BACK_OFF = f"""\
 When the same session is repaired {back_off.REPAIRS_BEFORE_BACK_OFF} times within {back_off.WINDOW_SECONDS:g} seconds,
-something goes on writing from an old memory. One event `backing_off` names its process, and the repairs slow down: each is
-followed by a pause of twenty times what it cost, from {back_off.SHORTEST_PAUSE_SECONDS:g} to
-{back_off.LONGEST_PAUSE_SECONDS:g} seconds. The end of the writer ends the pause, and so does the end of the guard. What is
-displaced meanwhile and has new messages is kept in the history, `back_off_ended` tells the end, and a save that holds
-everything ends the pauses at once. There is never more than one alert a minute about one session; what is held
-back is counted."""
+something goes on writing from an old memory. One event `backing_off` names its process, and the repairs slow down: after each
+comes a pause of {back_off.COSTS_PER_PAUSE:g} times what it cost, at least {back_off.SHORTEST_PAUSE_SECONDS:g} and at most
+{back_off.LONGEST_PAUSE_SECONDS:g} seconds. The pause ends when the writer's process does, and when the guard stops. New messages
+are merged each time; one incident grows, and of the versions that this makes the newest {back_off.MOST_VERSIONS} are kept, and
+each older one that holds a message which stands nowhere else. `back_off_ended` tells the end. A save that holds everything ends
+the pauses at once. There is never more than one alert a minute about one session; what is held back is counted."""
 
 
 def markdown() -> str:
@@ -89,7 +125,7 @@ def _sections() -> Iterator[str]:
         f"They are asked in this order. A file that cannot be read: {_order(UNREADABLE_RULES)}. A file that can be read:"
         f" {_order(RULES)}.\nA file that is not there: {_order(MISSING_RULES)}. (3 and 21 come before 2 because a session without"
         " any message can still lose a prompt;\n6 before 4 because a clear is also a marked shrink; 19 before 18 because what was"
-        " renamed has no message in the index either.)"
+        " renamed has no entry in the index either.)"
     )
     yield "## The same message"
     yield _SAME
@@ -102,6 +138,8 @@ def _sections() -> Iterator[str]:
     yield _table(("messages that may change", ""), map(_kind, benign.CHANGING))
     yield "## Waiting"
     yield _WAITING
+    yield "## A file that is gone"
+    yield _GONE
     yield "## When much is missing at once"
     yield _BRAKE
     yield "## When it happens again and again"

@@ -51,7 +51,7 @@ function _shtab_hermesguard_using
 end
 
 set -g _shtab_hermesguard_commands run scan status lost find list history show diff restore undo accept log explain report verify drill prune purge config completion demo
-set -g _shtab_hermesguard_opts_with_value --alert-command --cache-bytes --config --heartbeat-command --hook-timeout --keep-deleted --keep-history --keep-versions --last --max-store-bytes --metrics-port --metrics-textfile --on-missing --on-uncertain --on-version-command --output --scan-interval --session --sessions --since --sort --state --store --watch -o
+set -g _shtab_hermesguard_opts_with_value --alert-command --cache-bytes --config --heartbeat-command --hook-timeout --keep-deleted --keep-history --keep-versions --last --max-session-bytes --max-store-bytes --metrics-port --metrics-textfile --on-missing --on-uncertain --on-version-command --output --scan-interval --session --sessions --since --sort --state --store --watch -o
 
 complete -c hermesguard -e
 complete -c hermesguard -f
@@ -71,6 +71,7 @@ complete -c hermesguard -n '_shtab_hermesguard_using run' -l keep-history -x -d 
 complete -c hermesguard -n '_shtab_hermesguard_using run' -l keep-versions -x -d 'How many older versions of one session are kept at most. Default: 50'
 complete -c hermesguard -n '_shtab_hermesguard_using run' -l max-store-bytes -x -d 'How big the store may grow before the oldest versions are given up. Shadows, and versions that an open incident needs, are never given up for it. Default: "off"'
 complete -c hermesguard -n '_shtab_hermesguard_using run' -l cache-bytes -x -d 'How much memory may hold sessions that are ready to be repaired at once. Default: "64MiB"'
+complete -c hermesguard -n '_shtab_hermesguard_using run' -l max-session-bytes -x -d 'How large a session may be to be read into memory. What is larger is copied unread, and put back unread when it is lost. Off: as large as the memory allows that the guard may use (MemoryMax= of its unit), at most 1 GiB. Default: "off"'
 complete -c hermesguard -n '_shtab_hermesguard_using run' -l alert-command -x -d 'Run for each event that someone must hear of; its data comes as JSON on standard input. Default: []'
 complete -c hermesguard -n '_shtab_hermesguard_using run' -l heartbeat-command -x -d 'Run at most once a minute after a scan that proved that the guard sees: alert when it stays away. Default: []'
 complete -c hermesguard -n '_shtab_hermesguard_using run' -l on-version-command -x -d 'Run for each version that enters the history; its data comes as JSON on standard input. Default: []'

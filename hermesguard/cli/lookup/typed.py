@@ -76,6 +76,9 @@ def user_name(uid: int) -> str:
 
 def _in_container(environment: Mapping[str, str]) -> str:
     """Return what leads into this container from outside; empty when this is none, or its name is not known."""
-    program = next((program for mark, program in _CONTAINER_MARKS.items() if mark.exists()), "")
     name = environment.get("HOSTNAME", "")
-    return f"{program} exec {name}" if program and _CONTAINER_ID.fullmatch(name) else ""
+    if _CONTAINER_ID.fullmatch(name):
+        for mark, program in _CONTAINER_MARKS.items():
+            if mark.exists():
+                return f"{program} exec {name}"
+    return ""

@@ -59,7 +59,7 @@ class Requests:
         shadow = self._shadow(name)
         if shadow and shadow.data not in (wanted, live.data if live else b""):
             self._context.keep_version(name, shadow.data, "displaced")
-        like = live.stamp if live else self._guard.missing_files.like()
+        like = live.stamp if live else self._context.directory.like(reversed(self._context.notes.seen))
         try:
             made = make_live(self._context, Target(name, live.data if live else None, like), [wanted])
         except OSError as error:
@@ -121,7 +121,7 @@ class Requests:
     def _incident(self, number: str) -> Incident:
         log = incidents.read_all(self._store.root)
         found = next((entry for entry in log if entry.id == number), None)
-        if found is None or not found.session:
+        if found is None or not (found.session or found.members):
             raise GuardError(
                 f"There is no incident {number}", "hermesguard log lists them", ExitCode.NOT_FOUND
             )

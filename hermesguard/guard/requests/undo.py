@@ -7,6 +7,7 @@ from hermesguard import files
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.guard.requests.requests import Live, Requests, count_of
 from hermesguard.repair.merge import merge_documents, with_messages
+from hermesguard.store import incidents
 from hermesguard.store.cache import Copy
 from hermesguard.store.history import Version
 from hermesguard.store.incidents import Incident
@@ -26,11 +27,13 @@ class Decisions(Requests):
         Raises GuardError: no such incident, already undone, or nothing there to go back to.
         """
         found = self._incident(incident)
+        if found.members:
+            return self._undo_all(found, merge, dry_run)
         name = found.session
         shadow_before = self._version(name, found.version) if found.version else None
         displaced = self._version(name, found.displaced) if found.displaced else None
         live = self._live(name)
-        if found.action in ("kept", "stands") and shadow_before:
+        if found.action in ("kept", "stands", "left") and shadow_before:
             wanted = merge_documents(self._read(shadow_before), live.document if live else None)
         elif displaced:
             wanted = self._as_it_was(found, shadow_before, displaced, live, merge)
@@ -43,6 +46,22 @@ class Decisions(Requests):
         return self._make_live(
             name, wanted, live, dry_run, "undone", "undone", f"undo of incident {incident}", resolves=incident
         )
+
+    def _undo_all(self, found: Incident, merge: bool, dry_run: bool) -> dict[str, Any]:
+        """Reverse the repairs of many sessions that one incident names; those that are reversed already stay so."""
+        done = incidents.resolved(incidents.read(self._store.root))
+        results = [self.undo(member, merge, dry_run) for member in found.members if member not in done]
+        counts = ("messages_live", "messages_after", "messages_gone", "messages_back")
+        answer: dict[str, Any] = {
+            "session": ", ".join(found.names),
+            "action": "undone",
+            **{count: sum(result.get(count) or 0 for result in results) for count in counts},
+            "dry_run": dry_run,
+        }
+        if not dry_run:
+            incident = Incident("", "", "", "undone", "undone", resolves=found.id)
+            answer["incident"] = self._context.recorder.note(incident).id
+        return answer
 
     def _as_it_was(
         self, found: Incident, before: Version | None, displaced: Version, live: Live | None, merge: bool

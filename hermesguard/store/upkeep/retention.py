@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from hermesguard.config.settings import Settings
 from hermesguard.config.units import about_duration, exact_duration, exact_size
-from hermesguard.store.history import DELETED, WITHDRAWN, Version
+from hermesguard.store.history import DELETED, LEFT_AWAY, WITHDRAWN, Version
 from hermesguard.store.incidents import Incident, resolved
 
 # Clocks of one machine differ by less than this from one moment to the next, unless someone set them.
@@ -75,7 +75,7 @@ def fates(
             deleted or withdrawn.get(version.digest),
             number,
             needed_by.get(version.name),
-            number == 1 and not has_shadow and deleted is None,
+            number == 1 and not has_shadow and deleted is None and version.reason != LEFT_AWAY,
             rules,
             now,
         )

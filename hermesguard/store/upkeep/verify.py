@@ -89,7 +89,7 @@ def _checked_shadow(store: Store, name: str, tally: Tally) -> Damage | None:
         document = session.parse(newest.data)
         if newest.messages is not None and document.count != newest.messages:
             raise files.Damaged(f"it has {document.count} messages, and {newest.messages} were kept")
-    except FileNotFoundError:
+    except (FileNotFoundError, files.TooLarge):
         return None
     except (OSError, Unreadable) as error:
         damage = Damage(name, store.shadow_path(name), said(error))

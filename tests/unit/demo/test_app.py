@@ -456,15 +456,17 @@ def test_delete(tmp_path: Path, era: Era) -> None:
     left = names(tmp_path)
     assert chat.path.name not in left
     assert other.path.name in left
-    if era >= Era.V875:
+    if era >= Era.V720:
         assert chat.backup_path.name not in left
         assert [message["title"] for message in app.index() or []] == ["other"]
+    else:
+        assert "_index.json" not in left
+    if era >= Era.V875:
         tombstones = json.loads((tmp_path / "_deleted_webui_sessions.json").read_text())
         assert tombstones == {"version": 1, "ids": [chat.session_id]}
         assert [seconds for seconds, _ in pauses] == [0.010, 0.004]
         assert all(chat.path.name not in found for _, found in pauses), "the file goes first"
     else:
-        assert "_index.json" not in left
         assert "_deleted_webui_sessions.json" not in left
 
 

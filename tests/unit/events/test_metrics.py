@@ -18,6 +18,7 @@ from hermesguard.demo import losses
 from hermesguard.demo.app import App
 from hermesguard.demo.chat import Chat
 from hermesguard.demo.eras import Era
+from hermesguard.events import metrics
 from hermesguard.events.catalog import BY_NAME
 from hermesguard.events.metrics import HEARD, INTERVAL_SECONDS, Figures, Metrics
 from hermesguard.events.sinks import Record
@@ -346,3 +347,46 @@ def test_a_missing_library_is_one_sentence(tmp_path: Path) -> None:
         daemon.stop()
         assert len(daemon.heard("metrics_failed")) == 1
         assert not [line for line in daemon.lines if "Traceback" in line]
+
+
+def ask(port: int, request: bytes) -> bytes:
+    """What the endpoint answers to a request, until it hangs up."""
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        connection.sendall(request)
+        answer = b""
+        while part := connection.recv(1 << 16):
+            answer += part
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        (b"127.0.0.1:%d", b"200"),
+        (b"localhost:%d", b"200"),
+        (b"LOCALHOST", b"200"),
+        (b"[::1]:%d", b"200"),
+        (b"attacker.example", b"403"),
+        (b"127.0.0.1.attacker.example:%d", b"403"),
+        (b"", b"403"),
+    ],
+)
+def test_only_who_asks_for_this_machine_is_answered(start: Started, host: bytes, status: bytes) -> None:
+    port = free_port()
+    loop = start(port=port)
+    loop.until(lambda: scrape(port))
+    name = host % port if b"%" in host else host
+    answer = ask(port, b"GET /metrics HTTP/1.1\r\nHost: " + name + b"\r\nConnection: close\r\n\r\n")
+    assert answer.split()[1] == status
+    assert (b"hermesguard_sessions" in answer) == (status == b"200")
+
+
+def test_a_request_that_never_ends_is_ended(start: Started, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "_READER_TIMEOUT_SECONDS", 0.2)
+    port = free_port()
+    loop = start(port=port)
+    loop.until(lambda: scrape(port))
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as slow:
+        slow.sendall(b"GET /metrics HTTP/1.1\r\n")
+        assert slow.recv(100) == b""
+    assert scrape(port)

@@ -115,6 +115,7 @@ def test_a_second_start_changes_nothing(world: World) -> None:
     chats = [app.create(turns=3) for _ in range(20)]
     chats[0].send("unsent")
     losses.wipe(chats[0])
+    world.scan()
     before = listing(world)
     world.start()
     assert listing(world) == before

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hermesguard.clock import Clock
-from hermesguard.guard.context import Notes
+from hermesguard.guard.context import Notes, Writers
 
 seconds = st.floats(0, 1e7, allow_nan=False)
 
@@ -32,3 +32,27 @@ def test_a_question_asked_again_while_it_is_due_stays() -> None:
     for name, _ in notes.due():
         notes.defer(name, b"torn", 1.0)
     assert notes.next_due_seconds() is not None
+
+
+def test_who_wrote_a_session_beside_its_shadow() -> None:
+    writers = Writers()
+    assert writers("a", 1) == "unknown"
+    assert writers.saved(1) is None
+    writers.stands("a", 1)
+    assert writers("a", 1) == "same"
+    assert writers("a", 2) == "new"
+    assert writers("a", None) == "unknown"
+    assert writers.saved(2) is None
+    assert writers("a", 2) == "another"
+    assert writers.saved(2) is None
+    assert writers.saved(1) == 2
+    writers.forget("a")
+    assert writers("a", 1) == "unknown"
+
+
+def test_only_so_many_writers_are_remembered() -> None:
+    writers = Writers()
+    for pid in range(1, 100):
+        assert writers.saved(pid) is None
+    assert writers.saved(1) is None
+    assert writers.saved(99) == 1

@@ -6,7 +6,8 @@ All of it in files of the newest era, where nothing but a harmless change may go
 import pytest
 
 from hermesguard.judge.judge import Action
-from hermesguard.webui import benign
+from hermesguard.repair.merge import merge_documents
+from hermesguard.webui import benign, session
 from tests.helpers.cases import NEW, Value, answer, calling, file, tool, turns, user, verdict_on
 
 START = turns(2)
@@ -33,6 +34,11 @@ HARMLESS: dict[str, tuple[list[Value], list[Value], list[str]]] = {
         [*ASKED, PART, answer("I am looking at it.", 1105)],
         [*ASKED, answer("I am looking at it.", 1105)],
         ["superseded_partial"],
+    ),
+    "a stopped answer that came after all": (
+        [*ASKED, PART, answer("*Task cancelled.*", 1100, _error=True)],
+        [*ASKED, answer("Here it is.", 1101)],
+        ["stopped_answer", "interruption_marker"],
     ),
     "several partials before their answer go": (
         [*ASKED, PART, answer("I am looking at", 1102, _partial=True), answer("I am looking at it.", 1105)],
@@ -165,7 +171,7 @@ HARMLESS: dict[str, tuple[list[Value], list[Value], list[str]]] = {
         [],
     ),
     "metadata comes and goes": (
-        [*ASKED, answer("b", 1100, reasoning="so", _turnUsage={"n": 1}, id="x1")],
+        [*ASKED, answer("b", 1100, _turnUsage={"n": 1}, id="x1")],
         [*ASKED, answer("b", 1100, _statusCard={})],
         [],
     ),
@@ -231,10 +237,6 @@ LOSSES: dict[str, tuple[list[Value], list[Value]]] = {
         [*ASKED, answer("It is done, all of it.", 1100)],
         [*ASKED, answer("It is done", 1100)],
     ),
-    "thoughts cut out of a finished answer": (
-        [*ASKED, answer("<think>hm</think>Let me see", 1100)],
-        [*ASKED, answer("Let me see", 1100)],
-    ),
     "an answer cut off at some markup": (
         [*ASKED, answer("Write <invoke> and then more", 1100)],
         [*ASKED, answer("Write", 1100)],
@@ -243,15 +245,44 @@ LOSSES: dict[str, tuple[list[Value], list[Value]]] = {
         [*START, user("see data:image/png;base64,iVBORw0KGgo= there", 1100)],
         [*START, user("see [screenshot] there", 1100)],
     ),
-    "other words beside an image": (
-        [*ASKED, tool("Here: data:image/png;base64,iVBORw0KGgo= it is", "c", 1100)],
-        [*ASKED, tool("[screenshot]", "c", 1100)],
-    ),
     "the answer of a tool to another call": (
         [*ASKED, tool("done", "call_1", 1100)],
         [*ASKED, tool("done", "call_2", 1100)],
     ),
 }
+
+
+CHANGED: dict[str, tuple[list[Value], list[Value]]] = {
+    "thoughts cut out of a finished answer": (
+        [*ASKED, answer("<think>hm</think>Let me see", 1100)],
+        [*ASKED, answer("Let me see", 1100)],
+    ),
+    "other words beside an image": (
+        [*ASKED, tool("Here: data:image/png;base64,iVBORw0KGgo= it is", "c", 1100)],
+        [*ASKED, tool("[screenshot]", "c", 1100)],
+    ),
+    "a password taken out by a user": (
+        [*START, user("my password is hunter2, log in for me", 1100), answer("done", 1105)],
+        [*START, user("my password is [removed], log in for me", 1100), answer("done", 1105)],
+    ),
+    "the output of a tool, cut": (
+        [*ASKED, tool("line " * 100, "c", 1100), answer("so", 1105)],
+        [*ASKED, tool("line " * 10, "c", 1100), answer("so", 1105)],
+    ),
+    "the output of a tool, pruned and stamped anew": (
+        [*ASKED, tool("line " * 100, "c", 1100), answer("so", 1105)],
+        [*ASKED, tool("[tool result pruned]", "c", 1200), answer("so", 1105)],
+    ),
+}
+
+
+@pytest.mark.parametrize("what", CHANGED)
+def test_changed_in_place_is_one_message_and_the_state_before_a_version(what: str) -> None:
+    before, after = (file(messages) for messages in CHANGED[what])
+    verdict = verdict_on(before, after)
+    assert verdict.action is Action.KEEP
+    assert verdict.takes_away
+    assert len(session.parse(merge_documents(before, after)).messages) == len(after.messages)
 
 
 @pytest.mark.parametrize("what", LOSSES)

@@ -14,11 +14,12 @@ from types import ModuleType
 
 import pytest
 
+from hermesguard.judge.acts import ACTS
 from hermesguard.judge.judge import TABLE
 from hermesguard.webui import benign
 from tests.helpers import mutations
 from tests.helpers.mutations import MUTANTS, Mutant
-from tests.unit.judge import test_benign, test_rules
+from tests.unit.judge import test_acts, test_benign, test_gone, test_rules
 
 Check = Callable[[], None]
 
@@ -44,13 +45,17 @@ def fails(check: Check) -> bool:
     return False
 
 
-CHECKS = list(checks(test_rules, test_benign))
+CHECKS = list(checks(test_rules, test_acts, test_benign, test_gone))
 
 
 def likely_first(mutant: Mutant) -> list[Check]:
     """The checks, those first that are named after the mutant's number."""
     number = re.match(r"rule (\w+) ", mutant.name)
-    prefix = f"test_rule_{number[1]}_" if number else "test_harmless"
+    prefix = (
+        f"test_rule_{number[1]}_" if number else "test_rule_" if mutant.is_about_missing else "test_harmless"
+    )
+    if mutant.name.startswith("act "):
+        prefix = "test_one_part"
     return [check for _, check in sorted(CHECKS, key=lambda named: not named[0].startswith(prefix))]
 
 
@@ -69,7 +74,8 @@ def test_every_rule_and_every_harmless_kind_is_tried() -> None:
     names = {mutant.name for mutant in MUTANTS}
     assert names >= {f"rule {entry.label}" for entry in TABLE}
     assert names >= {kind.__name__ for kind in (*benign.VANISHING, *benign.CHANGING)}
-    assert len(TABLE) == 23
+    assert names >= {f"act {act.name}: {part}" for act in ACTS for part in act.parts}
+    assert len(TABLE) == 30
     assert len(names) == len(MUTANTS)
 
 

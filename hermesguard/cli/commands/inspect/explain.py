@@ -37,11 +37,11 @@ _TORN: Final = (
 _DEEDS: Final = {
     "stands": "let it stand: it carries the marks of a user's act; what was there before is kept in the history",
     "found": "nothing: it was so before the guard came",
-    "left": "left the session away; its copy is kept as long as the history",
     "restored": "put back what was lost",
     "merged": "put back what was lost, and kept what was new",
     "kept": "left the file as it was found; what was there before is in the history (on_uncertain = keep)",
     "warned": "left the session missing, and called for a user (on_missing = warn)",
+    "left": "left the session missing, for whether it was deleted or lost cannot be known; its copy is in the history",
     "failed": "could not write the file; every scan tries again",
     "undone": "made the file again what it was before the guard repaired it, because someone asked for it",
     "removed": "removed the file again, because someone asked for it",

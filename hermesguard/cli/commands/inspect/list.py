@@ -36,6 +36,7 @@ _REASONS: Final = {
     "intended": "someone shortened it",
     "clear": "someone cleared it",
     "tidied": "the application tidied it up",
+    "stripped": "a save took something from its messages",
     "uncertain": "uncertain",
     "deleted": "someone deleted it",
     "accepted": "another was accepted",

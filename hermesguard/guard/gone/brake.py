@@ -9,13 +9,18 @@ from typing import Final
 
 from hermesguard import files
 from hermesguard.events.reporter import Reporter
+from hermesguard.guard.recorder import Recorder
 from hermesguard.webui.session import is_session_id
 
 SECONDS: Final = 10.0
 """Within so many seconds..."""
 MOST_SESSIONS: Final = 3
-"""...no more than so many sessions may vanish without a tombstone."""
-_LONGEST_BYTES: Final = 16 * 1024 * 1024
+"""...no more than so many sessions may vanish without evidence of a deletion, where a deletion leaves some."""
+LARGEST_BATCH: Final = 50
+"""Where no index lists them and there are no tombstones, no more than so many may, unless at least half of the sessions stay."""
+QUIET_SECONDS: Final = 2.0
+"""What comes so soon after another one belongs to it."""
+LONGEST_BYTES: Final = 16 * 1024 * 1024
 # Who empties a directory of thousands takes his time: what vanishes so soon after the last one belongs to it.
 HOT_SECONDS: Final = 60.0
 
@@ -35,7 +40,7 @@ class MassChangeBrake:
     def read(self) -> str:
         """Take over what was held before a restart; return why the file is none of ours, if it is not. Raises OSError."""
         try:
-            words = files.read(self._path, _LONGEST_BYTES)[0].decode("ascii", "replace").split()
+            words = files.read(self._path, LONGEST_BYTES)[0].decode("ascii", "replace").split()
         except FileNotFoundError:
             return ""
         self._written = frozenset(filter(is_session_id, words))
@@ -77,3 +82,46 @@ class MassChangeBrake:
         else:
             files.remove(self._path)
         self._written = frozenset(self.held)
+
+
+class RolledBack:
+    """Sessions that went back to an older state, and were repaired; of many at once one incident tells.
+
+    A tool that synchronises directories, or a backup, puts older files over newer ones: what each of them shows alone could be
+    an act of somebody, what they show together cannot.
+    """
+
+    def __init__(self, recorder: Recorder, directory: Path) -> None:
+        self._recorder = recorder
+        self._directory = directory
+        self._incidents: dict[str, str] = {}
+        self._last = 0.0
+
+    def belongs(self, now: float) -> bool:
+        """Return whether another one now would belong to so many that one incident tells of them."""
+        self._forget(now)
+        return len(self._incidents) >= MOST_SESSIONS
+
+    def note(self, session: str, incident: str, now: float) -> None:
+        """Note that a session went back, and which incident tells of its repair."""
+        self._forget(now)
+        self._incidents[session] = incident
+        self._last = now
+
+    def wait_seconds(self, now: float) -> float | None:
+        """Return the seconds until the incident is due that tells of all; None when there is none."""
+        if len(self._incidents) <= MOST_SESSIONS:
+            return None
+        return max(0.0, self._last + QUIET_SECONDS - now)
+
+    def report(self, now: float, at_once: bool = False) -> None:
+        """Write down and tell that many went back at once, when no more of them come, or at once."""
+        wait = self.wait_seconds(now)
+        if wait is None or (wait > 0 and not at_once):
+            return
+        incidents, self._incidents = self._incidents, {}
+        self._recorder.rolled_back(incidents, self._directory)
+
+    def _forget(self, now: float) -> None:
+        if len(self._incidents) <= MOST_SESSIONS and now - self._last > SECONDS:
+            self._incidents.clear()

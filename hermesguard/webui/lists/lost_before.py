@@ -14,10 +14,12 @@ import orjson
 
 from hermesguard import files
 from hermesguard.webui import session
-from hermesguard.webui.directory import BACKUP_SUFFIX, INDEX, TOMBSTONES
+from hermesguard.webui.lists.index import INDEX
+from hermesguard.webui.lists.tombstones import TOMBSTONES
 from hermesguard.webui.session import Document, Unreadable, is_session_id
 
 _TEMPORARY: Final = (".tmp.", ".json.recover.tmp", ".json.reconcile.tmp.", ".json.bak.tmp.")
+_BACKUP: Final = ".json.bak"
 _JOURNALS: Final = ("_run_journal", "_turn_journal")
 
 
@@ -53,9 +55,9 @@ def remains(directory: Path) -> Remains:
     backups: dict[str, Path] = {}
     temporary: dict[str, list[Path]] = {}
     for name in os.listdir(directory):
-        if name.endswith(BACKUP_SUFFIX):
-            if is_session_id(name.removesuffix(BACKUP_SUFFIX)):
-                backups[name.removesuffix(BACKUP_SUFFIX)] = directory / name
+        if name.endswith(_BACKUP):
+            if is_session_id(name.removesuffix(_BACKUP)):
+                backups[name.removesuffix(_BACKUP)] = directory / name
         elif ".tmp" in name and (owner := _owner(name)):
             temporary.setdefault(owner, []).append(directory / name)
     return Remains(

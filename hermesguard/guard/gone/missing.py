@@ -1,43 +1,31 @@
-"""Sessions whose file is gone: deleted by a user, renamed by the application, or lost (webui-contract, rules 18 to 20)."""
+"""What is done about sessions whose file is gone: deleted, renamed by the application, lost, or not known.
 
-from collections.abc import Collection
-from dataclasses import dataclass
-from typing import Final, Literal
+What the verdicts mean: lost is put back, deleted and not known stay away; what is not known is kept as long as the history.
+"""
+
+import contextlib
+from collections.abc import Collection, Iterable
+from typing import Final
 
 from hermesguard import files
 from hermesguard.guard import back_off as back_off
-from hermesguard.guard import brake
-from hermesguard.guard.brake import MassChangeBrake
 from hermesguard.guard.context import Context
+from hermesguard.guard.gone import brake
+from hermesguard.guard.gone.brake import LONGEST_BYTES, MassChangeBrake
+from hermesguard.guard.gone.evidence import Absence, Evidence
 from hermesguard.guard.make_live import Target, make_live
 from hermesguard.guard.recorder import found
-from hermesguard.judge.judge import Action, Surroundings, Verdict, judge_missing
+from hermesguard.judge.judge import Action, Verdict, judge_missing
 from hermesguard.repair.merge import merge_documents
 from hermesguard.store.cache import Copy
-from hermesguard.webui import header as head
-from hermesguard.webui import session
-from hermesguard.webui.diff import compare
-from hermesguard.webui.session import Document, Unreadable
+from hermesguard.store.history import LEFT_AWAY
+from hermesguard.webui.session import Unreadable
 
-# The application prunes the index 10 ms after it has removed the file, and notes the deletion 4 ms after that.
+# The application prunes the index some milliseconds after it has removed the file, and notes the deletion right after that.
 FIRST_LOOK_SECONDS: Final = 0.1
 EVIDENCE_SECONDS: Final = 1.0
-# A rotation saves the renamed session at once; what comes much later is another story.
-RENAME_SECONDS: Final = 60.0
 HELD_FILE: Final = "held"
-CREATED: Final = "created_at"
-
-
-@dataclass(slots=True)
-class _Absence:
-    """Since when a session has been missing, in seconds, and what the index said meanwhile."""
-
-    since: float
-    listed_at: int | None = None
-    """How many saves there had been when the index listed it last."""
-    others_saved: bool | None = None
-    """Whether other sessions were saved from then until the index did no longer; None as long as it lists it."""
-    index_went_too: bool = False
+LISTED_FILE: Final = "listed.json"
 
 
 class MissingFiles:
@@ -45,18 +33,26 @@ class MissingFiles:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._absences: dict[str, _Absence] = {}
+        self._absences: dict[str, Absence] = {}
         self._resolved: dict[str, str] = {}
-        self._saves = 0
+        self.evidence = Evidence(context)
+        self._listed_path = context.copies.store.root / LISTED_FILE
+        self._remembered = b""
         self._brake = MassChangeBrake(
             context.copies.store.root / HELD_FILE, context.directory.path, context.reporter
         )
-        self.moved: dict[str, str] = {}
-        """Renames as the watch saw them: old session to new."""
 
     def read_held(self) -> str:
         """As `MassChangeBrake.read`."""
         return self._brake.read()
+
+    def read_listed(self) -> str:
+        """Take over what the index said before a restart; return why the file is none of ours, if it is not. Raises OSError."""
+        try:
+            self._remembered = files.read(self._listed_path, LONGEST_BYTES)[0]
+        except FileNotFoundError:
+            return ""
+        return self._context.directory.index.recall(self._remembered)
 
     @property
     def held(self) -> Collection[str]:
@@ -65,7 +61,7 @@ class MissingFiles:
 
     def is_here(self, name: str) -> bool:
         """Note that the session's file is there, and was perhaps saved; return whether it was missed."""
-        self._saves += 1
+        self.evidence.saves += 1
         if name not in self._absences and name not in self._resolved and not self._brake.held:
             return False
         self._absences.pop(name, None)
@@ -85,28 +81,24 @@ class MissingFiles:
         has_tombstone = context.directory.has_tombstone(name)
         if name in self.held and not has_tombstone:
             return False
+        now = context.clock.monotonic()
         copy = context.copies.shadow(name)
-        if copy is None and (copy := self._only_backup(name)) is None:
+        if copy is None and (copy := self._only_backup(name, now)) is None:
             self._done(name)
             return False
-        now = context.clock.monotonic()
-        absence = self._absences.setdefault(name, _Absence(now))
-        index = self._index_says(name, absence)
-        successor, is_whole = self._successor(name, copy.document)
-        around = Surroundings(
-            gone=True,
-            waited_seconds=now - absence.since,
-            tombstone=has_tombstone,
-            index=index,
-            others_saved=bool(absence.others_saved),
-            renamed_to=successor if is_whole else "",
-            moved_to="" if is_whole else successor,
-        )
+        absence = self._absences.get(name)
+        if absence is None:
+            absence = self._absences[name] = self.evidence.begins(now)
+        around = self.evidence.around(name, copy, absence, has_tombstone, now)
         verdict = judge_missing(copy.document, around)
-        if around.waited_seconds < EVIDENCE_SECONDS:
+        absence.could_be_deleted = around.may_leave_none and around.index != "lists"
+        absence.lacks_evidence = verdict.action not in (Action.DELETED, Action.RENAMED) and (
+            verdict.action is not Action.WAIT or not verdict.rule.startswith("18 ")
+        )
+        if now - absence.since < EVIDENCE_SECONDS:
             if verdict.action in (Action.DELETED, Action.RENAMED):
                 return self._act(name, copy, verdict, now)
-            is_first = around.waited_seconds < FIRST_LOOK_SECONDS
+            is_first = now - absence.since < FIRST_LOOK_SECONDS
             context.notes.defer(name, None, FIRST_LOOK_SECONDS if is_first else EVIDENCE_SECONDS)
             return False
         is_believed = has_tombstone or verdict.action is Action.RENAMED
@@ -114,38 +106,54 @@ class MissingFiles:
             return False
         return self._act(name, copy, verdict, now)
 
-    def _index_says(self, name: str, absence: _Absence) -> Literal["lists", "omits", "unlinked", "unknown"]:
-        index = self._context.directory.index_says(name)
-        absence.index_went_too |= index == "unlinked"
-        if index == "lists":
-            absence.listed_at, absence.others_saved = self._saves, None
-            return index
-        if index == "omits" and absence.others_saved is None:
-            absence.others_saved = absence.listed_at is not None and absence.listed_at != self._saves
-        # An index that went with the file may have been built anew by now.
-        return "unlinked" if absence.index_went_too else index
+    # -- the brake
 
     def _is_held_up(self, name: str, verdict: Verdict, now: float) -> bool:
-        """Return whether a user has to decide, because too much is missing at once; then all of that is held."""
+        """Return whether a user has to decide, because too much is missing at once without evidence; then that is held."""
+        absence = self._absences[name]
+        is_hot = self._brake.is_hot(now)
         recent = [
             other
-            for other, absence in self._absences.items()
-            if other == name or now - absence.since <= brake.SECONDS
+            for other, known in self._absences.items()
+            if other == name or now - known.since <= brake.SECONDS
         ]
-        if self._brake.is_hot(now):
-            reason = ""
-        elif len(recent) > brake.MOST_SESSIONS:
-            recent = [other for other in recent if not self._context.directory.has_tombstone(other)]
-            reason = f"More than {brake.MOST_SESSIONS} within {brake.SECONDS:.0f} seconds"
-            if len(recent) <= brake.MOST_SESSIONS:
+        if verdict.action is not Action.WAIT and (reason := self._context.directory.is_lost()):
+            together = recent
+        elif absence.lacks_evidence and is_hot:
+            together, reason = [other for other in recent if self._absences[other].lacks_evidence], ""
+        elif absence.is_like_a_batch:
+            if verdict.action is Action.WAIT:
                 return False
-        elif verdict.action is Action.WAIT or not (reason := self._context.directory.is_lost()):
+            together = [other for other, known in self._absences.items() if known.is_like_a_batch]
+            count = len(together) + (len(self.held) if is_hot else 0)
+            if count <= brake.LARGEST_BATCH or 2 * count <= len(self._context.notes.messages):
+                return False
+            reason = "More than half of all sessions vanished, and no index lists them"
+        elif absence.lacks_evidence:
+            together = [other for other in recent if self._absences[other].is_strange]
+            if len(together) <= brake.MOST_SESSIONS:
+                return False
+            reason = f"More than {brake.MOST_SESSIONS} within {brake.SECONDS:.0f} seconds"
+        else:
             return False
-        self._brake.pull(recent, now, reason)
-        for other in recent:
-            self._absences.pop(other, None)
-            self._context.notes.deferred.pop(other, None)
+        self.hold(together, reason)
         return True
+
+    def hold(self, names: Iterable[str], reason: str) -> None:
+        """Hold these sessions, but for those with a tombstone, until they are back or a user decides."""
+        context, held = self._context, []
+        for name in names:
+            with contextlib.suppress(OSError):  # what cannot be read says nothing
+                if context.directory.has_tombstone(name):
+                    continue
+            if name not in self.held and context.copies.has_shadow(name):
+                held.append(name)
+                self._absences.pop(name, None)
+                context.notes.deferred.pop(name, None)
+        if held:
+            self._brake.pull(held, context.clock.monotonic(), reason)
+
+    # -- acting
 
     def _act(self, name: str, copy: Copy, verdict: Verdict, now: float) -> bool:
         context = self._context
@@ -162,6 +170,13 @@ class MissingFiles:
                     self._done(name)
                     context.recorder.report(
                         "deleted", name, verdict, messages_before=messages, version=version
+                    )
+            case Action.UNKNOWN:
+                version = context.copies.version(name, copy.data, messages, LEFT_AWAY)
+                if context.copies.forget(name):
+                    self._done(name)
+                    context.recorder.record(
+                        found("not_known", "left", name, verdict, messages_before=messages, version=version)
                     )
             case Action.RENAMED:
                 if context.copies.rename(name, verdict.renamed_to):
@@ -224,34 +239,19 @@ class MissingFiles:
         return True
 
     def put_back(self, name: str, copy: Copy) -> Copy:
-        """Make a missing session's newest good copy live, repaired; return it. Raises OSError, FileExistsError when it is
-        back.
-        """
-        made = make_live(self._context, Target(name, None, self.like()), [merge_documents(copy.document)])
+        """Make a missing session's newest good copy live, repaired; return it. Raises OSError (FileExistsError: it is back)."""
+        context = self._context
+        like = context.directory.like(reversed(context.notes.seen))
+        made = make_live(context, Target(name, None, like), [merge_documents(copy.document)])
         self.is_here(name)
         return made.copy
 
-    def like(self) -> files.Stamp | None:
-        """Return a stamp whose owner, group and mode fit a file of the application.
-
-        Those of any other session; without one, the directory's, as far as they suit a file.
-        """
-        context = self._context
-        for name in reversed(context.notes.seen):
-            if found := files.stamp(context.directory.file(name)):
-                return found
-        try:
-            directory = files.Stamp.of(context.directory.path.stat())
-        except OSError:
-            return None
-        return directory._replace(mode=directory.mode & 0o666)
-
-    def _only_backup(self, name: str) -> Copy | None:
+    def _only_backup(self, name: str, now: float) -> Copy | None:
         """Return the application's own backup of a session of which nothing else is left (hermes-webui #2035).
 
         Only while the index lists the session: many releases leave the backup behind when a user deletes it.
         """
-        if self._context.directory.index_says(name) != "lists":
+        if self._context.directory.index.says(name, now) != "lists":
             return None
         try:
             copy = Copy(files.read(self._context.directory.backup(name))[0])
@@ -264,43 +264,36 @@ class MissingFiles:
         for name in [*self._absences, *self.held, *self._resolved]:
             if name in present:
                 self.is_here(name)
-        now = self._context.clock.monotonic()
-        newcomers = self._context.notes.newcomers
-        for name in [name for name, when in newcomers.items() if now - when >= RENAME_SECONDS]:
-            del newcomers[name]
-        for name in self.moved.keys() - self._absences.keys():
-            del self.moved[name]
+        for name in self.evidence.moved.keys() - self._absences.keys():
+            del self.evidence.moved[name]
+        self._context.notes.forget_old()
+        self._context.directory.index.forget(self._context.notes.messages)
         if not self._absences:
-            self._context.directory.forget_lists()
+            self._context.directory.tombstones.forget()
+            self.evidence.forget()
         copies = self._context.copies
         try:
             copies.store.place.check()
             self._brake.write_down([name for name in self.held if copies.has_shadow(name)])
         except OSError as error:
             copies.refused(error)
+        self.remember()
+
+    def remember(self) -> None:
+        """Write down what the index says, for a deletion while no guard runs takes that away."""
+        self._context.directory.index.note(read=True)
+        state = self._context.directory.index.dump()
+        if state in (b"", self._remembered):
+            return
+        try:
+            self._context.copies.store.place.check()
+            files.write_durably(self._listed_path, state)
+            self._remembered = state
+        except OSError as error:
+            self._context.copies.refused(error)
 
     def _done(self, name: str) -> None:
         self._absences.pop(name, None)
         self._brake.let_go(name)
-        self.moved.pop(name, None)
+        self.evidence.moved.pop(name, None)
         self._context.notes.forget(name)
-
-    def _successor(self, name: str, gone: Document) -> tuple[str, bool]:
-        """Return the new session that began as this one, and whether it holds all of its messages; ("", False) without one."""
-        seen_moving = [self.moved[name]] if name in self.moved else []
-        moved_to = ""
-        for other in seen_moving + list(self._context.notes.newcomers):
-            if other != name and (found := self._began_as(gone, other)):
-                if compare(gone.messages, found.messages).whole:
-                    return other, True
-                moved_to = moved_to or other
-        return moved_to, False
-
-    def _began_as(self, gone: Document, other: str) -> Document | None:
-        path = self._context.directory.file(other)
-        try:
-            if not gone.messages or head.read(path, CREATED).get(CREATED) != gone.get(CREATED):
-                return None
-            return session.parse(files.read(path)[0])
-        except (OSError, Unreadable):
-            return None

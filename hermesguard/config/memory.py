@@ -1,0 +1,62 @@
+"""How much memory the guard may use: its control group (both versions), its resource limits, the machine.
+
+Sources: cgroups(7), Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/memory.rst of the kernel, getrlimit(2).
+"""
+
+import contextlib
+import os
+import resource
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+OWN_BYTES: Final = 64 * 1024 * 1024
+"""What the guard itself takes, with nothing in hand."""
+TIMES_READ: Final = 8
+"""So many times its size a session may take in memory while it is read, compared and merged."""
+LARGEST_BYTES: Final = 1024 * 1024 * 1024
+"""What is larger is not read into memory, however much of it there is: it would hold everything else up."""
+SMALLEST_BYTES: Final = 1024 * 1024
+_GROUPS: Final = Path("/sys/fs/cgroup")
+
+
+def session_limit_bytes(chosen: int | None, groups: Path = _GROUPS) -> int:
+    """Return how large a session may be to be read into memory; `chosen` (the setting) may only make it less."""
+    fits = (memory_bytes(groups) - OWN_BYTES) // TIMES_READ
+    return min(chosen or LARGEST_BYTES, max(SMALLEST_BYTES, fits), LARGEST_BYTES)
+
+
+def memory_bytes(groups: Path = _GROUPS) -> int:
+    """Return how much memory this process may use before it is refused some, or killed."""
+    limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), *_of_groups(groups)]
+    for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA):
+        soft, _ = resource.getrlimit(kind)
+        if soft != resource.RLIM_INFINITY:
+            limits.append(soft)
+    return min(limits)
+
+
+def _of_groups(groups: Path) -> Iterator[int]:
+    """Yield the limits of the control groups that this process is in, and of those around them."""
+    try:
+        lines = Path("/proc/self/cgroup").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    for line in lines:
+        _, controllers, path = [*line.split(":", 2), "", ""][:3]
+        bases: tuple[Path, ...] = (groups, groups / "unified")
+        names: tuple[str, ...] = ("memory.max", "memory.high")
+        if "memory" in controllers.split(","):
+            bases, names = (groups / "memory",), ("memory.limit_in_bytes",)
+        elif controllers:
+            continue
+        for base in bases:
+            # In a container the path may be the host's, of which nothing but the root is here.
+            group = base / path.lstrip("/")
+            while True:
+                for name in names:
+                    with contextlib.suppress(OSError, ValueError):
+                        yield int((group / name).read_text(encoding="ascii"))
+                if group == base or base not in group.parents:
+                    break
+                group = group.parent

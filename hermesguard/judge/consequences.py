@@ -1,0 +1,239 @@
+"""What an act cannot leave behind: for each part of a session file, what a change has that contradicts it. Pure.
+
+Each function returns what the act would do instead, as the end of a sentence that begins with the act ("an undo would ..."),
+and an empty string where the part is as the act leaves it.
+"""
+
+from hermesguard.judge.case import WINDOW_MESSAGES, Case, says_something
+from hermesguard.webui import benign, session
+from hermesguard.webui.diff import compare
+from hermesguard.webui.session import Message
+
+# What only an act of its own changes.
+SETTINGS = ("pinned", "archived", "project_id", "composer_draft")
+# What sending a prompt may change too.
+TURN_SETTINGS = ("workspace", "model", "model_provider", "profile", "personality", "enabled_toolsets")
+
+
+# ---- messages
+
+
+def is_no_undo(case: Case) -> str:
+    """Not the start of the conversation that ends before a question, with one turn less (or one for each save)."""
+    if not case.live.messages or not case.is_start or not case.lost_turns:
+        return "leave the start of the conversation"
+    first = next(iter(case.comparison.missing), None)
+    if first is None or not benign.user_turns(case.shadow.messages[first]):
+        return "take a question with its answer"
+    return "" if case.lost_turns <= case.saves else "take one turn at most"
+
+
+def is_no_truncate(case: Case) -> str:
+    """Not the start of the conversation with one turn less at most."""
+    if not case.live.messages or not case.is_start:
+        return "leave the start of the conversation"
+    return "" if case.lost_turns <= case.saves else "take one turn at most"
+
+
+def is_no_first_turn(case: Case) -> str:
+    """Not emptied, or neither of the only turn nor with a new prompt for the first one."""
+    if case.has_new_prompt and (case.is_emptied or case.is_only_asked):
+        return "" if len(case.shadow.messages) <= WINDOW_MESSAGES else "take one turn at most"
+    if not case.is_emptied:
+        return "leave no message"
+    return "" if case.lost_turns <= case.saves else "be followed by a new prompt"
+
+
+def is_not_emptied(case: Case) -> str:
+    """Messages are left, or there were none."""
+    return "" if case.is_emptied else "leave no message"
+
+
+def is_no_summary(case: Case) -> str:
+    """The messages are no short list that begins with a card of compacted context."""
+    live = case.live.messages
+    if not live or len(live) >= len(case.shadow.messages):
+        return "leave fewer messages"
+    is_told = any(map(benign.is_compaction_marker, live)) or session.CONTEXT in case.live
+    return "" if is_told else "leave its summary"
+
+
+# ---- what the model sees
+
+
+def context_is_not_cut(case: Case) -> str:
+    """The context is not a beginning of what it was."""
+    return "" if _is_beginning(case) and not _is_gone(case) else "leave a beginning of the model's context"
+
+
+def context_is_not_kept_or_cut(case: Case) -> str:
+    """The context was cut by a release that keeps it, or is another one; where the only turn went, it may be empty."""
+    if case.is_emptied and not case.live.context:
+        is_cut = session.MESSAGE_COUNT in case.live or case.lost_turns <= 1 or not case.shadow.context
+        return "" if is_cut else "leave the model's context as it was"
+    if session.MESSAGE_COUNT not in case.live or case.is_emptied:
+        return "" if _is_kept(case) else "leave the model's context as it was"
+    return context_is_not_cut(case)
+
+
+def context_is_not_cleared(case: Case) -> str:
+    """The context is gone where a clear keeps it, or is another one."""
+    if session.BOUNDARY in case.live and not case.live.context:
+        return ""
+    return "" if _is_kept(case) else "leave the model's context as it was"
+
+
+def context_is_another(case: Case) -> str:
+    """The release keeps a context, and it is not the list of messages."""
+    live = case.live
+    if session.CONTEXT not in live:
+        return ""
+    same = [message.value for message in live.messages] == [message.value for message in live.context]
+    return "" if same else "leave the same in the model's context"
+
+
+def _is_kept(case: Case) -> bool:
+    before, after = case.shadow.context, case.live.context
+    return len(before) == len(after) and all(
+        a.text == b.text or a.identity == b.identity for a, b in zip(before, after, strict=True)
+    )
+
+
+def _is_beginning(case: Case) -> bool:
+    found = compare(case.shadow.context, case.live.context)
+    return not found.added and not found.moved and not found.changed
+
+
+def _is_gone(case: Case) -> bool:
+    """The whole context went, although messages are left that were in it."""
+    if case.live.context or not case.shadow.context or not case.live.messages:
+        return False
+    said = {message.identity for message in case.live.messages}
+    return any(message.identity in said for message in case.shadow.context)
+
+
+# ---- tool calls
+
+
+def calls_change(case: Case) -> str:
+    """An entry came, or went though its message is there."""
+    before = {_call(call) for call in case.shadow.tool_calls}
+    after = {_call(call) for call in case.live.tool_calls}
+    kept = len(case.live.messages)
+    went = (call for call in case.shadow.tool_calls if _call(call) not in after)
+    if after - before or any(_place(call) < kept for call in went):
+        return f"leave `{session.TOOL_CALLS}` alone"
+    return ""
+
+
+def calls_are_left(case: Case) -> str:
+    """Tool calls are left."""
+    return f"empty `{session.TOOL_CALLS}`" if case.live.tool_calls else ""
+
+
+def _call(call: Message) -> str:
+    return str(call.get("tid") or call.text)
+
+
+def _place(call: Message) -> int:
+    place = call.get("assistant_msg_idx")
+    return place if isinstance(place, int) else -1
+
+
+# ---- metadata
+
+
+def title_changes(case: Case) -> str:
+    """The title is another."""
+    same = case.shadow.title == case.live.title or case.may_be_several
+    return "" if same else f"not change `{session.TITLE}`"
+
+
+def title_is_left(case: Case) -> str:
+    """The title was not taken away."""
+    return "" if case.is_untitled_now else "leave it untitled"
+
+
+def counters_change(case: Case) -> str:
+    """A token counter differs, in whatever direction."""
+    changed = case.counters_go_back or case.counters_go_on
+    return "not change the token counters" if changed else ""
+
+
+def time_goes_back(case: Case) -> str:
+    """The time of the save is an earlier one."""
+    return f"not put `{session.UPDATED}` back" if case.time_goes_back else ""
+
+
+def settings_change(case: Case) -> str:
+    """What an act of its own changes was changed in the same save."""
+    if case.may_be_several:
+        return ""
+    keys = SETTINGS if case.has_new_prompt else (*SETTINGS, *TURN_SETTINGS)
+    changed = [f"`{key}`" for key in keys if key in case.shadow and key in case.live and _differs(case, key)]
+    return f"not change {' and '.join(changed)}" if changed else ""
+
+
+def _differs(case: Case, key: str) -> bool:
+    before, after = case.shadow.get(key), case.live.get(key)
+    return bool(before != after and (says_something(before) or says_something(after)))
+
+
+def stream_ends(case: Case) -> str:
+    """A stream that was set is not any more, or another prompt went."""
+    if case.may_be_several or not case.shadow.stream or case.live.stream:
+        return ""
+    return f"not change `{session.STREAM}`"
+
+
+def stream_was_set(case: Case) -> str:
+    """A stream was set: what empties the file then is a bug (hermes-webui #1558)."""
+    return "not be done while a stream is set" if case.shadow.stream else ""
+
+
+def prompt_is_new(case: Case) -> str:
+    """A new prompt is pending."""
+    return "not send a prompt" if case.has_new_prompt and not case.may_be_several else ""
+
+
+def anchors_change(case: Case) -> str:
+    """The anchors of a compression are others."""
+    keys = (*case.shadow.keys, *case.live.keys)
+    changed = any(
+        key.startswith(session.ANCHOR_PREFIX) and case.shadow.get(key) != case.live.get(key) for key in keys
+    )
+    return "not change the anchors of a compression" if changed else ""
+
+
+def anchors_stay(case: Case) -> str:
+    """No anchor of a compression was set."""
+    fresh = any(
+        key.startswith(session.ANCHOR_PREFIX) and case.changed(key) and says_something(case.live.get(key))
+        for key in case.live.keys
+    )
+    return "" if fresh else "set its anchors"
+
+
+# ---- marks
+
+
+def marks_do_not_fit(case: Case) -> str:
+    """A release that says where it cut says something else."""
+    for key in (session.WATERMARK, session.BOUNDARY):
+        if key in case.live and not case.fits_cut(key):
+            return f"set `{key}` to the last stamp that it keeps"
+    return ""
+
+
+def clear_marks_do_not_fit(case: Case) -> str:
+    """The context was emptied, as from v0.51.860 on, but the marks of those releases are not there."""
+    live, shadow = case.live, case.shadow
+    if session.BOUNDARY not in live or live.context or not shadow.context:
+        return ""
+    fits = live.get(session.WATERMARK) == live.get(session.BOUNDARY) == 0
+    return "" if fits else f"set `{session.BOUNDARY}` to 0"
+
+
+def boundary_is_known(case: Case) -> str:
+    """The release is one that leaves the messages alone."""
+    return "leave the messages alone" if session.BOUNDARY in case.live else ""

@@ -1,0 +1,69 @@
+"""The longest rising run of equal elements that two lists have in common, in n log n. Pure, and knows nothing of sessions."""
+
+from bisect import bisect_left
+from collections import Counter, deque
+from collections.abc import Hashable, Sequence
+
+Pair = tuple[int, int]
+
+
+def rising(old: Sequence[Hashable], new: Sequence[Hashable]) -> list[Pair]:
+    """Return pairs (place in old, place in new) of equal elements, both rising.
+
+    What stands once in each list is aligned as well as it can be; what is repeated is aligned beside that, in order.
+    """
+    if not old or not new:
+        return []
+    if len(old) == len(new) == 1:
+        return [(0, 0)] if old[0] == new[0] else []
+    often_old, often_new = Counter(old), Counter(new)
+    place = {element: index for index, element in enumerate(old) if often_old[element] == 1}
+    single = [(place[e], index) for index, e in enumerate(new) if often_new[e] == 1 and e in place]
+    found: list[Pair] = []
+    at_old = at_new = 0
+    for a, b in (*_longest(single), (len(old), len(new))):
+        found += _between(old, new, (at_old, at_new), (a, b))
+        if a < len(old):
+            found.append((a, b))
+        at_old, at_new = a + 1, b + 1
+    return found
+
+
+def _between(old: Sequence[Hashable], new: Sequence[Hashable], start: Pair, end: Pair) -> list[Pair]:
+    """Return the pairs between two that are sure: what joins them without a break, then the repeated ones in between."""
+    (a, b), (end_a, end_b) = start, end
+    before: list[Pair] = []
+    behind: list[Pair] = []
+    while a < end_a and b < end_b and old[a] == new[b]:
+        before.append((a, b))
+        a, b = a + 1, b + 1
+    while a < end_a and b < end_b and old[end_a - 1] == new[end_b - 1]:
+        end_a, end_b = end_a - 1, end_b - 1
+        behind.append((end_a, end_b))
+    places: dict[Hashable, deque[int]] = {}
+    if a < end_a and b < end_b:
+        for index in range(a, end_a):
+            places.setdefault(old[index], deque()).append(index)
+    repeated = [(places[new[index]].popleft(), index) for index in range(b, end_b) if places.get(new[index])]
+    return [*before, *_longest(repeated), *reversed(behind)]
+
+
+def _longest(pairs: Sequence[Pair]) -> list[Pair]:
+    """Return as many of these pairs, whose second numbers rise, as can be had with first numbers that rise too."""
+    ends: list[int] = []
+    last: list[int] = []
+    before: list[int] = []
+    for number, (first, _) in enumerate(pairs):
+        size = bisect_left(ends, first)
+        before.append(last[size - 1] if size else -1)
+        if size == len(ends):
+            ends.append(first)
+            last.append(number)
+        else:
+            ends[size], last[size] = first, number
+    found: list[Pair] = []
+    number = last[-1] if last else -1
+    while number >= 0:
+        found.append(pairs[number])
+        number = before[number]
+    return found[::-1]

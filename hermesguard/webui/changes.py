@@ -1,0 +1,249 @@
+"""Messages that were changed where they stand: restamped, enriched, redacted, cut, replaced by a marker. Pure.
+
+Between messages that are the same on both sides, what is left is paired: the surest sign first, and no pair crosses another. What
+is paired so is one message in two forms, never one that was lost and one that is new.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from hermesguard.webui import benign
+from hermesguard.webui.alignment import Pair, rising
+from hermesguard.webui.session import Message
+
+# So many messages that say the same one after another, all stamped anew, are a conversation stamped anew and none said again.
+RESTAMPED_ROWS = 3
+# So much of the longer of two texts must be common to both, at their start and their end, for one to be the other, edited.
+ALIKE_SHARE = 0.5
+
+
+@dataclass(slots=True)
+class Changes:
+    """What was found."""
+
+    pairs: list[Pair] = field(default_factory=list)
+    """(old, new) of messages that are one message in another form, but for those of `shortened`."""
+    changed: list[Pair] = field(default_factory=list)
+    """Those of the pairs whose words are others, in no way that the application has (module benign)."""
+    sent: list[Pair] = field(default_factory=list)
+    """Those of the pairs that are one prompt: in old as it was recovered while it was pending, in new as its turn left it."""
+    shortened: list[Pair] = field(default_factory=list)
+    """(old, new) of answers that are there with their end cut off."""
+
+
+def changes(
+    old: Sequence[Message],
+    new: Sequence[Message],
+    lead: int,
+    same: Sequence[Pair],
+    moved: Sequence[Pair] = (),
+) -> Changes:
+    """Return what was changed in place behind the lead.
+
+    `same` are the pairs there that are the same, both rising, `moved` those that are the same in another order.
+    """
+    found = Changes()
+    moved_old, moved_new = {index for index, _ in moved}, {index for _, index in moved}
+    at_old = at_new = lead
+    for old_index, new_index in (*same, (len(old), len(new))):
+        if at_old < old_index and at_new < new_index:
+            is_bounded = old_index < len(old) or new_index < len(new)
+            left_old = [index for index in range(at_old, old_index) if index not in moved_old]
+            left_new = [index for index in range(at_new, new_index) if index not in moved_new]
+            _Gap(old, new, left_old, left_new, is_bounded).fill(found, _SIGNS)
+        at_old, at_new = old_index + 1, new_index + 1
+    found.pairs.sort()
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Gap:
+    """What is left of both lists between two messages that are the same; one that is not bounded reaches to both ends."""
+
+    messages_old: Sequence[Message]
+    messages_new: Sequence[Message]
+    old: list[int]
+    new: list[int]
+    is_bounded: bool
+
+    @property
+    def sides(self) -> tuple[list[Message], list[Message]]:
+        return [self.messages_old[i] for i in self.old], [self.messages_new[i] for i in self.new]
+
+    def fill(self, found: Changes, signs: "Sequence[Callable[[_Gap], Iterable[Pair]]]") -> None:
+        """Add the pairs that the first of the signs gives, and in the gaps between them those of the others."""
+        if not signs or not self.old or not self.new:
+            return
+        at_old = at_new = 0
+        for a, b in signs[0](self):
+            self._part((at_old, at_new), (a, b), True).fill(found, signs[1:])
+            self._note(found, (self.old[a], self.new[b]), signs[0])
+            at_old, at_new = a + 1, b + 1
+        end = (len(self.old), len(self.new))
+        self._part((at_old, at_new), end, self.is_bounded).fill(found, signs[1:])
+
+    def _part(self, start: Pair, end: Pair, is_bounded: bool) -> "_Gap":
+        old, new = self.old[start[0] : end[0]], self.new[start[1] : end[1]]
+        return _Gap(self.messages_old, self.messages_new, old, new, is_bounded)
+
+    def _note(self, found: Changes, pair: Pair, sign: object) -> None:
+        before, after = self.messages_old[pair[0]], self.messages_new[pair[1]]
+        if sign is not _restamped and _is_cut(before, after):
+            found.shortened.append(pair)
+            return
+        found.pairs.append(pair)
+        if sign is _sent:
+            found.sent.append(pair)
+        elif not benign.change(before, after) and not _says_as_much(before, after):
+            found.changed.append(pair)
+
+
+def _restamped(gap: _Gap) -> Iterable[Pair]:
+    """Messages that say the same between the same messages; at the end so many of them that nobody said all that again."""
+    ids_old, ids_new = ([message.identity for message in side] for side in gap.sides)
+    if gap.is_bounded:
+        return rising(ids_old, ids_new)
+    same = zip(ids_old, ids_new, strict=False)
+    most = min(len(ids_old), len(ids_new))
+    size = next((number for number, (before, after) in enumerate(same) if before != after), most)
+    is_sure = size >= RESTAMPED_ROWS or size == len(ids_old) >= 2
+    is_sure = is_sure and any(role == "assistant" for role, _, _ in ids_old[:size])
+    return [(index, index) for index in range(size)] if is_sure else []
+
+
+def _tool_ids(gap: _Gap) -> Iterable[Pair]:
+    """Messages of one role with a tool id in common: no list may hold one twice."""
+    old, new = gap.sides
+    return _by_key(old, new, lambda message: [(message.role, tool) for tool in message.identity[2]])
+
+
+def _stamps(gap: _Gap) -> Iterable[Pair]:
+    """Messages of one role and one time stamp that is nobody else's, whose words are alike or changed harmlessly.
+
+    At the end a question is another if its stamp is in whole seconds, which two writers may share; so is what answers it.
+    """
+    old, new = gap.sides
+    pairs = _by_key(
+        old, new, lambda message: [(message.role, message.timestamp)] if message.timestamp else []
+    )
+    for a, b in pairs:
+        before, after = old[a], new[b]
+        if not gap.is_bounded and before.identity != after.identity:
+            asked = any(map(benign.is_user_turn, (*old[: a + 1], *new[: b + 1])))
+            if asked and float(before.timestamp or 0).is_integer():
+                return
+        if _may_be_one(before, after) and alike(before, after):
+            yield a, b
+
+
+def _sent(gap: _Gap) -> Iterable[Pair]:
+    """A prompt that was recovered while it was pending and stands unanswered, and the same prompt as its turn left it."""
+    old, new = gap.sides
+    for a, before in enumerate(old):
+        if not before.get("_recovered") or before.role != "user":
+            continue
+        if a + 1 < len(old) and old[a + 1].role == "assistant":
+            continue
+        for b, after in enumerate(new):
+            if after.identity == before.identity and _is_not_earlier(after, before):
+                yield a, b
+                return
+
+
+def _first(gap: _Gap) -> Iterable[Pair]:
+    """The first message of either side, when the newer one is the older one with its end cut off."""
+    old, new = gap.sides
+    if _is_cut(old[0], new[0]):
+        yield 0, 0
+
+
+def _position(gap: _Gap) -> Iterable[Pair]:
+    """As many messages of the same roles, one after another, between equal ones, stamped alike or with like words."""
+    old, new = gap.sides
+    pairs = list(zip(old, new, strict=False))
+    if not gap.is_bounded or len(old) != len(new) or any(a.role != b.role for a, b in pairs):
+        return []
+    return [
+        (index, index)
+        for index, (a, b) in enumerate(pairs)
+        if _may_be_one(a, b) and (a.timestamp == b.timestamp if a.timestamp and b.timestamp else alike(a, b))
+    ]
+
+
+_SIGNS: tuple[Callable[[_Gap], Iterable[Pair]], ...] = (
+    _restamped,
+    _tool_ids,
+    _stamps,
+    _sent,
+    _first,
+    _position,
+)
+
+
+def _by_key(
+    old: Sequence[Message], new: Sequence[Message], keys: Callable[[Message], Sequence[Hashable]]
+) -> Iterator[Pair]:
+    """Yield the pairs of messages with a key in common that no other message of either side has, both rising."""
+    often = [Counter(key for message in side for key in keys(message)) for side in (old, new)]
+
+    def only(message: Message) -> Hashable:
+        return next(
+            (key for key in keys(message) if often[0][key] == often[1][key] == 1), message.start + 0.5
+        )
+
+    known = [[only(message) for message in side] for side in (old, new)]
+    shared = set(known[0]) & set(known[1])
+    for a, b in rising(*known):
+        if known[0][a] in shared and not isinstance(known[0][a], float):
+            yield a, b
+
+
+def _says_as_much(before: Message, after: Message) -> bool:
+    """Return whether nothing of the words and the tool ids is gone."""
+    return before.identity[:2] == after.identity[:2] and set(before.identity[2]) <= set(after.identity[2])
+
+
+def _may_be_one(before: Message, after: Message) -> bool:
+    """Return whether no tool ids say that these are two messages."""
+    first, second = before.identity[2], after.identity[2]
+    return not (first and second) or not set(first).isdisjoint(second)
+
+
+def _is_not_earlier(message: Message, other: Message) -> bool:
+    if message.timestamp is None or other.timestamp is None:
+        return True
+    return message.timestamp >= other.timestamp - 1
+
+
+def _is_cut(before: Message, after: Message) -> bool:
+    """Return whether an answer is there with its end cut off, and not written anew."""
+    if not after.words.strip() or before.identity == after.identity:
+        return False
+    if not benign.streamed_on(after, before):
+        return False
+    stamps = before.timestamp, after.timestamp
+    return None in stamps or stamps[0] == stamps[1] or bool(after.get("_partial"))
+
+
+def alike(before: Message, after: Message) -> bool:
+    """Return whether two messages are one, edited: changed harmlessly, or half of the words at start and end are the same."""
+    if before.identity[:2] == after.identity[:2] or benign.change(before, after):
+        return True
+    first, second = before.identity[1], after.identity[1]
+    longest, shortest = max(len(first), len(second)), min(len(first), len(second))
+    if not shortest:
+        return before.role == "tool" or bool(before.identity[2])
+    if before.role == "tool":
+        return True
+    start = _common(first, second, shortest)
+    end = _common(first[::-1], second[::-1], shortest - start)
+    return start + end >= ALIKE_SHARE * longest or start + end == shortest
+
+
+def _common(first: str, second: str, most: int) -> int:
+    low, high = 0, most
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if first[low:middle] == second[low:middle] else (low, middle - 1)
+    return low

@@ -1,0 +1,143 @@
+"""A session that is too large to be read is reported once, copied unread, and put back unread."""
+
+import gzip
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hermesguard.config import memory
+from hermesguard.demo import losses
+from hermesguard.demo.chat import Chat
+from hermesguard.demo.eras import Era
+from hermesguard.webui import session
+from tests.helpers.world import World, watch_saves
+
+LIMIT_BYTES = 20_000
+ERAS = list(Era)
+
+
+@pytest.fixture(params=ERAS)
+def large(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> tuple[World, Chat]:
+    """A world that reads no file of more than 20 kB, and a conversation of 60 kB."""
+    world = World(tmp_path, max_session_bytes=LIMIT_BYTES)
+    watch_saves(world, monkeypatch)
+    chat = world.app(request.param).create(turns=40, answer_characters=500)
+    chat.send("unsent")
+    assert chat.path.stat().st_size > LIMIT_BYTES
+    return world, chat
+
+
+def shadow_path(world: World, chat: Chat) -> Path:
+    return world.guard.copies.store.shadow_path(chat.session_id)
+
+
+def test_it_is_reported_once_and_copied_unread(large: tuple[World, Chat]) -> None:
+    world, chat = large
+    for _ in range(3):
+        world.scan()
+    chat.turn("one more", "of them")
+    assert world.ear.names().count("too_large") == 1
+    assert shadow_path(world, chat).read_bytes() == chat.path.read_bytes()
+    world.start()
+    world.scan()
+    assert world.ear.names().count("too_large") == 1  # nothing has changed since
+    assert world.guard.context.notes.seen[chat.session_id] == (
+        chat.path.stat().st_size,
+        chat.path.stat().st_mtime_ns,
+    )
+
+
+def test_no_scan_reads_it_again(large: tuple[World, Chat], monkeypatch: pytest.MonkeyPatch) -> None:
+    world, _ = large
+    visited: list[str] = []
+    monkeypatch.setattr(world.guard, "visit", lambda name, writer_pid=None: visited.append(name))
+    world.scan()
+    assert visited == []
+
+
+def test_its_wipe_is_repaired_without_the_stream(large: tuple[World, Chat]) -> None:
+    world, chat = large
+    good = json.loads(chat.path.read_bytes())
+    losses.wipe(chat)
+    live = json.loads(chat.path.read_bytes())
+    assert live["messages"] == good["messages"]
+    assert live["active_stream_id"] is None
+    assert live["pending_user_message"] is None
+    assert list(live) == list(good)
+    assert [incident.event for incident in world.incidents()] == ["restored"]
+    assert shadow_path(world, chat).read_bytes() == chat.path.read_bytes()
+    assert not [path for path in world.sessions.iterdir() if path.name.startswith(".")]
+
+
+def test_what_a_stale_writer_said_is_kept(large: tuple[World, Chat]) -> None:
+    world, chat = large
+    world.watching = False
+    losses.wipe(chat)
+    document = json.loads(chat.path.read_bytes())
+    document["messages"] = [{"role": "user", "content": "said to an empty chat"}]
+    chat.path.write_text(json.dumps(document))
+    world.guard.visit(chat.session_id)
+    assert len(world.live(chat).messages) >= 80
+    versions = world.guard.copies.store.versions(chat.session_id)
+    assert any(b"said to an empty chat" in gzip.decompress(version.path.read_bytes()) for version in versions)
+
+
+def test_a_torn_file_is_repaired_after_a_second(large: tuple[World, Chat]) -> None:
+    world, chat = large
+    good = json.loads(chat.path.read_bytes())["messages"]
+    chat.path.write_bytes(chat.path.read_bytes()[:3000])
+    world.guard.visit(chat.session_id)
+    assert chat.path.stat().st_size == 3000
+    world.pass_time(2)
+    assert json.loads(chat.path.read_bytes())["messages"] == good
+
+
+def test_what_someone_cleared_stays_cleared(large: tuple[World, Chat]) -> None:
+    world, chat = large
+    document: dict[str, Any] = json.loads(chat.path.read_bytes())
+    before = document["messages"]
+    document |= {"messages": [], "tool_calls": [], "title": "Untitled", "clear_generation": "ab" * 16}
+    chat.path.write_text(json.dumps(document))
+    world.guard.visit(chat.session_id)
+    assert json.loads(chat.path.read_bytes())["messages"] == []
+    [version] = world.guard.copies.store.versions(chat.session_id)
+    assert json.loads(gzip.decompress(version.path.read_bytes()))["messages"] == before
+    assert session.parse(shadow_path(world, chat).read_bytes()).messages == []
+
+
+def test_what_is_no_session_never_becomes_a_copy(tmp_path: Path) -> None:
+    world = World(tmp_path, max_session_bytes=LIMIT_BYTES)
+    planted = world.sessions / "planted.json"
+    planted.touch()
+    os.truncate(planted, 3 * 2**30)
+    world.scan()
+    assert world.ear.names().count("too_large") == 1
+    assert list((world.store_path / "shadows").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "value", "expected"),
+    [
+        ("0::/a/b", "a/memory.max", "1000000000", 1_000_000_000),
+        ("0::/a/b", "a/b/memory.high", "2000000", 2_000_000),
+        ("4:memory:/a", "memory/a/memory.limit_in_bytes", "3000000", 3_000_000),
+        ("4:memory:/of/the/host", "memory/memory.limit_in_bytes", "4000000", 4_000_000),
+    ],
+)
+def test_limits_of_control_groups(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, name: str, value: str, expected: int
+) -> None:
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_text(value + "\n")
+    real = Path.read_text
+    monkeypatch.setattr(
+        Path,
+        "read_text",
+        lambda path, *a, **k: line + "\n" if path == Path("/proc/self/cgroup") else real(path, *a, **k),
+    )
+    assert memory.memory_bytes(tmp_path) == expected

@@ -1,0 +1,214 @@
+"""Each act of the table explains what it leaves, in each era, and nothing that differs from it in one single part."""
+
+import json
+from typing import Any
+
+import pytest
+
+from hermesguard.judge.acts import ACTS, Part
+from hermesguard.judge.verdict import Action
+from hermesguard.webui import session
+from tests.helpers.cases import NEW, OLD, V137, V720, V875, Value, turns, user, verdict_on
+
+FIVE = turns(5)
+CALLS = [{"name": "terminal", "tid": "t1", "assistant_msg_idx": 1}]
+SUMMARY = [user("[CONTEXT COMPACTION — REFERENCE ONLY] tiles"), *FIVE[-2:]]
+OTHER = turns(2, 70, 9000)
+
+
+def base(messages: list[Value], era: Value) -> Value:
+    """A session before an act."""
+    return {
+        "session_id": "s",
+        "title": "A title",
+        "created_at": 1.5,
+        "updated_at": 2.5,
+        "pinned": False,
+        "input_tokens": 100,
+        "active_stream_id": None,
+        "pending_user_message": None,
+        "compression_anchor_visible_idx": None,
+        **era,
+        "messages": messages,
+        "tool_calls": CALLS,
+        "context_messages": messages,
+    }
+
+
+def marks(era: Value, stamp: float) -> Value:
+    return {key: stamp for key in ("truncation_watermark", "truncation_boundary") if key in era}
+
+
+def undo(era: Value) -> tuple[Value, Value]:
+    before = base(FIVE, era)
+    return before, before | {"messages": FIVE[:8], "context_messages": FIVE[:8]} | marks(era, 1045.0)
+
+
+def truncate(era: Value) -> tuple[Value, Value]:
+    before = base(FIVE, era)
+    context = FIVE[:9] if "message_count" in era else FIVE
+    return before, before | {"messages": FIVE[:9], "context_messages": context} | marks(era, 1050.0)
+
+
+def first_turn(era: Value) -> tuple[Value, Value]:
+    before = base(turns(1), era)
+    return before, before | {"messages": [], "context_messages": []} | marks(era, 0.0)
+
+
+def clear(era: Value) -> tuple[Value, Value]:
+    before = base(FIVE, era)
+    return before, before | {"messages": [], "tool_calls": [], "title": "Untitled"}
+
+
+def compression(era: Value) -> tuple[Value, Value]:
+    before = base(FIVE, era)
+    lists = {"messages": SUMMARY, "tool_calls": [], "context_messages": SUMMARY}
+    return before, before | lists | {"compression_anchor_visible_idx": 1}
+
+
+DONE = {
+    "undo": undo,
+    "truncate": truncate,
+    "first turn": first_turn,
+    "clear": clear,
+    "compression": compression,
+}
+ERAS = {"undo": V720, "truncate": V720, "first turn": V720, "clear": V720, "compression": V137}
+
+
+def judged(before: Value, after: Value, **around: Any) -> Any:
+    later = after if after["updated_at"] != before["updated_at"] else after | {"updated_at": 3.5}
+    files = (session.parse(json.dumps(value).encode()) for value in (before, later))
+    return verdict_on(*files, **around)
+
+
+@pytest.mark.parametrize("era", [OLD, V137, V720, V875])
+@pytest.mark.parametrize("act", DONE)
+def test_an_act_is_explained_in_every_era_that_has_it(act: str, era: Value) -> None:
+    if (act == "clear" and era is V875) or (act == "compression" and era in (V720, V875)):
+        assert judged(*DONE[act](era)).action is not Action.INTENDED
+        return
+    verdict = judged(*DONE[act](era))
+    assert (verdict.action, verdict.rule.split(" ", 1)[1]) == (Action.INTENDED, act)
+
+
+TOUCHED: dict[Part, tuple[Value, Value]] = {
+    Part.CALLS: ({}, {"tool_calls": [{"name": "terminal", "tid": "t2", "assistant_msg_idx": 0}]}),
+    Part.TITLE: ({}, {"title": "Another"}),
+    Part.COUNTERS: ({}, {"input_tokens": 101}),
+    Part.TIME: ({}, {"updated_at": 1.5}),
+    Part.ANCHORS: ({}, {"compression_anchor_visible_idx": 7}),
+    Part.STREAM: ({"active_stream_id": "s1"}, {"active_stream_id": None}),
+    Part.SETTINGS: ({}, {"pinned": True}),
+    Part.CONTEXT: ({}, {"context_messages": OTHER}),
+    Part.MARKS: ({}, {"truncation_watermark": None, "truncation_boundary": None}),
+}
+"""What one part more than the act would touch looks like: (before, after)."""
+
+OWN: dict[tuple[str, Part], tuple[Value, Value]] = {
+    ("undo", Part.MESSAGES): (
+        {},
+        {"messages": FIVE[:6], "context_messages": FIVE[:6], **marks(V720, 1035.0)},
+    ),
+    ("truncate", Part.MESSAGES): (
+        {},
+        {"messages": FIVE[:5], "context_messages": FIVE[:5], **marks(V720, 1030.0)},
+    ),
+    ("first turn", Part.MESSAGES): ({"messages": turns(2)}, {}),
+    ("first turn", Part.STREAM): ({"active_stream_id": "s1"}, {"active_stream_id": "s1"}),
+    ("clear", Part.MESSAGES): ({}, {"messages": FIVE[:1]}),
+    ("clear", Part.STREAM): ({}, {"pending_user_message": "new", "active_stream_id": "s2"}),
+    ("clear", Part.CALLS): ({}, {"tool_calls": CALLS}),
+    ("clear", Part.TITLE): ({}, {"title": "A title"}),
+    ("clear", Part.MARKS): ({}, {"context_messages": []}),
+    ("compression", Part.MESSAGES): (
+        {},
+        {"messages": [*FIVE[1:], *OTHER], "context_messages": [*FIVE[1:], *OTHER]},
+    ),
+    ("compression", Part.CONTEXT): ({}, {"context_messages": FIVE}),
+    ("compression", Part.CALLS): ({}, {"tool_calls": CALLS}),
+    ("compression", Part.ANCHORS): ({}, {"compression_anchor_visible_idx": None}),
+    ("compression", Part.MARKS): ({"truncation_boundary": None}, {"truncation_boundary": None}),
+}
+
+
+@pytest.mark.parametrize("part", list(Part))
+@pytest.mark.parametrize("act", DONE)
+def test_one_part_that_the_act_would_leave_otherwise_says_that_it_was_not_that_act(
+    act: str, part: Part
+) -> None:
+    before, after = DONE[act](ERAS[act])
+    was, now = OWN.get((act, part)) or TOUCHED[part]
+    known = next(known for known in ACTS if known.name == act)
+    assert part in known.parts
+    if "active_stream_id" in was and "active_stream_id" not in now:
+        now = now | {"active_stream_id": None}
+    verdict = judged(before | was, after | now)
+    assert verdict.action is not Action.INTENDED
+
+
+def test_the_sentence_that_people_read() -> None:
+    before, after = undo(OLD)
+    verdict = judged(before, after | {"pinned": True})
+    assert (verdict.action, verdict.rule) == (Action.RESTORE, "25 older state")
+    assert "an undo would not change `pinned`" in verdict.evidence
+
+
+def test_an_answer_goes_with_its_question() -> None:
+    """A pin that is saved from a copy of before the answer, in a release whose edits leave the context alone."""
+    before = base(FIVE, OLD)
+    stale = before | {"messages": FIVE[:9], "context_messages": FIVE[:9]}
+    assert judged(before, stale).action is Action.RESTORE
+
+
+def test_several_saves_may_be_several_acts() -> None:
+    before, _ = undo(OLD)
+    thrice = before | {"messages": FIVE[:4], "context_messages": FIVE[:4]}
+    assert judged(before, thrice).action is Action.UNCERTAIN
+    assert judged(before, thrice, saves=3).action is Action.INTENDED
+    assert judged(before, thrice, saves=2).action is Action.UNCERTAIN
+    pinned = undo(OLD)[1] | {"pinned": True}
+    assert judged(before, pinned, saves=2).action is Action.INTENDED
+    # After a stop of the guard nobody knows: one turn, and settings.
+    assert judged(before, pinned, saves=None).action is Action.INTENDED
+    assert judged(before, thrice, saves=None).action is Action.UNCERTAIN
+
+
+def test_keys_that_nobody_knows_speak_neither_way() -> None:
+    for act, done in DONE.items():
+        before, after = done(ERAS[act])
+        assert judged(before | {"later": 1}, after | {"later": 2, "new": {}}).action is Action.INTENDED
+
+
+def test_a_clock_that_was_put_back_is_no_evidence() -> None:
+    before, after = undo(OLD)
+    ahead, now = before | {"updated_at": 9000.0}, after | {"updated_at": 5000.0}
+    assert judged(ahead, now, now=5001.0).action is Action.INTENDED
+    assert judged(ahead, now, now=9001.0).action is Action.RESTORE
+    assert judged(ahead, now, now=5900.0).action is Action.RESTORE
+
+
+def test_a_fresh_mark_that_fits_stands_whatever_else_the_save_changed() -> None:
+    before, after = undo(NEW)
+    marked = after | {"intentional_shrink_generation": "g1", **marks(NEW, 1045.0)}
+    for more in ({"pinned": True}, {"title": "x"}, {"input_tokens": 1}, {"updated_at": 1.0}, {"later": 1}):
+        assert judged(before, marked | more).action is Action.INTENDED
+
+
+def test_another_session_is_never_merged_in() -> None:
+    before = base(FIVE, NEW)
+    foreign = base(turns(3, 50, 5000), NEW) | {"session_id": "other", "created_at": 9.5}
+    verdict = judged(before, foreign, name="s")
+    assert (verdict.action, verdict.is_foreign, verdict.messages_lost) == (Action.RESTORE, True, 10)
+    assert verdict.comparison
+    assert not verdict.comparison.added
+    # A session that was renamed says its new id.
+    assert judged(before, before | {"session_id": "new"}, name="new").action is Action.KEEP
+
+
+def test_a_new_conversation_under_an_old_id_stands() -> None:
+    before = base(FIVE, NEW)
+    imported = base(turns(2), NEW) | {"created_at": 99.5}
+    assert judged(before, imported).action is Action.INTENDED
+    older = imported | {"created_at": 0.5, "updated_at": 1.0}
+    assert judged(before, older).action is not Action.INTENDED
