@@ -47,7 +47,7 @@ class Growing:
         self._temporary = directory / f"{name}.tmp.{os.getpid()}.1"
         value = document(directory, name, messages)
         value["messages"].append({"role": "assistant", "content": "@", "timestamp": 1_770_000_000.0})  # type: ignore[attr-defined]
-        self._head, self._tail = dumps(value).encode().split(b"@")
+        self._head, self._log = dumps(value).encode().split(b"@")
         self._said = b""
         self.save()
 
@@ -55,7 +55,7 @@ class Growing:
         """Stream on and save, fsynced. Returns the size and when it became live (ns, monotonic)."""
         self._said += b"on and "
         descriptor = os.open(self._temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-        size = os.writev(descriptor, [self._head, self._said, self._tail])
+        size = os.writev(descriptor, [self._head, self._said, self._log])
         os.fsync(descriptor)
         os.close(descriptor)
         os.rename(self._temporary, self.path)
@@ -63,10 +63,10 @@ class Growing:
 
 
 class Follower:
-    """Reads the tail of a shadow as it grows, and notes when each state was there."""
+    """Reads the delta log of a shadow as it grows, and notes when each state was there."""
 
     def __init__(self, store: Path) -> None:
-        self._tail = store / "shadows" / f"{SESSION}.tail"
+        self._log = store / "shadows" / f"{SESSION}.delta"
         self._shadow = store / "shadows" / f"{SESSION}.json"
         self._descriptor = -1
         self._rest = b""
@@ -80,7 +80,7 @@ class Follower:
                     os.close(self._descriptor)
                     self._descriptor = -1
                 self.seen_ns.setdefault(os.stat(self._shadow).st_size, time.monotonic_ns())
-                self._descriptor = os.open(self._tail, os.O_RDONLY)
+                self._descriptor = os.open(self._log, os.O_RDONLY)
                 self._rest = b""
         except FileNotFoundError:
             return

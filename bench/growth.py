@@ -35,7 +35,7 @@ def measure(run: Run) -> None:
 def _saves(run: Run, messages: int) -> tuple[list[float], list[float], int, int]:
     """Return the CPU of each save, the guard's and the application's, in ms, bytes written by the guard, bytes saved.
 
-    The first copy of each session is not among the bytes written, its last one, when the tail is folded, is.
+    The first copy of each session is not among the bytes written, its last one, when the delta log is flushed, is.
     """
     root = run.directory("growth")
     run.say(f"growing saves of {messages} messages")

@@ -4,12 +4,14 @@ Watchers, each in a process of its own, all fed by the same writer, one after th
 meets all of them alike:
 
 raw       inotify through ctypes with hermesguard's mask, one loop, names into a set: as little as Python can do
-ours      hermesguard.watch.Watch in a selector
+ours      hermesguard.watcher.watcher.Watch in a selector
+fd        watchdog's InotifyFD, of 7.1, read and parsed by watchdog, but by one loop and without its threads
 filtered  watchdog's Observer, asked for moves only
 stock     watchdog's Observer with a handler for everything
 
 A save is what the application does: write `<sid>.tmp.<pid>.<tid>`, close it, rename it onto `<sid>.json`. CPU is that of
-the whole watching process while it is fed. Late is the time from the rename to the watcher's knowing the name.
+the whole watching process while it is fed. Late is the time from the rename to the watcher's knowing the name. With --out a
+file is moved out of the directory before each tenth save: watchdog's grouper holds that, and what follows, for half a second.
 """
 
 import argparse
@@ -35,10 +37,13 @@ LAST = "last.json"
 SAVE = b"x" * 20_000
 
 
-def write(directory: Path, saves: int, pause_seconds: float) -> list[int]:
+def write(directory: Path, saves: int, pause_seconds: float, moves_out: bool) -> list[int]:
     """Save again and again; return when each rename was begun, in ns of the monotonic clock."""
     begun_ns = []
     for number in range(saves):
+        if moves_out and number % 10 == 9:
+            (directory / "out").touch()
+            os.replace(directory / "out", directory.with_name(f"{directory.name}-out"))
         temporary = directory / f"{number % NAMES:012x}.tmp.{os.getpid()}.1"
         temporary.write_bytes(SAVE)
         begun_ns.append(time.monotonic_ns())
@@ -89,6 +94,42 @@ def watch_ours(directory: Path, seen: Callable[[str], bool], ready: Callable[[],
             raise SystemExit("the queue overflowed")
 
 
+def watch_by_fd(directory: Path, seen: Callable[[str], bool], ready: Callable[[], None]) -> None:
+    from watchdog.observers.inotify_c import CallbackId, InotifyConstants, InotifyEvent, InotifyFD, Mask
+
+    class Names:
+        def __init__(self) -> None:
+            self.pending: set[str] = set()
+
+        def on_event(self, event: InotifyEvent) -> None:
+            if event.name.endswith(b".json"):
+                self.pending.add(os.fsdecode(event.name))
+
+        def on_watch_deleted(self, wd: int) -> None: ...
+
+        def on_queue_overflow(self) -> None:
+            raise SystemExit("the queue overflowed")
+
+    names = Names()
+    descriptor = InotifyFD()
+    mask = Mask(
+        InotifyConstants.IN_MOVE
+        | InotifyConstants.IN_CLOSE_WRITE
+        | InotifyConstants.IN_DELETE
+        | InotifyConstants.IN_MOVE_SELF
+        | InotifyConstants.IN_ATTRIB
+    )
+    descriptor.add_callback(os.fsencode(directory), mask, names, CallbackId(1))
+    ready()
+    while True:
+        for event in descriptor.read_events():  # waits
+            descriptor.handle_event(event)
+        pending, names.pending = names.pending, set()
+        for name in pending:
+            if seen(name):
+                return
+
+
 def watch_by_observer(
     directory: Path, seen: Callable[[str], bool], ready: Callable[[], None], moves_only: bool
 ) -> None:
@@ -115,6 +156,7 @@ def watch_by_observer(
 WATCHERS: dict[str, Callable[[Path, Callable[[str], bool], Callable[[], None]], None]] = {
     "raw": watch_raw,
     "ours": watch_ours,
+    "fd": watch_by_fd,
     "filtered": partial(watch_by_observer, moves_only=True),
     "stock": partial(watch_by_observer, moves_only=False),
 }
@@ -140,15 +182,19 @@ def be_watcher(kind: str, directory: Path) -> None:
     print(json.dumps({"cpu_seconds": time.process_time() - begun, "known_ns": known_ns}), flush=True)
 
 
-def measure(kind: str, saves: int, pause_seconds: float) -> tuple[float, list[float]]:
+def measure(
+    kind: str, saves: int, pause_seconds: float, moves_out: bool = False
+) -> tuple[float, list[float]]:
     """Return CPU per save and, for each save, how late it was known, both in ms."""
-    with tempfile.TemporaryDirectory() as directory:
+    with tempfile.TemporaryDirectory() as parent:
+        directory = os.path.join(parent, "sessions")
+        os.mkdir(directory)
         command = [sys.executable, "-m", "bench.watch_cost", "--watcher", kind, "--directory", directory]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY) as watcher:
             assert watcher.stdout
             if watcher.stdout.readline() != "ready\n":
                 raise SystemExit(f"{kind} did not start")
-            begun_ns = write(Path(directory), saves, pause_seconds)
+            begun_ns = write(Path(directory), saves, pause_seconds, moves_out)
             answer = watcher.stdout.readline()
             if not answer:
                 raise SystemExit(f"{kind} ended early")
@@ -167,25 +213,30 @@ def main() -> None:
     )
     parser.add_argument("--rounds", type=int, default=4, help="(%(default)s)")
     parser.add_argument("--pause-ms", type=float, default=3.0, help="between two saves (%(default)s)")
+    parser.add_argument("--only", nargs="+", choices=WATCHERS, default=list(WATCHERS), help="these watchers")
+    parser.add_argument("--out", action="store_true", help="move files out of the directory meanwhile")
     parser.add_argument("--watcher", choices=WATCHERS, help=argparse.SUPPRESS)
     parser.add_argument("--directory", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.watcher:
         return be_watcher(arguments.watcher, arguments.directory)
-    cpu: dict[str, list[float]] = {kind: [] for kind in WATCHERS}
-    late: dict[str, list[float]] = {kind: [] for kind in WATCHERS}
+    cpu: dict[str, list[float]] = {kind: [] for kind in arguments.only}
+    late: dict[str, list[float]] = {kind: [] for kind in arguments.only}
     for _ in range(arguments.rounds):
-        for kind in WATCHERS:
-            cost, delays = measure(kind, arguments.saves, arguments.pause_ms / 1000)
+        for kind in arguments.only:
+            cost, delays = measure(kind, arguments.saves, arguments.pause_ms / 1000, arguments.out)
             cpu[kind].append(cost)
             late[kind].extend(delays)
-    raw = statistics.median(cpu["raw"])
-    print(f"{'watcher':10}{'CPU ms/save':>12}{'over raw':>10}{'late p50':>10}{'p99':>8}{'worst ms':>10}")
-    for kind in WATCHERS:
+    raw = statistics.median(cpu[arguments.only[0]])
+    print(
+        f"{'watcher':10}{'CPU ms/save':>12}{'ratio':>10}{'late p50':>10}{'p99':>8}{'worst ms':>10}{'> 100 ms':>10}"
+    )
+    for kind in arguments.only:
         cost = statistics.median(cpu[kind])
         cuts = statistics.quantiles(late[kind], n=100)
         print(
-            f"{kind:10}{cost:12.3f}{cost / raw:10.2f}{cuts[49]:10.3f}{cuts[98]:8.2f}{max(late[kind]):10.2f}",
+            f"{kind:10}{cost:12.3f}{cost / raw:10.2f}{cuts[49]:10.3f}{cuts[98]:8.2f}{max(late[kind]):10.2f}"
+            f"{sum(delay > 100 for delay in late[kind]):6} of {len(late[kind])}",
             flush=True,
         )
     return None

@@ -1,3 +1,3 @@
 """hermesguard: keeps the conversations of hermes-webui from being lost."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -1,4 +1,4 @@
-"""Files that are whole at every instant: reading and durable writing. With `staging`, the only room that writes files.
+"""Atomic, durable file operations; with repair/exchange.py the only module that writes files.
 
 Sources: rename(2), fsync(2), link(2), xattr(7).
 """
@@ -7,20 +7,17 @@ import contextlib
 import errno
 import os
 import stat
-import time
 from collections.abc import Iterator
-from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 NO_LINK = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 _READING = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _DIGEST_ATTRIBUTE = "user.hermesguard"
-_LONGEST_TICK_NS = 4_000_000_000  # FAT counts in steps of two seconds
 
 
 class Stamp(NamedTuple):
-    """What stat(2) says of a file, as far as it tells two states of it apart or must be kept at a repair."""
+    """What stat(2) says of a file, as far as it distinguishes two states of it or must be kept at a repair."""
 
     size_bytes: int
     mtime_ns: int
@@ -34,7 +31,7 @@ class Stamp(NamedTuple):
     @classmethod
     def of(cls, found: os.stat_result) -> "Stamp":
         """Return the stamp in a stat result."""
-        values = (
+        return cls(
             found.st_size,
             found.st_mtime_ns,
             found.st_ino,
@@ -44,7 +41,6 @@ class Stamp(NamedTuple):
             found.st_uid,
             found.st_gid,
         )
-        return tuple.__new__(cls, values)  # as `_make`, at every save
 
 
 class Damaged(OSError):
@@ -219,12 +215,6 @@ def _regular_size(descriptor: int, path: Path) -> int:
     return found.st_size
 
 
-@lru_cache(maxsize=512)
-def child(directory: Path, name: str) -> Path:
-    """Return the path of a name in a directory; to make the same path anew at each save costs more than to look it up."""
-    return directory / name
-
-
 class Appending:
     """A file that lines are added to again and again, held open meanwhile; a torn last line is closed first.
 
@@ -333,28 +323,6 @@ def names(directory: Path) -> list[str]:
         return os.listdir(directory)
     except FileNotFoundError:
         return []
-
-
-class Names:
-    """The names in a directory, listed anew only when its mtime says that they have changed, or may have meanwhile."""
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        self._changed_ns: int | None = None
-        self._names: list[str] = []
-
-    def now(self) -> list[str]:
-        """Return the names, none when the directory is not there; not to be changed. Raises OSError when it cannot be read."""
-        try:
-            changed_ns = os.stat(self._directory).st_mtime_ns
-        except FileNotFoundError:
-            self._changed_ns = None
-            return []
-        if changed_ns != self._changed_ns:
-            self._names = names(self._directory)
-            is_resolved = time.time_ns() - changed_ns > _LONGEST_TICK_NS
-            self._changed_ns = changed_ns if is_resolved else None
-        return self._names
 
 
 def remove_directory(path: Path) -> None:

@@ -1,6 +1,7 @@
 """Reading one file after another into the same memory."""
 
 import os
+from pathlib import Path
 
 from hermesguard import files
 
@@ -14,7 +15,7 @@ class Reader:
         self._view = memoryview(self.buffer)
         self._size_bytes = 0
 
-    def read(self, path: str, limit_bytes: int | None = None) -> tuple[int, files.Stamp]:
+    def read(self, path: Path, limit_bytes: int | None = None) -> tuple[int, files.Stamp]:
         """Read as `read` does; return how many bytes of `buffer` are the file's content, and its stamp."""
         descriptor, found = files.opened(path, limit_bytes)
         try:

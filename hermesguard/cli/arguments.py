@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from hermesguard.config.options import OPTIONS
 from hermesguard.config.renamed import RENAMED
+from hermesguard.webui.parts import PARTS
 
 LIST_STATES: Final = (
     *("fine", "shortened", "restored", "uncertain", "unrepaired", "unreadable", "lost"),
@@ -214,7 +215,43 @@ def restore(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="take the version as it is, even if live has messages that it lacks",
     )
+    parser.add_argument(
+        "--part",
+        metavar="PART",
+        choices=PARTS,
+        help="bring back only that of it, into live as it is",
+    )
     _dry_run(parser)
+    json_flag(parser)
+
+
+def salvage(parser: argparse.ArgumentParser) -> None:
+    _completing(
+        parser.add_argument(
+            "conversations",
+            metavar="SID",
+            nargs="*",
+            help="only these sessions: what may have been taken back comes with them too; default: all that look shorter "
+            "than some trace says",
+        ),
+        Completes.SESSION,
+    )
+    _completing(
+        parser.add_argument(
+            "--hermes-home",
+            metavar="DIR",
+            help="the home of hermes-agent, with state.db; default: the one beside the sessions, else HERMES_HOME or ~/.hermes",
+        ),
+        Completes.DIRECTORY,
+    )
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
+    form.add_argument(
+        "--restore", action="store_true", help="make it live, not only a version in the history"
+    )
+    form.add_argument(
+        "--show", action="store_true", help="print each message, with whether it would come back and why"
+    )
     json_flag(parser)
 
 

@@ -248,7 +248,7 @@ class Library:
             ) from None
 
     def _shadow(self, name: str) -> bytes:
-        """Return the shadow; again when a running guard wrote it anew meanwhile, for shadow and tail belong together."""
+        """Return the shadow; again when a running guard wrote it anew meanwhile, for shadow and delta log belong together."""
         path = self.store.shadow_path(name)
         while True:
             before = files.stamp(path)

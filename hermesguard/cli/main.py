@@ -1,5 +1,4 @@
-"""`hermesguard VERB ...`: finds the verb, imports what it needs and no more, and turns whatever happens into a sentence
-and an exit code."""
+"""`hermesguard VERB ...`: finds the verb, imports only what it needs, and turns any outcome into a sentence and an exit code."""
 
 import contextlib
 import os
@@ -16,7 +15,7 @@ _ENDED_BY_PIPE = 141
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the verb in `argv` (default: the process's arguments) and return its exit code; never raises an Exception.
 
-    HERMESGUARD_DEBUG=1 in the environment shows the traceback of an error that nobody foresaw.
+    HERMESGUARD_DEBUG=1 in the environment shows the traceback of an unexpected error.
     """
     try:
         return _spoken(argv)

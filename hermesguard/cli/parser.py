@@ -12,15 +12,15 @@ from hermesguard.errors import ExitCode
 DESCRIPTION: Final = "Keeps the conversations of hermes-webui from being lost."
 
 EXIT_CODES: Final = (
-    ("0", "Fine."),
-    ("1", "It failed."),
-    ("2", "It was typed wrongly."),
+    ("0", "Success."),
+    ("1", "Error."),
+    ("2", "Usage error."),
     ("4", "A problem was found: by `status`, `verify`, `drill` or `scan`."),
-    ("10", "There is no store."),
+    ("10", "No store."),
     ("11", "The store is locked by another guard."),
-    ("12", "The configuration is not valid."),
-    ("13", "There is no such session, version, incident or event."),
-    ("14", "It was refused."),
+    ("12", "Configuration invalid."),
+    ("13", "No such session, version, incident or event."),
+    ("14", "Refused."),
     ("128+n", "Ended by signal n."),
 )
 
@@ -35,7 +35,7 @@ class _Help(argparse.HelpFormatter):
 
 
 class Parser(argparse.ArgumentParser):
-    """An ArgumentParser whose complaint is one sentence, with the nearest word and the way to the help."""
+    """An ArgumentParser whose error is one sentence, with the nearest known word and how to get help."""
 
     def error(self, message: str) -> NoReturn:
         match = re.search(r"invalid choice: '?(.*?)'? \(choose from (.*?)\)", message, re.DOTALL)
@@ -54,7 +54,7 @@ class Parser(argparse.ArgumentParser):
 
 
 class _VerbParser(Parser):
-    """The parser of one verb: what it does not know it says itself, for its own help is the one to read."""
+    """The parser of one verb; it reports unknown arguments itself, so that its own help is named."""
 
     def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
         known, others = super().parse_known_args(args, namespace)
@@ -64,7 +64,7 @@ class _VerbParser(Parser):
 
 
 def build(only: str | None = None) -> argparse.ArgumentParser:
-    """Return the parser of the whole command line, or, to be done sooner, one that knows no other verb than `only`."""
+    """Return the parser of the whole command line, or, to save time, one that knows only the verb `only`."""
     parser = Parser(
         prog="hermesguard",
         description=DESCRIPTION,

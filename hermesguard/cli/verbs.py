@@ -1,7 +1,7 @@
-"""What people can type: every verb with its words, its example and its arguments.
+"""The table of commands: every verb with its help, its example and its arguments.
 
 The parser, the manual pages and the shell completion are made from this table, so none of them can drift. Nothing here
-imports what a verb needs in order to run.
+imports what a verb needs to run.
 """
 
 import argparse
@@ -29,9 +29,9 @@ class Verb(NamedTuple):
 VERBS: Final[tuple[Verb, ...]] = (
     Verb(
         "run",
-        "guard the sessions until told to stop",
-        "Watches the sessions directory, keeps a copy of every session, repairs what a write destroyed and tells the "
-        "journal. SIGTERM ends it after the visit in hand; SIGHUP reads the configuration again.",
+        "guard the sessions until stopped",
+        "Watches the sessions directory, keeps a copy of every session, repairs what a write destroyed and "
+        "reports to the journal. SIGTERM stops it after the session in progress; SIGHUP reloads the configuration.",
         "# guard the sessions that hermes-webui of this user would use\nhermesguard run\n"
         "# guard another directory, with a store of its own\n"
         "hermesguard run --sessions /srv/webui/sessions --store /srv/guard",
@@ -40,18 +40,18 @@ VERBS: Final[tuple[Verb, ...]] = (
     ),
     Verb(
         "scan",
-        "look at every session once, without a daemon",
-        "Does what the guard does at its start: looks at every session, repairs what is lost, and ends. With --check it "
-        "changes nothing, and leaves with 4 if something is wrong.",
+        "scan every session once, without a daemon",
+        "Does what the guard does at its start: reads every session, repairs losses, and ends. With --check it changes "
+        "nothing. Exit code 4 if something is wrong.",
         "# is anything wrong?\nhermesguard scan --check",
         "hermesguard.cli.commands.service.run:scan",
         arguments.scan,
     ),
     Verb(
         "status",
-        "is everything well?",
-        "Says in its first line whether all is well, then what the guard sees. Leaves with 0 if it is, with 4 if not. "
-        "Works without a running guard too, and says so.",
+        "show health and open problems",
+        "Shows in its first line whether all is well, then the state of the guard and every open problem with its remedy. "
+        "Exit code 0 if all is well, 4 if not. Works without a running guard too, and says so.",
         "hermesguard status\n# for a monitoring system\nhermesguard status --nagios",
         "hermesguard.cli.commands.service.status:status",
         arguments.status,
@@ -76,8 +76,8 @@ VERBS: Final[tuple[Verb, ...]] = (
     ),
     Verb(
         "list",
-        "the sessions, newest first",
-        "Lists the sessions: id, title, messages, last change, versions, last incident, and the state each is in.",
+        "list the sessions, newest first",
+        "Lists the sessions: id, title, messages, last change, versions, last incident, and state.",
         "# what was restored?\nhermesguard list --state restored\n# find a conversation by its title\n"
         "hermesguard list garden",
         "hermesguard.cli.commands.inspect.list:list_sessions",
@@ -85,7 +85,7 @@ VERBS: Final[tuple[Verb, ...]] = (
     ),
     Verb(
         "history",
-        "the life of one session, and its versions",
+        "message count over time, and saved versions",
         "Draws how many messages the session had over time, with each loss and repair marked, and lists its versions "
         "with the name to type for each.",
         "hermesguard history 3f2a",
@@ -102,8 +102,8 @@ VERBS: Final[tuple[Verb, ...]] = (
     ),
     Verb(
         "diff",
-        "what two versions of a session differ in, message by message",
-        "Says which messages are gone, new or changed from A to B. Without @A, the good copy from before something was "
+        "compare two versions of a session, message by message",
+        "Shows which messages are gone, new or changed from A to B. Without @A, the good copy from before something was "
         "last taken away; without @B, the live file.",
         "hermesguard diff 3f2a\nhermesguard diff 3f2a@-2 @latest",
         "hermesguard.cli.commands.inspect.show:diff",
@@ -111,7 +111,7 @@ VERBS: Final[tuple[Verb, ...]] = (
     ),
     Verb(
         "restore",
-        "bring a version back",
+        "make a version live again",
         "Makes a version of a session live again; what it displaces is kept in the history. Messages that only the live "
         "file has are merged in, unless --replace says otherwise.",
         "# what would change?\nhermesguard restore 3f2a@-1 --dry-run\n# a copy elsewhere\n"
@@ -119,6 +119,18 @@ VERBS: Final[tuple[Verb, ...]] = (
         "hermesguard restore --all-missing",
         "hermesguard.cli.commands.recover.restore:restore",
         arguments.restore,
+    ),
+    Verb(
+        "salvage",
+        "bring back what was lost before the guard came",
+        "Finds conversations that are shorter than the application's journals, the agent's state.db and logs, temp files or "
+        "backups say, rebuilds them from these, and puts the result into the history; with --restore it becomes live. What "
+        "a user took back or deleted stays so; what may have been taken back comes back only for a session that is named. "
+        "Nothing is written but the store and, with --restore, the session files.",
+        "# what is there?\nhermesguard salvage --dry-run\n# message by message\nhermesguard salvage 3f2a --show\n"
+        "# bring it back; the answer names the command that reverses it\nhermesguard salvage --restore",
+        "hermesguard.cli.commands.recover.salvage:salvage",
+        arguments.salvage,
     ),
     Verb(
         "undo",
@@ -130,16 +142,16 @@ VERBS: Final[tuple[Verb, ...]] = (
     ),
     Verb(
         "accept",
-        "a session is right as it is now",
-        "Makes the live file of a session the copy to trust; what is lost in it was meant. The copy until now goes to "
-        "the history.",
+        "accept the live file as the new good copy",
+        "Makes the live file of a session its good copy, whatever is missing in it. The good copy until now goes to the "
+        "history.",
         "hermesguard accept 3f2a",
         "hermesguard.cli.commands.recover.restore:accept",
         arguments.accept,
     ),
     Verb(
         "log",
-        "the incidents",
+        "list the incidents",
         "Lists what was lost and what was done about it, oldest first.",
         "hermesguard log --since 3d\n# wait for what comes\nhermesguard log -f",
         "hermesguard.cli.commands.inspect.log:log",
@@ -147,7 +159,7 @@ VERBS: Final[tuple[Verb, ...]] = (
     ),
     Verb(
         "explain",
-        "what an event or an incident means, and what to do",
+        "explain an incident, a session or an event, and what to do",
         "For an incident: what the guard saw, for and against, what it did, and how to reverse it. For a session: its "
         "newest incident, or why its file cannot be read. For an event: what it means and what to do.",
         "hermesguard explain 7\nhermesguard explain garden\nhermesguard explain uncertain",
@@ -156,9 +168,9 @@ VERBS: Final[tuple[Verb, ...]] = (
     ),
     Verb(
         "report",
-        "a page about the store, to keep or to send",
-        "Writes one HTML page that needs no network and no script: how many sessions there were, what was lost and what "
-        "became of it, how the store grew, and whether all is well. It shows titles and ids, and no text of messages.",
+        "write an HTML page about the store",
+        "Writes one HTML page that needs no network and no script: how many sessions there were, what was lost and "
+        "repaired, how the store grew, and whether all is well. It shows titles and ids, and no text of messages.",
         "hermesguard report\nhermesguard report -o /tmp/october.html",
         "hermesguard.cli.commands.inspect.report:report",
         arguments.report,
@@ -166,7 +178,7 @@ VERBS: Final[tuple[Verb, ...]] = (
     Verb(
         "verify",
         "read every copy and check it against its digest",
-        "Reads, decompresses and parses every shadow and version. Leaves with 4 if one is damaged; a damaged shadow is "
+        "Reads, decompresses and parses every shadow and version. Exit code 4 if one is damaged; a damaged shadow is "
         "rebuilt from a good live file.",
         "hermesguard verify",
         "hermesguard.cli.commands.service.verify:verify",
@@ -175,15 +187,15 @@ VERBS: Final[tuple[Verb, ...]] = (
     Verb(
         "drill",
         "prove that every session can be restored",
-        "Repairs every session into a scratch directory and checks that each message comes back. Changes nothing else.",
+        "Restores every session into a scratch directory and checks that each message is there. Changes nothing else.",
         "hermesguard drill",
         "hermesguard.cli.commands.service.verify:drill",
         arguments.json_flag,
     ),
     Verb(
         "prune",
-        "remove versions that need not be kept",
-        "Removes what the settings for keeping allow, and says for each version why it stays or goes.",
+        "remove versions by the retention rules",
+        "Removes versions as keep_history, keep_versions and max_store_bytes allow, and shows for each why it stays or goes.",
         "hermesguard prune --dry-run",
         "hermesguard.cli.commands.recover.restore:prune",
         arguments.prune,
@@ -191,7 +203,7 @@ VERBS: Final[tuple[Verb, ...]] = (
     Verb(
         "purge",
         "remove every trace of a session from the store",
-        "Removes shadow, history and incident details of one session. Nothing brings them back. The live file stays.",
+        "Removes shadow, history and incident details of one session. This cannot be undone. The live file stays.",
         "hermesguard purge 3f2a --dry-run",
         "hermesguard.cli.commands.recover.restore:purge",
         arguments.purge,
@@ -199,14 +211,14 @@ VERBS: Final[tuple[Verb, ...]] = (
     Verb(
         "config",
         "show or check the configuration",
-        "show prints every value and where it comes from; check says whether the files are right.",
+        "show prints every value and where it comes from; check validates the files.",
         "hermesguard config show\nhermesguard config check --config new.toml",
         "hermesguard.cli.commands.service.config:config",
         arguments.config,
     ),
     Verb(
         "completion",
-        "let the shell complete our words",
+        "print a completion script for the shell",
         "Prints the completion script for a shell; ids of sessions are completed too. Packages install it by themselves.",
         "# in bash, from now on\nhermesguard completion bash > ~/.local/share/bash-completion/completions/hermesguard\n"
         "# in zsh, with such a directory in fpath\nhermesguard completion zsh > ~/.zfunc/_hermesguard\n"
@@ -216,9 +228,9 @@ VERBS: Final[tuple[Verb, ...]] = (
     ),
     Verb(
         "demo",
-        "see it work, on sessions made for the purpose",
-        "Starts the real guard on a temporary directory, destroys conversations as they have been destroyed, and says "
-        "what became of them. Leaves nothing behind.",
+        "show losses and repairs on sessions made for the purpose",
+        "Starts the real guard on a temporary directory, destroys conversations as hermes-webui has done, and shows "
+        "how each is repaired. Leaves nothing behind.",
         "hermesguard demo",
         "hermesguard.cli.commands.service.run:demo",
         arguments.no_arguments,

@@ -38,7 +38,7 @@ class Kind(NamedTuple):
             return self.parse(raw, place)
         except (TypeError, ValueError):
             raise GuardError(
-                f"{place.where} = {as_written(raw)} is not possible",
+                f"{place.where} = {as_written(raw)}: invalid value",
                 f"Allowed: {self.allowed}, for example {option.key} = {option.example}",
                 ExitCode.CONFIG,
             ) from None
@@ -186,8 +186,8 @@ OPTIONS: Final[tuple[Option, ...]] = (
         _choice("restore", "keep"),
         '"restore"',
         '"keep"',
-        "What to do when messages are gone and it cannot be told whether someone meant it: put them back, or keep the "
-        "file as it is. Either way both sides are in the history, and one command reverses it.",
+        "What to do when messages are gone and it is uncertain whether that was intended: restore them, or keep the file "
+        "as it is. Either way both sides are in the history, and one command reverses it.",
     ),
     Option(
         "on_missing",
@@ -195,7 +195,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         _choice("restore", "warn"),
         '"restore"',
         '"warn"',
-        "What to do when a session's file vanished and nothing says that someone deleted it.",
+        "What to do when a session's file is missing, without evidence of a deletion.",
     ),
     Option(
         "scan_interval",
@@ -203,7 +203,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         _duration(at_least="100ms"),
         '"10s"',
         '"10s"',
-        "How often the whole directory is looked at, whatever the events said.",
+        "How often the whole directory is scanned, whatever inotify reports.",
     ),
     Option(
         "keep_deleted",
@@ -211,7 +211,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         _duration(),
         '"1d"',
         '"0"',
-        'How long a session that someone deleted stays in the store; "0" removes it at once.',
+        'How long a deleted session stays in the store; "0" removes it at once.',
     ),
     Option(
         "keep_history",
@@ -235,8 +235,8 @@ OPTIONS: Final[tuple[Option, ...]] = (
         _size(may_be_off=True),
         '"off"',
         '"2GiB"',
-        "How big the store may grow before the oldest versions are given up. Shadows, and versions that an open "
-        "incident needs, are never given up for it.",
+        "Size limit of the store; beyond it the oldest versions are removed. Shadows, and versions that an open incident "
+        "needs, are never removed for it.",
     ),
     Option(
         "cache_bytes",
@@ -244,7 +244,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         _size(),
         '"64MiB"',
         '"64MiB"',
-        "How much memory may hold sessions that are ready to be repaired at once.",
+        "Size limit of the in-memory copy cache.",
     ),
     Option(
         "max_session_bytes",
@@ -260,8 +260,8 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "alert_command",
         _COMMAND,
         "[]",
-        '["/usr/local/bin/tell-me"]',
-        "Run for each event that someone must hear of; its data comes as JSON on standard input.",
+        '["/usr/local/bin/notify-me"]',
+        "Command run for each alert (priority warning or worse); its data comes as JSON on standard input.",
     ),
     Option(
         "heartbeat_command",
@@ -269,7 +269,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         _COMMAND,
         "[]",
         '["curl", "-fsS", "https://example.org/ping/1234"]',
-        "Run at most once a minute after a scan that proved that the guard sees: alert when it stays away.",
+        "Command run at most once a minute after a successful scan: raise an alarm when it stays away.",
     ),
     Option(
         "on_version_command",
@@ -277,7 +277,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         _COMMAND,
         "[]",
         '["/usr/local/bin/copy-elsewhere"]',
-        "Run for each version that enters the history; its data comes as JSON on standard input.",
+        "Command run for each version that enters the history; its data comes as JSON on standard input.",
     ),
     Option(
         "hook_timeout",
@@ -285,7 +285,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         _duration(at_least="100ms"),
         '"30s"',
         '"30s"',
-        "How long one of the commands above may take before it is ended.",
+        "Time limit of each of the commands above.",
     ),
     Option(
         "metrics_textfile",
@@ -293,7 +293,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         _FILE,
         '"off"',
         '"/var/lib/prometheus/node-exporter/hermesguard.prom"',
-        "Where metrics are written for Prometheus' node exporter.",
+        "File in which metrics are written for Prometheus' node exporter.",
     ),
     Option(
         "metrics_port",
@@ -301,7 +301,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         _number(1, 65535, may_be_off=True),
         '"off"',
         "9664",
-        "On which port of the loopback address metrics are served.",
+        "Port of the loopback address on which metrics are served.",
     ),
     Option(
         "watch",
@@ -309,7 +309,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         _choice("auto", "polling"),
         '"auto"',
         '"polling"',
-        "How changes are noticed: by the kernel's events where these can be had, or by looking again and again.",
+        "How changes are noticed: inotify where available, else polling.",
     ),
 )
 OPTIONS_BY_KEY: Final[Mapping[str, Option]] = {option.key: option for option in OPTIONS}

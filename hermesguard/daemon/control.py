@@ -1,7 +1,7 @@
 """How a command speaks to the running guard: a Unix socket in the store, one JSON object each way.
 
-The guard holds the store's lock, so whoever wants something changed asks it; without a guard the command takes the lock and
-does it itself, by the same code (module operations). Only the store's owner and root can reach the socket: the store is 0700.
+The guard holds the store's lock, so commands that change something ask it; without a guard the command takes the lock and
+does it itself, by the same code (guard/requests). Only the store's owner and root can reach the socket: the store is 0700.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ from hermesguard.events.shield import Shield
 SOCKET_NAME = "control"
 ANSWER_SECONDS = 120.0
 STATUS_SECONDS = 10.0
-"""Whoever asks how it is wants to hear soon that it hangs."""
+"""A question for the status must fail soon when the guard hangs."""
 LONGEST_REQUEST_BYTES = 64 * 1024
 
 Answer = dict[str, Any]
@@ -48,7 +48,7 @@ class _Address:
 
 
 class ControlServer:
-    """The guard's end. Never waits: whoever is slow is waited for by the loop's selector.
+    """The guard's end. Never waits: slow clients are waited for by the loop's selector.
 
     Raises OSError when the store does not take the socket.
     """

@@ -1,4 +1,4 @@
-"""One loop that owns all state: changes, deferred, scans, signals, requests, and the word to systemd that it still turns.
+"""One loop that owns all state: changes, deferred checks, scans, signals, requests, and the watchdog of systemd.
 
 Order at start: lock, watch, then scan, so that nothing falls between; READY=1 only after that.
 """
@@ -21,7 +21,6 @@ from hermesguard.daemon import permissions as rights
 from hermesguard.daemon.control import Answer, ControlServer, Work
 from hermesguard.daemon.integrations import Outside, figures_of
 from hermesguard.daemon.maintenance import Housekeeping
-from hermesguard.daemon.progress import Progress
 from hermesguard.daemon.status import status_of
 from hermesguard.daemon.systemd import Service
 from hermesguard.daemon.writers import Writers
@@ -66,7 +65,7 @@ _session_of = lru_cache(maxsize=512)(session_id)
 
 
 class Daemon:
-    """The loop. Everything it calls returns soon; single-threaded; only the polling watcher has a thread."""
+    """The loop: single-threaded, only the polling watcher has a thread. Everything that it calls returns soon."""
 
     def __init__(self, settings: Settings, store: Store, reporter: Reporter) -> None:
         self.settings = settings
@@ -78,7 +77,7 @@ class Daemon:
         self.watch_lost_since: float | None = None
         self._service = Service()
         self._outside = Outside(settings, reporter, self._figures)
-        self._hands = Operations(self.guard)
+        self._operations = Operations(self.guard)
         self._housekeeping = Housekeeping(self.guard)
         self._server: ControlServer | None = None
         # Signals, and commands that ask; a save must cost little, so the watch is not waited for in that way.
@@ -98,14 +97,13 @@ class Daemon:
         self._arm_due = 0.0
         self._watchdog_due = 0.0
         self._reported_waiting = ""
-        self._progress = Progress(lambda: len(self.guard.directory.listing().sessions))
         self._waits_for_background = False
         self._began = time.monotonic()
 
     # -- the loop
 
     def run(self) -> int:
-        """Turn until told to stop; return the exit code."""
+        """Turn until stopped; return the exit code."""
         self.reporter.report(
             "started",
             program_version=__version__,
@@ -120,7 +118,6 @@ class Daemon:
                 self._turn()
             return self._end(stop)
         finally:
-            self._progress.clear()
             if self._server:
                 self._server.close()
             self._disarm()
@@ -161,7 +158,7 @@ class Daemon:
         self._tell_systemd()
 
     def _patience(self) -> float:
-        """Let out what is to be said, and return how many seconds the loop may sleep."""
+        """Deliver what is queued, and return how many seconds the loop may sleep."""
         now = time.monotonic()
         waits = [
             SLEEP_SECONDS,
@@ -243,7 +240,7 @@ class Daemon:
     # -- watch and scan
 
     def _arm(self, now: float) -> None:
-        """Watch the sessions directory, or say that it is not there and try again soon."""
+        """Watch the sessions directory, or report that it is not there and try again soon."""
         watch = Watch(self.settings.sessions, watch=self.settings.watch)
         try:
             watch.start()
@@ -278,7 +275,7 @@ class Daemon:
             self.reporter.report(
                 "waiting", path=str(self.settings.sessions), store=str(self.settings.store), reason=reason
             )
-            # Waiting is all that can be done, and it is done: systemd must not take that for a failed start.
+            # There is nothing to do but wait: systemd must not take that for a failed start.
             self._service.ready(f"Waiting for {self.settings.sessions}")
 
     def _scan_on(self) -> None:
@@ -290,7 +287,6 @@ class Daemon:
                 if time.monotonic() >= until:
                     if not self.is_ready:
                         self._service.extend_timeout(EXTENSION_SECONDS)
-                        self._progress.show(len(self.guard.notes.seen))
                     return
         except OSError as error:
             self._scan = None
@@ -333,7 +329,6 @@ class Daemon:
         if not self.is_ready or self._reported_waiting:
             self.is_ready = True
             self._reported_waiting = ""
-            self._progress.clear()
             messages = self.guard.notes.messages
             self.reporter.report(
                 "ready",
@@ -367,7 +362,7 @@ class Daemon:
         return figures_of(self.guard, is_watching=self.watch is not None and self.watch_lost_since is None)
 
     def _lose_watch(self, reason: str) -> None:
-        """Tell that the watch no longer sees, and arm it again from nothing; what is not seen meanwhile, the scan sees."""
+        """Report that the watch is lost, and establish a new one; changes meanwhile are found by the scan."""
         now = time.monotonic()
         self._arm_due = 0.0 if self.watch_lost_since is None else now + WAITING_SECONDS
         if self.watch_lost_since is None:
@@ -424,7 +419,7 @@ class Daemon:
                 self._disarm()
                 self._arm_due = 0.0
             self._outside.configure(settings)
-            reason = f"other now: {', '.join(changed)}" if changed else "nothing is other than before"
+            reason = f"changed: {', '.join(changed)}" if changed else "no changes"
             self.reporter.report("reloaded", reason=reason)
         self._service.ready(self._words())
 
@@ -464,13 +459,13 @@ class Daemon:
         self.reporter.flush(PARTING_SECONDS)
         return int(ExitCode.OK) if number == signal.SIGTERM else 128 + number
 
-    # -- people
+    # -- commands
 
     def answer(self, verb: str, arguments: dict[str, Any]) -> Answer | Work:
         """Do what a command asks through the control socket; GuardError when it cannot be done."""
         if verb == "status":
             return self._status()
-        return begin(self._hands, verb, arguments)
+        return begin(self._operations, verb, arguments)
 
     def _status(self) -> dict[str, Any]:
         watch = self.watch

@@ -1,4 +1,4 @@
-"""What the guard does when nothing else is to be done: giving old versions up, and reading the store for rot.
+"""What the guard does when it is idle: pruning and scrub.
 
 In slices of some milliseconds with pauses between them; whatever happens in the sessions directory comes first.
 """
@@ -15,7 +15,7 @@ PAUSE_SECONDS: Final = 0.03
 PRUNE_SECONDS: Final = 3600.0
 FIRST_PRUNE_SECONDS: Final = 300.0
 FIRST_READ_SECONDS: Final = 600.0
-"""How long after the start the store is read for the first time: whoever restarts a guard gets a quiet one."""
+"""How long after the start the scrub begins: a restarted guard is quiet at first."""
 AFTER_FAULT_SECONDS: Final = 600.0
 
 

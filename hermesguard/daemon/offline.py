@@ -1,4 +1,4 @@
-"""The guard's work without a daemon: one look at everything, or one act of a user, under the store's lock."""
+"""The guard's work without a daemon: one scan, or one request of a user, under the store's lock."""
 
 import contextlib
 import time
@@ -57,8 +57,8 @@ def guarding(settings: Settings, reporter: Reporter | None = None, create: bool 
 def at_rest(settings: Settings) -> Iterator[Callable[[str, dict[str, Any]], dict[str, Any]]]:
     """Yield what does a verb here and now, because no guard runs on the store."""
     with guarding(settings) as guard:
-        hands = Operations(guard)
-        yield lambda verb, arguments: perform(hands, verb, arguments)
+        operations = Operations(guard)
+        yield lambda verb, arguments: perform(operations, verb, arguments)
 
 
 def scan(settings: Settings, reporter: Reporter) -> dict[str, Any]:

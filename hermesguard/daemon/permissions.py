@@ -1,4 +1,4 @@
-"""The rights that repairs need (capabilities(7)): what is bound to fail is said at the start, not in the hour of need."""
+"""The rights that repairs need (capabilities(7)): what is bound to fail is reported at the start, not when a repair needs it."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""How things stand, as one plain object: told by the running guard, or read from the store when none runs."""
+"""The state of the guard as one plain object: from the running guard, or read from the store when none runs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hermesguard.store.upkeep.scrub_progress import progress_of
 if TYPE_CHECKING:
     from hermesguard.guard.guard import Guard
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 def status_of(guard: Guard) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def _time(time_ns: int) -> str:
 
 
 def resting_status(settings: Settings) -> dict[str, Any]:
-    """Return what the store alone tells when no guard runs. GuardError when there is no store."""
+    """Return what is known from the store alone when no guard runs. GuardError when there is no store."""
     store = Store(settings.store)
     store.open()
     held = list(holdings(store))

@@ -120,7 +120,7 @@ def clear(chat: Chat) -> None:
 
 
 def compress(chat: Chat) -> None:
-    """The person's /compress: a summary and the last turn are what the model goes on with, and, in old eras, all there is."""
+    """A user's /compress: a summary and the last turn are what the model goes on with, and, in old eras, all there is."""
     chat.refresh()
     document, messages = chat.document, chat.messages
     tail = [
@@ -230,9 +230,7 @@ def side_question(app: App, question: str, answer: str, *, kind: str = "btw") ->
 
 
 def delete_message(chat: Chat, number: int) -> None:
-    """Delete one turn from the middle (after exp-v0.52.216): messages go anywhere, marked as a shrink. ValueError in earlier
-    eras.
-    """
+    """Delete one turn from the middle, marked as a shrink (after exp-v0.52.216). ValueError in earlier eras."""
     if chat.app.era < Era.NEW:
         raise ValueError("This release cannot delete a single message")
     chat.refresh()

@@ -101,7 +101,7 @@ class Chat:
     # What a user does.
 
     def send(self, prompt: str, *, attachments: list[Any] | None = None) -> None:
-        """The person sends a prompt: a stream begins, the prompt is pending, the turn is not in `messages` yet."""
+        """The user sends a prompt: a stream begins, the prompt is pending, the turn is not in `messages` yet."""
         self.refresh()
         now = self.app.clock()
         self.document |= {
@@ -197,7 +197,7 @@ class Chat:
         self.save()
 
     def rename(self, title: str) -> None:
-        """The person names the session."""
+        """The user names the session."""
         self.refresh()
         self.document["title"] = title.strip()[:80] or "Untitled"
         if "manual_title" in self.document:
@@ -205,7 +205,7 @@ class Chat:
         self.save()
 
     def pin(self, pinned: bool = True) -> None:
-        """The person pins the session: a save that changes no message."""
+        """The user pins the session: a save that changes no message."""
         self.refresh()
         self.document["pinned"] = pinned
         self.save()

@@ -1,6 +1,6 @@
 """What has destroyed conversations, by the number of the hermes-webui issue, on disk exactly as it happened.
 
-Each takes the chat that loses. A loss that an era cannot have raises ValueError: nobody shall test against it.
+Each takes the chat that loses. A loss that an era cannot have raises ValueError: no test may use it.
 """
 
 import json
@@ -101,8 +101,7 @@ def late_worker(chat: Chat, answer: str) -> None:
 
 
 def recover_from_backup(chat: Chat) -> bool:
-    """The application's start-up recovery: put `.bak` over a file with fewer messages, or in place of none. Return whether
-    it did.
+    """The recovery at start: `.bak` replaces a file with fewer messages, or a missing one. Return whether it did.
 
     With a `.bak` that is longer but older, this is the loss in which the count rises (8 -> 11, the newest turn gone).
     """
@@ -124,7 +123,7 @@ def resurrect(chat: Chat) -> None:
 
 
 def only_backup_left(chat: Chat) -> None:
-    """#2035: the session's file is gone, its `.bak` is there; nobody deleted it."""
+    """#2035: the session's file is gone, its `.bak` is there; it was not deleted."""
     _only_where(chat.app.era.keeps_backup, "A backup left alone", chat.app.era)
     if not chat.backup_path.exists():
         chat.backup_path.write_text(chat.path.read_text("utf-8"), "utf-8")

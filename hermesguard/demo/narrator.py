@@ -17,13 +17,15 @@ BOLD, DIM, GREEN, RED = "1", "2", "32", "31"
 
 def duration(milliseconds: float) -> str:
     """Return a time as people read it."""
+    if milliseconds < 0.1:
+        return "less than 0.1 ms"
     if milliseconds < 10:
         return f"{milliseconds:.1f} ms"
     return f"{milliseconds:.0f} ms" if milliseconds < 1000 else f"{milliseconds / 1000:.1f} s"
 
 
 class Narrator:
-    """Writes to `out`; whatever it is told is shown without control characters."""
+    """Writes to `out`; all text is shown without control characters."""
 
     def __init__(self, out: TextIO) -> None:
         self._out = out

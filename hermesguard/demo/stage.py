@@ -1,4 +1,4 @@
-"""What the story is played on: the real guard as a process of its own, and eyes that tell when a file has changed."""
+"""What the story is played on: the real guard as a process of its own, and an observer that notes when a file has changed."""
 
 import json
 import os

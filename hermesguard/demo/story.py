@@ -1,6 +1,6 @@
 """The `demo` verb: the real guard on sessions made for the purpose, and what has destroyed conversations, played on them.
 
-Everything lies in one temporary directory that is gone at the end, however the end comes. The story knows what each person
+Everything lies in one temporary directory that is gone at the end, however the end comes. The story knows what each user
 wrote and took back, and believes the files alone.
 """
 
@@ -66,39 +66,35 @@ class Story:
 
     def wipe(self) -> None:
         """hermes-webui #1558, as it happened."""
-        self.narrator.step(
-            "The wipe (hermes-webui #1558), of a session with a dead stream and a prompt unsent"
-        )
+        self.narrator.step("The wipe (hermes-webui #1558): its stream is dead, its prompt unanswered")
         self.strand()
         self.expected[self.long].append(("user", UNSENT))
         self.narrator.app(
             f'saves an empty stub over "{self.title(self.long)}": 1000 messages and the prompt are gone'
         )
         milliseconds = self.restored(self.long, lambda: losses.wipe(self.long))
-        self.narrator.guard(
-            f"put 1001 messages back after {duration(milliseconds)}, the unsent prompt as the last"
-        )
+        self.narrator.guard(f"restored 1001 messages after {duration(milliseconds)}, one of them the prompt")
         self.because(self.long)
 
     def wipe_again(self) -> None:
         """The same once more: the user sends the prompt again, and the stream dies again."""
-        self.narrator.step("The same wipe again, when the prompt has been sent once more")
+        self.narrator.step("The same wipe again, after the prompt was sent once more")
         self.long.reload()
         self.strand()
         self.narrator.app("saves an empty stub over the 1001 messages")
         milliseconds = self.restored(self.long, lambda: losses.wipe(self.long))
         self.narrator.guard(
-            f"put 1001 messages back after {duration(milliseconds)}; the prompt is there once"
+            f"restored 1001 messages after {duration(milliseconds)}; the prompt is there once"
         )
 
     def stale_writer(self) -> None:
         """An app that holds the empty session in memory."""
-        self.narrator.step("The stale writer: an app that holds the emptied session in memory, and goes on")
+        self.narrator.step("A stale writer: the app holds the emptied session in memory, and goes on")
         self.long.reload()
         self.strand()
         self.narrator.app("saves the stub once more, and keeps the empty session")
         milliseconds = self.restored(self.long, lambda: losses.stale_writer(self.long))
-        self.narrator.guard(f"put 1001 messages back after {duration(milliseconds)}; that app never looks")
+        self.narrator.guard(f"restored 1001 messages after {duration(milliseconds)}; the app does not look")
         for number, (prompt, answer) in enumerate(STALE_TURNS, 1):
             self.long.send(prompt)
             self.restored(self.long, lambda: None)
@@ -107,25 +103,25 @@ class Story:
             milliseconds = self.restored(self.long, partial(self.long.finish, answer))
             count = len(self.expected[self.long])
             self.narrator.guard(
-                f"{count} messages after {duration(milliseconds)}: all the old ones and all the new"
+                f"merged after {duration(milliseconds)}: {count} messages, all the old and all the new"
             )
         self.because(self.long)
 
     def undo(self) -> None:
         """A user takes a turn back, with the mark that the newest releases leave."""
-        self.narrator.step(f'An undo in "{self.title(self.code)}", marked as meant: it must stand')
+        self.narrator.step(f'An undo in "{self.title(self.code)}": intended, so it must stand')
         before = len(self.expected[self.code])
         acts.undo(self.code)
         left = dumps(self.code.document).encode()
         self.expected[self.code] = self.expected[self.code][:-2]
-        self.narrator.app(f"takes the last turn back, {before} -> {before - 2} messages")
+        self.narrator.app(f"removes the last turn, {before} -> {before - 2} messages")
         accepted = self.guard.wait(lambda: self.guard.has_shadow_like(self.code.path), REPAIR_SECONDS)
         self.guard.wait(lambda: self.code.path.read_bytes() != left, STANDING_SECONDS)
         if self.code.path.read_bytes() != left:
-            self.fail("brought back what was taken back on purpose", self.code)
+            self.fail("brought back what was removed on purpose", self.code)
         if not accepted:
-            self.fail("has not taken it as the state to keep", self.code)
-        self.narrator.guard("lets it stand; what was taken back stays in its history for a while")
+            self.fail("has not made it the good copy", self.code)
+        self.narrator.guard("leaves it so; the removed turn stays in the history for a while")
         seen = [event for event in self.guard.events if event.get("session") == self.code.session_id]
         self.narrator.because(seen[-1].get("evidence", ()) if seen else ())
 
@@ -139,7 +135,7 @@ class Story:
         started_ns = time.monotonic_ns()
         milliseconds = self.restored(self.trip, lambda: losses.tear(self.trip), started_ns)
         self.narrator.guard(
-            f"waited to see whether a writer was still at it, and put it back after {duration(milliseconds)}"
+            f"waited for a writer that might finish it, restored after {duration(milliseconds)}"
         )
         self.because(self.trip)
 
@@ -157,7 +153,7 @@ class Story:
             return eyes.milliseconds_since(started_ns or chat.app.saved_at_ns)
 
     def because(self, chat: Chat) -> None:
-        """Tell what the guard says it saw, the last time."""
+        """Show the evidence of the last incident."""
         self.guard.wait(lambda: bool(self.guard.incidents(chat.session_id)), REPAIR_SECONDS)
         incidents = self.guard.incidents(chat.session_id)
         self.narrator.because(incidents[-1].get("evidence", ()) if incidents else ())
@@ -217,7 +213,7 @@ def run(out: TextIO | None = None) -> int:
     started = time.monotonic()
     with orderly_end(), tempfile.TemporaryDirectory(prefix="hermesguard-demo-") as name:
         narrator.say(
-            "What hermes-webui has done to conversations, and what becomes of it under guard", colour=BOLD
+            "How hermes-webui has lost conversations, and what hermesguard does about it", colour=BOLD
         )
         directory = Path(name)
         story = Story(directory, narrator)
@@ -231,8 +227,8 @@ def run(out: TextIO | None = None) -> int:
         total = sum(map(len, story.expected.values()))
     narrator.say()
     narrator.say(
-        f"Every message is there, {total} of {total} in {len(story.chats)} sessions, each of them once; what was taken back "
-        f"stays so. It took {duration(1000 * (time.monotonic() - started))} in all, and nothing is left behind.",
+        f"Every message is there, {total} of {total} in {len(story.chats)} sessions, each of them once; the undo "
+        f"still stands. It took {duration(1000 * (time.monotonic() - started))} in all, and nothing is left behind.",
         colour=GREEN,
     )
     return ExitCode.OK

@@ -1,7 +1,7 @@
-"""The catalogue of events: everything that hermesguard ever says, each with the constant id that alerts are made of.
+"""The catalogue of events: everything that hermesguard reports, each with the constant id that alerts are made of.
 
-`python -m tools.docs.events catalog` prints the journal's catalogue file, `python -m hermesguard.events markdown` the
-page docs/journal.md. A MESSAGE_ID never changes and is never used again for something else: people's alerts hang on it.
+`python -m tools.docs.events catalog` prints the journal's catalogue file, `python -m tools.docs.events markdown` the
+page docs/journal.md. A MESSAGE_ID never changes and is never used again for something else: alerts depend on it.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ FIELDS: Final[dict[str, Field]] = {
         str, "id of the incident, to be typed after `hermesguard undo` and `hermesguard explain`"
     ),
     "verdict": Field(
-        str, "what the judge said: keep, deliberate, restore, merge, doubt, deleted, renamed, not known"
+        str, "what the judge said: keep, intended, restore, merge, uncertain, deleted, renamed, not known"
     ),
     "rule": Field(str, "name of the rule that decided"),
     "evidence": Field(list[str], "what spoke for the verdict, one sentence a line"),

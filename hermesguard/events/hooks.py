@@ -76,7 +76,7 @@ class Hooks:
     """The commands of the settings: at most four at once, the others wait in a bounded queue; all of it one thread's.
 
     Each gets one JSON object and a newline on standard input, runs in a process group of its own, and is ended with all
-    of that group when it takes longer than `hook_timeout`. A failure is told as event `hook_failed`, once, and again
+    of that group when it takes longer than `hook_timeout`. A failure is reported as event `hook_failed`, once, and again
     every ten minutes while it lasts.
     """
 
@@ -137,7 +137,7 @@ class Hooks:
             return
         environment = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
         try:
-            # Cache as standard input: nobody has to feed it, whether the command reads it or not.
+            # A file in memory as standard input: it need not be fed, whether the command reads it or not.
             with open(os.memfd_create(f"hermesguard-{hook}"), "wb+", buffering=0) as given:
                 given.write(data)
                 given.seek(0)

@@ -37,7 +37,7 @@ _RECHECK_SECONDS: Final = 1.0
 _READER_TIMEOUT_SECONDS: Final = 5.0
 _PORT_PATIENCE_SECONDS: Final = 2.0
 _LIBRARY: Final = "prometheus-client"
-_INSTALL: Final = "Install it: pip install 'hermesguard[metrics]'"
+_INSTALL: Final = "Install it: pip install 'prometheus-client>=0.20'"
 _NETWORK: Final = "Allow it the network (the example network.conf), or choose another port"
 _WRITABLE: Final = "Let the unit write there (the example metrics.conf), and its user too"
 
@@ -74,7 +74,7 @@ class Figures:
 class Metrics:
     """What is given out. The loop calls every method, and none of them waits.
 
-    A fault is told as `metrics_failed`, once until it is repaired; every ten seconds it is tried again.
+    A fault is reported as `metrics_failed`, once until it is repaired; every ten seconds it is tried again.
     """
 
     def __init__(self, wishes: Wishes, report: Callable[..., None]) -> None:
@@ -96,7 +96,7 @@ class Metrics:
         self._desk.events[record.event.name] += 1
 
     def pump(self, now: float, look: Callable[[], Figures | None]) -> float:
-        """Lay down fresh figures when it is time, tell what went wrong; return seconds until the next call.
+        """Publish fresh figures when it is time, report what went wrong; return seconds until the next call.
 
         `now` is monotonic; `look` returns None as long as there is nothing to say yet.
         """
@@ -306,7 +306,7 @@ class _Collector:
             yield counter
         events = CounterMetricFamily(
             "hermesguard_events",
-            "Events of priority warning and worse that were told, by their names in hermesguard(7).",
+            "Alerts: events of priority warning or worse, by their names in hermesguard(7).",
             labels=["store", "event"],
         )
         for name in sorted(HEARD):
@@ -336,13 +336,13 @@ def _gauges(figures: Figures) -> Mapping[str, tuple[float, str]]:
             figures.is_watching,
             "1 when the watch sees changes, 0 when only scans find them.",
         ),
-        "store_writable": (figures.is_store_writable, "1 when the store takes files, 0 when it does not."),
+        "store_writable": (figures.is_store_writable, "1 when the store is writable, else 0."),
     }
 
 
 def _counters(figures: Figures) -> Mapping[str, tuple[float, str]]:
     return {
         "repairs": (figures.repairs, "Losses that were repaired."),
-        "uncertain": (figures.uncertain, "Losses that may have been meant, whatever was done."),
+        "uncertain": (figures.uncertain, "Changes that were uncertain, whatever was done."),
         "unrepaired": (figures.unrepaired, "Losses that could not be repaired."),
     }

@@ -1,4 +1,4 @@
-"""Telling: every event goes through here, to the journal or to the standard error, and never costs the guard a wait."""
+"""Reporting: every event goes through here, to the journal or to the standard error, and never makes the guard wait."""
 
 import os
 import time
@@ -25,7 +25,7 @@ class Reporter:
     def __init__(
         self, sinks: list[Sink], level: Priority = Priority.INFO, clock: Clock | None = None
     ) -> None:
-        """Tell `sinks` what is of `level` or worse; times are those of `clock`."""
+        """Report to `sinks` what is of `level` or worse; times are those of `clock`."""
         self._clock = clock or Clock()
         self._level = level
         self._listeners: dict[str, list[Callable[[Record], None]]] = {}
@@ -44,13 +44,13 @@ class Reporter:
         """Say that an event happened now.
 
         `fields` are those that the catalogue declares for it; None means not known. What is not declared, or not of its
-        declared type, is left out and told as a fault of hermesguard (`internal_error`): it could be someone's text.
+        declared type, is left out and reported as `internal_error`: it could be text of a conversation.
         """
         try:
             self._report(name, fields)
-        except Exception as error:  # noqa: BLE001 - telling must never end a repair
+        except Exception as error:  # noqa: BLE001 - reporting must never end a repair
             with suppress(Exception):
-                self._report("internal_error", {"error": type(error).__name__, "reason": f"telling {name}"})
+                self._report("internal_error", {"error": type(error).__name__, "reason": f"reporting {name}"})
 
     def _report(self, name: str, fields: Mapping[str, object]) -> None:
         event = BY_NAME[name]
@@ -117,7 +117,7 @@ def open_reporter(
 def _check(name: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         raise GuardError(
-            f"{name} = {value!r} is not possible", f"Allowed: {', '.join(allowed)}", ExitCode.CONFIG
+            f"{name} = {value!r}: invalid value", f"Allowed: {', '.join(allowed)}", ExitCode.CONFIG
         )
 
 

@@ -1,4 +1,4 @@
-"""The events that are about sessions: what was lost, what was done about it, and what people did themselves."""
+"""The events about sessions: what was lost, what was done about it, and what users did themselves."""
 
 from typing import Final
 
@@ -63,22 +63,22 @@ SESSION_EVENTS: Final[tuple[Event, ...]] = (
         "intended",
         "994592b0acf749a7bbba3c564fae9492",
         Priority.INFO,
-        "Someone removed messages on purpose",
+        "Messages were removed on purpose",
         "{session} was shortened on purpose[: {messages_before:message} before][, {messages_live} now]"
         + _BY_WHOM
         + "."
         + _WHY
         + "[ The state before is in the history: {version}.]",
-        "No action required: an undo, a retry, an edit, a clear or a /compress carries evidence that it was meant,\n"
-        "and it stands. What stood there before is kept for a while: hermesguard history {session}\n"
-        "If it was not meant after all: hermesguard undo {incident}",
+        "No action required: the change carries evidence of an undo, a retry, an edit, a clear or a /compress, so it\n"
+        "stands. What was there before is kept for a while: hermesguard history {session}\n"
+        "If it was not intended after all: hermesguard undo {incident}",
         (*_JUDGED, "incident", "messages_after", "duration_us"),
     ),
     Event(
         "restored",
         "5624b3f52bf1461f9e740dd4db9878b0",
         Priority.WARNING,
-        "Messages were lost, and are there again",
+        "Lost messages were restored",
         "Restored {session}[: {messages_lost:message} lost in one write]"
         + _COUNTS
         + _TOOK
@@ -86,8 +86,8 @@ SESSION_EVENTS: Final[tuple[Event, ...]] = (
         + "."
         + _WHY
         + _UNDO,
-        "No immediate action required: the messages are back in the file. A browser that shows the conversation\n"
-        "empty shows it whole after a reload of the page, or after hermes-webui has been restarted.\n"
+        "No immediate action required: the messages are back in the file. If a browser still shows the conversation\n"
+        "empty, reload the page; if that does not help, restart hermes-webui.\n"
         + _LOOK
         + "\nIf the messages had been removed on purpose: {undo}",
         _INCIDENT,
@@ -96,7 +96,7 @@ SESSION_EVENTS: Final[tuple[Event, ...]] = (
         "merged",
         "7470db9fe0bf4b74ae6e6443f3021222",
         Priority.WARNING,
-        "Old messages were lost while new ones came, and all are there",
+        "Lost messages were restored, and new ones kept",
         "Merged {session}[: {messages_lost:message} lost in one write that brought new ones]"
         + _COUNTS
         + _TOOK
@@ -106,14 +106,14 @@ SESSION_EVENTS: Final[tuple[Event, ...]] = (
         + _UNDO,
         "No immediate action required: the file holds the old messages and the new ones. hermes-webui probably holds\n"
         "an emptied copy of this session in its memory and will write it again; each time it is merged again. Restart\n"
-        "hermes-webui when it is convenient, and that ends.\n" + _LOOK,
+        "hermes-webui when convenient to end this.\n" + _LOOK,
         _INCIDENT,
     ),
     Event(
         "uncertain",
         "74c64d26b5e64a9baaaeced66587c9ac",
         Priority.ERROR,
-        "Messages vanished, and it is not certain that it was a loss",
+        "Messages are gone, and it is uncertain whether that was intended",
         "Uncertain about {session}[: {messages_lost:message} gone in one write]"
         + _COUNTS
         + _BY_WHOM
@@ -121,7 +121,7 @@ SESSION_EVENTS: Final[tuple[Event, ...]] = (
         + _WHY
         + "[ Against: {against}.]"
         + _UNDO,
-        "A user has to look, but nothing is lost either way: both sides are in the history. Ask whoever used the\n"
+        "Your decision is needed, but nothing is lost either way: both sides are in the history. Ask whoever used the\n"
         "session whether the messages were removed on purpose.\n" + _LOOK + "\n"
         "If the guard guessed wrong: {undo}\n"
         "If the file is right as it is: hermesguard accept {session}",
@@ -131,24 +131,24 @@ SESSION_EVENTS: Final[tuple[Event, ...]] = (
         "unrepaired",
         "ad4aadcc0dc34e669da3b79b9a14ea0a",
         Priority.CRITICAL,
-        "Messages were lost and could not be put back",
+        "Lost messages could not be restored",
         "{session} lost messages[ ({messages_before} before][, {messages_live} found)] and could not be repaired: {error}."
         + _REMEDY
         + _WHY,
         "Act now: the file of the session is damaged, and only the store holds the messages. Look for a full disk\n"
         "(df), a read-only file system (mount) or wrong owners (ls -l) at the sessions directory, fix that, then:\n"
         "hermesguard scan\n"
-        "or put a copy elsewhere: hermesguard restore {session} -o FILE\n"
-        "The guard tries again by itself at every scan.",
+        "or save a copy elsewhere: hermesguard restore {session} -o FILE\n"
+        "The guard retries at every scan.",
         _INCIDENT,
     ),
     Event(
         "unreadable",
         "97d9e1622c694caabdf964be2a617d1f",
         Priority.ERROR,
-        "A session file is broken and there is no copy of it",
+        "A session file is damaged and there is no copy of it",
         "The file of {session} is not a session, and there is nothing to restore it from[: {error}].[ ({path})]",
-        "The file was broken before the guard saw a good one. Look whether the application's own copy is whole\n"
+        "The file was damaged before the guard saw a good one. Check whether the application's own copy is whole\n"
         "(the same name with .json.bak), or restore it from your backup of the sessions directory.\n"
         "Until then hermes-webui shows this session as empty or not at all.",
         (*_INCIDENT, "path"),
@@ -168,7 +168,7 @@ SESSION_EVENTS: Final[tuple[Event, ...]] = (
         "denied",
         "15fc6a7058be438181ae5048a6f72c15",
         Priority.ERROR,
-        "A session file may not be read or replaced",
+        "No permission to read or replace a session file",
         "{session} cannot be guarded: {error}[ ({path})]." + _REMEDY,
         "This one session is not guarded. Compare the owner and the mode of its file (ls -l) with the user that the\n"
         "guard runs as (systemctl show -p User hermesguard), and make them the same.",
@@ -179,16 +179,17 @@ SESSION_EVENTS: Final[tuple[Event, ...]] = (
         "2789cdbeb3384ee19710c54a563b15dc",
         Priority.ERROR,
         "A session is too large for the memory that the guard may use",
-        "{session} is too large to be guarded: {size_bytes:byte}[, with a limit of {limit_bytes}]." + _REMEDY,
-        "This one session is not guarded; the guard goes on with the others. Raise MemoryMax= of the unit (systemctl\n"
-        "edit hermesguard) to about eight times the size of the file, and restart the guard.",
+        "{session} is too large to be read: {size_bytes:byte}[, with a limit of {limit_bytes}]." + _REMEDY,
+        "This session is copied and put back unread: when all of it is lost it comes back, but a smaller loss is not seen,\n"
+        "and new messages are kept in the history instead of merged. The guard goes on with the others. To have it read,\n"
+        "raise MemoryMax= of the unit (systemctl edit hermesguard) to about twenty times its size, and restart the guard.",
         ("session", "path", "size_bytes", "limit_bytes", "error", "remedy"),
     ),
     Event(
         "deleted",
         "041316af9f2c49de8c062d71ad5bdc35",
         Priority.INFO,
-        "Someone deleted a session",
+        "A session was deleted",
         "{session} was deleted on purpose[: {messages_before:message}]."
         + _WHY
         + "[ Its copy is purged in {seconds} s.][ Until then: {undo}]",
@@ -209,10 +210,10 @@ SESSION_EVENTS: Final[tuple[Event, ...]] = (
         "missing",
         "2c486c1eee3a4612ad75a878fcbece79",
         Priority.ERROR,
-        "A session file is gone and nothing says that it was deleted",
-        "The file of {session} is gone[ ({messages_before:message})] and nothing says that someone deleted it."
+        "A session file is missing, without evidence of a deletion",
+        "The file of {session} is missing[ ({messages_before:message})], and there is no evidence of a deletion."
         "[ What was done: {action}.]" + _WHY + "[ Against: {against}.]" + _UNDO,
-        "A user has to look; the copy in the store is kept. Ask whoever used the session whether it was deleted.\n"
+        "Your decision is needed; the copy in the store is kept. Ask whoever used the session whether it was deleted.\n"
         "If it was deleted on purpose: hermesguard purge {session}\n"
         "If it should be there: hermesguard restore {session}",
         _INCIDENT,
@@ -261,31 +262,31 @@ SESSION_EVENTS: Final[tuple[Event, ...]] = (
         "c8406df3c7c44019a879297062bafed7",
         Priority.CRITICAL,
         "Many sessions vanished at once",
-        "{count:session} vanished at once from {path}; nothing is taken for deleted and nothing is purged.[ {reason}.]",
+        "{count:session} vanished at once from {path}; held: nothing counts as deleted, nothing is purged.[ {reason}.]",
         "Act now: this looks like a directory that was moved, emptied, or is not mounted. The copies in the store are\n"
         "whole and stay. Find out what happened to the directory (mount, ls -la, the shell history of the users).\n"
         "When the directory is in its place: hermesguard restore --all-missing --dry-run\n"
-        "then the same without --dry-run. If all of it was meant, purge the sessions one by one.",
+        "then the same without --dry-run. If all of them were deleted on purpose, purge them one by one.",
         ("count", "path", "store", "reason", "seconds", "sessions"),
     ),
     Event(
         "mass_change_released",
         "963cf652189846de91a4fb2dcf59ba2b",
         Priority.NOTICE,
-        "The sessions that had vanished are accounted for",
+        "The vanished sessions are accounted for",
         "The sessions that had vanished from {path} are accounted for[: {count} came back].",
-        "No action required. Deletions are taken for deletions again.",
+        "No action required. Deletions count as such again.",
         ("count", "path", "reason", "sessions"),
     ),
     Event(
         "backing_off",
         "46f246af9bfe491b92acc085602bddd0",
         Priority.ERROR,
-        "Something damages the same session again and again",
+        "One session is damaged again and again",
         "{session} was repaired {count:time}[ in {seconds} s] and is damaged again"
         + _BY_WHOM
         + "; repairs slow down until the writer stops.",
-        "A process keeps writing a damaged copy of this session: mostly a hermes-webui that holds the emptied session\n"
+        "A process keeps writing a damaged copy of this session: usually a hermes-webui that holds the emptied session\n"
         "in its memory, or two servers on one directory. Restart hermes-webui; if there are two, stop one. Every new\n"
         "message is kept, and the file is repaired between the pauses, which last 10 s at most, and when the writer ends.\n"
         "Look at the versions: hermesguard history {session}",
@@ -295,7 +296,7 @@ SESSION_EVENTS: Final[tuple[Event, ...]] = (
         "back_off_ended",
         "41d705b023c0448fae6ce5daa5a66d8d",
         Priority.NOTICE,
-        "The back-off over a session is over",
+        "The back-off of a session ended",
         "{session} is no longer being damaged[; {count:repair} in all].",
         "No action required. The file holds every message.\nTo look: hermesguard show {session}",
         ("session", "incident", "count", "seconds", "messages_after"),
@@ -304,9 +305,9 @@ SESSION_EVENTS: Final[tuple[Event, ...]] = (
         "resolved",
         "594433bc61844585a0ff522930dac7be",
         Priority.NOTICE,
-        "An open question was answered",
-        "{session}: the open question is resolved[, {reason}].[ Incident {incident}.]",
-        "No action required. What the application wrote later made clear what had been uncertain.",
+        "An incident was resolved",
+        "Resolved[ incident {incident}] of {session}[: {reason}].",
+        "No action required. What the application saved later showed what had been uncertain.",
         ("session", "incident", "reason", "action", "evidence", "rule"),
     ),
     Event(
@@ -314,7 +315,7 @@ SESSION_EVENTS: Final[tuple[Event, ...]] = (
         "32086e18e616421596895ea18ad6854b",
         Priority.NOTICE,
         "Repeated alerts about one session were held back",
-        "{session} was {action} {count:more time}[ in {seconds} s], told here at once.",
+        "{session} was {action} {count:more time}[ in {seconds} s], reported here together.",
         "No action required beyond what the first event about this session asks for: there is at most one alert a\n"
         "minute about one session. Every incident is in the log: hermesguard log --session {session}",
         ("session", "count", "seconds", "action"),
@@ -325,7 +326,7 @@ SESSION_EVENTS: Final[tuple[Event, ...]] = (
         Priority.NOTICE,
         "A repair was reversed by a user",
         "Undone: incident {incident}[ of {session}][; {messages_after:message} now].[ Reverse: {undo}]",
-        "No action required: someone typed `hermesguard undo`. The same drop is not repaired a second time.",
+        "No action required: a user ran `hermesguard undo`. The same drop is not repaired a second time.",
         (
             "session",
             "incident",
@@ -344,7 +345,7 @@ SESSION_EVENTS: Final[tuple[Event, ...]] = (
         Priority.NOTICE,
         "A session was accepted as it is",
         "Accepted {session} as it is[: {messages_after:message}][, {messages_before} in the copy before].",
-        "No action required: someone typed `hermesguard accept`. The copy before is in the history.",
+        "No action required: a user ran `hermesguard accept`. The copy before is in the history.",
         ("session", "incident", "messages_before", "messages_live", "messages_after", "version", "action"),
     ),
     Event(
@@ -353,7 +354,7 @@ SESSION_EVENTS: Final[tuple[Event, ...]] = (
         Priority.NOTICE,
         "A version was restored by a user",
         "Restored {session} by a user[ from {version}][: {messages_after:message} now][, {messages_live} before].[ Undo: {undo}]",
-        "No action required: someone typed `hermesguard restore`. What was displaced is in the history.",
+        "No action required: a user ran `hermesguard restore`. What was displaced is in the history.",
         (
             "session",
             "incident",
@@ -373,15 +374,15 @@ SESSION_EVENTS: Final[tuple[Event, ...]] = (
         Priority.NOTICE,
         "A session was removed from the store",
         "Purged {session} from the store[: {files:file}][, {size_bytes:byte}].[ {reason}.]",
-        "Nothing can be done: every copy of this session is gone from the store, as it was asked for, either by\n"
-        "`hermesguard purge` or because the time of `keep_deleted` was over.",
+        "No action possible: every copy of this session is gone from the store, as asked for by `hermesguard purge`, or\n"
+        "because it was deleted longer than `keep_deleted` ago.",
         ("session", "files", "size_bytes", "versions", "reason"),
     ),
     Event(
         "version_kept",
         "c7f0b3ddee4543bd99ed98881306cfd6",
         Priority.DEBUG,
-        "A version was put into the history",
+        "A version was added to the history",
         "{session}: version {version} is in the history[ ({messages_before:message})][, because of {reason}].",
         "No action required.",
         ("session", "version", "messages_before", "reason", "size_bytes", "path", "incident"),
@@ -390,8 +391,8 @@ SESSION_EVENTS: Final[tuple[Event, ...]] = (
         "shadow_rebuilt",
         "56fc11ecf7414e12a4ccd6c9298ae312",
         Priority.WARNING,
-        "A damaged copy was made again from the good file",
-        "The damaged copy of {session} was made again from its file[ ({messages_after:message})].",
+        "A damaged shadow was rebuilt",
+        "The damaged shadow of {session} was rebuilt from its live file[ ({messages_after:message})].",
         "Nothing is lost, but a disk that damages one file damages others: dmesg, smartctl -a, hermesguard verify",
         ("session", "path", "messages_after", "error", "reason"),
     ),

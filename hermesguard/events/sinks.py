@@ -20,7 +20,7 @@ import orjson
 
 from hermesguard.events.event import Event, Priority, Value
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 STDERR: Final = 2
 
 

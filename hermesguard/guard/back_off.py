@@ -85,7 +85,7 @@ class BackOff:
             current.pause_seconds = min(LONGEST_PAUSE_SECONDS, max(SHORTEST_PAUSE_SECONDS, pause))
 
     def lift(self, session: str) -> None:
-        """End the pause: whoever wrote has ended, or the guard itself is about to."""
+        """End the pause: the writer has ended, or the guard is about to."""
         if current := self._passes.get(session):
             current.pause_seconds = 0.0
 
@@ -162,7 +162,7 @@ class BackOff:
 
 
 def writer(pid: int | None) -> dict[str, int | str]:
-    """Return what can be told of a writer: its pid, and its command name if it can still be read (proc_pid_comm(5))."""
+    """Return what is known of a writer: its pid, and its command name if it can still be read (proc_pid_comm(5))."""
     if pid is None:
         return {}
     try:

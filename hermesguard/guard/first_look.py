@@ -29,8 +29,8 @@ class FirstLook:
     def copy(self, name: str, data: bytes, stamp: Stamp, known: Copy | None = None) -> Copy | None:
         """Return the copy to judge a session by: the application's own backup, else live itself.
 
-        `known` is live as a copy, where it was read before. None, told once, when there is nothing to judge by. Raises OSError
-        when the store or the backup cannot be read now.
+        `known` is live as a copy, where it was read before. None, reported once, when there is nothing to judge by. Raises
+        OSError when the store or the backup cannot be read now.
         """
         try:
             live: Document | None = known.document if known else session.parse(data)
@@ -136,7 +136,7 @@ class LookBack:
             )
         if lost:
             context.reporter.report(
-                LOST_BEFORE,
+                "lost_before",
                 count=len(lost),
                 path=str(context.directory.path),
                 remedy="hermesguard lost",

@@ -22,7 +22,7 @@ from hermesguard.guard.gone.brake import RolledBack
 from hermesguard.guard.gone.missing import HELD_FILE, LISTED_FILE, MissingFiles
 from hermesguard.guard.large.background import Background
 from hermesguard.guard.large.large import LargeSessions
-from hermesguard.guard.large.long_work import LongWork
+from hermesguard.guard.large.long_work import LONG_BYTES, LongWork
 from hermesguard.guard.make_live import Target, make_live
 from hermesguard.guard.recorder import found
 from hermesguard.guard.recovery import Recovery
@@ -220,7 +220,7 @@ class Guard:
             return False
         began_ns = time.perf_counter_ns()
         try:
-            size_bytes, stamp = self._reader.read(self.directory.file_name(name), self.context.limit_bytes)
+            size_bytes, stamp = self._reader.read(self.directory.file(name), self.context.limit_bytes)
         except (FileNotFoundError, NotADirectoryError):
             self._look_for(name)
             return False
@@ -260,6 +260,8 @@ class Guard:
             self.notes.writers.stands(name, writer_pid)
             return copy.is_stored and not (copy.could_be_wiped or was_missed)
         data = self._reader.data
+        if size_bytes > LONG_BYTES:
+            self._reader.release()
         around = self._around(name, shadow, data, writer)
         visit = self.long_work.worked_out(
             Visit(

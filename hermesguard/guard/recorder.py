@@ -1,4 +1,4 @@
-"""Writing incidents down and telling of them."""
+"""Records incidents, and reports them."""
 
 import contextlib
 from collections.abc import Mapping
@@ -45,7 +45,7 @@ def found(event: str, action: str, session: str, verdict: Verdict, **known: Any)
 
 
 class Recorder:
-    """The incident log and the reporter, as one: what is written is told, what is told is written."""
+    """The incident log and the reporter, as one: what is recorded is reported, what is reported is recorded."""
 
     def __init__(
         self, incidents: IncidentLog, copies: Copies, reporter: Reporter, back_off: BackOff, clock: Clock
@@ -164,12 +164,12 @@ class Recorder:
         return next(found, "")
 
     def resolve(self, incident: str, name: str, reason: str) -> None:
-        """Write down and tell that what happened since has answered an open incident."""
+        """Record and report that what happened since resolves an open incident."""
         self.note(Incident("", "", name, "resolved", "resolved", evidence=(reason,), resolves=incident))
         self._reporter.report("resolved", session=name, incident=incident, reason=reason)
 
     def _may_alert(self, event: str, name: str) -> bool:
-        """Return whether this goes out now: repairs of one session are told once a minute, the others are counted."""
+        """Return whether this goes out now: repairs of one session are reported once a minute, the others are counted."""
         if event not in _REPAIRS:
             return True
         if self._back_off.alert(name, self._clock.monotonic()):
@@ -179,9 +179,7 @@ class Recorder:
         return False
 
     def report_held_back(self, at_once: bool = False) -> None:
-        """Tell which back_off are over; and how many repairs were counted instead of told, when their minute is over or at
-        once.
-        """
+        """Report back-offs that ended, and repairs that were counted, when their minute is over or `at_once`."""
         for name, count in self._back_off.over(self._clock.monotonic()):
             self._reporter.report("back_off_ended", session=name, count=count)
         for name in list(self._held_back):
@@ -195,7 +193,7 @@ class Recorder:
             )
 
     def report(self, event: str, name: str, verdict: Verdict, **fields: object) -> None:
-        """Tell something about a session that is no incident."""
+        """Report something about a session that is no incident."""
         self._reporter.report(
             event,
             **_present(

@@ -130,8 +130,15 @@ class Visit:
 
     @cached_property
     def repaired_copy(self) -> Copy:
-        """The repaired file as a copy to keep."""
-        return Copy(b"".join(self.pieces))
+        """The repaired file as a copy to keep, proved to have everything; not for a wipe, which is repaired by pieces."""
+        live = None if self.verdict.is_foreign else self.live
+        if (beginning := self._beginning) and (found := self._beginning_verdict) and not found.is_foreign:
+            if found.action in (Action.KEEP, Action.INTENDED, Action.WAIT):
+                return Copy(beginning[0])
+            live = beginning[1]
+        copy = Copy(merge_documents(self.shadow.document, live, self.verdict.keep_messages))
+        self._prove(copy.document)
+        return copy
 
     @property
     def known_copy(self) -> Copy | None:
@@ -141,10 +148,12 @@ class Visit:
 
     def work_out(self) -> None:
         """Find out all that acting on it needs, so that nothing is left to be found out then."""
-        if self.live is not None:
+        if self.is_wipe:
+            return
+        if self.verdict.action in (Action.RESTORE, Action.MERGE, Action.UNCERTAIN):
+            self.repaired_copy.lighten()
+        elif self.live is not None:
             _ = self.live_copy.abridged
-        if not self.is_wipe and self.verdict.action in (Action.RESTORE, Action.MERGE, Action.UNCERTAIN):
-            _ = self.repaired_copy.abridged
 
     @cached_property
     def pieces(self) -> list[Piece]:
@@ -154,18 +163,10 @@ class Visit:
         if self.is_wipe:
             shadow = self.shadow.abridged
             return fill(merged_text(shadow.document, self.live), shadow)
-        live = None if self.verdict.is_foreign else self.live
-        if (beginning := self._beginning) and (found := self._beginning_verdict) and not found.is_foreign:
-            if found.action in (Action.KEEP, Action.INTENDED, Action.WAIT):
-                return [beginning[0]]
-            live = beginning[1]
-        data = merge_documents(self.shadow.document, live, self.verdict.keep_messages)
-        self._prove(session.parse(data))
-        return [data]
+        return [self.repaired_copy.data]
 
     def _prove(self, repaired: Document) -> None:
         """Raise unless everything that must come back is in the repaired file: what is not proved does not become live."""
-        found = {message.text for message in repaired.messages}
         old, comparison = self.shadow.document.messages, self.verdict.comparison
         back = (
             range(len(old))
@@ -178,5 +179,8 @@ class Visit:
             for index in back
             if self.verdict.keep_messages is None or index < self.verdict.keep_messages
         ]
-        if not all(message.text in found for message in (*kept, *new)):
+        wanted = {message.text for message in (*kept, *new)}
+        for message in repaired.messages:
+            wanted.discard(message.text)
+        if wanted:
             raise AssertionError("the repaired file lacks messages")

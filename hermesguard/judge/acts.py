@@ -1,8 +1,9 @@
 """What each act of a user does to a whole session file, part by part: the table of which docs/judgement.md is made. Pure.
 
-An act is a model, not a trait: it explains a change only if every part of the file is as the act leaves it. What is left over
-is the evidence for a loss, in words that people read. Read from recorded saves of 40 releases; which release wrote a file is
-told from its keys (module session, WRITERS). Parts that are in no act's column, and keys that nobody knows, speak neither way.
+An act is a model, not a trait: it explains a change only if every part of the file is as the act leaves it. What is left
+over is the evidence for a loss, in words that people read. Read from recorded saves of 40 releases; which release wrote a
+file is shown by its keys (docs/hermes-webui.md, sections 2 and 3). Parts that are in no act's column, and keys that nobody
+knows, speak neither way.
 """
 
 from collections.abc import Callable, Iterator

@@ -1,7 +1,7 @@
 """What can be seen in a shadow and a live file that are to be judged, and what each thing seen speaks for. Pure.
 
-A loss and an intention leave different traces: markers that newer releases set (webui-contract, sections 2 and 3), the title,
-the token counters, the stream, and what the model's own context still knows.
+A loss and an intention leave different traces: markers that newer releases set (docs/hermes-webui.md, sections 2 and 3),
+the title, the token counters, the stream, and what the model's own context still knows.
 """
 
 from collections.abc import Iterator

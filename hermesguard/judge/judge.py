@@ -1,6 +1,6 @@
-"""Is what became of a session a loss, or did someone mean it? Pure: no disk, no clock, no logging.
+"""Was a change of a session intended, or is it a loss? Pure: no disk, no clock, no logging.
 
-The rules stand in modules rules and absence; the first that applies decides. A verdict carries the evidence for it and what
+The rules are in rules.py and rules_missing.py; the first that applies decides. A verdict carries the evidence for it and what
 spoke against it, in sentences that quote no message.
 """
 

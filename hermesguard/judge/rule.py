@@ -1,4 +1,4 @@
-"""What a rule of the table is. The rules themselves: modules rules (a file that can be read) and absence (one that cannot)."""
+"""What a rule of the table is. The rules themselves: rules.py (a file that can be read), rules_missing.py (one that cannot)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

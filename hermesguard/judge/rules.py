@@ -1,7 +1,7 @@
-"""The rules for a session whose file can be read (webui-contract, section 6, by its numbers). Pure: no disk, no clock.
+"""The rules for a session whose file can be read (docs/hermes-webui.md, sections 3 to 5). Pure: no disk, no clock.
 
 They are asked in the order in which they stand here, and the first that applies decides. docs/judgement.md is made of them
-(module rulesdocs).
+by tools/docs/rules.py.
 """
 
 from hermesguard.judge.acts import ACTS, FIRST_TURN, Act, Part, nearest
@@ -107,7 +107,7 @@ def _cleared(evidence: str) -> Verdict:
     "4",
     "marked shrink",
     "`intentional_shrink_generation` was set anew, and live is the start of the shadow up to the boundary, with or without"
-    " new messages; the token counters do not go back (a second server that writes an older state brings an older mark with it)",
+    " new messages; it is no older mark (the shadow has one too, and the token counters or the time go back)",
     "intended",
 )
 def _marked_shrink(case: Case) -> Verdict | None:

@@ -1,4 +1,4 @@
-"""The rules for a session whose file is gone or cannot be read. Pure.
+"""The rules for a session whose file is gone or cannot be read (docs/hermes-webui.md, section 7). Pure.
 
 A file that is gone has three answers: it was deleted, it was lost, or that cannot be known. A deletion leaves evidence, another
 one in each release; what speaks for a loss is evidence too; and where there is neither, the guard does not guess. The rules are

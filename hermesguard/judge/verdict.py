@@ -1,4 +1,4 @@
-"""What the judge says of a session, and what it may be told beside the two files."""
+"""What the judge says of a session, and what it may know beside the two files."""
 
 from dataclasses import dataclass
 from enum import StrEnum

@@ -1,8 +1,8 @@
 """Make a good session file out of a shadow and a live file: the messages of both, in order, nothing twice. Pure.
 
 Values are never written anew where they can be spliced: every message and every member keeps the text that it has in the file it
-comes from, so numbers beyond 64 bits, NaN and lone surrogates come out as they went in. Sources of the rules:
-webui-contract, sections 1 (order of keys) and 5 (what the application makes of a repaired file).
+comes from, so numbers beyond 64 bits, NaN and lone surrogates come out as they went in. Why so: docs/hermes-webui.md,
+sections 1 (order of keys) and 6 (what the application makes of a repaired file).
 """
 
 import json
@@ -40,7 +40,7 @@ def with_messages(document: Document, messages: Sequence[Message]) -> Document:
     """Return `document` with only these of its messages, its context and tool calls left out."""
     parts = (session.MESSAGES, session.CONTEXT, session.TOOL_CALLS)
     texts = {
-        key: _list_text([message.text for message in messages]) if key == session.MESSAGES else "[]"
+        key: list_text([message.text for message in messages]) if key == session.MESSAGES else "[]"
         for key in parts
     }
     members = (f"{json.dumps(key)}: {texts.get(key) or document.raw(key)}" for key in document.keys)
@@ -167,7 +167,7 @@ class _Mender:
                     if now is None and index in twin:
                         now = place.get(id(other[twin[index]]))
                     if now is not None and now != index:
-                        text = _dump({**call.value, "assistant_msg_idx": now}, level=2)
+                        text = dump({**call.value, "assistant_msg_idx": now}, level=2)
                 key = str(call.get("tid") or text)
                 if key not in seen:
                     seen.add(key)
@@ -184,7 +184,7 @@ class _Mender:
             and all(a is b for a, b in zip(old, self.messages, strict=False))
         ):
             return self.shadow.raw(session.TOOL_CALLS)
-        return _list_text(self._tool_calls())
+        return list_text(self._tool_calls())
 
     # -- members
 
@@ -219,7 +219,7 @@ class _Mender:
                 return self.base.raw(key)
             return "[]" if key == session.PENDING_ATTACHMENTS else "null"
         if key == session.WATERMARK and self.prompts and self._truncation_source(key).get(key):
-            return _dump(float(self.prompts[-1].timestamp or 0), level=1)
+            return dump(float(self.prompts[-1].timestamp or 0), level=1)
         if key in session.TOKEN_COUNTERS and key in self.base:
             return self._greater(key).raw(key)
         if key in _TRUNCATION:
@@ -237,7 +237,7 @@ class _Mender:
                 and all(a is b for a, b in zip(own, messages, strict=True))
             ):
                 return side.raw(key)
-        return _list_text([message.text for message in messages])
+        return list_text([message.text for message in messages])
 
     def _source(self, key: str) -> Document:
         """Return the side whose value counts: live's, unless the stub emptied what the shadow had."""
@@ -275,7 +275,7 @@ def _prompt_message(side: Document) -> Message:
     value["_recovered"] = True
     if attachments := side.get(session.PENDING_ATTACHMENTS):
         value["attachments"] = attachments
-    return Message(value, _dump(value, level=2))
+    return Message(value, dump(value, level=2))
 
 
 def started_seconds(side: Document) -> float | None:
@@ -328,10 +328,10 @@ def _was_answered(side: Document, messages: Sequence[Message]) -> bool:
     return False
 
 
-def _list_text(texts: Sequence[str]) -> str:
+def list_text(texts: Sequence[str]) -> str:
     return "[\n    " + ",\n    ".join(texts) + "\n  ]" if texts else "[]"
 
 
-def _dump(value: Any, level: int) -> str:
+def dump(value: Any, level: int) -> str:
     """Return `value` as the application writes it at that depth."""
     return session.written(value, indent=2).replace("\n", "\n" + "  " * level)

@@ -12,7 +12,7 @@ stream and its prompt. So the repair is known beforehand too, and while every mo
 
 It is an optimisation, worth 0.75 ms at 400 KB and 6 ms at 20 MB: a save that differs in one byte from what was awaited is judged
 as any other, and a file that cannot be written beforehand is staged when it is needed. Nothing is in a standby file that
-the store has not: whoever finds one may remove it.
+the store has not: it may be removed at any time.
 """
 
 import contextlib
@@ -175,7 +175,7 @@ class _Standby(NamedTuple):
 
 
 class StandbyFiles:
-    """The standby file files of one sessions directory, made by this guard."""
+    """The standby files of one sessions directory, made by this guard."""
 
     def __init__(self, directory: SessionsDirectory) -> None:
         self._directory = directory
@@ -187,10 +187,9 @@ class StandbyFiles:
         return sum(standby_file.written.size_bytes for standby_file in self._standby.values())
 
     def make(self, name: str, prepared: Prepared, limit_bytes: int) -> None:
-        """Write a session's standby file, if all together then have no more than `limit_bytes`, and the disk has room for
-        another.
+        """Write a session's standby file, if `limit_bytes` for all of them and the disk allow it.
 
-        Never raises: without room or rights there is none, and of a lasting fault the repair itself will tell.
+        Never raises: without room or rights there is none, and the repair itself will report a lasting fault.
         """
         known = self._standby.get(name)
         if known and known.prepared is prepared:

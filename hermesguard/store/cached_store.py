@@ -1,7 +1,7 @@
-"""What the guard holds of each session, in memory and on disk, also while the disk refuses.
+"""The copies of each session, in the cache and on disk, also while the disk refuses.
 
-Cache runs ahead of the store: a repair works from the newest good copy even when the store could not take it. What the store
-refused is pending, tried again at every scan, and told once. When the disk is full, old history is given up first.
+The cache runs ahead of the store: a repair works from the newest good copy even when the store could not take it. What the store
+refused is a pending write, retried at every scan, and reported once. When the disk is full, old versions go first.
 """
 
 import errno
@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 # When one session cannot be served for such a reason, none can: trying all of them would cost as much as writing them.
-_NOBODY_IS_SERVED = FULL | {errno.EROFS, errno.ESTALE, errno.EMFILE, errno.ENFILE}
+_SAME_FOR_ALL = FULL | {errno.EROFS, errno.ESTALE, errno.EMFILE, errno.ENFILE}
 
 
 class _Version(NamedTuple):
@@ -91,7 +91,7 @@ class Copies:
 
     @property
     def broken(self) -> str:
-        """Why the store takes nothing at present; empty when it does."""
+        """Why the store is not writable at present; empty when it is."""
         return self._broken
 
     def held(self, session: str) -> Copy | None:
@@ -99,7 +99,7 @@ class Copies:
         return self._cache.get(session, self._clock.monotonic())
 
     def shadow(self, session: str) -> Copy | None:
-        """Return the newest good copy, None when there is none, or only a damaged one (told once).
+        """Return the newest good copy, None when there is none, or only a damaged one (reported once).
 
         Raises OSError when the store does not let it be read now: that says nothing about the session.
         """
@@ -152,7 +152,7 @@ class Copies:
     def salvage(self, session: str) -> tuple[Copy | None, int | None]:
         """Return what of a damaged copy still reads as a session, and how many messages it had as long as it was good.
 
-        None for what cannot be told. What is left is put into the history as it is.
+        None for what is not known. What is left is put into the history as it is.
         """
         noted = self.store.shadow_note(session)
         left = self.store.salvage(session)
@@ -197,7 +197,7 @@ class Copies:
         try:
             self.store.keep_change(session, line)
         except OSError:
-            return False  # the whole of it is tried next, and what that meets is told
+            return False  # the whole of it is tried next, and what that meets is reported
         before.is_stored, copy.is_stored = False, True
         self._delta_logs[session] = (log_bytes + len(line), copy.used)
         return True
@@ -227,7 +227,7 @@ class Copies:
             self.report_damage(session, str(error))
 
     def find_delta_logs(self) -> None:
-        """Take over the delta_logs that a guard before this one left behind."""
+        """Take over the delta logs that a guard before this one left behind."""
         self._delta_logs = dict.fromkeys(self.store.with_delta_logs(), (0, -QUIET_SECONDS))
 
     def version(self, session: str, data: bytes, messages: int, reason: str) -> str:
@@ -284,7 +284,7 @@ class Copies:
             self.refused(error)
 
     def _relieved(self, needed_bytes: int, write: Callable[[], T]) -> T:
-        """Return what `write` returns; while the disk is full, old history is given up for it. Raises OSError."""
+        """Return what `write` returns; while the disk is full, old versions are removed for it. Raises OSError."""
         while True:
             try:
                 return write()
@@ -331,7 +331,7 @@ class Copies:
         self._delta_logs.pop(session, None)
 
     def retry_pending(self) -> None:
-        """Try again what the store refused, and tell when all of it is there and the store takes files again."""
+        """Try again what the store refused, and report when all of it is there and the store is writable again."""
         count = len(self._pending)
         for session in list(self._pending):
             if (
@@ -363,7 +363,7 @@ class Copies:
         return session in self._pending
 
     def forget_idle(self) -> None:
-        """Give memory back that nobody needs."""
+        """Give back memory that is not needed."""
         self._cache.forget_idle(self._clock.monotonic())
 
     def _retry(self, session: str) -> bool:
@@ -385,14 +385,14 @@ class Copies:
                 copy.is_stored = True
                 self._delta_logs.pop(session, None)
         except OSError as error:
-            self._is_hopeless = error.errno in _NOBODY_IS_SERVED
+            self._is_hopeless = error.errno in _SAME_FOR_ALL
             self.refused(error)
             return False
         del self._pending[session]
         return True
 
     def refused(self, error: OSError) -> None:
-        """Note that the store took something not, and tell each reason once until the store has healed."""
+        """Note that the store refused a write, and report each reason once until it is writable again."""
         reason = os.strerror(error.errno) if error.errno else str(error)
         self._broken = reason
         if reason not in self._reported:

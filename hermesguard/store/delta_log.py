@@ -1,11 +1,11 @@
-"""A tail beside a shadow: what the newest saves changed of it, so that a save costs the store what it changes.
+"""A delta log beside a shadow: what the newest saves changed of it, so that a save costs the store what it changes.
 
 `shadows/<sid>.delta` is text, one JSON object on each line. The first names the shadow that it belongs to by its digest and
-its mtime; each further line makes the next state of the session out of the one before: `parts` are texts, or
-[offset, length] in bytes of the state before. A line is appended and synced before it counts. A torn last line is a save
-that was not confirmed; a tail whose shadow is another one is left over from a crash just after the shadow was written
-whole, and counts for nothing.
-When a session is quiet, and when the guard stops, the tail is folded into the shadow: a store at rest is plain copies.
+its mtime; each further line makes the next state of the session out of the one before: `parts` are texts, or [offset,
+length] in bytes of the state before. A line is appended and synced before it counts. A torn last line is a save that was not
+confirmed; a log whose shadow is another one is left over from a crash just after the shadow was written whole, and counts
+for nothing. When a session is quiet, and when the guard stops, the log is flushed into the shadow: a store at rest is plain
+copies.
 """
 
 import contextlib
@@ -58,7 +58,7 @@ def begin(path: Path, shadow_digest: str, shadow_mtime_ns: int) -> None:
 
 
 class DeltaLogs:
-    """The delta_logs that this guard has begun, by session; those that were added to last are held open."""
+    """The delta logs that this guard has begun, by session; those that were added to last are held open."""
 
     def __init__(self, path_of: Callable[[str], Path]) -> None:
         self._path_of = path_of
@@ -204,6 +204,6 @@ def _lines(path: Path) -> list[dict[str, Any]] | None:
         try:
             value = orjson.loads(line)
         except ValueError:
-            continue  # the torn line of a save that was not confirmed; the checksum tells if it was another one
+            continue  # the torn line of a save that was not confirmed; the checksum shows if it was another one
         found.append(earlier.change(value) if isinstance(value, dict) else {"": value})
     return found

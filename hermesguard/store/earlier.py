@@ -1,6 +1,6 @@
 """Stores of format 1, as guards before 0.2.0 wrote them: read as they are, and taken over at the first start.
 
-Only words and names are others there. Whoever reads translates, so that commands work on such a store before a guard of today has
+Only words and names differ. They are translated when read, so that commands work on such a store before a guard of today has
 started; the guard renames one file after the other, and writes the new number last: a crash in the middle is gone on from.
 """
 

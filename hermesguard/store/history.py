@@ -1,4 +1,4 @@
-"""Versions: what the name of an older copy tells, and how its content is packed and proved."""
+"""Versions: what the name of an older copy says, and how its content is packed and proved."""
 
 import errno
 import gzip
@@ -18,6 +18,8 @@ DIGEST_CHARACTERS = 16
 COMPRESSION_LEVEL = 3
 CLEARED = "clear"
 DELETED = "deleted"
+SALVAGED = "salvaged"
+"""Reason of a version that was put together from other traces (package salvage); the application never wrote it."""
 LEFT_AWAY = "gone"
 """The reason of a version that holds a session of which nobody knows whether it was deleted or lost."""
 WITHDRAWN = frozenset({CLEARED, DELETED})

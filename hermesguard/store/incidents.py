@@ -144,7 +144,7 @@ def _fits(key: str, value: Any) -> bool:
 
 
 def _from_line(line: bytes) -> Incident | None:
-    """Return the incident that a line of the log tells of; None when it is none of ours (a torn line, rot, an editor)."""
+    """Return the incident of a line of the log; None when it is none of ours (a torn line, rot, an editor)."""
     if len(line) > _LONGEST_LINE_BYTES:
         return None
     try:

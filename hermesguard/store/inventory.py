@@ -1,4 +1,4 @@
-"""What the store holds of each session, as far as names, times and notes tell it: nothing is read that need not be."""
+"""What the store holds of each session, as far as names, times and notes show it: nothing is read that need not be."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -45,7 +45,7 @@ def _entry(store: Store, shadow: Shadow, has_delta_log: bool) -> Entry:
 
 
 def messages_of(store: Store, holding: Entry) -> int | None:
-    """Return how many messages a newest copy has, None when it cannot be told.
+    """Return how many messages a newest copy has, None when it is not known.
 
     As it was noted with the copy; where the file system takes no notes, as the application says in its own count (since
     v0.51.139), or by reading it.

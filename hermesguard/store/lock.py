@@ -19,7 +19,7 @@ class Lock:
     def take(self) -> bool:
         """Take the lock; return False when another process holds it. Raises OSError when the file cannot be made.
 
-        On a file system that is read-only the lock is a shared one, which keeps out whoever comes when it no longer is.
+        On a file system that is read-only the lock is a shared one, which keeps out others once it no longer is.
         """
         flags, kind = os.O_RDWR | os.O_CREAT, fcntl.LOCK_EX
         try:

@@ -155,7 +155,7 @@ class Place:
     # -- what is none of ours
 
     def set_aside(self, path: Path, data: bytes | None = None) -> Path:
-        """Move what stands at `path` to where nobody reads it, or, when given, keep `data` there; return where.
+        """Move what stands at `path` out of the way, or, when given, keep `data` there; return where.
 
         Nothing is removed: a newer hermesguard may have written it. Raises OSError.
         """

@@ -2,8 +2,8 @@
 
     <store>/format                              the number of this layout
     <store>/shadows/<sid>.json                  newest good copy; its mtime is live's
-    <store>/shadows/<sid>.delta                 what the newest saves changed of it, while they come fast (module delta_logs)
-    <store>/history/<sid>/<UTC time>-<rows>-<reason>-<digest>.json.gz
+    <store>/shadows/<sid>.delta                 what the newest saves changed of it, while they come fast (module delta_log)
+    <store>/history/<sid>/<UTC time>-<messages>-<reason>-<digest>.json.gz
     <store>/incidents.jsonl, lock, control      (modules incidents, files, control)
 
 Everything is written under another name first, synced, and renamed; a crash leaves the old state or the new one. Every file
@@ -51,7 +51,7 @@ class Newest(NamedTuple):
 
 
 class Store:
-    """The store at `root`. Reading needs no lock; whoever writes holds it (`lock`)."""
+    """The store at `root`. Reading needs no lock; a writer holds it (`lock`)."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -64,7 +64,6 @@ class Store:
         """No shadow that is larger is read into memory: `files.TooLarge`."""
         self.set_aside: Callable[[Path, str], None] = self._set_aside
         """Moves what is none of ours out of the way (`Place.set_aside`), and reports why. Raises OSError."""
-        self._names = files.Names(self.shadows_directory)
         self._delta_logs = delta_logs.DeltaLogs(self.delta_log_path)
         """Sessions whose delta log this process began: it is known to belong to the shadow."""
         self.is_taken_over = False
@@ -140,13 +139,13 @@ class Store:
 
     def shadow_path(self, session: str) -> Path:
         """Return where the shadow of a session is, or would be."""
-        return files.child(self.shadows_directory, f"{session}.json")
+        return self.shadows_directory / f"{session}.json"
 
     def delta_log_path(self, session: str) -> Path:
-        """Return where the delta log of a session's shadow is, or would be (module delta_logs)."""
-        path = files.child(self.shadows_directory, f"{session}{delta_logs.SUFFIX}")
+        """Return where the delta log of a session's shadow is, or would be (module delta_log)."""
+        path = self.shadows_directory / f"{session}{delta_logs.SUFFIX}"
         if self._earlier_suffix and not files.stamp(path):
-            return files.child(self.shadows_directory, f"{session}{self._earlier_suffix}")
+            return self.shadows_directory / f"{session}{self._earlier_suffix}"
         return path
 
     def shadows(self) -> Iterator[Shadow]:
@@ -162,7 +161,7 @@ class Store:
 
     def shadow_names(self) -> list[str]:
         """Return the sessions that have a shadow, by their names alone, as the directory lists them."""
-        return [name[:-5] for name in self._names.now() if session_id(name)]
+        return [name[:-5] for name in files.names(self.shadows_directory) if session_id(name)]
 
     def take_stock(self) -> Iterator[tuple[str, tuple[int, int], int | None]]:
         """Yield of each shadow its session, (size in bytes, mtime_ns), and the messages noted when it was kept (`shadow_note`).
@@ -285,7 +284,9 @@ class Store:
     def with_delta_logs(self) -> list[str]:
         """Return the sessions whose shadow has a delta log."""
         suffixes = (delta_logs.SUFFIX, self._earlier_suffix) if self._earlier_suffix else (delta_logs.SUFFIX,)
-        stems = (name.rpartition(".")[0] for name in self._names.now() if name.endswith(suffixes))
+        stems = (
+            name.rpartition(".")[0] for name in files.names(self.shadows_directory) if name.endswith(suffixes)
+        )
         return [stem for stem in stems if is_session_id(stem)]
 
     def _drop_delta_log(self, session: str) -> None:

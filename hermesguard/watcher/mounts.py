@@ -1,4 +1,4 @@
-"""Which file system a path lies on, and whether the kernel can tell of every change there."""
+"""Which file system a path lies on, and whether the kernel reports every change there."""
 
 import os
 from pathlib import Path
@@ -28,7 +28,7 @@ def filesystem_type(path: Path) -> str:
     """Return the type of the file system that `path` lies on, in the words of `/proc/self/mountinfo` ("ext4").
 
     The kernel itself says which mount it is (`mnt_id`, proc_pid_fdinfo(5)), so bind mounts, mounts over
-    mounts and odd characters in paths need no guessing. "" when /proc does not tell. Raises OSError when
+    mounts and odd characters in paths need no guessing. "" when /proc does not say. Raises OSError when
     there is no such path.
     """
     descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
@@ -48,10 +48,10 @@ def filesystem_type(path: Path) -> str:
 
 
 def hears_every_change(filesystem: str) -> bool:
-    """Return whether inotify tells of all changes on this type of file system.
+    """Return whether inotify reports all changes on this type of file system.
 
-    It tells of what passes through this kernel's own view of the mount. Another machine (network and cluster
+    It reports what passes through this kernel's own view of the mount. Another machine (network and cluster
     file systems), the host (9p, virtiofs, shared folders) and the process behind a FUSE change files unheard.
-    An overlay is heard, for nobody may write beneath a mounted one (the kernel's overlayfs.rst).
+    An overlay is heard, for nothing may write beneath a mounted one (the kernel's overlayfs.rst).
     """
     return filesystem not in _UNHEARD and not filesystem.startswith("fuse.")

@@ -1,4 +1,4 @@
-"""Which names of the sessions directory changed, and whether the watch still sees. Knows names, not sessions.
+"""Which names of the sessions directory changed, and whether the watch still delivers. Knows names, not sessions.
 
 How a loop uses it:
 
@@ -9,12 +9,12 @@ How a loop uses it:
     for change in watch.take(): ...
     if watch.alarmed:                              # not names: the directory itself, or the queue
         if watch.overflowed(): ...                 # events were lost: scan
-        if reason := watch.watch_lost(): ...            # tell, unregister, stop(), a new Watch, scan
+        if reason := watch.watch_lost(): ...            # report, unregister, stop(), a new Watch, scan
     # at each scan:         watch.watch_lost()
     # about once a minute:   watch.self_test()
 
 Events are hints and the scan is the truth: a loss is found without any of this, but not at once. A `Watch` that
-is blind stays so; arming again is a new `Watch`.
+is lost stays so; to establish it again is a new `Watch`.
 """
 
 import errno
@@ -25,7 +25,6 @@ from typing import Literal, Protocol
 from hermesguard.errors import GuardError
 from hermesguard.watcher.change import Change
 from hermesguard.watcher.mounts import filesystem_type, hears_every_change
-from hermesguard.watcher.polling import Polling
 
 __all__ = ["Change", "Watch"]
 
@@ -83,6 +82,8 @@ class Watch:
         try:
             self.reason = self._listen() if self._watch == "auto" else _CHOSEN
             if self.reason:
+                from hermesguard.watcher.polling import Polling  # where inotify works nothing of it is needed
+
                 self.mode = "polling"
                 self._source = Polling(self._directory, self._identity, self._polling_interval_seconds)
         except OSError as error:
@@ -108,7 +109,7 @@ class Watch:
 
     @property
     def alarmed(self) -> bool:
-        """Whether there is something that `overflowed` or `watch_lost` will tell; costs nothing."""
+        """Whether `overflowed` or `watch_lost` has something to report; costs nothing."""
         source = self._running()
         return source.overflowed or source.trouble is not None
 
@@ -121,7 +122,7 @@ class Watch:
     def watch_lost(self) -> str | None:
         """Return None while the watch should see, else why not, in a sentence. Costs one stat.
 
-        Told are: a directory deleted, moved, unmounted, replaced by another (device and inode), out of reach;
+        Reports a directory deleted, moved, unmounted, replaced by another (device and inode), out of reach;
         a thread that ended.
         """
         if self._source is None:
@@ -184,7 +185,7 @@ class Watch:
         filesystem = filesystem_type(self._directory)
         if not hears_every_change(filesystem):
             return (
-                f"{self._directory} is on {filesystem}, where files change without the kernel telling of it; keep "
+                f"{self._directory} is on {filesystem}, where the kernel does not report all changes; keep "
                 "the sessions on a local file system to have losses repaired at once."
             )
         try:
@@ -203,7 +204,7 @@ class Watch:
         try:
             unseen = source.prove()
         except OSError:
-            unseen = None  # no reason to poll; self_test() tells of it
+            unseen = None  # no reason to poll; self_test() reports it
         if unseen:
             source.close()
             return (

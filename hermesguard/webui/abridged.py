@@ -1,12 +1,11 @@
-"""A session without what is known of it: the part of a file that must be read to see what a save changed. Pure.
+"""Compact sessions: known runs of messages are placeholders, only the rest of a file is parsed. Pure.
 
 Nearly every save repeats the file before it and adds a message or two. So the messages that are known are compared as bytes,
-in place;
-where they stand unchanged, each long run of them is replaced by one string that nobody else can have written, and only what is
-left (the metadata, the last messages) is parsed. That is exact by the grammar of JSON: in the place of a run of elements
-there may
-stand an element, so if the abridged text is a session whose list begins with that string, the whole text is a session whose
-list begins with those messages. Whatever is not found so is read in full; what the judge says is the same either way.
+in place; where they stand unchanged, each long run of them is replaced by one string that nobody else can have written, and
+only what is left (the metadata, the last messages) is parsed. That is exact by the grammar of JSON: in the place of a run of
+elements there may stand an element, so if the abridged text is a session whose list begins with that string, the whole text
+is a session whose list begins with those messages. Whatever is not found so is read in full; what the judge says is the same
+either way.
 """
 
 import json

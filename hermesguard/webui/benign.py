@@ -1,4 +1,4 @@
-"""The harmless ways in which hermes-webui itself changes or drops messages (webui-contract, section 3).
+"""The harmless ways in which hermes-webui itself changes or drops messages (docs/hermes-webui.md, section 4).
 
 Each kind is one small predicate; none of them takes words away that a user or the model said and that stand nowhere else.
 """

@@ -1,4 +1,4 @@
-"""What one state of a file makes of the state before it, found at the cost of what differs. Pure."""
+"""The delta from one state of a file to the next, in time proportional to what differs. Pure."""
 
 from hermesguard.webui.abridged import Abridged
 

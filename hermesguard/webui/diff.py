@@ -51,11 +51,6 @@ class Comparison(NamedTuple):
         return not self.missing and not self.shortened
 
     @property
-    def is_prefix(self) -> bool:
-        """Return whether new is old with its end cut off, and nothing else."""
-        return self.lead == len(self.new) < len(self.old)
-
-    @property
     def lost_messages(self) -> int:
         """How many messages are missing or cut short."""
         return sum(self.old[index].count for index in self.missing) + len(self.shortened)

@@ -92,16 +92,11 @@ class SessionsDirectory:
     def __init__(self, path: Path, monotonic: Callable[[], float] = time.monotonic) -> None:
         self.path = path
         self.index = Index(path / INDEX, monotonic)
-        self._prefix = os.path.join(path, "")
         self.tombstones = Tombstones(path / TOMBSTONES)
 
     def file(self, name: str) -> Path:
         """Return the path of a session's file."""
-        return files.child(self.path, f"{name}.json")
-
-    def file_name(self, name: str) -> str:
-        """As `file`, for the calls at every save: a path that is no object of its own."""
-        return f"{self._prefix}{name}.json"
+        return self.path / f"{name}.json"
 
     def backup(self, name: str) -> Path:
         """Return the path of the application's own copy of a session."""
@@ -119,6 +114,9 @@ class SessionsDirectory:
 
     def look(self) -> Generator[None, None, Listing]:
         """As `listing`, yielding now and then for what is more urgent; what changes meanwhile is in it or not."""
+        prefix = os.path.join(
+            self.path, ""
+        )  # a Path for each of 10,000 sessions takes as long as all of this
         sessions: dict[str, tuple[int, int]] = {}
         backups = set()
         standby = set()
@@ -129,7 +127,7 @@ class SessionsDirectory:
             if name.endswith(".json"):
                 if known := session_id(name):
                     try:
-                        found = os.lstat(self.file_name(known))
+                        found = os.lstat(prefix + name)
                     except FileNotFoundError:
                         continue
                     if stat.S_ISREG(found.st_mode):

@@ -1,6 +1,6 @@
 """The head of a session file: the metadata that stands before the messages, read without reading these.
 
-The application itself needs all of it before the messages and within the first 64 KiB (webui-contract, section 1).
+The application itself needs all of it before the messages and within the first 64 KiB (docs/hermes-webui.md, section 1).
 """
 
 import contextlib

@@ -35,7 +35,7 @@ def taken(
         part
         for old, new in comparison.pairs
         if comparison.old[old].text != comparison.new[new].text
-        for part in _stripped(comparison.old[old], comparison.new[new])
+        for part in stripped(comparison.old[old], comparison.new[new])
     )
     yield from (part for part in PARTS if part in gone)
     if before.tool_calls and not after.tool_calls and _belongs(before, comparison):
@@ -77,7 +77,7 @@ def _value_says(key: str, value: Any) -> bool:
     return bool(value)
 
 
-def _stripped(before: Message, after: Message) -> Iterator[str]:
+def stripped(before: Message, after: Message) -> Iterator[str]:
     """Yield what is gone of one message."""
     if before.get("_partial") or benign.is_interruption_marker(before):
         return

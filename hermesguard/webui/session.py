@@ -45,8 +45,8 @@ ANCHOR_PREFIX = "compression_anchor_"
 UNTITLED = frozenset({"", "Untitled", "New Chat"})
 TOKEN_COUNTERS = ("input_tokens", "output_tokens")
 
-# What tells which release wrote a file: keys that all its saves carry, and the first release that writes them, latest first
-# (webui-contract, section 2). What a missing or an unchanged key proves depends on it.
+# What shows which release wrote a file: keys that all its saves carry, and the first release that writes them, latest first
+# (docs/hermes-webui.md, section 2). What a missing or an unchanged key proves depends on it.
 WRITERS: Final = (
     (GENERATION, "exp-v0.52.216"),
     ("anchor_scene_index", "exp-v0.52.19"),
@@ -68,6 +68,7 @@ _SPACE = re.compile(r"[ \t\n\r]*")
 _FOLLOW = re.compile(r"[ \t\n\r]*([],])[ \t\n\r]*")
 _KEY = re.compile(r'"([^"\\\x00-\x1f]*)"[ \t\n\r]*:[ \t\n\r]*')
 _NEXT_MEMBER = re.compile(r'[ \t\n\r]*(?:,[ \t\n\r]*(?=")|(?=\}))')
+_LONG_CHARACTERS: Final = 1024 * 1024
 _SHALLOW_BYTES: Final = 2 * DEEPEST  # what is shorter cannot be nested deeper
 _NESTING = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]')
 _decode = JSONDecoder().raw_decode
@@ -152,6 +153,24 @@ class Message:
         return self.value.get(key) if isinstance(self.value, dict) else None
 
 
+class _Slice(Message):
+    """A message of a long file: its text is not kept beside the file's."""
+
+    __slots__ = ("_end", "_source")
+
+    def __init__(self, value: Any, source: str, start: int, end: int) -> None:
+        self.value = value
+        self.start = start
+        self.count = 1
+        self._identity = None
+        self._source = source
+        self._end = end
+
+    @property
+    def text(self) -> str:  # type: ignore[override]
+        return self._source[self.start : self._end]
+
+
 @dataclass(eq=False, slots=True)
 class Run(Message):
     """The messages from the first to one of the last, standing as one in an abridged document."""
@@ -232,7 +251,7 @@ class Document:
 
     @property
     def writer(self) -> str:
-        """Which releases may have written it, told from its keys (WRITERS)."""
+        """Which releases may have written it, by its keys (WRITERS)."""
         first = next((release for key, release in WRITERS if key in self._spans), None)
         return f"{first} or later" if first else f"before {WRITERS[-1][1]}"
 
@@ -346,6 +365,7 @@ def _key(text: str, position: int) -> tuple[str, int]:
 
 def _messages(text: str, position: int) -> tuple[list[Message], int]:
     found: list[Message] = []
+    is_short = len(text) < _LONG_CHARACTERS
     append, follow = found.append, _FOLLOW.match
     begin = _skip(text, position + 1)
     if text[begin : begin + 1] == "]":
@@ -354,7 +374,7 @@ def _messages(text: str, position: int) -> tuple[list[Message], int]:
         value, end = scan(text, begin)
         if end - begin > _SHALLOW_BYTES:
             require_shallow(text, begin, end)
-        append(Message(value, text[begin:end], begin))
+        append(Message(value, text[begin:end], begin) if is_short else _Slice(value, text, begin, end))
         match = follow(text, end)
         if match is None:
             raise json.JSONDecodeError("Expecting ',' delimiter", text, end)

@@ -70,7 +70,7 @@ def test_not_ready(daemon):
     assert f"there is no directory {daemon.sessions}" in result.stdout.partition("\n")[0]
 
 
-def test_blind(daemon):
+def test_status_while_the_watch_is_lost(daemon):
     App(daemon.sessions, Era.NEW).create(turns=3)
     daemon.start()
     daemon.sessions.rename(daemon.sessions.with_name("elsewhere"))
@@ -127,7 +127,7 @@ def test_a_store_that_takes_nothing(tmp_path):
             check=False,
         )
         assert result.returncode == ExitCode.PROBLEM, result.stderr
-        assert "the store takes nothing (No space left on device)" in result.stdout.partition("\n")[0]
+        assert "the store is not writable (No space left on device)" in result.stdout.partition("\n")[0]
         assert chat.path.exists()
 
 
@@ -175,7 +175,7 @@ def test_a_reload_says_what_is_other_and_takes_it(tmp_path):
         file.write_text('watch = "polling"\nkeep_history = "90d"\n')
         daemon.process.send_signal(signal.SIGHUP)
         reported = daemon.until_heard("reloaded")
-        assert reported["reason"] == "other now: keep_history, watch"
+        assert reported["reason"] == "changed: keep_history, watch"
         daemon.until(lambda: known(daemon)["watch"] == "polling")
         chat.turn("one more", "indeed")
         daemon.until_kept(chat.path)

@@ -232,7 +232,7 @@ def test_rule_20_a_file_that_is_only_gone_comes_back(places: dict[Era, Place], e
 
 
 @pytest.mark.parametrize("era", KEEPS_BACKUP, ids=release)
-def test_issue_2035_only_the_backup_is_left_and_what_was_undone_does_not_come_back_from_it(
+def test_issue_2035_a_left_backup_does_not_bring_back_what_was_undone(
     places: dict[Era, Place], era: Era
 ) -> None:
     place = places[era]
@@ -296,9 +296,7 @@ def test_rule_18_a_side_question_ends(places: dict[Era, Place], era: Era, kind: 
 
 
 @pytest.mark.parametrize("era", ERAS, ids=release)
-def test_more_at_once_than_anybody_deletes_are_held_until_a_person_asks(
-    places: dict[Era, Place], era: Era
-) -> None:
+def test_many_missing_at_once_are_held_until_a_user_decides(places: dict[Era, Place], era: Era) -> None:
     place = places[era]
     [brake] = place.daemon.heard("mass_change_held")
     assert (brake["priority"], brake["count"]) == (2, 4)

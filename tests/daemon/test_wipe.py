@@ -114,7 +114,7 @@ def test_twenty_wipes_in_a_row(tmp_path: Path, era: Era) -> None:
     assert texts(chat.on_disk()["messages"]).count(UNSENT) == 1
 
 
-def test_three_turns_of_a_ghost(tmp_path: Path) -> None:
+def test_three_turns_of_a_stale_writer(tmp_path: Path) -> None:
     with Daemon(tmp_path) as daemon:
         chat = App(daemon.sessions, Era.OLD).create("The long one", turns=500)
         deferred = texts(chat.messages)

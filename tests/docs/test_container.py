@@ -63,7 +63,7 @@ def test_the_sidecar_in_kubernetes_is_as_tight(said: str) -> None:
     assert f" {said}\n" in sidecar
 
 
-def test_the_image_runs_as_nobody_special_and_is_asked_for_its_health() -> None:
+def test_the_image_runs_unprivileged_with_a_health_check() -> None:
     last = DOCKERFILE.rpartition("\nFROM ")[2]
     assert re.search(r"^USER \$UID:\$GID$", last, re.MULTILINE)
     assert re.search(r"^HEALTHCHECK .*hermesguard status", last, re.MULTILINE)

@@ -52,7 +52,7 @@ def printed(tmp_path_factory):
         _, text, _ = scene.call(*words, "--json")
         assert text.isascii(), words
         found = json.loads(text)
-        assert found["schema_version"] == 1
+        assert found["schema_version"] == 2
         objects.setdefault(found["kind"], []).append(found)
         return found
 
@@ -81,6 +81,12 @@ def printed(tmp_path_factory):
         ["config", "check"],
     ):
         run(*words)
+    late = scene.app.create("late", session_id="late", turns=2)
+    (scene.sessions / "late.tmp.4711.1").write_bytes((scene.sessions / "late.json").read_bytes())
+    losses.vanish(late)
+    run("salvage", "--dry-run")
+    run("salvage", "late", "--show")
+    run("salvage", "late", "--restore")
     scene.app.create("new", session_id="new", turns=1)
     (scene.sessions / "broken.json").write_text("{")
     run("scan", "--check")
@@ -100,7 +106,7 @@ def printed(tmp_path_factory):
     run("purge", scene.wiped, "--yes")
     run("log")
     objects["incident"] = [
-        {"schema_version": 1, "kind": "incident"} | it["incidents"][0] for it in objects["incidents"]
+        {"schema_version": 2, "kind": "incident"} | it["incidents"][0] for it in objects["incidents"]
     ]
     return objects
 
@@ -170,4 +176,4 @@ def test_a_line_of_the_log_is_one_object(tmp_path):
             process.communicate(timeout=20)
         finally:
             process.kill()
-    assert line == {"schema_version": 1, "kind": "incident", **found}
+    assert line == {"schema_version": 2, "kind": "incident", **found}

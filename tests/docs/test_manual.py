@@ -111,7 +111,7 @@ def test_both_forms_of_a_page():
     ]
 
 
-def test_the_file_that_packages_install_changes_nothing_and_its_lines_work(tmp_path):
+def test_the_installed_configuration_changes_nothing_and_its_lines_are_valid(tmp_path):
     text = manual.default_file()
     assert tomllib.loads(text) == {}
     assert max(map(len, text.splitlines())) <= 120

@@ -47,7 +47,7 @@ def difference(one: Path, other: Path) -> set[str]:
     }
 
 
-def test_the_template_differs_from_the_system_service_in_whom_it_guards_only() -> None:
+def test_template_and_system_service_differ_only_in_whom_they_guard() -> None:
     assert difference(SYSTEM, TEMPLATE) == {
         "Description",
         "RequiresMountsFor",
@@ -57,7 +57,7 @@ def test_the_template_differs_from_the_system_service_in_whom_it_guards_only() -
     }
 
 
-def test_a_users_own_service_differs_in_what_a_users_manager_cannot_do() -> None:
+def test_a_users_service_differs_only_in_what_its_manager_cannot_do() -> None:
     assert difference(TEMPLATE, USER) == {
         "Description",
         "RequiresMountsFor",
@@ -107,7 +107,7 @@ def test_the_hardening_gives_its_reasons(unit: Path) -> None:
 
 
 @UNITS
-def test_the_documentation_says_of_each_line_of_the_hardening_how_to_relax_it(unit: Path) -> None:
+def test_each_line_of_the_sandbox_is_documented(unit: Path) -> None:
     service = (PACKAGING.parent / "docs" / "service.md").read_text(encoding="utf-8")
     table = service.partition("| setting |")[2].partition("\n\n")[0]
     explained = {

@@ -108,7 +108,7 @@ def test_a_full_store(tmp_path: Path, image: Image, monkeypatch: pytest.MonkeyPa
     assert all(is_kept(world, chat) and len(world.live(chat).messages) == 207 for chat in chats)
 
 
-def test_old_history_is_given_up_before_a_new_shadow_is(
+def test_old_versions_are_removed_before_a_new_shadow_is_refused(
     tmp_path: Path, image: Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = world_on(tmp_path, image.path, monkeypatch)

@@ -6,6 +6,8 @@ import random
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from hermesguard.demo import losses
 from hermesguard.demo.eras import Era
 from hermesguard.demo.files import dumps
@@ -33,8 +35,9 @@ def any_file(chance: random.Random, value: dict[str, Any]) -> bytes:
     return grammar.mutated(chance, data) if chance.random() < 0.5 else data
 
 
-def test_reading_agrees_with_the_application() -> None:
+def test_reading_agrees_with_the_application(monkeypatch: pytest.MonkeyPatch) -> None:
     for chance in rounds("read", 600):
+        monkeypatch.setattr(session, "_LONG_CHARACTERS", chance.choice((0, 2**20)))
         data = any_file(chance, grammar.document(chance))
         theirs = read_as_the_application_does(data)
         ours = read(data)

@@ -147,7 +147,7 @@ def watch_saves(built: World, monkeypatch: pytest.MonkeyPatch) -> None:
         result = replace_file(path, text, process_id)
         name = session.session_id(path.name)
         if name and built.watching:
-            built.guard.visit(name, process_id)
+            built.guard.visit(name, process_id, saves=1)
         elif path.name == INDEX and built.watching:
             built.guard.index_changed()
         return result

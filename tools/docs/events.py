@@ -39,15 +39,13 @@ def _sections() -> Iterable[str]:
         "Every entry has `SYSLOG_IDENTIFIER=hermesguard`, `HERMESGUARD_EVENT` (the name below), and `HERMESGUARD_TIME`:\n"
         "when it happened, in UTC with microseconds. An entry that could not be delivered at once (journald hung, or was\n"
         "restarted) comes late, and its `__REALTIME_TIMESTAMP` with it; nothing waits for journald.\n\n"
-        "Where there is no journal (a container), the same stands on the standard error as one JSON object a line, the\n"
+        "Where there is no journal (a container), the same goes to the standard error as one JSON object a line, with the\n"
         "fields in small letters: `event`, `message_id`, `time`, `priority`, `level`, `message`, and the fields below.\n"
         "On a terminal it is text. `HERMESGUARD_LOG=journal|json|text|auto|quiet` chooses, and\n"
         "`HERMESGUARD_LOG_LEVEL=debug` adds the bookkeeping, which is otherwise left out so that it floods nothing."
     )
-    yield "## Events that someone should hear of\n\n" + _table(
-        event for event in EVENTS if event.priority <= _ALERTS
-    )
-    yield "## The rest\n\n" + _table(event for event in EVENTS if event.priority > _ALERTS)
+    yield "## Alerts\n\n" + _table(event for event in EVENTS if event.priority <= _ALERTS)
+    yield "## Other events\n\n" + _table(event for event in EVENTS if event.priority > _ALERTS)
     yield "## Fields\n\n" + "\n".join(
         ["| field | meaning |", "|---|---|"]
         + [f"| `{journal_field(name)}` | {field.meaning} |" for name, field in FIELDS.items()]

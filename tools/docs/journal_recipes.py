@@ -31,7 +31,7 @@ _ALERTS: Final = tuple(event.name for event in EVENTS if event.priority <= Prior
 
 RECIPES: Final[tuple[Recipe, ...]] = (
     Recipe(
-        "Who may be believed",
+        "Which entries to trust",
         "Any local user can write an entry that says SYSLOG_IDENTIFIER=hermesguard and carries one of our ids. Fields with\n"
         "a leading underscore come from journald itself and cannot be forged. So on a machine with several users every\n"
         "recipe also matches the unit; the recipes below do. For the template unit match\n"
@@ -46,7 +46,7 @@ RECIPES: Final[tuple[Recipe, ...]] = (
         f"journalctl -f -o json _SYSTEMD_UNIT={UNIT} {_ids('restored', 'merged', 'uncertain', 'missing', 'unrepaired')}",
     ),
     Recipe(
-        "What happened today that someone should know, each with its explanation",
+        "Today's alerts, each with its explanation",
         "",
         f"journalctl -x --since today -p warning _SYSTEMD_UNIT={UNIT} SYSLOG_IDENTIFIER=hermesguard",
     ),
@@ -70,7 +70,7 @@ RECIPES: Final[tuple[Recipe, ...]] = (
     Recipe(
         "Did the guard itself die?",
         "These are systemd's own ids: the watchdog struck, the process ended in a failure, a restart was scheduled. The\n"
-        "unit's ExecStopPost= example under packaging/examples tells at once, also where OnFailure= does not fire\n"
+        "unit's ExecStopPost= example under packaging/examples alerts at once, also where OnFailure= does not fire\n"
         "(systemd 252 with Restart=always).",
         f"journalctl _PID=1 UNIT={UNIT} MESSAGE_ID={_WATCHDOG_ID} MESSAGE_ID={_EXIT_ID} MESSAGE_ID={_RESTART_ID}",
     ),
@@ -78,7 +78,7 @@ RECIPES: Final[tuple[Recipe, ...]] = (
         "An alert for each event, none missed and none twice",
         "`packaging/examples/alert/` holds a service and a timer that read on from a cursor every minute and give each new\n"
         "entry to a command (mail or an HTTP post). The cursor is written after the command has worked, so an entry is\n"
-        "told at least once. By hand (here the cursor moves on at once):",
+        "delivered at least once. Typed (here the cursor moves on at once):",
         f"journalctl --cursor-file=/var/lib/hermesguard-alert/cursor -o json _SYSTEMD_UNIT={UNIT} {_ids(*_ALERTS)}",
     ),
     Recipe(

@@ -63,13 +63,15 @@ _VARIABLES: Final = (
     ),
     (
         "`HERMESGUARD_LOG`",
-        ("Where `run` and `scan` tell what happens: `auto`, `journal`, `json`, `text` or `quiet`.",),
+        ("Where `run` and `scan` report: `auto`, `journal`, `json`, `text` or `quiet`.",),
     ),
     (
         "`HERMESGUARD_LOG_LEVEL`",
-        ("The least that is told: `debug`, `info` (the default), `notice`, `warning` and so on.",),
+        (
+            "The least priority that is reported: `debug`, `info` (the default), `notice`, `warning` and so on.",
+        ),
     ),
-    ("`HERMESGUARD_DEBUG`", ("When set, an error that nobody foresaw shows its traceback.",)),
+    ("`HERMESGUARD_DEBUG`", ("When set, an unexpected error shows its traceback.",)),
     ("`NO_COLOR`", ("When set, no colours. There are none but on a terminal anyhow.",)),
     (
         "`COLUMNS`",
@@ -101,8 +103,8 @@ def _commands(samples: Mapping[str, str]) -> Iterator[Block]:
     yield Heading("Description")
     yield Text(
         f"{DESCRIPTION} It watches the directory in which hermes-webui keeps its sessions, keeps a copy of every session, "
-        "sees within milliseconds when a write destroys messages, repairs the file, and tells the journal. `hermesguard run` "
-        "does that; the other verbs show what is there, what happened, and go back."
+        "sees within milliseconds when a write destroys messages, repairs the file, and reports to the journal. "
+        "`hermesguard run` does that; the other verbs show what is there, what happened, and go back."
     )
     yield Text(
         "What is data goes to the standard output, what is talk to the standard error. `--json` prints one object, which "
@@ -128,7 +130,7 @@ def _commands(samples: Mapping[str, str]) -> Iterator[Block]:
             (
                 "`STORE/shadows/SID.json`",
                 (
-                    "The newest good copy of each session, byte for byte, and while saves come fast `SID.tail` beside it.",
+                    "The newest good copy of each session, byte for byte; while saves come fast with its delta log `SID.delta`.",
                 ),
             ),
             (
@@ -161,7 +163,7 @@ def _verb(verb: Verb, parser: argparse.ArgumentParser, sample: str) -> Iterator[
         yield Text("Every key of `hermesguard.toml(5)` is a flag of this verb too: `--keep-history 90d`.")
     yield Code(verb.example)
     if sample:
-        yield Text("What it prints, after the story that `hermesguard demo` tells:")
+        yield Text("What it prints, after `hermesguard demo`:")
         yield Code(sample, "text")
 
 
@@ -244,7 +246,7 @@ def _key(option: Option) -> tuple[str, tuple[str, ...]]:
 def default_file() -> str:
     """Return the configuration file with every key as a comment, as packages install it."""
     lines = [
-        "# The configuration of hermesguard: hermesguard.toml(5) tells the rest. Every key is shown with its default; to",
+        "# The configuration of hermesguard: see hermesguard.toml(5). Every key is shown with its default; to",
         "# change one, remove the # before it and write another value. Then: hermesguard config check",
         "# and: systemctl reload hermesguard",
         "",

@@ -7,6 +7,7 @@ from typing import Any
 
 from hermesguard.guard import back_off as back_off
 from hermesguard.guard.gone import brake
+from hermesguard.judge.acts import ACTS, Part
 from hermesguard.judge.judge import TABLE
 from hermesguard.judge.rule import Entry
 from hermesguard.judge.rules import FIRST_TURN_WAIT_SECONDS, RULES
@@ -20,18 +21,19 @@ from hermesguard.judge.rules_missing import (
     UNREADABLE_WAIT_SECONDS,
 )
 from hermesguard.webui import benign, session
+from hermesguard.webui.parts import PARTS
 
 _INTRODUCTION = """\
-A session file has become another than it was. Is that what someone meant, or is it a loss? hermesguard compares its last good
-copy (the **shadow**) with the file as it is now (**live**), message by message, and asks the rules below. The first one that
-applies decides. Every verdict carries the evidence for it and what spoke against it; `hermesguard explain INCIDENT` and
-`hermesguard log` show both, in sentences, without a word of the conversation.
+A session file changed. Was the change intended, or data loss? hermesguard compares its last good copy (the **shadow**) with
+the file as it is now (**live**), message by message, and asks the rules below. The first one that applies decides. Every verdict
+carries the evidence for it and what spoke against it; `hermesguard explain INCIDENT` and `hermesguard log` show both, in
+sentences, without a word of the conversation.
 
 | judgement | what is done |
 |---|---|
-| keep | live is right: it becomes the shadow |
-| deliberate | someone meant it: live becomes the shadow, and what was there before goes to the history |
-| restore | the missing messages are put back; what was live goes to the history |
+| keep | growth, or nothing that counts: live becomes the shadow |
+| intended | a user did it: live becomes the shadow, and the shadow before goes to the history |
+| restore | a loss: the missing messages are brought back; what was live goes to the history |
 | merge | as restore, and the new messages in live stay: each message once, in the order of the conversation |
 | uncertain | as restore and merge (`on_uncertain = "restore"`, the default), or live is left (`"keep"`). Either way\
  both sides are in the history, and the log names the command that reverses it |
@@ -41,19 +43,35 @@ applies decides. Every verdict carries the evidence for it and what spoke agains
 | renamed | shadow and history follow to the new id |
 
 `hermesguard undo INCIDENT` reverses what was done, and the same drop is not repaired again; with `--merge` what was written since
-stays. `hermesguard accept SID` says that live is right as it is.
+stays. `hermesguard accept SID` makes live the good copy as it is.
 
-Nothing is judged by the number of messages alone, and each write is judged by itself: a chain of undos, or a cut and the prompt
-that follows it, is only legible one write at a time."""
+Nothing is judged by the number of messages alone, and each write is judged by itself, as far as the watch sees each."""
+
+_ACTS = """\
+An act explains a change only if every part of the file is as the act leaves it, in the release that wrote it. What is left over
+is the evidence for a loss: "an undo would not change `pinned`". The watch counts the saves between two looks: within several, as
+many turns may go and settings may change as well; after a stop of the guard the number is not known, and then one turn may go.
+A new `intentional_shrink_generation` or `clear_generation` that fits its boundary stands, whatever else the save changed. Keys
+that are not in the table, as those of a later release, speak neither way."""
+
+_PARTS = f"""\
+Every message may be there, and something still be gone: {", ".join(f"`{part}`" for part in PARTS)}.
+Live stays as it is; the state before is a version in the history, and the event `stripped` says what went. What a user sets
+counts only where one save took away several of them, for each has an act of its own. A context that was compressed is shorter
+by intent."""
 
 _SAME = """\
 Two messages are the same when their role, their text (white space apart) and their tool ids are; where both have a timestamp, it
 must agree too: who says "yes" again says something new. A message may be stamped, lose its picture, or have its markup stripped,
 and is still the same. Messages without any timestamp are believed to be the same in company: at the start, at the end, or where
-live takes up the end of the shadow."""
+live takes up the end of the shadow.
+
+Between messages that are the same, what is left is paired by tool id, time stamp, position and role: restamped, enriched,
+redacted, cut or replaced by a marker, it is one message that was changed where it stands. Its newer form stays, and the state
+before is a version in the history."""
 
 _WAITING = f"""\
-Some deferred only time can answer. Nothing sleeps meanwhile: a later write is judged by itself, and may answer the question.
+Some cases only time can decide. Nothing sleeps meanwhile: a later write is judged by itself, and may decide the case.
 
 | rule | waits for | seconds |
 |---|---|---|
@@ -93,9 +111,10 @@ _BRAKE = f"""\
 What has evidence needs no brake: any number may be deleted at once, or cleaned up, and what is lost in the same minute comes
 back. When more than {brake.MOST_SESSIONS} sessions vanish within {brake.SECONDS:g} seconds without any evidence of a deletion,
 where a deletion would leave some; when more than {brake.LARGEST_BATCH} go that no index lists, and more than half of all; or when
-the directory itself is gone or empty, then nothing is judged and nothing is purged. One event `mass_change_held` calls a user.
-The sessions are held, also over a restart, until they are back or someone decides: `hermesguard restore --all-missing`, or
-`hermesguard purge` for each that was meant to go. With `on_missing = "warn"` a single lost session is reported and not put back.
+the directory itself is gone or empty, then nothing is judged and nothing is purged. One event `mass_change_held` reports it.
+The sessions are held, also over a restart, until they are back or a user decides: `hermesguard restore --all-missing`, or
+`hermesguard purge` for each that was deleted on purpose. With `on_missing = "warn"` a single lost session is reported and not
+restored.
 
 Sessions that are there, and went back to an older state, are repaired each by itself, and with more than
 {brake.MOST_SESSIONS} within {brake.SECONDS:g} seconds one incident `rolled_back` names all of them: a backup was restored, or a
@@ -103,11 +122,11 @@ tool that synchronises directories put older files over newer ones. Undoing that
 
 _BACK_OFF = f"""\
 When the same session is repaired {back_off.REPAIRS_BEFORE_BACK_OFF} times within {back_off.WINDOW_SECONDS:g} seconds,
-something goes on writing from an old memory. One event `backing_off` names its process, and the repairs slow down: after each
+a stale writer is at work. One event `backing_off` names its process, and the repairs slow down: after each
 comes a pause of {back_off.COSTS_PER_PAUSE:g} times what it cost, at least {back_off.SHORTEST_PAUSE_SECONDS:g} and at most
 {back_off.LONGEST_PAUSE_SECONDS:g} seconds. The pause ends when the writer's process does, and when the guard stops. New messages
 are merged each time; one incident grows, and of the versions that this makes the newest {back_off.MOST_VERSIONS} are kept, and
-each older one that holds a message which stands nowhere else. `back_off_ended` tells the end. A save that holds everything ends
+each older one that holds a message which stands nowhere else. `back_off_ended` reports the end. A save that holds everything ends
 the pauses at once. There is never more than one alert a minute about one session; what is held back is counted."""
 
 
@@ -124,9 +143,15 @@ def _sections() -> Iterator[str]:
     yield (
         f"They are asked in this order. A file that cannot be read: {_order(UNREADABLE_RULES)}. A file that can be read:"
         f" {_order(RULES)}.\nA file that is not there: {_order(MISSING_RULES)}. (3 and 21 come before 2 because a session without"
-        " any message can still lose a prompt;\n6 before 4 because a clear is also a marked shrink; 19 before 18 because what was"
-        " renamed has no entry in the index either.)"
+        " any message can still lose a prompt;\n6a before 4 because a clear is also a marked shrink; 19 before 18 because what"
+        " was renamed has no entry in the index either.)"
     )
+    yield "## What each act leaves"
+    yield _ACTS
+    yield _table(("part", *(act.name for act in ACTS)), map(_part, Part))
+    yield _table(("act", "releases", "rule"), ([act.name, act.releases, act.number] for act in ACTS))
+    yield "## What hangs on messages"
+    yield _PARTS
     yield "## The same message"
     yield _SAME
     yield "## What is harmless"
@@ -146,7 +171,7 @@ def _sections() -> Iterator[str]:
     yield _BACK_OFF
     yield "## Which release wrote a file"
     yield (
-        "Told from the keys that a release always writes, for each file and time: one directory may hold files of several.\n"
+        "By the keys that a release always writes, for each file and time: one directory may hold files of several.\n"
         "A file with none of them is older than all of these."
     )
     yield _table(("key", "since"), ([f"`{key}`", release] for key, release in reversed(session.WRITERS)))
@@ -154,6 +179,10 @@ def _sections() -> Iterator[str]:
 
 def _message(entry: Entry) -> Sequence[str]:
     return entry.number, entry.name, entry.evidence, entry.judgement
+
+
+def _part(part: Part) -> Sequence[str]:
+    return part, *(act.parts[part].words if part in act.parts else "" for act in ACTS)
 
 
 def _kind(kind: Callable[..., Any]) -> Sequence[str]:

@@ -5,7 +5,7 @@
 #    source ~/.local/share/bash_completion/hermesguard
 # See also: https://github.com/scop/bash-completion/blob/main/doc/configuration.md
 
-_shtab_hermesguard_subparsers=(run scan status lost find list history show diff restore undo accept log explain report verify drill prune purge config completion demo)
+_shtab_hermesguard_subparsers=(run scan status lost find list history show diff restore salvage undo accept log explain report verify drill prune purge config completion demo)
 
 _shtab_hermesguard_run_option_strings=(-h --help --on-uncertain --on-missing --scan-interval --keep-deleted --keep-history --keep-versions --max-store-bytes --cache-bytes --max-session-bytes --alert-command --heartbeat-command --on-version-command --hook-timeout --metrics-textfile --metrics-port --watch --sessions --store --config)
 _shtab_hermesguard_scan_option_strings=(-h --help --check --json --sessions --store --config)
@@ -16,7 +16,8 @@ _shtab_hermesguard_list_option_strings=(-h --help --state --sort --json --sessio
 _shtab_hermesguard_history_option_strings=(-h --help --json --sessions --store --config)
 _shtab_hermesguard_show_option_strings=(-h --help --last --full --json --markdown --no-pager --sessions --store --config)
 _shtab_hermesguard_diff_option_strings=(-h --help --json --no-pager --sessions --store --config)
-_shtab_hermesguard_restore_option_strings=(-h --help --all-missing -o --output --replace --dry-run --json --sessions --store --config)
+_shtab_hermesguard_restore_option_strings=(-h --help --all-missing -o --output --replace --part --dry-run --json --sessions --store --config)
+_shtab_hermesguard_salvage_option_strings=(-h --help --hermes-home --dry-run --restore --show --json --sessions --store --config)
 _shtab_hermesguard_undo_option_strings=(-h --help --merge --dry-run --json --sessions --store --config)
 _shtab_hermesguard_accept_option_strings=(-h --help --dry-run --json --sessions --store --config)
 _shtab_hermesguard_log_option_strings=(-h --help -f --follow --since --session --json --sessions --store --config)
@@ -67,6 +68,11 @@ _shtab_hermesguard_restore___output_COMPGEN=_shtab_compgen_files
 _shtab_hermesguard_restore___sessions_COMPGEN=_shtab_compgen_dirs
 _shtab_hermesguard_restore___store_COMPGEN=_shtab_compgen_dirs
 _shtab_hermesguard_restore___config_COMPGEN=_shtab_compgen_files
+_shtab_hermesguard_salvage_pos_0_COMPGEN=_shtab_cmd_compgen_71ea3153
+_shtab_hermesguard_salvage___hermes_home_COMPGEN=_shtab_compgen_dirs
+_shtab_hermesguard_salvage___sessions_COMPGEN=_shtab_compgen_dirs
+_shtab_hermesguard_salvage___store_COMPGEN=_shtab_compgen_dirs
+_shtab_hermesguard_salvage___config_COMPGEN=_shtab_compgen_files
 _shtab_hermesguard_undo_pos_0_COMPGEN=_shtab_cmd_compgen_112fe1ca
 _shtab_hermesguard_undo___sessions_COMPGEN=_shtab_compgen_dirs
 _shtab_hermesguard_undo___store_COMPGEN=_shtab_compgen_dirs
@@ -116,9 +122,10 @@ _shtab_hermesguard___config_COMPGEN=_shtab_compgen_files
 
 _shtab_hermesguard_list___state_choices=(fine shortened restored uncertain unrepaired unreadable lost missing deleted)
 _shtab_hermesguard_list___sort_choices=(changed title messages versions incident)
+_shtab_hermesguard_restore___part_choices=(reasoning attachments pictures calls tool_calls context_messages order title project_id pinned archived composer_draft)
 _shtab_hermesguard_config_pos_0_choices=(show check)
 _shtab_hermesguard_completion_pos_0_choices=(bash zsh fish sessions incidents subjects)
-_shtab_hermesguard_pos_0_choices=(run scan status lost find list history show diff restore undo accept log explain report verify drill prune purge config completion demo)
+_shtab_hermesguard_pos_0_choices=(run scan status lost find list history show diff restore salvage undo accept log explain report verify drill prune purge config completion demo)
 
 _shtab_hermesguard_run__h_nargs=0
 _shtab_hermesguard_run___help_nargs=0
@@ -162,6 +169,13 @@ _shtab_hermesguard_restore___all_missing_nargs=0
 _shtab_hermesguard_restore___replace_nargs=0
 _shtab_hermesguard_restore___dry_run_nargs=0
 _shtab_hermesguard_restore___json_nargs=0
+_shtab_hermesguard_salvage_pos_0_nargs='*'
+_shtab_hermesguard_salvage__h_nargs=0
+_shtab_hermesguard_salvage___help_nargs=0
+_shtab_hermesguard_salvage___dry_run_nargs=0
+_shtab_hermesguard_salvage___restore_nargs=0
+_shtab_hermesguard_salvage___show_nargs=0
+_shtab_hermesguard_salvage___json_nargs=0
 _shtab_hermesguard_undo__h_nargs=0
 _shtab_hermesguard_undo___help_nargs=0
 _shtab_hermesguard_undo___merge_nargs=0

@@ -4,7 +4,7 @@ import json
 import sys
 from typing import Any, Final
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 """Rises when a documented member goes or changes its meaning; members may be added without."""
 
 

@@ -59,7 +59,7 @@ class Screen:
         return text.translate(_ASCII_DRAWING) if self.is_ascii else text
 
     def safe(self, text: str) -> str:
-        """Return someone's text as one line that cannot move the cursor, colour, or turn the direction of writing."""
+        """Return text of a session as one line that cannot move the cursor, colour, or turn the direction of writing."""
         line = plain(text)
         return line.encode("ascii", "backslashreplace").decode() if self.is_ascii else line
 

@@ -40,7 +40,7 @@ class Point:
 def points(messages: Sequence[Message], versions: Iterable[Version], log: Iterable[Incident]) -> list[Point]:
     """Return what is known of a session's message count, in the order of time.
 
-    `rows` of the newest copy say when it grew; versions and incidents say when something was taken away and came back.
+    Timestamps of the newest copy say when it grew; versions and incidents say when something was taken away and came back.
     """
     found = [
         Point(when, number)

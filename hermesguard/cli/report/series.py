@@ -126,7 +126,7 @@ def kind_of(incident: Incident) -> str:
 def _life(
     library: Library, name: str, holding: Entry | None, versions: Sequence[Version], now: datetime
 ) -> _Life | None:
-    """Return the life of a session; None when nothing tells when it began."""
+    """Return the life of a session; None when it is not known when it began."""
     created = library.head(name, session.CREATED).get(session.CREATED)
     known = [version.time for version in versions]
     if holding:

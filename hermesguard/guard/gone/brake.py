@@ -52,7 +52,7 @@ class MassChangeBrake:
         return bool(self.held) and now - self._last < HOT_SECONDS
 
     def pull(self, names: Iterable[str], now: float, reason: str) -> None:
-        """Hold these sessions; tell it when they are the first."""
+        """Hold these sessions; report it when they are the first."""
         is_first = not self.held
         self.held.update(names)
         self._last = now
@@ -63,7 +63,7 @@ class MassChangeBrake:
             )
 
     def let_go(self, name: str) -> None:
-        """Hold a session no more: it is back, or someone decided; tell it when it was the last."""
+        """Hold a session no longer: it is back, or a user decided; report it when it was the last."""
         if name not in self.held:
             return
         self.held.discard(name)

@@ -74,7 +74,7 @@ class Evidence:
     def around(
         self, name: str, copy: Copy, absence: Absence, has_tombstone: bool, now: float
     ) -> Surroundings:
-        """Return what the judge may be told beside the copy. Raises OSError when the directory cannot be read."""
+        """Return what the judge may know beside the copy. Raises OSError when the directory cannot be read."""
         release = self._writing_here(now)
         successor, is_whole = self._successor(name, copy.document)
         began = self._context.notes.began.get(name)

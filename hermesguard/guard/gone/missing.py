@@ -1,6 +1,7 @@
 """What is done about sessions whose file is gone: deleted, renamed by the application, lost, or not known.
 
-What the verdicts mean: lost is put back, deleted and not known stay away; what is not known is kept as long as the history.
+What the verdicts mean: lost is restored, deleted and not known stay away; what is not known is kept as long as the history
+(docs/hermes-webui.md, section 7).
 """
 
 import contextlib
@@ -193,7 +194,7 @@ class MissingFiles:
         return False
 
     def _warn(self, name: str, verdict: Verdict, messages: int) -> None:
-        """Tell that a session is missing, once: also when another process told it."""
+        """Report that a session is missing, once: also when another process reported it."""
         context = self._context
         context.notes.deferred.pop(name, None)
         incident = context.recorder.open_incident(name, "warned")

@@ -30,7 +30,7 @@ class Head:
         return int(found) if found is not None and 0 <= found < 2**53 else 0
 
     def is_marked_by(self, live: session.Document) -> bool:
-        """Return whether live carries a mark, or a lost title, of someone who took messages away on purpose."""
+        """Return whether live carries a mark, or a lost title, of a user who removed messages on purpose."""
         if any(live.get(key) is not None and live.get(key) != self.values.get(key) for key in _MARKERS):
             return True
         title = self.values.get(session.TITLE)

@@ -1,7 +1,7 @@
 """Sessions that are too large to be read into memory: reported once, copied by the kernel, and still guarded.
 
-Their shadow is a copy that nobody has read. When the live file is small again and nothing says that someone meant it, the
-copy is put back without being parsed: its head, without the stream, and the rest of it as it is. What it displaces is kept
+Their shadow is a copy that was never parsed. When the live file is small again and nothing shows that this was intended, the
+copy is restored without being parsed: its head, without the stream, and the rest of it as it is. What it displaces is kept
 in the history. All copying is done in the background; what is done about it, by the loop.
 """
 
@@ -34,7 +34,7 @@ _SHADOW_SUFFIX = ".large.tmp"
 _LOST = Verdict(
     Action.RESTORE,
     "too large to be read",
-    ("the file lost nearly all of what it held, and nothing in it says that someone meant that",),
+    ("the file lost nearly all of what it held, and nothing in it shows that this was intended",),
 )
 
 

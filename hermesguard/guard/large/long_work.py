@@ -62,6 +62,7 @@ class LongWork:
             return True
         if not shadow_bytes and size_bytes > LONG_BYTES:
             self._start(name, partial(_read, reader.data), partial(self._note, name))
+            reader.release()
             return True
         return False
 

@@ -4,15 +4,18 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from hermesguard.errors import ExitCode, GuardError
+from hermesguard.guard.requests.handover import is_handed_over
 from hermesguard.store import incidents
 from hermesguard.webui import session
+from hermesguard.webui.parts import PARTS
 
 # What each request takes: what it needs, and what it may have.
 _ARGUMENTS: Final[Mapping[str, tuple[frozenset[str], frozenset[str]]]] = {
     "undo": (frozenset({"incident"}), frozenset({"merge", "dry_run"})),
     "accept": (frozenset({"name"}), frozenset({"dry_run"})),
-    "restore": (frozenset({"name"}), frozenset({"version", "replace", "dry_run"})),
+    "restore": (frozenset({"name"}), frozenset({"version", "replace", "dry_run", "part"})),
     "restore_all_missing": (frozenset(), frozenset({"dry_run"})),
+    "salvage": (frozenset({"name", "file"}), frozenset({"restore"})),
     "purge": (frozenset({"name"}), frozenset({"dry_run"})),
     "prune": (frozenset(), frozenset({"dry_run"})),
     "rebuild": (frozenset({"name"}), frozenset()),
@@ -28,8 +31,12 @@ def _fits(name: str, value: object) -> bool:
             return session.is_session_id(value)
         case "incident":
             return isinstance(value, str) and incidents.is_incident_id(value)
+        case "file":
+            return isinstance(value, str) and is_handed_over(value)
         case "version":
             return isinstance(value, str) and len(value) <= _LONGEST_VERSION
+        case "part":
+            return value in PARTS
         case "files" | "damaged":
             return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53
         case _:

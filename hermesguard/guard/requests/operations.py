@@ -6,25 +6,31 @@ from typing import Any
 from hermesguard import files
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.guard.requests.arguments import require_arguments
+from hermesguard.guard.requests.requests import Live
+from hermesguard.guard.requests.salvage import Salvages
 from hermesguard.guard.requests.undo import Decisions
 from hermesguard.judge.judge import Action, Verdict
 from hermesguard.repair.merge import merge_documents
+from hermesguard.repair.part_back import with_part
 from hermesguard.store import incidents
 from hermesguard.store.upkeep.pruning import finished
 from hermesguard.store.upkeep.retention import Rules
 from hermesguard.webui import session
-from hermesguard.webui.session import Unreadable
+from hermesguard.webui.session import Document, Unreadable
 
 
-class Operations(Decisions):
+class Operations(Decisions, Salvages):
     """What users ask for. Every method returns what it did (or, dry, would do) as a plain dict."""
 
     # -- restore
 
     def restore(
-        self, name: str, version: str = "", replace: bool = False, dry_run: bool = False
+        self, name: str, version: str = "", replace: bool = False, dry_run: bool = False, part: str = ""
     ) -> dict[str, Any]:
-        """Make a version (empty: the shadow) live again; messages that only live has are merged in, unless `replace`."""
+        """Make a version (empty: the shadow) live again; messages that only live has are merged in, unless `replace`.
+
+        With `part` (one of `parts.PARTS`) only that part of the version comes back, into live as it is.
+        """
         shadow = self._shadow(name)
         if version:
             source = self._bytes(self._version(name, version))
@@ -45,7 +51,10 @@ class Operations(Decisions):
                 ExitCode.REFUSED,
             ) from None
         live = self._live(name)
-        merged = merge_documents(wanted, live.document if live and not replace else None)
+        if part:
+            merged = self._with_part(name, live, wanted, part)
+        else:
+            merged = merge_documents(wanted, live.document if live and not replace else None)
         if live and live.document and live.data == merged:
             messages = len(live.document.messages)
             unchanged = {
@@ -74,8 +83,18 @@ class Operations(Decisions):
         closed = [] if dry_run else self._close(name, "restored_by_user", answer["action"])
         return {**answer, "resolved": closed}
 
+    def _with_part(self, name: str, live: Live | None, version: Document, part: str) -> bytes:
+        """Return the live file with one part of a version."""
+        if live is None or live.document is None:
+            raise GuardError(
+                f"The file of {name} is {'gone' if live is None else 'not readable'}",
+                f"Bring it back as a whole: hermesguard restore {name}",
+                ExitCode.REFUSED,
+            )
+        return with_part(live.document, version, part)
+
     def restore_all_missing(self, dry_run: bool = False) -> dict[str, Any]:
-        """Put back every session whose file vanished without evidence that someone deleted it."""
+        """Restore every session whose file is missing without evidence of a deletion."""
         try:
             present = self._context.directory.listing().sessions
         except OSError as error:
@@ -92,7 +111,7 @@ class Operations(Decisions):
         return {"missing": missing, "restored": restored, "failed": failed, "dry_run": dry_run}
 
     def _restore_missing(self, name: str) -> bool:
-        """Put one missing session back; return whether it is there now, whoever put it back."""
+        """Restore one missing session; return whether it is there now, by whatever means."""
         copy = self._shadow(name)
         if copy is None:
             return False
@@ -164,29 +183,30 @@ class Operations(Decisions):
         return {}
 
 
-def perform(hands: Operations, verb: str, arguments: dict[str, Any]) -> dict[str, Any]:
+def perform(operations: Operations, verb: str, arguments: dict[str, Any]) -> dict[str, Any]:
     """Do one of the verbs that people type, at once; a command without a guard does what a running one would."""
-    answer = begin(hands, verb, arguments)
+    answer = begin(operations, verb, arguments)
     return answer if isinstance(answer, dict) else finished(answer)
 
 
 def begin(
-    hands: Operations, verb: str, arguments: dict[str, Any]
+    operations: Operations, verb: str, arguments: dict[str, Any]
 ) -> dict[str, Any] | Generator[None, None, dict[str, Any]]:
     """Do one of the verbs that people type, or return what does it in little steps and returns its answer."""
     acts: dict[str, Callable[..., dict[str, Any] | Generator[None, None, dict[str, Any]]]] = {
-        "undo": hands.undo,
-        "accept": hands.accept,
-        "restore": hands.restore,
-        "restore_all_missing": hands.restore_all_missing,
-        "purge": hands.purge,
-        "prune": hands.prune,
-        "rebuild": hands.rebuild,
-        "verified": hands.verified,
+        "undo": operations.undo,
+        "accept": operations.accept,
+        "restore": operations.restore,
+        "restore_all_missing": operations.restore_all_missing,
+        "salvage": operations.salvage,
+        "purge": operations.purge,
+        "prune": operations.prune,
+        "rebuild": operations.rebuild,
+        "verified": operations.verified,
     }
     if verb not in acts:
         raise GuardError(
-            f"The guard knows no verb {verb}", "It may be of another version: restart it", ExitCode.USAGE
+            f"Unknown request {verb}", "The daemon may be an older version: restart it", ExitCode.USAGE
         )
     require_arguments(verb, arguments)
     try:
@@ -194,5 +214,5 @@ def begin(
     except OSError as error:
         raise GuardError(
             f"That could not be done, or not all of it: {error.strerror or error}",
-            "Fix the cause and retry; hermesguard status tells more",
+            "Fix the cause and retry; hermesguard status shows more",
         ) from None

@@ -41,6 +41,7 @@ class Requests:
         action: str,
         why: str,
         resolves: str = "",
+        salvaged: str = "",
     ) -> dict[str, Any]:
         after = session.parse(wanted)
         before = live.document.messages if live and live.document else []
@@ -67,7 +68,7 @@ class Requests:
             raise GuardError(what, "Fix the cause and retry; nothing was changed") from None
         self._guard.missing_files.is_here(name)
         messages, version = made.copy.count, made.first_displaced
-        incident = self._record(event, action, name, len(before), messages, version, resolves, why)
+        incident = self._record(event, action, name, len(before), messages, version, resolves, why, salvaged)
         return {**result, "messages_after": messages, "version": version, "incident": incident}
 
     def _record(
@@ -80,6 +81,7 @@ class Requests:
         version: str = "",
         resolves: str = "",
         why: str = "",
+        salvaged: str = "",
     ) -> str:
         """Write down and report what a user did; return the number of the incident."""
         entry = Incident(
@@ -91,7 +93,8 @@ class Requests:
             evidence=(why,) if why else (),
             messages_before=before,
             messages_after=after,
-            version=version,
+            version=salvaged or version,
+            displaced=version if salvaged else "",
             resolves=resolves,
         )
         return self._context.recorder.record(entry).id
@@ -128,7 +131,7 @@ class Requests:
         if number in incidents.resolved(log):
             raise GuardError(
                 f"Incident {number} is resolved already",
-                f"hermesguard explain {number} tells how",
+                f"hermesguard explain {number} shows how",
                 ExitCode.REFUSED,
             )
         return found
@@ -170,7 +173,7 @@ class Requests:
         try:
             return self._store.read_version(version)
         except OSError as error:
-            raise GuardError(str(error), "hermesguard verify tells what else is damaged") from None
+            raise GuardError(str(error), "hermesguard verify shows what else is damaged") from None
 
     def _read(self, version: Version) -> Document:
         return session.parse(self._bytes(version))

@@ -37,7 +37,7 @@ class Decisions(Requests):
             wanted = merge_documents(self._read(shadow_before), live.document if live else None)
         elif displaced:
             wanted = self._as_it_was(found, shadow_before, displaced, live, merge)
-        elif found.event == "missing" and found.action == "restored":
+        elif found.action == "salvaged" or (found.event == "missing" and found.action == "restored"):
             return self._remove_again(found, live, dry_run)
         else:
             raise GuardError(
@@ -122,7 +122,7 @@ class Decisions(Requests):
         try:
             shadow = self._context.copies.shadow(name)
         except OSError:
-            shadow = None  # whoever accepts live has no need of it
+            shadow = None  # to accept live does not need it
         messages_before = len(shadow.document.messages) if shadow else 0
         result = {
             "session": name,

@@ -1,4 +1,4 @@
-"""Giving old versions up: by the rules of retention, and, when the disk is full, before a new copy is refused.
+"""Removing old versions: by the rules of retention, and, when the disk is full, before a new copy is refused.
 
 What is removed is a version at a time, each by one unlink: a crash leaves the others whole.
 """
@@ -25,7 +25,7 @@ T = TypeVar("T")
 TRUST_SECONDS: Final = 86400.0
 """How long nothing goes by its age after someone set the clock."""
 YOUNG_SECONDS: Final = 3600.0
-"""What is younger is not given up for a full disk: it may be all that is left of what a user still works on."""
+"""What is younger does not go for a full disk: it may be all that is left of what a user still works on."""
 RECHECK_SECONDS: Final = 60.0
 _HEADROOM_BYTES: Final = 1024 * 1024
 _BLOCK_BYTES: Final = 4096
@@ -36,7 +36,7 @@ class Pruned:
     """What a prune found and did."""
 
     fates: list[Fate] = field(default_factory=list)
-    """Every version, when all were asked for, else only those that go or may be given up."""
+    """Every version, when all were asked for, else only those that go or may go."""
     store_size_bytes: int = 0
     excess_bytes: int = 0
     """What is above `max_store_bytes` although all that may go has gone."""

@@ -1,6 +1,6 @@
 """Which versions of the history stay and which go, each with its reason. Pure: knows neither disk nor clock.
 
-No rule touches a shadow, the only copy of a session, or a version that an incident needs which nobody has resolved.
+No rule touches a shadow, the only copy of a session, or a version that an unresolved incident needs.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -42,7 +42,7 @@ class Fate(NamedTuple):
     goes: bool
     why: str
     is_standby: bool = False
-    """It stays, but may be given up when space is short."""
+    """It stays, but may go when space is short."""
 
 
 def needed(log: Iterable[Incident]) -> dict[str, str]:
@@ -141,5 +141,5 @@ def given_up(standby_file: Iterable[Fate], excess_bytes: int, why: str) -> list[
 
 
 def over_limit(limit_bytes: int) -> str:
-    """Return why a version goes that is given up for `max_store_bytes`."""
+    """Return why a version goes for `max_store_bytes`."""
     return f"the store is larger than max_store_bytes, {exact_size(limit_bytes)}"

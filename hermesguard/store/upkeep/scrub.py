@@ -32,7 +32,7 @@ class _Rebuilder(Protocol):
 
 
 class Scrub:
-    """Reads one session after another when asked to, and tells of damage; one owner, the loop."""
+    """Reads one session after another when asked to, and reports damage; one owner, the loop."""
 
     def __init__(self, copies: Copies, rebuilder: _Rebuilder, reporter: Reporter, clock: Clock) -> None:
         self._copies = copies

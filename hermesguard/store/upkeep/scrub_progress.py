@@ -1,4 +1,4 @@
-"""How far the reading of the whole store has come: `<store>/verified.json`, which the guard's rounds write."""
+"""How far the scrub has come: `<store>/verified.json`."""
 
 from dataclasses import dataclass, fields
 from datetime import datetime

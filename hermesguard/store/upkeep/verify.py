@@ -1,6 +1,6 @@
 """Proof that the store can be relied on: every file read and checked, every session repaired as a repair would repair it.
 
-Reading needs no lock; what is found to be damaged is made again by whoever holds it. A file that goes while it is being
+Reading needs no lock; what is found to be damaged is rebuilt by the holder of the lock. A file that goes while it is being
 checked is none that is missing.
 """
 
@@ -20,7 +20,7 @@ Progress = Callable[[int, int], None]
 
 
 def no_progress(done: int, total: int) -> None:
-    """Show nobody how far it is."""
+    """Show no progress."""
 
 
 @dataclass(slots=True)

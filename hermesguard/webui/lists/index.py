@@ -1,4 +1,4 @@
-"""The application's index, `_index.json`: what it says of a session, what it said before, and how it went.
+"""The application's index, `_index.json`: what it says of a session, and what it said before (docs/hermes-webui.md, section 7).
 
 Most releases leave nothing behind a deletion but what happens to the index: the entry goes with the file (v0.51.139 and later),
 or the whole index does (before). An entry is evidence only if it was seen, and an index that is not there says nothing: least of
@@ -116,7 +116,7 @@ class Index:
         try:
             self._read(files.stamp(self.path))
         except OSError:
-            self._is_readable = self._is_behind = False  # whoever asks what it says is told why
+            self._is_readable = self._is_behind = False  # asking what it says reports why
 
     def _read(self, stamp: Stamp | None) -> None:
         if stamp is None:
@@ -153,7 +153,7 @@ class Index:
     def correct(self, session: str, messages: int) -> bool:
         """Remove the index when its entry for the session has another count; return whether it did.
 
-        The application builds it anew; patching the entry would race with that.
+        The application builds it anew; patching the entry would race with that (docs/hermes-webui.md, section 6).
         """
         try:
             stamp = files.stamp(self.path)

@@ -157,7 +157,7 @@ def test_what_was_put_aside_never_was_the_newest_good_copy(reason):
     assert chosen("-1", [lost, aside]).version is aside
 
 
-def test_what_a_person_replaced_was_the_newest_good_copy_until_then():
+def test_what_a_user_replaced_was_the_newest_good_copy_until_then():
     replaced = versions(11, reason="displaced")[0]
     by_user = Incident("2", at(11).isoformat(), "3f2a", "restored_by_user", "restored", version=replaced.name)
     assert chosen("2026-11-22T09:10:30Z", [replaced], [by_user]).version is replaced

@@ -117,7 +117,7 @@ def test_tables_fit_and_stay_straight(width):
         assert seen.endswith(number), line
 
 
-def test_a_wide_table_shows_everything_and_a_narrow_one_what_matters_most():
+def test_a_narrow_table_leaves_out_the_less_important_columns():
     wide = table(a_screen(200), COLUMNS, ROWS)
     assert "The garden in spring, and what to plant" in wide
     assert "2026-11-22 10:00" in wide

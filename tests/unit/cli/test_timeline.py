@@ -41,7 +41,7 @@ def test_what_happened_last_leaves_the_last_column_to_what_is_now():
     assert line_of(at(0, 8), *loss) == [f"{'█' * 18} █", f"{' ' * 18}✗", f"{' ' * 18}✓"]
 
 
-def test_what_a_person_took_away_is_seen_before_it_goes():
+def test_a_removal_by_a_user_shows_the_count_before_it():
     instant = 1 / 60e6
     assert line_of(at(0, 4), at(10 - instant, 8), at(10, 2, "intended"), at(20, 2)) == [
         "▄▄▄▄▄▄▄▄▄█▂▂▂▂▂▂▂▂▂▂",
@@ -49,7 +49,7 @@ def test_what_a_person_took_away_is_seen_before_it_goes():
     ]
 
 
-def test_what_a_person_did_by_a_command_counts_by_its_direction():
+def test_a_users_command_is_marked_by_its_direction():
     def mark(before: int, after: int) -> str:
         act = Incident(
             "1",

@@ -109,7 +109,7 @@ def test_marks_of_the_application_are_shown():
         {"role": "\x1b[31m", "content": "\x1b[2J\u202e", "timestamp": float("nan")},
     ],
 )
-def test_whatever_a_row_is_it_can_be_shown(message):
+def test_any_message_can_be_shown(message):
     found = messages(message)
     for text in (
         conversation(a_screen(), found),

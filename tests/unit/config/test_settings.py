@@ -212,7 +212,7 @@ def test_a_relative_flag_is_relative_to_the_working_directory(tmp_path, monkeypa
         ("keep_versions = 1\nkeep_versions = 2", ["is not TOML"]),
     ],
 )
-def test_a_mistake_in_a_file_is_named_with_file_key_value_and_what_is_allowed(tmp_path, line, words):
+def test_an_invalid_value_names_file_key_value_and_what_is_allowed(tmp_path, line, words):
     path = written(tmp_path, line)
     message = refusal(files=[path])
     for word in [str(path), *words]:

@@ -143,7 +143,7 @@ def test_the_index_is_a_list_with_true_counts(tmp_path: Path) -> None:
     assert [(message["title"], message["message_count"]) for message in index] == [("two", 4), ("one", 2)]
 
 
-def test_a_save_drops_index_rows_of_files_that_are_gone(tmp_path: Path) -> None:
+def test_a_save_drops_index_entries_of_missing_files(tmp_path: Path) -> None:
     app = an_app(tmp_path)
     gone, other = app.create("gone"), app.create("other")
     gone.path.unlink()
@@ -177,7 +177,7 @@ def test_the_same_seed_and_clock_leave_the_same_bytes(tmp_path: Path) -> None:
 
 
 @every_era
-def test_a_sent_prompt_is_pending_and_no_row(tmp_path: Path, era: Era) -> None:
+def test_a_sent_prompt_is_pending_and_no_message(tmp_path: Path, era: Era) -> None:
     chat = a_chat(tmp_path, era)
     before = chat.on_disk()
     chat.send("Are you there?", attachments=["notes.txt"])
@@ -190,7 +190,7 @@ def test_a_sent_prompt_is_pending_and_no_row(tmp_path: Path, era: Era) -> None:
 
 
 @every_era
-def test_a_finished_turn_has_its_rows_and_nothing_pending(tmp_path: Path, era: Era) -> None:
+def test_a_finished_turn_has_its_messages_and_nothing_pending(tmp_path: Path, era: Era) -> None:
     chat = a_chat(tmp_path, era)
     chat.turn("Count the files", "Two", tools=[("terminal", "ls", "a\nb")])
     document = chat.on_disk()
@@ -226,7 +226,7 @@ def test_the_title_comes_from_the_first_prompt(tmp_path: Path, era: Era) -> None
     assert chat.on_disk()["title"] == "A very long question about the weather in the mountains, and abo"
 
 
-def test_a_partial_row_grows_and_gives_way_to_the_answer(tmp_path: Path) -> None:
+def test_a_partial_message_grows_and_gives_way_to_the_answer(tmp_path: Path) -> None:
     chat = a_chat(tmp_path, turns=1)
     chat.send("Tell me")
     index = (tmp_path / "_index.json").read_bytes()
@@ -364,7 +364,7 @@ def saves(chat: Chat, act: Callable[[], None], monkeypatch: pytest.MonkeyPatch) 
     return found
 
 
-def test_regenerate_keeps_the_row_of_the_prompt_in_the_newest_era(
+def test_regenerate_keeps_the_prompts_message_in_the_newest_era(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chat = a_chat(tmp_path)
@@ -539,7 +539,7 @@ def test_the_wipe_without_an_index_says_nought(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("era", [Era.OLD, Era.V137], ids=lambda era: era.release)
-def test_the_ghost_saves_only_new_turns_over_a_repaired_file(tmp_path: Path, era: Era) -> None:
+def test_a_stale_writer_saves_only_new_turns_over_a_repaired_file(tmp_path: Path, era: Era) -> None:
     chat = a_chat(tmp_path, era)
     whole = chat.path.read_bytes()
     losses.stale_writer(chat)
@@ -552,7 +552,7 @@ def test_the_ghost_saves_only_new_turns_over_a_repaired_file(tmp_path: Path, era
 
 
 @pytest.mark.parametrize("era", [Era.V720, Era.V875, Era.NEW], ids=lambda era: era.release)
-def test_a_true_count_in_a_repaired_file_lays_the_ghost(tmp_path: Path, era: Era) -> None:
+def test_a_true_count_in_a_repaired_file_ends_the_stale_writer(tmp_path: Path, era: Era) -> None:
     chat = a_chat(tmp_path, era)
     whole = chat.path.read_bytes()
     losses.stale_writer(chat)
@@ -571,7 +571,7 @@ def test_a_repaired_file_that_says_nought_is_not_read(tmp_path: Path, era: Era) 
     assert texts(chat.on_disk()) == ["New", "Answer"]
 
 
-def test_a_fast_repair_leaves_no_ghost(tmp_path: Path) -> None:
+def test_a_fast_repair_leaves_no_stale_writer(tmp_path: Path) -> None:
     chat = a_chat(tmp_path, Era.OLD)
     whole = chat.path.read_bytes()
     losses.wipe(chat)
@@ -721,7 +721,7 @@ def test_no_loss_where_it_cannot_happen(tmp_path: Path, era: Era, loss: Callable
     assert chat.path.read_bytes() == before
 
 
-def test_a_negative_count_takes_the_newest_rows(tmp_path: Path) -> None:
+def test_a_negative_count_removes_the_newest_messages(tmp_path: Path) -> None:
     chat = a_chat(tmp_path, Era.V137)
     before = chat.on_disk()
     losses.negative_keep(chat, 3)

@@ -83,7 +83,7 @@ def test_an_alert_is_json_on_standard_input_and_no_shell(start: Started, tmp_pat
     text = out.read_text()
     assert text.endswith("\n")
     assert json.loads(text) == {
-        "schema_version": 1,
+        "schema_version": 2,
         "event": "restored",
         "message_id": BY_NAME["restored"].message_id,
         "time": "2026-11-22T12:00:00.000000Z",
@@ -110,7 +110,7 @@ def test_versions_go_to_their_own_command(start: Started, tmp_path: Path) -> Non
     assert json.loads((tmp_path / "alert").read_text())["event"] == "restored"
 
 
-def test_alerts_are_what_somebody_must_hear_of() -> None:
+def test_alerts_are_events_of_priority_warning_or_worse() -> None:
     assert {"restored", "uncertain", "mass_change_held", "hook_failed", "waiting"} <= HEARD
     assert not {"resolved", "intended", "ready", "watch_restored"} & HEARD
 

@@ -8,9 +8,11 @@ from hermesguard.demo import losses
 from hermesguard.demo.chat import Chat
 from hermesguard.demo.eras import Era
 from hermesguard.guard.back_off import (
+    ALERT_INTERVAL_SECONDS,
     COSTS_PER_PAUSE,
     LONGEST_PAUSE_SECONDS,
     MOST_VERSIONS,
+    QUIET_SECONDS,
     REPAIRS_BEFORE_BACK_OFF,
     SHORTEST_PAUSE_SECONDS,
     BackOff,
@@ -55,6 +57,48 @@ def test_a_version_goes_only_when_the_newest_copy_has_what_it_held() -> None:
     assert "20260101T000000.000000Z" in back_off.outdated("s", [("user", "only here", ())])
 
 
+def test_a_pause_ends_with_the_writer_and_with_a_save_of_all_that_is_known() -> None:
+    for end in (BackOff.lift, BackOff.peace):
+        back_off = backing_off(1.0)
+        back_off.note_incident("s", "7")
+        assert back_off.wait_seconds("s", REPAIRS_BEFORE_BACK_OFF - 1) > 0
+        end(back_off, "s")
+        assert back_off.wait_seconds("s", REPAIRS_BEFORE_BACK_OFF - 1) == 0
+        assert back_off.incident("s") == ("" if end is BackOff.peace else "7")
+
+
+def test_ten_repairs_in_more_than_a_minute_are_no_back_off() -> None:
+    back_off = BackOff()
+    assert not any(back_off.repaired("s", 7.0 * number) for number in range(3 * REPAIRS_BEFORE_BACK_OFF))
+    assert not back_off.is_backing_off("s")
+
+
+def test_a_back_off_is_over_after_a_quiet_time_and_told_once() -> None:
+    back_off = backing_off(0.001)
+    back_off.repaired("other", 0.0)
+    last = float(REPAIRS_BEFORE_BACK_OFF - 1)
+    assert list(back_off.over(last + QUIET_SECONDS)) == []
+    assert list(back_off.over(last + QUIET_SECONDS + LONGEST_PAUSE_SECONDS)) == [
+        ("s", REPAIRS_BEFORE_BACK_OFF)
+    ]
+    assert list(back_off.over(last + 2 * QUIET_SECONDS)) == []
+    assert not back_off.is_backing_off("s")
+    assert back_off.writer("other") is None
+
+
+def test_at_most_one_alert_a_minute_goes_out_for_a_session() -> None:
+    back_off = BackOff()
+    assert [
+        back_off.alert("s", now) for now in (0.0, 1.0, ALERT_INTERVAL_SECONDS - 0.1, ALERT_INTERVAL_SECONDS)
+    ] == [
+        True,
+        False,
+        False,
+        True,
+    ]
+    assert back_off.alert("other", 1.0)
+
+
 @pytest.fixture
 def stale(world: World) -> Chat:
     """A conversation with a stale writer, which the guard slows down for."""
@@ -84,7 +128,7 @@ def test_one_incident_grows_and_the_history_stays_short(world: World, stale: Cha
     assert {newest.version, newest.displaced} <= {version.name for version in versions}
 
 
-def test_what_waits_is_repaired_when_the_guard_stops_or_the_writer_ends(world: World, stale: Chat) -> None:
+def test_a_back_off_ends_with_the_guard_or_the_writer(world: World, stale: Chat) -> None:
     world.guard.context.back_off.cost(stale.session_id, 60.0)
     pid = stale.app.process_id
     stale.turn("the last question", "the last answer")

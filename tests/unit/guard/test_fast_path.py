@@ -56,7 +56,7 @@ def test_normal_growth_never_takes_the_slow_path(
     assert world.shadow(chat).text == chat.path.read_text()
 
 
-def test_growth_is_judged_where_a_row_has_changed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_growth_is_judged_where_a_message_has_changed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     judged: list[int] = []
     real = guard.judge
 
@@ -267,9 +267,7 @@ def test_a_thousand_saves_as_fast_as_they_come(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("interval", ["200ms", "1h"])
-def test_everything_else_goes_on_while_conversations_grow_without_a_pause(
-    tmp_path: Path, interval: str
-) -> None:
+def test_scans_and_requests_go_on_during_constant_growth(tmp_path: Path, interval: str) -> None:
     """The loop stays at the watch while there is nothing but growth; scans, commands and signals must not wait for its end."""
     with Daemon(tmp_path, "--scan-interval", interval) as daemon:
         app = App(daemon.sessions, Era.OLD)

@@ -54,7 +54,7 @@ def test_twenty_wipes_in_a_row_add_nothing(world: World, era: Era) -> None:
 
 
 @pytest.mark.parametrize("era", [Era.OLD])
-def test_ghost_turns_are_merged_in_order_and_never_twice(world: World, era: Era) -> None:
+def test_turns_of_a_stale_writer_are_merged_in_order_and_never_twice(world: World, era: Era) -> None:
     chat = world.app(era).create(turns=500)
     chat.send("unsent")
     losses.stale_writer(chat)
@@ -204,7 +204,7 @@ def test_undo_of_a_repair_is_not_repaired_again(world: World) -> None:
     assert len(world.shadow(chat).messages) == 28
 
 
-def test_a_loss_after_a_whole_save_is_repaired_at_once_however_many_there_were(world: World) -> None:
+def test_a_loss_after_a_whole_save_is_repaired_without_back_off(world: World) -> None:
     chat = world.app(Era.OLD).create(turns=5)
     for _ in range(15):
         chat.reload()
@@ -214,7 +214,7 @@ def test_a_loss_after_a_whole_save_is_repaired_at_once_however_many_there_were(w
     assert world.ear.names().count("backing_off") == 1
 
 
-def test_a_writer_that_never_looks_is_slowed_down(world: World) -> None:
+def test_repairs_against_a_stale_writer_back_off(world: World) -> None:
     chat = world.app(Era.OLD).create(turns=5)
     chat.send("unsent")
     losses.stale_writer(chat)
@@ -226,7 +226,7 @@ def test_a_writer_that_never_looks_is_slowed_down(world: World) -> None:
     assert len(world.live(chat).messages) == 11
 
 
-def test_a_mend_that_cannot_be_proved_does_not_become_live(
+def test_a_repair_that_cannot_be_proved_does_not_become_live(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chat = world.app(Era.OLD).create(turns=40)
@@ -242,9 +242,7 @@ def test_a_mend_that_cannot_be_proved_does_not_become_live(
     assert len(world.live(chat).messages) == 80
 
 
-def test_one_bad_session_does_not_cost_the_others_their_guard(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_error_in_one_session_does_not_stop_the_others(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     app = world.app(Era.NEW)
     bad, good = app.create(turns=3), app.create(turns=3)
     good.send("unsent")
@@ -280,9 +278,7 @@ def test_many_questions_are_answered_a_few_at_a_time(world: World) -> None:
 
 
 @pytest.mark.parametrize("when", ["never", "before the restart", "after it"])
-def test_an_undo_stands_after_a_restart_although_it_goes_back_to_what_a_repair_was_made_of(
-    world: World, when: str
-) -> None:
+def test_an_undo_to_the_state_before_a_repair_stands_after_a_restart(world: World, when: str) -> None:
     chat = world.app(Era.OLD).create(turns=1)
     world.guard.visit(chat.session_id)
     losses.rewrite_in_place(chat, chat.messages[1:])
@@ -301,7 +297,7 @@ def test_an_undo_stands_after_a_restart_although_it_goes_back_to_what_a_repair_w
     assert world.ear.names().count("intended") == 1
 
 
-def test_a_server_that_has_not_seen_two_repairs_takes_nothing_back_after_a_restart_either(
+def test_a_stale_writer_of_two_repairs_ago_is_merged_after_a_restart(
     world: World,
 ) -> None:
     """The second repair was made of what the first had made: what the first displaced still counts."""
@@ -321,7 +317,7 @@ def test_a_server_that_has_not_seen_two_repairs_takes_nothing_back_after_a_resta
 
 
 @pytest.mark.parametrize("restarts", [False, True])
-def test_what_the_application_saves_during_a_repair_is_its_own_and_can_be_taken_back(
+def test_a_save_during_a_repair_counts_and_can_be_undone(
     world: World, monkeypatch: pytest.MonkeyPatch, restarts: bool
 ) -> None:
     chat = world.app(Era.OLD).create(turns=2)
@@ -343,7 +339,7 @@ def test_what_the_application_saves_during_a_repair_is_its_own_and_can_be_taken_
     assert len(world.incidents()) == 1
 
 
-def test_a_save_during_a_repair_takes_back_nothing_that_an_earlier_repair_put_there(
+def test_a_save_during_a_repair_does_not_undo_an_earlier_repair(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The server has not seen the first repair; that it saves just within the second makes no undo of it."""

@@ -291,7 +291,7 @@ def test_what_looks_harmless_and_is_a_loss(what: str) -> None:
     assert action in (Action.RESTORE, Action.MERGE)
 
 
-def test_a_card_is_no_turn_of_a_person() -> None:
+def test_a_compaction_card_is_no_user_turn() -> None:
     messages = file(
         [
             user("[context compaction] x", 1),
@@ -306,7 +306,7 @@ def test_a_card_is_no_turn_of_a_person() -> None:
 
 
 @pytest.mark.parametrize("what", HARMLESS)
-def test_what_repeats_is_worth_no_version_and_what_is_said_nowhere_else_is(what: str) -> None:
+def test_a_version_is_made_only_of_what_stands_nowhere_else(what: str) -> None:
     before, after, kinds = HARMLESS[what]
     verdict = verdict_on(file(before, NEW), file(after, NEW))
     assert verdict.takes_away == any(kind not in benign.REPEATED for kind in kinds)

@@ -86,7 +86,7 @@ def test_rule_18_what_held_nothing(index: Any, release: Any) -> None:
 
 
 @pytest.mark.parametrize("index", ["pruned", "unlinked", "none"])
-def test_rule_18_not_when_a_new_session_began_as_this_one_and_lacks_messages(index: Any) -> None:
+def test_rule_18_not_when_a_new_session_lacks_messages_of_this_one(index: Any) -> None:
     verdict = gone(index=index, moved_to="new")
     says(verdict, Action.RESTORE, "20")
     assert "a new session with the same creation time lacks messages of it" in verdict.evidence

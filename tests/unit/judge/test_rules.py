@@ -88,7 +88,7 @@ def test_rule_2_growth_and_changes_of_everything_but_the_messages(era: Value) ->
     step(([], era), (FIVE, era), Action.KEEP, "2")
 
 
-def test_rule_2_says_what_went_harmlessly_and_that_rows_are_fewer() -> None:
+def test_rule_2_says_what_went_harmlessly_and_that_messages_are_fewer() -> None:
     part = answer("x", 1100, _partial=True)
     verdict = step(([*FIVE, part, part], NEW), ([*FIVE, part], NEW), Action.KEEP, "2")
     assert "harmless: duplicate partial" in verdict.evidence
@@ -127,7 +127,7 @@ def test_rule_21_no_messages_ever(era: Value) -> None:
 
 
 @pytest.mark.parametrize("era", [OLD, V137, V720, V875, NEW])
-def test_rule_3_the_wipe_takes_stream_prompt_and_rows_and_nothing_else(era: Value) -> None:
+def test_rule_3_the_wipe_takes_stream_prompt_messages_and_nothing_else(era: Value) -> None:
     verdict = step((FIVE, {**era, **STALE}), ([], {**era, "updated_at": 9.5}), Action.RESTORE, "3")
     assert "active_stream_id went from set to null" in verdict.evidence
     assert "the prompt that was sent and not yet answered is gone too" in verdict.evidence
@@ -138,7 +138,7 @@ def test_rule_3_unknown_members_vanish() -> None:
     step((FIVE, {**STALE, "later": {"a": 1}}), ([], {}), Action.RESTORE, "3")
 
 
-def test_rule_3_a_first_prompt_without_any_row_is_destroyed_too() -> None:
+def test_rule_3_a_first_prompt_without_any_message_is_destroyed_too() -> None:
     verdict = step(([], STALE), ([], {}), Action.RESTORE, "3")
     assert verdict.takes_away
 
@@ -179,7 +179,7 @@ def test_rule_4_undo_and_its_evidence() -> None:
     assert "2 of 10 messages are gone" in verdict.against
 
 
-def test_rule_4_several_turns_at_once_are_meant_when_they_are_marked() -> None:
+def test_rule_4_several_turns_at_once_are_intended_when_marked() -> None:
     step((FIVE, NEW), (FIVE[:2], NEW | marked(1015)), Action.INTENDED, "4")
     step((FIVE, NEW), ([], NEW | marked(0.0)), Action.INTENDED, "4")
 
@@ -189,12 +189,12 @@ def test_rule_4_the_same_boundary_a_second_time() -> None:
     step((FIVE, before), (FIVE[:8], NEW | marked(1045, "g2")), Action.INTENDED, "4")
 
 
-def test_rule_4_shrink_and_new_rows_in_one_write() -> None:
+def test_rule_4_shrink_and_new_messages_in_one_write() -> None:
     now = NEW | marked(1045) | {"truncation_watermark": 3000.0}
     step((FIVE, NEW), ([*FIVE[:8], *LATE], now), Action.INTENDED, "4")
 
 
-def test_rule_4_regenerate_stamps_the_kept_row_anew() -> None:
+def test_rule_4_regenerate_stamps_the_kept_message_anew() -> None:
     again = user("question 5", 3000.25, _active_turn_token="t:3000.25")
     now = NEW | marked(1050) | {"active_stream_id": "t", "pending_user_message": "question 5"}
     step((FIVE, NEW), ([*FIVE[:8], again], now), Action.INTENDED, "4")
@@ -206,29 +206,29 @@ def test_rule_4_retry_of_the_same_words_in_one_write() -> None:
     step((FIVE, NEW), ([*FIVE[:8], again], now), Action.INTENDED, "4")
 
 
-def test_rule_4_rows_that_share_a_second() -> None:
+def test_rule_4_messages_that_share_a_second() -> None:
     messages = [user("a", 100), answer("b", 100), user("c", 100), answer("d", 100), user("e", 101)]
     step((messages, NEW), (messages[:2], NEW | marked(100)), Action.INTENDED, "4")
 
 
-def test_rule_4_rows_without_timestamps() -> None:
+def test_rule_4_messages_without_timestamps() -> None:
     messages = [{key: value for key, value in message.items() if key != "timestamp"} for message in FIVE]
     step((messages, NEW), (messages[:8], NEW | marked(0.0)), Action.INTENDED, "4")
     ts = [message | {"_ts": 5.0 + place} for place, message in enumerate(messages)]
     step((ts, NEW), (ts[:8], NEW | marked(0.0)), Action.INTENDED, "4")
 
 
-def test_rule_4_rows_that_were_stamped_meanwhile() -> None:
+def test_rule_4_messages_that_were_stamped_meanwhile() -> None:
     messages = [{key: value for key, value in message.items() if key != "timestamp"} for message in FIVE]
     step((messages, NEW), (FIVE[:8], NEW | marked(1045)), Action.INTENDED, "4")
 
 
-def test_rule_4_benign_rows_go_in_the_same_write() -> None:
+def test_rule_4_benign_messages_go_in_the_same_write() -> None:
     error = answer("**Error:** x", 1016, _error=True)
     step(([*FIVE[:2], error, *FIVE[2:]], NEW), (FIVE[:8], NEW | marked(1045)), Action.INTENDED, "4")
 
 
-def test_rule_4_the_last_row_that_was_kept_goes_harmlessly_in_the_same_write() -> None:
+def test_rule_4_the_last_kept_message_goes_harmlessly_in_the_same_write() -> None:
     card = answer("[CONTEXT COMPACTION — REFERENCE ONLY] summary", 1047)
     before = [*FIVE[:8], card, *FIVE[8:]]
     for after in (FIVE[:8], [*FIVE[:8], *LATE]):
@@ -239,7 +239,7 @@ def test_rule_4_the_last_row_that_was_kept_goes_harmlessly_in_the_same_write() -
     step((before, NEW), (FIVE[:6], NEW | marked(1047.0)), Action.RESTORE, "5")
 
 
-def test_rule_4_two_shrinks_and_new_rows_while_nobody_looked() -> None:
+def test_rule_4_two_shrinks_and_new_messages_between_two_visits() -> None:
     now = NEW | marked(3001, "g2")
     verdict = step((FIVE, NEW), ([*FIVE[:8], *LATE], now), Action.INTENDED, "4")
     assert "nobody looked" in verdict.evidence[0]
@@ -282,7 +282,7 @@ def test_rule_5_up_to_the_boundary() -> None:
     assert verdict.keep_messages == 8
 
 
-def test_rule_5_of_rows_that_share_a_second_as_many_as_may_be_meant() -> None:
+def test_rule_5_messages_that_share_a_second_with_the_boundary() -> None:
     messages = [user("a", 100), answer("b", 100), user("c", 101), answer("d", 101), user("e", 102)]
     assert step((messages, NEW), (messages[:1], NEW | marked(101)), Action.RESTORE, "5").keep_messages == 4
 
@@ -462,7 +462,7 @@ def test_rule_11_the_only_turn() -> None:
 
 
 @pytest.mark.parametrize("era", [OLD, V137, V720, V875])
-def test_rule_11_waits_for_a_prompt_and_doubts(era: Value) -> None:
+def test_rule_11_waits_for_a_prompt_then_is_uncertain(era: Value) -> None:
     emptied = cut_marks(era, 0.0) | {"context_messages": FIVE}
     assert step((FIVE, era), ([], emptied), Action.WAIT, "11b").wait_seconds == 2.5
     step((FIVE, era), ([], emptied), Action.UNCERTAIN, "11b", waited_seconds=2.5)
@@ -470,7 +470,7 @@ def test_rule_11_waits_for_a_prompt_and_doubts(era: Value) -> None:
 
 
 @pytest.mark.parametrize("era", [OLD, V137, V720, V875])
-def test_rule_11_the_new_prompt_is_a_row_at_once(era: Value) -> None:
+def test_rule_11_the_new_prompt_is_a_message_at_once(era: Value) -> None:
     """The eager save mode writes a prompt as a message when it is sent."""
     pending = {"active_stream_id": "s", "pending_user_message": "new  question", "pending_started_at": 3000.0}
     now = cut_marks(era, 0.0) | pending | {"context_messages": FIVE}
@@ -482,7 +482,7 @@ def test_rule_11_the_new_prompt_is_a_row_at_once(era: Value) -> None:
     step((turns(16), era), (asked, now), Action.UNCERTAIN, "22")
 
 
-def test_rule_11_the_first_turn_of_a_chat_longer_than_the_window_is_not_said_anew() -> None:
+def test_rule_11_not_for_a_chat_longer_than_the_window() -> None:
     for count, action, number in ((16, Action.WAIT, "11b"), (15, Action.INTENDED, "11")):
         asked = {"pending_user_message": "other", "context_messages": turns(count)}
         step((turns(count), OLD), ([], asked), action, number)
@@ -531,7 +531,7 @@ FRESH = {"context_messages": LATE}
 
 
 @pytest.mark.parametrize("era", [OLD, V137, V720, V875])
-def test_rule_13_only_new_rows_after_a_wipe_that_nobody_saw(era: Value) -> None:
+def test_rule_13_only_new_messages_after_an_unseen_wipe(era: Value) -> None:
     verdict = step((FIVE, era | STALE), (LATE, era | FRESH), Action.MERGE, "13")
     assert "live has 2 new messages, which must not be lost either" in verdict.evidence
     step((FIVE, era | STALE | {"title": "Untitled"}), (LATE, era | FRESH), Action.MERGE, "13")
@@ -585,7 +585,7 @@ def test_rule_14_not_without_its_evidence() -> None:
     step((FIVE, OLD), (LATE, now | {"title": "new answer"}), Action.UNCERTAIN, "22")
 
 
-def test_rule_15_a_ghost_goes_on() -> None:
+def test_rule_15_a_stale_writer_goes_on() -> None:
     merged = [*FIVE, *LATE]
     more = [*LATE, user("more", 3100), answer("more yet", 3101)]
     step((merged, OLD), (more, {"context_messages": more}), Action.MERGE, "15", repaired=True)
@@ -604,7 +604,7 @@ def test_an_older_state_brings_an_older_mark() -> None:
 
 
 @pytest.mark.parametrize("era", [V137, V720])
-def test_a_ghost_whose_watermark_is_that_of_an_earlier_cut(era: Value) -> None:
+def test_a_stale_writer_with_the_watermark_of_an_earlier_cut(era: Value) -> None:
     """A repair moves the watermark on, a stale writer's turns do too: neither says that anything was taken back."""
     merged, now = [*FIVE, *LATE], era | at(1009.0)
     more = [*LATE, user("more", 3100), answer("more yet", 3101)]

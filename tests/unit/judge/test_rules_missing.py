@@ -122,7 +122,7 @@ def test_an_entry_that_the_save_of_another_session_dropped_is_no_deletion(
 
 @pytest.mark.parametrize("kind", ["btw", "bg"])
 @pytest.mark.parametrize("era", ERAS)
-def test_side_questions_end_without_a_word_of_doubt(world: World, era: Era, kind: str) -> None:
+def test_side_questions_end_as_deletions(world: World, era: Era, kind: str) -> None:
     app = world.app(era)
     for number in range(6):
         session = acts.side_question(app, f"what about {number}", "nothing", kind=kind)
@@ -220,7 +220,7 @@ def test_2035_only_the_backup_is_left(world: World, era: Era) -> None:
     assert len(world.live(chat).messages) == 6
 
 
-def test_on_missing_warn_tells_once_over_all_restarts_and_is_settled_by_the_file(
+def test_on_missing_warn_reports_once_and_is_resolved_by_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = World(tmp_path, on_missing="warn")
@@ -249,7 +249,7 @@ def test_on_missing_warn_tells_once_over_all_restarts_and_is_settled_by_the_file
     assert world.ear.names().count("missing") == 2
 
 
-def test_a_tool_that_removes_the_file_over_and_over_is_fought_slower_and_slower(world: World) -> None:
+def test_repeated_removals_of_a_file_are_repaired_with_back_off(world: World) -> None:
     _, chat, _ = two(world, Era.NEW)
     for _ in range(12):
         losses.vanish(chat)
@@ -411,7 +411,7 @@ def test_the_brake_holds_over_a_restart_also_when_few_are_left(world: World) -> 
     assert world.ear.names().count("mass_change_released") == 1
 
 
-def test_a_deletion_long_after_is_a_deletion_although_others_are_held(world: World) -> None:
+def test_a_later_deletion_counts_although_others_are_held(world: World) -> None:
     app = world.app(Era.OLD)
     chats = [app.create(turns=1) for _ in range(8)]
     world.scan()
@@ -450,9 +450,7 @@ def test_a_tombstone_ends_the_holding_of_its_session(world: World) -> None:
 
 @pytest.mark.parametrize("era", ERAS)
 @pytest.mark.parametrize("count", [1, 3])
-def test_a_directory_that_is_empty_says_nothing_about_few_sessions_either(
-    world: World, era: Era, count: int
-) -> None:
+def test_an_empty_directory_is_no_evidence_even_for_few_sessions(world: World, era: Era, count: int) -> None:
     app = world.app(era)
     chats = [app.create(turns=1) for _ in range(count)]
     world.scan()

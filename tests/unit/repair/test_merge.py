@@ -60,7 +60,7 @@ numbers = st.lists(st.integers(0, 30), max_size=12, unique=True)
 
 
 @given(numbers.map(sorted), numbers.map(sorted))
-def test_rows_of_both_sides_once_and_in_the_order_of_time(old: list[int], new: list[int]) -> None:
+def test_messages_of_both_sides_once_and_in_order_of_time(old: list[int], new: list[int]) -> None:
     result = repaired(document(messages(*old)), document(messages(*new)))
     assert said(result) == said({"messages": messages(*sorted({*old, *new}))})
     assert result["message_count"] == len({*old, *new})
@@ -91,7 +91,7 @@ def test_who_says_yes_again_says_something_new(before: list[str], after: list[st
     st.lists(st.sampled_from(["yes", "no"]), min_size=1, max_size=6),
     st.lists(st.sampled_from(["yes", "no"]), min_size=1, max_size=4),
 )
-def test_a_ghost_without_timestamps_is_taken_up_where_it_left_off(
+def test_a_stale_writer_without_timestamps_goes_on_where_it_left_off(
     before: list[str], stale_writer: list[str]
 ) -> None:
     old = [{"role": "user", "content": f"old {words} {place}"} for place, words in enumerate(before)]
@@ -129,7 +129,7 @@ def test_an_unsent_prompt_that_utf8_cannot_hold_is_escaped() -> None:
     assert session.parse(merge_documents(shadow, None)).messages[-1].get("content") == "a\ud800"
 
 
-def test_keys_stay_in_their_order_and_lost_ones_come_back_where_they_were() -> None:
+def test_keys_keep_their_order_and_lost_ones_come_back_in_place() -> None:
     shadow = document(messages(1), messages(1), first_unknown=1, anchor_activity_scenes={"a": 1})
     live = json.loads(text([]))
     del live["session_id"], live["created_at"]
@@ -201,7 +201,7 @@ def test_a_turn_that_runs_in_an_older_file_only_is_over(stamp: float, is_answere
 
 
 @pytest.mark.parametrize("stamp", [1_760_000_009.7, 1_760_000_010, None])
-def test_a_prompt_that_became_a_row_is_not_said_twice(stamp: float | None) -> None:
+def test_a_prompt_that_became_a_message_is_not_added_twice(stamp: float | None) -> None:
     own = {"role": "user", "content": "p", "timestamp": stamp}
     shadow = document(
         [*messages(1, 2), own],
@@ -272,7 +272,7 @@ def test_token_counters_never_go_back() -> None:
     )
 
 
-def test_tool_calls_follow_their_rows() -> None:
+def test_tool_calls_follow_their_messages() -> None:
     def call(tid: str, index: int) -> dict[str, Any]:
         return {"name": "terminal", "tid": tid, "assistant_msg_idx": index}
 
@@ -297,7 +297,7 @@ def test_a_boundary_that_hid_what_came_back_is_the_old_one_again() -> None:
     assert (cut["truncation_watermark"], said(cut)) == (1_760_000_001.0, said({"messages": messages(1)}))
 
 
-def test_up_to_a_boundary_the_context_comes_back_and_the_running_prompt_stays() -> None:
+def test_a_repair_up_to_a_boundary_keeps_the_running_prompt() -> None:
     shadow = document(
         messages(1, 2, 3, 4), messages(1, 2, 3, 4), active_stream_id="s", pending_user_message="taken back"
     )
@@ -320,7 +320,7 @@ def test_an_answer_cut_short_is_whole_again_and_there_once() -> None:
 
 
 @given(numbers.map(sorted), numbers.map(sorted))
-def test_what_is_compared_as_whole_needs_no_mending(old: list[int], new: list[int]) -> None:
+def test_messages_compared_as_equal_need_no_merge(old: list[int], new: list[int]) -> None:
     before, after = document(messages(*old)), document(messages(*new))
     comparison = compare(before.messages, after.messages)
     assert comparison.whole == ({*old} <= {*new})
@@ -328,7 +328,7 @@ def test_what_is_compared_as_whole_needs_no_mending(old: list[int], new: list[in
     assert len(comparison.added) == len({*new} - {*old})
 
 
-def test_a_stamp_in_whole_seconds_does_not_put_a_row_before_one_of_the_same_second() -> None:
+def test_a_stamp_in_whole_seconds_keeps_the_order_within_a_second() -> None:
     shadow = document([{"role": "user", "content": "first", "timestamp": 1_760_000_001.7}])
     live = document([{"role": "user", "content": "second", "timestamp": 1_760_000_001}])
     assert said(repaired(shadow, live)) == ["first", "second"]
@@ -337,7 +337,7 @@ def test_a_stamp_in_whole_seconds_does_not_put_a_row_before_one_of_the_same_seco
 
 
 @pytest.mark.parametrize("sent", [1_760_000_002, 1_760_000_002.9, None])
-def test_an_unsent_prompt_comes_before_what_a_ghost_wrote_in_the_same_second(sent: float | None) -> None:
+def test_a_pending_prompt_comes_before_a_stale_writers_turn_of_the_same_second(sent: float | None) -> None:
     shadow = document(
         messages(1, 2),
         messages(1, 2),

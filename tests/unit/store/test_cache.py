@@ -14,7 +14,7 @@ def copy(size_bytes: int, stream: str | None = None) -> Copy:
     return Copy(text.encode(), parse(text.encode()))
 
 
-def test_the_size_is_that_of_the_copies_that_are_held_and_within_the_bound() -> None:
+def test_the_size_is_that_of_the_cached_copies_and_within_the_bound() -> None:
     draw = random.Random(1)
     cache = Cache(limit_bytes=20_000)
     held: set[str] = set()

@@ -114,6 +114,8 @@ def test_a_delta_log_of_another_shape_is_no_damage(world: World, first: object) 
     assert not log.exists()
     [aside] = (world.store_path / "set-aside").iterdir()
     assert json.loads(aside.read_text()) == first
+    [reported] = [fields for name, fields in world.ear.heard if name == "set_aside"]
+    assert ("format 99" in str(reported["reason"])) == (isinstance(first, dict) and "format" in first)
     assert "verify_failed" not in world.ear.names()
     chat.turn("goes on", "as before")
     assert len(world.shadow(chat).messages) == 8

@@ -81,7 +81,7 @@ def test_what_an_open_incident_needs_stays(rules):
         ("merged", "merged", False),
     ],
 )
-def test_open_are_incidents_in_doubt_kept_and_failed(event, action, is_needed):
+def test_open_incidents_are_uncertain_kept_and_failed_ones(event, action, is_needed):
     incident = Incident("7", NOW.isoformat(), "s", event, action, version="a", displaced="b")
     assert retention.needed([incident]) == ({"a": "7", "b": "7"} if is_needed else {})
     settling = Incident("8", NOW.isoformat(), "s", "accepted", "accepted", resolves="7")
@@ -112,7 +112,7 @@ def test_what_was_cleared_goes_with_every_copy_of_the_same_content():
     assert not other[0]
 
 
-def test_the_oldest_spare_ones_go_for_space():
+def test_the_oldest_versions_that_may_go_make_room():
     found = list(retention.fates([version(3), version(2), version(1)], True, {}, RULES, NOW))
     chosen = retention.given_up([fate for fate in found if fate.is_standby], 150, "why")
     assert [fate.version.time for fate in chosen] == [version(3).time, version(2).time]
@@ -182,7 +182,7 @@ def test_a_clock_that_jumps_forward_is_trusted_after_a_day(world: World):
     assert names(world, chat.session_id) == []
 
 
-def test_a_limit_that_cannot_be_met_is_said_once_and_keeps(world: World):
+def test_a_limit_that_cannot_be_met_is_reported_once_and_nothing_goes(world: World):
     chat = world.app(Era.OLD).create(turns=40)
     world.scan()
     losses.window_truncate(chat)
@@ -233,7 +233,7 @@ def test_a_deleted_session_leaves_no_trace_after_keep_deleted(world: World, era:
     assert len(world.shadow(other).messages) == 6
 
 
-def test_a_deletion_of_what_the_history_already_holds_is_remembered_as_one(world: World):
+def test_a_deletion_of_a_state_already_in_the_history_is_noted(world: World):
     store = world.guard.copies.store
     kept = store.add_version("s", b"{}", 0, "loss", NOW)
     assert store.add_version("s", b"{}", 0, "displaced", NOW + timedelta(seconds=1)) == kept

@@ -122,7 +122,7 @@ def test_a_flipped_shadow_never_gets_into_a_good_file(world: World, chats: list[
     assert path.read_bytes() == chat.path.read_bytes()
 
 
-def test_a_wipe_over_a_flipped_shadow_is_repaired_from_what_is_left_of_it(
+def test_a_wipe_over_a_damaged_shadow_is_repaired_from_what_reads_of_it(
     world: World, chats: list[Chat]
 ) -> None:
     chat = chats[2]
@@ -134,9 +134,7 @@ def test_a_wipe_over_a_flipped_shadow_is_repaired_from_what_is_left_of_it(
     assert sum(a != b for a, b in zip(world.words(chat), words, strict=True)) <= 1
 
 
-def test_a_wipe_over_a_shadow_of_which_nothing_is_left_is_not_taken_for_the_truth(
-    world: World, chats: list[Chat]
-) -> None:
+def test_a_wipe_over_an_unreadable_shadow_does_not_become_the_shadow(world: World, chats: list[Chat]) -> None:
     chat = chats[2]
     path = shadow_path(world, chat)
     flip(path, 0)
@@ -155,7 +153,9 @@ def test_a_wipe_over_a_shadow_of_which_nothing_is_left_is_not_taken_for_the_trut
     assert path.read_bytes() == chat.path.read_bytes()
 
 
-def test_a_flipped_tail_is_found_and_salvaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_flipped_delta_log_is_found_and_what_reads_of_it_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from tests.helpers.world import watch_saves
 
     world = World(tmp_path)
@@ -177,7 +177,7 @@ def test_a_flipped_tail_is_found_and_salvaged(tmp_path: Path, monkeypatch: pytes
     assert len(damaged) == 1
 
 
-def test_a_tail_left_over_from_a_crash_counts_for_nothing(
+def test_a_delta_log_left_over_from_a_crash_is_ignored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from tests.helpers.world import watch_saves
@@ -212,7 +212,7 @@ def test_the_drill_brings_every_message_back(world: World, chats: list[Chat]) ->
     assert result.messages == sum(len(world.words(chat)) for chat in chats)
 
 
-def test_the_drill_says_what_would_not_come_back(
+def test_the_drill_reports_what_would_not_come_back(
     world: World, chats: list[Chat], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     flip(shadow_path(world, chats[2]))
@@ -252,9 +252,7 @@ def keep_on(world: World, house: Housekeeping, seconds: float) -> int:
     return slices
 
 
-def test_all_of_the_store_is_read_within_a_week_and_again_in_the_next(
-    world: World, chats: list[Chat]
-) -> None:
+def test_the_scrub_reads_the_whole_store_every_week(world: World, chats: list[Chat]) -> None:
     version = world.guard.copies.store.versions(chats[0].session_id)[0]
     house = Housekeeping(world.guard, lambda: world.seconds)
     keep_on(world, house, 3 * 86400)
@@ -279,7 +277,7 @@ def test_a_reading_goes_on_where_it_was_after_a_restart(world: World, chats: lis
     assert scrub_progress.progress_of(world.store_path).finished_files == 8
 
 
-def test_a_start_writes_nothing_about_reading(world: World, chats: list[Chat]) -> None:
+def test_a_start_writes_no_scrub_progress(world: World, chats: list[Chat]) -> None:
     house = Housekeeping(world.guard, lambda: world.seconds)
     keep_on(world, house, FIRST_READ_SECONDS - 1)
     house.end()
@@ -318,7 +316,7 @@ def test_work_is_done_in_slices(world: World, chats: list[Chat]) -> None:
     assert slices >= 4
 
 
-def test_what_was_cleared_is_given_up_when_its_time_is_over(world: World) -> None:
+def test_what_was_cleared_is_removed_after_keep_deleted(world: World) -> None:
     chat = world.app(Era.NEW).create(turns=3)
     house = Housekeeping(world.guard, lambda: world.seconds)
     keep_on(world, house, 5)

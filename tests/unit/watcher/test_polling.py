@@ -63,7 +63,7 @@ def test_each_part_of_the_signature_counts() -> None:
     assert list(differences(before, before)) == []
 
 
-def test_a_file_too_new_to_be_told_from_its_next_version_is_looked_at_twice(
+def test_a_file_changed_within_the_clocks_tick_is_visited_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "abc.json").touch()

@@ -203,7 +203,7 @@ def test_the_proof_loses_no_names(watch: Watch, directory: Path) -> None:
     assert not readable(watch)
 
 
-def test_a_change_that_is_not_seen_fails_the_proof(
+def test_an_unseen_change_fails_the_self_test(
     watch: Watch, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "fchmod", lambda descriptor, mode: None)

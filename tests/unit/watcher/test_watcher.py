@@ -262,7 +262,7 @@ def test_a_long_queue_is_read_in_one_go_and_not_in_quadratic_time(watch: Watch, 
     assert not readable(watch)
 
 
-def test_an_overflow_is_told_once_and_the_watch_goes_on(watch: Watch, directory: Path) -> None:
+def test_an_overflow_is_reported_once_and_the_watch_goes_on(watch: Watch, directory: Path) -> None:
     rename_to_and_fro(directory, queue_length() // 2 + 100)
     assert readable(watch)
     watch.take()
@@ -275,7 +275,7 @@ def test_an_overflow_is_told_once_and_the_watch_goes_on(watch: Watch, directory:
     assert uncounted(watch) == [Change("after.json", PID)]
 
 
-def test_sight_is_proved_even_through_a_full_queue(watch: Watch, directory: Path) -> None:
+def test_the_self_test_works_through_a_full_queue(watch: Watch, directory: Path) -> None:
     rename_to_and_fro(directory, queue_length() // 2 + 100)
     assert watch.self_test() is None
     assert watch.overflowed()

@@ -332,7 +332,7 @@ def test_a_changed_message_is_no_growth() -> None:
         assert not only_adds(known, followed) or place > text.index(b"context_messages")
 
 
-def test_what_stands_behind_the_messages_counts_more_than_what_stands_before_them() -> None:
+def test_of_a_key_given_twice_the_last_one_counts() -> None:
     messages = [{"role": "user", "content": f"message {number} " + "x" * 900} for number in range(1, 30)]
     before = {"updated_at": 1, "active_stream_id": "before", "pending_user_message": "before"}
     behind = {"active_stream_id": "behind", "pending_user_message": "behind"}

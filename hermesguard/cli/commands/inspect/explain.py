@@ -15,6 +15,7 @@ from hermesguard.cli.output.transcript import wrapped
 from hermesguard.cli.overview import entry_of
 from hermesguard.cli.selectors import LIVE
 from hermesguard.cli.verbs import VERBS
+from hermesguard.cli.witnesses import witnesses
 from hermesguard.config.settings import Settings
 from hermesguard.config.units import about_duration
 from hermesguard.errors import ExitCode, GuardError
@@ -37,17 +38,18 @@ _TORN: Final = (
 _DEEDS: Final = {
     "stands": "let it stand: it carries the marks of a user's act; what was there before is kept in the history",
     "found": "nothing: it was so before the guard came",
-    "restored": "put back what was lost",
-    "merged": "put back what was lost, and kept what was new",
+    "restored": "restored what was lost",
+    "merged": "merged what was lost with what was new",
     "kept": "left the file as it was found; what was there before is in the history (on_uncertain = keep)",
-    "warned": "left the session missing, and called for a user (on_missing = warn)",
-    "left": "left the session missing, for whether it was deleted or lost cannot be known; its copy is in the history",
-    "failed": "could not write the file; every scan tries again",
-    "undone": "made the file again what it was before the guard repaired it, because someone asked for it",
-    "removed": "removed the file again, because someone asked for it",
-    "replaced": "put a version in the place of the file, because someone asked for it",
-    "accepted": "took the file as it is for right, because someone said so",
-    "purged": "removed every trace of the session, because someone asked for it",
+    "warned": "left the session missing and reported it (on_missing = warn)",
+    "left": "left the session missing, for there is no evidence of a deletion or of a loss; its copy is in the history",
+    "failed": "could not write the file; retried at every scan",
+    "undone": "made the file again what it was before the repair, at a user's request",
+    "removed": "removed the file again, at a user's request",
+    "replaced": "made a version live, at a user's request",
+    "salvaged": "restored a conversation rebuilt from other traces, at a user's request",
+    "accepted": "accepted the live file, at a user's request",
+    "purged": "removed every trace of the session, at a user's request",
 }
 
 
@@ -170,12 +172,14 @@ def _explain_incident(arguments: argparse.Namespace, settings: Settings, number:
     advice = _advice(incident, event, reversal) if event and not resolved_by else []
     if incident.event == LOST_BEFORE and not resolved_by:
         advice = _what_to_do_about_lost(library, incident)
+    others = witnesses(settings, library, incident) if incident.is_open and not resolved_by else []
     if arguments.json:
         members = {
             "incident": incident._asdict(),
             "event": event_json(event) if event else None,
             "meaning": meaning,
             "advice": [*map(as_typed, advice)],
+            "witnesses": others,
             "reversal": as_typed(reversal),
             "resolved_by": resolved_by.id if resolved_by else None,
         }
@@ -192,6 +196,7 @@ def _explain_incident(arguments: argparse.Namespace, settings: Settings, number:
         [
             ("What this means", [meaning] if meaning else []),
             ("What the guard saw", _seen(incident)),
+            ("What other traces say", others),
             ("What it did", _done(incident)),
             ("What to do now", [_resolved(resolved_by)] if resolved_by else advice),
             ("How to reverse it", [reversal] if reversal else []),
@@ -294,6 +299,8 @@ def _resolved(by: Incident) -> str:
 
 def _reversal(incident: Incident) -> str:
     """Return the command that reverses an incident; empty when there is nothing to reverse (module operations)."""
+    if incident.action == "salvaged":
+        return f"hermesguard undo {incident.id}"
     if incident.is_by_user:
         replaced = incident.version and incident.event != "purged"
         return f"hermesguard restore {incident.session}@{incident.version} --replace" if replaced else ""

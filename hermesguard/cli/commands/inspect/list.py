@@ -32,14 +32,14 @@ STATE_STYLES: Final = {
 }
 _REASONS: Final = {
     "loss": "a write lost messages",
-    "displaced": "the guard put it aside",
-    "intended": "someone shortened it",
-    "clear": "someone cleared it",
-    "tidied": "the application tidied it up",
+    "displaced": "displaced by a repair",
+    "intended": "shortened by a user",
+    "clear": "cleared by a user",
+    "tidied": "tidied up by hermes-webui",
     "stripped": "a save took something from its messages",
     "uncertain": "uncertain",
-    "deleted": "someone deleted it",
-    "accepted": "another was accepted",
+    "deleted": "deleted by a user",
+    "accepted": "another state was accepted",
     "leftover": "left over from a crash",
 }
 _NUMBERS: Final = 3

@@ -69,8 +69,8 @@ def diff(arguments: argparse.Namespace, settings: Settings) -> int:
             "changes": [
                 {
                     "kind": change.kind,
-                    "a_row": change.in_a,
-                    "b_row": change.in_b,
+                    "a_number": change.in_a,
+                    "b_number": change.in_b,
                     "why": change.why,
                 }
                 for change in found

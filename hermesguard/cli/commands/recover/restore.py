@@ -1,5 +1,4 @@
-"""`restore`, `undo`, `accept`, `prune` and `purge`: what changes something. The running guard does it, or, when none runs,
-this process does, by the same code."""
+"""`restore`, `undo`, `accept`, `prune`, `purge`: done by the running guard, or without one by this process with the same code."""
 
 import argparse
 import sys
@@ -46,7 +45,13 @@ def restore(arguments: argparse.Namespace, settings: Settings) -> int:
         raise GuardError(f"@live is what {name} is now", "Choose another version", ExitCode.USAGE)
     version = chosen.version.name if chosen.version else ""
     answer = control.ask(
-        settings, "restore", name=name, version=version, replace=arguments.replace, dry_run=arguments.dry_run
+        settings,
+        "restore",
+        name=name,
+        version=version,
+        replace=arguments.replace,
+        dry_run=arguments.dry_run,
+        **({"part": arguments.part} if arguments.part else {}),
     )
     title = library.title(name) or "Untitled"
     if answer["action"] == "unchanged":

@@ -15,7 +15,7 @@ _PARTING_SECONDS: Final = 1.0
 
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
-    """Guard until told to stop."""
+    """Guard until stopped."""
     gc.disable()  # until all that stays is in memory (`Daemon._scanned`)
     from hermesguard.daemon import loop as daemon
 
@@ -77,7 +77,7 @@ def _check_lines(found: dict[str, Any]) -> list[str]:
         )
     if wrong > before:
         lines.append(
-            f"{wrong - before} of {total} sessions are not right. To repair them: {as_typed('hermesguard scan')}"
+            f"{wrong - before} of {total} sessions are damaged. To repair them: {as_typed('hermesguard scan')}"
         )
     elif not wrong:
         lines.append(f"Nothing is wrong with any of {total} sessions.")
@@ -99,9 +99,9 @@ def _scan_lines(status: dict[str, Any]) -> list[str]:
         for name in status["held"]
     ]
     if status["store_error"]:
-        lines.append(f"The store takes nothing: {status['store_error']}")
+        lines.append(f"Store is not writable: {status['store_error']}")
     lines.append(
-        f"Looked at {status['sessions']} sessions with {status['messages']} messages; repaired {status['repairs']}."
+        f"Scanned {status['sessions']} sessions with {status['messages']} messages; repaired {status['repairs']}."
     )
     return lines
 

@@ -15,6 +15,7 @@ from hermesguard.cli.output.json import print_json
 from hermesguard.cli.output.tables import ago, counted, facts, moment
 from hermesguard.cli.output.terminal import Style
 from hermesguard.cli.output.transcript import wrapped
+from hermesguard.cli.witnesses import lost_before
 from hermesguard.config.settings import Settings
 from hermesguard.config.units import about_size
 from hermesguard.daemon import control
@@ -40,8 +41,12 @@ def status(arguments: argparse.Namespace, settings: Settings) -> int:
     if arguments.nagios:
         return _nagios(settings)
     library = Library(settings)
-    known = gather(settings)
+    known = {**gather(settings), "last_guard": "", "last_guard_seen": ""}
     known["missed"] = summary(missed(library, is_quick=True))
+    if known["pid"] is None:
+        from hermesguard.cli.last_guard import last_guard  # no need of the journal while a guard answers
+
+        known["last_guard_seen"], known["last_guard"] = last_guard(settings.store)
     troubles = troubles_of(known)
     code = ExitCode.PROBLEM if troubles else ExitCode.OK
     if arguments.json:
@@ -60,6 +65,14 @@ def status(arguments: argparse.Namespace, settings: Settings) -> int:
     for trouble in troubles:
         for line in wrapped(here, as_typed(trouble.remedy), "  "):
             here.write(line)
+    if "lost before" not in known["missed"] and (count := lost_before(settings)):
+        looks = "looks" if count == 1 else "look"
+        here.write(
+            here.paint(
+                f"{counted(count, 'conversation')} {looks} lost from before the guard: {as_typed('hermesguard salvage')}",
+                Style.YELLOW,
+            )
+        )
     here.write("\n" + facts(here, fact_lines(known)))
     return code
 
@@ -92,7 +105,7 @@ def troubles_of(known: dict[str, Any]) -> list[Trouble]:
         found.append(
             Trouble(
                 f"{_holder(known)} holds the store, but does not answer",
-                "It has only just begun, or cannot write into its store: look for a full disk, a read-only file system",
+                "It has just started, or cannot write its store: look for a full disk, a read-only file system",
                 True,
             )
         )
@@ -105,19 +118,19 @@ def troubles_of(known: dict[str, Any]) -> list[Trouble]:
             )
         )
     elif not known["ready"]:
-        reason = known["watch_reason"] or "the first look at every session is not over yet"
+        reason = known["watch_reason"] or "the first scan is still in progress"
         found.append(Trouble(f"the guard is not ready, {reason}", "Wait for it, or see its log", True))
     elif known["watch_lost"]:
         found.append(
             Trouble(
-                "the guard does not see changes at once",
-                f"Scans go on; {known['watch_reason'] or 'see its log'}",
+                "the watch is lost",
+                f"Periodic scans continue; {known['watch_reason'] or 'see its log'}",
                 True,
             )
         )
     if known["store_error"]:
         remedy = "Look for a full disk, a read-only file system, wrong owners"
-        found.append(Trouble(f"the store takes nothing ({known['store_error']})", remedy, True))
+        found.append(Trouble(f"the store is not writable ({known['store_error']})", remedy, True))
     if known["damaged_files"]:
         words = f"{counted(known['damaged_files'], 'file')} of the store {'is' if known['damaged_files'] == 1 else 'are'} damaged"
         found.append(Trouble(words, "See: hermesguard verify", True))
@@ -153,6 +166,9 @@ def fact_lines(known: dict[str, Any]) -> list[tuple[str, str]]:
         running = f"process {known['pid']}, since {moment(_time(known['since']))}"
     elif known["pid"] is not None:
         running = f"{_holder(known)}, which does not answer"
+    elif known.get("last_guard"):
+        seen = known["last_guard_seen"]
+        running += f"; the last one: {known['last_guard']}" + (f", {moment(_time(seen))}" if seen else "")
     watch = known["watch"] + (f" ({known['watch_reason']})" if known["watch_reason"] else "")
     pairs = [
         ("guard", running),

@@ -37,7 +37,7 @@ def verify(arguments: argparse.Namespace, settings: Settings) -> int:
     else:
         here = screen.of()
         for damage in tally.damaged:
-            repaired = "; made again from a good file" if damage.rebuilt else ""
+            repaired = "; rebuilt from a good live file" if damage.rebuilt else ""
             here.write(here.safe(f"{damage.path}: {damage.error}{repaired}"))
         read = f"{counted(tally.files, 'file')} ({about_size(tally.size_bytes)})"
         result = f"{len(tally.damaged):,} damaged." if tally.damaged else "all good."
@@ -58,9 +58,9 @@ def _advice(lasting: Iterable[Damage]) -> Iterator[str]:
     """Yield what to do about damage that could not be repaired."""
     shadows = sorted({damage.session for damage in lasting if not damage.version})
     if shadows:
-        yield f"The newest copy of {', '.join(shadows)} is made again at the next good save, or by: hermesguard accept SID"
+        yield f"The newest copy of {', '.join(shadows)} is rebuilt at the next good save, or by: hermesguard accept SID"
     if any(damage.version for damage in lasting):
-        yield "A damaged version cannot be made again. To be rid of it, remove its file, and verify again."
+        yield "A damaged version cannot be rebuilt. To get rid of it, remove its file and verify again."
 
 
 def drill(arguments: argparse.Namespace, settings: Settings) -> int:
@@ -91,7 +91,7 @@ def drill(arguments: argparse.Namespace, settings: Settings) -> int:
 
 @contextmanager
 def _bar(words: str) -> Iterator[Progress]:
-    """Yield what is told of progress; on a terminal a bar shows it, and goes when the work is done."""
+    """Yield what takes the progress; on a terminal a bar shows it, and goes when the work is done."""
     if not sys.stderr.isatty():
         yield lambda done, total: None
         return

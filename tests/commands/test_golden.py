@@ -1,6 +1,6 @@
 """What each command prints after the demo's story: kept in tests/golden, at 80, 120 and 200 columns and piped.
 
-When output is meant to be another, write the files anew and read what changed: GOLDEN=write pytest tests/unit/cli/test_golden.py
+When output is meant to be another, write the files anew and read what changed: GOLDEN=write pytest tests/commands/test_golden.py
 """
 
 import os
@@ -13,7 +13,7 @@ from hermesguard.cli.output.terminal import columns_of
 from hermesguard.cli.verbs import VERBS
 from tests.helpers.reported import Reported, reported
 
-GOLDEN = Path(__file__).parents[3] / "tests" / "golden"
+GOLDEN = Path(__file__).parents[2] / "tests" / "golden"
 WIDTHS = {"at 80 columns": 80, "at 120 columns": 120, "at 200 columns": 200, "piped": None}
 WIPED, TORN, TAKEN_BACK = "91b72265b1f5", "cd61d8f16adf", "dcf4f4bea973"
 

@@ -259,7 +259,7 @@ def test_an_interrupt_ends_it_without_a_word(scene):
     assert err == b""
 
 
-def test_a_fault_of_our_own_is_a_sentence_and_a_traceback_only_when_asked(command, monkeypatch, capsys):
+def test_an_internal_error_is_a_sentence_and_a_traceback_only_when_asked(command, monkeypatch, capsys):
     def fail(arguments, settings):
         raise ZeroDivisionError("the cause")
 
@@ -291,7 +291,7 @@ def test_config_show_says_where_each_value_comes_from(command, scene):
     assert messages["sessions"].endswith("environment HERMESGUARD_SESSIONS")
     assert messages["keep_history"].split() == ["keep_history", '"30d"', "default"]
     values = json.loads(command("config", "show", "--json")[1])
-    assert values["schema_version"] == 1
+    assert values["schema_version"] == 2
     assert values["settings"]["keep_history"] == {"value": 2592000.0, "written": '"30d"', "origin": "default"}
 
 
@@ -344,7 +344,7 @@ def test_list(command, scene):
 
 def test_list_as_json(command, scene):
     found = json.loads(command("list", "--json", "--sort", "messages")[1])
-    assert found["schema_version"] == 1
+    assert found["schema_version"] == 2
     first = found["sessions"][0]
     assert (first["session"], first["message_count"], first["state"]) == (scene.wiped, 12, "restored")
     assert first["last_incident"]["id"] == "1"
@@ -387,7 +387,7 @@ def test_what_cannot_be_a_version_of_a_known_session_is_said_so(command):
     assert 'No session is called "zzz@yesterday"' in command("show", "zzz@yesterday")[2]
 
 
-def test_what_a_person_did_found_nothing(command, own_scene):
+def test_acts_of_users_are_no_findings(command, own_scene):
     assert command("undo", "1", where=own_scene)[0] == 0
     assert " 12 > 0 " in command("log", where=own_scene)[1].splitlines()[-1]
     last = json.loads(command("log", "--json", where=own_scene)[1])["incidents"][-1]
@@ -589,6 +589,13 @@ def test_accept_and_purge(command, own_scene):
     assert (own_scene.sessions / f"{own_scene.wiped}.json").exists()
 
 
+def test_purge_without_a_terminal_asks_for_yes(command, own_scene):
+    code, _, err = command("purge", "3f2a", where=own_scene)
+    assert code == ExitCode.REFUSED
+    assert "--yes" in err
+    assert command("show", "3f2a", where=own_scene)[0] == 0
+
+
 def test_purge_asks_on_a_terminal(own_scene):
     def purge(answer):
         controller, terminal = pty.openpty()
@@ -621,7 +628,7 @@ def test_verify_reads_everything_and_status_says_when(command, own_scene):
     assert re.search(r"^verified +(just now|\d+ s ago)$", status, re.MULTILINE)
 
 
-def test_verify_mends_what_can_be_mended_and_says_what_cannot(command, own_scene):
+def test_verify_rebuilds_what_it_can_and_reports_the_rest(command, own_scene):
     shadow = own_scene.store / "shadows" / f"{own_scene.whole}.json"
     good = shadow.read_bytes()
     shadow.write_bytes(good[:-20])
@@ -632,7 +639,7 @@ def test_verify_mends_what_can_be_mended_and_says_what_cannot(command, own_scene
     lines = out.splitlines()
     assert lines[0].startswith(f"{version}: ")
     assert lines[1].startswith(f"{shadow}: ")
-    assert lines[1].endswith("; made again from a good file")
+    assert lines[1].endswith("; rebuilt from a good live file")
     assert lines[2].endswith("of 4 sessions: 2 damaged.")
     assert shadow.read_bytes() == good
     code, out, _ = command("status", where=own_scene)
@@ -658,7 +665,7 @@ NASTY = "\x1b]0;owned\x07\x1b[2J\x9b31m\r\u202egnp.exe\u2066\x7f"
 
 
 @pytest.mark.parametrize("is_terminal", [True, False])
-def test_nothing_that_somebody_wrote_commands_the_terminal(own_scene, is_terminal):
+def test_no_text_of_a_session_controls_the_terminal(own_scene, is_terminal):
     chat = own_scene.app.create(f"Nasty {NASTY} title", session_id="nasty", turns=1)
     chat.turn(f"Say {NASTY}", f"```\n{NASTY}\n```", tools=[(NASTY, NASTY, NASTY)])
     chat.messages[-1]["attachments"] = [f"{NASTY}.png"]

@@ -73,7 +73,7 @@ def run_all(runs, prefix=()):
         for how, words, where in runs
     ]
     result = subprocess.run(
-        [*prefix, sys.executable, Path(__file__).parents[3] / "tests" / "helpers" / "each_command.py"],
+        [*prefix, sys.executable, Path(__file__).parents[2] / "tests" / "helpers" / "each_command.py"],
         cwd=cli_store.ROOT,
         env=runs[0][2].environment({"PYTHONPATH": str(cli_store.ROOT)}),
         input=json.dumps(asked),

@@ -1,0 +1,54 @@
+"""One part of a version brought back into the live file, and nothing else of it. Pure."""
+
+import json
+from collections.abc import Iterator
+
+from hermesguard.repair.merge import dump, list_text
+from hermesguard.webui import parts, session
+from hermesguard.webui.diff import Comparison, compare
+from hermesguard.webui.session import Document, Message
+
+_KEYS = {
+    "reasoning": parts.REASONING,
+    "attachments": ("attachments",),
+    "pictures": ("content",),
+    "calls": ("tool_calls", "tool_call_id"),
+}
+
+
+def with_part(live: Document, version: Document, part: str) -> bytes:
+    """Return the live file with that part (one of `parts.PARTS`) as the version has it; every other byte of a value stays."""
+    texts = {key: live.raw(key) for key in live.keys}
+    if part in (*_KEYS, "order"):
+        comparison = compare(version.messages, live.messages)
+        messages = _in_order(comparison) if part == "order" else _whole(comparison, part)
+        texts[session.MESSAGES] = list_text(list(messages))
+    elif part in version:
+        texts[part] = version.raw(part)
+    members = ",\n".join(f"  {json.dumps(key, ensure_ascii=False)}: {text}" for key, text in texts.items())
+    return ("{\n" + members + "\n}").encode("utf-8")
+
+
+def _whole(comparison: Comparison, part: str) -> Iterator[str]:
+    """Yield the texts of live's messages, each with that part of its own form in the version, if it lacks it."""
+    before = {new: old for old, new in (*comparison.pairs, *comparison.moved)}
+    for index, message in enumerate(comparison.new):
+        known = comparison.old[before[index]] if index in before else message
+        yield _with_keys(message, known, part)
+
+
+def _with_keys(message: Message, known: Message, part: str) -> str:
+    if known is message or part not in parts.stripped(known, message):
+        return message.text
+    more = {key: known.get(key) for key in _KEYS[part] if known.get(key)}
+    return dump({**message.value, **more}, level=2)
+
+
+def _in_order(comparison: Comparison) -> Iterator[str]:
+    """Yield the texts of live's messages in the order of the version; what only live has comes last."""
+    now = dict((*comparison.pairs, *comparison.moved))
+    known = set(now.values())
+    for index in range(len(comparison.old)):
+        if index in now:
+            yield comparison.new[now[index]].text
+    yield from (message.text for index, message in enumerate(comparison.new) if index not in known)
