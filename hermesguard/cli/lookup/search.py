@@ -26,6 +26,7 @@ _LEAST_SHARE: Final = 500
 """So many sessions are looked through sooner than a process is made."""
 _MOST_PROCESSES: Final = 8
 _LARGEST_VERSION_BYTES: Final = 1024 * 1024 * 1024
+_MOST_AT_ONCE_BYTES: Final = 256 * 1024
 _SPACE: Final = rb"(?:\\[nrt]|\s)+"
 _EXCERPT_CHARACTERS: Final = 60
 Source = Literal["live", "latest", "version"]
@@ -66,7 +67,7 @@ class Query:
         else:
             folded = data.decode("utf-8", "replace").casefold().encode("utf-8", "replace")
         for needles in self._needles:
-            if not any(needle in folded for needle in needles):
+            if needles[0] not in folded and not (len(needles) > 1 and needles[1] in folded):
                 return None
         return PHRASE if len(self.words) == 1 or self._phrase.search(folded) else WORDS
 
@@ -242,9 +243,8 @@ def _read(path: str) -> bytes:
     except OSError:
         return b""
     try:
-        size = os.fstat(descriptor).st_size
-        data = os.read(descriptor, size + 1)
-        return data if len(data) <= size else files.read(Path(path))[0]
+        data = os.read(descriptor, _MOST_AT_ONCE_BYTES)
+        return data if len(data) < _MOST_AT_ONCE_BYTES else files.read(Path(path))[0]
     except OSError:
         return b""
     finally:

@@ -128,6 +128,14 @@ def troubles_of(known: dict[str, Any]) -> list[Trouble]:
                 True,
             )
         )
+    if known["running"] and known["ready"] and not known["sessions"]:
+        found.append(
+            Trouble(
+                f"there is no conversation in {known['sessions_directory']}",
+                "If hermes-webui has any, the guard looks at the wrong directory: name the right one (hermesguard config show)",
+                False,
+            )
+        )
     if known["store_error"]:
         remedy = "Look for a full disk, a read-only file system, wrong owners"
         found.append(Trouble(f"the store is not writable ({known['store_error']})", remedy, True))
