@@ -58,6 +58,7 @@ COMMANDS = {
     "verify": "verify",
     "drill": "drill",
     "report": "report -o DIRECTORY/report.html",
+    "salvage": "salvage --dry-run",
     "completion": "completion sessions",
     "scan-check": "scan --check",
     "config-show": "config show",
