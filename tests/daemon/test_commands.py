@@ -74,7 +74,7 @@ def test_status_while_the_watch_is_lost(daemon):
     App(daemon.sessions, Era.NEW).create(turns=3)
     daemon.start()
     daemon.sessions.rename(daemon.sessions.with_name("elsewhere"))
-    result = until_status(daemon, "the guard does not see changes at once")
+    result = until_status(daemon, "the watch is lost")
     assert result.returncode == ExitCode.PROBLEM
     assert command(daemon, "status", "--nagios").returncode == 2
 
