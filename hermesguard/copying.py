@@ -22,7 +22,7 @@ def copy_rest(source: int, target: int, begin: int, end: int, at: int) -> None:
                 break  # nothing but a hole up to the end
             if error.errno != errno.EINVAL:
                 raise
-            data, hole = position, end  # a file system that does not tell
+            data, hole = position, end  # a file system that does not say
         _copy(source, target, data, min(hole, end), shift)
         position = max(hole, data + 1)
     os.ftruncate(target, end + shift)

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from hermesguard.config.options import OPTIONS
 from hermesguard.config.renamed import RENAMED
-from hermesguard.webui.parts import PARTS
+from hermesguard.webui.compare.parts import PARTS
 
 LIST_STATES: Final = (
     *("fine", "shortened", "restored", "uncertain", "unrepaired", "unreadable", "lost"),
@@ -199,7 +199,7 @@ def restore(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--all-missing",
         action="store_true",
-        help="put back every session whose file vanished",
+        help="restore every session whose file is missing",
     )
     _completing(
         parser.add_argument(

@@ -1,4 +1,4 @@
-"""How the last guard of a store ended, as the journal tells: what `status` says beside "no guard runs".
+"""How the last guard of a store ended, by the journal: what `status` says beside "no guard runs".
 
 The journal is read by `systemd.journal.Reader`, and only when no guard runs: the import takes 7 ms, a question to the
 journal under one.
@@ -26,7 +26,7 @@ _RESULTS: Final = {
 
 
 class LastGuard(NamedTuple):
-    """What the journal tells of the guard of a store that was the last to write into it."""
+    """What the journal shows of the guard of a store that was the last to write into it."""
 
     time: str
     """When it was last heard of, ISO 8601; empty when nothing is known."""
@@ -74,7 +74,7 @@ def _found(reader: Any, store: Path) -> LastGuard:
                 return LastGuard(_time(told[0]), f"{who} {_how(told)}")
     if _plain(last["_BOOT_ID"]) != _boot_id():
         return LastGuard(_time(own), f"{who} ended with the machine, which has been started since")
-    return LastGuard(_time(own), f"{who} said this last; the journal does not tell how it ended")
+    return LastGuard(_time(own), f"{who} said this last; the journal does not show how it ended")
 
 
 def _newest_first(reader: Any, matches: dict[str, Any], **any_of: list[str]) -> Iterator[_Entry]:

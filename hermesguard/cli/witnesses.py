@@ -6,7 +6,7 @@ from hermesguard.errors import GuardError
 from hermesguard.salvage.places import places_of
 from hermesguard.store.incidents import Incident
 from hermesguard.webui import session
-from hermesguard.webui.diff import compare
+from hermesguard.webui.compare.diff import compare
 from hermesguard.webui.session import Message, Unreadable
 
 

@@ -252,8 +252,8 @@ OPTIONS: Final[tuple[Option, ...]] = (
         _size(may_be_off=True),
         '"off"',
         '"256MiB"',
-        "How large a session may be to be read into memory. What is larger is copied unread, and put back unread when it is "
-        "lost. Off: as large as the memory allows that the guard may use (MemoryMax= of its unit), at most 1 GiB.",
+        "Size limit of sessions that are read into memory. Larger ones are copied unread, and restored unread when lost. "
+        "Off: as large as the memory limit of the guard allows (MemoryMax= of its unit), at most 1 GiB.",
     ),
     Option(
         "alert_command",

@@ -11,18 +11,16 @@ import selectors
 import signal
 import socket
 import time
-from collections.abc import Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from hermesguard import __version__
 from hermesguard.config.settings import Settings
-from hermesguard.daemon import permissions as rights
 from hermesguard.daemon.control import Answer, ControlServer, Work
 from hermesguard.daemon.integrations import Outside, figures_of
 from hermesguard.daemon.maintenance import Housekeeping
 from hermesguard.daemon.status import status_of
-from hermesguard.daemon.systemd import Service
+from hermesguard.daemon.supervisor import PROOF_SECONDS, Supervisor
 from hermesguard.daemon.writers import Writers
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.events.reporter import Reporter
@@ -31,15 +29,13 @@ from hermesguard.guard.guard import Guard
 from hermesguard.guard.requests.operations import Operations, begin
 from hermesguard.store.incidents import IncidentLog
 from hermesguard.store.store import Store
-from hermesguard.watcher.watcher import Change, Watch
+from hermesguard.watcher.watcher import Change
 from hermesguard.webui.lists.index import INDEX
 from hermesguard.webui.session import session_id
 
 if TYPE_CHECKING:
     from hermesguard.events.metrics import Figures
 
-WAITING_SECONDS = 1.0
-PROOF_SECONDS = 60.0
 SCAN_SLICE_SECONDS = 0.005
 # Thousands of sessions may be lost at once: the service manager, people and signals are heeded between two turns.
 TURN_SECONDS = 0.05
@@ -60,22 +56,16 @@ def run(settings: Settings, reporter: Reporter) -> int:
         store.lock.release()
 
 
-_session_of = lru_cache(maxsize=512)(session_id)
-"""The same few names come again and again."""
+_session_of = lru_cache(maxsize=512)(session_id)  # the same few names come again and again
 
 
-class Daemon:
+class Daemon(Supervisor):
     """The loop: single-threaded, only the polling watcher has a thread. Everything that it calls returns soon."""
 
     def __init__(self, settings: Settings, store: Store, reporter: Reporter) -> None:
-        self.settings = settings
-        self.reporter = reporter
-        self.guard = Guard(Context.furnish(settings, store, IncidentLog(settings.store), reporter))
+        context = Context.furnish(settings, store, IncidentLog(settings.store), reporter)
+        super().__init__(settings, reporter, Guard(context))
         self.guard.saves_to_come = self._saves_to_come
-        self.watch: Watch | None = None
-        self.is_ready = False
-        self.watch_lost_since: float | None = None
-        self._service = Service()
         self._outside = Outside(settings, reporter, self._figures)
         self._operations = Operations(self.guard)
         self._housekeeping = Housekeeping(self.guard)
@@ -87,16 +77,10 @@ class Daemon:
         self._selector.register(
             self.guard.background.open(), selectors.EVENT_READ, lambda _: self._background_done()
         )
-        self._poll = select.poll()
         self._poll.register(self._selector_descriptor, select.POLLIN)
         self._signals: list[int] = []
         self._changes: list[Change] = []
-        self._scan: Iterator[None] | None = None
-        self._scan_due = 0.0
-        self._proof_due = 0.0
-        self._arm_due = 0.0
         self._watchdog_due = 0.0
-        self._reported_waiting = ""
         self._waits_for_background = False
         self._began = time.monotonic()
 
@@ -231,52 +215,13 @@ class Daemon:
         return is_growth and not self._changes
 
     def _saves_to_come(self, name: str) -> int:
-        """Return how many saves the watch knows of that no visit was told: a file may be newer than its news."""
+        """Return how many saves the watch knows of that no visit was made for: a file may be newer than its events."""
         if self.watch is None:
             return 0
         self._changes += self.watch.take()
         return sum(change.saves for change in self._changes if change.name == f"{name}.json")
 
     # -- watch and scan
-
-    def _arm(self, now: float) -> None:
-        """Watch the sessions directory, or report that it is not there and try again soon."""
-        watch = Watch(self.settings.sessions, watch=self.settings.watch)
-        try:
-            watch.start()
-        except GuardError as error:
-            self._arm_due = now + WAITING_SECONDS
-            self._say_waiting(error)
-            return
-        rights.require(
-            self.settings.sessions, came_late=bool(self._reported_waiting), is_start=not self.is_ready
-        )
-        self.watch = watch
-        self._poll.register(watch.fileno(), select.POLLIN)
-        if watch.mode == "polling":
-            self.reporter.report(
-                "polling", path=str(self.settings.sessions), reason=watch.reason, mode=watch.mode
-            )
-        self._proof_due = now + PROOF_SECONDS
-        self._scan_due = 0.0
-        try:
-            self.guard.finish_interrupted_repairs()
-        except OSError as error:
-            self._cannot_read(error)
-
-    def _say_waiting(self, error: GuardError) -> None:
-        sessions = self.settings.sessions
-        is_usable = sessions.is_dir() and os.access(sessions, os.R_OK | os.X_OK)
-        if sessions.exists() and not is_usable and not self.is_ready:
-            raise GuardError(error.what, error.remedy, ExitCode.REFUSED)
-        reason = error.what if sessions.exists() else f"there is no directory {sessions}"
-        if reason != self._reported_waiting:
-            self._reported_waiting = reason
-            self.reporter.report(
-                "waiting", path=str(self.settings.sessions), store=str(self.settings.store), reason=reason
-            )
-            # There is nothing to do but wait: systemd must not take that for a failed start.
-            self._service.ready(f"Waiting for {self.settings.sessions}")
 
     def _scan_on(self) -> None:
         """Go on with the scan for a slice of time; then changes come first again."""
@@ -300,12 +245,6 @@ class Daemon:
         self._scan = None
         self._scan_due = time.monotonic() + self.settings.scan_interval_seconds
         self._scanned()
-
-    def _cannot_read(self, error: OSError) -> None:
-        what = f"The directory {self.settings.sessions} cannot be read: {os.strerror(error.errno or 0)}"
-        if not self.is_ready and error.errno in (errno.EACCES, errno.EPERM):
-            raise GuardError(what, "Run the guard as a user who may read and write there", ExitCode.REFUSED)
-        self._lose_watch(f"{what}.")
 
     def _background_done(self) -> None:
         self.guard.background.finish()
@@ -360,24 +299,6 @@ class Daemon:
         if not (self.is_ready or self._reported_waiting):
             return None
         return figures_of(self.guard, is_watching=self.watch is not None and self.watch_lost_since is None)
-
-    def _lose_watch(self, reason: str) -> None:
-        """Report that the watch is lost, and establish a new one; changes meanwhile are found by the scan."""
-        now = time.monotonic()
-        self._arm_due = 0.0 if self.watch_lost_since is None else now + WAITING_SECONDS
-        if self.watch_lost_since is None:
-            self.watch_lost_since = now
-            self.reporter.report(
-                "watch_lost", reason=reason.removesuffix("."), path=str(self.settings.sessions)
-            )
-        self._disarm()
-
-    def _disarm(self) -> None:
-        self._scan = None
-        if self.watch:
-            self._poll.unregister(self.watch.fileno())
-            self.watch.stop()
-            self.watch = None
 
     # -- signals and systemd
 

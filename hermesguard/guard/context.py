@@ -108,7 +108,7 @@ class Notes:
     messages: dict[str, int] = field(default_factory=dict)
     """Messages in each guarded session."""
     unreadable: dict[str, str] = field(default_factory=dict)
-    """Sessions with which nothing can be done, and why; told once."""
+    """Sessions with which nothing can be done, and why; reported once."""
     newcomers: dict[str, float] = field(default_factory=dict)
     """Sessions seen for the first time, and when (monotonic): a renamed session comes back as one."""
     began: dict[str, float] = field(default_factory=dict)
@@ -252,7 +252,7 @@ class Context:
             self.notes.deferred.pop(name, None)
 
     def report_unreadable(self, name: str, event: str, error: str, remedy: str = "") -> None:
-        """Tell once that nothing can be done with a session at present, by an event that says why."""
+        """Report once that nothing can be done with a session at present, by an event that says why."""
         if self.notes.unreadable.get(name) != error:
             self.notes.unreadable[name] = error
             more = {"remedy": remedy} if remedy else {}
@@ -277,7 +277,7 @@ class Context:
         error: OSError,
         writer_pid: int | None = None,
     ) -> None:
-        """Write down and tell, once for each reason, that a loss could not be repaired; every scan tries again."""
+        """Record and report, once for each reason, that a loss could not be repaired; every scan retries."""
         reason = os.strerror(error.errno) if error.errno else str(error)
         self.notes.seen.pop(name, None)
         if self.notes.unreadable.get(name) == reason:

@@ -4,7 +4,6 @@ Knows no threads, no signals, no systemd: whoever owns the loop calls `visit` fo
 everything, and `run_deferred` for deferred whose time has come.
 """
 
-import contextlib
 import math
 import os
 import time
@@ -16,33 +15,27 @@ from hermesguard.config.settings import Settings
 from hermesguard.errors import GuardError
 from hermesguard.files import Stamp
 from hermesguard.guard import back_off as back_off
-from hermesguard.guard.context import Context, Deferred
+from hermesguard.guard.act import Acts
+from hermesguard.guard.context import Context
 from hermesguard.guard.first_look import FirstLook, LookBack
-from hermesguard.guard.gone.brake import RolledBack
-from hermesguard.guard.gone.missing import HELD_FILE, LISTED_FILE, MissingFiles
+from hermesguard.guard.gone.missing import MissingFiles
 from hermesguard.guard.large.background import Background
 from hermesguard.guard.large.large import LargeSessions
 from hermesguard.guard.large.long_work import LONG_BYTES, LongWork
-from hermesguard.guard.make_live import Target, make_live
-from hermesguard.guard.recorder import found
 from hermesguard.guard.recovery import Recovery
+from hermesguard.guard.start import Start
 from hermesguard.guard.visit import Visit
 from hermesguard.judge.judge import Action, Surroundings, judge
 from hermesguard.judge.verdict import Writer
 from hermesguard.reader import Reader
-from hermesguard.repair.standby import Standby, prepared
-from hermesguard.store import earlier, incidents
+from hermesguard.repair.standby import Standby
 from hermesguard.store.cache import Copy
-from hermesguard.store.place import is_strange
-from hermesguard.store.upkeep import scrub_progress
 from hermesguard.store.upkeep.scrub import Scrub
 from hermesguard.store.upkeep.verify import damage_of_shadow
 from hermesguard.webui.abridged import follow, only_adds, same
 from hermesguard.webui.directory import signature
 
 RECHECK_SECONDS = 1.0
-# The application writes its index some milliseconds after the session; on a busy machine it may be longer.
-INDEX_SECONDS = 10.0
 
 
 class Guard:
@@ -61,17 +54,16 @@ class Guard:
         self._first_look = FirstLook(context)
         self._look_back = LookBack(context)
         self.scrub = Scrub(self.copies, self, context.reporter, context.clock)
-        self._reported_no_exchange = False
         self._reported_two_writers = False
-        self.rolled_back = RolledBack(self.recorder, self.directory.path)
-        self._repaired: dict[str, float] = {}
         self.standby = Standby(self.copies, self.directory)
+        self._acts = Acts(context, self.standby)
+        self.rolled_back = self._acts.rolled_back
         self._reader = Reader()
         self.background = Background(partial(self.shield.caught, "background work"))
         self.large = LargeSessions(context, self.background)
         self.long_work = LongWork(context, self.background, self.visit)
         self.saves_to_come: Callable[[str], int] = lambda name: 0
-        """How many saves of a session the watch knows of that no visit was told; whoever owns the watch sets it."""
+        """How many saves of a session the watch knows of that no visit was made for; set by the owner of the watch."""
 
     def adopt(self, settings: Settings) -> None:
         """Go on with other settings of the same directories."""
@@ -84,70 +76,16 @@ class Guard:
 
         Raises GuardError when the store cannot be read at all.
         """
-        self._read_state_files()
+        start = Start(self.context, self.missing_files, self.scrub)
+        start.read_state_files()
+        start.note_guarded()
         try:
-            self.copies.store.place.note_guarded(self.directory.path)
-        except OSError as error:
-            self.copies.refused(error)
-        try:
-            self._take_over()
+            start.take_over()
         except OSError as error:
             raise GuardError(
                 f"The store {self.copies.store.root} cannot be read: {error.strerror or error}",
                 "Give the right to read it, or look at the disk",
             ) from None
-
-    def _read_state_files(self) -> None:
-        """Take over what the store's own files say; what in them is none of ours is set aside."""
-        store = self.copies.store
-        for name, read in (
-            (HELD_FILE, self.missing_files.read_held),
-            (LISTED_FILE, self.missing_files.read_listed),
-            (scrub_progress.FILE_NAME, self.scrub.load),
-            (incidents.FILE_NAME, self._load_incidents),
-        ):
-            path = store.root / name
-            try:
-                reason = "it is no regular file" if is_strange(path) else read()
-                if reason:
-                    store.set_aside(path, reason)
-            except files.TooLarge:
-                with contextlib.suppress(OSError):
-                    store.set_aside(path, "it is too large for what it should be")
-            except OSError as error:
-                self.copies.refused(error)
-
-    def _load_incidents(self) -> str:
-        log = self.recorder.incidents
-        if strange := log.load():
-            path = self.copies.store.root / incidents.FILE_NAME
-            target = self.copies.store.place.set_aside(path, b"\n".join(strange) + b"\n")
-            log.keep_only_ours()
-            reason = "they are no incidents as hermesguard writes them"
-            self.context.reporter.report(
-                "set_aside", path=str(path), count=len(strange), reason=reason, target=str(target)
-            )
-        return ""
-
-    def _take_over(self) -> None:
-        if self.copies.store.is_taken_over:
-            for path in self.directory.path.glob(f".hermesguard-*{earlier.STANDBY_SUFFIX}"):
-                files.remove(path)
-        self.copies.find_delta_logs()
-        self.copies.flush_delta_logs(quiet_seconds=0)
-        for name, state, messages in self.copies.store.take_stock():
-            self.notes.seen[name] = state
-            if messages is None:
-                messages = self.shield.run("start", name, partial(self._count, name), 0)
-            self.notes.messages[name] = messages
-
-    def _count(self, name: str) -> int:
-        try:
-            copy = self.copies.shadow(name)
-        except OSError as error:
-            self.copies.refused(error)
-            return 0
-        return copy.count if copy else 0
 
     def finish_interrupted_repairs(self) -> None:
         """Look at what a crash or a fault in the middle of a repair left in the sessions directory, and take it away.
@@ -277,17 +215,16 @@ class Guard:
         )
         if visit is None:
             return False
-        if visit.is_wipe:
-            self._repair(visit)
-        else:
-            self._act(visit)
+        is_gone = self._acts.repair(visit) if visit.is_wipe else self._acts.act(visit)
+        if is_gone:
+            self._look_for(name)
         shadow.lighten()
         if copy := self.copies.held(name):
             self.standby.saved(name, copy.could_be_wiped, self.context.clock.monotonic())
         return False
 
     def _written_by(self, name: str, pid: int | None) -> Writer:
-        """Note which process has saved a session; tell once when two do so by turns."""
+        """Note which process has saved a session; report once when two do so by turns."""
         writers = self.notes.writers
         writer = writers(name, pid)
         asked = self.notes.deferred.get(name)
@@ -326,16 +263,11 @@ class Guard:
             if verdict.action is not Action.KEEP or verdict.takes_away:
                 return None
         copy = Copy(abridged=found)
-        self._goes_on(name)
+        self._acts.goes_on(name)
         self.context.keep(name, copy, stamp, shadow)
         copy.tighten()
         self.standby.saved(name, copy.could_be_wiped, self.context.clock.monotonic())
         return copy
-
-    def _goes_on(self, name: str) -> None:
-        """The application has saved all that is known: what was repaired is its own again."""
-        self.context.back_off.peace(name)
-        self.recorder.incidents.goes_on(name)
 
     def _look_for(self, name: str) -> None:
         """Judge a session whose file is gone; if it is back by now, visit it."""
@@ -356,16 +288,7 @@ class Guard:
 
     def index_changed(self) -> None:
         """Look at the index that the application has just written: after a repair it may say what was true before."""
-        self.shield.run("index", "", self._index_changed, None)
-
-    def _index_changed(self) -> None:
-        self.directory.index.note()
-        now = self.context.clock.monotonic()
-        for name, since in list(self._repaired.items()):
-            if now - since > INDEX_SECONDS:
-                del self._repaired[name]
-            elif name in self.notes.messages:
-                self.directory.correct_index(name, self.notes.messages[name])
+        self.shield.run("index", "", self._acts.index_changed, None)
 
     def get_ready(self) -> None:
         """Make one session ready for a wipe, if it is time for one; for moments in which nothing else is to be done."""
@@ -401,150 +324,6 @@ class Guard:
         if self.notes.seen.get(name) != signature(stamp) and not self.copies.has_pending(name):
             self.copies.touch(name, stamp.mtime_ns)
         self.notes.in_order(name, signature(stamp), copy.count)
-
-    def _act(self, visit: Visit) -> None:
-        match visit.verdict.action:
-            case Action.WAIT:
-                self.notes.defer(visit.name, visit.data, visit.verdict.wait_seconds, visit.writer_pid)
-            case Action.KEEP if visit.live:
-                if visit.verdict.takes_away:
-                    version = self._version(visit, "stripped" if visit.verdict.taken else "tidied")
-                    if visit.verdict.taken:
-                        self._report_stripped(visit, version)
-                self._goes_on(visit.name)
-                self._stands(visit)
-            case Action.INTENDED if visit.live:
-                version = self._withdrawn(visit)
-                self._stands(visit)
-                self.recorder.note_intended(
-                    visit.name,
-                    visit.verdict,
-                    messages_before=visit.messages_before,
-                    messages_live=visit.messages_live,
-                    version=version,
-                    writer_pid=visit.writer_pid,
-                )
-            case Action.UNCERTAIN if visit.live and self.settings.on_uncertain == "keep":
-                version = self._version(visit, "uncertain")
-                self._stands(visit)
-                self.recorder.record(
-                    found(
-                        "uncertain",
-                        "kept",
-                        visit.name,
-                        visit.verdict,
-                        messages_before=visit.messages_before,
-                        messages_live=visit.messages_live,
-                        messages_after=visit.messages_live,
-                        version=version,
-                        writer_pid=visit.writer_pid,
-                    )
-                )
-                self.notes.totals.uncertain += 1
-            case _:
-                self._repair(visit)
-
-    def _stands(self, visit: Visit) -> None:
-        """Live is right: who wrote it is known from now on, and it is the shadow."""
-        self.notes.writers.stands(visit.name, visit.writer_pid)
-        self.context.keep(visit.name, visit.live_copy, visit.stamp)
-
-    def _report_stripped(self, visit: Visit, version: str) -> None:
-        """Tell what a save took away though every message is there, and how it comes back."""
-        self.recorder.report(
-            "stripped",
-            visit.name,
-            visit.verdict,
-            parts=list(visit.verdict.taken),
-            messages_live=visit.messages_live,
-            version=version,
-            writer_pid=visit.writer_pid,
-        )
-
-    def _withdrawn(self, visit: Visit) -> str:
-        """Keep what someone took away on purpose, unless it was cleared and such things are not to be kept at all."""
-        if visit.verdict.is_clear and self.settings.keep_deleted_seconds == 0:
-            return ""
-        return self._version(visit, "clear" if visit.verdict.is_clear else "intended")
-
-    def _version(self, visit: Visit, reason: str) -> str:
-        return self.copies.version(visit.name, visit.shadow.data, visit.messages_before, reason)
-
-    def _repair(self, visit: Visit) -> None:
-        name, now = visit.name, self.context.clock.monotonic()
-        if (wait := self.context.back_off.wait_seconds(name, now)) > 0:
-            if visit.verdict.comparison and visit.verdict.comparison.added:
-                version = self.context.keep_version(name, visit.data, "displaced")
-                self.context.back_off.note_version(name, version, visit.news)
-            self.notes.deferred[name] = Deferred(now, now + wait, visit.data, visit.writer_pid)
-            return
-        standby_file = None
-        if visit.updated:
-            standby_file = self.standby.files.take(name, prepared(visit.shadow), visit.updated, visit.stamp)
-        ready, pieces = standby_file or (None, visit.pieces)
-        try:
-            made = make_live(
-                self.context,
-                Target(name, visit.data, visit.stamp),
-                pieces,
-                shadow=visit.shadow,
-                keep_shadow=True,
-                ready=ready,
-                earlier=visit.before_repair if visit.around.repaired else tuple,
-                expected=visit.known_copy,
-            )
-        except FileNotFoundError:
-            self._look_for(name)
-            return
-        except OSError as error:
-            self.context.cannot_repair(
-                name, visit.shadow, visit.messages_live, visit.verdict, error, visit.writer_pid
-            )
-            return
-        verdict = visit.verdict
-        self._repaired[name] = now
-        if not made.is_exchanged and not self._reported_no_exchange:
-            self._reported_no_exchange = True
-            self.context.reporter.report("exchange_unavailable", path=str(self.directory.path))
-        if self.context.back_off.repaired(name, now, visit.writer_pid):
-            count = back_off.REPAIRS_BEFORE_BACK_OFF
-            self.context.reporter.report(
-                "backing_off", session=name, count=count, **back_off.writer(visit.writer_pid)
-            )
-        self.notes.totals.restored += 1
-        added = verdict.comparison is not None and bool(verdict.comparison.added)
-        event = {Action.UNCERTAIN: "uncertain", Action.MERGE: "merged"}.get(verdict.action, "restored")
-        incident = self.recorder.record(
-            found(
-                event,
-                "merged" if added else "restored",
-                name,
-                verdict,
-                messages_before=visit.messages_before,
-                messages_live=visit.messages_live,
-                messages_after=made.copy.count,
-                version=made.version,
-                displaced=made.first_displaced,
-                # What the application has saved meanwhile is its own, not a repair that it has yet to see.
-                digest="" if made.is_written_since else made.copy.digest,
-                writer_pid=visit.writer_pid,
-                duration_us=(made.exchanged_ns - visit.began_ns) // 1000,
-            ),
-            is_reported=not (visit.goes_back and self.rolled_back.belongs(now)),
-        )
-        if visit.goes_back:
-            self.rolled_back.note(name, incident.id, now)
-        if self.context.back_off.is_backing_off(name):
-            self._tidy_versions(visit, made.copy, [made.version, *made.displaced])
-            self.context.back_off.cost(name, (time.perf_counter_ns() - visit.began_ns) / 1e9)
-
-    def _tidy_versions(self, visit: Visit, copy: Copy, versions: list[str]) -> None:
-        """Remove what a back-off has put into the history, but for the newest few and what stands nowhere else."""
-        back_off = self.context.back_off
-        for number, version in enumerate(versions):
-            back_off.note_version(visit.name, version, visit.news if number else ())
-        for name in back_off.outdated(visit.name, (message.identity for message in copy.document.messages)):
-            self.copies.remove_version(visit.name, name)
 
     def writers_awaited(self) -> dict[int, str]:
         """Return the processes whose end would end the pause before a repair, each with the session."""

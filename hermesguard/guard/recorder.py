@@ -61,7 +61,7 @@ class Recorder:
         """Give an incident its number, its time and the command that reverses it; write it into the log and report it.
 
         At most one alert a minute goes out for one session. Returns the incident; a store that does not take it is reported,
-        and the line is written when it does. One that is not reported is one of many, of which another event tells.
+        and the line is written when it does. One that is not reported is one of many, which another event reports.
         """
         name = incident.session
         if not incident.is_by_user:
@@ -108,7 +108,7 @@ class Recorder:
         self.report(INTENDED, name, verdict, incident=noted.id, **known)
 
     def rolled_back(self, repairs: Mapping[str, str], directory: Path) -> None:
-        """Write down and tell that many sessions went back to an older state at once; `repairs` gives the incident of each."""
+        """Record and report that many sessions went back to an older state at once; `repairs` gives the incident of each."""
         names = sorted(repairs)
         evidence = (f"{len(names)} sessions went back to an older state at once",)
         members = tuple(repairs[name] for name in names)

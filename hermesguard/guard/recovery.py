@@ -18,7 +18,7 @@ from hermesguard.repair.merge import merge_documents
 from hermesguard.store.cache import Copy
 from hermesguard.store.history import digest
 from hermesguard.webui import session
-from hermesguard.webui.diff import compare
+from hermesguard.webui.compare.diff import compare
 from hermesguard.webui.directory import staged
 from hermesguard.webui.session import Document, Unreadable
 

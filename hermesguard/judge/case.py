@@ -6,11 +6,10 @@ the title, the token counters, the stream, and what the model's own context stil
 
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Any, Final
+from typing import Final
 
-from hermesguard.judge.verdict import Surroundings
+from hermesguard.judge.messages import Messages, is_number, says_something
 from hermesguard.webui import benign, session
-from hermesguard.webui.diff import Comparison, compare
 from hermesguard.webui.session import Document, Message
 
 # The application shows and truncates by windows of this many messages (hermes-webui #5096).
@@ -23,119 +22,8 @@ _EMPTIED = frozenset({*session.LISTS, session.STREAM, session.MESSAGE_COUNT, "up
 _ANCHOR_PREFIX = "compression_anchor_"
 
 
-class Case:
+class Case(Messages):
     """A shadow and a live file, with what can be seen of them, each thing looked at once."""
-
-    def __init__(self, shadow: Document, live: Document, around: Surroundings) -> None:
-        self.shadow, self.live, self.around = shadow, live, around
-
-    # -- messages
-
-    @cached_property
-    def comparison(self) -> Comparison:
-        # Of another session's file nothing is ever merged in: it is as if there were none.
-        live = () if self.is_of_other_session else self.live.messages
-        return compare(self.shadow.messages, live)
-
-    @property
-    def is_lost(self) -> bool:
-        """Messages of the shadow are missing, and not harmlessly."""
-        return bool(self.comparison.shortened) or any(
-            index not in self.pending_again for index in self.comparison.missing
-        )
-
-    @cached_property
-    def pending_again(self) -> frozenset[int]:
-        """Messages that are missing because they are a prompt that runs again: the guard took its turn for dead, and it was
-        not.
-        """
-        shadow, live = self.shadow, self.live
-        prompt = " ".join(live.prompt.split())
-        return frozenset(
-            index
-            for index in self.comparison.missing
-            if prompt
-            and live.stream
-            and shadow.messages[index].get("_recovered")
-            and shadow.messages[index].identity[1] == prompt
-        )
-
-    @property
-    def is_emptied(self) -> bool:
-        """There were messages, and there are none."""
-        return bool(self.shadow.messages) and not self.live.messages
-
-    @cached_property
-    def goes_on_anew(self) -> bool:
-        """Live is the start of the shadow (but for messages gone harmlessly), and what follows is new."""
-        comparison = self.comparison
-        if comparison.shortened or comparison.moved:
-            return False
-        last_old, last_new = comparison.pairs[-1] if comparison.pairs else (-1, -1)
-        return all(index > last_old for index in comparison.missing) and all(
-            index > last_new and self._is_later(self.live.messages[index]) for index in comparison.added
-        )
-
-    def _is_later(self, message: Message) -> bool:
-        """Whether a message may have been said after all that the shadow has; those of an older state were not."""
-        end = self.shadow.end
-        return end is None or message.timestamp is None or message.timestamp >= int(end)
-
-    @property
-    def is_start(self) -> bool:
-        """Live is the start of the shadow (but for messages gone harmlessly), not empty, and nothing else."""
-        is_cut = bool(self.live.messages) and self.goes_on_anew and not self.comparison.added
-        return is_cut and not self.is_answered_late
-
-    @cached_property
-    def is_answered_late(self) -> bool:
-        """An answer that was broken off went on, or came after all: who wrote this was at work, and took nothing back."""
-        messages = (
-            (self.shadow.messages[old], self.live.messages[new]) for old, new in self.comparison.pairs
-        )
-        return any(benign.says_more(before, after) for before, after in messages)
-
-    @cached_property
-    def lost_turns(self) -> int:
-        """How many user turns are missing."""
-        return self.comparison.lost_turns
-
-    @cached_property
-    def has_only_new_messages(self) -> bool:
-        """Live has messages, none of them the shadow's, and none from before its end."""
-        comparison = self.comparison
-        if not self.live.messages or comparison.pairs or comparison.shortened or comparison.moved:
-            return False
-        return all(map(self._is_later, self.live.messages))
-
-    @cached_property
-    def prompt_is_lost(self) -> bool:
-        """The shadow's pending prompt is no longer pending, and stands in no message."""
-        prompt = " ".join(self.shadow.prompt.split())
-        if not prompt or prompt == " ".join(self.live.prompt.split()):
-            return False
-        started = self.shadow.get(session.PENDING_STARTED)
-        since = started - 1 if is_number(started) else None
-        return not any(
-            message.role == "user"
-            and message.identity[1] == prompt
-            and (since is None or message.timestamp is None or message.timestamp >= since)
-            for message in reversed(self.live.messages)
-        )
-
-    @property
-    def has_new_prompt(self) -> bool:
-        """A prompt is pending that was not when the shadow was written."""
-        shadow, live = self.shadow, self.live
-        return bool(live.prompt.strip()) and (live.prompt, live.stream) != (shadow.prompt, shadow.stream)
-
-    @property
-    def is_only_asked(self) -> bool:
-        """Nothing is left but the pending prompt, which one of the application's save modes writes as a message at once."""
-        prompt = " ".join(self.live.prompt.split())
-        return [message.identity for message in self.live.messages] == [
-            ("user", prompt, ())
-        ] and self.has_only_new_messages
 
     # -- saves
 
@@ -312,13 +200,6 @@ class Case:
         return was_marked and (self.counters_go_back or self.time_goes_back)
 
     @property
-    def is_of_other_session(self) -> bool:
-        """Live says that it is another session, and the shadow did not."""
-        before, after = self.shadow.get(session.SESSION_ID), self.live.get(session.SESSION_ID)
-        are_ids = isinstance(before, str) and isinstance(after, str)
-        return are_ids and after not in (before, self.around.name)
-
-    @property
     def is_new_chat(self) -> bool:
         """Live is another conversation under the same id: deleted, then imported again."""
         before, after = self.shadow.get(session.CREATED), self.live.get(session.CREATED)
@@ -432,16 +313,6 @@ def _counters(before: Document, after: Document) -> Iterator[tuple[float, float]
 
 def _call_id(call: Message) -> str:
     return str(call.get("tid") or "")
-
-
-def is_number(value: Any) -> bool:
-    """Return whether a JSON value is a number to reckon with."""
-    return session.number(value) is not None
-
-
-def says_something(value: Any) -> bool:
-    """Return whether a JSON value is neither null nor empty."""
-    return value not in (None, "", [], {})
 
 
 def boundary_of(message: Message) -> float:

@@ -4,9 +4,10 @@ Each function returns what the act would do instead, as the end of a sentence th
 and an empty string where the part is as the act leaves it.
 """
 
-from hermesguard.judge.case import WINDOW_MESSAGES, Case, says_something
+from hermesguard.judge.case import WINDOW_MESSAGES, Case
+from hermesguard.judge.messages import says_something
 from hermesguard.webui import benign, session
-from hermesguard.webui.diff import compare
+from hermesguard.webui.compare.diff import compare
 from hermesguard.webui.session import Message
 
 # What only an act of its own changes.
@@ -67,11 +68,9 @@ def context_is_not_cut(case: Case) -> str:
 
 
 def context_is_not_kept_or_cut(case: Case) -> str:
-    """The context was cut by a release that keeps it, or is another one; where the only turn went, it may be empty."""
-    if case.is_emptied and not case.live.context:
-        is_cut = session.MESSAGE_COUNT in case.live or case.lost_turns <= 1 or not case.shadow.context
-        return "" if is_cut else "leave the model's context as it was"
-    if session.MESSAGE_COUNT not in case.live or case.is_emptied:
+    """The context was cut by a release that keeps it, or is another one; with an undo of the only turn it is cut everywhere."""
+    may_be_cut = session.MESSAGE_COUNT in case.live or (case.is_emptied and case.lost_turns <= 1)
+    if not may_be_cut:
         return "" if _is_kept(case) else "leave the model's context as it was"
     return context_is_not_cut(case)
 

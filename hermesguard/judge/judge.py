@@ -13,7 +13,7 @@ from hermesguard.judge.rule import Entry, Rule
 from hermesguard.judge.rules import RULES
 from hermesguard.judge.rules_missing import MISSING_RULES, UNREADABLE_RULES, Missing, Unread
 from hermesguard.judge.verdict import Action, Surroundings, Verdict
-from hermesguard.webui.parts import taken
+from hermesguard.webui.compare.parts import taken
 from hermesguard.webui.session import Document
 
 __all__ = ["TABLE", "Action", "Surroundings", "Verdict", "judge", "judge_missing", "judge_unreadable"]

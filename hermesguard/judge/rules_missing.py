@@ -202,7 +202,7 @@ def _deleted_after(missing: Missing, seconds: float) -> Verdict:
     "the file is gone, and after two seconds: the index lists it on; or the application leaves a tombstone of every deletion"
     " (v0.51.850 and later, messengers excepted) and there is none; or a clean-up of empty sessions took it just after its first"
     " turn (PR#7036); or a new session began as this one and lacks messages of it",
-    "restore: the file is put back",
+    "restore",
 )
 def _missing(missing: Missing) -> Verdict | None:
     around = missing.around

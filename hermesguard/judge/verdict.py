@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Literal, NamedTuple
 
 from hermesguard.webui import benign
-from hermesguard.webui.diff import Comparison
+from hermesguard.webui.compare.diff import Comparison
 from hermesguard.webui.session import Document
 
 
@@ -33,7 +33,7 @@ index. none: there is none.
 """
 Writer = Literal["same", "new", "another", "unknown"]
 """The process that wrote a file. same: it wrote the state before, too. new: it was never seen before, as after a restart.
-another: it has written here before, and so has the one that wrote the state before: two are at work. unknown: nothing tells."""
+another: it has written here before, and so has the one that wrote the state before: two are at work. unknown: no sign."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""A drill: every session put back as a repair would, into a scratch directory, and each message looked for."""
+"""A drill: every session restored as a repair would, into a scratch directory, and each message looked for."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +9,7 @@ from hermesguard.repair.replace import place
 from hermesguard.store.store import Store
 from hermesguard.store.upkeep.verify import Progress, no_progress, said
 from hermesguard.webui import session
-from hermesguard.webui.diff import compare
+from hermesguard.webui.compare.diff import compare
 from hermesguard.webui.session import Unreadable
 
 

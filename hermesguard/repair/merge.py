@@ -10,12 +10,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from hermesguard.webui import session
-from hermesguard.webui.diff import Comparison, compare
-from hermesguard.webui.parts import is_compressed_since
+from hermesguard.webui.compare.diff import Comparison, compare
+from hermesguard.webui.compare.parts import is_compressed_since
 from hermesguard.webui.session import Document, Message
+from hermesguard.webui.text import written
 
 _TRUNCATION = (session.WATERMARK, session.BOUNDARY)
-# A marker that live does not carry must not come back: its presence tells which version wrote the file.
+# A marker that live does not carry must not come back: its presence shows which release wrote the file.
 _MARKERS = frozenset({session.GENERATION, session.CLEAR_GENERATION, *_TRUNCATION, session.MESSAGE_COUNT})
 
 
@@ -189,7 +190,7 @@ class _Mender:
     # -- members
 
     def file(self) -> str:
-        members = ",\n".join(f"  {session.written(key)}: {self._member(key)}" for key in self._keys())
+        members = ",\n".join(f"  {written(key)}: {self._member(key)}" for key in self._keys())
         return "{\n" + members + "\n}"
 
     def _keys(self) -> Iterator[str]:
@@ -296,7 +297,7 @@ def knows_context_better(live: Document, shadow: Document) -> bool:
 
 
 def _is_compressed(document: Document, other: Document) -> bool:
-    """Return whether `document` tells of a compression in its anchors that the `other` does not know."""
+    """Return whether `document` shows a compression in its anchors that the `other` does not know."""
     anchors = [key for key in document.keys if key.startswith(session.ANCHOR_PREFIX)]
     return any(document.get(key) and not other.get(key) for key in anchors)
 
@@ -334,4 +335,4 @@ def list_text(texts: Sequence[str]) -> str:
 
 def dump(value: Any, level: int) -> str:
     """Return `value` as the application writes it at that depth."""
-    return session.written(value, indent=2).replace("\n", "\n" + "  " * level)
+    return written(value, indent=2).replace("\n", "\n" + "  " * level)

@@ -4,8 +4,9 @@ import json
 from collections.abc import Iterator
 
 from hermesguard.repair.merge import dump, list_text
-from hermesguard.webui import parts, session
-from hermesguard.webui.diff import Comparison, compare
+from hermesguard.webui import session
+from hermesguard.webui.compare import parts
+from hermesguard.webui.compare.diff import Comparison, compare
 from hermesguard.webui.session import Document, Message
 
 _KEYS = {

@@ -49,7 +49,7 @@ def place(
     `good` gives the newest good copy, of which, with what was judged, the pieces were made. `ready` is a staged file of these
     pieces (module standby), if there is one already. `earlier` gives the messages that earlier repairs were made of, which a
     writer that has not seen those may say again. `judged` None means that there
-    was no file: then it is put back by link, FileExistsError when one has come meanwhile. `kept` is called when live is
+    was no file: then it is restored by link, FileExistsError when one has come meanwhile. `kept` is called when live is
     right, to keep what was displaced before its last name is removed; it may be called again when a writer in place
     finished late. Raises OSError (FileNotFoundError when live went away) with live as the application wrote it last. A
     crash, or a fault that hides what came out, leaves staged names behind: the next start and the next scan look at them.

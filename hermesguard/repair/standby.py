@@ -35,6 +35,7 @@ from hermesguard.webui import header, session
 from hermesguard.webui.abridged import Abridged, Hole, Piece
 from hermesguard.webui.directory import Listing, SessionsDirectory, standby_name
 from hermesguard.webui.session import Document
+from hermesguard.webui.text import written
 
 # A session whose stream is set is made ready once it has been quiet for so long: not at each of many fast saves.
 QUIET_SECONDS = 0.25
@@ -116,7 +117,7 @@ def _stub(document: Document) -> str:
         else:
             text = document.raw(key)
         is_behind = is_behind or key == session.MESSAGES
-        members.append(f"  {session.written(key)}: {text}")
+        members.append(f"  {written(key)}: {text}")
     return "{\n" + ",\n".join(members) + "\n}"
 
 

@@ -20,7 +20,7 @@ class State(StrEnum):
     LOST = "lost"
     """Messages of it are lost for certain, and can come back."""
     UNCERTAIN = "uncertain"
-    """Messages are gone, and whether somebody took them back cannot be told."""
+    """Messages are gone, and whether a user took them back is not known."""
     WHOLE = "whole"
     """Nothing is missing but what was taken back."""
     DELETED = "deleted"

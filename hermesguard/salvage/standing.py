@@ -1,4 +1,4 @@
-"""What may come back: of each message that the file lacks, whether it was lost, taken back, or nobody can tell. Pure.
+"""What may come back: of each message that the file lacks, whether it was lost, taken back, or is uncertain. Pure.
 
 To bring back what a user took back is the worse fault. So what a mark of hermes-webui, state.db or the guard's own history
 says to have been taken back stays away whatever else is found, and what a release without marks may have taken back is uncertain.
@@ -158,7 +158,7 @@ class _Judgement:
         return found
 
     def _was_there_later(self, index: int, trace: Trace) -> bool:
-        """Return whether a newer state of the page has the message: then the older one cannot tell that it was taken back."""
+        """Return whether a newer state of the page has the message: then the older one does not show that it was taken back."""
         return any(
             other.is_whole and (other.taken_at or 0.0) > (trace.taken_at or 0.0) and other is not trace
             for other in map(self.traces.__getitem__, self.entries[index].forms)
@@ -268,7 +268,7 @@ class _Judgement:
     def _held_against_index(self, found: list[Judged]) -> list[Judged]:
         """Return the judgements; where the index counts fewer than there would be, some were taken back, and none is certain.
 
-        Only where no mark can tell, and only messages that no state of the page had since the index was written.
+        Only where no mark shows it, and only messages that no state of the page had since the index was written.
         """
         counted = self.situation.index_count
         # An index that counts what the file has now was written with the file, and knows of no more.

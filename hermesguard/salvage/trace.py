@@ -8,11 +8,12 @@ from enum import StrEnum
 from typing import Any, Final
 
 from hermesguard.webui import benign
-from hermesguard.webui.session import Document, Message, text_of
+from hermesguard.webui.session import Document, Message
+from hermesguard.webui.text import text_of
 
 # What hermes-webui and hermes-agent put in the place of a secret: "***", "sk-ab1...wxyz", "[REDACTED PRIVATE KEY]".
 _MASK: Final = re.compile(r"\*{3,}|\S{4,6}\.\.\.\S{4}|\[REDACTED[^\]\n]{0,40}\]")
-# An attachment's note, the workspace's line: what the model was told around the prompt.
+# An attachment's note, the workspace's line: what the model is given around the prompt.
 _SPACES: Final = re.compile(r"\s+")
 
 
@@ -140,7 +141,7 @@ def is_masked_form(masked: str, other: str) -> bool:
 
 
 def words(message: Message) -> str:
-    """Return what was said in a message, its spaces normalised and what the model alone was told left out."""
+    """Return what was said in a message, its spaces normalised and what only the model was given left out."""
     return message.identity[1] if not message.identity[2] else _SPACES.sub(" ", message.words).strip()
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from hermesguard import files
-from hermesguard.webui.session import written
+from hermesguard.webui.text import written
 
 FORMAT: Final = 1
 LONGEST_LOG_BYTES: Final = 256 * 1024 * 1024

@@ -1,5 +1,6 @@
 """Versions: what the name of an older copy says, and how its content is packed and proved."""
 
+import contextlib
 import errno
 import gzip
 import hashlib
@@ -13,6 +14,8 @@ from typing import NamedTuple
 
 from hermesguard import files
 from hermesguard.store import earlier
+from hermesguard.store.place import Place
+from hermesguard.webui.session import is_session_id
 
 DIGEST_CHARACTERS = 16
 COMPRESSION_LEVEL = 3
@@ -120,3 +123,71 @@ def rot_of(path: Path, known: str) -> Iterator[None]:
         raise
     if hashed.hexdigest()[:DIGEST_CHARACTERS] != known:
         raise files.Damaged(f"{path.name} is damaged: its content has another digest")
+
+
+class History:
+    """The older copies of all sessions, below `history_directory`."""
+
+    history_directory: Path
+    place: Place
+
+    def versions(self, session: str, ending: str = "") -> list[Version]:
+        """Return the versions of a session whose files' names end so, oldest first."""
+        found = []
+        directory = self.history_directory / session
+        if os.path.islink(directory):
+            return []
+        with contextlib.suppress(FileNotFoundError), os.scandir(directory) as entries:
+            for entry in entries:
+                with contextlib.suppress(FileNotFoundError):
+                    if entry.name.endswith(ending) and (version := version_of(session, entry)):
+                        found.append(version)
+        return sorted(found, key=lambda version: version.path.name)
+
+    def _history_of(self, session: str) -> Path:
+        """Return the directory of a session's versions, for writing. Raises OSError when it is a link, or the store is gone."""
+        self.place.check(self.history_directory)
+        directory = self.history_directory / session
+        if os.path.islink(directory):
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(directory))
+        return directory
+
+    def histories(self) -> list[str]:
+        """Return the sessions that have a history, sorted."""
+        with contextlib.suppress(FileNotFoundError), os.scandir(self.history_directory) as entries:
+            return sorted(
+                entry.name
+                for entry in entries
+                if is_session_id(entry.name) and entry.is_dir(follow_symlinks=False)
+            )
+        return []
+
+    def add_version(self, session: str, data: bytes, messages: int, reason: str, time: datetime) -> Version:
+        """Keep `data` in the history, once; durable when this returns. Returns the version that holds it.
+
+        What was taken away on purpose gets a name that says so, even when the content is there already (a hard link).
+        """
+        directory = self._history_of(session)
+        known = digest(data)
+        ending = f"-{known}.json.gz"
+        twin = next(reversed(self.versions(session, ending)), None)
+        if twin and (reason not in WITHDRAWN or twin.reason == reason):
+            return twin
+        path = directory / f"{version_name(time)}-{messages}-{reason}{ending}"
+        if twin and files.link_durably(twin.path, path):
+            return Version(session, path, time, messages, reason, known, twin.size_bytes)
+        files.make_directory(directory)
+        packed = pack(data)
+        files.write_durably(path, packed)
+        return Version(session, path, time, messages, reason, known, len(packed))
+
+    def read_version(self, version: Version) -> bytes:
+        """Return a version's content; `files.Damaged` when it is not what was kept, OSError when it cannot be read."""
+        return unpacked(version)
+
+    def remove_version(self, version: Version) -> bool:
+        """Remove a version, and the session's history directory with its last one; return whether it was there."""
+        self.place.check(self.history_directory)
+        was_there = files.remove(version.path)
+        files.remove_directory(version.path.parent)
+        return was_there

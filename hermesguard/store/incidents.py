@@ -13,7 +13,8 @@ import orjson
 
 from hermesguard import files
 from hermesguard.store import earlier
-from hermesguard.webui.session import is_session_id, written
+from hermesguard.webui.session import is_session_id
+from hermesguard.webui.text import written
 
 FILE_NAME = "incidents.jsonl"
 # So many servers that each go on from a memory of their own are more than anyone has on one directory.

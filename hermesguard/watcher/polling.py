@@ -150,7 +150,7 @@ def _files_in(directory: str | None) -> Iterator["os.DirEntry[str]"]:
 def differences(before: Look, after: Look) -> Iterator[Change]:
     """Yield what happened between two looks: what is gone first, then what is new, renamed or changed.
 
-    A rename is told by inode, size and mtime together. `watchdog.utils.dirsnapshot.DirectorySnapshotDiff` tells it by the
+    A rename is recognised by inode, size and mtime together. `watchdog.utils.dirsnapshot.DirectorySnapshotDiff` uses the
     inode alone, which ext4 gives to the next file that is written: it would take the next save of any session for a rename.
     """
     gone = {was[:3]: name for name, was in before.items() if name not in after}

@@ -18,8 +18,10 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from hermesguard.webui import benign, parts, session
+from hermesguard.webui import benign, session
+from hermesguard.webui.compare import parts
 from hermesguard.webui.session import Document, Message, Run
+from hermesguard.webui.text import Offsets
 
 # A run shorter than this is not worth the bookkeeping.
 SHORTEST_RUN_BYTES = 4096
@@ -143,7 +145,7 @@ class Abridged:
 
 def abridge(data: bytes, document: Document) -> Abridged:
     """Return `data`, which says `document`, with its long runs abridged."""
-    offset = _Offsets(document.text, data)
+    offset = Offsets(document.text, data)
     rests: list[bytes] = []
     holes: list[Hole] = []
     position = 0
@@ -393,19 +395,3 @@ def _joined_bytes(rests: Sequence[bytes], holes: Sequence[Hole]) -> bytes:
     for hole, rest in zip(holes, rests[1:], strict=True):
         pieces += (hole.run.text.encode("ascii"), rest)
     return b"".join(pieces)
-
-
-class _Offsets:
-    """From characters of a text to bytes of its encoding."""
-
-    def __init__(self, text: str, data: bytes) -> None:
-        self._text = text
-        self._is_plain = len(text) == len(data)
-        self._last = (0, 0)
-
-    def __call__(self, characters: int) -> int:
-        if self._is_plain:
-            return characters
-        start, offset = self._last
-        self._last = (characters, offset + len(self._text[start:characters].encode("utf-8")))
-        return self._last[1]

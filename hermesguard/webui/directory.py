@@ -53,7 +53,7 @@ def standby_for(name: str) -> str | None:
 
 
 def staged_name(path: Path, number: int, kind: str = "") -> Path:
-    """Return the staged name of that number for a file; `kind` tells what stands there apart."""
+    """Return the staged name of that number for a file; `kind` distinguishes what stands there."""
     return path.with_name(f"{_STAGED_PREFIX}{path.stem}.{number}{kind}{_STAGED_SUFFIX}")
 
 
@@ -73,10 +73,10 @@ class Listing(NamedTuple):
 
 
 class Release(NamedTuple):
-    """What the application does at a deletion, as far as the keys of its saves tell."""
+    """What the application does at a deletion, as far as the keys of its saves show."""
 
     leaves_tombstones: bool = False
-    """Of every session but those of messengers (v0.51.850 and later; the key that tells came with v0.51.875)."""
+    """Of every session but those of messengers (v0.51.850 and later; the key that shows it came with v0.51.875)."""
     unlinks_index: bool = True
     """The whole index goes, not the entry alone (before v0.51.139)."""
 

@@ -9,11 +9,13 @@ import json
 import math
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from json.decoder import JSONDecoder
 from typing import Any, Final
+
+from hermesguard.webui.text import said_of, text_of, tool_ids
 
 # The application writes with the interpreter's default limit of 1000 frames; ours must read all that from deeper down.
 RECURSION_LIMIT: Final = 5000
@@ -125,7 +127,7 @@ class Message:
     def identity(self) -> Identity:
         """(role, words of the text, tool ids): what makes two messages the same message, whatever their dress."""
         if self._identity is None:
-            tools = tuple(_tool_ids(self.value))
+            tools = tuple(tool_ids(self.value))
             said = _WORKSPACE.sub("", text_of(self.get("content")))
             if not tools and not said.strip():
                 said = text_of(self.get("reasoning"))
@@ -275,16 +277,10 @@ def parse(data: bytes) -> Document:
     except ValueError as error:
         if isinstance(error, Unreadable):
             raise
-        raise Unreadable(_said(error)) from None
+        raise Unreadable(said_of(error)) from None
 
 
 _TOO_DEEP: Final = "nested deeper than the application can read"
-
-
-def _said(error: ValueError) -> str:
-    """Return why Python's `json` gave up on JSON that is well formed; it is asked for digits alone, of an integer."""
-    is_too_long = "digits" in str(error)
-    return "an integer has more digits than the application can read" if is_too_long else type(error).__name__
 
 
 def require_shallow(text: str, begin: int = 0, end: int | None = None) -> None:
@@ -400,53 +396,3 @@ def _next(text: str, position: int, closing: str) -> int:
 def _skip(text: str, position: int) -> int:
     match = _SPACE.match(text, position)
     return match.end() if match else position
-
-
-def written(value: Any, **layout: Any) -> str:
-    """Return `value` as the application writes it; escaped where it holds what UTF-8 cannot, as no release writes it."""
-    text = json.dumps(value, ensure_ascii=False, **layout)
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return json.dumps(value, **layout)
-    return text
-
-
-def text_of(content: Any) -> str:
-    """Return the words in a message's content: a string, or a list of parts of which some are text.
-
-    A picture counts as `[screenshot]`, which is what the application itself puts in its place.
-    """
-    if content is None:
-        return ""
-    if isinstance(content, str):
-        return content
-    if isinstance(content, list):
-        return "\n".join(map(_part_text, content))
-    return json.dumps(content, sort_keys=True)
-
-
-def _part_text(part: Any) -> str:
-    if not isinstance(part, dict):
-        return text_of(part)
-    if part.get("type") in ("image", "image_url", "input_image"):
-        return "[screenshot]"
-    for key in ("text", "content"):
-        if key in part:
-            return text_of(part[key])
-    return json.dumps(part, sort_keys=True)
-
-
-def _tool_ids(value: Any) -> Iterator[str]:
-    if not isinstance(value, dict):
-        return
-    if value.get("tool_call_id"):
-        yield str(value["tool_call_id"])
-    calls = value.get("tool_calls")
-    content = value.get("content")
-    for part in (
-        *(calls if isinstance(calls, list) else ()),
-        *(content if isinstance(content, list) else ()),
-    ):
-        if isinstance(part, dict) and (found := part.get("tool_use_id") or part.get("id")):
-            yield str(found)

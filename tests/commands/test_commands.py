@@ -522,7 +522,7 @@ def test_scan_check_finds_a_loss_and_changes_nothing(command, own_scene):
     before = live.read_bytes()
     code, out, _ = command("scan", "--check", where=own_scene)
     assert code == ExitCode.PROBLEM
-    assert "1 of 4 sessions are not right" in out
+    assert "1 of 4 sessions need repair" in out
     assert live.read_bytes() == before
     code, out, _ = command("scan", "--json", where=own_scene)
     assert code == 0
@@ -569,7 +569,7 @@ def test_restore_all_missing(command, own_scene):
     live = own_scene.sessions / f"{own_scene.whole}.json"
     live.unlink()
     code, out, _ = command("restore", "--all-missing", "--dry-run", where=own_scene)
-    assert (code, out) == (0, f"{own_scene.whole} would be put back\n1 session would be put back.\n")
+    assert (code, out) == (0, f"{own_scene.whole} would be restored\n1 session would be restored.\n")
     assert not live.exists()
     assert command("restore", "--all-missing", where=own_scene)[0] == 0
     assert len(json.loads(live.read_text())["messages"]) == 4

@@ -50,4 +50,4 @@ finally:
     assert [" ".join(line.split(" of ")[0].split()[:2]) for line in printed.splitlines()] == ["process N"] * 2
     stopped, killed = printed.splitlines()
     assert stopped.endswith("was stopped")
-    assert killed.endswith("the journal does not tell how it ended")
+    assert killed.endswith("the journal does not show how it ended")

@@ -32,7 +32,7 @@ FILES = (
     "tests/unit/judge/test_benign.py",
     "tests/unit/judge/test_gone.py",
     "tests/unit/judge/test_rules_missing.py",
-    "tests/unit/guard/test_guard.py",
+    "tests/guard/test_guard.py",
 )
 KINDS_OF_MESSAGE = (
     "is_compaction_marker",

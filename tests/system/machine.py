@@ -8,9 +8,10 @@ import re
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
+from uuid import UUID
 
 from hermesguard.demo import losses
 from hermesguard.demo.app import App
@@ -191,9 +192,21 @@ def guard_of(person: User) -> Unit:
     return Unit(f"hermesguard@{person.name}.service")
 
 
-def journal(*arguments: str) -> list[Entry]:
-    """Return what `journalctl -o json` prints for these arguments."""
-    return [json.loads(line) for line in run("journalctl", "-o", "json", *arguments).splitlines()]
+def journal(*matches: str) -> list[Entry]:
+    """Return the entries of the journal that match (sd_journal_add_match(3)), oldest first, each field as text."""
+    from systemd.journal import Reader
+
+    with closing(Reader()) as reader:
+        for match in matches:
+            reader.add_match(match)
+        return [{name: _text(value) for name, value in entry.items()} for entry in reader]
+
+
+def _text(value: object) -> str:
+    """Return what the journal holds; `Reader` makes numbers, times and ids of some fields."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
+    return value.hex if isinstance(value, UUID) else str(value)
 
 
 def exposure(*options: str, unit: str, prefix: Iterable[str] = ()) -> float:

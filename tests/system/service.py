@@ -120,6 +120,23 @@ def hanging() -> None:
     show(stack[0])
 
 
+def the_end_of_the_last_guard_is_told() -> None:
+    """Who finds no guard running is told how the last one ended: stopped, or killed."""
+    alice = User("alice")
+    unit = guard_of(alice)
+    status = ("hermesguard", "status", "--store", alice.store, "--sessions", alice.sessions)
+    unit.stop()
+    until(lambda: f"of {unit.name} was stopped" in run(*status, check=False), what="the word of its end")
+    unit.start()
+    pid = unit.pid()
+    os.kill(pid, signal.SIGKILL)
+    unit.stop()  # before it is started again
+    told = f"process {pid} of {unit.name} was killed (signal 9)"
+    until(lambda: told in run(*status, check=False), what=told)
+    show(run(*status, check=False).splitlines()[3])
+    unit.start()
+
+
 def _wiped_while_away(number: signal.Signals, seconds: float) -> None:
     alice = User("alice")
     (chat,) = alice.chats(1, turns=20)

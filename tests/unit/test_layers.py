@@ -1,4 +1,4 @@
-"""Imports go one way, down the list of rooms; no folder is crowded."""
+"""Imports go one way, down the list of rooms; no folder is crowded, and no file is long."""
 
 import ast
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ FLOORS = (
     "files errors clock",
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms.split()}
-MOST_MODULES = 10
+MOST_MODULES, MOST_LINES = 10, 400
 
 
 def modules(folder: Path = PACKAGE) -> list[Path]:
@@ -59,8 +59,10 @@ def test_only_the_daemon_imports_the_watcher_and_only_the_commands_demo_and_salv
         assert users - {room} == {allowed}
 
 
-def test_folders_stay_small() -> None:
+def test_folders_and_files_stay_small() -> None:
     folders = [PACKAGE, *(path for path in PACKAGE.rglob("*") if path.is_dir())]
     assert not {
         str(folder): len(modules(folder)) for folder in folders if len(modules(folder)) > MOST_MODULES
     }
+    lengths = {path: len(path.read_text("utf-8").splitlines()) for path in PACKAGE.rglob("*.py")}
+    assert not {str(path): count for path, count in lengths.items() if count > MOST_LINES}

@@ -9,8 +9,9 @@ from typing import Any, Final, Literal
 from hermesguard.cli.output.tables import counted, moment
 from hermesguard.cli.output.terminal import UNBOUNDED, Screen, Style, columns_of, cut
 from hermesguard.config.units import about_size
-from hermesguard.webui.diff import Comparison
-from hermesguard.webui.session import Message, text_of
+from hermesguard.webui.compare.diff import Comparison
+from hermesguard.webui.session import Message
+from hermesguard.webui.text import text_of
 
 _FOLDED_COLUMNS: Final = 120
 _ROLE_STYLES: Final = {

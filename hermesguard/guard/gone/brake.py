@@ -85,10 +85,10 @@ class MassChangeBrake:
 
 
 class RolledBack:
-    """Sessions that went back to an older state, and were repaired; of many at once one incident tells.
+    """Sessions that went back to an older state, and were repaired; of many at once one incident reports.
 
     A tool that synchronises directories, or a backup, puts older files over newer ones: what each of them shows alone could be
-    an act of somebody, what they show together cannot.
+    an act of a user, what they show together cannot.
     """
 
     def __init__(self, recorder: Recorder, directory: Path) -> None:
@@ -98,24 +98,24 @@ class RolledBack:
         self._last = 0.0
 
     def belongs(self, now: float) -> bool:
-        """Return whether another one now would belong to so many that one incident tells of them."""
+        """Return whether another one now would belong to so many that one incident reports them."""
         self._forget(now)
         return len(self._incidents) >= MOST_SESSIONS
 
     def note(self, session: str, incident: str, now: float) -> None:
-        """Note that a session went back, and which incident tells of its repair."""
+        """Note that a session went back, and which incident reports its repair."""
         self._forget(now)
         self._incidents[session] = incident
         self._last = now
 
     def wait_seconds(self, now: float) -> float | None:
-        """Return the seconds until the incident is due that tells of all; None when there is none."""
+        """Return the seconds until the incident is due that reports all; None when there is none."""
         if len(self._incidents) <= MOST_SESSIONS:
             return None
         return max(0.0, self._last + QUIET_SECONDS - now)
 
     def report(self, now: float, at_once: bool = False) -> None:
-        """Write down and tell that many went back at once, when no more of them come, or at once."""
+        """Record and report that many went back at once, when no more of them come, or at once."""
         wait = self.wait_seconds(now)
         if wait is None or (wait > 0 and not at_once):
             return

@@ -6,7 +6,7 @@ from typing import Final
 from hermesguard.guard.context import SHORTEST_WAIT_SECONDS, Context
 from hermesguard.judge.verdict import IndexSays, Surroundings
 from hermesguard.store.cache import Copy
-from hermesguard.webui.diff import compare
+from hermesguard.webui.compare.diff import compare
 from hermesguard.webui.directory import Release
 from hermesguard.webui.lists.index import NEAR_SECONDS
 from hermesguard.webui.session import Document
@@ -34,7 +34,7 @@ class Absence:
     lacks_evidence: bool = False
     """So far nothing says that it was deleted or renamed."""
     could_be_deleted: bool = False
-    """No index lists it, and nothing else tells a deletion in this release: it may be one of a batch."""
+    """No index lists it, and nothing else shows a deletion in this release: it may be one of a batch."""
 
     @property
     def is_like_a_batch(self) -> bool:
@@ -115,7 +115,7 @@ class Evidence:
         if index.went is None:
             return False
         if index.went_unseen:
-            # Nobody saw in which order they went: of several, the index tells of one at most.
+            # Nobody saw in which order they went: of several, the index shows one at most.
             if abs(absence.since - index.went) <= NEAR_SECONDS:
                 self._gone_unseen.add(name)
             return self._gone_unseen == {name}

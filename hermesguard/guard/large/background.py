@@ -1,7 +1,7 @@
 """Work that would hold the loop for longer than a turn: done in a thread of its own, one piece after the other.
 
-The work is pure, or touches nothing but files that nobody else knows of; what follows from it is done by the loop, when it is
-told. Without a loop (a single look, most tests) the work is done at once.
+The work is pure, or touches nothing but files that nobody else knows of; what follows from it is done by the loop.
+Without a loop (a single scan, most tests) the work is done at once.
 """
 
 import os

@@ -11,7 +11,7 @@ from hermesguard.store.cache import Copy
 from hermesguard.store.history import Version
 from hermesguard.store.incidents import Incident
 from hermesguard.webui import session
-from hermesguard.webui.diff import compare
+from hermesguard.webui.compare.diff import compare
 from hermesguard.webui.session import Document, Unreadable
 
 

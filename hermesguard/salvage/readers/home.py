@@ -41,7 +41,7 @@ class Listing:
 
 
 def agent_home(sessions: Path, given: Path | None, environment: Mapping[str, str]) -> Path | None:
-    """Return the home of hermes-agent that belongs to a sessions directory (`~/.hermes`), None when none can be told."""
+    """Return the home of hermes-agent that belongs to a sessions directory (`~/.hermes`), None when it is not known."""
     if given:
         return given
     # Since v0.51.528 the sessions are in HOME/webui/sessions; before that too unless HERMES_WEBUI_STATE_DIR said otherwise.

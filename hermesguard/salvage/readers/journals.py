@@ -1,4 +1,4 @@
-"""Traces that are journals of hermes-webui: runs (what the page was told while a turn ran) and turns (what the user sent)."""
+"""Traces that are journals of hermes-webui: runs (what the page was sent while a turn ran) and turns (what the user sent)."""
 
 import json
 import os

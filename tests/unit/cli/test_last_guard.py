@@ -131,7 +131,7 @@ def test_one_that_nobody_saw_end(tmp_path: Path, entries: list[dict[str, Any]]) 
     entries += [started(tmp_path), own(5, "restored")]
     told = last_guard(tmp_path)
     assert told.time == at(5).isoformat()
-    assert "said this last; the journal does not tell how it ended" in told.words
+    assert "said this last; the journal does not show how it ended" in told.words
 
 
 def test_a_machine_that_went_down(tmp_path: Path, entries: list[dict[str, Any]]) -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hermesguard.cli.output.terminal import UNBOUNDED, Screen, columns_of
 from hermesguard.cli.output.transcript import changes, conversation, difference, markdown, summary, wrapped
 from hermesguard.webui import session
-from hermesguard.webui.diff import compare
+from hermesguard.webui.compare.diff import compare
 
 T0 = 1_763_800_000.0
 

@@ -52,7 +52,7 @@ def no_links(monkeypatch: pytest.MonkeyPatch) -> None:
 def pair(tmp_path: Path) -> tuple[Path, Path]:
     live = tmp_path / "s.json"
     live.write_bytes(b"live")
-    return staging.stage(live, [b"mend", b"ed"], files.stamp(live)), live
+    return staging.stage(live, [b"repair", b"ed"], files.stamp(live)), live
 
 
 @pytest.mark.parametrize("can", ["exchange", "link", "neither"])
@@ -65,7 +65,7 @@ def test_without_exchange_link_and_rename_do_it(
     if can == "neither":
         request.getfixturevalue("no_links")
     assert staging.exchange(staged, live) is (can == "exchange")
-    assert (live.read_bytes(), staged.read_bytes()) == (b"mended", b"live")
+    assert (live.read_bytes(), staged.read_bytes()) == (b"repaired", b"live")
     assert sorted(path.name for path in live.parent.iterdir()) == [staged.name, live.name]
 
 
@@ -154,7 +154,7 @@ def test_a_missing_file_is_put_back_and_never_over_another(
     assert live.read_bytes() == b"live"
     live.unlink()
     staging.put_back(staged, live)
-    assert live.read_bytes() == b"mended"
+    assert live.read_bytes() == b"repaired"
     assert not staged.exists()
 
 

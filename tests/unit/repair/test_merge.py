@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hermesguard.repair.merge import merge_documents
 from hermesguard.webui import session
-from hermesguard.webui.diff import compare
+from hermesguard.webui.compare.diff import compare
 from hermesguard.webui.session import Document
 
 BIG = 2**70 + 1

@@ -5,8 +5,10 @@ from pathlib import Path
 
 from hermesguard.demo.eras import Era, members
 from hermesguard.salvage.finding import Finding, State
+from hermesguard.salvage.merge import merged
 from hermesguard.salvage.places import Places
 from hermesguard.salvage.survey import survey
+from hermesguard.salvage.trace import Kind, Trace, message_of
 from hermesguard.webui import session
 from tests.helpers.home import START, Home, chat, told
 
@@ -98,3 +100,26 @@ def test_a_context_that_is_still_there_only_gets_what_came_back(tmp_path: Path) 
     value = json.loads(finding.document())
     assert told(value["messages"]) == told(CHAT)
     assert told(value["context_messages"]) == told(CHAT)
+
+
+def test_what_lies_before_a_compression_comes_back_to_the_page_alone(tmp_path: Path) -> None:
+    home = Home(tmp_path, Era.NEW, 30)
+    summary = {
+        "role": "user",
+        "content": "[CONTEXT COMPACTION - REFERENCE ONLY] They spoke of rain.",
+        "timestamp": START + 300,
+    }
+    tail = CHAT[-4:]
+    home.save(SID, tail, context_messages=[summary, *tail], compression_anchor_summary="They spoke of rain.")
+    home.remember(SID, CHAT)
+    (finding,) = look(home)
+    value = json.loads(finding.document())
+    assert told(value["messages"]) == told(CHAT)
+    assert told(value["context_messages"]) == told([summary, *tail])
+
+
+def test_a_message_that_stands_elsewhere_in_another_trace_is_there_once() -> None:
+    said = [message_of(message) for message in CHAT]
+    turned = [*said[4:6], *said[:4], *said[6:]]
+    traces = [Trace(Kind.COPY, "a", tuple(said)), Trace(Kind.DATABASE, "b", tuple(turned))]
+    assert len(merged(traces)) == len(CHAT)

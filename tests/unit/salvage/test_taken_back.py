@@ -162,6 +162,8 @@ def test_side_questions_and_errands_of_the_agent_are_no_lost_conversations(tmp_p
     home.remember("aside", chat(1), title="btw: what is the time?")
     home.remember("alone", chat(1), title="")
     assert [(finding.session, finding.state) for finding in look(home)] == [("alone", State.UNCERTAIN)]
+    errand, aside = look(home, "errand", "aside")
+    assert {errand.state, aside.state} == {State.DELETED}
 
 
 def test_what_the_guard_saw_being_cleared_stays_away(tmp_path: Path) -> None:

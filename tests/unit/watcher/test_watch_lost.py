@@ -1,4 +1,4 @@
-"""The watch knows whether it sees: every way to go blind, and the proof of sight."""
+"""The watch knows whether it delivers: every way to lose it, and the self-test."""
 
 import os
 import select

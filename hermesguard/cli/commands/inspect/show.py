@@ -14,7 +14,7 @@ from hermesguard.config.settings import Settings
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.store.incidents import LOST_BEFORE, Incident
 from hermesguard.webui import session
-from hermesguard.webui.diff import compare
+from hermesguard.webui.compare.diff import compare
 
 
 def show(arguments: argparse.Namespace, settings: Settings) -> int:

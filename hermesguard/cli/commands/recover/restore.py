@@ -25,7 +25,7 @@ _OLDER_SHOWN = 5
 
 
 def restore(arguments: argparse.Namespace, settings: Settings) -> int:
-    """Make a version live again, write it elsewhere, or put back every session whose file vanished."""
+    """Make a version live again, write it elsewhere, or restore every session whose file is missing."""
     if arguments.all_missing:
         if arguments.session or arguments.output or arguments.replace:
             raise GuardError(
@@ -94,7 +94,7 @@ def _restore_all_missing(arguments: argparse.Namespace, settings: Settings) -> i
     else:
         here = screen.of()
         names = answer["missing"] if arguments.dry_run else answer["restored"]
-        done = "would be put back" if arguments.dry_run else "put back"
+        done = "would be restored" if arguments.dry_run else "restored"
         for name in names:
             here.write(here.safe(f"{name} {done}"))
         here.write(
@@ -104,7 +104,7 @@ def _restore_all_missing(arguments: argparse.Namespace, settings: Settings) -> i
         )
     if answer["failed"]:
         raise GuardError(
-            f"{counted(len(answer['failed']), 'session')} could not be put back: {', '.join(answer['failed'])}",
+            f"{counted(len(answer['failed']), 'session')} could not be restored: {', '.join(answer['failed'])}",
             f"hermesguard history {answer['failed'][0]} shows what there is of it, hermesguard verify what is damaged",
         )
     return ExitCode.OK

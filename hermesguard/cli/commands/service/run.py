@@ -77,7 +77,7 @@ def _check_lines(found: dict[str, Any]) -> list[str]:
         )
     if wrong > before:
         lines.append(
-            f"{wrong - before} of {total} sessions are damaged. To repair them: {as_typed('hermesguard scan')}"
+            f"{wrong - before} of {total} sessions need repair. To repair them: {as_typed('hermesguard scan')}"
         )
     elif not wrong:
         lines.append(f"Nothing is wrong with any of {total} sessions.")

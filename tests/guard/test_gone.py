@@ -36,7 +36,7 @@ def delete(world: World, chat: Chat) -> None:
     look(world, chat)
 
 
-def settle(world: World) -> None:
+def wait_and_scan(world: World) -> None:
     world.pass_time(15)
     world.scan()
 
@@ -72,7 +72,7 @@ def test_a_batch_is_deleted_and_a_loss_in_the_same_minute_comes_back(
     chats[-1].turn("and", "so on")  # where the index is gone, this builds it anew
     losses.vanish(chats[-2])
     look(world, chats[-2])
-    settle(world)
+    wait_and_scan(world)
     assert sorted(heard(world, "deleted")) == sorted(chat.session_id for chat in chats[:count])
     assert all(history(world, chat) == ["deleted"] for chat in chats[:count])
     assert not any(chat.path.exists() or is_kept(world, chat) for chat in chats[:count])
@@ -89,7 +89,7 @@ def test_a_clean_up_of_empty_sessions(world: World, era: Era) -> None:
     world.scan()
     assert acts.clean_up(app) == 12
     look(world, *empty)
-    settle(world)
+    wait_and_scan(world)
     assert heard(world, "deleted") == [chat.session_id for chat in empty]
     assert world.incidents() == []
     assert "mass_change_held" not in world.ear.names()
@@ -109,7 +109,7 @@ def test_7036_a_clean_up_takes_a_session_just_after_its_first_turn(
     world.seconds += seconds
     acts.clean_up(app, loaded=[chat])
     look(world, chat)
-    settle(world)
+    wait_and_scan(world)
     if era.buries or (era is Era.V720 and seconds < 2):
         assert len(world.live(chat).messages) == 2
         assert heard(world, "missing") == [chat.session_id]
@@ -130,7 +130,7 @@ def test_a_directory_that_is_being_emptied_is_no_batch(world: World) -> None:
         chat.path.unlink()
         look(world, chat)
         world.seconds += 0.02
-    settle(world)
+    wait_and_scan(world)
     assert len(world.guard.missing_files.held) == 90
     assert heard(world, "deleted") == []
     assert world.ear.names().count("mass_change_held") == 1
@@ -149,7 +149,7 @@ def test_many_that_are_lost_at_once_are_held_and_what_is_deleted_beside_them_is_
     for chat in chats[1:6]:
         losses.vanish(chat)
     look(world, *chats[1:6])
-    settle(world)
+    wait_and_scan(world)
     assert len(world.guard.missing_files.held) == 5
     assert heard(world, "deleted") == [chats[0].session_id]
     assert len(world.hands().restore_all_missing()["restored"]) == 5
@@ -164,7 +164,7 @@ def test_an_entry_that_went_counts_although_the_index_went_a_moment_later(world:
     world.pass_time(0.5)
     acts.clean_up(app)
     world.guard.index_changed()
-    settle(world)
+    wait_and_scan(world)
     assert chat.session_id in heard(world, "deleted")
 
 
@@ -179,7 +179,7 @@ def test_many_that_go_just_before_another_is_saved(world: World, era: Era) -> No
     look(world, *chats[:6])
     app.restart()
     chats[7].turn("and", "so on")
-    settle(world)
+    wait_and_scan(world)
     assert not any(chat.path.exists() for chat in chats[:6])
     names = sorted(chat.session_id for chat in chats[:6])
     if era.buries:
@@ -208,7 +208,7 @@ def test_the_index_is_removed_by_a_repair_while_another_session_is_deleted(
     if order == "repair first":
         acts.delete(chat)
     look(world, chat)
-    settle(world)
+    wait_and_scan(world)
     assert len(world.live(wiped).messages) >= 6
     assert not chat.path.exists()
     assert not is_kept(world, chat)
@@ -226,7 +226,7 @@ def test_an_index_that_only_the_guard_removed_speaks_for_no_deletion(world: Worl
     assert world.guard.directory.correct_index(chats[0].session_id, 99)
     losses.vanish(chats[1])
     look(world, chats[1])
-    settle(world)
+    wait_and_scan(world)
     assert heard(world, "deleted") == []
     if era.buries:
         assert len(world.live(chats[1]).messages) == 4
@@ -249,7 +249,7 @@ def test_a_session_that_the_index_never_listed(world: World, era: Era) -> None:
     world.start()
     losses.vanish(chat)
     look(world, chat)
-    settle(world)
+    wait_and_scan(world)
     assert chat.path.exists() == era.buries
     assert heard(world, "missing" if era.buries else "not_known") == [chat.session_id]
 
@@ -261,7 +261,7 @@ def test_a_full_list_of_tombstones_is_no_evidence_of_a_loss(world: World) -> Non
     ids = [f"f{number:011}" for number in range(1000)]
     (world.sessions / "_deleted_webui_sessions.json").write_text(json.dumps({"version": 1, "ids": ids}))
     delete(world, low)
-    settle(world)
+    wait_and_scan(world)
     assert heard(world, "deleted") == ["0000000000aa"]
     assert is_kept(world, other)
 
@@ -276,7 +276,7 @@ def test_a_deletion_while_no_guard_runs(world: World, era: Era) -> None:
     world.scan()
     with world.unwatched():
         acts.delete(chats[0])
-    settle(world)
+    wait_and_scan(world)
     assert heard(world, "deleted") == [chats[0].session_id]
     assert history(world, chats[0]) == ["deleted"]
 
@@ -295,7 +295,7 @@ def test_what_went_while_no_guard_ran_and_left_no_evidence_stays_away(
             acts.delete(chats[1])
         else:
             chats[2].turn("and", "so on")
-    settle(world)
+    wait_and_scan(world)
     assert not chats[0].path.exists()
     assert not is_kept(world, chats[0])
     told = heard(world, "not_known")
@@ -311,7 +311,7 @@ def test_a_loss_while_no_guard_runs_comes_back_where_the_index_lists_it(world: W
     world.scan()
     with world.unwatched():
         losses.vanish(chats[0])
-    settle(world)
+    wait_and_scan(world)
     assert len(world.live(chats[0]).messages) == 4
 
 
@@ -324,7 +324,7 @@ def test_a_start_in_the_middle_of_a_deletion(world: World, era: Era) -> None:
     delete(world, chats[0])
     world.pass_time(1)
     world.start()
-    settle(world)
+    wait_and_scan(world)
     assert not chats[0].path.exists()
     assert not is_kept(world, chats[0])
     assert len(heard(world, "deleted") + heard(world, "not_known")) == 1
@@ -342,7 +342,7 @@ def left_away(world: World) -> Chat:
     world.pass_time(60)
     losses.vanish(chat)
     look(world, chat)
-    settle(world)
+    wait_and_scan(world)
     assert heard(world, "not_known") == [chat.session_id]
     return chat
 
@@ -355,7 +355,7 @@ def test_what_is_not_known_can_be_had_back_by_the_command_that_is_told(world: Wo
     assert not incident.is_open
     world.hands().undo(incident.id)
     assert len(world.live(chat).messages) == 4
-    settle(world)
+    wait_and_scan(world)
     assert is_kept(world, chat)
 
 
@@ -397,7 +397,7 @@ def test_a_copy_with_the_old_id_inside_is_no_rename(world: World, era: Era, way:
         world.guard.missing_files.evidence.moved[chat.session_id] = other.stem
     look(world, chat)
     world.guard.visit(other.stem)
-    settle(world)
+    wait_and_scan(world)
     assert len(world.live(chat).messages) == 6
     assert other.read_text() == text
     assert heard(world, "renamed") == []
@@ -420,7 +420,7 @@ def test_a_directory_that_another_one_takes_the_place_of(
     world.sessions.mkdir()
     other = world.app(era, seed=7).create(turns=1)
     world.scan()
-    settle(world)
+    wait_and_scan(world)
     assert sorted(world.guard.missing_files.held) == sorted(chat.session_id for chat in chats)
     assert {"deleted", "missing", "not_known"}.isdisjoint(world.ear.names())
     rmtree(world.sessions)
@@ -441,20 +441,20 @@ def test_a_directory_that_was_only_moved_to_another_disk_is_nothing(world: World
     world.scan()
     assert list(world.guard.missing_files.held) == []
     delete(world, chats[0])
-    settle(world)
+    wait_and_scan(world)
     assert heard(world, "deleted") == [chats[0].session_id]
 
 
 # ---- rolled back -----------------------------------------------------------------------------------------------------------
 
 
-def rolled_back(world: World, count: int) -> list[Chat]:
+def rolled_back(world: World, count: int, era: Era = Era.OLD, turns: int = 3) -> list[Chat]:
     """A backup is put over the sessions, after each has had some turns more."""
-    app = world.app(Era.OLD)
+    app = world.app(era)
     chats = [app.create(turns=2) for _ in range(count)]
     before = {chat: chat.path.read_bytes() for chat in chats}
     for chat in chats:
-        for number in range(3):
+        for number in range(turns):
             chat.turn(f"and {number}", "so on")
     world.scan()
     for chat, data in before.items():
@@ -464,10 +464,15 @@ def rolled_back(world: World, count: int) -> list[Chat]:
     return chats
 
 
-def test_a_directory_that_went_back_is_one_incident_that_names_all(world: World) -> None:
-    chats = rolled_back(world, 12)
+@pytest.mark.parametrize("era", ERAS)
+@pytest.mark.parametrize("turns", [1, 3])
+def test_a_directory_that_went_back_is_one_incident_that_names_all(
+    world: World, era: Era, turns: int
+) -> None:
+    """Also by one turn each, as an undo takes it back."""
+    chats = rolled_back(world, 12, era, turns)
     guard = world.guard
-    assert all(len(world.live(chat).messages) == 10 for chat in chats)
+    assert all(len(world.live(chat).messages) == 4 + 2 * turns for chat in chats)
     assert guard.rolled_back.wait_seconds(world.seconds) is not None
     guard.rolled_back.report(world.seconds)
     assert heard(world, "rolled_back") == []

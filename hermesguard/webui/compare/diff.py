@@ -11,8 +11,8 @@ from itertools import islice
 from typing import NamedTuple
 
 from hermesguard.webui import benign
-from hermesguard.webui.alignment import Pair, rising
-from hermesguard.webui.changes import Changes, changes
+from hermesguard.webui.compare.alignment import Pair, rising
+from hermesguard.webui.compare.changes import Changes, changes
 from hermesguard.webui.session import Message
 
 # A prompt that was recovered from `pending_*` is stamped with whole seconds; the application's own copy with fractions.
@@ -211,9 +211,10 @@ def _match(old: Sequence[Message], new: Sequence[Message], lead: int) -> list[Pa
     pairs: list[Pair] = []
     crossed = _crossed(old[lead:end_old], new[lead:end_new], texts)
     for index_old, index_new in (*((lead + a, lead + b) for a, b in texts), (end_old, end_new)):
-        left_old = [index for index in range(at_old, index_old) if old[index].text not in crossed]
-        left_new = [index for index in range(at_new, index_new) if new[index].text not in crossed]
-        pairs += _same_of(old, new, left_old, left_new)
+        if at_old < index_old and at_new < index_new:
+            left_old = [index for index in range(at_old, index_old) if old[index].text not in crossed]
+            left_new = [index for index in range(at_new, index_new) if new[index].text not in crossed]
+            pairs += _same_of(old, new, left_old, left_new)
         if index_old < end_old:
             pairs.append((index_old, index_new))
         at_old, at_new = index_old + 1, index_new + 1
@@ -305,7 +306,7 @@ def _moved(
 
 
 def _equal(before: Message, after: Message) -> bool:
-    return before.text == after.text or (before.identity == after.identity and _stamps_agree(before, after))
+    return before.text == after.text or (_stamps_agree(before, after) and before.identity == after.identity)
 
 
 def _is_earlier(message: Message, other: Message) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from hermesguard.webui import benign, session
-from hermesguard.webui.diff import Comparison, compare
+from hermesguard.webui.compare.diff import Comparison, compare
 from hermesguard.webui.session import Document, Message
 
 REASONING: Final = ("reasoning", "reasoning_content", "reasoning_details", "thinking")

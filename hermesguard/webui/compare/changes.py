@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from hermesguard.webui import benign
-from hermesguard.webui.alignment import Pair, rising
+from hermesguard.webui.compare.alignment import Pair, rising
 from hermesguard.webui.session import Message
 
 # So many messages that say the same one after another, all stamped anew, are a conversation stamped anew and none said again.
@@ -108,7 +108,8 @@ def _restamped(gap: _Gap) -> Iterable[Pair]:
     most = min(len(ids_old), len(ids_new))
     size = next((number for number, (before, after) in enumerate(same) if before != after), most)
     is_sure = size >= RESTAMPED_ROWS or size == len(ids_old) >= 2
-    is_sure = is_sure and any(role == "assistant" for role, _, _ in ids_old[:size])
+    spoken = gap.sides[0][:size]
+    is_sure = is_sure and any(m.role == "assistant" or benign.is_compaction_marker(m) for m in spoken)
     return [(index, index) for index in range(size)] if is_sure else []
 
 

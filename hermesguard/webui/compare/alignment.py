@@ -22,7 +22,8 @@ def rising(old: Sequence[Hashable], new: Sequence[Hashable]) -> list[Pair]:
     found: list[Pair] = []
     at_old = at_new = 0
     for a, b in (*_longest(single), (len(old), len(new))):
-        found += _between(old, new, (at_old, at_new), (a, b))
+        if at_old < a and at_new < b:
+            found += _between(old, new, (at_old, at_new), (a, b))
         if a < len(old):
             found.append((a, b))
         at_old, at_new = a + 1, b + 1
@@ -40,10 +41,11 @@ def _between(old: Sequence[Hashable], new: Sequence[Hashable], start: Pair, end:
     while a < end_a and b < end_b and old[end_a - 1] == new[end_b - 1]:
         end_a, end_b = end_a - 1, end_b - 1
         behind.append((end_a, end_b))
+    if a == end_a or b == end_b:
+        return [*before, *reversed(behind)]
     places: dict[Hashable, deque[int]] = {}
-    if a < end_a and b < end_b:
-        for index in range(a, end_a):
-            places.setdefault(old[index], deque()).append(index)
+    for index in range(a, end_a):
+        places.setdefault(old[index], deque()).append(index)
     repeated = [(places[new[index]].popleft(), index) for index in range(b, end_b) if places.get(new[index])]
     return [*before, *_longest(repeated), *reversed(behind)]
 

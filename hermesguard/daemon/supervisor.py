@@ -1,0 +1,100 @@
+"""The watch of the sessions directory: established, proved, given up when it no longer sees, and established again."""
+
+import errno
+import os
+import select
+import time
+from collections.abc import Iterator
+
+from hermesguard.config.settings import Settings
+from hermesguard.daemon import permissions as rights
+from hermesguard.daemon.systemd import Service
+from hermesguard.errors import ExitCode, GuardError
+from hermesguard.events.reporter import Reporter
+from hermesguard.guard.guard import Guard
+from hermesguard.watcher.watcher import Watch
+
+WAITING_SECONDS = 1.0
+PROOF_SECONDS = 60.0
+
+
+class Supervisor:
+    """Keeps a watch on the directory that the guard guards; whoever owns the loop is one."""
+
+    def __init__(self, settings: Settings, reporter: Reporter, guard: Guard) -> None:
+        self.settings = settings
+        self.reporter = reporter
+        self.guard = guard
+        self.watch: Watch | None = None
+        self.is_ready = False
+        self.watch_lost_since: float | None = None
+        self._service = Service()
+        self._poll = select.poll()
+        self._scan: Iterator[None] | None = None
+        self._scan_due = 0.0
+        self._proof_due = 0.0
+        self._arm_due = 0.0
+        self._reported_waiting = ""
+
+    def _arm(self, now: float) -> None:
+        """Watch the sessions directory, or report that it is not there and try again soon."""
+        watch = Watch(self.settings.sessions, watch=self.settings.watch)
+        try:
+            watch.start()
+        except GuardError as error:
+            self._arm_due = now + WAITING_SECONDS
+            self._say_waiting(error)
+            return
+        rights.require(
+            self.settings.sessions, came_late=bool(self._reported_waiting), is_start=not self.is_ready
+        )
+        self.watch = watch
+        self._poll.register(watch.fileno(), select.POLLIN)
+        if watch.mode == "polling":
+            self.reporter.report(
+                "polling", path=str(self.settings.sessions), reason=watch.reason, mode=watch.mode
+            )
+        self._proof_due = now + PROOF_SECONDS
+        self._scan_due = 0.0
+        try:
+            self.guard.finish_interrupted_repairs()
+        except OSError as error:
+            self._cannot_read(error)
+
+    def _say_waiting(self, error: GuardError) -> None:
+        sessions = self.settings.sessions
+        is_usable = sessions.is_dir() and os.access(sessions, os.R_OK | os.X_OK)
+        if sessions.exists() and not is_usable and not self.is_ready:
+            raise GuardError(error.what, error.remedy, ExitCode.REFUSED)
+        reason = error.what if sessions.exists() else f"there is no directory {sessions}"
+        if reason != self._reported_waiting:
+            self._reported_waiting = reason
+            self.reporter.report(
+                "waiting", path=str(self.settings.sessions), store=str(self.settings.store), reason=reason
+            )
+            # There is nothing to do but wait: systemd must not take that for a failed start.
+            self._service.ready(f"Waiting for {self.settings.sessions}")
+
+    def _cannot_read(self, error: OSError) -> None:
+        what = f"The directory {self.settings.sessions} cannot be read: {os.strerror(error.errno or 0)}"
+        if not self.is_ready and error.errno in (errno.EACCES, errno.EPERM):
+            raise GuardError(what, "Run the guard as a user who may read and write there", ExitCode.REFUSED)
+        self._lose_watch(f"{what}.")
+
+    def _lose_watch(self, reason: str) -> None:
+        """Report that the watch is lost, and establish a new one; changes meanwhile are found by the scan."""
+        now = time.monotonic()
+        self._arm_due = 0.0 if self.watch_lost_since is None else now + WAITING_SECONDS
+        if self.watch_lost_since is None:
+            self.watch_lost_since = now
+            self.reporter.report(
+                "watch_lost", reason=reason.removesuffix("."), path=str(self.settings.sessions)
+            )
+        self._disarm()
+
+    def _disarm(self) -> None:
+        self._scan = None
+        if self.watch:
+            self._poll.unregister(self.watch.fileno())
+            self.watch.stop()
+            self.watch = None

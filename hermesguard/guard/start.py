@@ -1,0 +1,82 @@
+"""The start: what the store knows from before is taken over, so that what is unchanged need not be opened again."""
+
+import contextlib
+from functools import partial
+
+from hermesguard import files
+from hermesguard.guard.context import Context
+from hermesguard.guard.gone.missing import HELD_FILE, LISTED_FILE, MissingFiles
+from hermesguard.store import earlier, incidents
+from hermesguard.store.place import is_strange
+from hermesguard.store.upkeep import scrub_progress
+from hermesguard.store.upkeep.scrub import Scrub
+
+
+class Start:
+    """Takes over what the store of a guard says."""
+
+    def __init__(self, context: Context, missing_files: MissingFiles, scrub: Scrub) -> None:
+        self._context = context
+        self._copies = context.copies
+        self._missing_files = missing_files
+        self._scrub = scrub
+
+    def note_guarded(self) -> None:
+        """Note whose sessions the store is for; GuardError when it is another application's."""
+        try:
+            self._copies.store.place.note_guarded(self._context.directory.path)
+        except OSError as error:
+            self._copies.refused(error)
+
+    def read_state_files(self) -> None:
+        """Take over what the store's own files say; what in them is none of ours is set aside."""
+        store = self._copies.store
+        for name, read in (
+            (HELD_FILE, self._missing_files.read_held),
+            (LISTED_FILE, self._missing_files.read_listed),
+            (scrub_progress.FILE_NAME, self._scrub.load),
+            (incidents.FILE_NAME, self._load_incidents),
+        ):
+            path = store.root / name
+            try:
+                reason = "it is no regular file" if is_strange(path) else read()
+                if reason:
+                    store.set_aside(path, reason)
+            except files.TooLarge:
+                with contextlib.suppress(OSError):
+                    store.set_aside(path, "it is too large for what it should be")
+            except OSError as error:
+                self._copies.refused(error)
+
+    def _load_incidents(self) -> str:
+        log = self._context.recorder.incidents
+        if strange := log.load():
+            path = self._copies.store.root / incidents.FILE_NAME
+            target = self._copies.store.place.set_aside(path, b"\n".join(strange) + b"\n")
+            log.keep_only_ours()
+            reason = "they are no incidents as hermesguard writes them"
+            self._context.reporter.report(
+                "set_aside", path=str(path), count=len(strange), reason=reason, target=str(target)
+            )
+        return ""
+
+    def take_over(self) -> None:
+        """Know of each shadow what it was made of, without opening it. Raises OSError when the store cannot be read."""
+        if self._copies.store.is_taken_over:
+            for path in self._context.directory.path.glob(f".hermesguard-*{earlier.STANDBY_SUFFIX}"):
+                files.remove(path)
+        self._copies.find_delta_logs()
+        self._copies.flush_delta_logs(quiet_seconds=0)
+        for name, state, messages in self._copies.store.take_stock():
+            self._context.notes.seen[name] = state
+            if messages is None:
+                messages = self._context.shield.run("start", name, partial(self._count, name), 0)
+            self._context.notes.messages[name] = messages
+
+    def _count(self, name: str) -> int:
+        try:
+            copy = self._copies.shadow(name)
+        except OSError as error:
+            self._copies.refused(error)
+            return 0
+        return copy.count if copy else 0

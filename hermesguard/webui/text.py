@@ -1,0 +1,77 @@
+"""The words in what the application writes, and values as it writes them. Pure."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+
+def said_of(error: ValueError) -> str:
+    """Return why Python's `json` gave up on JSON that is well formed; it is asked for digits alone, of an integer."""
+    is_too_long = "digits" in str(error)
+    return "an integer has more digits than the application can read" if is_too_long else type(error).__name__
+
+
+def written(value: Any, **layout: Any) -> str:
+    """Return `value` as the application writes it; escaped where it holds what UTF-8 cannot, as no release writes it."""
+    text = json.dumps(value, ensure_ascii=False, **layout)
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return json.dumps(value, **layout)
+    return text
+
+
+def text_of(content: Any) -> str:
+    """Return the words in a message's content: a string, or a list of parts of which some are text.
+
+    A picture counts as `[screenshot]`, which is what the application itself puts in its place.
+    """
+    if content is None:
+        return ""
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list):
+        return "\n".join(map(_part_text, content))
+    return json.dumps(content, sort_keys=True)
+
+
+def _part_text(part: Any) -> str:
+    if not isinstance(part, dict):
+        return text_of(part)
+    if part.get("type") in ("image", "image_url", "input_image"):
+        return "[screenshot]"
+    for key in ("text", "content"):
+        if key in part:
+            return text_of(part[key])
+    return json.dumps(part, sort_keys=True)
+
+
+def tool_ids(value: Any) -> Iterator[str]:
+    if not isinstance(value, dict):
+        return
+    if value.get("tool_call_id"):
+        yield str(value["tool_call_id"])
+    calls = value.get("tool_calls")
+    content = value.get("content")
+    for part in (
+        *(calls if isinstance(calls, list) else ()),
+        *(content if isinstance(content, list) else ()),
+    ):
+        if isinstance(part, dict) and (found := part.get("tool_use_id") or part.get("id")):
+            yield str(found)
+
+
+class Offsets:
+    """From characters of a text to bytes of its encoding."""
+
+    def __init__(self, text: str, data: bytes) -> None:
+        self._text = text
+        self._is_plain = len(text) == len(data)
+        self._last = (0, 0)
+
+    def __call__(self, characters: int) -> int:
+        if self._is_plain:
+            return characters
+        start, offset = self._last
+        self._last = (characters, offset + len(self._text[start:characters].encode("utf-8")))
+        return self._last[1]
