@@ -25,10 +25,17 @@ from hermesguard.demo.app import App  # noqa: E402
 from hermesguard.demo.eras import Era  # noqa: E402
 from hermesguard.store.history import digest, version_name  # noqa: E402
 from hermesguard.store.incidents import FILE_NAME, Incident  # noqa: E402
-from hermesguard.store.store import FORMAT  # noqa: E402
+from hermesguard.store.place import FORMAT  # noqa: E402
 
 TURNS = 20
-LIMITS_SECONDS = {"--help": 0.3, "status": 1.0, "status of a running guard": 1.0}
+LIMITS_SECONDS = {
+    "--help": 0.3,
+    "status": 1.0,
+    "status of a running guard": 1.0,
+    "lost": 1.0,
+    "find zeppelin": 1.0,
+    "find does what part 7": 1.0,
+}
 
 
 def furnish(root: Path, sessions: int, versions: int) -> None:
@@ -134,6 +141,9 @@ def main() -> int:
             for words in (
                 ["--help"],
                 ["status"],
+                ["lost"],
+                ["find", "zeppelin"],
+                ["find", "does", "what", "part", "7"],
                 ["list"],
                 ["list", "--state", "restored", "called"],
                 ["history", first],

@@ -9,7 +9,10 @@ from hermesguard.config.options import OPTIONS
 from hermesguard.config.renamed import RENAMED
 from hermesguard.webui.compare.parts import PARTS
 
-LIST_STATES: Final = ("fine", "restored", "uncertain", "unrepaired", "deleted", "missing")
+LIST_STATES: Final = (
+    *("fine", "shortened", "restored", "uncertain", "unrepaired", "unreadable", "lost"),
+    *("missing", "deleted"),
+)
 SHELLS: Final = ("bash", "zsh", "fish")
 LIST_ORDERS: Final = ("changed", "title", "messages", "versions", "incident")
 
@@ -38,7 +41,12 @@ def add_places(parser: argparse.ArgumentParser) -> None:
             "the sessions directory of hermes-webui",
             Completes.DIRECTORY,
         ),
-        ("--store", "DIR", "where hermesguard keeps its copies", Completes.DIRECTORY),
+        (
+            "--store",
+            "DIR",
+            "where hermesguard keeps its copies; hermesguard@USER names the store of that service",
+            Completes.DIRECTORY,
+        ),
         (
             "--config",
             "FILE",
@@ -137,6 +145,26 @@ def list_sessions(parser: argparse.ArgumentParser) -> None:
         help="the order; default: newest change first",
     )
     json_flag(parser)
+
+
+def lost(parser: argparse.ArgumentParser) -> None:
+    _since(parser)
+    parser.add_argument("--all", action="store_true", help="all of it, not only the newest")
+    json_flag(parser)
+
+
+def find(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("words", nargs="+", metavar="TEXT", help="words of the title or the text")
+    parser.add_argument("--all", action="store_true", help="all that fit, not only the best")
+    json_flag(parser)
+
+
+def _since(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--since",
+        metavar="WHEN",
+        help='"2h", "3d", "today", or a time such as 2026-11-22T10:00',
+    )
 
 
 def history(parser: argparse.ArgumentParser) -> None:
@@ -252,11 +280,7 @@ def log(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="go on, with each incident as it happens",
     )
-    parser.add_argument(
-        "--since",
-        metavar="WHEN",
-        help='"2h", "3d", "today", or a time such as 2026-11-22T10:00',
-    )
+    _since(parser)
     _completing(
         parser.add_argument("--session", metavar="SID", help="only this session"),
         Completes.SESSION,
@@ -268,11 +292,12 @@ def explain(parser: argparse.ArgumentParser) -> None:
     _completing(
         parser.add_argument(
             "subject",
-            metavar="EVENT|INCIDENT",
-            help="an event's name or MESSAGE_ID, or the number of an incident",
+            metavar="EVENT|INCIDENT|SID",
+            help="the number of an incident, a session, or an event's name or MESSAGE_ID",
         ),
         Completes.SUBJECT,
     )
+    parser.add_argument("--fields", action="store_true", help="of an event, also its fields in the journal")
     json_flag(parser)
 
 

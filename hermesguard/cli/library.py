@@ -1,5 +1,6 @@
 """What commands read: the store, without its lock, and the live files beside it. Nothing here changes anything."""
 
+import contextlib
 import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ from typing import Any
 from hermesguard import files
 from hermesguard.cli.selectors import (
     LATEST,
+    LIVE,
     Chosen,
     find_session,
     find_version,
@@ -24,6 +26,8 @@ from hermesguard.store.store import Store
 from hermesguard.webui import header as head
 from hermesguard.webui import session
 from hermesguard.webui.session import Document, Unreadable
+
+_MOST_STRANGERS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,9 @@ class Library:
             os.scandir(settings.store).close()
             self.store.open()
         except FileNotFoundError:
-            self.store.open()
+            raise no_store(settings.store) from None
+        except GuardError as error:
+            raise (no_store(settings.store) if error.exit_code is ExitCode.NO_STORE else error) from None
         except NotADirectoryError:
             raise GuardError(
                 f"The store {settings.store} is a file, not a directory",
@@ -59,18 +65,60 @@ class Library:
         except OSError as error:
             raise GuardError(
                 f"The store {settings.store} cannot be read: {error.strerror}",
-                "Ask as the user that the guard runs as, or as root",
+                "Ask as the user that the guard runs as: hermesguard status",
             ) from None
 
     @cached_property
     def sessions(self) -> list[str]:
-        """All sessions that the store knows, sorted."""
-        return self.store.sessions()
+        """All sessions that the store has, those that it only noted as lost, and those whose file is broken; sorted."""
+        noted = {note.session for note in self.everything if note.event == incidents.LOST_BEFORE}
+        return sorted(noted.union(self.kept, self.broken) - {""})
+
+    @cached_property
+    def broken(self) -> frozenset[str]:
+        """The sessions of which there is a file that cannot be read, and no copy."""
+        strangers = (self.live or frozenset()) - self.kept
+        if (
+            len(strangers) > _MOST_STRANGERS
+        ):  # no guard has looked yet, and so many are not read for a listing
+            return frozenset()
+        return frozenset(name for name in strangers if not self._is_readable(name))
+
+    def _is_readable(self, name: str) -> bool:
+        try:
+            session.parse(files.read(self.live_path(name))[0])
+        except (OSError, Unreadable):
+            return False
+        return True
+
+    @cached_property
+    def kept(self) -> frozenset[str]:
+        """The sessions of which the store has a copy."""
+        return frozenset(self.store.sessions())
+
+    @cached_property
+    def live(self) -> frozenset[str] | None:
+        """The sessions that have a file in the sessions directory; None when it cannot be read."""
+        try:
+            with os.scandir(self.settings.sessions) as found:
+                return frozenset(name for entry in found if (name := session.session_id(entry.name)))
+        except OSError:
+            return None
+
+    @cached_property
+    def everything(self) -> list[Incident]:
+        """The incidents and the notes of the log, oldest first."""
+        return incidents.read_all(self.store.root)
 
     @cached_property
     def incidents(self) -> list[Incident]:
-        """The incident log, oldest first."""
-        return incidents.read(self.store.root)
+        """The incidents, oldest first."""
+        return [incident for incident in self.everything if not incident.is_note]
+
+    @cached_property
+    def resolved(self) -> set[str]:
+        """The ids of what a later line of the log put an end to."""
+        return incidents.resolved(self.everything)
 
     def log(self, name: str) -> list[Incident]:
         """The incidents of a session, oldest first."""
@@ -78,12 +126,25 @@ class Library:
 
     @cached_property
     def titles(self) -> dict[str, str]:
-        """The title of each session, from the head of its newest copy."""
+        """The title of each session: of its newest copy, else of the live file, else as the index of the application has it."""
         return {name: self.title(name) for name in self.sessions}
 
     def title(self, name: str) -> str:
         """Return the title of a session; empty when it has none."""
-        return head.title(self.head(name, session.TITLE))
+        return head.title(self.head(name, session.TITLE)) or self._titles_elsewhere(name)
+
+    def _titles_elsewhere(self, name: str) -> str:
+        if name not in self.kept and name in (self.live or ()):
+            with contextlib.suppress(OSError):
+                if title := head.title(head.read(self.live_path(name), session.TITLE)):
+                    return title
+        return self._index_titles.get(name, "")
+
+    @cached_property
+    def _index_titles(self) -> dict[str, str]:
+        from hermesguard.webui.lists.lost_before import titles  # few need it
+
+        return titles(self.settings.sessions)
 
     def live_path(self, name: str) -> Path:
         """Return where the application keeps the session."""
@@ -151,10 +212,15 @@ class Library:
         return Chosen("version", known[-1][1]) if known else LATEST
 
     def newest(self, name: str) -> Chosen:
-        """Return the newest copy in the store: the shadow, or of a session without one its newest version."""
-        if not self.store.has_shadow(name) and (versions := self.store.versions(name)):
+        """Return the newest copy in the store: the shadow, or of a session without one its newest version.
+
+        The live file when the store has nothing of it.
+        """
+        if self.store.has_shadow(name):
+            return LATEST
+        if versions := self.store.versions(name):
             return Chosen("version", versions[-1])
-        return LATEST
+        return LIVE if name in (self.live or ()) else LATEST
 
     def read(self, name: str, chosen: Chosen) -> bytes:
         """Return the bytes of a copy; GuardError when it is not there (exit code 13) or damaged (1)."""
@@ -165,6 +231,8 @@ class Library:
                 return self._shadow(name)
             return files.read(self.live_path(name))[0]
         except FileNotFoundError:
+            if name not in self.kept and name not in (self.live or ()):
+                raise self.nothing_left(name) from None
             what = (
                 "has no file in the sessions directory" if chosen.kind == "live" else f"has no @{chosen.name}"
             )
@@ -193,7 +261,37 @@ class Library:
         try:
             return Copy(name, chosen, session.parse(self.read(name, chosen)))
         except Unreadable as error:
+            if name not in self.kept:
+                raise GuardError(
+                    f"The file of {self.named(name)} is broken, and the store has no copy of it: {error}",
+                    f"See what can be done: hermesguard explain {name}",
+                ) from None
             raise GuardError(
                 f"{name}@{chosen.name} is not a session: {error}",
                 f"See what there is: hermesguard history {name}",
             ) from None
+
+    def named(self, name: str) -> str:
+        """Return a session's id, with its title behind it where it has one."""
+        title = self.title(name)
+        return f'{name} "{title}"' if title else name
+
+    def nothing_left(self, name: str) -> GuardError:
+        """Return the error that a session of the log or the index has neither a file nor a copy."""
+        return GuardError(
+            f"Of {self.named(name)} there is neither a file nor a copy",
+            f"See what can be done: hermesguard explain {name}",
+            ExitCode.NOT_FOUND,
+        )
+
+
+def no_store(store: Path) -> GuardError:
+    """Return the error that there is no store, with what makes one here."""
+    from hermesguard.cli.lookup.guards import install_command  # only a mistake needs it
+
+    return GuardError(
+        f"There is no store at {store}",
+        f"Start the guard ({install_command()}), or name the store with --store DIR; "
+        "to see what looks lost already: hermesguard scan --check",
+        ExitCode.NO_STORE,
+    )

@@ -5,12 +5,20 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
+from hermesguard import files
 from hermesguard.cli.library import Library
-from hermesguard.store import incidents
-from hermesguard.store.incidents import Incident
-from hermesguard.store.inventory import holdings, messages_of
+from hermesguard.store.incidents import LOST_BEFORE, Incident
+from hermesguard.store.inventory import Entry as Holding
+from hermesguard.store.inventory import holding_of, holdings, messages_of
 from hermesguard.webui import session
+from hermesguard.webui.session import Unreadable
+
+_SHORTENED = frozenset({"intended", "clear", "meant"})
+"""Reasons of versions that hold what a user's act took away."""
+_NEVER = datetime.min.replace(tzinfo=UTC)
+_ENDS_SHORTENING = frozenset({"restored_by_user", "accepted", "undone"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,38 +35,86 @@ class Entry:
 
 
 def entries(library: Library) -> list[Entry]:
-    """Return what is known of all sessions in the store, sorted by id."""
-    store = library.store
-    held = {holding.session: holding for holding in holdings(store)}
-    live = live_sessions(library)
-    by_session = of_session(library.incidents)
-    is_resolved = incidents.resolved(library.incidents)
-    found = []
-    for name in library.sessions:
-        holding = held.get(name)
-        if holding:
-            changed: datetime | None = datetime.fromtimestamp(holding.mtime_ns / 1e9, UTC)
-            messages = messages_of(store, holding)
-        else:
-            last_version = next(reversed(store.versions(name)), None)
-            changed = last_version.time if last_version else None
-            messages = last_version.messages if last_version else None
-        state = state_of(
-            by_session[name], is_resolved, has_shadow=bool(holding), is_live=live is None or name in live
-        )
-        last = by_session[name][-1] if by_session[name] else None
-        found.append(
-            Entry(
-                name,
-                library.titles[name],
-                messages,
-                changed,
-                library.version_count(name),
-                last,
-                state,
-            )
-        )
-    return found
+    """Return what is known of all sessions, sorted by id."""
+    held = {holding.session: holding for holding in holdings(library.store)}
+    by_session = of_session(library.everything)
+    return [_entry(library, name, held.get(name), by_session[name]) for name in library.sessions]
+
+
+def entry_of(library: Library, name: str) -> Entry:
+    """Return what is known of one session."""
+    log = [one for one in library.everything if one.session == name]
+    return _entry(library, name, holding_of(library.store, name), log)
+
+
+def _entry(library: Library, name: str, holding: Holding | None, log: list[Incident]) -> Entry:
+    names = version_names(library, name)
+    is_live = library.live is None or name in library.live
+    if holding:
+        changed: datetime | None = datetime.fromtimestamp(holding.mtime_ns / 1e9, UTC)
+        messages = messages_of(library.store, holding)
+    else:
+        changed, messages = _last_version(names)
+    if name in library.kept:
+        state = state_of(log, library.resolved, has_shadow=bool(holding), is_live=is_live, names=names)
+    else:
+        changed, messages, state = _without_copy(library, name, is_live)
+    losses = [one for one in log if not one.is_note]
+    incident = losses[-1] if losses else None
+    return Entry(name, library.title(name), messages, changed, len(names), incident, state)
+
+
+def version_names(library: Library, name: str) -> list[str]:
+    """Return the names of the files in a session's history, oldest first, without opening any."""
+    try:
+        names = os.listdir(library.store.history_directory / name)
+    except OSError:
+        return []
+    return sorted(file for file in names if file.endswith(".json.gz") and not file.startswith("."))
+
+
+def _last_version(names: list[str]) -> tuple[datetime | None, int | None]:
+    return (time_of(names[-1]), count_of(names[-1])) if names else (None, None)
+
+
+def time_of(version: str) -> datetime | None:
+    """Return the time in the name of a version's file."""
+    try:
+        return datetime.fromisoformat(version.split("-")[0])
+    except ValueError:
+        return None
+
+
+def count_of(version: str) -> int | None:
+    """Return the number of messages in the name of a version's file."""
+    try:
+        return int(version.split("-")[1])
+    except (IndexError, ValueError):
+        return None
+
+
+def reason_of(version: str) -> str:
+    """Return the reason in the name of a version's file; empty when there is none."""
+    return version.split("-")[2] if version.count("-") > 2 else ""
+
+
+def _without_copy(library: Library, name: str, is_live: bool) -> tuple[datetime | None, int | None, str]:
+    """Return (changed, messages, state) of a session of which the store has nothing."""
+    if not is_live:
+        return None, None, "lost"
+    path = library.live_path(name)
+    stamp = files.stamp(path)
+    changed = datetime.fromtimestamp(stamp.mtime_ns / 1e9, UTC) if stamp else None
+    messages = live_count(path)
+    return changed, messages, "unreadable" if messages is None else "lost"
+
+
+def live_count(path: Path) -> int | None:
+    """Return how many messages a session file holds; None when it cannot be read."""
+    try:
+        return len(session.parse(files.read(path)[0]).messages)
+    except (OSError, Unreadable):
+        return None
 
 
 def of_session(log: Iterable[Incident]) -> defaultdict[str, list[Incident]]:
@@ -69,24 +125,42 @@ def of_session(log: Iterable[Incident]) -> defaultdict[str, list[Incident]]:
     return found
 
 
-def state_of(log: Iterable[Incident], resolved: Collection[str], *, has_shadow: bool, is_live: bool) -> str:
-    """Return the state of a session with these incidents."""
+def state_of(
+    log: Iterable[Incident],
+    resolved: Collection[str],
+    *,
+    has_shadow: bool,
+    is_live: bool,
+    names: Iterable[str] = (),
+) -> str:
+    """Return the state of a session that the store has, with these incidents and notes, and versions of these file names."""
+    log = list(log)
+    open_ones = [one for one in log if not one.is_by_user and one.id not in resolved]
+    losses = [one for one in open_ones if not one.is_note]
     if not has_shadow:
-        return "deleted"
+        return "missing" if losses and losses[-1].event == "not_known" else "deleted"
     if not is_live:
         return "missing"
-    open_ones = [incident for incident in log if not incident.is_by_user and incident.id not in resolved]
-    if any(incident.event in ("uncertain", "missing") for incident in open_ones):
+    if any(one.event in ("uncertain", "missing") and one.is_open for one in losses):
         return "uncertain"
-    if open_ones and open_ones[-1].event == "unrepaired":
+    if losses and losses[-1].event == "unrepaired":
         return "unrepaired"
-    return "restored" if open_ones else "fine"
+    if any(one.event == LOST_BEFORE for one in open_ones):
+        return "lost"
+    taken = shortened(log, names)
+    if taken and (not losses or losses[-1].time < (time_of(taken) or _NEVER).isoformat()):
+        return "shortened"
+    return "restored" if losses else "fine"
 
 
-def live_sessions(library: Library) -> set[str] | None:
-    """Return the sessions that have a file in the sessions directory; None when it cannot be read."""
-    try:
-        with os.scandir(library.settings.sessions) as found:
-            return {name for entry in found if (name := session.session_id(entry.name))}
-    except OSError:
-        return None
+def shortened(log: Iterable[Incident], names: Iterable[str]) -> str:
+    """Return the file name of the newest version that an act took away and that nobody has asked back since; else ""."""
+    taken = [name for name in names if reason_of(name) in _SHORTENED]
+    if not taken:
+        return ""
+    ended = max((one.time for one in log if one.event in _ENDS_SHORTENING), default="")
+    if ended:
+        time = time_of(taken[-1])
+        if time is None or time <= datetime.fromisoformat(ended):
+            return ""
+    return taken[-1]

@@ -119,7 +119,7 @@ _VERSION_WORDS: Final = ("latest", "live")
 _BACK: Final = re.compile(r"-(\d{1,6})", re.ASCII)
 _NAME: Final = re.compile(r"\d{8}T[\d.]*Z?", re.ASCII)
 _WHOLE_NAME: Final = re.compile(r"\d{8}T\d{6}\.\d{6}Z", re.ASCII)
-_NEVER_GOOD: Final = frozenset({"displaced", "leftover"})
+NEVER_GOOD: Final = frozenset({"displaced", "leftover"})
 
 
 def find_version(
@@ -169,7 +169,7 @@ def reigns(versions: Sequence[Version], log: Sequence[Incident]) -> list[tuple[d
     incident that names it as what was there before, for the same content is kept once, however often it is lost.
     """
     by_name = {version.name: version for version in versions}
-    found = [(version.time, version) for version in versions if version.reason not in _NEVER_GOOD]
+    found = [(version.time, version) for version in versions if version.reason not in NEVER_GOOD]
     found += [
         (datetime.fromisoformat(incident.time), by_name[incident.version])
         for incident in log

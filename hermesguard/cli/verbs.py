@@ -57,6 +57,24 @@ VERBS: Final[tuple[Verb, ...]] = (
         arguments.status,
     ),
     Verb(
+        "lost",
+        "what may be missing, and the command for each",
+        "Lists everything that a user may miss, newest first: what was repaired, what is uncertain or not known, what was "
+        "shortened, cleared or deleted on purpose and is still kept, and what was lost before the guard came.",
+        "hermesguard lost\n# only what happened today\nhermesguard lost --since today",
+        "hermesguard.cli.commands.inspect.lost:lost",
+        arguments.lost,
+    ),
+    Verb(
+        "find",
+        "a conversation by words of its title or its text",
+        "Looks for words in live files, copies, older versions and what was deleted; says what state each conversation is "
+        "in, and the command that brings it back. Conversations that have the words in one run come first.",
+        "hermesguard find server room\n# all that fit, not only the best\nhermesguard find --all kneading",
+        "hermesguard.cli.commands.inspect.find:find",
+        arguments.find,
+    ),
+    Verb(
         "list",
         "list the sessions, newest first",
         "Lists the sessions: id, title, messages, last change, versions, last incident, and state.",
@@ -141,10 +159,10 @@ VERBS: Final[tuple[Verb, ...]] = (
     ),
     Verb(
         "explain",
-        "explain an incident or an event, and what to do",
-        "For an incident: what the guard saw, for and against, what it did, and how to reverse it. For an event: what it "
-        "means and what to do.",
-        "hermesguard explain 7\nhermesguard explain uncertain",
+        "explain an incident, a session or an event, and what to do",
+        "For an incident: what the guard saw, for and against, what it did, and how to reverse it. For a session: its "
+        "newest incident, or why its file cannot be read. For an event: what it means and what to do.",
+        "hermesguard explain 7\nhermesguard explain garden\nhermesguard explain uncertain",
         "hermesguard.cli.commands.inspect.explain:explain",
         arguments.explain,
     ),

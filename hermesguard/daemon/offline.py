@@ -16,10 +16,14 @@ from hermesguard.guard.gone.missing import LISTED_FILE
 from hermesguard.guard.guard import Guard
 from hermesguard.guard.requests.operations import Operations, perform
 from hermesguard.judge.judge import Action, Surroundings, judge, judge_missing, judge_unreadable
+from hermesguard.store import incidents
 from hermesguard.store.incidents import IncidentLog
+from hermesguard.store.inventory import holdings, messages_of
 from hermesguard.store.store import Store
+from hermesguard.webui import header as head
 from hermesguard.webui import session
-from hermesguard.webui.directory import Release, SessionsDirectory
+from hermesguard.webui.directory import Listing, Release, SessionsDirectory
+from hermesguard.webui.lists.lost_before import remains, signs, titles
 from hermesguard.webui.session import Document, Unreadable
 
 PATIENCE_SECONDS = 60.0
@@ -91,6 +95,7 @@ def check(settings: Settings) -> dict[str, Any]:
             found := _finding(store, directory, release, name)
         ):
             findings.append(found)
+    findings = _with_signs(store, directory, listing, findings)
     wrong = [found for found in findings if found["state"] != "new"]
     return {
         "schema_version": SCHEMA_VERSION,
@@ -98,6 +103,46 @@ def check(settings: Settings) -> dict[str, Any]:
         "findings": findings,
         "wrong": len(wrong),
     }
+
+
+def _with_signs(
+    store: Store, directory: SessionsDirectory, listing: Listing, findings: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Return the findings, with what looks lost from before the guard came and nobody has answered yet."""
+    counts: dict[str, int | None] = {
+        holding.session: messages_of(store, holding) for holding in holdings(store)
+    }
+    counts = {name: count for name, count in counts.items() if name in listing.sessions}
+    counts |= {
+        found["session"]: found["messages_live"] for found in findings if found["session"] in listing.sessions
+    }
+    log = incidents.read_all(store.root)
+    done = incidents.resolved(log)
+    answered = {one.session for one in log if one.event == incidents.LOST_BEFORE and one.id in done}
+    answered |= {one.session for one in log if not one.is_note}
+    known = {found["session"]: found for found in findings if found["state"] not in ("new", "unreadable")}
+    for sign in signs(directory.path, remains(directory.path), counts):
+        if sign.session not in answered and sign.session not in known:
+            known[sign.session] = {
+                "session": sign.session,
+                "messages_before": sign.messages,
+                "messages_live": sign.live,
+                "state": "lost before",
+                "rule": "",
+                "evidence": list(sign.evidence),
+            }
+    merged = {found["session"]: found for found in findings} | known
+    heads = titles(directory.path)
+    return [
+        {**merged[name], "title": _title(directory, name) or heads.get(name, "")} for name in sorted(merged)
+    ]
+
+
+def _title(directory: SessionsDirectory, name: str) -> str:
+    try:
+        return head.title(head.read(directory.file(name), session.TITLE))
+    except OSError:
+        return ""
 
 
 def _finding(

@@ -37,7 +37,7 @@ _RECHECK_SECONDS: Final = 1.0
 _READER_TIMEOUT_SECONDS: Final = 5.0
 _PORT_PATIENCE_SECONDS: Final = 2.0
 _LIBRARY: Final = "prometheus-client"
-_INSTALL: Final = "Install it: pip install 'hermesguard[metrics]'"
+_INSTALL: Final = "Install it: pip install 'prometheus-client>=0.20'"
 _NETWORK: Final = "Allow it the network (the example network.conf), or choose another port"
 _WRITABLE: Final = "Let the unit write there (the example metrics.conf), and its user too"
 

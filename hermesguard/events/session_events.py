@@ -70,9 +70,9 @@ SESSION_EVENTS: Final[tuple[Event, ...]] = (
         + _WHY
         + "[ The state before is in the history: {version}.]",
         "No action required: the change carries evidence of an undo, a retry, an edit, a clear or a /compress, so it\n"
-        "stands. If it was not intended after all: hermesguard history {session}\n"
-        "then: hermesguard restore {session}@VERSION --dry-run",
-        (*_JUDGED, "messages_after", "duration_us"),
+        "stands. What was there before is kept for a while: hermesguard history {session}\n"
+        "If it was not intended after all: hermesguard undo {incident}",
+        (*_JUDGED, "incident", "messages_after", "duration_us"),
     ),
     Event(
         "restored",
@@ -89,8 +89,7 @@ SESSION_EVENTS: Final[tuple[Event, ...]] = (
         "No immediate action required: the messages are back in the file. If a browser still shows the conversation\n"
         "empty, reload the page; if that does not help, restart hermes-webui.\n"
         + _LOOK
-        + "\nIf the messages had been removed on purpose: {undo}\n"
-        "If it happens often, update hermes-webui: releases up to v0.50.283 lose sessions in this way (#1558).",
+        + "\nIf the messages had been removed on purpose: {undo}",
         _INCIDENT,
     ),
     Event(
@@ -153,6 +152,17 @@ SESSION_EVENTS: Final[tuple[Event, ...]] = (
         "(the same name with .json.bak), or restore it from your backup of the sessions directory.\n"
         "Until then hermes-webui shows this session as empty or not at all.",
         (*_INCIDENT, "path"),
+    ),
+    Event(
+        "lost_before",
+        "5b0c9a4f3c1e4d6f8a7725e0c61d9b42",
+        Priority.WARNING,
+        "Conversations look lost from before the guard came",
+        "In {path} {count:conversation} may have been lost before this guard came; to see which, and why: {remedy}.",
+        "The guard did not see how it happened, and changes nothing about it. Each conversation, what tells that it was\n"
+        "longer once, and what can be done about it: hermesguard lost\n"
+        "To say that one is right as it is: hermesguard accept {session}",
+        ("count", "path", "remedy", "session"),
     ),
     Event(
         "denied",

@@ -60,8 +60,7 @@ class Acts:
             case Action.INTENDED if visit.live:
                 version = self._withdrawn(visit)
                 self._stands(visit)
-                self.recorder.report(
-                    "intended",
+                self.recorder.note_intended(
                     visit.name,
                     visit.verdict,
                     messages_before=visit.messages_before,

@@ -1,17 +1,22 @@
-"""The first look at a session of which there is no copy yet, or none that is good."""
+"""The first look at a session of which there is no copy yet, or none that is good; and the look back at a whole directory."""
 
 import errno
+from collections.abc import Mapping
 
 from hermesguard import files
 from hermesguard.files import Stamp
 from hermesguard.guard.context import Context
 from hermesguard.judge.judge import Action, Surroundings, judge
 from hermesguard.store.cache import Copy
+from hermesguard.store.incidents import LOST_BEFORE, Incident
 from hermesguard.webui import session
+from hermesguard.webui.lists.lost_before import Remains, remains, signs
 from hermesguard.webui.session import Document, Unreadable
 
 # Faults of the process and not of the file: what cannot be read now can be read soon.
 _PASSING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+LOOKED_BACK_FILE = "looked-back"
+"""Stands in the store when what was lost before has been told."""
 
 
 class FirstLook:
@@ -86,3 +91,58 @@ class FirstLook:
             # `.bak` is older than all that was said since: one turn taken back, then others, is what people do.
             return False
         return verdict.action in (Action.RESTORE, Action.MERGE, Action.UNCERTAIN)
+
+
+class LookBack:
+    """Tells, once in the life of a store, what looks lost from before its guard came."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._mark = context.copies.store.root / LOOKED_BACK_FILE
+        self._is_over = False
+        self._remains: Remains | None = None
+
+    def begin(self) -> None:
+        """Note what lies in the directory, before a repair changes it. Raises OSError when it cannot be read."""
+        self._is_over = self._is_over or self._mark.exists()
+        if not self._is_over:
+            self._remains = remains(self._context.directory.path)
+
+    def end(self, present: Mapping[str, object]) -> None:
+        """Write down and report what looks lost, of the sessions that are `present` and of those that are not there."""
+        if self._remains is None or self._context.copies.broken:
+            return
+        context, found = self._context, self._remains
+        self._remains, self._is_over = None, True
+        log = context.recorder.incidents.all()
+        known = {incident.session for incident in log}
+        counts = {
+            name: None if name in context.notes.unreadable else context.notes.messages.get(name)
+            for name in present
+        }
+        lost = [sign for sign in signs(context.directory.path, found, counts) if sign.session not in known]
+        for sign in lost:
+            context.recorder.note(
+                Incident(
+                    "",
+                    "",
+                    sign.session,
+                    LOST_BEFORE,
+                    "found",
+                    evidence=sign.evidence,
+                    messages_before=sign.messages,
+                    messages_live=sign.live,
+                )
+            )
+        if lost:
+            context.reporter.report(
+                "lost_before",
+                count=len(lost),
+                path=str(context.directory.path),
+                remedy="hermesguard lost",
+            )
+        try:
+            context.copies.store.place.check()
+            files.write_durably(self._mark, b"")
+        except OSError as error:
+            context.copies.refused(error)

@@ -17,7 +17,7 @@ from hermesguard.files import Stamp
 from hermesguard.guard import back_off as back_off
 from hermesguard.guard.act import Acts
 from hermesguard.guard.context import Context
-from hermesguard.guard.first_look import FirstLook
+from hermesguard.guard.first_look import FirstLook, LookBack
 from hermesguard.guard.gone.missing import MissingFiles
 from hermesguard.guard.large.background import Background
 from hermesguard.guard.large.large import LargeSessions
@@ -52,6 +52,7 @@ class Guard:
         self.missing_files = MissingFiles(context)
         self._leftovers = Recovery(context)
         self._first_look = FirstLook(context)
+        self._look_back = LookBack(context)
         self.scrub = Scrub(self.copies, self, context.reporter, context.clock)
         self._reported_two_writers = False
         self.standby = Standby(self.copies, self.directory)
@@ -77,6 +78,7 @@ class Guard:
         """
         start = Start(self.context, self.missing_files, self.scrub)
         start.read_state_files()
+        start.note_guarded()
         try:
             start.take_over()
         except OSError as error:
@@ -110,6 +112,7 @@ class Guard:
         """
         saves = self.missing_files.evidence.saves
         listing = yield from self.directory.look()
+        self.shield.run("look back", "", self._look_back.begin, None)
         if listing.has_leftovers:
             self.finish_interrupted_repairs()
         known = self.notes.seen.keys() | set(self.copies.store.shadow_names())
@@ -130,6 +133,7 @@ class Guard:
         self.copies.flush_delta_logs()
         self.copies.forget_idle()
         self.missing_files.after_scan(listing.sessions)
+        self.shield.run("look back", "", partial(self._look_back.end, listing.sessions), None)
         self.standby.after_scan(listing)
         self.recorder.report_held_back()
         self.notes.totals.last_scan = self.context.clock.now().isoformat()

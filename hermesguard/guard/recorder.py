@@ -11,7 +11,7 @@ from hermesguard.events.reporter import Reporter
 from hermesguard.guard.back_off import ALERT_INTERVAL_SECONDS, BackOff
 from hermesguard.judge.judge import Verdict
 from hermesguard.store.cached_store import Copies
-from hermesguard.store.incidents import Incident, IncidentLog, resolved
+from hermesguard.store.incidents import INTENDED, Incident, IncidentLog, resolved
 from hermesguard.webui import session
 from hermesguard.webui.session import Document, Unreadable
 
@@ -88,12 +88,24 @@ class Recorder:
         number = incident.id or self.incidents.next_id()
         incident = incident._replace(id=number, time=self._clock.now().isoformat())
         if not (incident.is_by_user or incident.resolves):
-            incident = incident._replace(undo=f"hermesguard undo {number}")
+            incident = incident._replace(undo=self._undo(incident, number))
         try:
             self.incidents.append(incident)
         except OSError as problem:
             self._copies.refused(problem)
         return incident
+
+    @staticmethod
+    def _undo(incident: Incident, number: str) -> str:
+        """Return the command that reverses an incident; empty for a note of which the history has no version."""
+        if incident.is_note:
+            return f"hermesguard undo {number}" if incident.version else ""
+        return f"hermesguard undo {number}"
+
+    def note_intended(self, name: str, verdict: Verdict, **known: Any) -> None:
+        """Write down and report that a user took something away; that is no incident, but the log can tell why it stands."""
+        noted = self.note(found(INTENDED, "stands", name, verdict, **known))
+        self.report(INTENDED, name, verdict, incident=noted.id, **known)
 
     def rolled_back(self, repairs: Mapping[str, str], directory: Path) -> None:
         """Record and report that many sessions went back to an older state at once; `repairs` gives the incident of each."""

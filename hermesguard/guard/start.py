@@ -21,6 +21,13 @@ class Start:
         self._missing_files = missing_files
         self._scrub = scrub
 
+    def note_guarded(self) -> None:
+        """Note whose sessions the store is for; GuardError when it is another application's."""
+        try:
+            self._copies.store.place.note_guarded(self._context.directory.path)
+        except OSError as error:
+            self._copies.refused(error)
+
     def read_state_files(self) -> None:
         """Take over what the store's own files say; what in them is none of ours is set aside."""
         store = self._copies.store

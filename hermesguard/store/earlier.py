@@ -24,7 +24,7 @@ REASONS: Final = {"meant": "intended", "doubt": "uncertain"}
 _KEYS: Final = {"settles": "resolves"} | {
     f"rows_{when}": f"messages_{when}" for when in ("before", "live", "after")
 }
-_WORDS: Final = {"in_doubt": "uncertain", "settled": "resolved", "restored_by_hand": "restored_by_user"}
+EVENTS: Final = {"in_doubt": "uncertain", "settled": "resolved", "restored_by_hand": "restored_by_user"}
 _VERDICTS: Final = {"deliberate": "intended", "doubt": "uncertain"}
 _VERSION: Final = re.compile(r"([^-]+-\d+-)([a-z]+)(-[0-9a-f]{16}\.json\.gz)")
 
@@ -32,7 +32,7 @@ _VERSION: Final = re.compile(r"([^-]+-\d+-)([a-z]+)(-[0-9a-f]{16}\.json\.gz)")
 def incident(value: dict[str, Any]) -> dict[str, Any]:
     """Return a line of the incident log in the words of today; one of today as it is."""
     known = {_KEYS.get(key, key): entry for key, entry in value.items()}
-    for key, words in (("event", _WORDS), ("action", _WORDS), ("verdict", _VERDICTS)):
+    for key, words in (("event", EVENTS), ("action", EVENTS), ("verdict", _VERDICTS)):
         if isinstance(word := known.get(key), str):
             known[key] = words.get(word, word)
     return known

@@ -24,6 +24,9 @@ MOST_OUTDATED = 100
 
 _ALWAYS_WRITTEN = frozenset({"id", "time", "session", "event", "action"})
 _BY_USER = frozenset({"undone", "accepted", "restored_by_user", "purged"})
+INTENDED = "intended"
+LOST_BEFORE = "lost_before"
+_NO_LOSSES = frozenset({INTENDED, LOST_BEFORE})
 
 
 class Incident(NamedTuple):
@@ -68,6 +71,11 @@ class Incident(NamedTuple):
     def is_by_user(self) -> bool:
         """Return whether a user did this, by a command, and the guard only wrote it down."""
         return self.event in _BY_USER
+
+    @property
+    def is_note(self) -> bool:
+        """Return whether it is no loss that the guard saw: an act that a user meant, or what was lost before it came."""
+        return self.event in _NO_LOSSES
 
     @property
     def is_open(self) -> bool:
@@ -159,7 +167,12 @@ def _from_line(line: bytes) -> Incident | None:
 
 
 def read(store: Path) -> list[Incident]:
-    """Return all incidents in the log at `store`, oldest first; none when there is no log.
+    """Return all incidents in the log at `store`, oldest first; none when there is no log. Notes are left out (`read_all`)."""
+    return [incident for incident in read_all(store) if not incident.is_note]
+
+
+def read_all(store: Path) -> list[Incident]:
+    """Return the incidents and the notes in the log at `store`, oldest first; none when there is no log.
 
     Of an incident that grew, in a back-off, the newest line counts. A line that stands there twice (the disk took it, and
     said that it had not) counts once; one that is none of ours does not count at all.
@@ -229,7 +242,7 @@ class IncidentLog:
     def keep_only_ours(self) -> None:
         """Write the log anew, without lines that are none of ours or outdated. Raises OSError."""
         self.check()
-        self._replace(read(self.store))
+        self._replace(read_all(self.store))
         self._outdated = 0
 
     def _replace(self, entries: Iterable[Incident]) -> None:
@@ -237,10 +250,10 @@ class IncidentLog:
 
     def all(self) -> list[Incident]:
         """Return every incident, oldest first, those that the store has not taken yet too."""
-        return read(self.store) + self.unwritten
+        return read_all(self.store) + self.unwritten
 
     def _note(self, incident: Incident) -> None:
-        self.count += not incident.resolves and incident.id != self._newest
+        self.count += not (incident.resolves or incident.is_note) and incident.id != self._newest
         self._newest = incident.id
         if incident.resolves:
             self.resolved.add(incident.resolves)
@@ -280,7 +293,7 @@ class IncidentLog:
     def purge(self, session: str) -> int:
         """Remove a session's incidents, leaving nothing but their numbers; return how many there were."""
         self.check()
-        kept = read(self.store)
+        kept = read_all(self.store)
         count = sum(incident.session == session for incident in kept)
         if count or any(session in incident.names for incident in kept):
             lines = (

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from hermesguard import files
 from hermesguard.store import delta_log as delta_logs
-from hermesguard.store.store import Store
+from hermesguard.store.store import Shadow, Store
 from hermesguard.webui import header as head
 from hermesguard.webui import session
 from hermesguard.webui.session import Unreadable
@@ -25,13 +26,22 @@ def holdings(store: Store) -> Iterator[Entry]:
     """Yield what the store holds of each session that has a shadow."""
     with_delta_logs = set(store.with_delta_logs())
     for shadow in store.shadows():
-        newest = (
-            delta_logs.newest(store.delta_log_path(shadow.session))
-            if shadow.session in with_delta_logs
-            else None
-        )
-        size_bytes, mtime_ns = newest[:2] if newest else (shadow.size_bytes, shadow.mtime_ns)
-        yield Entry(shadow.session, size_bytes, mtime_ns, bool(newest))
+        yield _entry(store, shadow, shadow.session in with_delta_logs)
+
+
+def holding_of(store: Store, session: str) -> Entry | None:
+    """Return what the store holds of one session; None when it has no shadow."""
+    stamp = files.stamp(store.shadow_path(session))
+    if stamp is None:
+        return None
+    has_delta_log = files.stamp(store.delta_log_path(session)) is not None
+    return _entry(store, Shadow(session, stamp.size_bytes, stamp.mtime_ns), has_delta_log)
+
+
+def _entry(store: Store, shadow: Shadow, has_delta_log: bool) -> Entry:
+    newest = delta_logs.newest(store.delta_log_path(shadow.session)) if has_delta_log else None
+    size_bytes, mtime_ns = newest[:2] if newest else (shadow.size_bytes, shadow.mtime_ns)
+    return Entry(shadow.session, size_bytes, mtime_ns, bool(newest))
 
 
 def messages_of(store: Store, holding: Entry) -> int | None:

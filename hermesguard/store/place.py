@@ -19,9 +19,12 @@ from hermesguard.errors import ExitCode, GuardError
 FORMAT: Final = 2
 """Of the layout, and of the delta logs in it; 1 had delta logs without a number."""
 FORMAT_FILE: Final = "format"
+GUARDED_FILE: Final = "sessions"
+"""Holds the path of the sessions directory that the store is for, and that of the store: a copy of a store is for no one's."""
 SET_ASIDE: Final = "set-aside"
 _NUMBER: Final = re.compile(r"[0-9]{1,6}")
 _LONGEST_FORMAT_BYTES: Final = 4096
+_LONGEST_PATH_BYTES: Final = 64 * 1024
 
 Identity = tuple[int, int]
 
@@ -70,7 +73,7 @@ class Place:
             if found.st_uid != user and (writes or user != 0):
                 raise GuardError(
                     f"{directory} belongs to uid {found.st_uid}, and this is uid {user}",
-                    "Run it as that user, or choose another store with --store DIR",
+                    f"Run it as that user (sudo -u '#{found.st_uid}' ...), or choose another store with --store DIR",
                     ExitCode.REFUSED,
                 )
 
@@ -93,6 +96,36 @@ class Place:
         """Write the number of today's layout over an older one; for the holder of the lock. Raises OSError."""
         if (self.format() or 0) < FORMAT:
             files.write_durably(self.root / FORMAT_FILE, f"{FORMAT}\n".encode())
+
+    # -- whose sessions
+
+    def guarded(self) -> Path | None:
+        """Return the sessions directory that the store is for; None when it does not say, or may not be read."""
+        try:
+            data = files.read(self.root / GUARDED_FILE, _LONGEST_PATH_BYTES)[0]
+        except OSError:
+            return None
+        lines = [os.fsdecode(line) for line in data.split(b"\n")[:2]]
+        if len(lines) != 2 or not all(line.startswith("/") and "\0" not in line for line in lines):
+            return None
+        return Path(lines[0]) if is_same_directory(Path(lines[1]), self.root) else None
+
+    def note_guarded(self, sessions: Path) -> None:
+        """Note which sessions directory the store is for; for the holder of the lock. Raises OSError.
+
+        GuardError when it is for another one that is still there: the copies of two applications must not mix.
+        """
+        before = self.guarded()
+        if before == sessions or b"\n" in os.fsencode(sessions):
+            return
+        if before and before.is_dir() and not is_same_directory(before, sessions):
+            raise GuardError(
+                f"The store {self.root} is that of {before}, not of {sessions}",
+                f"Choose another store with --store DIR; or, if the conversations have moved, remove {self.root / GUARDED_FILE}",
+                ExitCode.REFUSED,
+            )
+        lines = (sessions, self.root.absolute())
+        files.write_durably(self.root / GUARDED_FILE, b"".join(os.fsencode(line) + b"\n" for line in lines))
 
     # -- the same one
 
@@ -138,6 +171,16 @@ class Place:
         files.sync_directory(path.parent)
         files.sync_directory(directory)
         return target
+
+
+def is_same_directory(one: Path, other: Path) -> bool:
+    """Return whether two paths lead to the same directory; of one that is not there, whether they are the same in words."""
+    if os.path.realpath(one) == os.path.realpath(other):
+        return True
+    try:
+        return os.path.samestat(os.stat(one), os.stat(other))
+    except OSError:
+        return False
 
 
 def _identity(directory: Path) -> Identity:

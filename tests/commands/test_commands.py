@@ -367,7 +367,7 @@ def test_history_draws_the_life_and_names_the_versions(command, scene):
     assert "The garden in spring" in out
     assert "1 loss" in out
     assert "1 repair" in out
-    version = next(line for line in out.splitlines() if "a write lost messages (incident #1)" in line)
+    version = next(line for line in out.splitlines() if line.endswith("#1        a write lost messages"))
     name = version.split()[0]
     assert json.loads(command("show", f"3f2a{name}", "--json")[1])["message_count"] == 12
     found = json.loads(command("history", "3f2a", "--json")[1])
@@ -474,7 +474,10 @@ def test_explain_an_incident_and_an_event(command):
 def test_status_without_a_guard_says_so(command):
     code, out, _ = command("status")
     assert code == ExitCode.PROBLEM
-    assert out.splitlines()[0] == "Not well: no guard runs on this store."
+    assert out.splitlines()[:2] == [
+        "Something missing? 1 shortened, 1 repaired. See: hermesguard lost",
+        "Not well: no guard runs on this store.",
+    ]
     assert "4 sessions with" in out
     code, out, _ = command("status", "--nagios")
     assert code == 2
@@ -640,7 +643,7 @@ def test_verify_rebuilds_what_it_can_and_reports_the_rest(command, own_scene):
     assert lines[2].endswith("of 4 sessions: 2 damaged.")
     assert shadow.read_bytes() == good
     code, out, _ = command("status", where=own_scene)
-    assert "1 file of the store is damaged" in out.splitlines()[0]
+    assert "1 file of the store is damaged" in out.splitlines()[1]
     assert "  See: hermesguard verify\n" in out
     found = json.loads(command("verify", "--json", where=own_scene)[1])
     assert [(one["session"], one["rebuilt"]) for one in found["damaged"]] == [(own_scene.wiped, False)]

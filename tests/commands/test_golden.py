@@ -1,4 +1,4 @@
-"""What each command prints after the demo's story: kept in tests/golden, at 80 and 200 columns and piped.
+"""What each command prints after the demo's story: kept in tests/golden, at 80, 120 and 200 columns and piped.
 
 When output is meant to be another, write the files anew and read what changed: GOLDEN=write pytest tests/commands/test_golden.py
 """
@@ -14,13 +14,18 @@ from hermesguard.cli.verbs import VERBS
 from tests.helpers.reported import Reported, reported
 
 GOLDEN = Path(__file__).parents[2] / "tests" / "golden"
-WIDTHS = {"at 80 columns": 80, "at 200 columns": 200, "piped": None}
+WIDTHS = {"at 80 columns": 80, "at 120 columns": 120, "at 200 columns": 200, "piped": None}
 WIPED, TORN, TAKEN_BACK = "91b72265b1f5", "cd61d8f16adf", "dcf4f4bea973"
 
 COMMANDS = {
     "status": "status",
     "status-nagios": "status --nagios",
     "status-json": "status --json",
+    "lost": "lost",
+    "lost-json": "lost --json",
+    "find": "find part 7 does",
+    "find-title": "find parser for",
+    "find-json": "find server room --json",
     "list": "list",
     "list-words": "list server room --state restored",
     "list-json": "list --json",
@@ -37,8 +42,13 @@ COMMANDS = {
     "log-session": "log --session trip --since 1d",
     "explain-wipe": "explain 1",
     "explain-stale-writer": "explain 9",
-    "explain-torn": "explain 10",
+    "explain-torn": "explain 11",
     "explain-event": "explain uncertain",
+    "explain-fields": "explain uncertain --fields",
+    "explain-intended": "explain 10",
+    "explain-session": "explain parser",
+    "restore-shortened": "restore parser",
+    "diff-repaired": "diff trip",
     "restore": f"restore {TAKEN_BACK}@-1 --dry-run",
     "restore-all-missing": "restore --all-missing --dry-run",
     "undo": "undo 1 --dry-run",
@@ -60,7 +70,9 @@ MISTAKES = {
     "mistake-several": "show for --last 1",
     "mistake-version": f"show {TAKEN_BACK}@-7",
     "mistake-incident": "explain 99",
-    "mistake-undo": "undo 10 --dry-run",
+    "mistake-undo": "undo 11 --dry-run",
+    "mistake-find": "find zeppelin",
+    "mistake-sessions": "status --sessions /nowhere/sessions",
 }
 
 

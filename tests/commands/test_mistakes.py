@@ -21,6 +21,8 @@ COMMANDS = [
     ["status", "--nagios"],
     ["list"],
     ["list", "--json"],
+    ["lost"],
+    ["find", "garden"],
     ["history", "3f2a"],
     ["show", "3f2a"],
     ["show", "garden tools", "--markdown"],
@@ -218,7 +220,7 @@ def test_a_version_that_is_not_there(scene):
     ]
     for words, code, said in run_all([("null", words, scene) for words in asked]):
         assert code == ExitCode.NOT_FOUND, (words, said)
-        assert "hermesguard history 3f2a00000001" in said, (words, said)
+        assert f"hermesguard --store {scene.store} history 3f2a00000001" in said, (words, said)
 
 
 def test_what_is_not_there_at_all(scene):

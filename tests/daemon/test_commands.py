@@ -33,11 +33,11 @@ def known(daemon):
 
 
 def until_status(daemon, words):
-    """Wait until the first line of status holds these words; return all of it."""
+    """Wait until the head of status, above its facts, holds these words; return all of it."""
 
     def says():
         result = command(daemon, "status")
-        return result if words in result.stdout.partition("\n")[0] else None
+        return result if words in result.stdout.partition("\n\n")[0] else None
 
     return daemon.until(says)
 
@@ -74,7 +74,7 @@ def test_status_while_the_watch_is_lost(daemon):
     App(daemon.sessions, Era.NEW).create(turns=3)
     daemon.start()
     daemon.sessions.rename(daemon.sessions.with_name("elsewhere"))
-    result = until_status(daemon, "the guard does not see changes at once")
+    result = until_status(daemon, "the watch is lost")
     assert result.returncode == ExitCode.PROBLEM
     assert command(daemon, "status", "--nagios").returncode == 2
 
@@ -86,7 +86,9 @@ def test_sessions_that_vanished_at_once(daemon):
     for chat in chats[:5]:
         chat.path.unlink()
     result = until_status(daemon, "5 sessions vanished at once")
-    assert "hermesguard restore --all-missing --dry-run" in result.stdout
+    assert f"hermesguard --store {daemon.store} restore --all-missing --dry-run" in " ".join(
+        result.stdout.split()
+    )
     assert command(daemon, "list", "--state", "missing").stdout.count("missing") == 5
     done = command(daemon, "restore", "--all-missing")
     assert done.stdout.endswith("5 sessions put back.\n"), done.stderr
@@ -180,5 +182,5 @@ def test_a_reload_says_what_is_other_and_takes_it(tmp_path):
         chat.turn("one more", "indeed")
         daemon.until_kept(chat.path)
         os.kill(daemon.process.pid, signal.SIGHUP)
-        daemon.until_heard("reloaded", reason="nothing is other than before")
+        daemon.until_heard("reloaded", reason="no changes")
         assert not daemon.heard("watch_lost")

@@ -77,7 +77,7 @@ def test_a_missing_library_is_one_sentence(tmp_path: Path) -> None:
         reported = daemon.until_heard("metrics_failed")
         assert reported["message"] == (
             "Metrics cannot be published: No module named 'prometheus_client' (prometheus-client). "
-            "Install it: pip install 'hermesguard[metrics]'."
+            "Install it: pip install 'prometheus-client>=0.20'."
         )
         wipe(daemon, chat)
         daemon.until_heard("restored")

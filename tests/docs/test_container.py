@@ -76,3 +76,22 @@ def test_the_memory_is_that_of_the_units() -> None:
     assert most
     assert f"mem_limit: {most[1]}m\n" in COMPOSE
     assert f"memory: {most[1]}Mi\n" in KUBERNETES
+
+
+def test_compose_builds_from_the_sources_and_can_take_the_named_volume() -> None:
+    """The application's files with two and three containers keep their files in the volume hermes-home."""
+    volume = (CONTAINER / "compose.volume.yaml").read_text(encoding="utf-8")
+    assert "      context: ${HERMESGUARD_SOURCE:?" in COMPOSE, (
+        "a relative one would begin at the application's file"
+    )
+    assert "      dockerfile: packaging/container/Dockerfile\n" in COMPOSE
+    target = re.search(r"target: (\S+)", volume)
+    assert target
+    assert f"        target: {target[1]}\n" in COMPOSE, (
+        "the volume must take the place of the directory of the host"
+    )
+    assert f"HERMESGUARD_SESSIONS: {target[1]}/webui/sessions\n" in volume
+    assert "\nvolumes:\n  hermes-home:\n" in volume
+    assert "create_host_path: false" in COMPOSE, (
+        "a directory that is not there must not be made, and guarded empty"
+    )

@@ -5,11 +5,13 @@
 #    source ~/.local/share/bash_completion/hermesguard
 # See also: https://github.com/scop/bash-completion/blob/main/doc/configuration.md
 
-_shtab_hermesguard_subparsers=(run scan status list history show diff restore salvage undo accept log explain report verify drill prune purge config completion demo)
+_shtab_hermesguard_subparsers=(run scan status lost find list history show diff restore salvage undo accept log explain report verify drill prune purge config completion demo)
 
 _shtab_hermesguard_run_option_strings=(-h --help --on-uncertain --on-missing --scan-interval --keep-deleted --keep-history --keep-versions --max-store-bytes --cache-bytes --max-session-bytes --alert-command --heartbeat-command --on-version-command --hook-timeout --metrics-textfile --metrics-port --watch --sessions --store --config)
 _shtab_hermesguard_scan_option_strings=(-h --help --check --json --sessions --store --config)
 _shtab_hermesguard_status_option_strings=(-h --help --json --nagios --sessions --store --config)
+_shtab_hermesguard_lost_option_strings=(-h --help --since --all --json --sessions --store --config)
+_shtab_hermesguard_find_option_strings=(-h --help --all --json --sessions --store --config)
 _shtab_hermesguard_list_option_strings=(-h --help --state --sort --json --sessions --store --config)
 _shtab_hermesguard_history_option_strings=(-h --help --json --sessions --store --config)
 _shtab_hermesguard_show_option_strings=(-h --help --last --full --json --markdown --no-pager --sessions --store --config)
@@ -19,7 +21,7 @@ _shtab_hermesguard_salvage_option_strings=(-h --help --hermes-home --dry-run --r
 _shtab_hermesguard_undo_option_strings=(-h --help --merge --dry-run --json --sessions --store --config)
 _shtab_hermesguard_accept_option_strings=(-h --help --dry-run --json --sessions --store --config)
 _shtab_hermesguard_log_option_strings=(-h --help -f --follow --since --session --json --sessions --store --config)
-_shtab_hermesguard_explain_option_strings=(-h --help --json --sessions --store --config)
+_shtab_hermesguard_explain_option_strings=(-h --help --fields --json --sessions --store --config)
 _shtab_hermesguard_report_option_strings=(-h --help -o --output --json --sessions --store --config)
 _shtab_hermesguard_verify_option_strings=(-h --help --json --sessions --store --config)
 _shtab_hermesguard_drill_option_strings=(-h --help --json --sessions --store --config)
@@ -39,6 +41,12 @@ _shtab_hermesguard_scan___config_COMPGEN=_shtab_compgen_files
 _shtab_hermesguard_status___sessions_COMPGEN=_shtab_compgen_dirs
 _shtab_hermesguard_status___store_COMPGEN=_shtab_compgen_dirs
 _shtab_hermesguard_status___config_COMPGEN=_shtab_compgen_files
+_shtab_hermesguard_lost___sessions_COMPGEN=_shtab_compgen_dirs
+_shtab_hermesguard_lost___store_COMPGEN=_shtab_compgen_dirs
+_shtab_hermesguard_lost___config_COMPGEN=_shtab_compgen_files
+_shtab_hermesguard_find___sessions_COMPGEN=_shtab_compgen_dirs
+_shtab_hermesguard_find___store_COMPGEN=_shtab_compgen_dirs
+_shtab_hermesguard_find___config_COMPGEN=_shtab_compgen_files
 _shtab_hermesguard_list___sessions_COMPGEN=_shtab_compgen_dirs
 _shtab_hermesguard_list___store_COMPGEN=_shtab_compgen_dirs
 _shtab_hermesguard_list___config_COMPGEN=_shtab_compgen_files
@@ -112,12 +120,12 @@ _shtab_hermesguard___sessions_COMPGEN=_shtab_compgen_dirs
 _shtab_hermesguard___store_COMPGEN=_shtab_compgen_dirs
 _shtab_hermesguard___config_COMPGEN=_shtab_compgen_files
 
-_shtab_hermesguard_list___state_choices=(fine restored uncertain unrepaired deleted missing)
+_shtab_hermesguard_list___state_choices=(fine shortened restored uncertain unrepaired unreadable lost missing deleted)
 _shtab_hermesguard_list___sort_choices=(changed title messages versions incident)
 _shtab_hermesguard_restore___part_choices=(reasoning attachments pictures calls tool_calls context_messages order title project_id pinned archived composer_draft)
 _shtab_hermesguard_config_pos_0_choices=(show check)
 _shtab_hermesguard_completion_pos_0_choices=(bash zsh fish sessions incidents subjects)
-_shtab_hermesguard_pos_0_choices=(run scan status list history show diff restore salvage undo accept log explain report verify drill prune purge config completion demo)
+_shtab_hermesguard_pos_0_choices=(run scan status lost find list history show diff restore salvage undo accept log explain report verify drill prune purge config completion demo)
 
 _shtab_hermesguard_run__h_nargs=0
 _shtab_hermesguard_run___help_nargs=0
@@ -129,6 +137,15 @@ _shtab_hermesguard_status__h_nargs=0
 _shtab_hermesguard_status___help_nargs=0
 _shtab_hermesguard_status___json_nargs=0
 _shtab_hermesguard_status___nagios_nargs=0
+_shtab_hermesguard_lost__h_nargs=0
+_shtab_hermesguard_lost___help_nargs=0
+_shtab_hermesguard_lost___all_nargs=0
+_shtab_hermesguard_lost___json_nargs=0
+_shtab_hermesguard_find_pos_0_nargs=+
+_shtab_hermesguard_find__h_nargs=0
+_shtab_hermesguard_find___help_nargs=0
+_shtab_hermesguard_find___all_nargs=0
+_shtab_hermesguard_find___json_nargs=0
 _shtab_hermesguard_list_pos_0_nargs='*'
 _shtab_hermesguard_list__h_nargs=0
 _shtab_hermesguard_list___help_nargs=0
@@ -175,6 +192,7 @@ _shtab_hermesguard_log___follow_nargs=0
 _shtab_hermesguard_log___json_nargs=0
 _shtab_hermesguard_explain__h_nargs=0
 _shtab_hermesguard_explain___help_nargs=0
+_shtab_hermesguard_explain___fields_nargs=0
 _shtab_hermesguard_explain___json_nargs=0
 _shtab_hermesguard_report__h_nargs=0
 _shtab_hermesguard_report___help_nargs=0

@@ -64,14 +64,11 @@ def _fit(columns: Sequence[Column], natural: Sequence[int], width: int) -> list[
         if excess <= sum(natural[index] - least[index] for index in shown) or not droppable:
             break
         shown.remove(max(droppable, key=lambda index: columns[index].rank))
-    widths: list[int | None] = []
-    for index in range(len(columns)):
-        if index not in shown:
-            widths.append(None)
-            continue
+    widths: list[int | None] = [None] * len(columns)
+    for index in sorted(shown, reverse=True):  # what stands last is read last, and gives first
         given = max(0, min(excess, natural[index] - least[index]))
         excess -= given
-        widths.append(natural[index] - given)
+        widths[index] = natural[index] - given
     return widths
 
 

@@ -26,7 +26,7 @@ def svg(chart: Chart) -> str:
     except ImportError:
         raise GuardError(
             "The charts of the report are drawn by pygal, which is not installed",
-            "Install it: pip install 'hermesguard[report]', or apt install python3-pygal",
+            "Install it: pip install 'pygal>=3', or apt install python3-pygal",
         ) from None
     from pygal.style import Style
 

@@ -1,5 +1,6 @@
 """The page that `report` writes: one HTML file that needs no network and no script. Titles and ids, no message text."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -7,6 +8,7 @@ from typing import Final
 
 from hermesguard.events.event import plain
 
+_TIME: Final = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
 _STYLE: Final = """
 :root { color-scheme: light; }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #1b1b1b; }
@@ -21,7 +23,8 @@ svg { width: 100%; height: auto; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { text-align: start; padding: .25rem .8rem .25rem 0; border-bottom: 1px solid #ddd; vertical-align: top; }
 td.number, th.number { text-align: end; padding-right: 1.6rem; }
-td:first-child { white-space: nowrap; }
+td:first-child, td.time { white-space: nowrap; }
+tr:target { outline: .15rem solid #2d6a4f; }
 @media (max-width: 45rem) {
   figure { overflow-x: auto; }
   svg { min-width: 40rem; }
@@ -40,6 +43,10 @@ class Table:
     empty: str
     numbers: frozenset[int] = frozenset()
     note: str = ""
+    targets: int | None = None
+    """The column with the ids that links lead to, each to its line here."""
+    links: int | None = None
+    """The column with ids that lead to such a line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +84,9 @@ def html(
     for table in tables:
         parts.append(f"<h2>{_text(table.title)}</h2>")
         if table.messages:
-            parts.append(_messages("list", table.columns, table.messages, table.numbers))
+            parts.append(
+                _messages("list", table.columns, table.messages, table.numbers, table.targets, table.links)
+            )
             parts.append(f'<p class="faint">{_text(table.note)}</p>' if table.note else "")
         else:
             parts.append(f"<p>{_text(table.empty)}</p>")
@@ -92,16 +101,33 @@ def html(
 
 
 def _messages(
-    kind: str, columns: Sequence[str], messages: Sequence[Sequence[str]], numbers: frozenset[int]
+    kind: str,
+    columns: Sequence[str],
+    messages: Sequence[Sequence[str]],
+    numbers: frozenset[int],
+    targets: int | None = None,
+    links: int | None = None,
 ) -> str:
+    def start(tag: str, place: int, cell: str) -> str:
+        if place in numbers:
+            return f'{tag} class="number"'
+        return f'{tag} class="time"' if tag == "td" and _TIME.fullmatch(cell) else tag
+
     def cells(tag: str, message: Sequence[str]) -> str:
-        starts = (f'{tag} class="number"' if place in numbers else tag for place in range(len(message)))
-        return "".join(
-            f"<{start}><bdi>{_text(cell)}</bdi></{tag}>" for start, cell in zip(starts, message, strict=True)
-        )
+        found = []
+        for place, cell in enumerate(message):
+            text = f"<bdi>{_text(cell)}</bdi>"
+            if place == links and tag == "td" and cell:
+                text = f'<a href="#session-{_text(cell)}">{text}</a>'
+            found.append(f"<{start(tag, place, cell)}>{text}</{tag}>")
+        return "".join(found)
+
+    def row(message: Sequence[str]) -> str:
+        target = "" if targets is None else f' id="session-{_text(message[targets])}"'
+        return f"<tr{target}>{cells('td', message)}</tr>"
 
     head = f"<thead><tr>{cells('th', columns)}</tr></thead>\n" if columns else ""
-    body = "\n".join(f"<tr>{cells('td', message)}</tr>" for message in messages)
+    body = "\n".join(map(row, messages))
     return f'<table class="{kind}">\n{head}<tbody>\n{body}\n</tbody>\n</table>'
 
 

@@ -63,8 +63,15 @@ class Operations(Decisions, Salvages):
                 "messages_gone": 0,
                 "messages_back": 0,
             }
-            return {"session": name, "action": "unchanged", **unchanged, "dry_run": dry_run}
-        return self._make_live(
+            closed = [] if dry_run else self._close(name, "restored_by_user", "unchanged")
+            return {
+                "session": name,
+                "action": "unchanged",
+                **unchanged,
+                "resolved": closed,
+                "dry_run": dry_run,
+            }
+        answer = self._make_live(
             name,
             merged,
             live,
@@ -73,6 +80,8 @@ class Operations(Decisions, Salvages):
             "replaced" if replace else "restored",
             "asked for",
         )
+        closed = [] if dry_run else self._close(name, "restored_by_user", answer["action"])
+        return {**answer, "resolved": closed}
 
     def _with_part(self, name: str, live: Live | None, version: Document, part: str) -> bytes:
         """Return the live file with one part of a version."""
@@ -125,7 +134,7 @@ class Operations(Decisions, Salvages):
         paths = [version.path for version in self._store.versions(name)] + (
             [shadow] if shadow.is_file() else []
         )
-        if not paths and not any(entry.session == name for entry in incidents.read(self._store.root)):
+        if not paths and not any(entry.session == name for entry in incidents.read_all(self._store.root)):
             raise GuardError(
                 f"The store has nothing of {name}", "hermesguard list shows what it has", ExitCode.NOT_FOUND
             )

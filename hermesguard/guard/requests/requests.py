@@ -122,7 +122,7 @@ class Requests:
             return Live(data, stamp, None)
 
     def _incident(self, number: str) -> Incident:
-        log = incidents.read(self._store.root)
+        log = incidents.read_all(self._store.root)
         found = next((entry for entry in log if entry.id == number), None)
         if found is None or not (found.session or found.members):
             raise GuardError(
@@ -137,11 +137,28 @@ class Requests:
         return found
 
     def _open(self, name: str) -> list[str]:
-        log = incidents.read(self._store.root)
+        log = incidents.read_all(self._store.root)
         done = incidents.resolved(log)
         return [
             entry.id for entry in log if entry.session == name and not entry.resolves and entry.id not in done
         ]
+
+    def _close(self, name: str, event: str, action: str) -> list[str]:
+        """Write down that a user's act answers what is open about a session; return the ids of what it answers."""
+        log = incidents.read_all(self._store.root)
+        done = incidents.resolved(log)
+        answered = [
+            entry.id
+            for entry in log
+            if entry.session == name
+            and not entry.resolves
+            and not entry.is_by_user
+            and entry.id not in done
+            and (entry.is_open or entry.event == incidents.LOST_BEFORE)
+        ]
+        for number in answered:
+            self._context.recorder.note(Incident("", "", name, event, action, resolves=number))
+        return answered
 
     def _version(self, name: str, version: str) -> Version:
         found = next(

@@ -33,7 +33,7 @@ class Decisions(Requests):
         shadow_before = self._version(name, found.version) if found.version else None
         displaced = self._version(name, found.displaced) if found.displaced else None
         live = self._live(name)
-        if found.action in ("kept", "left") and shadow_before:
+        if found.action in ("kept", "stands", "left") and shadow_before:
             wanted = merge_documents(self._read(shadow_before), live.document if live else None)
         elif displaced:
             wanted = self._as_it_was(found, shadow_before, displaced, live, merge)

@@ -6,23 +6,38 @@ from datetime import datetime
 from typing import Any, Final
 
 from hermesguard.cli.library import Library
+from hermesguard.cli.lookup.typed import as_typed
 from hermesguard.cli.output import terminal as screen
 from hermesguard.cli.output.json import print_json
 from hermesguard.cli.output.tables import moment
 from hermesguard.cli.output.terminal import Screen, Style
 from hermesguard.cli.output.transcript import wrapped
+from hermesguard.cli.overview import entry_of
+from hermesguard.cli.selectors import LIVE
+from hermesguard.cli.verbs import VERBS
 from hermesguard.cli.witnesses import witnesses
 from hermesguard.config.settings import Settings
 from hermesguard.config.units import about_duration
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.events.catalog import BY_NAME, EVENTS, FIELDS
 from hermesguard.events.event import Event, Value, paragraphs
-from hermesguard.store.incidents import Incident
+from hermesguard.store import earlier
+from hermesguard.store.incidents import LOST_BEFORE, Incident
 
 # A MESSAGE_ID has so many digits, all of them decimal once in a while; no incident's number has.
 _MESSAGE_ID_DIGITS: Final = 32
 
+_INCIDENT_DIGITS: Final = 10
+_WIPED: Final = (
+    "If it happens often, update hermes-webui: releases up to v0.50.283 lose sessions in this way (#1558)."
+)
+_TORN: Final = (
+    "A file that breaks off is what a power cut, a full disk or a killed process leaves behind: look at df, at dmesg, and "
+    "at the log of hermes-webui of that moment."
+)
 _DEEDS: Final = {
+    "stands": "let it stand: it carries the marks of a user's act; what was there before is kept in the history",
+    "found": "nothing: it was so before the guard came",
     "restored": "restored what was lost",
     "merged": "merged what was lost with what was new",
     "kept": "left the file as it was found; what was there before is in the history (on_uncertain = keep)",
@@ -39,57 +54,133 @@ _DEEDS: Final = {
 
 
 def explain(arguments: argparse.Namespace, settings: Settings) -> int:
-    """Say what an incident or an event means, and what to do."""
+    """Say what an incident, an event, or the state of a session means, and what to do."""
     subject = arguments.subject.removeprefix("#")
-    if subject.isdecimal() and len(subject) < _MESSAGE_ID_DIGITS:
+    if subject.isdecimal() and len(subject) < _MESSAGE_ID_DIGITS and not _is_session(settings, subject):
         return _explain_incident(arguments, settings, subject)
-    return _explain_event(arguments, subject)
+    event = _event(subject)
+    return _explain_event(arguments, settings, event) if event else _explain_session(arguments, settings)
 
 
-def _explain_event(arguments: argparse.Namespace, subject: str) -> int:
+def _is_session(settings: Settings, subject: str) -> bool:
+    """Return whether a number is the whole id of a session: some are decimal by chance."""
+    return len(subject) > _INCIDENT_DIGITS and subject in Library(settings).sessions
+
+
+def _event(subject: str) -> Event | None:
     wanted = subject.casefold().replace("-", "_").replace(" ", "_")
-    event = next((event for event in EVENTS if wanted in (event.name, event.message_id)), None)
-    if event is None:
+    wanted = earlier.EVENTS.get(wanted, wanted)
+    return next((event for event in EVENTS if wanted in (event.name, event.message_id)), None)
+
+
+def _explain_session(arguments: argparse.Namespace, settings: Settings) -> int:
+    """Explain the newest incident of a session that waits for a user, else the newest one, else why there is none."""
+    try:
+        library = Library(settings)
+        name = library.find(arguments.subject)
+    except GuardError:
         from difflib import get_close_matches  # only a mistake needs it
 
-        nearest = get_close_matches(wanted, BY_NAME, n=3, cutoff=0.0)
+        nearest = get_close_matches(arguments.subject.casefold(), BY_NAME, n=3, cutoff=0.0)
         raise GuardError(
-            f'There is no event "{arguments.subject}"',
+            f'There is no event "{arguments.subject}", and no session that is called so',
             f"The nearest are {', '.join(nearest)}; incidents are numbers, as hermesguard log shows them",
             ExitCode.NOT_FOUND,
-        )
+        ) from None
+    log = [
+        one for one in library.everything if one.session == name and not one.is_by_user and not one.resolves
+    ]
+    waiting = [
+        one for one in log if one.id not in library.resolved and (one.is_open or one.event == LOST_BEFORE)
+    ]
+    if log:
+        return _explain_incident(arguments, settings, (waiting or log)[-1].id)
+    entry = entry_of(library, name)
+    lines = [f"Nothing has happened to it that the guard saw. It is {entry.state}."]
+    advice = [f"To read it: hermesguard show {name}"]
+    if entry.state == "unreadable":
+        try:
+            library.copy(name, LIVE)
+        except GuardError as error:
+            lines = [f"{error.what}."]
+        advice = paragraphs(BY_NAME["unreadable"], {"session": name})
+    if arguments.json:
+        members = {
+            "session": name,
+            "state": entry.state,
+            "meaning": lines[0],
+            "advice": [*map(as_typed, advice)],
+        }
+        print_json("explanation", members)
+        return ExitCode.OK
+    here = screen.of()
+    _write_heading(here, library.title(name) or "Untitled", f"session {name}, {entry.state}")
+    _write_sections(here, [("What is known", lines), ("What to do now", advice)])
+    return ExitCode.OK
+
+
+def _explain_event(arguments: argparse.Namespace, settings: Settings, event: Event) -> int:
     if arguments.json:
         print_json("event", event_json(event))
         return ExitCode.OK
     here = screen.of()
     about = f"priority {event.priority.value} ({event.priority.name.lower()}), MESSAGE_ID {event.message_id}"
     fields = [f"HERMESGUARD_{name.upper()}: {FIELDS[name].meaning}" for name in event.fields]
+    newest = _newest(settings, event)
+    heading, advice = "What to do now", _without_values(event)
+    if newest:
+        heading = f"What to do now, of the newest one (incident {newest.id})"
+        advice = _advice(newest, event, newest.undo)
     _write_heading(here, f"{event.name}: {event.title}", about)
-    _write_sections(here, [("What to do now", paragraphs(event, {})), ("Fields in the journal", fields)])
+    _write_sections(here, [(heading, advice), ("Fields in the journal", fields if arguments.fields else [])])
     return ExitCode.OK
+
+
+def _newest(settings: Settings, event: Event) -> Incident | None:
+    """Return the newest incident of that kind, an open one rather than another; None when there is none, or no store."""
+    try:
+        library = Library(settings)
+        found = [one for one in library.everything if one.event == event.name and one.session]
+    except (GuardError, OSError):
+        return None
+    waiting = [one for one in found if one.id not in library.resolved]
+    return next(reversed(waiting or found), None)
+
+
+def _without_values(event: Event) -> list[str]:
+    """Return the advice of an event of which there is none yet: what would need its values is left out."""
+    bare = [line for line in event.advice.splitlines() if "{" not in line]
+    plain = paragraphs(event._replace(advice="\n".join(bare)), {}) if bare else []
+    if "{" in event.advice:
+        plain.append(
+            "With its number, hermesguard explain adds the commands to type; the numbers: hermesguard log"
+        )
+    return plain
 
 
 def _explain_incident(arguments: argparse.Namespace, settings: Settings, number: str) -> int:
     library = Library(settings)
-    incident = next((incident for incident in library.incidents if incident.id == number), None)
+    incident = next((incident for incident in library.everything if incident.id == number), None)
     if incident is None:
-        newest = f"The newest is {library.incidents[-1].id}" if library.incidents else "There are none yet"
+        newest = f"The newest is {library.everything[-1].id}" if library.everything else "There are none yet"
         raise GuardError(
             f"There is no incident {number}", f"{newest}; hermesguard log lists them", ExitCode.NOT_FOUND
         )
     event = BY_NAME.get(incident.event)
-    resolved_by = next((later for later in library.incidents if later.resolves == number), None)
+    resolved_by = next((later for later in library.everything if later.resolves == number), None)
     meaning, reversal = _meaning(incident), "" if resolved_by else _reversal(incident)
     advice = _advice(incident, event, reversal) if event and not resolved_by else []
+    if incident.event == LOST_BEFORE and not resolved_by:
+        advice = _what_to_do_about_lost(library, incident)
     others = witnesses(settings, library, incident) if incident.is_open and not resolved_by else []
     if arguments.json:
         members = {
             "incident": incident._asdict(),
             "event": event_json(event) if event else None,
             "meaning": meaning,
-            "advice": advice,
+            "advice": [*map(as_typed, advice)],
             "witnesses": others,
-            "reversal": reversal,
+            "reversal": as_typed(reversal),
             "resolved_by": resolved_by.id if resolved_by else None,
         }
         print_json("explanation", members)
@@ -98,7 +189,8 @@ def _explain_incident(arguments: argparse.Namespace, settings: Settings, number:
     title = library.title(incident.session) if incident.session else ""
     about = f"session {incident.session}" if incident.session else "a session that was purged"
     about = f"{_when(incident)}, {about}" + (f', "{here.cell(title)}"' if title else "")
-    _write_heading(here, f"Incident {number}: {event.title if event else incident.event}", about)
+    heading = "This conversation looks lost from before" if incident.event == LOST_BEFORE else ""
+    _write_heading(here, f"Incident {number}: {heading or (event.title if event else incident.event)}", about)
     _write_sections(
         here,
         [
@@ -113,6 +205,24 @@ def _explain_incident(arguments: argparse.Namespace, settings: Settings, number:
     return ExitCode.OK
 
 
+def _what_to_do_about_lost(library: Library, note: Incident) -> list[str]:
+    """Return what can be done about what was lost before the guard came."""
+    lines = []
+    if any(verb.name == "salvage" for verb in VERBS):
+        lines += [
+            "To look for it in all that hermes-webui and hermes-agent keep, without changing anything:",
+            f"  hermesguard salvage {note.session} --dry-run",
+            "To bring back what is found: the same without --dry-run",
+        ]
+    else:
+        lines.append(
+            "It is named here so that it can be looked for: in backups of the sessions directory first."
+        )
+    if note.session in (library.live or ()):
+        lines.append(f"If it is right as it is: hermesguard accept {note.session}")
+    return lines
+
+
 def _write_heading(here: Screen, title: str, about: str) -> None:
     for text, style in ((title, Style.BOLD), (about, Style.FAINT)):
         for line in wrapped(here, text, ""):
@@ -124,7 +234,7 @@ def _write_sections(here: Screen, sections: Iterable[tuple[str, Sequence[str]]])
         if lines:
             here.write("\n" + here.paint(heading, Style.BOLD))
             for line in lines:
-                here.write("\n".join(wrapped(here, line, "  ")))
+                here.write("\n".join(wrapped(here, as_typed(line), "  ")))
 
 
 def _meaning(incident: Incident) -> str:
@@ -171,11 +281,16 @@ def _done(incident: Incident) -> list[str]:
 
 
 def _advice(incident: Incident, event: Event, reversal: str) -> list[str]:
-    """Return the event's advice without what the reader has read here already, or cannot do."""
+    """Return the event's advice without what the reader has read here already, or cannot do, and with what fits the cause."""
     useless = {f"hermesguard explain {incident.id}"} | (
         {incident.undo} if incident.undo and not reversal else set()
     )
-    return [line for line in paragraphs(event, values_of(incident)) if not any(map(line.endswith, useless))]
+    advice = [line for line in paragraphs(event, values_of(incident)) if not any(map(line.endswith, useless))]
+    if any("#1558" in sentence for sentence in incident.evidence):
+        advice.append(_WIPED)
+    elif "unreadable" in incident.rule:
+        advice.append(_TORN)
+    return advice
 
 
 def _resolved(by: Incident) -> str:
@@ -189,6 +304,8 @@ def _reversal(incident: Incident) -> str:
     if incident.is_by_user:
         replaced = incident.version and incident.event != "purged"
         return f"hermesguard restore {incident.session}@{incident.version} --replace" if replaced else ""
+    if incident.is_note:
+        return incident.undo
     displaced_a_session = incident.displaced and incident.messages_live is not None
     was_brought_back = (incident.event, incident.action) == ("missing", "restored")
     was_kept = incident.action == "kept" and incident.version

@@ -5,13 +5,14 @@ from datetime import datetime
 from typing import Any, Final
 
 from hermesguard.cli.library import Library
+from hermesguard.cli.lookup.typed import as_typed
 from hermesguard.cli.output import terminal as screen
 from hermesguard.cli.output.json import print_json
 from hermesguard.cli.output.tables import Cell, Column, counted, moment, table
 from hermesguard.cli.output.terminal import Style
 from hermesguard.cli.output.timeline import drawn, points
 from hermesguard.cli.overview import Entry, entries
-from hermesguard.cli.selectors import has_words
+from hermesguard.cli.selectors import NEVER_GOOD, has_words
 from hermesguard.config.settings import Settings
 from hermesguard.config.units import about_size
 from hermesguard.errors import ExitCode
@@ -20,6 +21,9 @@ from hermesguard.store.incidents import Incident
 
 STATE_STYLES: Final = {
     "fine": Style.GREEN,
+    "shortened": Style.CYAN,
+    "unreadable": Style.RED,
+    "lost": Style.RED,
     "restored": Style.CYAN,
     "uncertain": Style.YELLOW,
     "unrepaired": Style.RED,
@@ -38,9 +42,10 @@ _REASONS: Final = {
     "accepted": "another state was accepted",
     "leftover": "left over from a crash",
 }
+_NUMBERS: Final = 3
 _LIST_COLUMNS: Final = (
     Column("ID"),
-    Column("TITLE", least=24),
+    Column("TITLE", least=20),
     Column("MESSAGES", is_right=True),
     Column("LAST CHANGE", rank=1),
     Column("VERSIONS", is_right=True, rank=3),
@@ -116,63 +121,73 @@ def history(arguments: argparse.Namespace, settings: Settings) -> int:
     library = Library(settings)
     name = library.find(arguments.session)
     versions = library.store.versions(name)
-    log = library.log(name)
-    newest = library.copy(name, library.newest(name)) if versions or library.store.has_shadow(name) else None
-    messages = newest.document.messages if newest else []
+    log = [one for one in library.everything if one.session == name]
+    if name not in library.kept and name not in (library.live or ()):
+        raise library.nothing_left(name)
+    newest = library.copy(name, library.newest(name))
+    messages = newest.document.messages
+    incidents = [one for one in log if not one.is_note]
     if arguments.json:
         members = {
             "session": name,
-            "title": newest.document.title if newest else "",
+            "title": newest.document.title,
             "points": [
                 {"time": point.time.isoformat(), "message_count": point.messages, "mark": point.mark}
-                for point in points(messages, versions, log)
+                for point in points(messages, versions, incidents)
             ],
             "versions": [_version_json(version) for version in versions],
-            "incidents": [incident.id for incident in log],
+            "incidents": [incident.id for incident in incidents],
         }
         print_json("history", members)
         return ExitCode.OK
     here = screen.of()
-    title = newest.document.title if newest else ""
+    title = newest.document.title
     here.write(here.paint(here.cell(f"{title or 'Untitled'}"), Style.BOLD))
     here.write(
         here.paint(here.safe(f"{name}, {counted(len(messages), 'message')} in the newest copy"), Style.FAINT)
         + "\n"
     )
-    line = drawn(here, points(messages, versions, log))
+    line = drawn(here, points(messages, versions, incidents))
     if line:
         here.write(line + "\n")
     columns = (
-        Column("NAME TO TYPE"),
+        Column("TYPE"),
+        Column("VERSION", rank=3),
         Column("KEPT", rank=1),
         Column("MESSAGES", is_right=True),
         Column("SIZE", is_right=True, rank=2),
-        Column("WHY", least=32),
+        Column("INCIDENT"),
+        Column("WHY", least=24),
     )
-    lines = [_version_line(version, log) for version in reversed(versions)]
-    if newest and library.store.has_shadow(name):
+    lines = [_version_line(version, log, back) for back, version in enumerate(reversed(versions), 1)]
+    if library.store.has_shadow(name):
         size = about_size(library.store.shadow_path(name).stat().st_size)
-        lines.insert(0, ("@latest", "", f"{len(messages):,}", size, "the newest good copy"))
-    here.write(table(here, columns, lines))
+        lines.insert(0, ("@latest", "", "", f"{len(messages):,}", size, "", "the newest good copy"))
+    here.write(table(here, columns, lines) if lines else "The store has no copy of it.")
+    good = [back for back, version in enumerate(reversed(versions), 1) if version.reason not in NEVER_GOOD]
+    if good:
+        here.write(f"\nTo have one back: {as_typed(f'hermesguard restore {name}@-{good[0]}')}")
     return ExitCode.OK
 
 
-def _version_line(version: Version, log: list[Incident]) -> tuple[str, str, str, str, str]:
+def _version_line(version: Version, log: list[Incident], back: int) -> tuple[str, ...]:
+    numbers = [
+        f"#{incident.id}" for incident in log if version.name in (incident.version, incident.displaced)
+    ]
     return (
+        f"@-{back}",
         f"@{version.name}",
         moment(version.time),
         f"{version.messages:,}",
         about_size(version.size_bytes),
-        _why(version, log),
+        ", ".join(numbers[:_NUMBERS]) + (f" +{len(numbers) - _NUMBERS}" if len(numbers) > _NUMBERS else ""),
+        reason_in_words(version),
     )
 
 
-def _why(version: Version, log: list[Incident]) -> str:
-    numbers = [
-        f"#{incident.id}" for incident in log if version.name in (incident.version, incident.displaced)
-    ]
-    reason = _REASONS.get(version.reason, version.reason)
-    return f"{reason} (incident {', '.join(numbers)})" if numbers else reason
+def reason_in_words(version: Version) -> str:
+    """Return in words why a version is in the history."""
+    return _REASONS.get(version.reason, version.reason)
 
 
 def _version_json(version: Version) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Final
 
 from hermesguard.cli.commands.inspect.explain import counts_of, values_of
 from hermesguard.cli.library import Library
+from hermesguard.cli.lookup.typed import as_typed
 from hermesguard.cli.output import terminal as screen
 from hermesguard.cli.output.json import print_json
 from hermesguard.cli.output.tables import Cell, Column, moment, table
@@ -24,11 +25,12 @@ _POLL_SECONDS: Final = 0.25
 _LAST_LINES: Final = 10
 _COLUMNS: Final = (
     Column("#", is_right=True),
-    Column("WHEN", rank=1),
-    Column("SESSION"),
-    Column("WHAT"),
+    Column("WHEN"),
+    Column("TITLE", least=16),
+    Column("WHAT", least=10),
+    Column("SESSION", rank=3),
     Column("BEFORE > FOUND > NOW", rank=2),
-    Column("WHY", least=24),
+    Column("WHY", least=20, rank=1),
 )
 
 
@@ -44,7 +46,7 @@ def log(arguments: argparse.Namespace, settings: Settings) -> int:
             not since or datetime.fromisoformat(incident.time) >= since
         )
 
-    found = [incident for incident in library.incidents if is_asked(incident)]
+    found = [incident for incident in library.everything if is_asked(incident)]
     here = screen.of()
     if arguments.follow:
         shown = found if since else found[-_LAST_LINES:]
@@ -53,9 +55,13 @@ def log(arguments: argparse.Namespace, settings: Settings) -> int:
                 _follow_line(here, incident, arguments.json)
         return ExitCode.OK
     if arguments.json:
-        print_json("incidents", {"incidents": [incident._asdict() for incident in found]})
+        members = {
+            "incidents": [incident._asdict() for incident in found if not incident.is_note],
+            "notes": [incident._asdict() for incident in found if incident.is_note],
+        }
+        print_json("incidents", members)
     elif found:
-        here.write(table(here, _COLUMNS, [_message(incident) for incident in found]))
+        here.write(table(here, _COLUMNS, [_message(library, incident) for incident in found]))
     else:
         here.write("No incidents" + (" in that time." if since else "."))
     return ExitCode.OK
@@ -65,7 +71,7 @@ def _new_ones(settings: Settings, known: set[str]) -> Iterator[Incident]:
     size_bytes = None
     while True:
         if size_bytes != (size_bytes := incidents.size_bytes(settings.store)):
-            for incident in incidents.read(settings.store):
+            for incident in incidents.read_all(settings.store):
                 if incident.id not in known:
                     known.add(incident.id)
                     yield incident
@@ -78,31 +84,45 @@ def _follow_line(here: Screen, incident: Incident, as_json: bool) -> None:
     else:
         style = Style.PLAIN if incident.resolves else Style.YELLOW
         heading = here.paint(f"{moment(datetime.fromisoformat(incident.time))} #{incident.id}", style)
-        here.write(f"{heading} {here.safe(_sentence(incident))}")
+        here.write(f"{heading} {here.safe(as_typed(_sentence(incident)))}")
     here.stream.flush()
 
 
-def _message(incident: Incident) -> tuple[Cell | str, ...]:
+def _message(library: Library, incident: Incident) -> tuple[Cell | str, ...]:
     style = {"unrepaired": Style.RED, "uncertain": Style.YELLOW, "missing": Style.YELLOW}.get(
-        incident.event, Style.PLAIN
+        incident.event, Style.FAINT if incident.is_note else Style.PLAIN
     )
     return (
         incident.id,
         moment(datetime.fromisoformat(incident.time)),
-        incident.session,
+        library.title(incident.session) or incident.session or "purged",
         Cell(_what(incident), style),
+        incident.session,
         " > ".join(counts_of(incident)),
-        "; ".join(incident.evidence),
+        "; ".join(_why(incident)),
     )
+
+
+def _why(incident: Incident) -> list[str]:
+    """Return the evidence without what other columns say already: how many messages are gone, and that they are."""
+    counted = (f"{incident.messages_lost} of {incident.messages_before} ", "no message is left")
+    told = [line for line in dict.fromkeys(incident.evidence) if not line.startswith(counted)]
+    return told or list(incident.evidence)
 
 
 def _what(incident: Incident) -> str:
     words = incident.event.replace("_", " ")
     if incident.resolves:
         return f"{words} (#{incident.resolves})"
+    if incident.event == incidents.LOST_BEFORE:
+        return "lost before"
+    if incident.is_note:
+        return words
     return words if incident.action in ("", incident.event) else f"{words}, {incident.action}"
 
 
 def _sentence(incident: Incident) -> str:
     event = BY_NAME.get(incident.event)
+    if incident.event == incidents.LOST_BEFORE:
+        return f"{incident.session} looks lost from before: {'; '.join(incident.evidence)}. See: hermesguard lost"
     return event.text(values_of(incident)) if event else f"{_what(incident)}: {incident.session}"

@@ -101,6 +101,7 @@ def _incident_table(library: Library) -> Table:
         "There has been none.",
         frozenset({5, 6, 7}),
         f"The newest {_NEWEST_INCIDENTS} of {len(log):,}." if len(log) > _NEWEST_INCIDENTS else "",
+        links=2,
     )
 
 
@@ -128,6 +129,7 @@ def _session_table(sessions: list[Entry]) -> Table:
         f"{_NEWEST_SESSIONS} of {len(sessions):,}; those that are not fine come first."
         if len(sessions) > _NEWEST_SESSIONS
         else "",
+        targets=0,
     )
 
 

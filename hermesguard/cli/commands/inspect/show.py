@@ -9,9 +9,11 @@ from hermesguard.cli.output.json import print_json
 from hermesguard.cli.output.tables import counted, moment
 from hermesguard.cli.output.terminal import Screen, Style
 from hermesguard.cli.output.transcript import changes, conversation, difference, markdown, summary
-from hermesguard.cli.selectors import LIVE
+from hermesguard.cli.selectors import LIVE, Chosen
 from hermesguard.config.settings import Settings
 from hermesguard.errors import ExitCode, GuardError
+from hermesguard.store.incidents import LOST_BEFORE, Incident
+from hermesguard.webui import session
 from hermesguard.webui.compare.diff import compare
 
 
@@ -53,9 +55,10 @@ def diff(arguments: argparse.Namespace, settings: Settings) -> int:
     """Say message by message what became of A in B."""
     library = Library(settings)
     name, chosen = library.choose(arguments.session)
-    first = chosen or library.before(name)
+    repair = None if chosen or arguments.other else _last_repair(library, name)
+    first = chosen or (repair[1] if repair else library.before(name))
     second = library.version(name, _without_at(arguments.other)) if arguments.other else LIVE
-    a, b = library.copy(name, first), library.copy(name, second)
+    a, b = _copy_or_nothing(library, name, first, repair is not None), library.copy(name, second)
     comparison = compare(a.document.messages, b.document.messages)
     found = changes(comparison)
     if arguments.json:
@@ -81,12 +84,37 @@ def diff(arguments: argparse.Namespace, settings: Settings) -> int:
     lines = [
         here.safe(f"A  {_named(a)}, {counted(len(a.document.messages), 'message')}"),
         here.safe(f"B  {_named(b)}, {counted(len(b.document.messages), 'message')}"),
+        *([f"What incident {repair[0].id} lost, and what came back:"] if repair else []),
         here.paint(summary(found), Style.BOLD),
         "",
         difference(here, comparison, found),
     ]
     _print(here, "\n".join(lines).rstrip(), arguments.no_pager)
     return ExitCode.OK
+
+
+def _last_repair(library: Library, name: str) -> tuple[Incident, Chosen] | None:
+    """Return the newest repair and what it displaced, when nothing was taken away on purpose or decided by a user since."""
+    versions = {version.name: version for version in library.store.versions(name)}
+    log = [
+        one
+        for one in library.everything
+        if one.session == name and one.event not in ("resolved", LOST_BEFORE)
+    ]
+    if not log or log[-1].is_by_user or log[-1].is_note:
+        return None
+    displaced = versions.get(log[-1].displaced)
+    return (log[-1], Chosen("version", displaced)) if displaced else None
+
+
+def _copy_or_nothing(library: Library, name: str, chosen: Chosen, is_displaced: bool) -> Copy:
+    """Return a copy; of what a repair displaced and nobody can read, one without messages."""
+    try:
+        return library.copy(name, chosen)
+    except GuardError:
+        if not is_displaced:
+            raise
+        return Copy(name, chosen, session.parse(b"{}"))
 
 
 def _without_at(text: str) -> str:

@@ -2,20 +2,26 @@
 
 import argparse
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from hermesguard import files
+from hermesguard.cli.commands.inspect.list import reason_in_words
 from hermesguard.cli.library import Library
+from hermesguard.cli.lookup.typed import as_typed
 from hermesguard.cli.output import terminal as screen
 from hermesguard.cli.output.json import print_json
-from hermesguard.cli.output.tables import Column, counted, table
+from hermesguard.cli.output.tables import Column, counted, moment, table
 from hermesguard.cli.selectors import Chosen
 from hermesguard.config.paths import is_inside
 from hermesguard.config.settings import Settings
 from hermesguard.config.units import about_size
 from hermesguard.daemon import control
 from hermesguard.errors import ExitCode, GuardError
+from hermesguard.store.history import Version
+
+_OLDER_SHOWN = 5
 
 
 def restore(arguments: argparse.Namespace, settings: Settings) -> int:
@@ -47,16 +53,38 @@ def restore(arguments: argparse.Namespace, settings: Settings) -> int:
         dry_run=arguments.dry_run,
         **({"part": arguments.part} if arguments.part else {}),
     )
+    title = library.title(name) or "Untitled"
     if answer["action"] == "unchanged":
-        sentence = f"{name} has all of {name}@{chosen.name} already{_messages(answer)}. No action required."
-        return _report(arguments, "restore", answer, sentence)
+        sentence = f'"{title}" ({name}) has all of @{chosen.name} already{_messages(answer)}.'
+        older = [] if chosen.version else library.store.versions(name)[: -_OLDER_SHOWN - 1 : -1]
+        sentence += _closed(answer) or ("" if older else " No action required.")
+        answer |= {"older": [version.name for version in older]}
+        return _report(arguments, "restore", answer, sentence, _older(name, older))
     would = "would be" if arguments.dry_run else "is"
     return _report(
         arguments,
         "restore",
         answer,
-        f"{name}@{chosen.name} {would} live{_messages(answer)}.{_reverse(answer)}",
+        f'"{title}" ({name}@{chosen.name}) {would} live{_messages(answer)}.{_closed(answer)}{_reverse(answer)}',
     )
+
+
+def _older(name: str, versions: list[Version]) -> list[str]:
+    """Return what there is beside the newest copy: a chat that an act shortened has what was taken away there."""
+    if not versions:
+        return []
+    lines = [
+        f"  hermesguard restore {name}@-{back}  {version.messages:,} messages, kept {moment(version.time)}: "
+        f"{reason_in_words(version)}"
+        for back, version in enumerate(versions, 1)
+    ]
+    return ["Older versions that can be brought back:", *lines]
+
+
+def _closed(answer: dict[str, Any]) -> str:
+    """Return which open incidents an act has answered."""
+    numbers = [f"#{number}" for number in answer.get("resolved", ())]
+    return f" That answers {', '.join(numbers)}." if numbers else ""
 
 
 def _restore_all_missing(arguments: argparse.Namespace, settings: Settings) -> int:
@@ -202,12 +230,15 @@ def _stays(library: Library, name: str) -> str:
     return " Its file is still there, and a guard keeps a new copy of it: to be rid of it, delete it in hermes-webui first."
 
 
-def _report(arguments: argparse.Namespace, kind: str, answer: dict[str, Any], sentence: str) -> int:
+def _report(
+    arguments: argparse.Namespace, kind: str, answer: dict[str, Any], sentence: str, more: Iterable[str] = ()
+) -> int:
     if arguments.json:
         print_json(kind, answer)
     else:
         here = screen.of()
-        here.write(here.safe(sentence))
+        for line in (sentence, *more):
+            here.write(here.safe(as_typed(line)))
     return ExitCode.OK
 
 
@@ -226,4 +257,6 @@ def _messages(answer: dict[str, Any]) -> str:
 
 def _reverse(answer: dict[str, Any]) -> str:
     version = answer.get("version")
+    if not version and answer["action"] in ("restored", "replaced") and not answer["dry_run"]:
+        return " To reverse it: delete it in hermes-webui."
     return f" To reverse it: hermesguard restore {answer['session']}@{version} --replace" if version else ""

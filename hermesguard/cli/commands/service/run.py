@@ -5,6 +5,8 @@ import gc
 import sys
 from typing import Any, Final
 
+from hermesguard.cli.lookup.typed import as_typed
+from hermesguard.cli.output.tables import counted
 from hermesguard.config.settings import Settings
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.events.reporter import open_reporter
@@ -53,23 +55,41 @@ def _print_scan(arguments: argparse.Namespace, kind: str, found: dict[str, Any],
 
         here = screen.of()
         for line in lines:
-            here.write(here.safe(line))
+            here.write(here.safe(as_typed(line)))
 
 
 def _check_lines(found: dict[str, Any]) -> list[str]:
     lines = []
     for finding in found["findings"]:
+        known = ((finding["messages_before"], "before"), (finding["messages_live"], "now"))
         messages = (
-            f"{_count(finding['messages_before'])} messages before, {_count(finding['messages_live'])} now"
+            ", ".join(f"{count:,} {when}" for count, when in known if count is not None) or "none known"
         )
         why = "; ".join(finding["evidence"])
-        lines.append(f"{finding['session']}: {finding['state']} ({messages})" + (f": {why}" if why else ""))
+        title = f' "{finding["title"]}"' if finding["title"] else ""
+        what = f"{finding['session']}{title}: {finding['state']} (messages: {messages})"
+        lines.append(what + (f": {why}" if why else ""))
     wrong, total = found["wrong"], found["sessions"]
-    if wrong:
-        lines.append(f"{wrong} of {total} sessions need repair. To repair them: hermesguard scan")
-    else:
+    before = sum(finding["state"] == "lost before" for finding in found["findings"])
+    if before:
+        lines.append(
+            f"{counted(before, 'conversation')} may have been lost before the guard came.{_way_on()}"
+        )
+    if wrong > before:
+        lines.append(
+            f"{wrong - before} of {total} sessions need repair. To repair them: {as_typed('hermesguard scan')}"
+        )
+    elif not wrong:
         lines.append(f"Nothing is wrong with any of {total} sessions.")
     return lines
+
+
+def _way_on() -> str:
+    from hermesguard.cli.verbs import VERBS
+
+    has_salvage = any(verb.name == "salvage" for verb in VERBS)
+    salvage = " To bring back what can be found: hermesguard salvage" if has_salvage else ""
+    return as_typed(salvage or " hermesguard scan takes over the others; then: hermesguard lost")
 
 
 def _scan_lines(status: dict[str, Any]) -> list[str]:
@@ -84,10 +104,6 @@ def _scan_lines(status: dict[str, Any]) -> list[str]:
         f"Scanned {status['sessions']} sessions with {status['messages']} messages; repaired {status['repairs']}."
     )
     return lines
-
-
-def _count(number: int | None) -> str:
-    return "no" if number is None else str(number)
 
 
 def demo(arguments: argparse.Namespace, settings: None) -> int:

@@ -3,13 +3,18 @@
 import argparse
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Final
 
 from hermesguard.cli.library import Library
+from hermesguard.cli.lookup.guards import start_command
+from hermesguard.cli.lookup.missed import in_words, missed, summary
+from hermesguard.cli.lookup.typed import as_typed
 from hermesguard.cli.output import terminal as screen
 from hermesguard.cli.output.json import print_json
 from hermesguard.cli.output.tables import ago, counted, facts, moment
 from hermesguard.cli.output.terminal import Style
+from hermesguard.cli.output.transcript import wrapped
 from hermesguard.cli.witnesses import lost_before
 from hermesguard.config.settings import Settings
 from hermesguard.config.units import about_size
@@ -19,6 +24,7 @@ from hermesguard.store.store import Store
 
 _NAMED_AT_MOST: Final = 5
 _UNKNOWN: Final = 3
+_URGENT: Final = frozenset({"lost before", "unreadable", "not repaired", "uncertain", "not known"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +40,9 @@ def status(arguments: argparse.Namespace, settings: Settings) -> int:
     """Say whether all is well, then what is known."""
     if arguments.nagios:
         return _nagios(settings)
-    Library(settings)
+    library = Library(settings)
     known = {**gather(settings), "last_guard": "", "last_guard_seen": ""}
+    known["missed"] = summary(missed(library, is_quick=True))
     if known["pid"] is None:
         from hermesguard.cli.last_guard import last_guard  # no need of the journal while a guard answers
 
@@ -43,26 +50,36 @@ def status(arguments: argparse.Namespace, settings: Settings) -> int:
     troubles = troubles_of(known)
     code = ExitCode.PROBLEM if troubles else ExitCode.OK
     if arguments.json:
-        words = [{"what": trouble.words, "remedy": trouble.remedy} for trouble in troubles]
-        print_json("status", {"healthy": not troubles, "problems": words, **known})
+        words = [{"what": trouble.words, "remedy": as_typed(trouble.remedy)} for trouble in troubles]
+        missing = [{"kind": kind, "count": count} for kind, count in known.pop("missed").items()]
+        print_json("status", {"healthy": not troubles, "problems": words, "missed": missing, **known})
         return code
     here = screen.of()
     style = Style.GREEN
     if troubles:
         style = Style.RED if any(trouble.is_critical for trouble in troubles) else Style.YELLOW
+    if known["missed"]:
+        for line in wrapped(here, missed_line(known), ""):
+            here.write(here.paint(line, Style.YELLOW if set(known["missed"]) & _URGENT else Style.CYAN))
     here.write(here.paint(here.safe(headline(known, troubles)), style))
     for trouble in troubles:
-        here.write(here.safe(f"  {trouble.remedy}"))
-    if count := lost_before(settings):
+        for line in wrapped(here, as_typed(trouble.remedy), "  "):
+            here.write(line)
+    if "lost before" not in known["missed"] and (count := lost_before(settings)):
         looks = "looks" if count == 1 else "look"
         here.write(
             here.paint(
-                f"{counted(count, 'conversation')} {looks} lost from before the guard: hermesguard salvage",
+                f"{counted(count, 'conversation')} {looks} lost from before the guard: {as_typed('hermesguard salvage')}",
                 Style.YELLOW,
             )
         )
     here.write("\n" + facts(here, fact_lines(known)))
     return code
+
+
+def missed_line(known: dict[str, Any]) -> str:
+    """Return in one sentence what may be missed, and the command that lists it."""
+    return f"Something missing? {in_words(known['missed'])}. See: {as_typed('hermesguard lost')}"
 
 
 def headline(known: dict[str, Any], troubles: list[Trouble]) -> str:
@@ -96,7 +113,7 @@ def troubles_of(known: dict[str, Any]) -> list[Trouble]:
         found.append(
             Trouble(
                 "no guard runs on this store",
-                "Start it: systemctl start hermesguard, or hermesguard run",
+                f"Start it: {start_command(Path(known['store']))}",
                 True,
             )
         )
@@ -109,6 +126,14 @@ def troubles_of(known: dict[str, Any]) -> list[Trouble]:
                 "the watch is lost",
                 f"Periodic scans continue; {known['watch_reason'] or 'see its log'}",
                 True,
+            )
+        )
+    if known["running"] and known["ready"] and not known["sessions"]:
+        found.append(
+            Trouble(
+                f"there is no conversation in {known['sessions_directory']}",
+                "If hermes-webui has any, the guard looks at the wrong directory: name the right one (hermesguard config show)",
+                False,
             )
         )
     if known["store_error"]:
@@ -125,20 +150,15 @@ def troubles_of(known: dict[str, Any]) -> list[Trouble]:
         found.append(
             Trouble(
                 f"{counted(len(known['unreadable']), 'session')} cannot be guarded ({names})",
-                "See: hermesguard log",
+                f"See: hermesguard explain {min(known['unreadable'])}",
                 False,
             )
         )
     if known["unresolved"]:
         words = f"{counted(len(known['unresolved']), 'incident')} wait{'s' * (len(known['unresolved']) == 1)} for a user"
         number = known["unresolved"][-1]
-        found.append(
-            Trouble(
-                words,
-                f"See: hermesguard explain {number}; then hermesguard accept SID or undo {number}",
-                False,
-            )
-        )
+        remedy = f"See: hermesguard explain {number}, which tells what answers it"
+        found.append(Trouble(words, remedy, False))
     return found
 
 

@@ -1,0 +1,89 @@
+"""`lost`: everything that a user may miss, and the command for each."""
+
+import argparse
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from hermesguard.cli.library import Library
+from hermesguard.cli.lookup.missed import KINDS, Missed, in_words, missed, summary
+from hermesguard.cli.lookup.typed import as_typed
+from hermesguard.cli.output import terminal as screen
+from hermesguard.cli.output.json import print_json
+from hermesguard.cli.output.tables import counted, moment
+from hermesguard.cli.output.terminal import Screen, Style, cut
+from hermesguard.cli.output.transcript import wrapped
+from hermesguard.cli.selectors import parse_moment
+from hermesguard.config.settings import Settings
+from hermesguard.errors import ExitCode
+
+_SHOWN: Final = 20
+_STYLES: Final = {
+    "lost before": Style.RED,
+    "unreadable": Style.RED,
+    "not repaired": Style.RED,
+    "uncertain": Style.YELLOW,
+    "not known": Style.YELLOW,
+    "repaired": Style.CYAN,
+}
+_INDENT: Final = "  "
+
+
+def lost(arguments: argparse.Namespace, settings: Settings) -> int:
+    """List what may be missed, newest first."""
+    library = Library(settings)
+    now = datetime.now(UTC)
+    since = parse_moment(arguments.since, now) if arguments.since else None
+    found = [one for one in missed(library) if not since or one.time >= since]
+    if arguments.json:
+        print_json("lost", {"lost": [_as_json(library, one) for one in found]})
+        return ExitCode.OK
+    here = screen.of()
+    if not found:
+        here.write("Nothing is missing" + (" since then" if since else "") + ", as far as this guard knows.")
+        return ExitCode.OK
+    here.write(f"{counted(len(found), 'thing')} that may be missed: {in_words(summary(found))}.")
+    shown = found if arguments.all else found[:_SHOWN]
+    for one in shown:
+        here.write("\n" + _block(here, library, one))
+    if len(found) > len(shown):
+        here.write(f"\nThese are the newest {len(shown)}; all of them: {as_typed('hermesguard lost --all')}")
+    return ExitCode.OK
+
+
+def _block(here: Screen, library: Library, one: Missed) -> str:
+    title = here.cell(library.title(one.session) or "Untitled")
+    when = moment(one.time)
+    heading = f"{here.paint(cut(title, max(24, here.width - len(when) - 2)), Style.BOLD)}  {here.paint(when, Style.FAINT)}"
+    what = KINDS[one.kind][1] + counts(one)
+    lines = [
+        heading,
+        *(here.paint(line, _STYLES.get(one.kind, Style.PLAIN)) for line in wrapped(here, what, _INDENT)),
+    ]
+    if one.kind == "lost before":
+        for sentence in one.evidence:
+            lines += wrapped(here, sentence, _INDENT)
+    return "\n".join([*lines, _INDENT + here.safe(as_typed(one.command))])
+
+
+def counts(one: Missed) -> str:
+    """Return ": 40 messages before, 2 now", as far as that is known."""
+    parts = []
+    if one.before is not None:
+        parts.append(f"{counted(one.before, 'message')} before")
+    if one.now is not None and one.kind != "deleted":
+        parts.append(f"{one.now:,} now")
+    return ": " + ", ".join(parts) if parts else ""
+
+
+def _as_json(library: Library, one: Missed) -> dict[str, Any]:
+    return {
+        "session": one.session,
+        "title": library.title(one.session),
+        "kind": one.kind,
+        "time": one.time.isoformat(),
+        "messages_before": one.before,
+        "messages_now": one.now,
+        "evidence": list(one.evidence),
+        "incident": one.incident or None,
+        "command": as_typed(one.command),
+    }

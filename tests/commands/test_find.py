@@ -1,0 +1,84 @@
+"""Conversations by words of their title or text, in every copy that there is."""
+
+import json
+
+import pytest
+
+from hermesguard.cli.lookup import search
+from hermesguard.errors import ExitCode
+from tests.helpers import cli_store, lost_home
+
+
+@pytest.fixture
+def home(tmp_path):
+    home = lost_home.make(tmp_path)
+    chat = home.app.create("Old ships", session_id="cccc00000001", turns=1)
+    chat.add_turn("Tell me of the\nGreat   Eastern", "It was a ship.\nÄußerst groß.")
+    chat.save()
+    home.scene = cli_store.Scene(home.root, home.app, "", "", "", "")
+    home.run = lambda *words: home.scene.call(*words, HERMESGUARD_SESSIONS=str(home.sessions))
+    home.run("scan")
+    home.act()
+    home.run("scan")
+    return home
+
+
+def found(home, *words):
+    return json.loads(home.run("find", "--all", "--json", *words)[1])["found"]
+
+
+def test_words_are_found_whatever_their_case_and_the_white_space(home):
+    for words in ("great eastern", "GREAT EASTERN", "äußerst GROSS", "of the great"):
+        (one,) = found(home, *words.split())
+        assert one["session"] == "cccc00000001"
+        assert one["is_phrase"]
+    assert found(home, "great")[0]["text"] == "Tell me of the Great Eastern"
+    assert found(home, "old", "ships")[0]["message"] is None
+
+
+def test_a_phrase_wins_over_scattered_words(home):
+    scattered = home.app.create("Part of it", session_id="cccc00000002", turns=0)
+    scattered.add_turn("seven and great", "to the eastern side")
+    scattered.save()
+    home.run("scan")
+    assert [(one["session"], one["is_phrase"]) for one in found(home, "great", "eastern")] == [
+        ("cccc00000001", True),
+        ("cccc00000002", False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "state", "words"),
+    [("deleted", "deleted", ""), ("undone", "shortened", "@-1"), ("cleared", "shortened", "@-1")],
+)
+def test_what_was_taken_away_is_found_with_the_command_that_brings_it_back(home, name, state, words):
+    session = home.id(name)
+    one = next(one for one in found(home, "Part 20 does what") if one["session"] == session)
+    assert (one["state"], one["command"]) == (state, f"hermesguard restore {session}{words}")
+    assert home.run(*one["command"].split()[1:])[0] == 0
+    (again,) = (one for one in found(home, "Part 20 does what") if one["session"] == session)
+    assert again["command"] == f"hermesguard show {session}"
+
+
+def test_what_is_lost_is_found_by_its_title(home):
+    (one,) = found(home, "landlord")
+    assert (one["state"], one["command"]) == ("lost", f"hermesguard explain {home.id('missing')}")
+
+
+def test_nothing_found_is_an_error_with_a_way_on(home):
+    code, _, err = home.run("find", "zeppelin")
+    assert code == ExitCode.NOT_FOUND
+    assert "hermesguard lost" in err
+    assert home.run("find", " ")[0] == ExitCode.USAGE
+
+
+def test_keys_of_the_file_are_no_text(home):
+    assert home.run("find", "created_at")[0] == ExitCode.NOT_FOUND
+
+
+def test_several_processes_find_the_same(home, monkeypatch):
+    before = found(home, "Part 2 does")
+    monkeypatch.setattr(search, "_LEAST_SHARE", 1)
+    monkeypatch.setattr(search.os, "sched_getaffinity", lambda _: set(range(3)))
+    assert found(home, "Part 2 does") == before
+    assert len(before) > 3
