@@ -113,3 +113,17 @@ def test_accept_answers_what_was_lost_before(run, home):
     run("accept", home.id("wiped"))
     assert run("status")[1].startswith("Something missing? 4 lost before the guard came.")
     assert home.id("wiped") not in run("scan", "--check")[1]
+
+
+def test_who_installs_it_too_late_has_the_conversation_back_with_the_third_command(run, scene, home):
+    said = scene.run(
+        "scan", environment={"HERMESGUARD_SESSIONS": str(home.sessions), "HERMESGUARD_LOG": "text"}, text=True
+    )
+    assert "hermesguard lost." in said.stderr
+    for name in ("temporary", "context"):
+        found = {one["session"]: one for one in json.loads(run("lost", "--json")[1])["lost"]}
+        assert run(*found[home.id(name)]["command"].split()[1:])[0] == 0
+        document = json.loads((home.sessions / f"{home.id(name)}.json").read_text())
+        assert len(document["messages"]) == 40
+        left = json.loads(run("lost", "--json")[1])["lost"]
+        assert home.id(name) not in {one["session"] for one in left if one["kind"] == "lost before"}

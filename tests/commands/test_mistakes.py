@@ -23,6 +23,7 @@ COMMANDS = [
     ["list", "--json"],
     ["lost"],
     ["find", "garden"],
+    ["salvage"],
     ["history", "3f2a"],
     ["show", "3f2a"],
     ["show", "garden tools", "--markdown"],

@@ -123,7 +123,9 @@ def _lost_before(library: Library, note: Incident) -> Missed | None:
     now = live_count(library.live_path(note.session))
     if now is not None and note.messages_before is not None and now >= note.messages_before:
         return None
-    command = f"hermesguard salvage {note.session}" if _CAN_SALVAGE else f"hermesguard explain {note.id}"
+    command = (
+        f"hermesguard salvage --restore {note.session}" if _CAN_SALVAGE else f"hermesguard explain {note.id}"
+    )
     time = datetime.fromisoformat(note.time)
     return Missed(
         time, note.session, "lost before", note.messages_before, now, command, note.evidence, note.id

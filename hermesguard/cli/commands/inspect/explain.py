@@ -211,8 +211,8 @@ def _what_to_do_about_lost(library: Library, note: Incident) -> list[str]:
     if any(verb.name == "salvage" for verb in VERBS):
         lines += [
             "To look for it in all that hermes-webui and hermes-agent keep, without changing anything:",
-            f"  hermesguard salvage {note.session} --dry-run",
-            "To bring back what is found: the same without --dry-run",
+            f"  hermesguard salvage {note.session}",
+            f"To bring back what is found: hermesguard salvage --restore {note.session}",
         ]
     else:
         lines.append(
