@@ -91,7 +91,7 @@ def test_sessions_that_vanished_at_once(daemon):
     )
     assert command(daemon, "list", "--state", "missing").stdout.count("missing") == 5
     done = command(daemon, "restore", "--all-missing")
-    assert done.stdout.endswith("5 sessions put back.\n"), done.stderr
+    assert done.stdout.endswith("5 sessions restored.\n"), done.stderr
     until_status(daemon, "All is well: 6 sessions")
 
 

@@ -305,7 +305,7 @@ def test_many_missing_at_once_are_held_until_a_user_decides(places: dict[Era, Pl
         assert place.on_disk(session) == place.known[f"gone {number}"]
         assert place.reported(session, "deleted") == []
         assert place.history(session) == []
-    assert place.printed.endswith("4 sessions put back.\n")
+    assert place.printed.endswith("4 sessions restored.\n")
     assert place.on_disk(place.id("stays")) == place.known["stays"]
     assert place.incidents(place.id("stays")) == []
 

@@ -175,8 +175,10 @@ class Daemon:
         self.until(lambda: self.shadow(path) == path.read_bytes())
 
     def incidents(self) -> list[Record]:
-        """The lines of the incident log."""
+        """The lines of the incident log, without its notes (what a user meant, what was lost before)."""
         try:
-            return [json.loads(line) for line in (self.store / "incidents.jsonl").read_text().splitlines()]
+            lines = (self.store / "incidents.jsonl").read_text().splitlines()
         except FileNotFoundError:
             return []
+        found = map(json.loads, lines)
+        return [entry for entry in found if entry["event"] not in ("intended", "lost_before")]

@@ -139,9 +139,10 @@ def test_another_home_can_be_named(home: Home, command: Command, tmp_path: Path)
 
 def test_status_names_what_looks_lost_from_before_the_guard(home: Home, command: Command) -> None:
     command("scan")
-    assert "1 conversation looks lost from before the guard: hermesguard salvage" in command("status")[1]
+    assert "1 lost before the guard came" in command("status")[1]
+    assert "hermesguard salvage --restore" in command("lost")[1]
     command("salvage", "--restore")
-    assert "from before the guard" not in command("status")[1]
+    assert "lost before" not in command("status")[1]
 
 
 def test_explain_asks_a_second_witness_about_an_uncertain_incident(home: Home, command: Command) -> None:

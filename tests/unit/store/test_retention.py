@@ -252,7 +252,7 @@ def test_a_long_history_costs_nothing_when_a_version_is_added(world: World, monk
         looked_at.append(entry.name)
         return version_of(session, entry)
 
-    monkeypatch.setattr("hermesguard.store.store.version_of", noted)
+    monkeypatch.setattr("hermesguard.store.history.version_of", noted)
     for number in range(20):
         store.add_version("s", b"%d" % number, 0, "loss", NOW + timedelta(seconds=number))
     assert looked_at == []

@@ -6,7 +6,6 @@ import sys
 from typing import Any, Final
 
 from hermesguard.cli.lookup.typed import as_typed
-from hermesguard.cli.output.tables import counted
 from hermesguard.config.settings import Settings
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.events.reporter import open_reporter
@@ -59,6 +58,8 @@ def _print_scan(arguments: argparse.Namespace, kind: str, found: dict[str, Any],
 
 
 def _check_lines(found: dict[str, Any]) -> list[str]:
+    from hermesguard.cli.output.tables import counted  # a guard has no need of it
+
     lines = []
     for finding in found["findings"]:
         known = ((finding["messages_before"], "before"), (finding["messages_live"], "now"))
