@@ -182,7 +182,7 @@ class Conversation:
     def save(self) -> int:
         """Save all of it as a turn begins: stream set, a prompt pending. Returns when, in ns of the monotonic clock."""
         self._rounds += 1
-        prompt = f"Deferred {self._rounds}, not yet answered?"
+        prompt = f"Question {self._rounds}, not yet answered?"
         started = 1_770_000_000.5 + self._rounds
         pending = {"pending_user_message": prompt, "pending_started_at": started}
         text = self._text(pending | {"active_stream_id": f"{self._rounds:032x}", "updated_at": started})

@@ -94,7 +94,7 @@ class App:
             answer = f"Part {number} does what part {number} says. "
             answer += PADDING * ((answer_characters - len(answer)) // len(PADDING) + 1)
             chat.add_turn(
-                f"Deferred {number}: what does part {number} do?",
+                f"Question {number}: what does part {number} do?",
                 answer[: max(answer_characters, 40)].strip(),
             )
         chat.save()

@@ -104,7 +104,11 @@ class LookBack:
 
     def begin(self) -> None:
         """Note what lies in the directory, before a repair changes it. Raises OSError when it cannot be read."""
-        self._is_over = self._is_over or self._mark.exists()
+        try:
+            self._is_over = self._is_over or files.stamp(self._mark) is not None
+        except OSError as error:
+            self._context.copies.refused(error)  # the next scan may know
+            return
         if not self._is_over:
             self._remains = remains(self._context.directory.path)
 

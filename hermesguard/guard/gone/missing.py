@@ -5,6 +5,7 @@ What the verdicts mean: lost is restored, deleted and not known stay away; what 
 """
 
 import contextlib
+import os
 from collections.abc import Collection, Iterable
 from typing import Final
 
@@ -188,7 +189,9 @@ class MissingFiles:
                     context.notes.deferred.pop(name, None)
                     context.notes.defer(name, None, wait)
                     return False
-                return not self.bring_back(name, copy, verdict) and context.directory.file(name).exists()
+                return not self.bring_back(name, copy, verdict) and os.path.exists(
+                    context.directory.file(name)
+                )
             case _:
                 self._warn(name, verdict, messages)
         return False
