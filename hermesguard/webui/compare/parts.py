@@ -61,7 +61,7 @@ def gone(before: Document, after: Document, comparison: Comparison) -> Iterator[
     if comparison.moved:
         yield Gone("order", comparison.moved)
     for key in SETTINGS:
-        if _says(before, key) and key in after and not _says(after, key):
+        if says(before, key) and key in after and not says(after, key):
             yield Gone(key)
 
 
@@ -81,7 +81,8 @@ def settings(values: dict[str, Any]) -> frozenset[str]:
     return frozenset(key for key in SETTINGS if _value_says(key, values.get(key)))
 
 
-def _says(document: Document, key: str) -> bool:
+def says(document: Document, key: str) -> bool:
+    """Return whether one of the settings says something."""
     return _value_says(key, document.get(key))
 
 
