@@ -124,11 +124,12 @@ def _belongs(before: Document, comparison: Comparison) -> bool:
 
 
 def _lacks_context(before: Document, after: Document, comparison: Comparison) -> bool:
-    """Return whether the model sees less, without a compression, and not because messages are missing."""
+    """Return whether the model sees less of messages that are still there, without a compression."""
     if not before.context or is_compressed_since(before, after):
         return False
-    missing = {comparison.old[index].identity for index in comparison.missing}
-    found = compare(before.context, after.context)
-    lost = any(found.old[index].identity not in missing for index in found.missing)
+    went = (*comparison.missing, *(old for old, _ in comparison.harmless))
+    without = {comparison.old[old].identity[:2] for old in went}
+    missing = compare(before.context, after.context).missing
+    lost = any(before.context[index].identity[:2] not in without for index in missing)
     size = sum(message.count for message in before.context)
     return lost and sum(message.count for message in after.context) < size
