@@ -103,8 +103,9 @@ VERBS: Final[tuple[Verb, ...]] = (
     Verb(
         "diff",
         "compare two versions of a session, message by message",
-        "Shows which messages are gone, new or changed from A to B. Without @A, the good copy from before something was "
-        "last taken away; without @B, the live file.",
+        "Shows which messages are gone, new or changed from A to B, and what is gone of messages that are there: reasoning, "
+        "attachments, pictures, order, title and the like. Without @A, the good copy from before something was last taken "
+        "away; without @B, the live file.",
         "hermesguard diff 3f2a\nhermesguard diff 3f2a@-2 @latest",
         "hermesguard.cli.commands.inspect.show:diff",
         arguments.diff,

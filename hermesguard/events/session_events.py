@@ -55,8 +55,8 @@ SESSION_EVENTS: Final[tuple[Event, ...]] = (
         + _BY_WHOM
         + "."
         "[ The state before is in the history: {version}.]",
-        "The file stands as it was saved. See what went: hermesguard diff {session} --from VERSION\n"
-        "To bring back that part alone: hermesguard restore {session}@VERSION --part PART",
+        "The file stands as it was saved. See what went: hermesguard diff {session}@{version} @live\n"
+        "To bring back one part alone ({parts}): hermesguard restore {session}@{version} --part PART",
         (*_JUDGED, "parts"),
     ),
     Event(

@@ -11,11 +11,14 @@ from typing import Any
 
 from hermesguard.webui import session
 from hermesguard.webui.compare.diff import Comparison, compare
-from hermesguard.webui.compare.parts import is_compressed_since
+from hermesguard.webui.compare.parts import is_compressed_since, says
 from hermesguard.webui.session import Document, Message
 from hermesguard.webui.text import written
 
 _TRUNCATION = (session.WATERMARK, session.BOUNDARY)
+# The title, and what says whose it is.
+_TITLE = (session.TITLE, "llm_title_generated", "manual_title")
+_SET = ("project_id", "pinned", "archived")
 # A marker that live does not carry must not come back: its presence shows which release wrote the file.
 _MARKERS = frozenset({session.GENERATION, session.CLEAR_GENERATION, *_TRUNCATION, session.MESSAGE_COUNT})
 
@@ -241,8 +244,8 @@ class _Mender:
         return list_text([message.text for message in messages])
 
     def _source(self, key: str) -> Document:
-        """Return the side whose value counts: live's, unless the stub emptied what the shadow had."""
-        if key not in self.base or (key in self.shadow and self._emptied(key)):
+        """Return the side whose value counts: live's, unless the writer emptied what the shadow had, or never knew it."""
+        if key not in self.base or (key in self.shadow and (self._emptied(key) or self._is_unknown(key))):
             return self.shadow
         return self.base
 
@@ -255,6 +258,19 @@ class _Mender:
     def _emptied(self, key: str) -> bool:
         before, after = self.shadow.get(key), self.base.get(key)
         return isinstance(before, list | dict) and bool(before) and after in ([], {}, None)
+
+    def _is_unknown(self, key: str) -> bool:
+        """Return whether live says nothing where the shadow does, because its writer lacks messages of the shadow.
+
+        A conversation that comes back has its title again. What a user sets may have been taken back by the same save: the
+        shadow's counts only where counters or time of live show that its writer never knew it.
+        """
+        if self.live is None or self.cut or self.comparison.whole:
+            return False
+        if key in _TITLE:
+            return says(self.shadow, session.TITLE) and not says(self.live, session.TITLE)
+        unset = key in _SET and says(self.shadow, key) and not says(self.live, key)
+        return unset and _is_behind(self.live, self.shadow)
 
     def _truncation_source(self, key: str) -> Document:
         """Return the side whose boundary counts: not live's when messages came back from behind it."""
@@ -306,6 +322,15 @@ def _is_later(live: Document, shadow: Document) -> bool:
     """Return whether live was surely saved later than the shadow."""
     before, after = shadow.get(session.UPDATED), live.get(session.UPDATED)
     return isinstance(before, int | float) and isinstance(after, int | float) and after > before
+
+
+def _is_behind(live: Document, shadow: Document) -> bool:
+    """Return whether live is an older state than the shadow, as its token counters or its time show."""
+    pairs = (
+        (session.number(shadow.get(key)), session.number(live.get(key)))
+        for key in (*session.TOKEN_COUNTERS, session.UPDATED)
+    )
+    return any(before is not None and after is not None and before > after for before, after in pairs)
 
 
 def _was_answered(side: Document, messages: Sequence[Message]) -> bool:

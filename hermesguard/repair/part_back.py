@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 from hermesguard.repair.merge import dump, list_text
 from hermesguard.webui import session
 from hermesguard.webui.compare import parts
 from hermesguard.webui.compare.diff import Comparison, compare
 from hermesguard.webui.session import Document, Message
+from hermesguard.webui.text import tool_ids
 
 _KEYS = {
     "reasoning": parts.REASONING,
@@ -32,7 +34,8 @@ def with_part(live: Document, version: Document, part: str) -> bytes:
 
 def _whole(comparison: Comparison, part: str) -> Iterator[str]:
     """Yield the texts of live's messages, each with that part of its own form in the version, if it lacks it."""
-    before = {new: old for old, new in (*comparison.pairs, *comparison.moved)}
+    there = (*comparison.pairs, *comparison.shortened, *comparison.moved)
+    before = {new: old for old, new in there}
     for index, message in enumerate(comparison.new):
         known = comparison.old[before[index]] if index in before else message
         yield _with_keys(message, known, part)
@@ -42,7 +45,18 @@ def _with_keys(message: Message, known: Message, part: str) -> str:
     if known is message or part not in parts.stripped(known, message):
         return message.text
     more = {key: known.get(key) for key in _KEYS[part] if known.get(key)}
+    if part == "calls" and (calls := _lacking(known, {**message.value, **more})):
+        said = message.get("content")  # some providers have the calls among the words
+        text = [{"type": "text", "text": said}] if isinstance(said, str) and said else []
+        more["content"] = [*(said if isinstance(said, list) else text), *calls]
     return dump({**message.value, **more}, level=2)
+
+
+def _lacking(known: Message, value: dict[str, Any]) -> list[Any]:
+    """Return the pieces of a message's content that carry tool ids which `value` has not."""
+    have, content = set(tool_ids(value)), known.get("content")
+    pieces = content if isinstance(content, list) else ()
+    return [piece for piece in pieces if not set(tool_ids({"content": [piece]})) <= have]
 
 
 def _in_order(comparison: Comparison) -> Iterator[str]:

@@ -148,7 +148,8 @@ class Message:
     @property
     def timestamp(self) -> float | None:
         """Seconds since the epoch, or None when the message is not stamped."""
-        return number(self.get("timestamp") or self.get("_ts")) or None
+        value = self.value
+        return number(value.get("timestamp") or value.get("_ts")) or None if isinstance(value, dict) else None
 
     def get(self, key: str) -> Any:
         """Return the message's value for `key`, None when it has none (or is no object at all)."""

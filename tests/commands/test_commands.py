@@ -13,7 +13,10 @@ from hermesguard.cli import main as cli
 from hermesguard.cli.verbs import VERBS
 from hermesguard.demo import losses
 from hermesguard.errors import ExitCode
+from hermesguard.events.catalog import EVENTS
+from hermesguard.webui.compare.parts import PARTS
 from tests.helpers import cli_store
+from tests.helpers.cases import answer, calling, tool, turns, user
 from tests.helpers.daemon_process import AS_NOBODY
 
 
@@ -435,6 +438,75 @@ def test_diff(command, scene):
     assert command("diff", "3f2b")[1].splitlines()[-1].strip() == "4 messages the same"
 
 
+def test_diff_names_what_hangs_on_messages_and_what_brings_each_back(command, own_scene):
+    live = own_scene.sessions / f"{own_scene.whole}.json"
+    first = json.loads(live.read_bytes())
+    picture = [{"type": "text", "text": "see"}, {"type": "image_url"}]
+    said = [
+        *first["messages"],
+        *turns(2, 50, 5e9),
+        user("look", 5_000_001_000.0, attachments=["a.png"]),
+        calling("c1", 5_000_001_001.0, reasoning="a long thought"),
+        tool("out", "c1", 5_000_001_002.0),
+        answer("so", 5_000_001_003.0),
+        user(picture, 5_000_001_004.0),
+    ]
+    before = first | {
+        "title": "Tiles",
+        "project_id": "p",
+        "pinned": True,
+        "archived": True,
+        "composer_draft": {"text": "half a page"},
+        "messages": said,
+        "context_messages": said,
+        "tool_calls": [{"tid": "c1", "assistant_msg_idx": len(said) - 4}],
+    }
+    bare = [*said[2:4], *said[:2], *said[4:]]
+    bare[-5] = user("look", 5_000_001_000.0)
+    bare[-4] = answer("", 5_000_001_001.0)
+    bare[-1] = user("see\n[screenshot]", 5_000_001_004.0)
+    unset = {"title": "Untitled", "project_id": None, "pinned": False, "archived": False}
+    after = (
+        before | unset | {"composer_draft": {}, "messages": bare, "context_messages": [], "tool_calls": []}
+    )
+    for value in (before, after):
+        live.write_text(json.dumps(value))
+        own_scene.scan()
+    [version] = [
+        one["name"]
+        for one in json.loads(command("history", own_scene.whole, "--json", where=own_scene)[1])["versions"]
+        if one["reason"] == "stripped"
+    ]
+    named = f"{own_scene.whole}@{version}"
+    found = json.loads(command("diff", named, "@live", "--json", where=own_scene)[1])
+    assert [one["name"] for one in found["parts"]] == list(PARTS)
+    assert found["parts"][0]["a_numbers"] == [len(said) - 3]
+    lines = command("diff", own_scene.whole, where=own_scene)[1].splitlines()
+    assert f"- reasoning: #{len(said) - 3}" in lines
+    assert [line.strip() for line in lines if "--part" in line] == [one["command"] for one in found["parts"]]
+    for one in found["parts"]:
+        assert one["command"] == f"hermesguard restore {named} --part {one['name']}"
+        left = json.loads(command("diff", named, "@live", "--json", where=own_scene)[1])["parts"]
+        assert one["name"] in [part["name"] for part in left]
+        assert command(*one["command"].split()[1:], where=own_scene)[0] == 0
+        there = json.loads(command("diff", named, "@live", "--json", where=own_scene)[1])["parts"]
+        assert [part["name"] for part in there] == [
+            part["name"] for part in left if part["name"] != one["name"]
+        ]
+    assert json.loads(live.read_bytes()) == before
+
+
+def test_diff_names_no_command_that_would_bring_back_nothing(command, own_scene):
+    live = own_scene.sessions / f"{own_scene.whole}.json"
+    live.write_text(json.dumps(json.loads(live.read_bytes()) | {"project_id": "p"}))
+    for sides in (("@live", "@latest"), ("@latest", "@live")):
+        words = (f"{own_scene.whole}{sides[0]}", sides[1], "--json")
+        parts = json.loads(command("diff", *words, where=own_scene)[1])["parts"]
+        assert [(one["name"], one["command"]) for one in parts] == [("project_id", "")] * (
+            sides[0] == "@live"
+        )
+
+
 def test_log(command, scene):
     code, out, _ = command("log")
     assert code == 0
@@ -698,3 +770,13 @@ def test_no_text_of_a_session_controls_the_terminal(own_scene, is_terminal):
         )
         assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", out + err), words
         assert out or err, words
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.name)
+def test_the_commands_that_an_event_advises_are_understood(event):
+    from hermesguard.cli.parser import build
+
+    said = {"session": "3f2a", "version": "20260102T030405.000001Z", "incident": "7", "parts": ["title"]}
+    for line in event.guidance(said).replace("--part PART", "--part title").splitlines():
+        for words in re.findall(r": hermesguard ([a-z].*)$", line):
+            assert build().parse_args(words.rstrip(".").split()).verb == words.split()[0]

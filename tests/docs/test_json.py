@@ -56,6 +56,12 @@ def printed(tmp_path_factory):
         objects.setdefault(found["kind"], []).append(found)
         return found
 
+    thoughtless = (scene.sessions / f"{scene.whole}.json").read_bytes()
+    thoughtful = json.loads(thoughtless)
+    thoughtful["messages"][1]["reasoning"] = "a long thought"
+    (scene.sessions / f"{scene.whole}.json").write_text(json.dumps(thoughtful))
+    run("diff", f"{scene.whole}@live", "@latest")
+    (scene.sessions / f"{scene.whole}.json").write_bytes(thoughtless)
     for words in (
         ["status"],
         ["list"],

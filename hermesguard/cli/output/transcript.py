@@ -10,6 +10,7 @@ from hermesguard.cli.output.tables import counted, moment
 from hermesguard.cli.output.terminal import UNBOUNDED, Screen, Style, columns_of, cut
 from hermesguard.config.units import about_size
 from hermesguard.webui.compare.diff import Comparison
+from hermesguard.webui.compare.parts import Gone
 from hermesguard.webui.session import Message
 from hermesguard.webui.text import text_of
 
@@ -293,3 +294,35 @@ def _first_difference(a: str, b: str) -> int:
         min(len(a), len(b)),
     )
     return max(0, length - 20) if length > 30 else 0
+
+
+# In words what hangs on messages, or stands beside them.
+_PARTS: Final = {
+    "reasoning": "reasoning",
+    "attachments": "attachments",
+    "pictures": "a user's pictures",
+    "calls": "tool calls",
+    "tool_calls": "the list of tool calls",
+    "context_messages": "what the model sees of the conversation (the context)",
+    "order": "the order of messages",
+    "title": "title",
+    "project_id": "project",
+    "pinned": "pin",
+    "archived": "archive mark",
+    "composer_draft": "draft",
+}
+_NUMBERS_SHOWN: Final = 8
+
+
+def part_lines(hung: Sequence[Gone], command: str) -> list[str]:
+    """Return lines about the parts that are gone, each with what brings it back where `command` does so."""
+    if not hung:
+        return []
+    lines = ["", "Gone, though no message is gone with it:"]
+    for part, pairs in hung:
+        numbers = [f"#{index + 1}" for index, _ in pairs[:_NUMBERS_SHOWN]]
+        more = [f"{len(pairs) - _NUMBERS_SHOWN:,} more"] if len(pairs) > _NUMBERS_SHOWN else []
+        of = f": {', '.join([*numbers, *more])}" if pairs else ""
+        lines.append(f"- {_PARTS[part]}{of}")
+        lines += [f"    {command} {part}"] if command else []
+    return lines

@@ -170,10 +170,12 @@ def _same_in_place(old: Sequence[Message], index: int, before: Message, after: M
 
 
 def _stamps_agree(before: Message, after: Message) -> bool:
-    if before.timestamp is None or after.timestamp is None or before.timestamp == after.timestamp:
+    first, second = before.timestamp, after.timestamp
+    if first is None or second is None or first == second:
         return True
-    recovered = before.get("_recovered") or after.get("_recovered")
-    return bool(recovered) and abs(before.timestamp - after.timestamp) < RECOVERED_TOLERANCE_SECONDS
+    if abs(first - second) >= RECOVERED_TOLERANCE_SECONDS:
+        return False
+    return bool(before.get("_recovered") or after.get("_recovered"))
 
 
 def _precedes(after: Message, old: Sequence[Message], index: int) -> bool:

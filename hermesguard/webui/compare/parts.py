@@ -1,10 +1,10 @@
 """What hangs on messages, and what stands beside them: what a save took away of it though every message is there. Pure."""
 
-from collections import Counter
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from hermesguard.webui import benign, session
+from hermesguard.webui.compare.alignment import Pair
 from hermesguard.webui.compare.diff import Comparison, compare
 from hermesguard.webui.session import Document, Message
 
@@ -24,29 +24,45 @@ PARTS: Final = (
 """The names of all parts that can be taken away alone, and brought back alone."""
 
 
+class Gone(NamedTuple):
+    """A part that is gone, and the messages (old, new) that it hung on; of what stands beside the messages none."""
+
+    part: str
+    pairs: tuple[Pair, ...] = ()
+
+
 def taken(
     before: Document, after: Document, comparison: Comparison, may_be_several: bool = False
 ) -> Iterator[str]:
-    """Yield the name of each part that is gone; `comparison` is that of the messages.
+    """Yield the name of each part that one save took away; `comparison` is that of the messages.
 
     What a user sets counts only where one save took away more than one of them: each has an act of its own.
     """
-    gone = Counter(
-        part
-        for old, new in comparison.pairs
-        if comparison.old[old].text != comparison.new[new].text
-        for part in stripped(comparison.old[old], comparison.new[new])
-    )
-    yield from (part for part in PARTS if part in gone)
+    names = [part for part, _ in gone(before, after, comparison._replace(shortened=()))]
+    are_set = sum(name in SETTINGS for name in names) > 1 and not may_be_several
+    yield from (name for name in names if are_set or name not in SETTINGS)
+
+
+def gone(before: Document, after: Document, comparison: Comparison) -> Iterator[Gone]:
+    """Yield each part that `before` has and `after` lacks, in the order of `PARTS`, whoever took it away and why.
+
+    What went with messages that are missing does not count.
+    """
+    hung: dict[str, list[Pair]] = {}
+    for old, new in (*comparison.pairs, *comparison.shortened):
+        if comparison.old[old].text != comparison.new[new].text:
+            for part in stripped(comparison.old[old], comparison.new[new]):
+                hung.setdefault(part, []).append((old, new))
+    yield from (Gone(part, tuple(sorted(hung[part]))) for part in PARTS if part in hung)
     if before.tool_calls and not after.tool_calls and _belongs(before, comparison):
-        yield session.TOOL_CALLS
+        yield Gone(session.TOOL_CALLS)
     if _lacks_context(before, after, comparison):
-        yield session.CONTEXT
+        yield Gone(session.CONTEXT)
     if comparison.moved:
-        yield "order"
-    went = [key for key in SETTINGS if _says(before, key) and key in after and not _says(after, key)]
-    if len(went) > 1 and not may_be_several:
-        yield from went
+        yield Gone("order", comparison.moved)
+    for key in SETTINGS:
+        if says(before, key) and key in after and not says(after, key):
+            yield Gone(key)
 
 
 def is_compressed_since(before: Document, after: Document) -> bool:
@@ -65,7 +81,8 @@ def settings(values: dict[str, Any]) -> frozenset[str]:
     return frozenset(key for key in SETTINGS if _value_says(key, values.get(key)))
 
 
-def _says(document: Document, key: str) -> bool:
+def says(document: Document, key: str) -> bool:
+    """Return whether one of the settings says something."""
     return _value_says(key, document.get(key))
 
 
@@ -100,7 +117,7 @@ def _pictures(message: Message) -> int:
 
 def _belongs(before: Document, comparison: Comparison) -> bool:
     """Return whether a message is still there to which one of the tool calls belongs."""
-    there = {old for old, _ in comparison.pairs}
+    there = {old for old, _ in (*comparison.pairs, *comparison.shortened)}
     return any(call.get("assistant_msg_idx") in there for call in before.tool_calls) or bool(
         comparison.pairs and comparison.old[0].count > 1
     )
@@ -110,9 +127,9 @@ def _lacks_context(before: Document, after: Document, comparison: Comparison) ->
     """Return whether the model sees less of messages that are still there, without a compression."""
     if not before.context or is_compressed_since(before, after):
         return False
-    there = {old for old, _ in comparison.pairs}
-    gone = {message.identity[:2] for old, message in enumerate(comparison.old) if old not in there}
+    went = (*comparison.missing, *(old for old, _ in comparison.harmless))
+    without = {comparison.old[old].identity[:2] for old in went}
     missing = compare(before.context, after.context).missing
-    lost = [index for index in missing if before.context[index].identity[:2] not in gone]
+    lost = any(before.context[index].identity[:2] not in without for index in missing)
     size = sum(message.count for message in before.context)
-    return bool(lost) and sum(message.count for message in after.context) < size
+    return lost and sum(message.count for message in after.context) < size

@@ -8,6 +8,7 @@ import pytest
 from hermesguard.judge.verdict import Action
 from hermesguard.repair.merge import merge_documents
 from hermesguard.webui import session
+from hermesguard.webui.compare.parts import PARTS
 from tests.helpers.cases import NEW, OLD, Value, answer, calling, tool, turns, user, verdict_on
 from tests.helpers.world import World
 from tests.unit.judge.test_acts import base, undo
@@ -94,6 +95,23 @@ def written(world: World, value: Value, tail: bytes = b"") -> None:
     world.guard.visit("s", 1, saves=1)
 
 
+ASKED, DONE = user("run", 1101), answer("done", 1104)
+CALLED = [ASKED, calling("c1", 1102), tool("out", "c1", 1103), DONE]
+IN_CONTENT = answer([{"type": "tool_use", "id": "c1", "name": "terminal", "input": {}}], 1102)
+SET = {
+    "title": "Tiles",
+    "project_id": "p",
+    "pinned": True,
+    "archived": True,
+    "composer_draft": {"text": "half a page"},
+}
+UNSET = {
+    "title": "Untitled",
+    "project_id": None,
+    "pinned": False,
+    "archived": False,
+    "composer_draft": {"text": ""},
+}
 STRIPPED = {
     "reasoning": ({"messages": [*FIVE[:-1], FIVE[-1] | {"reasoning": "a long thought"}]}, {"messages": FIVE}),
     "attachments": ({"messages": [FIVE[0] | {"attachments": ["a.png"]}, *FIVE[1:]]}, {"messages": FIVE}),
@@ -104,11 +122,24 @@ STRIPPED = {
         {"messages": [user([{"type": "text", "text": "see"}, {"type": "image_url"}], 1000.5), *FIVE]},
         {"messages": [user("see\n[screenshot]", 1000.5), *FIVE]},
     ),
-    "title": (
-        {"project_id": "p", "composer_draft": {"text": "half a page"}},
-        {"title": "Untitled", "project_id": None, "composer_draft": {"text": ""}},
+    "calls": (
+        {"messages": [*FIVE, *CALLED]},
+        {"messages": [*FIVE, ASKED, answer("", 1102), CALLED[2], DONE]},
     ),
+    "calls of the tool": (
+        {"messages": [*FIVE, *CALLED]},
+        {"messages": [*FIVE, *CALLED[:2], {"role": "tool", "content": "out", "timestamp": 1103}, DONE]},
+    ),
+    "calls among the words": (
+        {"messages": [*FIVE, ASKED, IN_CONTENT, *CALLED[2:]]},
+        {"messages": [*FIVE, ASKED, answer("", 1102), *CALLED[2:]]},
+    ),
+    **dict.fromkeys(SET, (SET, UNSET)),
 }
+
+
+def test_there_is_a_case_of_each_part() -> None:
+    assert {name.split()[0] for name in STRIPPED} == set(PARTS)
 
 
 @pytest.mark.parametrize("part", STRIPPED)
@@ -116,6 +147,7 @@ STRIPPED = {
 def test_what_a_save_takes_away_is_told_and_comes_back_alone(world: World, part: str, scale: int) -> None:
     """Also where the session is long enough to be followed by what differs alone."""
     more, less = STRIPPED[part]
+    part = part.split()[0]
     early = turns(40 * (scale - 1), 100, -90_000.0)
     before = base([*early, *FIVE], NEW) | {"composer_draft": {"text": ""}} | more
     after = before | less
@@ -133,9 +165,11 @@ def test_what_a_save_takes_away_is_told_and_comes_back_alone(world: World, part:
     assert world.live("s").get("updated_at") == 9.5
     world.hands().restore("s", str(told["version"]), part=part)
     live = json.loads((world.sessions / "s.json").read_bytes())
-    key = "messages" if part in ("reasoning", "attachments", "order", "pictures") else part
+    key = "messages" if part in ("reasoning", "attachments", "order", "pictures", "calls") else part
     assert live[key] == before[key]
-    assert live["updated_at"] == 9.5
+    assert {k: v for k, v in live.items() if k != key} == {
+        k: v for k, v in (after | {"updated_at": 9.5}).items() if k != key
+    }
 
 
 @pytest.mark.parametrize("tail", [b"\0" * 4096, b'"the end of an older and longer save"}]}'])

@@ -174,6 +174,17 @@ def test_several_saves_may_be_several_acts() -> None:
     assert judged(before, thrice, saves=None).action is Action.UNCERTAIN
 
 
+@pytest.mark.parametrize("saves", [1, 3, None])
+def test_marked_acts_stand_in_any_number_though_nobody_counted(saves: int | None) -> None:
+    before = base(FIVE, NEW)
+    left = {"messages": FIVE[:4], "context_messages": FIVE[:4], "message_count": 4}
+    marked = before | left | marks(NEW, 1025.0) | {"intentional_shrink_generation": 7}
+    assert judged(before, marked, saves=saves).action is Action.INTENDED
+    twice = {"messages": FIVE[:6], "context_messages": FIVE[:6]}
+    unmarked = base(FIVE, OLD)
+    assert judged(unmarked, unmarked | twice, saves=None).action is Action.UNCERTAIN
+
+
 def test_keys_that_nobody_knows_speak_neither_way() -> None:
     for act, done in DONE.items():
         before, after = done(ERAS[act])

@@ -272,6 +272,39 @@ def test_token_counters_never_go_back() -> None:
     )
 
 
+NAMED = {"title": "Tiles", "llm_title_generated": True, "pinned": True, "archived": True, "project_id": "p"}
+UNNAMED = {
+    "title": "Untitled",
+    "llm_title_generated": False,
+    "pinned": False,
+    "archived": False,
+    "project_id": None,
+}
+
+
+@pytest.mark.parametrize("older", [{"input_tokens": 50}, {"updated_at": 8.5}])
+def test_a_stale_writer_takes_neither_title_nor_pin(older: dict[str, Any]) -> None:
+    known = {"input_tokens": 90, "updated_at": 9.5}
+    shadow = document(messages(1, 2, 3), **known, **NAMED)
+    result = repaired(shadow, document(messages(1, 4), **{**known, **older}, **UNNAMED))
+    assert {key: result[key] for key in NAMED} == NAMED
+    assert len(result["messages"]) == 4
+    set_there = NAMED | {"title": "Bread", "project_id": "q"}
+    result = repaired(shadow, document(messages(1, 4), **{**known, **older}, **set_there))
+    assert {key: result[key] for key in NAMED} == set_there
+
+
+def test_what_a_user_took_back_in_the_save_that_lost_messages_stays_so_but_for_the_title() -> None:
+    known = {"input_tokens": 90, "updated_at": 9.5}
+    shadow = document(messages(1, 2, 3), **known, **NAMED)
+    result = repaired(shadow, document(messages(1), **(known | {"updated_at": 10.5}), **UNNAMED))
+    assert {key: result[key] for key in NAMED} == UNNAMED | {"title": "Tiles", "llm_title_generated": True}
+    grown = repaired(shadow, document(messages(1, 2, 3, 4), **(known | {"updated_at": 8.5}), **UNNAMED))
+    assert {key: grown[key] for key in NAMED} == UNNAMED
+    cut = repaired(shadow, document(messages(1), **(known | {"updated_at": 8.5}), **UNNAMED), 2)
+    assert {key: cut[key] for key in NAMED} == UNNAMED
+
+
 def test_tool_calls_follow_their_messages() -> None:
     def call(tid: str, index: int) -> dict[str, Any]:
         return {"name": "terminal", "tid": tid, "assistant_msg_idx": index}

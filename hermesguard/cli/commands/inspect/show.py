@@ -4,16 +4,25 @@ import argparse
 from datetime import datetime
 
 from hermesguard.cli.library import Copy, Library
+from hermesguard.cli.lookup.typed import as_typed
 from hermesguard.cli.output import terminal as screen
 from hermesguard.cli.output.json import print_json
 from hermesguard.cli.output.tables import counted, moment
 from hermesguard.cli.output.terminal import Screen, Style
-from hermesguard.cli.output.transcript import changes, conversation, difference, markdown, summary
+from hermesguard.cli.output.transcript import (
+    changes,
+    conversation,
+    difference,
+    markdown,
+    part_lines,
+    summary,
+)
 from hermesguard.cli.selectors import LIVE, Chosen
 from hermesguard.config.settings import Settings
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.store.incidents import LOST_BEFORE, Incident
 from hermesguard.webui import session
+from hermesguard.webui.compare import parts
 from hermesguard.webui.compare.diff import compare
 
 
@@ -61,6 +70,9 @@ def diff(arguments: argparse.Namespace, settings: Settings) -> int:
     a, b = _copy_or_nothing(library, name, first, repair is not None), library.copy(name, second)
     comparison = compare(a.document.messages, b.document.messages)
     found = changes(comparison)
+    hung = list(parts.gone(a.document, b.document, comparison))
+    is_way_back = second == LIVE and first != LIVE
+    back = as_typed(f"hermesguard restore {name}@{first.name} --part") if is_way_back else ""
     if arguments.json:
         members = {
             "session": name,
@@ -77,6 +89,15 @@ def diff(arguments: argparse.Namespace, settings: Settings) -> int:
                 if change.kind != "same"
             ],
             "same": sum(change.kind == "same" for change in found),
+            "parts": [
+                {
+                    "name": part,
+                    "a_numbers": [index + 1 for index, _ in pairs],
+                    "b_numbers": [index + 1 for _, index in pairs],
+                    "command": f"{back} {part}" if back else "",
+                }
+                for part, pairs in hung
+            ],
         }
         print_json("difference", members)
         return ExitCode.OK
@@ -88,6 +109,7 @@ def diff(arguments: argparse.Namespace, settings: Settings) -> int:
         here.paint(summary(found), Style.BOLD),
         "",
         difference(here, comparison, found),
+        *(map(here.safe, part_lines(hung, back))),
     ]
     _print(here, "\n".join(lines).rstrip(), arguments.no_pager)
     return ExitCode.OK
