@@ -51,7 +51,8 @@ VERBS: Final[tuple[Verb, ...]] = (
         "status",
         "show health and open problems",
         "Shows in its first line whether all is well, then the state of the guard and every open problem with its remedy. "
-        "Exit code 0 if all is well, 4 if not. Works without a running guard too, and says so.",
+        "Exit code 0 if all is well, 4 if not. Works without a running guard too, and says so. With --nagios it also warns "
+        "of what may be missing, until that is restored or accepted.",
         "hermesguard status\n# for a monitoring system\nhermesguard status --nagios",
         "hermesguard.cli.commands.service.status:status",
         arguments.status,
