@@ -170,8 +170,9 @@ VERBS: Final[tuple[Verb, ...]] = (
     Verb(
         "report",
         "write an HTML page about the store",
-        "Writes one HTML page that needs no network and no script: how many sessions there were, what was lost and "
-        "repaired, how the store grew, and whether all is well. It shows titles and ids, and no text of messages.",
+        "Writes one HTML page that needs no network and no script (but has a field to search it where its own script runs): "
+        "whether all is well, how many sessions there were, what was lost and repaired, how the store grew, what may be "
+        "missing and how to have it back, and a line for each session. It shows titles and ids, and no text of messages.",
         "hermesguard report\nhermesguard report -o /tmp/october.html",
         "hermesguard.cli.commands.inspect.report:report",
         arguments.report,
