@@ -146,6 +146,10 @@ def test_nagios_warns_of_what_may_be_missing_until_it_is_answered(run, home, tmp
         assert (figures["missing"], figures["lost_before"], figures["uncertain"]) == ("5", "5", "0")
         document = home.chats["torn"].document
         home.chats["torn"].path.write_text(json.dumps(document))
+        daemon.until(lambda: "cannot be guarded" not in nagios()[1])
+        code, words, _ = nagios()
+        assert code == 1, "a loss from before is no incident, and warns all the same"
+        assert words.startswith("HERMESGUARD WARNING - something may be missing: ")
         for name in lost_home.LOST:
             # what has no file cannot be accepted
             words = ("purge", "--yes") if name == "missing" else ("accept",)
