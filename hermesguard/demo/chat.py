@@ -2,25 +2,45 @@
 
 import json
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from copy import deepcopy
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from hermesguard.demo.eras import Era
 from hermesguard.demo.files import Document, Message, dumps, replace_file, text_of, tokens_of
-
-if TYPE_CHECKING:
-    from hermesguard.demo.app import App
 
 PROVISIONAL_TITLE_CHARACTERS = 64
 NO_TITLE = ("", "Untitled", "New Chat")
 
 
+class Server(Protocol):
+    """What a session needs of the process that holds it (class App)."""
+
+    directory: Path
+    era: Era
+    clock: Callable[[], float]
+    pause: Callable[[float], None]
+    process_id: int
+    eager: bool
+    keeps_context: bool
+    chats: "dict[str, Chat]"
+    saved_at_ns: int
+
+    def hexadecimal(self, digits: int) -> str: ...
+    def path(self, session_id: str) -> Path: ...
+    def read(self, session_id: str) -> Document: ...
+    def understand(self, document: Document) -> Document: ...
+    def forget_in_index(self, *session_ids: str) -> None: ...
+    def bury(self, session_id: str) -> None: ...
+    def index(self) -> list[Message] | None: ...
+    def write_index(self, chat: "Chat | None" = None, *, message_count: int | None = None) -> None: ...
+
+
 class Chat:
     """One session in the memory of one process. `document` is what the next save writes."""
 
-    def __init__(self, app: "App", document: Document) -> None:
+    def __init__(self, app: Server, document: Document) -> None:
         self.app = app
         self.document = document
 

@@ -1,32 +1,56 @@
 """All traces of one conversation, gathered, put together and judged."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, NamedTuple, Protocol
 
 from hermesguard import files
 from hermesguard.salvage.finding import Finding, State, gave_of, reasons
 from hermesguard.salvage.merge import in_order, merged
+from hermesguard.salvage.places import Places
 from hermesguard.salvage.readers import copies, journals
+from hermesguard.salvage.readers.archives import Archive
 from hermesguard.salvage.readers.copies import Unusable
+from hermesguard.salvage.readers.home import Listing
+from hermesguard.salvage.readers.statedb import Database
 from hermesguard.salvage.standing import Identity, Judged, Situation, Standing, judged
 from hermesguard.salvage.trace import Kind, Trace, user_turns, worth_keeping
 from hermesguard.store.history import DELETED, SALVAGED, WITHDRAWN
+from hermesguard.store.store import Store
 from hermesguard.webui import session
 from hermesguard.webui.session import Document, Unreadable
-
-if TYPE_CHECKING:
-    from hermesguard.salvage.survey import Survey
 
 _TEMPORARY_TITLES: Final = ("btw:", "bg:")
 _MOST_VERSIONS: Final = 20
 _TAKEN_BACK: Final = frozenset({*WITHDRAWN, "intended", "accepted"})
 
 
+class Surroundings(NamedTuple):
+    """What the sessions directory says beside the conversations themselves."""
+
+    listed: Mapping[str, Mapping[str, Any]]
+    tombstones: frozenset[str]
+    has_index: bool
+
+
+class Traces(Protocol):
+    """What was found in a home (class Survey)."""
+
+    places: Places
+    listing: Listing
+    around: Surroundings
+    databases: list[Database]
+    store: Store | None
+
+    @property
+    def archives(self) -> list[Archive]:
+        """The backups."""
+
+
 class Gatherer:
     """Looks at one conversation after another."""
 
-    def __init__(self, survey: "Survey") -> None:
+    def __init__(self, survey: Traces) -> None:
         self._survey = survey
         self._template: Document | None = None
         self._knows_template = False

@@ -4,13 +4,13 @@ import contextlib
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import orjson
 
 from hermesguard import files
 from hermesguard.salvage.finding import Finding, State
-from hermesguard.salvage.gather import Gatherer
+from hermesguard.salvage.gather import Gatherer, Surroundings
 from hermesguard.salvage.places import Places
 from hermesguard.salvage.readers import home, journals
 from hermesguard.salvage.readers.archives import Archive
@@ -25,14 +25,6 @@ _TOMBSTONES: Final = "_deleted_webui_sessions.json"
 _WEBUI: Final = "webui"
 _SMALL_BYTES: Final = 16 * 1024
 Progress = Callable[[int, int, str], None]
-
-
-class Surroundings(NamedTuple):
-    """What the sessions directory says beside the conversations themselves."""
-
-    listed: Mapping[str, Mapping[str, Any]]
-    tombstones: frozenset[str]
-    has_index: bool
 
 
 def survey(

@@ -82,7 +82,7 @@ def journalctl_explains_it() -> None:
     """`journalctl -x` prints below the entry what it means and what to do."""
     shown = run("journalctl", "-x", "--no-pager", f"MESSAGE_ID={BY_NAME['restored'].message_id}")
     show("\n".join(shown.splitlines()[:14]))
-    assert "Subject: Messages were lost, and are there again" in shown
+    assert "Subject: Lost messages were restored" in shown
     assert "hermesguard explain" in shown
     assert "Documentation: man:hermesguard(7)" in shown
 
@@ -93,7 +93,7 @@ def people_ask_the_running_guard() -> None:
     store = ("--store", alice.store, "--sessions", alice.sessions)
     shown = alice.run("hermesguard", "status", *store)
     show(shown.splitlines()[0])
-    assert shown.startswith("All is well")
+    assert "All is well" in shown
     (chat,) = alice.chats(1, turns=10)
     alice.wipe(chat)
     until_whole(chat)
@@ -128,7 +128,7 @@ def the_end_of_the_last_guard_is_told() -> None:
     unit.stop()
     until(lambda: f"of {unit.name} was stopped" in run(*status, check=False), what="the word of its end")
     unit.start()
-    pid = unit.pid()
+    pid = unit.pid
     os.kill(pid, signal.SIGKILL)
     unit.stop()  # before it is started again
     told = f"process {pid} of {unit.name} was killed (signal 9)"
@@ -422,7 +422,8 @@ def a_thousand_incidents_in_a_minute() -> None:
     counted = Counter(entry.get("HERMESGUARD_EVENT", "") for entry in entries)
     show(f"1000 losses in {took:.0f} s; incidents.jsonl: {Counter(entry['event'] for entry in log)}")
     show(f"the journal: {len(entries)} entries, {counted}")
-    assert len(log) == len({entry["id"] for entry in log}) == 1000
+    incidents = [entry for entry in log if entry["event"] not in ("intended", "lost_before")]
+    assert len({entry["id"] for entry in incidents}) == len(incidents) == 1000
     reported = [entry for entry in entries if entry.get("HERMESGUARD_EVENT") in ("restored", "merged")]
     held_back = sum(int(entry["HERMESGUARD_COUNT"]) for entry in entries if "HERMESGUARD_COUNT" in entry)
     assert {entry["HERMESGUARD_SESSION"] for entry in reported} == {chat.session_id for chat in wiped}
@@ -494,7 +495,7 @@ def the_examples_tell_somebody() -> None:
     assert not run("systemd-analyze", "verify", "hermesguard-alert.service", "hermesguard-alert.timer")
     run("systemctl", "start", "hermesguard-alert.service")
     mail = Path("/var/lib/private/hermesguard-alert/mail").read_text("utf-8")
-    assert "Subject: Messages were lost, and are there again" in mail
+    assert "Subject: Lost messages were restored" in mail
     assert chat.session_id in mail
     os.kill(unit.pid, signal.SIGKILL)
     letter = until(lambda: [path for path in mails.iterdir() if "died" in path.read_text("utf-8")])[0]

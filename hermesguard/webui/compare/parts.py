@@ -40,7 +40,7 @@ def taken(
     yield from (part for part in PARTS if part in gone)
     if before.tool_calls and not after.tool_calls and _belongs(before, comparison):
         yield session.TOOL_CALLS
-    if _lacks_context(before, after):
+    if _lacks_context(before, after, comparison):
         yield session.CONTEXT
     if comparison.moved:
         yield "order"
@@ -106,10 +106,13 @@ def _belongs(before: Document, comparison: Comparison) -> bool:
     )
 
 
-def _lacks_context(before: Document, after: Document) -> bool:
-    """Return whether the model sees less, without a compression."""
+def _lacks_context(before: Document, after: Document, comparison: Comparison) -> bool:
+    """Return whether the model sees less of messages that are still there, without a compression."""
     if not before.context or is_compressed_since(before, after):
         return False
-    lost = compare(before.context, after.context).missing
+    there = {old for old, _ in comparison.pairs}
+    gone = {message.identity[:2] for old, message in enumerate(comparison.old) if old not in there}
+    missing = compare(before.context, after.context).missing
+    lost = [index for index in missing if before.context[index].identity[:2] not in gone]
     size = sum(message.count for message in before.context)
     return bool(lost) and sum(message.count for message in after.context) < size
