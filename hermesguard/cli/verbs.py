@@ -51,7 +51,8 @@ VERBS: Final[tuple[Verb, ...]] = (
         "status",
         "show health and open problems",
         "Shows in its first line whether all is well, then the state of the guard and every open problem with its remedy. "
-        "Exit code 0 if all is well, 4 if not. Works without a running guard too, and says so.",
+        "Exit code 0 if all is well, 4 if not. Works without a running guard too, and says so. With --nagios it also warns "
+        "of what may be missing, until that is restored or accepted.",
         "hermesguard status\n# for a monitoring system\nhermesguard status --nagios",
         "hermesguard.cli.commands.service.status:status",
         arguments.status,
@@ -170,8 +171,9 @@ VERBS: Final[tuple[Verb, ...]] = (
     Verb(
         "report",
         "write an HTML page about the store",
-        "Writes one HTML page that needs no network and no script: how many sessions there were, what was lost and "
-        "repaired, how the store grew, and whether all is well. It shows titles and ids, and no text of messages.",
+        "Writes one HTML page that needs no network and no script (but has a field to search it where its own script runs): "
+        "whether all is well, how many sessions there were, what was lost and repaired, how the store grew, what may be "
+        "missing and how to have it back, and a line for each session. It shows titles and ids, and no text of messages.",
         "hermesguard report\nhermesguard report -o /tmp/october.html",
         "hermesguard.cli.commands.inspect.report:report",
         arguments.report,

@@ -8,6 +8,7 @@ from hermesguard.errors import ExitCode
 from hermesguard.store import incidents
 from tests.helpers import lost_home
 from tests.helpers.cli_store import Scene
+from tests.helpers.daemon_process import Daemon
 
 FIVE = "5 lost before the guard came"
 
@@ -127,3 +128,35 @@ def test_who_installs_it_too_late_has_the_conversation_back_with_the_third_comma
         assert len(document["messages"]) == 40
         left = json.loads(run("lost", "--json")[1])["lost"]
         assert home.id(name) not in {one["session"] for one in left if one["kind"] == "lost before"}
+
+
+def test_nagios_warns_of_what_may_be_missing_until_it_is_answered(run, home, tmp_path):
+    def nagios():
+        code, out, _ = run("status", "--nagios")
+        assert out.count("\n") == 1
+        words, _, figures = out.strip().partition(" | ")
+        return code, words, dict(figure.split("=") for figure in figures.split())
+
+    with Daemon(tmp_path, sessions=home.sessions, store=tmp_path / "store") as daemon:
+        daemon.start()
+        code, words, figures = nagios()
+        assert code == 1
+        assert words.startswith(f"HERMESGUARD WARNING - 1 session cannot be guarded ({home.id('torn')}); ")
+        assert words.endswith(f"; something may be missing: {FIVE}")
+        assert (figures["missing"], figures["lost_before"], figures["uncertain"]) == ("5", "5", "0")
+        document = home.chats["torn"].document
+        home.chats["torn"].path.write_text(json.dumps(document))
+        daemon.until(lambda: "cannot be guarded" not in nagios()[1])
+        code, words, _ = nagios()
+        assert code == 1, "a loss from before is no incident, and warns all the same"
+        assert words.startswith("HERMESGUARD WARNING - something may be missing: ")
+        for name in lost_home.LOST:
+            # what has no file cannot be accepted
+            words = ("purge", "--yes") if name == "missing" else ("accept",)
+            assert run(*words, home.id(name))[0] == 0
+        home.act()
+        daemon.until(lambda: nagios()[2]["cleared"] == "1")
+        daemon.until(lambda: nagios()[2]["deleted"] == "1")
+        code, words, figures = nagios()
+        assert (code, words) == (0, "HERMESGUARD OK - all is well"), "what users did themselves is no alarm"
+        assert (figures["missing"], figures["lost_before"], figures["shortened"]) == ("0", "0", "1")

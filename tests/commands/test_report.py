@@ -1,9 +1,13 @@
 """The page that `report` writes: whole in itself, true to the store, and without a word that was said."""
 
+import base64
+import hashlib
 import json
+import re
 import sys
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
+from urllib.parse import unquote
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -11,12 +15,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hermesguard.cli.report import series as chronicle
+from hermesguard.cli.report.page import Table, html
 from hermesguard.cli.report.series import Chart, Series
 from hermesguard.demo import losses
 from hermesguard.errors import ExitCode
-from tests.helpers import cli_store
+from tests.helpers import cli_store, lost_home
 
 EVIL = '</td><script>alert("x")</script><img src="http://example.org/x">\x1b[31m'
+
+OF_NO_SESSION = {
+    "id": "99",
+    "time": "2026-01-02T03:04:05.678901+00:00",
+    "session": "a0000000ffff",
+    "event": "missing",
+    "action": "held",
+    "verdict": "uncertain",
+    "rule": "",
+    "evidence": [],
+}
+"""An incident of which the store has nothing but this."""
 
 
 class Page(HTMLParser):
@@ -69,7 +86,8 @@ def text(scene, tmp_path_factory):
 
 def test_the_page_needs_nothing_but_itself(text):
     page = Page(text)
-    assert not {tag for tag, _ in page.tags} & {"script", "link", "img", "iframe", "object", "image", "use"}
+    assert [values for tag, values in page.tags if tag == "script"] == [{}], "its own alone"
+    assert not {tag for tag, _ in page.tags} & {"link", "img", "iframe", "object", "image", "use"}
     for tag, attributes in page.tags:
         assert not {
             name
@@ -79,7 +97,14 @@ def test_the_page_needs_nothing_but_itself(text):
     assert "url(" not in text
     assert "@import" not in text
     policy = next(values["content"] for tag, values in page.tags if values.get("http-equiv"))
-    assert policy == "default-src 'none'; style-src 'unsafe-inline'"
+    script = text.partition("<script>")[2].partition("</script>")[0]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert policy == (
+        f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    field = next(values for tag, values in page.tags if values.get("id") == "search")
+    assert "hidden" in field, "without script there is no field that does nothing"
 
 
 def test_a_title_is_text_whatever_it_says(text):
@@ -193,14 +218,78 @@ def test_no_two_times_under_a_chart_read_the_same(minutes):
 
 
 def test_an_incident_leads_to_the_line_of_its_session_and_times_do_not_wrap():
-    from hermesguard.cli.report.page import Table, html
-
     times = ("2026-01-02 03:04:05",)
     tables = [
-        Table("Incidents", ("#", "session", "when"), [("#1", "abc", *times)], "", links=1),
+        Table(
+            "Incidents",
+            ("#", "session", "when"),
+            [("#1", "abc", *times), ("#2", "gone", *times)],
+            "",
+            links=1,
+        ),
         Table("Sessions", ("session", "when"), [("abc", *times)], "", targets=0),
     ]
     text = html("t", "s", "h", (), True, (), (), tables)
     assert '<a href="#session-abc"><bdi>abc</bdi></a>' in text
     assert '<tr id="session-abc">' in text
-    assert text.count('<td class="time"><bdi>2026-01-02 03:04:05</bdi></td>') == 2
+    assert "#session-gone" not in text, "a link has a target"
+    assert text.count('<td class="time"><bdi>2026-01-02 03:04:05</bdi></td>') == 3
+    style = text.partition("<style>")[2].partition("</style>")[0]
+    rule = next(line for line in style.splitlines() if "td.time" in line)
+    assert "white-space: nowrap" in rule
+
+
+def test_each_session_has_a_line_and_each_link_a_target(tmp_path):
+    home = lost_home.make(tmp_path)
+    scene = cli_store.Scene(home.root, home.app, "", "", "", "")
+    places = {"HERMESGUARD_SESSIONS": str(home.sessions)}
+    for number in range(250):
+        home.app.create(f"Chat {number}", session_id=f"c{number:011x}", turns=1)
+    scene.call("scan", **places)
+    home.act()
+    scene.call("scan", **places)
+    with (scene.store / "incidents.jsonl").open("a") as log:
+        log.write(json.dumps(OF_NO_SESSION) + "\n")
+    code, text, err = scene.call("report", "-o", "-", **places)
+    assert code == 0, err
+    page = Page(text)
+    ids = [values["id"] for _, values in page.tags if "id" in values]
+    assert len(set(ids)) == len(ids)
+    lines = {name.removeprefix("session-") for name in ids if name.startswith("session-")}
+    every = {one["session"] for one in json.loads(scene.call("list", "--json", **places)[1])["sessions"]}
+    assert len(every) == 258
+    assert lines == every | {OF_NO_SESSION["session"]}
+    links = [unquote(values["href"][1:]) for tag, values in page.tags if tag == "a"]
+    assert set(links) <= set(ids)
+    assert {f"session-{home.id(name)}" for name in home.chats} <= set(links)
+    assert f"session-{OF_NO_SESSION['session']}" in links
+    words = "".join(page.words)
+    for title in lost_home.LOST.values():
+        assert title in words
+    assert f"salvage --restore {home.id('wiped')}" in words
+
+
+def test_only_a_word_that_is_wider_than_a_column_is_broken():
+    table = Table("T", ("title", "state"), [("x" * 200, "unreadable"), ("two words", "fine")], "")
+    text = html("t", "s", "h", (), True, (), (), [table])
+    assert text.count('<td class="long">') == 1
+    assert "<td><bdi>unreadable</bdi></td>" in text
+    style = text.partition("<style>")[2].partition("</style>")[0]
+    assert ".list td { overflow-wrap: break-word; }" in style
+    assert ".list td.long, code span.long { overflow-wrap: anywhere; white-space: normal; }" in style
+
+
+def test_what_is_read_in_the_dark_has_colours_of_its_own(text):
+    style = text.partition("<style>")[2].partition("</style>")[0]
+    assert "color-scheme: light dark" in style
+    light, dark = (
+        set(re.findall(r"--\w+(?=:)", part))
+        for part in style.split("@media (prefers-color-scheme: dark)")[:2]
+    )
+    assert light
+    assert light == dark
+    assert set(re.findall(r"var\((--\w+)\)", style)) <= dark
+    rules = [line for line in style.splitlines() if not line.lstrip().startswith((":root", "--"))]
+    assert not re.findall(r":[^:{};]*#[0-9a-f]{3,6}\b", "\n".join(rules)), (
+        "a colour that the dark does not change"
+    )

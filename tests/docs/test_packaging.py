@@ -174,3 +174,36 @@ def test_the_rules_for_prometheus_know_the_metrics_and_the_events() -> None:
 def test_every_script_is_a_program(script: Path) -> None:
     assert script.stat().st_mode & 0o111
     subprocess.run(["sh", "-n", str(script)], check=True)
+
+
+ROOT = PACKAGING.parent
+
+
+def test_the_packages_for_compiling_are_those_that_setup_installs() -> None:
+    setup = (ROOT / "script" / "setup").read_text("utf-8")
+    called_for = [
+        line for line in setup.splitlines() if 'install_packages "compiling systemd-python"' in line
+    ]
+    packages = {name for line in called_for for name in line.partition('systemd-python"')[2].split()}
+    assert packages == {"gcc", "libc6-dev", "pkg-config", "libsystemd-dev", "python3-dev"}
+    commands = re.findall(r"^sudo apt install (.*)", (ROOT / "docs" / "service.md").read_text("utf-8"), re.M)
+    with_debians, compiled = (set(command.split()) for command in commands)
+    assert with_debians == {"pipx", "python3-venv", "python3-systemd"}
+    assert compiled == {"pipx", "python3-venv"} | packages
+
+
+def test_nothing_tells_to_install_what_is_not_published() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    wanted = project["dependencies"] + [name for extra in extras.values() for name in extra]
+    published = {re.split(r"[^\w.-]", name)[0] for name in wanted} - {project["name"]}
+    sources = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "hermesguard").rglob("*.py")]
+    found = 0
+    for path in sources:
+        for line in re.findall(
+            r"\b(?:pipx?|uv tool) install ((?:--[\w-]+ )*[\w'\".,\[\]-]+)", path.read_text("utf-8")
+        ):
+            name = line.split()[-1].strip("'\"")
+            found += 1
+            assert name.startswith(".") or re.split(r"[^\w-]", name)[0] in published, (path, line)
+    assert found >= 7

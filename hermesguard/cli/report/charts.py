@@ -13,7 +13,7 @@ from hermesguard.errors import GuardError
 
 _SVG: Final = "http://www.w3.org/2000/svg"
 _WIDTH, _HEIGHT = 960, 300
-_COLOURS: Final = ("#2a6f97", "#e09f3e", "#9e2a2b", "#540b0e")
+_COLOURS: Final = ("#3a86b8", "#e09f3e", "#c8403f", "#8f6bb8")  # seen on white and on black
 _FONT: Final = "system-ui, sans-serif"
 _LABELS: Final = 8
 _MOST_STEPS: Final = 6
@@ -59,8 +59,8 @@ def svg(chart: Chart) -> str:
             major_label_font_size=12,
             legend_font_size=13,
             opacity=".75",
-            guide_stroke_color="#ccc",
-            major_guide_stroke_color="#ccc",
+            guide_stroke_color="#8888",
+            major_guide_stroke_color="#8888",
         ),
         value_formatter=about_size_of if chart.is_size else about_count_of,
     )
@@ -101,6 +101,8 @@ def _self_contained(drawn: str, title: str) -> str:
     ET.register_namespace("", _SVG)
     root: Any = ET.fromstring(drawn)
     for parent in list(root.iter()):
+        if parent.get("id", "").startswith("activate-serie"):  # the same in each chart, for the script alone
+            del parent.attrib["id"]
         values = [child.text or "" for child in parent if child.get("class") == "value"]
         labels = [child.text or "" for child in parent if child.get("class") == "x_label"]
         for child in list(parent):

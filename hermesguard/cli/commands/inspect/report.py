@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from hermesguard import files
+from hermesguard.cli.commands.inspect.lost import counts
 from hermesguard.cli.commands.service.status import fact_lines, gather, headline, troubles_of
 from hermesguard.cli.library import Library
+from hermesguard.cli.lookup.missed import KINDS, Missed, missed
+from hermesguard.cli.lookup.typed import as_typed
 from hermesguard.cli.output import terminal as screen
 from hermesguard.cli.output.json import print_json
 from hermesguard.cli.output.tables import moment
@@ -19,10 +22,10 @@ from hermesguard.config.paths import is_inside
 from hermesguard.config.settings import Settings
 from hermesguard.config.units import about_size
 from hermesguard.errors import ExitCode, GuardError
+from hermesguard.store.incidents import Incident
 
 DEFAULT_NAME: Final = "hermesguard-report.html"
 _NEWEST_INCIDENTS: Final = 100
-_NEWEST_SESSIONS: Final = 200
 
 
 def report(arguments: argparse.Namespace, settings: Settings) -> int:
@@ -67,22 +70,48 @@ def _page(
     from hermesguard.cli.report.charts import svg  # pygal may not be there, and then that is the sentence
 
     troubles = troubles_of(known)
+    log = [incident for incident in reversed(library.incidents) if not incident.is_by_user]
+    gone = missed(library)
+    named = {one.session for one in log[:_NEWEST_INCIDENTS]} | {one.session for one in gone}
+    named -= {"", *(entry.session for entry in sessions)}
+    others = {name: library.title(name) for name in sorted(named)}
     return html(
         "hermesguard report",
         f"{moment(now)}, about {known['sessions_directory']}",
         headline(known, troubles),
-        [trouble.remedy for trouble in troubles],
+        [as_typed(trouble.remedy) for trouble in troubles],
         not troubles,
         fact_lines(known),
         [Figure(chart.title, svg(chart), chart.explanation) for chart in charts],
-        [_incident_table(library), _session_table(sessions)],
+        [_missed_table(library, gone), _incident_table(library, log), _session_table(sessions, others)],
     )
 
 
-def _incident_table(library: Library) -> Table:
-    log = [incident for incident in reversed(library.incidents) if not incident.is_by_user]
+def _missed_table(library: Library, found: list[Missed]) -> Table:
+    messages = [
+        (
+            moment(one.time),
+            one.session,
+            library.title(one.session) or "Untitled",
+            KINDS[one.kind][1] + counts(one),
+            as_typed(one.command),
+        )
+        for one in found
+    ]
+    return Table(
+        "What may be missing",
+        ("when", "session", "title", "what", "to type"),
+        messages,
+        "Nothing, as far as this guard knows.",
+        links=1,
+        code=4,
+    )
+
+
+def _incident_table(library: Library, log: list[Incident]) -> Table:
+    """Return the newest of `log`, which has the newest first."""
     resolved = {later.resolves for later in library.incidents}
-    counts = ("messages_before", "messages_live", "messages_after")
+    names = ("messages_before", "messages_live", "messages_after")
     messages = [
         (
             f"#{incident.id}",
@@ -90,7 +119,7 @@ def _incident_table(library: Library) -> Table:
             incident.session,
             library.title(incident.session) or "Untitled",
             chronicle.kind_of(incident) + (", resolved" if incident.id in resolved else ""),
-            *("?" if (count := getattr(incident, name)) is None else f"{count:,}" for name in counts),
+            *("?" if (count := getattr(incident, name)) is None else f"{count:,}" for name in names),
         )
         for incident in log[:_NEWEST_INCIDENTS]
     ]
@@ -105,8 +134,8 @@ def _incident_table(library: Library) -> Table:
     )
 
 
-def _session_table(sessions: list[Entry]) -> Table:
-    """What is not fine comes first, then what changed last."""
+def _session_table(sessions: list[Entry], others: dict[str, str]) -> Table:
+    """What is not fine comes first, then what changed last; at the end what the log alone still names (id: title)."""
     oldest = datetime.fromtimestamp(0, UTC)
     ordered = sorted(sessions, key=lambda entry: entry.changed or oldest, reverse=True)
     ordered.sort(key=lambda entry: entry.state == "fine")
@@ -118,17 +147,15 @@ def _session_table(sessions: list[Entry]) -> Table:
             moment(entry.changed),
             entry.state.replace("-", " "),
         )
-        for entry in ordered[:_NEWEST_SESSIONS]
+        for entry in ordered
     ]
+    messages += [(name, title or "Untitled", "?", "-", "no copy is kept") for name, title in others.items()]
     return Table(
         "Each session",
         ("session", "title", "messages", "last change", "state"),
         messages,
         "There is none yet.",
         frozenset({2}),
-        f"{_NEWEST_SESSIONS} of {len(sessions):,}; those that are not fine come first."
-        if len(sessions) > _NEWEST_SESSIONS
-        else "",
         targets=0,
     )
 

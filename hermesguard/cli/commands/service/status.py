@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from hermesguard.cli.library import Library
 from hermesguard.cli.lookup.guards import start_command
-from hermesguard.cli.lookup.missed import in_words, missed, summary
+from hermesguard.cli.lookup.missed import KINDS, in_words, missed, summary
 from hermesguard.cli.lookup.typed import as_typed
 from hermesguard.cli.output import terminal as screen
 from hermesguard.cli.output.json import print_json
@@ -210,19 +210,25 @@ def _nagios(settings: Settings) -> int:
     """Print one line as the Monitoring Plugins' guidelines ask: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN."""
     here = screen.of()
     try:
-        Library(settings)
+        found = summary(missed(Library(settings), is_quick=True))
         known = gather(settings)
     except GuardError as error:
         here.write(here.safe(f"HERMESGUARD UNKNOWN - {error.what}"))
         return _UNKNOWN
     troubles = troubles_of(known)
-    code = 2 if any(trouble.is_critical for trouble in troubles) else int(bool(troubles))
-    words = "; ".join(trouble.words for trouble in troubles) or "all is well"
+    missing = {kind: count for kind, count in found.items() if kind in _URGENT}
+    code = 2 if any(trouble.is_critical for trouble in troubles) else int(bool(troubles or missing))
+    parts = [trouble.words for trouble in troubles]
+    if missing:
+        parts.append(f"something may be missing: {in_words(missing)}")
+    words = "; ".join(parts) or "all is well"
     figures = {
         "sessions": known["sessions"],
         "messages": known["messages"],
         "incidents_today": known["incidents_today"],
         "store": f"{known['store_size_bytes']}B",
+        "missing": sum(missing.values()),
+        **{kind.replace(" ", "_"): found.get(kind, 0) for kind in KINDS},
     }
     performance = " ".join(f"{name}={value}" for name, value in figures.items())
     here.write(
