@@ -9,11 +9,13 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from hermesguard.cli import main as cli
 from hermesguard.config import settings as config
+from hermesguard.config.settings import Settings
 from hermesguard.daemon import offline as local
 from hermesguard.demo import acts, losses
 from hermesguard.demo.app import App
@@ -49,16 +51,22 @@ class Scene:
     def store(self) -> Path:
         return self.root / "store"
 
-    def settings(self):
+    def settings(self) -> Settings:
         return config.load(
             {"sessions": str(self.sessions), "store": str(self.store)}, {"HOME": str(self.root)}, ()
         )
 
-    def scan(self):
+    def scan(self) -> dict[str, Any]:
         """Look at everything once, as `hermesguard scan` does."""
         return local.scan(self.settings(), Reporter([]))
 
-    def run(self, *words, environment=None, stdin=subprocess.DEVNULL, **more):
+    def run(
+        self,
+        *words: object,
+        environment: dict[str, str] | None = None,
+        stdin: Any = subprocess.DEVNULL,
+        **more: Any,
+    ) -> subprocess.CompletedProcess[Any]:
         """Run the command line as a process of its own."""
         return subprocess.run(
             [sys.executable, "-m", "hermesguard", *map(str, words)],
@@ -70,9 +78,10 @@ class Scene:
             **more,
         )
 
-    def call(self, *words, is_terminal=False, **variables):
+    def call(self, *words: object, is_terminal: bool = False, **variables: str) -> tuple[int, str, str]:
         """Run the command line in this process; return (exit code, stdout, stderr)."""
-        out = (Terminal if is_terminal else io.TextIOWrapper)(io.BytesIO(), encoding="utf-8")
+        written = io.BytesIO()
+        out = (Terminal if is_terminal else io.TextIOWrapper)(written, encoding="utf-8")
         err = io.StringIO()
         with (
             pytest.MonkeyPatch.context() as patch,
@@ -83,9 +92,9 @@ class Scene:
                 patch.setenv(name, value)
             code = cli.main([str(word) for word in words])
             sys.stdout.flush()
-        return code, out.buffer.getvalue().decode(), err.getvalue()
+        return code, written.getvalue().decode(), err.getvalue()
 
-    def environment(self, more=None):
+    def environment(self, more: dict[str, str] | None = None) -> dict[str, str]:
         return {
             "PATH": os.environ["PATH"],
             "HOME": str(self.root),

@@ -12,6 +12,8 @@ import os
 import sys
 from importlib import import_module
 from pathlib import Path
+from types import FrameType
+from typing import NoReturn
 
 from hermesguard.cli import main as cli
 from hermesguard.cli.verbs import VERBS
@@ -22,14 +24,14 @@ for verb in VERBS:
 OURS = str(Path(cli.__file__).parents[1])
 
 
-def interrupt_at(call):
+def interrupt_at(call: int) -> None:
     """Let KeyboardInterrupt come with that call of a function of ours, as Ctrl-C comes with any.
 
     Not within the interpreter's own callbacks, where nobody can catch it.
     """
     left = call
 
-    def count(frame, event, _):
+    def count(frame: FrameType, event: str, _: object) -> None:
         nonlocal left
         if event == "call" and frame.f_code.co_filename.startswith(OURS):
             left -= 1
@@ -39,7 +41,7 @@ def interrupt_at(call):
     sys.setprofile(count)
 
 
-def stdout_for(how):
+def stdout_for(how: str | int) -> int:
     if how != "closed":
         return os.open("/dev/full" if how == "full" else os.devnull, os.O_WRONLY)
     reader, writer = os.pipe()
@@ -47,7 +49,7 @@ def stdout_for(how):
     return writer
 
 
-def child(how, words, stderr):
+def child(how: str | int, words: list[str], stderr: int) -> NoReturn:
     """What happens in the child; returns as a program does, so that the interpreter's own end is part of it."""
     os.dup2(stdout_for(how), 1)
     os.dup2(stderr, 2)
@@ -60,7 +62,7 @@ def child(how, words, stderr):
     raise SystemExit(code)
 
 
-def here(words):
+def here(words: list[str]) -> list[int | str]:
     """What a command does in this process, its output thrown away."""
     err = io.StringIO()
     with contextlib.redirect_stdout(io.TextIOWrapper(io.BytesIO())), contextlib.redirect_stderr(err):
@@ -68,7 +70,7 @@ def here(words):
     return [code, err.getvalue()]
 
 
-def main():
+def main() -> None:
     results = []
     for how, words in json.load(sys.stdin):
         if how == "null":

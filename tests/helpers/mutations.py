@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from hermesguard.judge.acts import ACTS, Act, Consequence, Part
-from hermesguard.judge.rule import says
+from hermesguard.judge.rule import Rule, says
 from hermesguard.judge.rules import RULES
 from hermesguard.judge.rules_missing import MISSING_RULES, UNREADABLE_RULES, Missing
 from hermesguard.judge.verdict import Action
@@ -62,7 +62,8 @@ class Mutant:
 
 
 def _mutants() -> Iterator[Mutant]:
-    for rules in (UNREADABLE_RULES, RULES, MISSING_RULES):
+    tables: tuple[list[Rule[Any]], ...] = (UNREADABLE_RULES, RULES, MISSING_RULES)
+    for rules in tables:
         for index, rule in enumerate(rules):
             # Where no rule is left to decide, all is well.
             otherwise = says(Action.KEEP, "no rule says anything") if index == len(rules) - 1 else None

@@ -27,7 +27,7 @@ NAME = "aaaa00000001"
 OTHER = "bbbb00000002"
 DAY = 86400.0
 # Long enough that its changes go into a tail.
-LONG = {"turns": 24, "answer_characters": 700}
+LONG_TURNS, LONG_ANSWER_CHARACTERS = 24, 700
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class Operation:
 
     name: str
     prepare: Callable[[World], Chat]
-    act: Callable[[Chat], None]
-    guard: Callable[[World], None]
+    act: Callable[[Chat], object]
+    guard: Callable[[World], object]
     takes_away: bool = False
     """Something may be gone for good afterwards, because that is what was asked for."""
     is_by_user: bool = False
@@ -93,7 +93,7 @@ def small(world: World, era: Era = Era.NEW, turns: int = 3) -> Chat:
 
 def long(world: World) -> Chat:
     app = world.app(Era.NEW)
-    chat = app.create(session_id=NAME, **LONG)
+    chat = app.create(session_id=NAME, turns=LONG_TURNS, answer_characters=LONG_ANSWER_CHARACTERS)
     app.create(session_id=OTHER, turns=1)
     world.scan()
     return chat
@@ -170,15 +170,14 @@ def raced(world: World) -> None:
     with world.unarmed():  # type: ignore[attr-defined]
         chat = Chat(app, app.read(NAME))
     real = staging.exchange
-    path = world.sessions / f"{NAME}.json"
 
-    def exchange(temporary: Path, target: Path) -> bool:
+    def exchange(temporary: Path, path: Path) -> bool:
         if not chat.messages:
             with world.unarmed():  # type: ignore[attr-defined]
                 chat.turn(IN_THE_MIDDLE, "heard in the middle")
-        return real(temporary, target)
+        return real(temporary, path)
 
-    assert path == chat.path
+    assert chat.path == world.sessions / f"{NAME}.json"
     staging.exchange = exchange
     try:
         visit(world)
@@ -254,7 +253,7 @@ OPERATIONS = (
     Operation("start over a wipe", unsent, losses.wipe, start),
     Operation("start over a tail", with_delta_log, grow, start),
     Operation("damaged shadow", rotten, grow, visit),
-    Operation("rebuilding", rotten, nothing, lambda world: world.guard.rebuild(NAME) and None),
+    Operation("rebuilding", rotten, nothing, lambda world: world.guard.rebuild(NAME)),
     Operation("prune", with_history, nothing, by_user("prune"), takes_away=True, is_by_user=True),
     Operation("purge", with_history, nothing, by_user("purge", name=NAME), takes_away=True, is_by_user=True),
     Operation("undo by a user", uncertain, nothing, by_user("undo", incident="1"), is_by_user=True),

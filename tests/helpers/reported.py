@@ -41,7 +41,8 @@ class Reported:
 
         On a terminal of so many columns, without colours unless NO_COLOR="" says so; piped for None.
         """
-        out = (Terminal if columns else io.TextIOWrapper)(io.BytesIO(), encoding="utf-8")
+        written = io.BytesIO()
+        out = (Terminal if columns else io.TextIOWrapper)(written, encoding="utf-8")
         err = io.StringIO()
         variables = {
             "PATH": os.environ["PATH"],
@@ -69,7 +70,7 @@ class Reported:
                 patch.undo()
                 time.tzset()
         out.flush()
-        return code, out.buffer.getvalue().decode(), err.getvalue()
+        return code, written.getvalue().decode(), err.getvalue()
 
     def resolved(self, text: str) -> str:
         """Return a text with times, durations, processes, digests and places that are the same in every run."""

@@ -1,20 +1,20 @@
 """A thousand random things that happen to fifty sessions and to their guard, beside a model of what must be there.
 
-The real daemon, real renames, several releases of the application on one directory. The model knows what each person said and
+The real daemon, real renames, several releases of the application on one directory. The model knows what each user said and
 took back; a session is compared with it whenever something happens to it again, and all of them at the end.
 
 HERMESGUARD_RANDOM_OPERATIONS=20000 HERMESGUARD_RANDOM_SEED=7 in the environment make a longer and another history.
 """
 
-import gzip
 import json
 import os
 import random
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,7 +24,10 @@ from hermesguard.demo.chat import Chat
 from hermesguard.demo.eras import Era
 from hermesguard.demo.files import text_of
 from hermesguard.errors import ExitCode
+from hermesguard.store.store import Store
 from tests.helpers.daemon_process import Daemon, hermesguard
+from tests.model.machine.invariants import words_kept
+from tests.model.machine.talks import Meant
 
 OPERATIONS = int(os.environ.get("HERMESGUARD_RANDOM_OPERATIONS", "1000"))
 SEED = int(os.environ.get("HERMESGUARD_RANDOM_SEED", "1"))
@@ -32,36 +35,31 @@ SESSIONS = 50
 # A back-off makes the guard wait up to a minute (issue: the same session lost again and again).
 SETTLE_SECONDS = 90.0
 
-Words = list[tuple[str, str]]
+Said = tuple[str, str]
+"""Whose message it is, and its text."""
 
 
 @dataclass(eq=False)
-class Talk:
-    """One session: what must be in it, and what its application knows of it."""
+class Talk(Meant[Said]):
+    """One session: `prompt` is in no message yet."""
 
-    chat: Chat
-    expected: Words
-    prompt: str = ""
-    """Sent, and in no message yet."""
     is_open: bool = False
     """Something was lost, and the guard has not been seen to have put it back."""
-    is_stale_writer: bool = False
-    said: set[str] = field(default_factory=set)
-    """All that the guard has seen in a good file."""
-    past: list[str] = field(default_factory=list)
 
     @property
     def marks_shrinks(self) -> bool:
-        return self.chat.app.era == Era.NEW
+        return self.era == Era.NEW
 
-    def on_disk(self) -> Words | None:
+    def on_disk(self) -> list[Said] | None:
         try:
-            return [
-                (message["role"], text_of(message))
-                for message in json.loads(self.chat.path.read_bytes())["messages"]
-            ]
+            return said_in(json.loads(self.chat.path.read_bytes())["messages"])
         except (FileNotFoundError, ValueError):
             return None
+
+
+def said_in(messages: list[dict[str, Any]]) -> list[Said]:
+    """What stands in messages as they are in the file."""
+    return [(message["role"], text_of(message)) for message in messages]
 
 
 class Server(App):
@@ -84,7 +82,7 @@ class History:
 
     def begun(self, app: App) -> Talk:
         chat = app.create("A title", turns=self.dice.randint(1, 6))
-        return Talk(chat, [(message["role"], text_of(message)) for message in chat.messages])
+        return Talk(chat, said_in(chat.messages))
 
     def words(self, kind: str) -> str:
         self.number += 1
@@ -117,24 +115,20 @@ class History:
         if not self.is_up:
             self.daemon.start()
         try:
-            self.daemon.until(lambda: talk.on_disk() == talk.expected and self.is_kept(talk), SETTLE_SECONDS)
+            self.daemon.until(lambda: talk.on_disk() == talk.meant and self.is_kept(talk), SETTLE_SECONDS)
         except AssertionError:
             found = talk.on_disk() or []
-            order = (
-                ""
-                if found == talk.expected or sorted(found) != sorted(talk.expected)
-                else ", in another order"
-            )
+            order = "" if found == talk.meant or sorted(found) != sorted(talk.meant) else ", in another order"
             kept = "" if self.is_kept(talk) else ", not kept"
-            missing = [words for words in talk.expected if words not in found]
-            more = [words for words in found if words not in talk.expected]
+            missing = [words for words in talk.meant if words not in found]
+            more = [words for words in found if words not in talk.meant]
             twice = [words for words, count in Counter(found).items() if count > 1]
-            era, name = talk.chat.app.era.release, talk.chat.session_id
+            era, name = talk.era.release, talk.chat.session_id
             reported = [event["message"] for event in self.daemon.events if event.get("session") == name]
             raise AssertionError(
-                f"{name} ({era}) after {talk.past}: missing {missing}, too much {more}, twice {twice}{order}{kept}; {reported}"
+                f"{name} ({era}) after {talk.story}: missing {missing}, too much {more}, twice {twice}{order}{kept}; {reported}"
             ) from None
-        talk.said.update(text for _, text in talk.expected)
+        talk.seen.update(text for _, text in talk.meant)
         if talk.is_open and not talk.is_stale_writer:
             talk.chat.reload()
         talk.is_open = False
@@ -143,7 +137,7 @@ class History:
         """Whether the guard has seen what is there; what it never saw, it cannot bring back."""
         if self.is_up:
             self.resolve(talk)
-        return talk.on_disk() == talk.expected and self.is_kept(talk)
+        return talk.on_disk() == talk.meant and self.is_kept(talk)
 
     # -- what people do
 
@@ -154,7 +148,7 @@ class History:
             self.send(talk)
         answer = self.words("answer")
         talk.chat.finish(answer)
-        talk.expected += [("user", talk.prompt), ("assistant", answer)]
+        talk.meant += [("user", talk.prompt), ("assistant", answer)]
         talk.prompt = ""
 
     def send(self, talk: Talk) -> None:
@@ -165,13 +159,13 @@ class History:
             talk.chat.send(talk.prompt)
 
     def undo(self, talk: Talk) -> None:
-        users = [number for number, (role, _) in enumerate(talk.expected) if role == "user"]
+        users = [number for number, (role, _) in enumerate(talk.meant) if role == "user"]
         if not talk.marks_shrinks or talk.prompt or not users:
             return self.grow(talk)
         if talk.is_open:
             self.resolve(talk)
         acts.undo(talk.chat)
-        del talk.expected[users[-1] :]
+        del talk.meant[users[-1] :]
 
     def clear(self, talk: Talk) -> None:
         if not talk.marks_shrinks or talk.prompt:
@@ -179,7 +173,7 @@ class History:
         if talk.is_open:
             self.resolve(talk)
         acts.clear(talk.chat)
-        talk.expected.clear()
+        talk.meant.clear()
 
     def write_in_place(self, talk: Talk) -> None:
         """A script rewrites the file as it is and adds to it, in the same inode."""
@@ -189,11 +183,11 @@ class History:
             self.resolve(talk)
         messages = talk.chat.on_disk()["messages"]
         now = talk.chat.app.clock()
-        added = [
+        added: list[dict[str, Any]] = [
             {"role": role, "content": self.words(role), "timestamp": now} for role in ("user", "assistant")
         ]
         losses.rewrite_in_place(talk.chat, messages + added)
-        talk.expected += [(message["role"], message["content"]) for message in added]
+        talk.meant += said_in(added)
         talk.is_stale_writer = False
         talk.chat.reload()
 
@@ -202,7 +196,7 @@ class History:
     def lost(self, talk: Talk) -> None:
         """What was sent and not said is a message from now on."""
         if talk.prompt:
-            talk.expected.append(("user", talk.prompt))
+            talk.meant.append(("user", talk.prompt))
         talk.prompt = ""
         talk.is_open = True
 
@@ -231,11 +225,11 @@ class History:
         if talk.prompt:
             answer = self.words("answer")
             talk.chat.finish(answer)
-            talk.expected += [("user", talk.prompt), ("assistant", answer)]
+            talk.meant += [("user", talk.prompt), ("assistant", answer)]
             talk.prompt = ""
         else:
             talk.chat.turn(prompt := self.words("prompt"), answer := self.words("answer"))
-            talk.expected += [("user", prompt), ("assistant", answer)]
+            talk.meant += [("user", prompt), ("assistant", answer)]
         talk.is_open = True
 
     def stale_writer(self, talk: Talk) -> None:
@@ -243,7 +237,7 @@ class History:
             return self.grow(talk)
         losses.stale_writer(talk.chat)
         self.lost(talk)
-        talk.is_stale_writer = talk.chat.app.era == Era.OLD
+        talk.is_stale_writer = talk.era == Era.OLD
         for _ in range(self.dice.randint(1, 3)):
             talk.is_open = talk.is_open and not talk.is_stale_writer
             self.grow(talk)
@@ -285,26 +279,11 @@ class History:
                 act = self.awake
             if act in (self.restart, self.kill) and not self.is_up:
                 self.daemon.start()
-            talk.past.append(f"{act.__name__}{'' if self.is_up else ' (no guard)'}")
+            talk.story.append(f"{act.__name__}{'' if self.is_up else ' (no guard)'}")
             self.done[act.__name__] += 1
             act(talk)
         for talk in self.talks:
             self.resolve(talk)
-
-    def kept_somewhere(self, talk: Talk) -> set[str]:
-        """The texts in the session's file, in its shadow, and in its history."""
-        name = talk.chat.session_id
-        copies = [talk.chat.path.read_bytes(), self.daemon.shadow(talk.chat.path) or b"{}"]
-        copies += [
-            gzip.decompress(path.read_bytes()) for path in (self.daemon.store / "history" / name).glob("*")
-        ]
-        found: set[str] = set()
-        for copy in copies:
-            try:
-                found.update(text_of(message) for message in json.loads(copy)["messages"])
-            except (ValueError, KeyError):
-                continue
-        return found
 
 
 @pytest.mark.slow
@@ -314,11 +293,12 @@ def test_a_random_history(tmp_path: Path) -> None:
         daemon.start()
         history.play(OPERATIONS)
         print(dict(history.done), len(daemon.incidents()), "incidents")
+        store = Store(daemon.store)
         for talk in history.talks:
-            assert talk.said - history.kept_somewhere(talk) == set()
+            assert talk.seen - words_kept(daemon.sessions, store, [talk.chat.session_id]) == set()
             document = talk.chat.on_disk()
-            if talk.past[-1:] != ["write_in_place"]:  # that script leaves the count as it was
-                assert document.get("message_count", len(talk.expected)) == len(talk.expected)
+            if talk.story[-1:] != ["write_in_place"]:  # that script leaves the count as it was
+                assert document.get("message_count", len(talk.meant)) == len(talk.meant)
         assert daemon.stop() == ExitCode.OK
         done = hermesguard(
             tmp_path, "scan", "--check", "--sessions", daemon.sessions, "--store", daemon.store
