@@ -11,6 +11,7 @@ from pathlib import Path
 
 from hermesguard import files
 from hermesguard.demo import acts, losses
+from hermesguard.demo.app import App
 from hermesguard.demo.chat import Chat
 from hermesguard.demo.eras import Era
 from hermesguard.errors import GuardError
@@ -147,6 +148,7 @@ def nothing_yet(world: World) -> Chat:
 
 
 def create(chat: Chat) -> None:
+    assert isinstance(chat.app, App)
     chat.app.create(session_id=NAME, turns=3)
 
 

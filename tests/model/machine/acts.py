@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
 
 from hermesguard.demo import acts, quirks
+from hermesguard.demo.app import App
 from hermesguard.demo.chat import NO_TITLE, Chat
 from hermesguard.demo.eras import Era
 from tests.model.machine.talks import OFTEN, PICTURE, Talk, held_in
@@ -162,6 +163,7 @@ class Acts(Stage):
         acts.rotate(talk.chat)
         self.look(old)
         if stays:
+            assert isinstance(talk.chat.app, App)
             left = Talk(talk.chat.app.open(old), list(talk.meant), seen=set(talk.seen), ids=list(talk.ids))
             left.story = [*talk.story, "is the old one"]
             self.talks.append(left)
@@ -192,6 +194,7 @@ class Acts(Stage):
     @rule(kind=st.sampled_from(["btw", "bg"]))
     def asked_beside(self, kind: str) -> None:
         app = self.talks[0].chat.app
+        assert isinstance(app, App)
         self.look(acts.side_question(app, "what is it", "this", kind=kind))
 
     @rule(number=TALK, era=st.sampled_from(list(Era)))
