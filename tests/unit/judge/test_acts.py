@@ -223,3 +223,9 @@ def test_a_new_conversation_under_an_old_id_stands() -> None:
     assert judged(before, imported).action is Action.INTENDED
     older = imported | {"created_at": 0.5, "updated_at": 1.0}
     assert judged(before, older).action is not Action.INTENDED
+
+
+def test_an_older_release_drops_the_anchors_that_it_does_not_know() -> None:
+    before, after = undo(OLD)
+    before |= {"compression_anchor_summary": "of then", "compression_anchor_mode": "auto"}
+    assert judged(before, after).action is Action.INTENDED
