@@ -14,7 +14,6 @@ from hermesguard import files
 from hermesguard.config.settings import Settings
 from hermesguard.errors import GuardError
 from hermesguard.files import Stamp
-from hermesguard.guard import back_off as back_off
 from hermesguard.guard.act import Acts
 from hermesguard.guard.context import Context
 from hermesguard.guard.first_look import FirstLook, LookBack

@@ -18,8 +18,7 @@ WINDOW_MESSAGES = 30
 CLOCK_SECONDS = 60.0
 _CUTS: Final = (session.WATERMARK, session.BOUNDARY)
 # What a stub of #1558 empties; everything else stays as it was.
-_EMPTIED = frozenset({*session.LISTS, session.STREAM, session.MESSAGE_COUNT, "updated_at"})
-_ANCHOR_PREFIX = "compression_anchor_"
+_EMPTIED = frozenset({*session.LISTS, session.STREAM, session.MESSAGE_COUNT, session.UPDATED})
 
 
 class Case(Messages):
@@ -173,7 +172,9 @@ class Case(Messages):
         """The anchors of a /compress were set anew, and what is left is exactly what the model goes on with."""
         return (
             any(
-                key.startswith(_ANCHOR_PREFIX) and self.changed(key) and says_something(self.live.get(key))
+                key.startswith(session.ANCHOR_PREFIX)
+                and self.changed(key)
+                and says_something(self.live.get(key))
                 for key in self.live.keys
             )
             and bool(self.live.messages)

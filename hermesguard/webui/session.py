@@ -41,7 +41,6 @@ WATERMARK = "truncation_watermark"
 BOUNDARY = "truncation_boundary"
 TITLE = "title"
 CREATED = "created_at"
-UPDATED = "updated_at"
 SESSION_ID = "session_id"
 ANCHOR_PREFIX = "compression_anchor_"
 UNTITLED = frozenset({"", "Untitled", "New Chat"})

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable
 from typing import Final
 
 from hermesguard import files
-from hermesguard.guard import back_off as back_off
+from hermesguard.guard import back_off
 from hermesguard.guard.context import Context
 from hermesguard.guard.gone import brake
 from hermesguard.guard.gone.brake import LONGEST_BYTES, MassChangeBrake
