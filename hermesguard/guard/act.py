@@ -42,8 +42,8 @@ class Acts:
         for name, since in list(self._repaired.items()):
             if now - since > INDEX_SECONDS:
                 del self._repaired[name]
-            elif name in self.notes.messages:
-                self.directory.correct_index(name, self.notes.messages[name])
+            elif (messages := self.notes.seen.messages_of(name)) is not None:
+                self.directory.correct_index(name, messages)
 
     def act(self, visit: Visit) -> bool:
         """Do what the verdict asks; return whether the file was gone by then, so that it is to be looked for."""

@@ -16,12 +16,13 @@ from hermesguard.errors import GuardError
 from hermesguard.files import Stamp
 from hermesguard.guard.act import Acts
 from hermesguard.guard.context import Context
-from hermesguard.guard.first_look import FirstLook, LookBack
+from hermesguard.guard.first_look import FirstLook
 from hermesguard.guard.gone.missing import MissingFiles
 from hermesguard.guard.large.background import Background
 from hermesguard.guard.large.large import LargeSessions
 from hermesguard.guard.large.long_work import LONG_BYTES, LongWork
 from hermesguard.guard.recovery import Recovery
+from hermesguard.guard.scans.scan import Scans
 from hermesguard.guard.start import Start
 from hermesguard.guard.visit import Visit
 from hermesguard.judge.judge import Action, Surroundings, judge
@@ -29,10 +30,13 @@ from hermesguard.judge.verdict import Writer
 from hermesguard.reader import Reader
 from hermesguard.repair.standby import Standby
 from hermesguard.store.cache import Copy
+from hermesguard.store.start import snapshot
+from hermesguard.store.start.first_copies import FirstCopies
+from hermesguard.store.start.snapshot import Snapshot
 from hermesguard.store.upkeep.scrub import Scrub
 from hermesguard.store.upkeep.verify import damage_of_shadow
 from hermesguard.webui.abridged import follow, only_adds, same
-from hermesguard.webui.directory import signature
+from hermesguard.webui.directory import DirectoryState, signature
 
 RECHECK_SECONDS = 1.0
 
@@ -50,8 +54,6 @@ class Guard:
         self.shield = context.shield
         self.missing_files = MissingFiles(context)
         self._leftovers = Recovery(context)
-        self._first_look = FirstLook(context)
-        self._look_back = LookBack(context)
         self.scrub = Scrub(self.copies, self, context.reporter, context.clock)
         self._reported_two_writers = False
         self.standby = Standby(self.copies, self.directory)
@@ -59,10 +61,24 @@ class Guard:
         self.rolled_back = self._acts.rolled_back
         self._reader = Reader()
         self.background = Background(partial(self.shield.caught, "background work"))
+        self.first_copies = FirstCopies(self.copies.store, self._start_sync, self.copies.refused)
+        self.copies.settle = self.first_copies.settle
+        self._first_look = FirstLook(context, self.first_copies)
+        self.scans = Scans(
+            context,
+            self.missing_files,
+            self.standby,
+            self.first_copies,
+            self.visit,
+            self.finish_interrupted_repairs,
+        )
         self.large = LargeSessions(context, self.background)
         self.long_work = LongWork(context, self.background, self.visit)
         self.saves_to_come: Callable[[str], int] = lambda name: 0
         """How many saves of a session the watch knows of that no visit was made for; set by the owner of the watch."""
+
+    def _start_sync(self, work: Callable[[], OSError | None], then: Callable[[OSError | None], None]) -> None:
+        self.background.start("", work, then, is_urgent=True)
 
     def adopt(self, settings: Settings) -> None:
         """Go on with other settings of the same directories."""
@@ -75,7 +91,7 @@ class Guard:
 
         Raises GuardError when the store cannot be read at all.
         """
-        start = Start(self.context, self.missing_files, self.scrub)
+        start = Start(self.context, self.missing_files, self.scrub, self.scans)
         start.read_state_files()
         start.note_guarded()
         try:
@@ -91,7 +107,30 @@ class Guard:
 
         Raises OSError when the directory cannot be read.
         """
-        self._leftovers.take()
+        if not self.scans.is_unchanged:
+            self._leftovers.take()
+
+    def end(self) -> None:
+        """Make durable what is not yet, and leave behind what makes the next start cheap."""
+        self.first_copies.end()
+        self.copies.retry_pending()
+        self.copies.flush_delta_logs(quiet_seconds=0)
+        self.missing_files.remember()
+
+    def leave_snapshot(self, sessions: DirectoryState | None) -> None:
+        """Write down what is known of each session, if nothing is left to be done; `sessions` is the directory's state.
+
+        None when it may have changed unseen. For the very end: a shadow that changes later makes it worthless.
+        """
+        copies = self.copies
+        if copies.broken or copies.pending or copies.store.with_delta_logs():
+            return
+        try:
+            copies.store.place.check()
+            unsettled = sorted(self.notes.unsettled)
+            snapshot.write(copies.store.root, Snapshot(*self.notes.seen.dump(), unsettled, sessions))
+        except OSError as error:
+            copies.refused(error)
 
     def rebuild(self, name: str) -> bool:
         """Make a session's damaged shadow again, from memory or from a good live file; return whether it is good now."""
@@ -104,38 +143,13 @@ class Guard:
         except OSError:
             return False
 
-    def scan(self) -> Iterator[None]:
-        """Look at everything once, by stat; visit what is not as it was. Yields between visits, for other work.
+    def scan(self, is_heard: bool = False) -> Iterator[None]:
+        """Look at everything once, by stat, or at what may have changed unheard (module scan); visit what is not as it was.
 
-        Raises OSError when the directory itself cannot be read.
+        `is_heard`: a watch has heard all that it can hear since the last scan. Yields between visits, for other work. Raises
+        OSError when the directory itself cannot be read.
         """
-        saves = self.missing_files.evidence.saves
-        listing = yield from self.directory.look()
-        self.shield.run("look back", "", self._look_back.begin, None)
-        if listing.has_leftovers:
-            self.finish_interrupted_repairs()
-        known = self.notes.seen.keys() | set(self.copies.store.shadow_names())
-        seen, pending = self.notes.seen, self.copies.pending
-        for name, state in listing.sessions.items():
-            if seen.get(name) != state or name in pending:
-                self.visit(name)
-                yield
-        gone = known - listing.sessions.keys()
-        if listing.is_another:
-            self.missing_files.hold(gone, "Another directory has taken its place")
-        for name in (*sorted(gone), *sorted(listing.backups - listing.sessions.keys() - known)):
-            self.missing_files.evidence.scan_saves = saves
-            self.visit(name)
-            self.missing_files.evidence.scan_saves = None
-            yield
-        self.copies.retry_pending()
-        self.copies.flush_delta_logs()
-        self.copies.forget_idle()
-        self.missing_files.after_scan(listing.sessions)
-        self.shield.run("look back", "", partial(self._look_back.end, listing.sessions), None)
-        self.standby.after_scan(listing)
-        self.recorder.report_held_back()
-        self.notes.totals.last_scan = self.context.clock.now().isoformat()
+        return self.scans.scan(is_heard)
 
     def visit(self, name: str, writer_pid: int | None = None, saves: int = 0) -> bool:
         """Look at one session: read, judge, act, report. Never raises: one bad session must not cost the others their guard.
@@ -145,6 +159,7 @@ class Guard:
         """
         if saves:
             self.notes.saves[name] = self.notes.saves.get(name, 0) + saves
+        self.notes.unsettled.add(name)
         try:
             return self._visit(name, writer_pid)
         except Exception as error:  # noqa: BLE001
@@ -174,7 +189,10 @@ class Guard:
         try:
             if self.long_work.loads(name, self._reader, size_bytes):
                 return False
-            shadow = self.copies.shadow(name) or self._first_look.copy(
+            shadow = self.copies.shadow(name)
+            if shadow is None and self._first_look.is_kept(name, self._reader.data, stamp):
+                return False
+            shadow = shadow or self._first_look.copy(
                 name, self._reader.data, stamp, self.long_work.known(name, self._reader, size_bytes)
             )
         except files.TooLarge:
@@ -183,7 +201,7 @@ class Guard:
         except OSError as error:
             # Without knowing what there was, nothing can be said of what there is; every scan tries again.
             self.copies.refused(error)
-            self.notes.seen.pop(name, None)
+            self.notes.unsettle(name)
             return False
         if shadow is None:
             return False

@@ -96,7 +96,7 @@ class Operations(Decisions, Salvages):
     def restore_all_missing(self, dry_run: bool = False) -> dict[str, Any]:
         """Restore every session whose file is missing without evidence of a deletion."""
         try:
-            present = self._context.directory.listing().sessions
+            present = self._context.directory.states()
         except OSError as error:
             raise GuardError(
                 f"The sessions directory {self._context.directory.path} cannot be read: {error.strerror}",
