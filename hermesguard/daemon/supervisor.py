@@ -131,10 +131,12 @@ class Supervisor:
             return None
         try:
             state = self.guard.directory.state()
+            if 0 <= (age_ns := time.time_ns() - state.mtime_ns) < CLOCK_TICK_NS:
+                time.sleep((CLOCK_TICK_NS - age_ns) / 1e9)  # a later change will show another time
+            is_same = self.guard.directory.state() == state
         except OSError:
             return None
-        is_recent = time.time_ns() - state.mtime_ns < CLOCK_TICK_NS
-        return None if is_recent or self.watch.take() or self.watch.alarmed else state
+        return state if is_same and not self.watch.take() and not self.watch.alarmed else None
 
     def _lose_watch(self, reason: str) -> None:
         """Report that the watch is lost, and establish a new one; changes meanwhile are found by the scan."""

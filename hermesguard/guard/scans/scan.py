@@ -23,9 +23,9 @@ ROUND_SCANS: Final = 60
 SMALLEST_PART: Final = 256
 """A directory of no more files is looked at as a whole by every scan."""
 _FILES_AT_ONCE: Final = 64
-_MANY: Final = 32
+MANY: Final = 32
 """So many first copies are worth being made durable together."""
-_SHARE_FOR_NAMES: Final = 0.005
+SHARE_FOR_NAMES: Final = 0.005
 """Listing 100,000 names takes a while: not more than so much of the time, where names come and go all the time."""
 CLOCK_TICK_NS: Final = 50_000_000
 """A directory that changed so recently may change again and show the same time."""
@@ -84,7 +84,7 @@ class Scans:
             self.is_all_owed = False
         elif state != before and (began := time.monotonic()) >= self._names_due:
             yield from self._look_at_names()
-            self._names_due = time.monotonic() + (time.monotonic() - began) / _SHARE_FOR_NAMES
+            self._names_due = time.monotonic() + (time.monotonic() - began) / SHARE_FOR_NAMES
         else:
             state = before
             yield from self._look_at_part()
@@ -103,7 +103,7 @@ class Scans:
         pending = (name for name in context.copies.pending if name not in listing.gone)
         changed = dict.fromkeys((*listing.changed, *pending))
         notes.unsettled.intersection_update({*changed, *listing.gone})
-        self._first_copies.is_open = len(changed) >= _MANY
+        self._first_copies.is_open = len(changed) >= MANY
         for name in changed:
             self._visit(name)
             yield

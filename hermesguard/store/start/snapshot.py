@@ -50,7 +50,7 @@ def state_of(directory: Path) -> DirectoryState:
 
 
 def write(store: Path, found: Snapshot) -> None:
-    """Write the snapshot of a store whose shadows will not change any more. Raises OSError."""
+    """Write the snapshot of a store whose shadows will not change any more, if it says something new. Raises OSError."""
     names = "".join(f"{name}\n" for name in found.names).encode("ascii")
     columns = [_little(column) for column in (found.sizes_bytes, found.times_ns, found.messages)]
     payload = b"".join((names, *columns))
@@ -63,7 +63,11 @@ def write(store: Path, found: Snapshot) -> None:
         "unsettled": found.unsettled,
         "crc32": zlib.crc32(payload),
     }
-    files.write_durably(store / FILE_NAME, orjson.dumps(header) + b"\n" + payload)
+    data = orjson.dumps(header) + b"\n" + payload
+    path = store / FILE_NAME
+    stamp = files.stamp(path)
+    if stamp is None or stamp.size_bytes != len(data) or files.read(path)[0] != data:
+        files.write_durably(path, data)
 
 
 def read(store: Path) -> Snapshot | str | None:
@@ -97,7 +101,8 @@ def read(store: Path) -> Snapshot | str | None:
     sizes, times_ns, messages = columns
     if count and (min(sizes) < 0 or min(messages) < 0):
         return "it holds a number that is none"
-    sessions = DirectoryState(*header["sessions"]) if header["sessions"] else None
+    state = header.get("sessions")
+    sessions = DirectoryState(*state) if state else None
     return Snapshot(
         names.decode("ascii").split("\n")[:-1], sizes, times_ns, messages, header["unsettled"], sessions
     )
