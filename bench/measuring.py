@@ -59,6 +59,11 @@ class Process:
         status = Path(f"/proc/{self.pid}/status").read_text()
         return int(status.partition("\nvoluntary_ctxt_switches:")[2].split()[0])
 
+    def peak_bytes(self) -> int:
+        """The most memory that was resident so far."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        return int(status.partition("\nVmHWM:")[2].split()[0]) * 1024
+
     def cache_bytes(self) -> int:
         """Its resident memory."""
         status = Path(f"/proc/{self.pid}/status").read_text()
