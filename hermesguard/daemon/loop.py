@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 # Thousands of sessions may be lost at once: the service manager, people and signals are heeded between two turns.
 TURN_SECONDS = 0.05
+# So many sessions that changed at once are a burst: repairs come before bookkeeping.
+BURST = 8
 PARTING_SECONDS = 2.0
 SLEEP_SECONDS = 3600.0
 WATCH_LOST_TOO_LONG_SECONDS = 5.0
@@ -130,6 +132,8 @@ class Daemon(Supervisor):
         if self._scan and self._scan_on():
             self._scanned()
         self._watch_on(time.monotonic() + self._patience())
+        if self.guard.unfinished and not self._changes:
+            self.guard.finish_repairs(SCAN_SLICE_SECONDS)
         if self.guard.notes.deferred:
             self.guard.run_deferred(TURN_SECONDS)
         self.guard.rolled_back.report(time.monotonic())
@@ -154,7 +158,7 @@ class Daemon(Supervisor):
             self.guard.standby.wait_seconds(now),
             self._outside.pump(),
         ]
-        if self._scan or self._changes or (self._server and self._server.is_working):
+        if self._scan or self._changes or self.guard.unfinished or (self._server and self._server.is_working):
             return 0.0
         if self.watch:
             waits += (self._scan_due - now, self._proof_due - now)
@@ -195,6 +199,7 @@ class Daemon(Supervisor):
                 self.guard.missing_files.evidence.moved[previous] = name
         if len(changes) > 1:
             changes.sort(key=lambda change: change.moved_from is None)
+        self.guard.unfinished.is_burst = len(changes) >= BURST
         until = time.monotonic() + TURN_SECONDS
         for number, change in enumerate(changes, 1):
             if name := _session_of(change.name):
@@ -360,6 +365,7 @@ class Daemon(Supervisor):
 
     def answer(self, verb: str, arguments: dict[str, Any]) -> Answer | Work:
         """Do what a command asks through the control socket; GuardError when it cannot be done."""
+        self.guard.finish_repairs()
         if verb == "status":
             return self._status()
         return begin(self._operations, verb, arguments)

@@ -23,6 +23,7 @@ from hermesguard.guard.large.large import LargeSessions
 from hermesguard.guard.large.long_work import LONG_BYTES, LongWork
 from hermesguard.guard.recovery import Recovery
 from hermesguard.guard.scans.scan import Scans
+from hermesguard.guard.scans.unfinished import Unfinished
 from hermesguard.guard.start import Start
 from hermesguard.guard.visit import Visit
 from hermesguard.judge.judge import Action, Surroundings, judge
@@ -59,6 +60,8 @@ class Guard:
         self.standby = Standby(self.copies, self.directory)
         self._acts = Acts(context, self.standby)
         self.rolled_back = self._acts.rolled_back
+        self.unfinished = Unfinished(self.directory)
+        self.unfinished.limit_bytes = self.settings.cache_bytes
         self._reader = Reader()
         self.background = Background(partial(self.shield.caught, "background work"))
         self.first_copies = FirstCopies(self.copies.store, self._start_sync, self.copies.refused)
@@ -107,11 +110,13 @@ class Guard:
 
         Raises OSError when the directory cannot be read.
         """
-        if not self.scans.is_unchanged:
+        # What stands there while the bookkeeping of repairs waits is not left over: the next scan looks again.
+        if not self.unfinished and not self.scans.is_unchanged:
             self._leftovers.take()
 
     def end(self) -> None:
-        """Make durable what is not yet, and leave behind what makes the next start cheap."""
+        """Make durable what is not yet, and write down what is still to be written down."""
+        self.finish_repairs()
         self.first_copies.end()
         self.copies.retry_pending()
         self.copies.flush_delta_logs(quiet_seconds=0)
@@ -161,6 +166,10 @@ class Guard:
             self.notes.saves[name] = self.notes.saves.get(name, 0) + saves
         self.notes.unsettled.add(name)
         try:
+            if self.unfinished:
+                if self.unfinished.is_own(name):
+                    return False
+                self.unfinished.finish(name)
             return self._visit(name, writer_pid)
         except Exception as error:  # noqa: BLE001
             reference = self.shield.caught("visit", name, error)
@@ -232,13 +241,28 @@ class Guard:
         )
         if visit is None:
             return False
-        is_gone = self._acts.repair(visit) if visit.is_wipe else self._acts.act(visit)
+        acted = partial(self._acted, name, shadow)
+        if visit.is_wipe:
+            self.unfinished.begin(name, self._acts.repairing(visit), shadow.size_bytes, acted)
+        else:
+            acted(self._acts.act(visit))
+        return False
+
+    def _acted(self, name: str, shadow: Copy, is_gone: bool) -> None:
+        """Go on behind an act; `is_gone`: the file went away meanwhile."""
         if is_gone:
             self._look_for(name)
         shadow.lighten()
         if copy := self.copies.held(name):
             self.standby.saved(name, copy.could_be_wiped, self.context.clock.monotonic())
-        return False
+
+    def finish_repairs(self, most_seconds: float = math.inf) -> None:
+        """Do the bookkeeping of the repairs that wait for it, for about so long."""
+        until = time.monotonic() + most_seconds
+        while name := self.unfinished.next():
+            self.shield.run("repair", name, partial(self.unfinished.finish, name), None)
+            if time.monotonic() >= until:
+                return
 
     def _written_by(self, name: str, pid: int | None) -> Writer:
         """Note which process has saved a session; report once when two do so by turns."""
