@@ -73,6 +73,16 @@ def test_a_crash_in_between_loses_nothing(world: World, chats: list[Chat]) -> No
         assert "leftover" in reasons(world, chat)
 
 
+def test_a_fault_that_ends_the_process_in_between_loses_nothing(world: World, chats: list[Chat]) -> None:
+    for repair in list(world.guard.unfinished.waiting()):
+        repair.close()
+    assert len(staged(world)) == SESSIONS
+    world.start()
+    require_all_right(world, chats)
+    for chat in chats:
+        assert "leftover" in reasons(world, chat)
+
+
 def test_what_is_saved_in_between_is_seen(world: World, chats: list[Chat]) -> None:
     chats[2].reload()
     chats[2].turn("one more", "indeed")

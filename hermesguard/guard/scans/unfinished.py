@@ -4,7 +4,7 @@ What a repair displaced stands under its staged name in the sessions directory u
 start; the shadow is as it was.
 """
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from typing import Final, NamedTuple
 
 from hermesguard import files
@@ -75,6 +75,10 @@ class Unfinished:
                 next(known.steps)
         except StopIteration as ended:
             known.then(ended.value)
+
+    def waiting(self) -> Iterator[Generator[Stamp, None, bool]]:
+        """Yield the repairs that wait, as far as they have come."""
+        return (known.steps for known in self._repairs.values())
 
     def next(self) -> str:
         """Return the session whose repair has waited for the longest; empty when there is none."""
