@@ -11,6 +11,7 @@ from functools import partial
 from itertools import chain, islice
 from typing import Final
 
+from hermesguard.config.memory import give_back
 from hermesguard.guard.context import Context
 from hermesguard.guard.first_look import LookBack
 from hermesguard.guard.gone.missing import MissingFiles
@@ -81,6 +82,7 @@ class Scans:
         before, state = self._known, self._context.directory.state()
         if not (is_heard or is_trusted) or before is None or before[:2] != state[:2]:
             yield from self._look_at_all()
+            give_back()
             self.is_all_owed = False
         elif state != before and (began := time.monotonic()) >= self._names_due:
             yield from self._look_at_names()
