@@ -60,7 +60,7 @@ def _race(run: Run, label: str, messages: int) -> dict[str, list[float]]:
         chats[name] = Conversation(App(sessions, Era.OLD), "0123456789ab", messages)
         store.mkdir()
         chats[name].save()
-        processes[name] = _contender(name, sessions, store, chats[name].path.stat().st_size)
+        processes[name] = contender(name, sessions, store, chats[name].path.stat().st_size)
     with running(*processes.values()):
         measured = _in_turn(run.count, {name: _Contest(chats[name], processes[name]) for name in processes})
         for process in processes.values():
@@ -70,7 +70,8 @@ def _race(run: Run, label: str, messages: int) -> dict[str, list[float]]:
     return measured
 
 
-def _contender(name: str, sessions: Path, store: Path, size_bytes: int) -> Process:
+def contender(name: str, sessions: Path, store: Path, size_bytes: int) -> Process:
+    """Start a contender on a directory and a store of its own, and return it when it is ready."""
     if name == "guard":
         return Guard(sessions, store)
     program = compiled({"link": "link_exchange", "copy": "copy_rename"}[name])

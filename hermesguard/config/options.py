@@ -203,7 +203,8 @@ OPTIONS: Final[tuple[Option, ...]] = (
         _duration(at_least="100ms"),
         '"10s"',
         '"10s"',
-        "How often the whole directory is scanned, whatever inotify reports.",
+        "How often the directory is scanned, whatever inotify reports. As long as it reports, a scan of more than 256 sessions "
+        "looks at a part of them, at each within 60 scans.",
     ),
     Option(
         "keep_deleted",

@@ -13,6 +13,7 @@ from hermesguard.events.shield import Shield
 from hermesguard.files import Stamp
 from hermesguard.guard.back_off import BackOff
 from hermesguard.guard.recorder import Recorder, found
+from hermesguard.guard.scans.seen import Seen
 from hermesguard.judge.judge import Verdict
 from hermesguard.judge.verdict import Writer
 from hermesguard.store.cache import Cache, Copy
@@ -103,10 +104,10 @@ class Notes:
     """What was seen of each session, and what is still open."""
 
     clock: Clock
-    seen: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """What a listing showed of each session when it was last found in order: (size in bytes, mtime_ns)."""
-    messages: dict[str, int] = field(default_factory=dict)
-    """Messages in each guarded session."""
+    seen: Seen = field(default_factory=Seen)
+    """Each guarded session: what a listing showed when it was last found in order, and its messages."""
+    unsettled: set[str] = field(default_factory=set)
+    """Sessions whose last visit did not find, or leave, them in order: the next scan visits them again."""
     unreadable: dict[str, str] = field(default_factory=dict)
     """Sessions with which nothing can be done, and why; reported once."""
     newcomers: dict[str, float] = field(default_factory=dict)
@@ -127,18 +128,23 @@ class Notes:
         self.deferred.pop(name, None)
         self.unreadable.pop(name, None)
         self.saves.pop(name, None)
-        self.seen[name] = state
-        if messages and self.messages.get(name) == 0:
+        self.unsettled.discard(name)
+        if messages and self.seen.messages_of(name) == 0:
             self.began[name] = self.clock.monotonic()
-        self.messages[name] = messages
+        self.seen.note(name, state, messages)
+
+    def unsettle(self, name: str) -> None:
+        """Note that a session is not in order, or that this is not known: the next scan visits it."""
+        self.seen.unsettle(name)
+        self.unsettled.add(name)
 
     def forget(self, name: str) -> None:
         """Forget a session that is gone for good."""
         self.deferred.pop(name, None)
         self.unreadable.pop(name, None)
         self.saves.pop(name, None)
-        self.seen.pop(name, None)
-        self.messages.pop(name, None)
+        self.unsettled.discard(name)
+        self.seen.forget(name)
         self.writers.forget(name)
 
     def forget_old(self) -> None:
@@ -279,7 +285,7 @@ class Context:
     ) -> None:
         """Record and report, once for each reason, that a loss could not be repaired; every scan retries."""
         reason = os.strerror(error.errno) if error.errno else str(error)
-        self.notes.seen.pop(name, None)
+        self.notes.unsettle(name)
         if self.notes.unreadable.get(name) == reason:
             return
         self.notes.unreadable[name] = reason

@@ -358,7 +358,10 @@ class Store(History):
         return (
             kept
             + [path.with_name(f".{path.name}{_TEMPORARY_SUFFIX}") for path in kept]
-            + [self.shadow_path(session).with_name(f".{session}.json.large{_TEMPORARY_SUFFIX}")]
+            + [
+                self.shadow_path(session).with_name(f".{session}.json.{kind}{_TEMPORARY_SUFFIX}")
+                for kind in ("large", "first")
+            ]
             + [history / name for name in names]
         )
 

@@ -46,7 +46,7 @@ def test_it_is_reported_once_and_copied_unread(large: tuple[World, Chat]) -> Non
     world.start()
     world.scan()
     assert world.ear.names().count("too_large") == 1  # nothing has changed since
-    assert world.guard.context.notes.seen[chat.session_id] == (
+    assert world.guard.context.notes.seen.get(chat.session_id) == (
         chat.path.stat().st_size,
         chat.path.stat().st_mtime_ns,
     )

@@ -65,7 +65,7 @@ complete -c hermesguard -n '_shtab_hermesguard_using; and test $_shtab_hermesgua
 complete -c hermesguard -n '_shtab_hermesguard_using run' -s h -l help -d 'show this help message and exit'
 complete -c hermesguard -n '_shtab_hermesguard_using run' -l on-uncertain -x -d 'What to do when messages are gone and it is uncertain whether that was intended: restore them, or keep the file as it is. Either way both sides are in the history, and one command reverses it. Default: "restore"'
 complete -c hermesguard -n '_shtab_hermesguard_using run' -l on-missing -x -d 'What to do when a session'"'"'s file is missing, without evidence of a deletion. Default: "restore"'
-complete -c hermesguard -n '_shtab_hermesguard_using run' -l scan-interval -x -d 'How often the whole directory is scanned, whatever inotify reports. Default: "10s"'
+complete -c hermesguard -n '_shtab_hermesguard_using run' -l scan-interval -x -d 'How often the directory is scanned, whatever inotify reports. As long as it reports, a scan of more than 256 sessions looks at a part of them, at each within 60 scans. Default: "10s"'
 complete -c hermesguard -n '_shtab_hermesguard_using run' -l keep-deleted -x -d 'How long a deleted session stays in the store; "0" removes it at once. Default: "1d"'
 complete -c hermesguard -n '_shtab_hermesguard_using run' -l keep-history -x -d 'How long older versions are kept. Default: "30d"'
 complete -c hermesguard -n '_shtab_hermesguard_using run' -l keep-versions -x -d 'How many older versions of one session are kept at most. Default: 50'

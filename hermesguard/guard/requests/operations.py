@@ -96,7 +96,7 @@ class Operations(Decisions, Salvages):
     def restore_all_missing(self, dry_run: bool = False) -> dict[str, Any]:
         """Restore every session whose file is missing without evidence of a deletion."""
         try:
-            present = self._context.directory.listing().sessions
+            present = self._context.directory.states()
         except OSError as error:
             raise GuardError(
                 f"The sessions directory {self._context.directory.path} cannot be read: {error.strerror}",
@@ -130,6 +130,7 @@ class Operations(Decisions, Salvages):
 
     def purge(self, name: str, dry_run: bool = False) -> dict[str, Any]:
         """Remove every trace of a session from the store; live is not touched."""
+        self._context.copies.settle(name)
         shadow = self._store.shadow_path(name)
         paths = [version.path for version in self._store.versions(name)] + (
             [shadow] if shadow.is_file() else []
