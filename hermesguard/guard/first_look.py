@@ -148,6 +148,10 @@ class LookBack:
             name: None if name in context.notes.unreadable else context.notes.seen.messages_of(name)
             for name in present
         }
+        # Of a file that is still being read, or is too large to be, nothing can be said.
+        known |= {
+            name for name, count in counts.items() if count is None and name not in context.notes.unreadable
+        }
         lost = [sign for sign in signs(context.directory.path, found, counts) if sign.session not in known]
         for sign in lost:
             context.recorder.note(
