@@ -27,7 +27,7 @@ from hermesguard.webui import header as head
 from hermesguard.webui import session
 from hermesguard.webui.session import Document, Unreadable
 
-_MOST_STRANGERS = 200
+_MOST_READ_BYTES = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +78,15 @@ class Library:
     def broken(self) -> frozenset[str]:
         """The sessions of which there is a file that cannot be read, and no copy."""
         strangers = (self.live or frozenset()) - self.kept
-        if (
-            len(strangers) > _MOST_STRANGERS
-        ):  # no guard has looked yet, and so many are not read for a listing
-            return frozenset()
         return frozenset(name for name in strangers if not self._is_readable(name))
 
     def _is_readable(self, name: str) -> bool:
         try:
-            session.parse(files.read(self.live_path(name))[0])
+            session.parse(files.read(self.live_path(name), _MOST_READ_BYTES)[0])
+        except files.TooLarge:
+            return True  # nobody can tell; the guard keeps a copy of it all the same
+        except FileNotFoundError:
+            return True  # it has gone meanwhile
         except (OSError, Unreadable):
             return False
         return True
@@ -280,7 +280,7 @@ class Library:
         """Return the error that a session of the log or the index has neither a file nor a copy."""
         return GuardError(
             f"Of {self.named(name)} there is neither a file nor a copy",
-            f"See what can be done: hermesguard explain {name}",
+            f"What other files still have of it: hermesguard salvage {name} --show; what is known: hermesguard explain {name}",
             ExitCode.NOT_FOUND,
         )
 

@@ -61,7 +61,10 @@ def has_words(title: str, words: Iterable[str]) -> bool:
 
 def _has_words(title: str, words: Sequence[str]) -> bool:
     folded = title.casefold()
-    return all(word in folded for word in words)
+    for word in words:  # an interrupt that came within a generator as it is closed would be lost  # noqa: SIM110
+        if word not in folded:
+            return False
+    return True
 
 
 def _refuse_several(text: str, found: Sequence[str], titles: Mapping[str, str]) -> NoReturn:

@@ -25,6 +25,7 @@ WORDS: Final = 1
 _LEAST_SHARE: Final = 500
 """So many sessions are looked through sooner than a process is made."""
 _MOST_PROCESSES: Final = 8
+_GZIP_HEADER_BYTES: Final = 10
 _LARGEST_VERSION_BYTES: Final = 1024 * 1024 * 1024
 _MOST_AT_ONCE_BYTES: Final = 256 * 1024
 _SPACE: Final = rb"(?:\\[nrt]|\s)+"
@@ -217,9 +218,22 @@ def _copies(
         seen.add(digest)
         if packed := _read(f"{folder}/{version}"):
             try:
-                yield "version", version, zlib.decompressobj(31).decompress(packed, _LARGEST_VERSION_BYTES)
+                yield "version", version, _unpacked(packed)
             except zlib.error:
                 continue
+
+
+def _unpacked(packed: bytes) -> bytes:
+    """Return what a version holds, at most so much of it as may be held. Raises zlib.error.
+
+    Its checksum is not asked for, where nothing but the plain header of gzip stands before it: that takes a sixth of the time,
+    and whoever shows or restores the version asks for its digest.
+    """
+    if packed[3:4] == b"\0" and len(packed) > _GZIP_HEADER_BYTES:
+        return zlib.decompressobj(-15).decompress(
+            memoryview(packed)[_GZIP_HEADER_BYTES:], _LARGEST_VERSION_BYTES
+        )
+    return zlib.decompressobj(31).decompress(packed, _LARGEST_VERSION_BYTES)
 
 
 def _newest(library: Library, name: str) -> bytes:
@@ -243,8 +257,10 @@ def _read(path: str) -> bytes:
     except OSError:
         return b""
     try:
-        data = os.read(descriptor, _MOST_AT_ONCE_BYTES)
-        return data if len(data) < _MOST_AT_ONCE_BYTES else files.read(Path(path))[0]
+        # Room for what is there and no more: to have 256 KiB made ready for each small file took most of the time.
+        size = os.fstat(descriptor).st_size
+        data = os.read(descriptor, min(size, _MOST_AT_ONCE_BYTES) + 1)
+        return data if len(data) == size else files.read(Path(path))[0]
     except OSError:
         return b""
     finally:

@@ -7,12 +7,16 @@ import os
 import pwd
 import re
 import shlex
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from hermesguard.cli.verbs import VERBS
+from hermesguard.config.paths import default_store
 from hermesguard.config.settings import Settings
+from hermesguard.errors import GuardError
+from hermesguard.events.event import complete_commands
 
 BARE: Final = "hermesguard"
 VARIABLE: Final = "HERMESGUARD_COMMAND"
@@ -26,9 +30,10 @@ _here = BARE
 
 
 def use(command: str) -> None:
-    """Let commands be typed so from now on."""
+    """Let commands be typed so from now on, in reports too."""
     global _here
     _here = command
+    complete_commands(as_typed)
 
 
 def command() -> str:
@@ -53,9 +58,45 @@ def command_for(settings: Settings, environment: Mapping[str, str]) -> str:
         flags += ["--config", str(Path(config).absolute())]
     elif is_other or settings.origins.get("store", "").startswith("flag"):
         flags += ["--store", str(settings.store)]
-    words = [*(["sudo", "-u", user_name(owner)] if is_other and owner is not None else []), BARE, *flags]
+    words = [
+        *(_as_user(owner, is_for_root=os.geteuid() == 0) if is_other and owner is not None else []),
+        BARE,
+        *flags,
+    ]
     inside = _in_container(environment)
     return " ".join([inside, shlex.join(words)] if inside else [shlex.join(words)])
+
+
+def command_in_reports(settings: Settings, environment: Mapping[str, str]) -> str:
+    """Return how commands on the store of a guard are typed by whoever reads what it reports.
+
+    Of a service (it has a state directory of systemd's) that is an administrator.
+    """
+    if outside := environment.get(VARIABLE):
+        return outside
+    is_service = settings.origins.get("store") == "environment STATE_DIRECTORY"
+    words = [*(_as_user(os.geteuid(), is_for_root=True) if is_service else []), BARE]
+    if settings.sources and (config := settings.sources.flags.get("config")):
+        words += ["--config", str(Path(config).absolute())]
+    elif is_service or not _is_own_place(settings, environment):
+        words += ["--store", str(settings.store)]
+    inside = _in_container(environment)
+    return " ".join([inside, shlex.join(words)] if inside else [shlex.join(words)])
+
+
+def _as_user(uid: int, is_for_root: bool) -> list[str]:
+    """Return what stands before a command that another user is to run; root may have no sudo."""
+    if is_for_root and not shutil.which("sudo"):
+        return ["runuser", "-u", user_name(uid), "--"]
+    return ["sudo", "-u", user_name(uid)]
+
+
+def _is_own_place(settings: Settings, environment: Mapping[str, str]) -> bool:
+    """Return whether the store is where commands of the same user look for it without being told."""
+    try:
+        return settings.store == default_store({**environment, "STATE_DIRECTORY": ""})[0]
+    except GuardError:  # a user without a home
+        return False
 
 
 def owner_of(store: Path) -> int | None:

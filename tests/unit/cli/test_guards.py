@@ -9,6 +9,7 @@ import pytest
 from hermesguard.cli.lookup import guards, typed
 from hermesguard.config import settings as config
 from hermesguard.errors import ExitCode, GuardError
+from hermesguard.events import event
 from hermesguard.store.place import Place
 
 CONTAINER = "0123456789abcdef" * 4
@@ -24,6 +25,7 @@ def machine(tmp_path, monkeypatch):
     monkeypatch.setattr(guards, "PROCESSES", tmp_path / "proc")
     monkeypatch.setattr(guards, "UNIT_FOLDERS", (tmp_path / "units",))
     monkeypatch.setattr(guards, "USER_UNIT_FOLDERS", ())
+    monkeypatch.setattr(typed.shutil, "which", lambda name: f"/usr/bin/{name}")
     for name in ("SUDO_UID", typed.VARIABLE):
         monkeypatch.delenv(name, raising=False)
     yield tmp_path
@@ -170,3 +172,29 @@ def test_a_scan_never_takes_the_store_of_other_sessions(machine):
     assert guards.settle(load(machine), "scan").store == machine / "home/.local/state/hermesguard"
     mine = make(machine / "state/hermesguard-me", own_sessions(machine))
     assert guards.settle(load(machine), "scan").store == mine
+
+
+def test_what_a_guard_reports_is_typed_by_whoever_reads_it(machine, monkeypatch):
+    own = load(machine)
+    environment = {"HOME": str(machine / "home")}
+    assert typed.command_in_reports(own, environment) == "hermesguard"
+    named = load(machine, store=str(machine / "elsewhere"))
+    assert typed.command_in_reports(named, environment) == f"hermesguard --store {machine / 'elsewhere'}"
+    service = config.load({}, {**environment, "STATE_DIRECTORY": "/var/lib/hermesguard-ada"}, ())
+    me = typed.user_name(os.geteuid())
+    words = "hermesguard --store /var/lib/hermesguard-ada"
+    assert typed.command_in_reports(service, environment) == f"sudo -u {me} {words}"
+    monkeypatch.setattr(typed.shutil, "which", lambda name: None)
+    assert typed.command_in_reports(service, environment) == f"runuser -u {me} -- {words}"
+    inside = {**environment, typed.VARIABLE: "docker exec hermesguard hermesguard"}
+    assert typed.command_in_reports(service, inside) == "docker exec hermesguard hermesguard"
+
+
+def test_an_event_names_commands_as_they_are_typed():
+    typed.use("sudo -u ada hermesguard --store /var/lib/x")
+    try:
+        values = event.as_typed({"undo": "hermesguard undo 7", "session": "hermesguard undo 7", "count": 3})
+    finally:
+        typed.use(typed.BARE)
+    assert values["undo"] == "sudo -u ada hermesguard --store /var/lib/x undo 7"
+    assert (values["session"], values["count"]) == ("hermesguard undo 7", 3)

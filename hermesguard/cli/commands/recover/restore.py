@@ -39,6 +39,8 @@ def restore(arguments: argparse.Namespace, settings: Settings) -> int:
     library = Library(settings)
     name, chosen = library.choose(arguments.session)
     chosen = chosen or library.newest(name)
+    if name not in library.kept and name not in (library.live or ()):
+        raise library.nothing_left(name)
     if arguments.output:
         return _write_elsewhere(arguments, library, name, chosen)
     if chosen.kind == "live":
