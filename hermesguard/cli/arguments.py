@@ -326,8 +326,21 @@ def purge(parser: argparse.ArgumentParser) -> None:
     json_flag(parser)
 
 
+def notify(parser: argparse.ArgumentParser) -> None:
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--test", action="store_true", help="send a test message to each address now, and end")
+    form.add_argument(
+        "--once", action="store_true", help="send what there is without gathering more, and end: for a timer"
+    )
+
+
 def config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", choices=("show", "check"), help="show every value, or check the files")
+    parser.add_argument(
+        "--network",
+        action="store_true",
+        help="check, too, whether the addresses can be reached; nothing is sent",
+    )
     json_flag(parser)
 
 

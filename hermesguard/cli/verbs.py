@@ -179,6 +179,18 @@ VERBS: Final[tuple[Verb, ...]] = (
         arguments.report,
     ),
     Verb(
+        "notify",
+        "tell people what the guard found",
+        "Follows the journal, or the incidents of the store where there is no journal, and sends what a user must hear of to "
+        "the addresses of the configuration: one message for many incidents, tried again until it is taken, none missed. "
+        "Visits ping_url while the guard proves that it guards. Runs until stopped, as a service of its own. Exit code 4 "
+        "with --once if a message still waits.",
+        "# do the addresses work?\nhermesguard notify --test\n# as a service, beside hermesguard@alice\n"
+        "systemctl enable --now hermesguard-notify@alice",
+        "hermesguard.cli.commands.service.notify:notify",
+        arguments.notify,
+    ),
+    Verb(
         "verify",
         "read every copy and check it against its digest",
         "Reads, decompresses and parses every shadow and version. Exit code 4 if one is damaged; a damaged shadow is "
@@ -214,8 +226,9 @@ VERBS: Final[tuple[Verb, ...]] = (
     Verb(
         "config",
         "show or check the configuration",
-        "show prints every value and where it comes from; check validates the files.",
-        "hermesguard config show\nhermesguard config check --config new.toml",
+        "show prints every value and where it comes from; check validates the files, the addresses of notify and the rights "
+        "of files that hold secrets, and with --network whether what is named there can be reached (exit code 4 if not).",
+        "hermesguard config show\nhermesguard config check --config new.toml\nhermesguard config check --network",
         "hermesguard.cli.commands.service.config:config",
         arguments.config,
     ),

@@ -170,7 +170,7 @@ def _installed(settings: Settings) -> Iterator[Found]:
         return
     for name in names:
         store = SERVICE_STATES / name
-        if re.fullmatch(r"hermesguard(-.+)?", name) and store.is_dir():
+        if re.fullmatch(r"hermesguard(-.+)?(?<!\.notify)", name) and store.is_dir():
             service, _, user = name.partition("-")
             yield _found(f"{service}@{user}" if user else f"{service}.service", store, settings)
 
