@@ -14,6 +14,7 @@ LIST_STATES: Final = (
     *("missing", "deleted"),
 )
 SHELLS: Final = ("bash", "zsh", "fish")
+OFFSITE_ACTIONS: Final = ("run", "status", "verify", "restore", "accept")
 LIST_ORDERS: Final = ("changed", "title", "messages", "versions", "incident")
 
 
@@ -332,6 +333,47 @@ def notify(parser: argparse.ArgumentParser) -> None:
     form.add_argument(
         "--once", action="store_true", help="send what there is without gathering more, and end: for a timer"
     )
+
+
+def offsite(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "action",
+        nargs="?",
+        choices=OFFSITE_ACTIONS,
+        default="run",
+        help="copy until stopped (run, the default), say how the copies stand, read some back and compare, restore, or let go "
+        "of what vanished from the store without a reason (accept)",
+    )
+    parser.add_argument(
+        "names",
+        nargs="*",
+        metavar="[SID...] DIR",
+        help="restore: ids of sessions, or their beginnings (default: all), then an empty directory",
+    )
+    _completing(
+        parser.add_argument("--identity", metavar="FILE", help="restore, verify: the private key of age"),
+        Completes.FILE,
+    )
+    parser.add_argument(
+        "--at", metavar="TIME", help="restore: as it was then, such as 2026-11-22T10:00, 10:30 or 2h (ago)"
+    )
+    parser.add_argument(
+        "--from", dest="folder", metavar="FOLDER", help="restore, verify: copies of that machine"
+    )
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--once", action="store_true", help="run: copy what there is, and end")
+    form.add_argument("--all", action="store_true", help="verify: every object, not only ten")
+    places = parser.add_argument_group(
+        "storage", "each overrides its key below [offsite] in the configuration file"
+    )
+    places.add_argument("--url", metavar="URL", help="s3://BUCKET/PREFIX or file:///DIRECTORY")
+    places.add_argument("--endpoint", metavar="URL", help="address of the S3 storage")
+    places.add_argument("--region", metavar="NAME", help="its region")
+    _completing(
+        places.add_argument("--credentials", metavar="FILE", help="file with the key of the storage"),
+        Completes.FILE,
+    )
+    json_flag(parser)
 
 
 def config(parser: argparse.ArgumentParser) -> None:

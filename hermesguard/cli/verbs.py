@@ -191,6 +191,20 @@ VERBS: Final[tuple[Verb, ...]] = (
         arguments.notify,
     ),
     Verb(
+        "offsite",
+        "encrypted copies on other storage, and the way back",
+        "Copies every shadow and version to the storage of the configuration, encrypted by age for its owner, until stopped, as a "
+        "service of its own. status says what is safe (exit code 4 if something is not well), verify reads a sample back and "
+        "compares digests, restore makes a store again out of the storage and the private key alone.",
+        "# as a service, beside hermesguard@alice\nsystemctl enable --now hermesguard-offsite@alice\n"
+        "hermesguard offsite status\n# read ten objects back\nhermesguard offsite verify\n"
+        "# on a bare machine, with the private key\n"
+        "hermesguard offsite restore --url s3://my-bucket/hermesguard --identity key.txt /tmp/back\n"
+        "# one session, as it was\nhermesguard offsite restore --identity key.txt --at 2026-11-22T10:00 3f2a /tmp/back",
+        "hermesguard.cli.commands.service.offsite:offsite",
+        arguments.offsite,
+    ),
+    Verb(
         "verify",
         "read every copy and check it against its digest",
         "Reads, decompresses and parses every shadow and version. Exit code 4 if one is damaged; a damaged shadow is "

@@ -117,7 +117,7 @@ def _size(*, may_be_off: bool = False) -> Kind:
     return Kind(SIZE_FORM + (' or "off"' if may_be_off else ""), parse, write)
 
 
-def _number(low: int, high: int, *, may_be_off: bool = False) -> Kind:
+def number(low: int, high: int, *, may_be_off: bool = False) -> Kind:
     def parse(raw: object, place: Place) -> int | None:
         if may_be_off and raw == "off":
             return None
@@ -224,7 +224,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
     Option(
         "keep_versions",
         "keep_versions",
-        _number(1, 1_000_000),
+        number(1, 1_000_000),
         "50",
         "50",
         "How many older versions of one session are kept at most.",
@@ -298,7 +298,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
     Option(
         "metrics_port",
         "metrics_port",
-        _number(1, 65535, may_be_off=True),
+        number(1, 65535, may_be_off=True),
         '"off"',
         "9664",
         "Port of the loopback address on which metrics are served.",
@@ -312,7 +312,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "How changes are noticed: inotify where available, else polling.",
     ),
 )
-TABLES: Final = frozenset({"notify"})
+TABLES: Final = frozenset({"notify", "offsite"})
 """Tables of the file that other processes read (`config.tables`); whatever stands there, the guard guards."""
 OPTIONS_BY_KEY: Final[Mapping[str, Option]] = {option.key: option for option in OPTIONS}
 

@@ -10,6 +10,7 @@ from datetime import time
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
+from hermesguard.config.offsite_options import OFFSITE
 from hermesguard.config.options import FILE, Kind, Option, Place, as_written, choice, duration
 from hermesguard.config.settings import Settings, tables_in_files
 from hermesguard.errors import ExitCode, GuardError
@@ -187,7 +188,7 @@ NOTIFY: Final[tuple[Option, ...]] = (
 )
 
 _SECRET: Final = frozenset({"urls", "ping_url"})
-OPTIONS_OF: Final[Mapping[str, tuple[Option, ...]]] = {"notify": NOTIFY}
+OPTIONS_OF: Final[Mapping[str, tuple[Option, ...]]] = {"notify": NOTIFY, "offsite": OFFSITE}
 """By table: its options."""
 
 

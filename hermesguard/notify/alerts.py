@@ -56,6 +56,7 @@ URGENT: Final = frozenset(
             "not_known",
         ),
         *("rolled_back", "mass_change_held", "backing_off", "two_writers"),
+        *("offsite_failing", "offsite_held"),
     }
 )
 """What a user must hear of: something is lost or not guarded, or waits for a decision. What was repaired is none of it."""

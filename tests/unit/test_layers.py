@@ -8,7 +8,7 @@ PACKAGE = Path(__file__).parents[2] / "hermesguard"
 FLOORS = (
     "cli",
     "daemon",
-    "guard salvage",
+    "guard salvage offsite",
     "repair",
     "store judge",
     "watcher webui events config",
@@ -51,8 +51,8 @@ def test_an_arrow_that_is_turned_round_is_seen(tmp_path: Path) -> None:
     assert climbs(PACKAGE / "guard" / "guard.py", "store"), "a store that imported what the guard imports"
 
 
-def test_only_the_daemon_imports_the_watcher_and_only_the_commands_demo_and_salvage() -> None:
-    for room, allowed in (("watcher", "daemon"), ("demo", "cli"), ("salvage", "cli")):
+def test_only_the_daemon_imports_the_watcher_and_only_the_commands_demo_salvage_and_offsite() -> None:
+    for room, allowed in (("watcher", "daemon"), ("demo", "cli"), ("salvage", "cli"), ("offsite", "cli")):
         users = {
             path.relative_to(PACKAGE).parts[0] for path in PACKAGE.rglob("*.py") if room in imported(path)
         }
