@@ -282,14 +282,14 @@ def opened(source: Path, keys: Sequence[Any]) -> Iterator[tarfile.TarFile]:
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
     try:
-        with os.fdopen(reading, "rb", buffering=256 * 1024) as plain:
-            with (
-                gzip.GzipFile(fileobj=plain, mode="rb") as packed,
-                tarfile.open(fileobj=packed, mode="r|") as tar,
-            ):
-                yield tar
-                while packed.read(64 * 1024):
-                    pass  # to the last chunk, which says that nothing was cut off
+        with (
+            os.fdopen(reading, "rb", buffering=256 * 1024) as plain,
+            gzip.GzipFile(fileobj=plain, mode="rb") as packed,
+            tarfile.open(fileobj=packed, mode="r|") as tar,
+        ):
+            yield tar
+            while packed.read(64 * 1024):
+                pass  # to the last chunk, which says that nothing was cut off
     except (tarfile.TarError, EOFError, gzip.BadGzipFile, ValueError) as error:
         thread.join()
         raise files.Damaged(f"it cannot be read: {failures[0] if failures else error}") from None

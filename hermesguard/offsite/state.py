@@ -14,8 +14,8 @@ from typing import Any, Final, NamedTuple
 
 from hermesguard import files
 from hermesguard.errors import ExitCode, GuardError
-from hermesguard.offsite.upload import budget
 from hermesguard.offsite.batch import Item
+from hermesguard.offsite.upload import budget
 
 FILE_NAME: Final = "state.sqlite"
 SPOOL: Final = "spool"
@@ -257,7 +257,7 @@ class State:
         """Return what objects hold, or what one holds."""
         query = "SELECT object, path, is_removal, size_bytes, sha256, mtime_ns, superseded_ns, must_go FROM entries"
         found = self._all(f"{query} WHERE object = ?", number) if number is not None else self._all(query)
-        return [Entry(row[0], row[1], bool(row[2]), *row[3:7], bool(row[7])) for row in found]
+        return [Entry(*row[:2], bool(row[2]), *row[3:7], bool(row[7])) for row in found]  # type: ignore[call-arg]
 
     def resigned(self, signatures: Iterable[tuple[str, str]]) -> None:
         """Note new signatures of files whose content is still what was copied: (path, signature). Raises OSError."""

@@ -47,7 +47,7 @@ def load(settings: Settings, flags: Mapping[str, str | None] | None = None) -> W
         keep_deleted_seconds=settings.keep_deleted_seconds,
         keep_history_seconds=settings.keep_history_seconds,
         keep_versions=settings.keep_versions,
-        **values,  # type: ignore[arg-type]
+        **values,
     )
 
 

@@ -74,11 +74,7 @@ def choose_folder(found: dict[str, list[Stored]], wanted: str | None) -> list[St
         f"  {name}  {len(kept)} objects, the newest of {batch.time_of(kept[-1].name):%Y-%m-%d %H:%M} UTC"
         for name, kept in ours.items()
     )
-    what = (
-        f"There is no folder {ascii(wanted)}"
-        if wanted
-        else f"{len(ours)} machines or stores have copies there"
-    )
+    what = f"There is no folder {wanted!a}" if wanted else f"{len(ours)} machines or stores have copies there"
     raise GuardError(what, f"Name one with --from FOLDER:\n{listed}", ExitCode.NOT_FOUND)
 
 
@@ -294,7 +290,7 @@ class Restoring:
             for text in self._asked:
                 if not any(str(session).startswith(text) for session in sessions):
                     raise GuardError(
-                        f"The copies hold no session whose id begins with {ascii(text)}",
+                        f"The copies hold no session whose id begins with {text!a}",
                         "Restore all of them, and look with: hermesguard find --store DIR WORDS",
                         ExitCode.NOT_FOUND,
                     )

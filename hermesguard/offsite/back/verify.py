@@ -10,8 +10,8 @@ from typing import Any
 
 from hermesguard import files
 from hermesguard.offsite import batch
-from hermesguard.offsite.bucket import Bucket, BucketError, Stored
 from hermesguard.offsite.back.restore import fetch
+from hermesguard.offsite.bucket import Bucket, BucketError, Stored
 
 
 @dataclass

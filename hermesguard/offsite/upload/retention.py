@@ -71,7 +71,8 @@ def plan(objects: Sequence[Object], entries: Iterable[Entry], rules: Rules, now_
         holders[entry.path] += not entry.is_removal  # in whatever object: one that is leaving is still there
         if entry.object in of:
             of[entry.object].append(entry)
-    remove, renew = [], set()
+    remove: list[Object] = []
+    renew: set[str] = set()
     for one in objects:
         needs = [(entry, need_of(entry, holders[entry.path] > 0, rules, now_ns)) for entry in of[one.id]]
         current = [entry for entry, need in needs if need is Need.CURRENT]

@@ -4,9 +4,9 @@ from typing import Final
 
 from hermesguard.clock import Clock
 from hermesguard.offsite import batch
-from hermesguard.offsite.upload import retention
 from hermesguard.offsite.bucket import Bucket, BucketError
 from hermesguard.offsite.state import Object, State
+from hermesguard.offsite.upload import retention
 from hermesguard.offsite.wishes import Wishes
 
 _SETTLED_NS: Final = 60 * 1_000_000_000

@@ -6,16 +6,16 @@ known and removed. Nothing here writes into the store.
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from hermesguard import files
 from hermesguard.clock import Clock
 from hermesguard.errors import GuardError
 from hermesguard.offsite import batch
-from hermesguard.offsite.upload import budget, retention
 from hermesguard.offsite.bucket import Bucket, BucketError, machine_folder
 from hermesguard.offsite.state import Known, Object, State
+from hermesguard.offsite.upload import budget, retention
 from hermesguard.offsite.upload.survey import VERSION, File, Survey
 from hermesguard.offsite.upload.upkeep import Upkeep
 from hermesguard.offsite.wishes import Wishes
@@ -84,7 +84,7 @@ class Uploader:
         return budget.used(self._state.requests(), self._clock.now().timestamp())
 
     def count(self, requests: int) -> None:
-        """Count requests before they are made; NoRequestsLeft when the day has not so many left, OSError when it cannot be noted."""
+        """Count requests before they are made; NoRequestsLeft when the day has not so many left. Raises OSError."""
         if self._used() + requests > self._wishes.requests_per_day:
             raise NoRequestsLeft(
                 f"the {self._wishes.requests_per_day} requests of these 24 hours are used up"
@@ -152,8 +152,8 @@ class Uploader:
         strange = retention.unexplained(fresh, found, rules, self._wishes.keep_versions, self._clock.now())
         if retention.is_too_many(len(strange), len(known)):
             self._state.hold(strange)
-            sessions = len({batch.session_of(path) for path in strange} - {None})
-            self._report("offsite_held", sessions=sessions, files=len(strange))
+            count = len({batch.session_of(path) for path in strange} - {None})
+            self._report("offsite_held", sessions=count, files=len(strange))
             held |= set(strange)
         self._state.note(
             looked_ns=self._now_ns(),
@@ -191,7 +191,7 @@ class Uploader:
     # -- objects
 
     def _make(self, wanted: list[File], removals: list[tuple[str, int]]) -> tuple[Object, int] | None:
-        """Make an object of files, the first ones first; return it and how many of them are settled. None when nothing was left."""
+        """Make an object of files, the first ones first; return it and how many are settled, None when nothing was left."""
         name = batch.object_name(self.machine, self._clock.now(), self._state.last_name())
         known = self._safe()
         number = self._state.begin(name, self._now_ns())
