@@ -193,9 +193,9 @@ VERBS: Final[tuple[Verb, ...]] = (
     Verb(
         "offsite",
         "encrypted copies on other storage, and the way back",
-        "Copies every shadow and version to the storage of the configuration, encrypted by age for its owner, until stopped, as a "
-        "service of its own. status says what is safe (exit code 4 if something is not well), verify reads a sample back and "
-        "compares digests, restore makes a store again out of the storage and the private key alone.",
+        "Copies every shadow and version to the storage of the configuration, encrypted by age for its owner, until stopped, "
+        "as a service of its own. status says what is safe (exit code 4 if something is not well), verify reads a sample back "
+        "and compares digests, restore makes a store again out of the storage and the private key alone.",
         "# as a service, beside hermesguard@alice\nsystemctl enable --now hermesguard-offsite@alice\n"
         "hermesguard offsite status\n# read ten objects back\nhermesguard offsite verify\n"
         "# on a bare machine, with the private key\n"

@@ -215,14 +215,14 @@ def writing(target: Path, name: str, recipients: Sequence[Any]) -> Iterator[Writ
     try:
         with os.fdopen(descriptor, "wb") as file:
             digesting = _Digesting(file)
-            with _piped(lambda plain: pyrage.encrypt_io(plain, digesting, recipients)) as plain:
-                with (
-                    gzip.GzipFile("", "wb", _COMPRESSION_LEVEL, plain, mtime=0) as packed,
-                    tarfile.open(fileobj=packed, mode="w|", bufsize=64 * 1024) as tar,
-                ):
-                    made = Writing(tar)
-                    yield made
-                    made.close(name)
+            with (
+                _piped(lambda plain: pyrage.encrypt_io(plain, digesting, recipients)) as plain,
+                gzip.GzipFile("", "wb", _COMPRESSION_LEVEL, plain, mtime=0) as packed,
+                tarfile.open(fileobj=packed, mode="w|", bufsize=64 * 1024) as tar,
+            ):
+                made = Writing(tar)
+                yield made
+                made.close(name)
             file.flush()
             os.fsync(file.fileno())
         files.sync_directory(target.parent)
@@ -265,7 +265,7 @@ def _piped(consume: Callable[[IO[bytes]], None]) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def opened(source: Path, keys: Sequence[Any]) -> Iterator[tarfile.TarFile]:
-    """Yield an object's tar, to be read from front to back. `files.Damaged` when it is not what was made, or not for these keys."""
+    """Yield an object's tar, to be read from front to back. `files.Damaged` when it is not what was made, or for other keys."""
     import pyrage
 
     reading, writing_end = os.pipe()
@@ -303,7 +303,7 @@ def opened(source: Path, keys: Sequence[Any]) -> Iterator[tarfile.TarFile]:
 
 
 def members(tar: tarfile.TarFile) -> Iterator[tuple[str, IO[bytes]]]:
-    """Yield path and content of each file in an object; the index comes last. `files.Damaged` when one has no place in a store."""
+    """Yield path and content of each file in an object, the index last. `files.Damaged` when one has no place in a store."""
     for member in tar:
         content = tar.extractfile(member) if member.isreg() else None
         if content is None or not (member.name in (INDEX, REMOVED) or is_path(member.name)):

@@ -204,7 +204,7 @@ def folders(stored: Iterable[Stored]) -> dict[str, list[Stored]]:
 
 
 def machine_folder(store: Path) -> str | None:
-    """Return the folder of this machine and store: the same after the state was lost, and tells neither; None without machine-id."""
+    """Return the folder of this machine and store, which tells neither; None without machine-id."""
     import hashlib
     import hmac
 

@@ -41,7 +41,16 @@ class S3Server:
         if self.kind == "rclone":
             key = f"{KEY.access_key_id},{KEY.secret_access_key}"
             address = f"127.0.0.1:{self.port}"
-            command = [str(binaries / "rclone"), "serve", "s3", "--addr", address, "--auth-key", key, str(self.root)]
+            command = [
+                str(binaries / "rclone"),
+                "serve",
+                "s3",
+                "--addr",
+                address,
+                "--auth-key",
+                key,
+                str(self.root),
+            ]
         else:
             command = [str(binaries / "moto_server"), "-H", "127.0.0.1", "-p", str(self.port)]
         environment = os.environ | {"RCLONE_CONFIG": str(self.root / "none"), "HOME": str(self.root)}
@@ -113,7 +122,9 @@ class BadLine:
         self._proxy = Proxy(("127.0.0.1", 0), Handler)
         self.endpoint = f"http://127.0.0.1:{self._proxy.server_address[1]}"
         self._closing = threading.Event()
-        threading.Thread(target=self._proxy.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        threading.Thread(
+            target=self._proxy.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
+        ).start()
 
     def talk(self, client: socket.socket, mood: str) -> None:
         """Handle one connection in a mood."""

@@ -79,7 +79,7 @@ def choose_folder(found: dict[str, list[Stored]], wanted: str | None) -> list[St
 
 
 def fetch(bucket: Bucket, one: Stored, target: Path, pause: Callable[[float], None] = time.sleep) -> None:
-    """Write an object to a file, however often that takes. BucketError when it cannot be had; FileNotFoundError when it is gone."""
+    """Write an object to a file, in several tries. BucketError when it cannot be had; FileNotFoundError when it is gone."""
     for attempt in range(1, _TRIES + 1):
         try:
             bucket.fetch(one.name, target)
@@ -262,7 +262,8 @@ class Restoring:
                 self._taken[path] = copy
 
     def _was_there(self, known: _Session) -> bool:
-        assert known.copy is not None and self._at_ns is not None
+        assert known.copy is not None
+        assert self._at_ns is not None
         ends = [time_ns for time_ns in known.removed_ns if time_ns <= self._at_ns]
         if known.before and known.before[1] in (DELETED, LEFT_AWAY):
             ends.append(int(known.before[0].timestamp() * 1e9))

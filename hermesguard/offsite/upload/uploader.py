@@ -1,4 +1,4 @@
-"""Copying, again and again: look at the store, make an object of what is new, give it to the storage, write down that it is there.
+"""Copying, again and again: look at the store, make an object of what is new, give it to the storage, note that it is there.
 
 Whatever fails is tried again later, from what is written down; a kill at any instruction costs at most one object that is
 known and removed. Nothing here writes into the store.
