@@ -335,7 +335,17 @@ def notify(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _absorb_names(known: argparse.Namespace, others: list[str]) -> list[str]:
+    """Take words that stand behind a flag, which argparse leaves over; return what is still strange."""
+    words = [word for word in others if not word.startswith("-")]
+    if words and known.action == "run" and not known.names and words[0] in OFFSITE_ACTIONS:
+        known.action = words.pop(0)
+    known.names = [*known.names, *words]
+    return [word for word in others if word.startswith("-")]
+
+
 def offsite(parser: argparse.ArgumentParser) -> None:
+    parser.absorb = _absorb_names  # type: ignore[attr-defined]
     parser.add_argument(
         "action",
         nargs="?",
