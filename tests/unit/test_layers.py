@@ -7,6 +7,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parents[2] / "hermesguard"
 FLOORS = (
     "cli",
+    "notify",
     "daemon",
     "guard salvage",
     "repair",
@@ -57,6 +58,19 @@ def test_only_the_daemon_imports_the_watcher_and_only_the_commands_demo_and_salv
             path.relative_to(PACKAGE).parts[0] for path in PACKAGE.rglob("*.py") if room in imported(path)
         }
         assert users - {room} == {allowed}
+
+
+def test_whoever_has_the_network_knows_nothing_of_the_daemon_but_how_to_ask_it() -> None:
+    for path in (PACKAGE / "notify").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module and ".daemon" in node.module:
+                assert node.module == "hermesguard.daemon.control", path
+    assert not {
+        path
+        for room in ("daemon", "guard")
+        for path in (PACKAGE / room).rglob("*.py")
+        if "notify" in imported(path)
+    }
 
 
 def test_folders_and_files_stay_small() -> None:

@@ -5,7 +5,7 @@
 #    source ~/.local/share/bash_completion/hermesguard
 # See also: https://github.com/scop/bash-completion/blob/main/doc/configuration.md
 
-_shtab_hermesguard_subparsers=(run scan status lost find list history show diff restore salvage undo accept log explain report verify drill prune purge config completion demo)
+_shtab_hermesguard_subparsers=(run scan status lost find list history show diff restore salvage undo accept log explain report notify verify drill prune purge config completion demo)
 
 _shtab_hermesguard_run_option_strings=(-h --help --on-uncertain --on-missing --scan-interval --keep-deleted --keep-history --keep-versions --max-store-bytes --cache-bytes --max-session-bytes --alert-command --heartbeat-command --on-version-command --hook-timeout --metrics-textfile --metrics-port --watch --sessions --store --config)
 _shtab_hermesguard_scan_option_strings=(-h --help --check --json --sessions --store --config)
@@ -23,11 +23,12 @@ _shtab_hermesguard_accept_option_strings=(-h --help --dry-run --json --sessions 
 _shtab_hermesguard_log_option_strings=(-h --help -f --follow --since --session --json --sessions --store --config)
 _shtab_hermesguard_explain_option_strings=(-h --help --fields --json --sessions --store --config)
 _shtab_hermesguard_report_option_strings=(-h --help -o --output --json --sessions --store --config)
+_shtab_hermesguard_notify_option_strings=(-h --help --test --once --sessions --store --config)
 _shtab_hermesguard_verify_option_strings=(-h --help --json --sessions --store --config)
 _shtab_hermesguard_drill_option_strings=(-h --help --json --sessions --store --config)
 _shtab_hermesguard_prune_option_strings=(-h --help --dry-run --json --sessions --store --config)
 _shtab_hermesguard_purge_option_strings=(-h --help --yes --dry-run --json --sessions --store --config)
-_shtab_hermesguard_config_option_strings=(-h --help --json --sessions --store --config)
+_shtab_hermesguard_config_option_strings=(-h --help --network --json --sessions --store --config)
 _shtab_hermesguard_completion_option_strings=(-h --help --sessions --store --config)
 _shtab_hermesguard_demo_option_strings=(-h --help --sessions --store --config)
 _shtab_hermesguard_option_strings=(-h --help --version --sessions --store --config)
@@ -94,6 +95,9 @@ _shtab_hermesguard_report___output_COMPGEN=_shtab_compgen_files
 _shtab_hermesguard_report___sessions_COMPGEN=_shtab_compgen_dirs
 _shtab_hermesguard_report___store_COMPGEN=_shtab_compgen_dirs
 _shtab_hermesguard_report___config_COMPGEN=_shtab_compgen_files
+_shtab_hermesguard_notify___sessions_COMPGEN=_shtab_compgen_dirs
+_shtab_hermesguard_notify___store_COMPGEN=_shtab_compgen_dirs
+_shtab_hermesguard_notify___config_COMPGEN=_shtab_compgen_files
 _shtab_hermesguard_verify___sessions_COMPGEN=_shtab_compgen_dirs
 _shtab_hermesguard_verify___store_COMPGEN=_shtab_compgen_dirs
 _shtab_hermesguard_verify___config_COMPGEN=_shtab_compgen_files
@@ -125,7 +129,7 @@ _shtab_hermesguard_list___sort_choices=(changed title messages versions incident
 _shtab_hermesguard_restore___part_choices=(reasoning attachments pictures calls tool_calls context_messages order title project_id pinned archived composer_draft)
 _shtab_hermesguard_config_pos_0_choices=(show check)
 _shtab_hermesguard_completion_pos_0_choices=(bash zsh fish sessions incidents subjects)
-_shtab_hermesguard_pos_0_choices=(run scan status lost find list history show diff restore salvage undo accept log explain report verify drill prune purge config completion demo)
+_shtab_hermesguard_pos_0_choices=(run scan status lost find list history show diff restore salvage undo accept log explain report notify verify drill prune purge config completion demo)
 
 _shtab_hermesguard_run__h_nargs=0
 _shtab_hermesguard_run___help_nargs=0
@@ -197,6 +201,10 @@ _shtab_hermesguard_explain___json_nargs=0
 _shtab_hermesguard_report__h_nargs=0
 _shtab_hermesguard_report___help_nargs=0
 _shtab_hermesguard_report___json_nargs=0
+_shtab_hermesguard_notify__h_nargs=0
+_shtab_hermesguard_notify___help_nargs=0
+_shtab_hermesguard_notify___test_nargs=0
+_shtab_hermesguard_notify___once_nargs=0
 _shtab_hermesguard_verify__h_nargs=0
 _shtab_hermesguard_verify___help_nargs=0
 _shtab_hermesguard_verify___json_nargs=0
@@ -214,6 +222,7 @@ _shtab_hermesguard_purge___dry_run_nargs=0
 _shtab_hermesguard_purge___json_nargs=0
 _shtab_hermesguard_config__h_nargs=0
 _shtab_hermesguard_config___help_nargs=0
+_shtab_hermesguard_config___network_nargs=0
 _shtab_hermesguard_config___json_nargs=0
 _shtab_hermesguard_completion__h_nargs=0
 _shtab_hermesguard_completion___help_nargs=0

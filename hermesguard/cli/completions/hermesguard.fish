@@ -50,7 +50,7 @@ function _shtab_hermesguard_using
   test "$_shtab_hermesguard_cmdpath" = "$argv"
 end
 
-set -g _shtab_hermesguard_commands run scan status lost find list history show diff restore salvage undo accept log explain report verify drill prune purge config completion demo
+set -g _shtab_hermesguard_commands run scan status lost find list history show diff restore salvage undo accept log explain report notify verify drill prune purge config completion demo
 set -g _shtab_hermesguard_opts_with_value --alert-command --cache-bytes --config --heartbeat-command --hermes-home --hook-timeout --keep-deleted --keep-history --keep-versions --last --max-session-bytes --max-store-bytes --metrics-port --metrics-textfile --on-missing --on-uncertain --on-version-command --output --part --scan-interval --session --sessions --since --sort --state --store --watch -o
 
 complete -c hermesguard -e
@@ -209,6 +209,13 @@ complete -c hermesguard -n '_shtab_hermesguard_using report' -l json -d 'what th
 complete -c hermesguard -n '_shtab_hermesguard_using report' -l sessions -xka "(__fish_complete_directories)" -d 'the sessions directory of hermes-webui'
 complete -c hermesguard -n '_shtab_hermesguard_using report' -l store -xka "(__fish_complete_directories)" -d 'where hermesguard keeps its copies; hermesguard@USER names the store of that service'
 complete -c hermesguard -n '_shtab_hermesguard_using report' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'read this configuration file and no other'
+complete -c hermesguard -n '_shtab_hermesguard_using; and test $_shtab_hermesguard_npos -eq 0' -a notify -d 'tell people what the guard found'
+complete -c hermesguard -n '_shtab_hermesguard_using notify' -s h -l help -d 'show this help message and exit'
+complete -c hermesguard -n '_shtab_hermesguard_using notify' -l test -d 'send a test message to each address now, and end'
+complete -c hermesguard -n '_shtab_hermesguard_using notify' -l once -d 'send what there is without gathering more, and end: for a timer'
+complete -c hermesguard -n '_shtab_hermesguard_using notify' -l sessions -xka "(__fish_complete_directories)" -d 'the sessions directory of hermes-webui'
+complete -c hermesguard -n '_shtab_hermesguard_using notify' -l store -xka "(__fish_complete_directories)" -d 'where hermesguard keeps its copies; hermesguard@USER names the store of that service'
+complete -c hermesguard -n '_shtab_hermesguard_using notify' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'read this configuration file and no other'
 complete -c hermesguard -n '_shtab_hermesguard_using; and test $_shtab_hermesguard_npos -eq 0' -a verify -d 'read every copy and check it against its digest'
 complete -c hermesguard -n '_shtab_hermesguard_using verify' -s h -l help -d 'show this help message and exit'
 complete -c hermesguard -n '_shtab_hermesguard_using verify' -l json -d 'one JSON object on stdout'
@@ -239,6 +246,7 @@ complete -c hermesguard -n '_shtab_hermesguard_using purge' -l config -xka "(__f
 complete -c hermesguard -n '_shtab_hermesguard_using purge; and test $_shtab_hermesguard_npos -eq 0' -ka "(hermesguard completion sessions 2>/dev/null)" -d 'a session: its id, the start of it, or words of its title'
 complete -c hermesguard -n '_shtab_hermesguard_using; and test $_shtab_hermesguard_npos -eq 0' -a config -d 'show or check the configuration'
 complete -c hermesguard -n '_shtab_hermesguard_using config' -s h -l help -d 'show this help message and exit'
+complete -c hermesguard -n '_shtab_hermesguard_using config' -l network -d 'check, too, whether the addresses can be reached; nothing is sent'
 complete -c hermesguard -n '_shtab_hermesguard_using config' -l json -d 'one JSON object on stdout'
 complete -c hermesguard -n '_shtab_hermesguard_using config' -l sessions -xka "(__fish_complete_directories)" -d 'the sessions directory of hermes-webui'
 complete -c hermesguard -n '_shtab_hermesguard_using config' -l store -xka "(__fish_complete_directories)" -d 'where hermesguard keeps its copies; hermesguard@USER names the store of that service'
