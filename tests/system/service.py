@@ -459,10 +459,16 @@ def people_are_told() -> None:
     alice = User("alice")
     unit, notifier = guard_of(alice), Unit("hermesguard-notify@alice.service")
     heard: list[str] = []
+    pinged: list[str] = []
 
     class Listener(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             heard.append(json.loads(self.rfile.read(int(self.headers["Content-Length"])))["message"])
+            self.send_response(200)
+            self.end_headers()
+
+        def do_GET(self) -> None:
+            pinged.append(self.path)
             self.send_response(200)
             self.end_headers()
 
@@ -495,16 +501,19 @@ def people_are_told() -> None:
         for user in ("alice", "bob"):
             command = ["runuser", "-u", user, "--", "logger", "--journald"]
             subprocess.run(command, input=forged, text=True, check=True)
+        until(lambda: heard, what="what happened in the hour before")
+        show(heard[0].splitlines()[0][:120])
+        until(lambda: "/ping" in pinged, what="a ping")
         (chat,) = alice.chats(1)
         alice.wipe(chat)
         until_whole(chat)
         until(lambda: any(chat.session_id in text for text in heard), what="a message")
         show("\n".join(next(text for text in heard if chat.session_id in text).splitlines()[:3]))
+        known = len(heard)
         os.kill(notifier.pid, signal.SIGKILL)
         os.kill(unit.pid, signal.SIGKILL)
-        until(
-            lambda: any(f"{unit.name} died: signal" in text for text in heard), 60, what="a word of the death"
-        )
+        death = f"{unit.name} died: signal"
+        until(lambda: any(death in text for text in heard[known:]), 60, what="a word of the death")
         until(lambda: unit.status().startswith("Guarding"))
         assert not any("forged" in text for text in heard)
         assert sum(chat.session_id in text for text in heard) == 1
