@@ -498,7 +498,7 @@ def people_are_told() -> None:
         show(f"systemctl start {notifier.name}: {time.monotonic() - began:.2f} s; {notifier.status()}")
         forged = f"MESSAGE_ID={BY_NAME['restored'].message_id}\nSYSLOG_IDENTIFIER=hermesguard\n"
         forged += "HERMESGUARD_EVENT=restored\nHERMESGUARD_SESSION=forged\nMESSAGE=forged\n"
-        for user in ("alice", "bob"):
+        for user in ("alice", User("bob").name):
             command = ["runuser", "-u", user, "--", "logger", "--journald"]
             subprocess.run(command, input=forged, text=True, check=True)
         until(lambda: heard, what="what happened in the hour before")
