@@ -73,6 +73,11 @@ def of_death(result: str, unit: str = UNIT, **more: str) -> Entry:
 
 def incident(number: int, event: str = "unrepaired", **more: object) -> Entry:
     """An entry about one incident."""
-    fields: dict[str, object] = {"session": f"3f2a{number:08}", "incident": number, "messages_before": 10, "messages_live": 0}
+    fields: dict[str, object] = {
+        "session": f"3f2a{number:08}",
+        "incident": number,
+        "messages_before": 10,
+        "messages_live": 0,
+    }
     fields |= {"error": "No space left on device", **more}
     return of_guard(event, UNIT, **fields)
