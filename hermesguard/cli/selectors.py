@@ -61,7 +61,8 @@ def has_words(title: str, words: Iterable[str]) -> bool:
 
 def _has_words(title: str, words: Sequence[str]) -> bool:
     folded = title.casefold()
-    return all(word in folded for word in words)
+    # No generator: an interrupt that comes while one is closed is written to the standard error, and lost.
+    return not [word for word in words if word not in folded]
 
 
 def _refuse_several(text: str, found: Sequence[str], titles: Mapping[str, str]) -> NoReturn:

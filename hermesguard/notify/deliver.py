@@ -12,6 +12,7 @@ import re
 import signal
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -42,6 +43,7 @@ class Delivery:
     def __init__(self, directory: Path, address: Address, message: Message) -> None:
         """Start it; OSError when no process can be started. `directory` is that of the state."""
         self.address = address
+        self._said: str | None = None
         self._process = subprocess.Popen(
             _command(),
             stdin=subprocess.PIPE,
@@ -74,7 +76,9 @@ class Delivery:
         code = self._process.poll()
         if code is None:
             return None
-        said = _last_line(self._process.stderr)
+        if self._said is None:
+            self._said = _last_line(self._process.stderr)
+        said = self._said
         if code == 0:
             return ""
         if code == -signal.SIGALRM:
@@ -177,7 +181,10 @@ def instance(url: str) -> Any:
     asset = apprise.AppriseAsset(
         app_id="hermesguard", app_desc="hermesguard", app_url="", image_url_mask="", image_url_logo=""
     )
-    service = apprise.Apprise.instantiate(url, asset=asset)
+    logging.getLogger("apprise").addHandler(logging.NullHandler())  # else it writes to the standard error
+    with warnings.catch_warnings():  # its plugins import what they find on the machine
+        warnings.simplefilter("ignore")
+        service = apprise.Apprise.instantiate(url, asset=asset)
     if service is not None and not re.search(r"[?&][cr]to=", url):
         # Its own 4 s are short: a slow server may have taken the message, which would be sent again.
         service.socket_connect_timeout, service.socket_read_timeout = _CONNECT_SECONDS, _ANSWER_SECONDS

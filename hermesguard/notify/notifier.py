@@ -23,8 +23,9 @@ from hermesguard.notify import ping
 from hermesguard.notify import state as states
 from hermesguard.notify.alerts import RELIEF, Alert
 from hermesguard.notify.deliver import Delivery, is_under_way
+from hermesguard.notify.digest import Message
 from hermesguard.notify.outbox import Outbox
-from hermesguard.notify.settings import Wishes
+from hermesguard.notify.settings import Address, Wishes
 from hermesguard.notify.sources import Identity, IncidentLog, Journal, Source, journal_knows, user_of
 from hermesguard.notify.state import State
 from hermesguard.store.lock import Lock
@@ -50,6 +51,7 @@ class Surroundings:
     journal: Path | None = None
     """The directory of the journal, when it is not this machine's."""
     say: Say = lambda line: print(line, flush=True)
+    deliver: Callable[[Path, Address, Message], Delivery] = Delivery
     prove: ping.Prove = ping.prove
     visit: ping.Visit = ping.visit
 
@@ -267,7 +269,7 @@ class Notifier:
                 return 0.0
             message = outbox.next(self.around.host, self.sender)
             self._save()
-            self._delivery = Delivery(self.directory, address, message)
+            self._delivery = self.around.deliver(self.directory, address, message)
             return _LONGEST_WAIT_SECONDS
         return min(waits)
 

@@ -107,6 +107,7 @@ class Journal:
     def _open(self, state: State) -> None:
         self.close()
         self._reader = _reader(self._directory)
+        self._reader.fileno()  # from now on `process` hears of new files
         _match(self._reader, self._identity, self._names)
         if state.cursor:
             with suppress(OSError):  # of another machine's journal: then by time

@@ -60,6 +60,13 @@ def settle(settings: Settings, verb: str, words: Sequence[str] = ()) -> Settings
         with contextlib.suppress(GuardError):
             return settle(settings, "list", words)
         return settings
+    if verb == "notify":  # it may be there before the guard, whose store will be where it is configured
+        try:
+            return settle(settings, "list", words)
+        except GuardError as error:
+            if error.exit_code is not ExitCode.NO_STORE:
+                raise
+            return settings
     if verb in _STANDING_ALONE or (verb == "offsite" and "restore" in words):
         return _with_guarded(settings) if verb == "run" else settings
     if settings.origins["store"] in _UNNAMED_STORE:

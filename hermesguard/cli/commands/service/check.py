@@ -1,4 +1,4 @@
-"""What `config check` tries of [notify]: addresses, rights, and with the network what can be reached."""
+"""What `config check` tries of [notify] and [offsite]: addresses, rights, and with the network what can be reached."""
 
 import os
 import socket
@@ -6,12 +6,14 @@ import urllib.parse
 from typing import Any, NamedTuple
 
 from hermesguard.config.settings import Settings
-from hermesguard.errors import ExitCode
+from hermesguard.errors import ExitCode, GuardError
 from hermesguard.notify import deliver
 from hermesguard.notify import settings as wishing
 from hermesguard.notify import state as states
 from hermesguard.notify.settings import Wishes
 from hermesguard.notify.sources import Identity, journal_knows
+from hermesguard.offsite import access, process
+from hermesguard.offsite import wishes as copying
 
 _CONNECT_SECONDS = 10.0
 
@@ -35,6 +37,30 @@ def of_notify(settings: Settings, with_network: bool) -> list[Finding]:
         port = parts.port or (443 if parts.scheme == "https" else 80)
         found += _reached("ping_url", parts.hostname or "", port)
     return found
+
+
+def of_offsite(settings: Settings, with_network: bool) -> list[Finding]:
+    """Return what is wrong with [offsite]. Raises GuardError (exit code 12) for a value that is not possible."""
+    wishes = copying.load(settings)
+    if not wishes.url:
+        return []
+    try:
+        access.recipients(wishes.recipients)
+        bucket = process.bucket_of(wishes, dict(os.environ))
+    except GuardError as error:
+        return [Finding(error.what, error.remedy, error.exit_code)]
+    if with_network:
+        try:
+            next(bucket.names(), None)
+        except OSError as error:
+            return [
+                Finding(
+                    f"offsite.url cannot be listed: {error}",
+                    "Look at the address, the bucket, the key and what it may do",
+                    ExitCode.PROBLEM,
+                )
+            ]
+    return []
 
 
 def _addresses(wishes: Wishes, with_network: bool) -> list[Finding]:

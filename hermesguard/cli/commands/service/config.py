@@ -8,7 +8,7 @@ from pathlib import Path
 from shutil import which
 from typing import Final
 
-from hermesguard.cli.commands.service.check import of_notify
+from hermesguard.cli.commands.service.check import of_notify, of_offsite
 from hermesguard.cli.output import terminal as screen
 from hermesguard.cli.output.json import print_json
 from hermesguard.cli.output.tables import Cell, Column, table
@@ -18,7 +18,9 @@ from hermesguard.config.paths import configuration_files
 from hermesguard.config.settings import FLAGS, Settings
 from hermesguard.errors import ExitCode
 
-_OTHER_VARIABLES: Final = frozenset({"HERMESGUARD_DEBUG", "HERMESGUARD_LOG", "HERMESGUARD_LOG_LEVEL"})
+_OTHER_VARIABLES: Final = frozenset(
+    {"HERMESGUARD_DEBUG", "HERMESGUARD_LOG", "HERMESGUARD_LOG_LEVEL", "HERMESGUARD_OFFSITE_STATE"}
+)
 
 
 def config(arguments: argparse.Namespace, settings: Settings) -> int:
@@ -63,7 +65,7 @@ def _check(arguments: argparse.Namespace, settings: Settings) -> int:
     paths = [Path(named)] if named else list(configuration_files(os.environ))
     found = [str(path) for path in paths if path.exists()]
     warnings = list(_warnings(settings))
-    findings = of_notify(settings, arguments.network)
+    findings = of_notify(settings, arguments.network) + of_offsite(settings, arguments.network)
     warnings += [f"{one.what}. {one.remedy}" for one in findings if one.exit_code is ExitCode.OK]
     problems = [one for one in findings if one.exit_code is not ExitCode.OK]
     code = max((one.exit_code for one in problems), default=ExitCode.OK)
