@@ -132,7 +132,7 @@ def save_to_safe(root: Path, endpoint: str, rate: int, seconds: float, interval_
     hours = (time.monotonic() - began) / 3600
     delays.sort()
     print(
-        f"{rate:3} saves a second, interval {interval_seconds:.0f} s: from save to safe median {statistics.median(delays):.1f} s, "
+        f"{rate:3} saves a second, interval {interval_seconds:.0f} s: to safe median {statistics.median(delays):.1f} s, "
         f"99th percentile {delays[int(len(delays) * 0.99)]:.1f} s ({len(delays)} saves); {made / hours:.0f} requests an hour; "
         f"{(time.thread_time() - cpu) / (time.monotonic() - began) * 100:.1f} % CPU"
     )

@@ -14,7 +14,6 @@ LIST_STATES: Final = (
     *("missing", "deleted"),
 )
 SHELLS: Final = ("bash", "zsh", "fish")
-OFFSITE_ACTIONS: Final = ("run", "status", "verify", "restore", "accept")
 LIST_ORDERS: Final = ("changed", "title", "messages", "versions", "incident")
 
 
@@ -28,7 +27,7 @@ class Completes(Enum):
     DIRECTORY = auto()
 
 
-def _completing(action: argparse.Action, completes: Completes) -> None:
+def completing(action: argparse.Action, completes: Completes) -> None:
     action.completes = completes  # type: ignore[attr-defined]
 
 
@@ -55,7 +54,7 @@ def add_places(parser: argparse.ArgumentParser) -> None:
             Completes.FILE,
         ),
     ):
-        _completing(
+        completing(
             places.add_argument(flag, metavar=metavar, help=text, default=argparse.SUPPRESS),
             completes,
         )
@@ -73,7 +72,7 @@ def _session(parser: argparse.ArgumentParser, metavar: str = "SID", **more: Any)
     text = "a session: its id, the start of it, or words of its title"
     if "@" in metavar:
         text += "; @VERSION is @latest, @live, @-2, a time such as @2026-11-22T10:00, or a name that history shows"
-    _completing(
+    completing(
         parser.add_argument("session", metavar=metavar, help=text, **more),
         Completes.SESSION,
     )
@@ -202,7 +201,7 @@ def restore(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="restore every session whose file is missing",
     )
-    _completing(
+    completing(
         parser.add_argument(
             "-o",
             "--output",
@@ -227,7 +226,7 @@ def restore(parser: argparse.ArgumentParser) -> None:
 
 
 def salvage(parser: argparse.ArgumentParser) -> None:
-    _completing(
+    completing(
         parser.add_argument(
             "conversations",
             metavar="SID",
@@ -237,7 +236,7 @@ def salvage(parser: argparse.ArgumentParser) -> None:
         ),
         Completes.SESSION,
     )
-    _completing(
+    completing(
         parser.add_argument(
             "--hermes-home",
             metavar="DIR",
@@ -257,7 +256,7 @@ def salvage(parser: argparse.ArgumentParser) -> None:
 
 
 def undo(parser: argparse.ArgumentParser) -> None:
-    _completing(
+    completing(
         parser.add_argument(
             "incident", metavar="INCIDENT", help="the number of an incident, as log shows it"
         ),
@@ -282,7 +281,7 @@ def log(parser: argparse.ArgumentParser) -> None:
         help="go on, with each incident as it happens",
     )
     _since(parser)
-    _completing(
+    completing(
         parser.add_argument("--session", metavar="SID", help="only this session"),
         Completes.SESSION,
     )
@@ -290,7 +289,7 @@ def log(parser: argparse.ArgumentParser) -> None:
 
 
 def explain(parser: argparse.ArgumentParser) -> None:
-    _completing(
+    completing(
         parser.add_argument(
             "subject",
             metavar="EVENT|INCIDENT|SID",
@@ -303,7 +302,7 @@ def explain(parser: argparse.ArgumentParser) -> None:
 
 
 def report(parser: argparse.ArgumentParser) -> None:
-    _completing(
+    completing(
         parser.add_argument(
             "-o",
             "--output",
@@ -333,57 +332,6 @@ def notify(parser: argparse.ArgumentParser) -> None:
     form.add_argument(
         "--once", action="store_true", help="send what there is without gathering more, and end: for a timer"
     )
-
-
-def _absorb_names(known: argparse.Namespace, others: list[str]) -> list[str]:
-    """Take words that stand behind a flag, which argparse leaves over; return what is still strange."""
-    words = [word for word in others if not word.startswith("-")]
-    if words and known.action == "run" and not known.names and words[0] in OFFSITE_ACTIONS:
-        known.action = words.pop(0)
-    known.names = [*known.names, *words]
-    return [word for word in others if word.startswith("-")]
-
-
-def offsite(parser: argparse.ArgumentParser) -> None:
-    parser.absorb = _absorb_names  # type: ignore[attr-defined]
-    parser.add_argument(
-        "action",
-        nargs="?",
-        choices=OFFSITE_ACTIONS,
-        default="run",
-        help="copy until stopped (run, the default), say how the copies stand, read some back and compare, restore, or let go "
-        "of what vanished from the store without a reason (accept)",
-    )
-    parser.add_argument(
-        "names",
-        nargs="*",
-        metavar="[SID...] DIR",
-        help="restore: ids of sessions, or their beginnings (default: all), then an empty directory",
-    )
-    _completing(
-        parser.add_argument("--identity", metavar="FILE", help="restore, verify: the private key of age"),
-        Completes.FILE,
-    )
-    parser.add_argument(
-        "--at", metavar="TIME", help="restore: as it was then, such as 2026-11-22T10:00, 10:30 or 2h (ago)"
-    )
-    parser.add_argument(
-        "--from", dest="folder", metavar="FOLDER", help="restore, verify: copies of that machine"
-    )
-    form = parser.add_mutually_exclusive_group()
-    form.add_argument("--once", action="store_true", help="run: copy what there is, and end")
-    form.add_argument("--all", action="store_true", help="verify: every object, not only ten")
-    places = parser.add_argument_group(
-        "storage", "each overrides its key below [offsite] in the configuration file"
-    )
-    places.add_argument("--url", metavar="URL", help="s3://BUCKET/PREFIX or file:///DIRECTORY")
-    places.add_argument("--endpoint", metavar="URL", help="address of the S3 storage")
-    places.add_argument("--region", metavar="NAME", help="its region")
-    _completing(
-        places.add_argument("--credentials", metavar="FILE", help="file with the key of the storage"),
-        Completes.FILE,
-    )
-    json_flag(parser)
 
 
 def config(parser: argparse.ArgumentParser) -> None:

@@ -8,7 +8,7 @@ import argparse
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from hermesguard.cli import arguments
+from hermesguard.cli import arguments, offsite_arguments
 
 
 class Verb(NamedTuple):
@@ -202,7 +202,7 @@ VERBS: Final[tuple[Verb, ...]] = (
         "hermesguard offsite restore --url s3://my-bucket/hermesguard --identity key.txt /tmp/back\n"
         "# one session, as it was\nhermesguard offsite restore --identity key.txt --at 2026-11-22T10:00 3f2a /tmp/back",
         "hermesguard.cli.commands.service.offsite:offsite",
-        arguments.offsite,
+        offsite_arguments.offsite,
     ),
     Verb(
         "verify",

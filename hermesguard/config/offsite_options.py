@@ -69,7 +69,7 @@ OFFSITE: Final[tuple[Option, ...]] = (
             lambda words: "[" + ", ".join(f'"{word}"' for word in words) + "]",
         ),
         "[]",
-        '["age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"]',
+        '["age1ql3z7hjy54pw3..."]',
         "Who can read the copies. The private keys must never be on this machine.",
     ),
     Option(

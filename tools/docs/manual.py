@@ -225,8 +225,8 @@ def _configuration() -> Iterator[Block]:
     yield Terms([_key(option) for option in NOTIFY])
     yield Heading("Keys of hermesguard offsite")
     yield Text(
-        "Written as those of notify; `HERMESGUARD_OFFSITE_URL` and the like are their variables, and `hermesguard offsite` has "
-        "flags for `url`, `endpoint`, `region` and `credentials`. Its state lies beside the store, in `<store>.offsite`, or where "
+        "Written as those of notify. `HERMESGUARD_OFFSITE_URL` and the like are their variables; `hermesguard offsite` has flags "
+        "for `url`, `endpoint`, `region` and `credentials`. Its state lies beside the store, in `<store>.offsite`, or where "
         "`HERMESGUARD_OFFSITE_STATE` says."
     )
     yield Terms([_key(option) for option in OFFSITE])
