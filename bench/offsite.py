@@ -49,7 +49,7 @@ def session(number: int, messages: int, size_bytes: int) -> bytes:
 
 def wishes_of(root: Path, interval_seconds: float) -> Wishes:
     return Wishes(
-        root / "store", root / "state", f"s3://{BUCKET}/bench", (), "", "us-east-1", None,
+        root / "store", root / "state", f"s3://{BUCKET}/{root.name}", (), "", "us-east-1", None,
         interval_seconds, 10_000_000, None, 86400.0, 30 * 86400.0, 50,
     )  # fmt: skip
 
@@ -61,7 +61,7 @@ def there_and_back(root: Path, endpoint: str, count: int) -> None:
         data = session(number, 40, 40_000)
         store.keep(f"{number:012x}", data, time.time_ns(), 40)
     identity = pyrage.x25519.Identity.generate()
-    bucket = Bucket(f"s3://{BUCKET}/bench", endpoint, credentials=KEY)
+    bucket = Bucket(f"s3://{BUCKET}/{root.name}", endpoint, credentials=KEY)
     state = State(root / "state")
     uploader = Uploader(wishes_of(root, 30), state, bucket, [identity.to_public()])
     began, cpu = time.monotonic(), time.process_time()
@@ -98,7 +98,7 @@ def save_to_safe(root: Path, endpoint: str, rate: int, seconds: float, interval_
     uploader = Uploader(
         wishes_of(root, interval_seconds),
         state,
-        Bucket(f"s3://{BUCKET}/bench", endpoint, credentials=KEY),
+        Bucket(f"s3://{BUCKET}/{root.name}", endpoint, credentials=KEY),
         [identity.to_public()],
     )
     waiting: dict[str, list[float]] = {}
@@ -151,7 +151,7 @@ def main() -> None:
         tempfile.TemporaryDirectory() as directory,
         s3_server("rclone", Path(directory) / "server") as server,
     ):
-        for rate in (1, 10, 100):
+        for rate in (1, 10, 100) if arguments.seconds else ():
             save_to_safe(
                 Path(directory) / str(rate), server.endpoint, rate, arguments.seconds, arguments.interval
             )

@@ -258,6 +258,34 @@ def test_rot_here_is_not_copied(world: World, app: App, copies: Copies) -> None:
     assert copies.uploader.look().wanted, "it is not called safe"
 
 
+def test_rot_of_a_version_here_is_not_copied(world: World, app: App, copies: Copies) -> None:
+    chat = app.create(turns=4)
+    world.scan()
+    copies.turn()
+    acts.undo(chat)
+    world.scan()
+    (version,) = Store(world.store_path).versions(chat.session_id)
+    data = bytearray(version.path.read_bytes())
+    data[len(data) // 2] ^= 1
+    version.path.write_bytes(data)
+    copies.turn()
+    assert [name for name, _ in copies.reports] == ["offsite_skipped"]
+
+
+def test_a_file_that_is_not_what_the_index_says_is_not_restored(world: World, copies: Copies) -> None:
+    copies.turn()
+    session = Store(world.store_path).sessions()[0]
+    good = Store(world.store_path).read_shadow(session)
+    name = batch.object_name(copies.uploader.machine, datetime.now(UTC), copies.state.last_name())
+    target = copies.root / "disk" / name
+    with batch.writing(target, name, [copies.identity.to_public()]) as made:
+        item = made.add(f"shadows/{session}.json", good[:-1], 1)
+        made.index.items[0] = item._replace(sha256="0" * 64)
+    found, store = copies.back(session)
+    assert store.read_shadow(session) == good
+    assert "another digest" in found.damaged[0][1]
+
+
 def test_a_lost_state_costs_a_full_copy_and_the_old_objects_go(world: World, copies: Copies) -> None:
     copies.turn()
     old = {one.name for one in copies.bucket.names()}

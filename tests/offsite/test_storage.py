@@ -78,6 +78,9 @@ def test_whatever_the_storage_does_is_survived(
     try:
         line.mood = mood
         copies.turn()
+        assert line.connections == sum(copies.state.requests().values()), (
+            "no attempt is made that is not counted"
+        )
         assert copies.uploader.failure
         assert copies.safe() == set()
         app.create(turns=1)
