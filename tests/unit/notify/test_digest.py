@@ -68,6 +68,22 @@ def test_what_is_not_declared_or_of_another_type_does_not_pass() -> None:
     assert of_entry({**entry, "MESSAGE_ID": KNOWN["restored"].message_id}) is None
 
 
+def test_what_spoke_for_a_verdict_stays_here() -> None:
+    digest = Digest()
+    for name in ("uncertain", "backing_off", "mass_change_held"):
+        values = {
+            "session": "a",
+            "evidence": ["a reason"],
+            "against": ["a reason"],
+            "undo": "hermesguard undo 1",
+        }
+        digest.add(Alert(name, TIME, values), "")
+        digest.add(
+            Alert("rolled_back", TIME, {"count": 2, "path": "/s", "names": ["a"], "undo": "a reason"}), ""
+        )
+    assert "a reason" not in digest.message(1, "host-a", "me").body
+
+
 def test_an_outbox_is_the_same_after_a_restart() -> None:
     outbox = Outbox("key", "address 1 (json)")
     for number in range(3):

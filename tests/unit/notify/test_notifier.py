@@ -108,6 +108,16 @@ def test_what_is_refused_is_tried_again_with_growing_pauses(tmp_path: Path) -> N
     assert (outbox.delivered, outbox.waiting, outbox.error) == (1, 0, "")
 
 
+def test_what_was_read_is_on_the_disk_before_it_is_sent(tmp_path: Path) -> None:
+    desk = made(tmp_path)
+    desk.journals.write(incident(1), at=desk.now)
+    desk.settle()
+    noted = states.read(desk.notifier.directory)
+    assert noted
+    assert (noted.outboxes[0].gathering.count, noted.cursor) == (1, desk.notifier.state.cursor)
+    assert not desk.sent
+
+
 def test_pauses_outlast_a_restart(tmp_path: Path) -> None:
     desk = made(tmp_path, gather="0")
     desk.answer = "no"
