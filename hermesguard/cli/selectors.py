@@ -61,10 +61,8 @@ def has_words(title: str, words: Iterable[str]) -> bool:
 
 def _has_words(title: str, words: Sequence[str]) -> bool:
     folded = title.casefold()
-    for word in words:  # an interrupt that came within a generator as it is closed would be lost  # noqa: SIM110
-        if word not in folded:
-            return False
-    return True
+    # No generator: an interrupt that comes while one is closed is written to the standard error, and lost.
+    return not [word for word in words if word not in folded]
 
 
 def _refuse_several(text: str, found: Sequence[str], titles: Mapping[str, str]) -> NoReturn:

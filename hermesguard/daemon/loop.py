@@ -366,8 +366,8 @@ class Daemon(Supervisor):
     def answer(self, verb: str, arguments: dict[str, Any]) -> Answer | Work:
         """Do what a command asks through the control socket; GuardError when it cannot be done."""
         self.guard.finish_repairs()
-        if verb == "status":
-            return self._status()
+        if verb in ("status", "prove"):
+            return (self.prove() if verb == "prove" else {}) | self._status()
         return begin(self._operations, verb, arguments)
 
     def _status(self) -> dict[str, Any]:

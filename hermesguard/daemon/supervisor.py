@@ -5,7 +5,9 @@ import os
 import select
 import time
 from collections.abc import Iterator
+from typing import Any
 
+from hermesguard import files
 from hermesguard.config.settings import Settings
 from hermesguard.daemon import permissions as rights
 from hermesguard.daemon.systemd import Service
@@ -148,6 +150,22 @@ class Supervisor:
                 "watch_lost", reason=reason.removesuffix("."), path=str(self.settings.sessions)
             )
         self._disarm()
+
+    def prove(self) -> dict[str, Any]:
+        """Make a change in the directory that must be seen, and write into the store; return what of it failed, in words.
+
+        What is found broken here is reported, and healed, as if the loop had come upon it.
+        """
+        sight = (self.watch.self_test() or "") if self.watch else ""
+        if sight:
+            self._proof_due = 0.0
+        copies = self.guard.copies
+        try:
+            copies.store.place.check()
+            files.prove_writable(copies.store.root)
+        except OSError as error:
+            copies.refused(error)
+        return {"sight_error": sight, "scan_interval_seconds": self.settings.scan_interval_seconds}
 
     def _disarm(self) -> None:
         self._scan, self._is_heard, self._is_whole = None, False, False

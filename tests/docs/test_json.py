@@ -8,7 +8,10 @@ from datetime import datetime
 
 import pytest
 
+from hermesguard import files
 from hermesguard.demo import losses
+from hermesguard.notify import state
+from hermesguard.notify.outbox import Outbox
 from tests.helpers import cli_store
 
 TYPES = {
@@ -62,6 +65,10 @@ def printed(tmp_path_factory):
     (scene.sessions / f"{scene.whole}.json").write_text(json.dumps(thoughtful))
     run("diff", f"{scene.whole}@live", "@latest")
     (scene.sessions / f"{scene.whole}.json").write_bytes(thoughtless)
+    run("status")
+    told = state.State(outboxes=[Outbox("key", "address 1 (ntfys)")], source="journal")
+    files.make_directory(state.directory_of(scene.store))
+    state.write(state.directory_of(scene.store), told)
     for words in (
         ["status"],
         ["list"],

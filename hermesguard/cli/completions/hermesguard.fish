@@ -50,8 +50,8 @@ function _shtab_hermesguard_using
   test "$_shtab_hermesguard_cmdpath" = "$argv"
 end
 
-set -g _shtab_hermesguard_commands run scan status lost find list history show diff restore salvage undo accept log explain report verify drill prune purge config completion demo
-set -g _shtab_hermesguard_opts_with_value --alert-command --cache-bytes --config --heartbeat-command --hermes-home --hook-timeout --keep-deleted --keep-history --keep-versions --last --max-session-bytes --max-store-bytes --metrics-port --metrics-textfile --on-missing --on-uncertain --on-version-command --output --part --scan-interval --session --sessions --since --sort --state --store --watch -o
+set -g _shtab_hermesguard_commands run scan status lost find list history show diff restore salvage undo accept log explain report notify offsite verify drill prune purge config completion demo
+set -g _shtab_hermesguard_opts_with_value --alert-command --at --cache-bytes --config --credentials --endpoint --from --heartbeat-command --hermes-home --hook-timeout --identity --keep-deleted --keep-history --keep-versions --last --max-session-bytes --max-store-bytes --metrics-port --metrics-textfile --on-missing --on-uncertain --on-version-command --output --part --region --scan-interval --session --sessions --since --sort --state --store --url --watch -o
 
 complete -c hermesguard -e
 complete -c hermesguard -f
@@ -209,6 +209,29 @@ complete -c hermesguard -n '_shtab_hermesguard_using report' -l json -d 'what th
 complete -c hermesguard -n '_shtab_hermesguard_using report' -l sessions -xka "(__fish_complete_directories)" -d 'the sessions directory of hermes-webui'
 complete -c hermesguard -n '_shtab_hermesguard_using report' -l store -xka "(__fish_complete_directories)" -d 'where hermesguard keeps its copies; hermesguard@USER names the store of that service'
 complete -c hermesguard -n '_shtab_hermesguard_using report' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'read this configuration file and no other'
+complete -c hermesguard -n '_shtab_hermesguard_using; and test $_shtab_hermesguard_npos -eq 0' -a notify -d 'tell people what the guard found'
+complete -c hermesguard -n '_shtab_hermesguard_using notify' -s h -l help -d 'show this help message and exit'
+complete -c hermesguard -n '_shtab_hermesguard_using notify' -l test -d 'send a test message to each address now, and end'
+complete -c hermesguard -n '_shtab_hermesguard_using notify' -l once -d 'send what there is without gathering more, and end: for a timer'
+complete -c hermesguard -n '_shtab_hermesguard_using notify' -l sessions -xka "(__fish_complete_directories)" -d 'the sessions directory of hermes-webui'
+complete -c hermesguard -n '_shtab_hermesguard_using notify' -l store -xka "(__fish_complete_directories)" -d 'where hermesguard keeps its copies; hermesguard@USER names the store of that service'
+complete -c hermesguard -n '_shtab_hermesguard_using notify' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'read this configuration file and no other'
+complete -c hermesguard -n '_shtab_hermesguard_using; and test $_shtab_hermesguard_npos -eq 0' -a offsite -d 'encrypted copies on other storage, and the way back'
+complete -c hermesguard -n '_shtab_hermesguard_using offsite' -s h -l help -d 'show this help message and exit'
+complete -c hermesguard -n '_shtab_hermesguard_using offsite' -l identity -xka "(__fish_complete_path (commandline -ct))" -d 'restore, verify: the private key of age'
+complete -c hermesguard -n '_shtab_hermesguard_using offsite' -l at -x -d 'restore: as it was then, such as 2026-11-22T10:00, 10:30 or 2h (ago)'
+complete -c hermesguard -n '_shtab_hermesguard_using offsite' -l from -x -d 'restore, verify: copies of that machine'
+complete -c hermesguard -n '_shtab_hermesguard_using offsite' -l once -d 'run: copy what there is, and end'
+complete -c hermesguard -n '_shtab_hermesguard_using offsite' -l all -d 'verify: every object, not only ten'
+complete -c hermesguard -n '_shtab_hermesguard_using offsite' -l url -x -d 's3://BUCKET/PREFIX or file:///DIRECTORY'
+complete -c hermesguard -n '_shtab_hermesguard_using offsite' -l endpoint -x -d 'address of the S3 storage'
+complete -c hermesguard -n '_shtab_hermesguard_using offsite' -l region -x -d 'its region'
+complete -c hermesguard -n '_shtab_hermesguard_using offsite' -l credentials -xka "(__fish_complete_path (commandline -ct))" -d 'file with the key of the storage'
+complete -c hermesguard -n '_shtab_hermesguard_using offsite' -l json -d 'one JSON object on stdout'
+complete -c hermesguard -n '_shtab_hermesguard_using offsite' -l sessions -xka "(__fish_complete_directories)" -d 'the sessions directory of hermes-webui'
+complete -c hermesguard -n '_shtab_hermesguard_using offsite' -l store -xka "(__fish_complete_directories)" -d 'where hermesguard keeps its copies; hermesguard@USER names the store of that service'
+complete -c hermesguard -n '_shtab_hermesguard_using offsite' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'read this configuration file and no other'
+complete -c hermesguard -n '_shtab_hermesguard_using offsite; and test $_shtab_hermesguard_npos -eq 0' -ka "run status verify restore accept" -d 'copy until stopped (run, the default), say how the copies stand, read some back and compare, restore, or let go of what vanished from the store without a reason (accept)'
 complete -c hermesguard -n '_shtab_hermesguard_using; and test $_shtab_hermesguard_npos -eq 0' -a verify -d 'read every copy and check it against its digest'
 complete -c hermesguard -n '_shtab_hermesguard_using verify' -s h -l help -d 'show this help message and exit'
 complete -c hermesguard -n '_shtab_hermesguard_using verify' -l json -d 'one JSON object on stdout'
@@ -239,6 +262,7 @@ complete -c hermesguard -n '_shtab_hermesguard_using purge' -l config -xka "(__f
 complete -c hermesguard -n '_shtab_hermesguard_using purge; and test $_shtab_hermesguard_npos -eq 0' -ka "(hermesguard completion sessions 2>/dev/null)" -d 'a session: its id, the start of it, or words of its title'
 complete -c hermesguard -n '_shtab_hermesguard_using; and test $_shtab_hermesguard_npos -eq 0' -a config -d 'show or check the configuration'
 complete -c hermesguard -n '_shtab_hermesguard_using config' -s h -l help -d 'show this help message and exit'
+complete -c hermesguard -n '_shtab_hermesguard_using config' -l network -d 'check, too, whether the addresses can be reached; nothing is sent'
 complete -c hermesguard -n '_shtab_hermesguard_using config' -l json -d 'one JSON object on stdout'
 complete -c hermesguard -n '_shtab_hermesguard_using config' -l sessions -xka "(__fish_complete_directories)" -d 'the sessions directory of hermes-webui'
 complete -c hermesguard -n '_shtab_hermesguard_using config' -l store -xka "(__fish_complete_directories)" -d 'where hermesguard keeps its copies; hermesguard@USER names the store of that service'

@@ -60,7 +60,14 @@ def settle(settings: Settings, verb: str, words: Sequence[str] = ()) -> Settings
         with contextlib.suppress(GuardError):
             return settle(settings, "list", words)
         return settings
-    if verb in _STANDING_ALONE:
+    if verb == "notify":  # it may be there before the guard, whose store will be where it is configured
+        try:
+            return settle(settings, "list", words)
+        except GuardError as error:
+            if error.exit_code is not ExitCode.NO_STORE:
+                raise
+            return settings
+    if verb in _STANDING_ALONE or (verb == "offsite" and "restore" in words):
         return _with_guarded(settings) if verb == "run" else settings
     if settings.origins["store"] in _UNNAMED_STORE:
         settings = _with_store(settings, words, is_for_all=verb == "scan")
@@ -170,7 +177,7 @@ def _installed(settings: Settings) -> Iterator[Found]:
         return
     for name in names:
         store = SERVICE_STATES / name
-        if re.fullmatch(r"hermesguard(-.+)?", name) and store.is_dir():
+        if re.fullmatch(r"hermesguard(-.+)?(?<!\.notify)(?<!\.offsite)", name) and store.is_dir():
             service, _, user = name.partition("-")
             yield _found(f"{service}@{user}" if user else f"{service}.service", store, settings)
 

@@ -18,6 +18,7 @@ _ARGUMENTS: Final[Mapping[str, tuple[frozenset[str], frozenset[str]]]] = {
     "salvage": (frozenset({"name", "file"}), frozenset({"restore"})),
     "purge": (frozenset({"name"}), frozenset({"dry_run"})),
     "prune": (frozenset(), frozenset({"dry_run"})),
+    "title": (frozenset({"name"}), frozenset()),
     "rebuild": (frozenset({"name"}), frozenset()),
     "verified": (frozenset({"files", "damaged"}), frozenset()),
 }

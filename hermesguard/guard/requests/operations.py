@@ -15,12 +15,20 @@ from hermesguard.repair.part_back import with_part
 from hermesguard.store import incidents
 from hermesguard.store.upkeep.pruning import finished
 from hermesguard.store.upkeep.retention import Rules
-from hermesguard.webui import session
+from hermesguard.webui import header, session
 from hermesguard.webui.session import Document, Unreadable
 
 
 class Operations(Decisions, Salvages):
     """What users ask for. Every method returns what it did (or, dry, would do) as a plain dict."""
+
+    def title(self, name: str) -> dict[str, Any]:
+        """Return the title of a session by its shadow, for messages that may have it; empty when there is none."""
+        try:
+            found = header.read(self._store.shadow_path(name), session.TITLE)
+        except FileNotFoundError:
+            found = {}
+        return {"session": name, "title": header.title(found)}
 
     # -- restore
 
@@ -202,6 +210,7 @@ def begin(
         "salvage": operations.salvage,
         "purge": operations.purge,
         "prune": operations.prune,
+        "title": operations.title,
         "rebuild": operations.rebuild,
         "verified": operations.verified,
     }

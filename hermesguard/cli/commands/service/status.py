@@ -1,6 +1,7 @@
 """`status`: is everything well?"""
 
 import argparse
+import time
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -47,6 +48,7 @@ def status(arguments: argparse.Namespace, settings: Settings) -> int:
         from hermesguard.cli.last_guard import last_guard  # no need of the journal while a guard answers
 
         known["last_guard_seen"], known["last_guard"] = last_guard(settings.store)
+    known["notify"] = _notifier(settings.store)
     troubles = troubles_of(known)
     code = ExitCode.PROBLEM if troubles else ExitCode.OK
     if arguments.json:
@@ -154,6 +156,10 @@ def troubles_of(known: dict[str, Any]) -> list[Trouble]:
                 False,
             )
         )
+    if known.get("notify"):
+        from hermesguard.notify.state import troubles  # only where there is a notifier
+
+        found += [Trouble(words, remedy, False) for words, remedy in troubles(known["notify"])]
     if known["unresolved"]:
         words = f"{counted(len(known['unresolved']), 'incident')} wait{'s' * (len(known['unresolved']) == 1)} for a user"
         number = known["unresolved"][-1]
@@ -192,9 +198,34 @@ def fact_lines(known: dict[str, Any]) -> list[tuple[str, str]]:
     ]
     if known["running"]:
         pairs += [("last scan", ago(_time(known["last_scan"]))), ("watch", watch)]
+    if known.get("notify"):
+        pairs.append(("notify", _told(known["notify"])))
     if known["unresolved"]:
         pairs.append(("open", ", ".join(f"#{number}" for number in known["unresolved"])))
     return pairs
+
+
+def _notifier(store: Path) -> dict[str, Any] | None:
+    """Return how the notifier of a store stands; None when it never had one."""
+    if not store.with_name(f"{store.name}.notify").is_dir():
+        return None
+    from hermesguard.notify import state  # only where there is a notifier
+
+    return state.summary(store, time.time())
+
+
+def _told(notifier: dict[str, Any]) -> str:
+    """Return in words what the notifier has sent, and what waits."""
+    words = ["running" if notifier["running"] else "not running"]
+    for address in notifier["addresses"]:
+        sent = f"{counted(address['delivered'], 'message')} sent"
+        if address["last_delivered"]:
+            sent += f", the last {ago(_time(address['last_delivered']))}"
+        waits = f", {address['waiting']} waiting" if address["waiting"] else ""
+        words.append(f"{address['name']}: {sent}{waits}")
+    if notifier["last_ping"]:
+        words.append(f"last ping {ago(_time(notifier['last_ping']))}")
+    return "; ".join(words)
 
 
 def _holder(known: dict[str, Any]) -> str:
@@ -211,7 +242,7 @@ def _nagios(settings: Settings) -> int:
     here = screen.of()
     try:
         found = summary(missed(Library(settings), is_quick=True))
-        known = gather(settings)
+        known = gather(settings) | {"notify": _notifier(settings.store)}
     except GuardError as error:
         here.write(here.safe(f"HERMESGUARD UNKNOWN - {error.what}"))
         return _UNKNOWN
