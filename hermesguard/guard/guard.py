@@ -61,7 +61,7 @@ class Guard:
         self.background = Background(partial(self.shield.caught, "background work"))
         self.large = LargeSessions(context, self.background)
         self.long_work = LongWork(context, self.background, self.visit)
-        self.saves_to_come: Callable[[str], int] = lambda name: 0
+        self.saves_to_come: Callable[[str, Callable[[], bool]], int] = lambda name, is_as_read: 0
         """How many saves of a session the watch knows of that no visit was made for; set by the owner of the watch."""
 
     def adopt(self, settings: Settings) -> None:
@@ -199,7 +199,7 @@ class Guard:
         data = self._reader.data
         if size_bytes > LONG_BYTES:
             self._reader.release()
-        around = self._around(name, shadow, data, writer)
+        around = self._around(name, shadow, data, stamp, writer)
         visit = self.long_work.worked_out(
             Visit(
                 name,
@@ -238,9 +238,13 @@ class Guard:
             )
         return writer
 
-    def _around(self, name: str, shadow: Copy, data: bytes, writer: Writer) -> Surroundings:
+    def _around(self, name: str, shadow: Copy, data: bytes, stamp: Stamp, writer: Writer) -> Surroundings:
         repair = self.recorder.incidents.last_digest.get(name)
-        saves = self.notes.saves.get(name, 0) + self.saves_to_come(name)
+        saves = self.notes.saves.get(name, 0) + self.saves_to_come(
+            name, lambda: files.stamp(self.directory.file(name)) == stamp
+        )
+        if saves:
+            self.notes.saves[name] = saves
         return Surroundings(
             name=name,
             saves=saves or None,
