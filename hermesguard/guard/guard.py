@@ -210,6 +210,7 @@ class Guard:
                 writer_pid,
                 began_ns,
                 lambda: self.recorder.before_repair(name),
+                lambda: map(self.directory.file, self.notes.saved_last(name)),
             )
         )
         if visit is None:
@@ -252,6 +253,7 @@ class Guard:
             waited_seconds=self.notes.waited_seconds(name, data),
             repaired=repair is not None and repair == shadow.digest,
             writer=writer,
+            titles=tuple(self.notes.titles.get(name, ())),
         )
 
     def _follow(self, name: str, shadow: Copy, size_bytes: int, stamp: Stamp) -> Copy | None:
@@ -266,6 +268,7 @@ class Guard:
             if verdict.action is not Action.KEEP or verdict.takes_away:
                 return None
         copy = Copy(abridged=found)
+        self.notes.retitled(name, known.settings, found.settings)
         self._acts.goes_on(name)
         self.context.keep(name, copy, stamp, shadow)
         copy.tighten()
