@@ -11,6 +11,7 @@ import selectors
 import signal
 import socket
 import time
+from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,7 @@ from hermesguard.guard.requests.operations import Operations, begin
 from hermesguard.repair.standby import MOST_RECENT, RECENT_SECONDS
 from hermesguard.store.incidents import IncidentLog
 from hermesguard.store.store import Store
-from hermesguard.watcher.watcher import Change
+from hermesguard.watcher.change import Changes
 from hermesguard.webui.lists.index import INDEX
 from hermesguard.webui.session import session_id
 
@@ -80,7 +81,7 @@ class Daemon(Supervisor):
         )
         self._poll.register(self._selector_descriptor, select.POLLIN)
         self._signals: list[int] = []
-        self._changes: list[Change] = []
+        self._changes = Changes()
         self._watchdog_due = 0.0
         self._waits_for_background = False
         self._began = time.monotonic()
@@ -179,7 +180,7 @@ class Daemon(Supervisor):
                     for key, events in self._selector.select(0):
                         key.data(events)
             if self.watch:
-                self._changes += self.watch.take()
+                self._changes.add(self.watch.take())
                 if (self._changes or self.watch.alarmed) and not self._follow_changes():
                     return
             # A temporary file that comes wakes us too, and means nothing.
@@ -192,20 +193,17 @@ class Daemon(Supervisor):
         """Visit what changed, for a turn's time; return whether it was nothing but growth, of which nothing follows."""
         assert self.watch
         is_growth = True
-        changes, self._changes = self._changes, []
-        for change in changes:
-            previous = session_id(change.moved_from) if change.moved_from else None
-            if previous and (name := session_id(change.name)):
+        for before, now in self._changes.moves():
+            if (previous := session_id(before)) and (name := session_id(now)):
                 self.guard.missing_files.evidence.moved[previous] = name
-        if len(changes) > 1:
-            changes.sort(key=lambda change: change.moved_from is None)
-        self.guard.unfinished.is_burst = len(changes) >= BURST
+        names = self._changes.names()
+        self.guard.unfinished.is_burst = len(names) >= BURST
         until = time.monotonic() + TURN_SECONDS
-        for number, change in enumerate(changes, 1):
+        for changed in names:
+            change = self._changes.take(changed)
             if name := _session_of(change.name):
                 is_growth &= self.guard.visit(name, change.writer_pid, change.saves)
                 if time.monotonic() >= until:
-                    self._changes = changes[number:] + self._changes
                     return False
             elif change.name == INDEX:
                 self.guard.index_changed()
@@ -218,12 +216,12 @@ class Daemon(Supervisor):
                 self._lose_watch(reason)
         return is_growth and not self._changes
 
-    def _saves_to_come(self, name: str) -> int:
+    def _saves_to_come(self, name: str, is_as_read: Callable[[], bool]) -> int:
         """Return how many saves the watch knows of that no visit was made for: a file may be newer than its events."""
         if self.watch is None:
             return 0
-        self._changes += self.watch.take()
-        return sum(change.saves for change in self._changes if change.name == f"{name}.json")
+        self._changes.add(self.watch.take())
+        return self._changes.take_saves(f"{name}.json", is_as_read)
 
     # -- watch and scan
 

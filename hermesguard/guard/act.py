@@ -95,6 +95,7 @@ class Acts:
     def _stands(self, visit: Visit) -> None:
         """Live is right: who wrote it is known from now on, and it is the shadow."""
         self.notes.writers.stands(visit.name, visit.writer_pid)
+        self.notes.retitled(visit.name, visit.shadow.abridged.settings, visit.live_copy.abridged.settings)
         self.context.keep(visit.name, visit.live_copy, visit.stamp)
 
     def _report_stripped(self, visit: Visit, version: str) -> None:

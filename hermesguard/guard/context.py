@@ -1,9 +1,11 @@
 """What the guard works with, each piece with one owner, and the acts that all its parts share."""
 
+import heapq
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from hermesguard.clock import Clock
 from hermesguard.config.memory import session_limit_bytes
@@ -23,12 +25,14 @@ from hermesguard.store.store import Store
 from hermesguard.store.upkeep.pruning import Pruner
 from hermesguard.webui import session
 from hermesguard.webui.directory import SessionsDirectory, signature
+from hermesguard.webui.elsewhere import MOST_FILES
 from hermesguard.webui.session import Unreadable
 
 SHORTEST_WAIT_SECONDS = 0.001
 # A rotation saves the renamed session at once; what comes much later is another story.
 NEW_SECONDS = 60.0
 MOST_WRITERS = 16
+MOST_TITLES = 8
 
 
 @dataclass(slots=True)
@@ -116,6 +120,8 @@ class Notes:
     """Sessions that were seen without a message, and when they had one (monotonic); for a minute."""
     deferred: dict[str, Deferred] = field(default_factory=dict)
     writers: Writers = field(default_factory=Writers)
+    titles: dict[str, list[str]] = field(default_factory=dict)
+    """Titles that sessions had before, as far as that was seen: who writes one again writes from an older memory."""
     saves: dict[str, int] = field(default_factory=dict)
     """How often a session was saved since it was last in order, as far as the watch counted."""
     totals: Totals = field(init=False)
@@ -138,8 +144,22 @@ class Notes:
         self.seen.unsettle(name)
         self.unsettled.add(name)
 
+    def retitled(self, name: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+        """Note the title that a session had, if it has another now; both are members of its file."""
+        was, title = before.get(session.TITLE), now.get(session.TITLE)
+        if was == title or not isinstance(was, str):
+            return
+        known = self.titles.setdefault(name, [])
+        known[:] = [*(other for other in known if other not in (was, title)), was][-MOST_TITLES:]
+
+    def saved_last(self, but: str) -> Iterator[str]:
+        """Yield the other sessions, those that were saved last first."""
+        saved = heapq.nlargest(MOST_FILES + 1, self.seen, key=lambda name: self.seen[name][1])
+        return (name for name in saved if name != but)
+
     def forget(self, name: str) -> None:
         """Forget a session that is gone for good."""
+        self.titles.pop(name, None)
         self.deferred.pop(name, None)
         self.unreadable.pop(name, None)
         self.saves.pop(name, None)

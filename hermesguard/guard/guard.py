@@ -77,7 +77,7 @@ class Guard:
         )
         self.large = LargeSessions(context, self.background)
         self.long_work = LongWork(context, self.background, self.visit)
-        self.saves_to_come: Callable[[str], int] = lambda name: 0
+        self.saves_to_come: Callable[[str, Callable[[], bool]], int] = lambda name, is_as_read: 0
         """How many saves of a session the watch knows of that no visit was made for; set by the owner of the watch."""
 
     def _start_sync(self, work: Callable[[], OSError | None], then: Callable[[OSError | None], None]) -> None:
@@ -226,7 +226,7 @@ class Guard:
         data = self._reader.data
         if size_bytes > LONG_BYTES:
             self._reader.release()
-        around = self._around(name, shadow, data, writer)
+        around = self._around(name, shadow, data, stamp, writer)
         visit = self.long_work.worked_out(
             Visit(
                 name,
@@ -237,6 +237,7 @@ class Guard:
                 writer_pid,
                 began_ns,
                 lambda: self.recorder.before_repair(name),
+                lambda: map(self.directory.file, self.notes.saved_last(name)),
             )
         )
         if visit is None:
@@ -280,9 +281,13 @@ class Guard:
             )
         return writer
 
-    def _around(self, name: str, shadow: Copy, data: bytes, writer: Writer) -> Surroundings:
+    def _around(self, name: str, shadow: Copy, data: bytes, stamp: Stamp, writer: Writer) -> Surroundings:
         repair = self.recorder.incidents.last_digest.get(name)
-        saves = self.notes.saves.get(name, 0) + self.saves_to_come(name)
+        saves = self.notes.saves.get(name, 0) + self.saves_to_come(
+            name, lambda: files.stamp(self.directory.file(name)) == stamp
+        )
+        if saves:
+            self.notes.saves[name] = saves
         return Surroundings(
             name=name,
             saves=saves or None,
@@ -290,6 +295,7 @@ class Guard:
             waited_seconds=self.notes.waited_seconds(name, data),
             repaired=repair is not None and repair == shadow.digest,
             writer=writer,
+            titles=tuple(self.notes.titles.get(name, ())),
         )
 
     def _follow(self, name: str, shadow: Copy, size_bytes: int, stamp: Stamp) -> Copy | None:
@@ -304,6 +310,7 @@ class Guard:
             if verdict.action is not Action.KEEP or verdict.takes_away:
                 return None
         copy = Copy(abridged=found)
+        self.notes.retitled(name, known.settings, found.settings)
         self._acts.goes_on(name)
         self.context.keep(name, copy, stamp, shadow)
         copy.tighten()

@@ -1,16 +1,19 @@
 """One session as a visit finds it. What it says and what became of it is found out when someone asks, and once."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
 from hermesguard.files import Stamp
 from hermesguard.judge.judge import Action, Surroundings, Verdict, is_wipe, judge, judge_unreadable
 from hermesguard.repair.merge import merge_documents, merged_text
+from hermesguard.repair.shortened import without_messages
 from hermesguard.repair.standby import fill, prepared, tells_all
 from hermesguard.store.cache import Copy
 from hermesguard.webui import session
 from hermesguard.webui.abridged import Piece
+from hermesguard.webui.elsewhere import strangers
 from hermesguard.webui.session import Document, Identity, Unreadable
 
 
@@ -27,6 +30,8 @@ class Visit:
     began_ns: int
     before_repair: Callable[[], tuple[Document, ...]] = tuple
     """Gives the messages of the files that the last repairs were made of."""
+    others: Callable[[], Iterable[Path]] = tuple
+    """Gives the files of the other sessions, those saved last first."""
 
     @cached_property
     def _read(self) -> Document | str:
@@ -70,7 +75,18 @@ class Visit:
         if verdict.action is Action.INTENDED and self.around.repaired:
             # Who has not seen a repair cannot have meant to take it back: that is worth a look into the history.
             return judge(shadow, self.live, replace(self.around, before_repair=self.before_repair()))
+        if verdict.action in (Action.MERGE, Action.UNCERTAIN) and not verdict.is_newer:
+            return verdict.without(self._strangers(verdict))
         return verdict
+
+    def _strangers(self, verdict: Verdict) -> frozenset[int]:
+        """Return which of the messages that live adds stand whole in another session, by index in live."""
+        comparison = verdict.comparison
+        if comparison is None or not comparison.added:
+            return frozenset()
+        added = [comparison.new[index] for index in comparison.added]
+        found = strangers(added, self.shadow.document.messages, self.others())
+        return frozenset(comparison.added[index] for index in found)
 
     @cached_property
     def _beginning(self) -> tuple[bytes, Document] | None:
@@ -136,7 +152,17 @@ class Visit:
             if found.action in (Action.KEEP, Action.INTENDED, Action.WAIT):
                 return Copy(beginning[0])
             live = beginning[1]
-        copy = Copy(merge_documents(self.shadow.document, live, self.verdict.keep_messages))
+        if live is not None:
+            live = without_messages(live, self.verdict.strangers)
+        copy = Copy(
+            merge_documents(
+                self.shadow.document,
+                live,
+                self.verdict.keep_messages,
+                is_newer=self.verdict.is_newer,
+                titles=self.around.titles,
+            )
+        )
         self._prove(copy.document)
         return copy
 

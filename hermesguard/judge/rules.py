@@ -5,12 +5,13 @@ by tools/docs/rules.py.
 """
 
 from hermesguard.judge.acts import ACTS, FIRST_TURN, Act, Part, nearest
-from hermesguard.judge.case import Case
+from hermesguard.judge.case import WINDOW_MESSAGES, Case
 from hermesguard.judge.rule import Rule, rule, says
 from hermesguard.judge.verdict import Action, Verdict
-from hermesguard.webui import session
+from hermesguard.webui import benign, session
 
 FIRST_TURN_WAIT_SECONDS = 2.5
+SAVES_OF_A_TURN = 3  # it is cut, a prompt is pending, the turn ends
 
 RULES: list[Rule[Case]] = []
 
@@ -197,6 +198,31 @@ def _cut_behind_news(case: Case) -> Verdict | None:
     return says(Action.INTENDED, "it was cut where the watermark says, and went on")
 
 
+@rule(
+    RULES,
+    "8c",
+    "said anew",
+    "no markers, or a watermark only; three saves or more lie between two looks: the last turn was cut (or the first one, of 30"
+    " messages at most), then a prompt was sent and answered",
+    "intended",
+)
+def _said_anew(case: Case) -> Verdict | None:
+    added, shadow, live = case.comparison.added, case.shadow, case.live
+    if case.marks_shrinks or case.saves < SAVES_OF_A_TURN or not added or not case.goes_on_anew:
+        return None
+    if case.is_said_before or case.is_answered_late or case.prompt_is_lost or case.time_goes_back:
+        return None
+    asks = benign.is_user_turn(live.messages[added[0]])
+    if case.comparison.pairs:
+        is_cut = case.lost_turns <= asks
+    else:
+        is_known = case.remembers or case.boundary == 0 or not shadow.context
+        is_cut = asks and is_known and len(shadow.messages) <= WINDOW_MESSAGES
+    if not is_cut or (shadow.context and not live.context):
+        return None
+    return says(Action.INTENDED, "it was cut and said anew, in as many saves as that takes")
+
+
 def _by(act: Act) -> Rule[Case]:
     """Return the rule of an act: it applies where nothing of the change is left unexplained."""
 
@@ -303,9 +329,10 @@ def _stale_writer(case: Case) -> Verdict | None:
         return None
     if not case.is_same_chat or not case.is_title_kept:
         return None
-    return says(
+    verdict = says(
         Action.MERGE, "only what is new, written from an empty memory: the conversation before it is missing"
     )
+    return verdict._replace(is_newer=True)
 
 
 @rule(
@@ -336,7 +363,10 @@ def _cleared_and_begun_anew(case: Case) -> Verdict | None:
 def _stale_writer_again(case: Case) -> Verdict | None:
     if not case.is_stale_writer:
         return None
-    return _restore_or_merge(case, "the application still writes from an empty memory over the repaired file")
+    verdict = _restore_or_merge(
+        case, "the application still writes from an empty memory over the repaired file"
+    )
+    return verdict._replace(is_newer=True)
 
 
 @rule(

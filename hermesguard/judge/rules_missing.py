@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 from hermesguard.judge.facts import LOSS, MEANT
 from hermesguard.judge.rule import Rule, rule, says
 from hermesguard.judge.verdict import Action, IndexSays, Surroundings, Verdict
+from hermesguard.webui import session
 from hermesguard.webui.session import Document
 
 UNREADABLE_WAIT_SECONDS = 1.0
@@ -51,8 +52,10 @@ class Missing(NamedTuple):
 
     @property
     def is_empty(self) -> bool:
-        """It held nothing that anyone had said."""
-        return not (self.shadow.messages or self.shadow.context or self.shadow.prompt.strip())
+        """It held nothing that anyone had said; the context that an old clear leaves behind is no message."""
+        shadow = self.shadow
+        has_context = bool(shadow.context) and shadow.title not in session.UNTITLED
+        return not (shadow.messages or has_context or shadow.prompt.strip())
 
     @property
     def is_from_messenger(self) -> bool:

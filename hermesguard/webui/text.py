@@ -1,7 +1,7 @@
 """The words in what the application writes, and values as it writes them. Pure."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 
@@ -19,6 +19,11 @@ def written(value: Any, **layout: Any) -> str:
     except UnicodeEncodeError:
         return json.dumps(value, **layout)
     return text
+
+
+def list_text(texts: Sequence[str]) -> str:
+    """Return the list of these messages, each a text of its own, as the application writes it."""
+    return "[\n    " + ",\n    ".join(texts) + "\n  ]" if texts else "[]"
 
 
 def text_of(content: Any) -> str:

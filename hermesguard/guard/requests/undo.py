@@ -6,7 +6,8 @@ from typing import Any
 from hermesguard import files
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.guard.requests.requests import Live, Requests, count_of
-from hermesguard.repair.merge import merge_documents, with_messages
+from hermesguard.repair.merge import merge_documents
+from hermesguard.repair.shortened import with_messages
 from hermesguard.store import incidents
 from hermesguard.store.cache import Copy
 from hermesguard.store.history import Version

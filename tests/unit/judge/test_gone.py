@@ -57,6 +57,13 @@ def test_rule_18_a_side_question_at_once(kind: str) -> None:
     says(gone(members=side, waited_seconds=0.0, **WRITES_TOMBSTONES), Action.DELETED, "18")
 
 
+def test_rule_18_what_was_cleared_is_empty_though_old_releases_keep_its_context() -> None:
+    """The clean-up of empty sessions takes it, and removes the index in releases that do so at nothing else."""
+    cleared = {"title": "Untitled", "context_messages": FIVE}
+    says(gone([], cleared, index="unlinked", **PRUNES), Action.DELETED, "18")
+    says(gone([], cleared | {"title": "Tiles"}, index="unlinked", **PRUNES), Action.UNKNOWN, "26")
+
+
 def test_rule_18_an_entry_that_went_with_the_file() -> None:
     waits("18", PRUNED_WAIT_SECONDS, index="pruned", **PRUNES)
     verdict = gone(index="pruned", **PRUNES)

@@ -686,10 +686,61 @@ def test_rule_22_nothing_explains_it() -> None:
 # ---- the table -------------------------------------------------------------------------------------------------------------
 
 
+ANEW = turns(1, 9, 2000)
+
+
+@pytest.mark.parametrize("era", [OLD, V137])
+def test_rule_8c_a_turn_that_was_cut_and_said_anew_between_two_looks(era: Value) -> None:
+    """The marks of a cut are gone again when the turn ends; how many saves there were is known."""
+    before = file(FIVE, era)
+    for live in ([*FIVE[:8], *ANEW], [*FIVE[:9], ANEW[1]]):
+        after = file(live, era, updated_at=9.5, input_tokens=120)
+        for saves, action in (
+            (4, Action.INTENDED),
+            (3, Action.INTENDED),
+            (2, Action.UNCERTAIN),
+            (1, Action.UNCERTAIN),
+        ):
+            assert verdict_on(before, after, saves=saves).action is action
+        assert verdict_on(before, after, saves=None).action is Action.UNCERTAIN
+        assert verdict_on(before, after, saves=4, writer="another").action is Action.UNCERTAIN
+        assert verdict_on(before, after, saves=4).rule.startswith("8c ")
+    # The first one: old releases keep the context, and one from an empty memory knows none of it.
+    for context, action in (([*FIVE, *ANEW], Action.INTENDED), (ANEW, Action.UNCERTAIN)):
+        after = file(ANEW, era, updated_at=9.5, context_messages=context)
+        assert verdict_on(before, after, saves=4).action is action
+    # Two turns are more than one act takes; what goes on elsewhere is a late worker.
+    assert (
+        verdict_on(before, file([*FIVE[:6], *ANEW], era, updated_at=9.5), saves=4).action is Action.UNCERTAIN
+    )
+    late = file([*FIVE[:7], ANEW[1]], era, updated_at=9.5)
+    assert verdict_on(before, late, saves=4).action is Action.UNCERTAIN
+    assert (
+        verdict_on(before, file([*FIVE[:8], *ANEW], era, updated_at=1.5), saves=4).action
+        is not Action.INTENDED
+    )
+    gone = file([*FIVE[:8], *ANEW], era, updated_at=9.5, context_messages=[])
+    assert verdict_on(before, gone, saves=4).action is not Action.INTENDED
+    asked = file(FIVE, era, pending_user_message="unsent", active_stream_id="s1", pending_started_at=1990.0)
+    assert (
+        verdict_on(asked, file([*FIVE[:8], *ANEW], era, updated_at=9.5), saves=4).action
+        is not Action.INTENDED
+    )
+    marked = file([*FIVE[:8], *ANEW], NEW, updated_at=9.5)
+    assert verdict_on(file(FIVE, NEW), marked, saves=4).action is not Action.INTENDED
+
+
+def test_rule_8b_what_is_back_at_its_place_does_not_speak_against_a_cut() -> None:
+    """A message that an older loss took is there again in the memory of the server that cuts."""
+    marked = {"truncation_watermark": FIVE[7]["timestamp"], "updated_at": 9.5}
+    verdict = verdict_on(file(FIVE[1:], V137), file([*FIVE[:8], *ANEW], V137 | marked))
+    assert (verdict.action, verdict.rule[:2]) == (Action.INTENDED, "8b")
+
+
 def test_all_rules_are_there_once() -> None:
     numbers = [rule.number for rule in (*UNREADABLE_RULES, *RULES, *MISSING_RULES)]
     assert {int(number) for number in numbers if number.isdecimal()} == {*range(1, 27)}
-    assert len(numbers) == len(set(numbers)) == 30
+    assert len(numbers) == len(set(numbers)) == 31
 
 
 def test_no_verdict_quotes_a_message() -> None:
