@@ -45,7 +45,7 @@ def test_a_guard_proves_itself_until_it_hangs_or_ends(
 
 
 def test_a_store_that_takes_nothing_is_found_by_the_proof_itself(tmp_path: Path) -> None:
-    with Daemon(tmp_path, prefix=AS_NOBODY) as daemon:
+    with Daemon(tmp_path, "--scan-interval", "200ms", prefix=AS_NOBODY) as daemon:
         App(daemon.sessions, Era.OLD).create("A garden", turns=2)
         daemon.start()
         assert proof(daemon).reason == ""

@@ -23,7 +23,7 @@ from tests.helpers.receivers import Http, Smtp
 from tests.helpers.waiting import until
 from tests.unit.notify.test_notifier import incidents_in
 
-KILLS = int(os.environ.get("HERMESGUARD_KILLS", "8"))
+KILLS = int(os.environ.get("HERMESGUARD_KILLS", "6"))
 
 
 def free_port() -> int:

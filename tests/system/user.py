@@ -107,7 +107,7 @@ def ones_own_notifier() -> None:
             next(
                 line
                 for line in dora.run("hermesguard", "status", check=False).splitlines()
-                if "notify" in line
+                if line.startswith("notify")
             )
         )
         user = ("runuser", "-u", dora.name, "--", "env", f"XDG_RUNTIME_DIR=/run/user/{dora.uid}")
