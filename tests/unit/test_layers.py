@@ -7,8 +7,9 @@ from pathlib import Path
 PACKAGE = Path(__file__).parents[2] / "hermesguard"
 FLOORS = (
     "cli",
+    "page",
     "daemon",
-    "guard salvage",
+    "guard salvage lookup",
     "repair",
     "store judge",
     "watcher webui events config",

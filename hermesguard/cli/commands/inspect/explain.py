@@ -5,15 +5,11 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from hermesguard.cli.library import Library
-from hermesguard.cli.lookup.typed import as_typed
 from hermesguard.cli.output import terminal as screen
 from hermesguard.cli.output.json import print_json
 from hermesguard.cli.output.tables import moment
 from hermesguard.cli.output.terminal import Screen, Style
 from hermesguard.cli.output.transcript import wrapped
-from hermesguard.cli.overview import entry_of
-from hermesguard.cli.selectors import LIVE
 from hermesguard.cli.verbs import VERBS
 from hermesguard.cli.witnesses import witnesses
 from hermesguard.config.settings import Settings
@@ -21,6 +17,10 @@ from hermesguard.config.units import about_duration
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.events.catalog import BY_NAME, EVENTS, FIELDS
 from hermesguard.events.event import Event, Value, paragraphs
+from hermesguard.lookup.library import Library
+from hermesguard.lookup.overview import entry_of
+from hermesguard.lookup.selectors import LIVE
+from hermesguard.lookup.typed import as_typed
 from hermesguard.store import earlier
 from hermesguard.store.incidents import LOST_BEFORE, Incident
 

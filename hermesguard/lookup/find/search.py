@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
 from hermesguard import files
-from hermesguard.cli.library import Library
-from hermesguard.cli.overview import version_names
-from hermesguard.cli.selectors import LATEST, LIVE, Chosen
+from hermesguard.lookup.library import Library
+from hermesguard.lookup.overview import version_names
+from hermesguard.lookup.selectors import LATEST, LIVE, Chosen
 from hermesguard.webui.session import Document, Message
 
 PHRASE: Final = 0
