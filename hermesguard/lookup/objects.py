@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from hermesguard.events.event import Event
 from hermesguard.lookup.changes import Change
 from hermesguard.lookup.find.found import Found
 from hermesguard.lookup.health import Trouble, troubles_of
@@ -153,4 +154,26 @@ def found_object(one: Found) -> dict[str, Any]:
         "text": one.passage.text,
         "command": as_typed(one.command),
         "changed": one.changed.astimezone(UTC).isoformat() if one.changed else None,
+    }
+
+
+def meaning_of(incident: Incident) -> str:
+    """Return the rule that decided, in words; empty when no rule did."""
+    from hermesguard.judge.judge import TABLE  # an event needs no judge
+
+    rule = next((rule for rule in TABLE if rule.label == incident.rule), None)
+    if rule is None:
+        return f"The rule that decided: {incident.rule}." if incident.rule else ""
+    return f"The rule that decided is {rule.label}. Its evidence: {rule.evidence}. Its judgement: {rule.judgement}."
+
+
+def event_object(event: Event) -> dict[str, Any]:
+    """Return what is documented of an event."""
+    return {
+        "name": event.name,
+        "message_id": event.message_id,
+        "priority": int(event.priority),
+        "title": event.title,
+        "advice": event.advice,
+        "fields": list(event.fields),
     }
