@@ -1,6 +1,6 @@
 """The life of a session as points in time: how many messages it had when, each loss and each repair marked."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
@@ -24,9 +24,13 @@ class Point:
     time: datetime
     messages: int
     mark: Mark = ""
+    version: str | None = ""
+    """The version that holds what it was then, empty for the newest copy, None where none is kept."""
+    incident: str = ""
+    """The line of the log that it belongs to."""
 
 
-def points(messages: Sequence[Message], versions: Iterable[Version], log: Iterable[Incident]) -> list[Point]:
+def points(messages: Sequence[Message], versions: Sequence[Version], log: Iterable[Incident]) -> list[Point]:
     """Return what is known of a session's message count, in the order of time.
 
     Timestamps of the newest copy say when it grew; versions and incidents say when something was taken away and came back.
@@ -36,28 +40,34 @@ def points(messages: Sequence[Message], versions: Iterable[Version], log: Iterab
         for number, message in enumerate(messages, 1)
         if (when := _moment(message.timestamp)) is not None
     ]
+    kept = {version.name for version in versions}
     for version in versions:
         if version.reason in _MEANT:
-            found.append(Point(version.time - INSTANT, version.messages))
+            found.append(Point(version.time - INSTANT, version.messages, version=version.name))
             found.append(Point(version.time, _count_at(messages, version.time), "intended"))
     for incident in log:
-        when = datetime.fromisoformat(incident.time)
-        if incident.messages_before is None:
-            continue
-        if incident.is_by_user and incident.messages_after is not None:
-            change = incident.messages_after - incident.messages_before
-            found.append(Point(when - INSTANT, incident.messages_before))
-            found.append(
-                Point(when, incident.messages_after, "intended" if change < 0 else "repair" if change else "")
-            )
-        if incident.resolves or incident.is_by_user:
-            continue
-        found.append(Point(when - 2 * INSTANT, incident.messages_before))
-        if incident.messages_live is not None:
-            found.append(Point(when - INSTANT, incident.messages_live, "loss"))
-        if incident.messages_after is not None and incident.messages_after != incident.messages_live:
-            found.append(Point(when, incident.messages_after, "repair"))
+        found += _of_incident(incident, kept)
     return sorted(found, key=lambda point: point.time)
+
+
+def _of_incident(incident: Incident, kept: Collection[str]) -> Iterator[Point]:
+    when, number = datetime.fromisoformat(incident.time), incident.id
+    before = incident.version if incident.version in kept else None
+    if incident.messages_before is None:
+        return
+    if incident.is_by_user and incident.messages_after is not None:
+        change = incident.messages_after - incident.messages_before
+        yield Point(when - INSTANT, incident.messages_before, version=before, incident=number)
+        mark: Mark = "intended" if change < 0 else "repair" if change else ""
+        yield Point(when, incident.messages_after, mark, incident=number)
+    if incident.resolves or incident.is_by_user:
+        return
+    yield Point(when - 2 * INSTANT, incident.messages_before, version=before, incident=number)
+    if incident.messages_live is not None:
+        displaced = incident.displaced if incident.displaced in kept else None
+        yield Point(when - INSTANT, incident.messages_live, "loss", version=displaced, incident=number)
+    if incident.messages_after is not None and incident.messages_after != incident.messages_live:
+        yield Point(when, incident.messages_after, "repair", incident=number)
 
 
 def _moment(timestamp: float | None) -> datetime | None:
