@@ -110,6 +110,11 @@ def new_link_token(key: bytes) -> str:
     return _signed(key, "link", LINK_SECONDS)
 
 
+def proof_of(key: bytes, nonce: str, port: str) -> str:
+    """Return what shows that whoever listens on that port has the key of the store, without showing the key."""
+    return _signature(key, "proof", port, nonce)
+
+
 class Signed(NamedTuple):
     """What a browser gets when it is signed in."""
 
@@ -155,6 +160,11 @@ class Access:
         self._used = {it: end for it, end in self._used.items() if end > now} | {nonce: now + LINK_SECONDS}
         cookie = _signed(key, "cookie", COOKIE_SECONDS)
         return Signed(cookie, _signature(key, "key", cookie))
+
+    def proof(self, nonce: str, environ: Mapping[str, Any]) -> str:
+        """Return the proof for a command that this is the page of its store; empty when there is no key."""
+        key = read_key(self._store)
+        return proof_of(key, nonce[:64], environ.get("SERVER_PORT", "")) if key else ""
 
     def sign_out(self, environ: Mapping[str, Any]) -> None:
         """End the session of a request's cookie, for as long as this process lasts."""

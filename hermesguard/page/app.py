@@ -34,17 +34,17 @@ _JSON: Final = "application/json; charset=utf-8"
 _ACT_SECONDS: Final = 2.0
 _HOME: Final = "hermesguard.home"
 
+_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
 _HEADERS: Final = (
     ("Cache-Control", "no-store"),
     ("X-Content-Type-Options", "nosniff"),
     ("Referrer-Policy", "no-referrer"),
     ("X-Frame-Options", "DENY"),
     ("Cross-Origin-Opener-Policy", "same-origin"),
-    (
-        "Content-Security-Policy",
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    ),
+    ("Content-Security-Policy", _POLICY),
     ("Permissions-Policy", "camera=(), geolocation=(), microphone=()"),
 )
 _OWN_HEADERS: Final = (("Cross-Origin-Resource-Policy", "same-origin"),)
@@ -213,6 +213,9 @@ def _own_routes(app: Any, access: Access) -> None:
     assets = str(resources.files("hermesguard.page") / "assets")
 
     def opened() -> Any:
+        if nonce := _text("check"):
+            proof = access.proof(nonce, bottle.request.environ)
+            return ("proof", {"proof": proof}) if proof else _said(SIGNED_OUT)
         signed = access.sign_in(_text("token"))
         if signed is None:
             return _said(SIGNED_OUT)
