@@ -1,6 +1,7 @@
 """The web application: one gate through which every request goes, and behind it a route for each answer of the API."""
 
 import contextlib
+import io
 import json
 import sys
 import time
@@ -88,14 +89,15 @@ class Gate:
         if refusal := _unfit(environ):
             return _problem(start, refusal)
         environ[_HOME] = found
+        environ["wsgi.errors"] = io.StringIO()  # bottle would write down what was asked
         begun: list[Any] = []
-        parts = self._inner(environ, lambda *given: begun.extend(given[:2]))
         try:
+            parts = self._inner(environ, lambda *given: begun.extend(given[:2]))
             body = b"".join(parts)
-        finally:
-            close = getattr(parts, "close", None)
-            if close:
+            if close := getattr(parts, "close", None):
                 close()
+        except Exception as problem:  # noqa: BLE001 - no traceback leaves, whatever happened
+            return _problem(start, fault(problem))
         if len(body) > MOST_BYTES:
             return _problem(start, Refusal(500, "internal", "The answer is larger than hermes-webui takes"))
         status, headers = begun
