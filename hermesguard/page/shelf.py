@@ -22,7 +22,7 @@ from hermesguard.store.incidents import FILE_NAME, Incident
 from hermesguard.store.inventory import Entry as Holding
 from hermesguard.store.inventory import holdings, messages_of
 
-LARGEST_BYTES: Final = 64 * 1024 * 1024
+LARGEST_BYTES: Final = 40 * 1024 * 1024
 """Larger sessions are not shown: read whole they take many times their size."""
 _MOST_DOCUMENTS: Final = 6
 _VIEW_SECONDS: Final = 10.0
