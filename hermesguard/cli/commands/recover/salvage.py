@@ -11,11 +11,11 @@ from hermesguard.cli.output.json import print_json
 from hermesguard.cli.output.tables import Cell, Column, counted, moment, table
 from hermesguard.cli.output.terminal import Screen, Style
 from hermesguard.cli.output.transcript import wrapped
-from hermesguard.cli.selectors import find_session
 from hermesguard.config.settings import Settings
 from hermesguard.daemon import control
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.guard.requests.handover import hand_over
+from hermesguard.lookup.selectors import find_session
 from hermesguard.salvage.finding import Finding, State
 from hermesguard.salvage.places import Places, places_of
 from hermesguard.salvage.standing import Standing

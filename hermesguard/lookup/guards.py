@@ -14,9 +14,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from hermesguard.cli.lookup import typed
 from hermesguard.config.settings import Settings
 from hermesguard.errors import ExitCode, GuardError
+from hermesguard.lookup import typed
 from hermesguard.store.lock import lock_holder
 from hermesguard.store.place import Place, is_same_directory
 

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from hermesguard import files
-from hermesguard.cli.library import Library
-from hermesguard.cli.overview import (
+from hermesguard.lookup.library import Library
+from hermesguard.lookup.overview import (
     count_of,
     live_count,
     of_session,
@@ -15,7 +15,6 @@ from hermesguard.cli.overview import (
     time_of,
     version_names,
 )
-from hermesguard.cli.verbs import VERBS
 from hermesguard.store.incidents import INTENDED, LOST_BEFORE, Incident
 
 KINDS: Final = {
@@ -32,7 +31,6 @@ KINDS: Final = {
 """In the order of a summary: a word for a count of them, and what happened, in a sentence."""
 
 _REPAIRED: Final = frozenset({"restored", "merged"})
-_CAN_SALVAGE: Final = any(verb.name == "salvage" for verb in VERBS)
 
 
 class Missed(NamedTuple):
@@ -123,9 +121,7 @@ def _lost_before(library: Library, note: Incident) -> Missed | None:
     now = live_count(library.live_path(note.session))
     if now is not None and note.messages_before is not None and now >= note.messages_before:
         return None
-    command = (
-        f"hermesguard salvage --restore {note.session}" if _CAN_SALVAGE else f"hermesguard explain {note.id}"
-    )
+    command = f"hermesguard salvage --restore {note.session}"
     time = datetime.fromisoformat(note.time)
     return Missed(
         time, note.session, "lost before", note.messages_before, now, command, note.evidence, note.id

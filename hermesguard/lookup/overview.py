@@ -6,9 +6,10 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from hermesguard import files
-from hermesguard.cli.library import Library
+from hermesguard.lookup.library import Library
 from hermesguard.store.incidents import LOST_BEFORE, Incident
 from hermesguard.store.inventory import Entry as Holding
 from hermesguard.store.inventory import holding_of, holdings, messages_of
@@ -164,3 +165,16 @@ def shortened(log: Iterable[Incident], names: Iterable[str]) -> str:
         if time is None or time <= datetime.fromisoformat(ended):
             return ""
     return taken[-1]
+
+
+def order(entry: Entry, sort: str) -> tuple[Any, ...]:
+    """Return what sessions are sorted by; `sort` is one of `arguments.LIST_ORDERS`."""
+    changed = -entry.changed.timestamp() if entry.changed else 0.0
+    first: dict[str, Any] = {
+        "changed": changed,
+        "title": entry.title.casefold(),
+        "messages": -(entry.messages or 0),
+        "versions": -entry.versions,
+        "incident": -int(entry.incident.id) if entry.incident and entry.incident.id.isdecimal() else 0,
+    }
+    return first[sort], changed, entry.session

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from hermesguard import files
-from hermesguard.cli.selectors import (
+from hermesguard.config.settings import Settings
+from hermesguard.errors import ExitCode, GuardError
+from hermesguard.lookup.selectors import (
     LATEST,
     LIVE,
     Chosen,
@@ -18,8 +20,6 @@ from hermesguard.cli.selectors import (
     reigns,
     split_version,
 )
-from hermesguard.config.settings import Settings
-from hermesguard.errors import ExitCode, GuardError
 from hermesguard.store import incidents
 from hermesguard.store.incidents import Incident
 from hermesguard.store.store import Store
@@ -247,6 +247,28 @@ class Library:
                 f"Try another version: hermesguard history {name}",
             ) from None
 
+    def last_repair(self, name: str) -> tuple[Incident, Chosen] | None:
+        """Return the newest repair and what it displaced, when nothing was taken away on purpose or decided by a user since."""
+        versions = {version.name: version for version in self.store.versions(name)}
+        log = [
+            one
+            for one in self.everything
+            if one.session == name and one.event not in ("resolved", incidents.LOST_BEFORE)
+        ]
+        if not log or log[-1].is_by_user or log[-1].is_note:
+            return None
+        displaced = versions.get(log[-1].displaced)
+        return (log[-1], Chosen("version", displaced)) if displaced else None
+
+    def copy_or_nothing(self, name: str, chosen: Chosen, is_displaced: bool) -> Copy:
+        """Return a copy; of what a repair displaced and nobody can read, one without messages."""
+        try:
+            return self.copy(name, chosen)
+        except GuardError:
+            if not is_displaced:
+                raise
+            return Copy(name, chosen, session.parse(b"{}"))
+
     def _shadow(self, name: str) -> bytes:
         """Return the shadow; again when a running guard wrote it anew meanwhile, for shadow and delta log belong together."""
         path = self.store.shadow_path(name)
@@ -287,7 +309,7 @@ class Library:
 
 def no_store(store: Path) -> GuardError:
     """Return the error that there is no store, with what makes one here."""
-    from hermesguard.cli.lookup.guards import install_command  # only a mistake needs it
+    from hermesguard.lookup.guards import install_command  # only a mistake needs it
 
     return GuardError(
         f"There is no store at {store}",

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
 from hermesguard import files
-from hermesguard.cli.library import Library
-from hermesguard.cli.overview import version_names
-from hermesguard.cli.selectors import LATEST, LIVE, Chosen
+from hermesguard.lookup.library import Library
+from hermesguard.lookup.overview import version_names
+from hermesguard.lookup.selectors import LATEST, LIVE, Chosen
 from hermesguard.webui.session import Document, Message
 
 PHRASE: Final = 0
@@ -127,6 +127,13 @@ def _flat(message: Message) -> str:
 def search(library: Library, query: Query) -> list[Hit]:
     """Return the sessions that have the words, in no order."""
     names = library.sessions
+    look = looking(library, query)
+    count = min(len(os.sched_getaffinity(0)), _MOST_PROCESSES, 1 + len(names) // _LEAST_SHARE)
+    return look(names) if count == 1 else _shared_out(look, names, count)
+
+
+def looking(library: Library, query: Query) -> Callable[[Sequence[str]], list[Hit]]:
+    """Return what looks for the words in the sessions that it is given, within this process."""
     shadows = {shadow.session: (shadow.size_bytes, shadow.mtime_ns) for shadow in library.store.shadows()}
     deltas = frozenset(library.store.with_delta_logs())
     live = library.live or frozenset()
@@ -137,8 +144,7 @@ def search(library: Library, query: Query) -> list[Hit]:
         )
         return [hit for hit in found if hit]
 
-    count = min(len(os.sched_getaffinity(0)), _MOST_PROCESSES, 1 + len(names) // _LEAST_SHARE)
-    return look(names) if count == 1 else _shared_out(look, names, count)
+    return look
 
 
 def _shared_out(look: Callable[[Sequence[str]], list[Hit]], names: Sequence[str], count: int) -> list[Hit]:

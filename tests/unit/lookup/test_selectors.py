@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from hermesguard.cli.selectors import LATEST, LIVE, find_session, find_version, parse_moment, split_version
 from hermesguard.errors import ExitCode, GuardError
+from hermesguard.lookup.selectors import LATEST, LIVE, find_session, find_version, parse_moment, split_version
 from hermesguard.store.history import Version
 from hermesguard.store.incidents import Incident
 

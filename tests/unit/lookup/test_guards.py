@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from hermesguard.cli.lookup import guards, typed
+from hermesguard.cli.verbs import VERBS
 from hermesguard.config import settings as config
 from hermesguard.errors import ExitCode, GuardError
+from hermesguard.lookup import guards, typed
 from hermesguard.store.place import Place
 
 CONTAINER = "0123456789abcdef" * 4
@@ -27,6 +28,7 @@ def machine(tmp_path, monkeypatch):
     for name in ("SUDO_UID", typed.VARIABLE):
         monkeypatch.delenv(name, raising=False)
     yield tmp_path
+    typed.know(verb.name for verb in VERBS)
     typed.use(typed.BARE)
 
 

@@ -7,22 +7,27 @@ import os
 import pwd
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
-from hermesguard.cli.verbs import VERBS
 from hermesguard.config.settings import Settings
 
 BARE: Final = "hermesguard"
 VARIABLE: Final = "HERMESGUARD_COMMAND"
 """Names the command as it is typed outside, for the guard in a container: "docker exec hermesguard hermesguard"."""
 
-_COMMAND: Final = re.compile(rf"\bhermesguard (?=(?:{'|'.join(verb.name for verb in VERBS)})\b)")
 _CONTAINER_ID: Final = re.compile(r"[0-9a-f]{12}")
 _CONTAINER_MARKS: Final = {Path("/.dockerenv"): "docker", Path("/run/.containerenv"): "podman"}
 
 _here = BARE
+_command = re.compile(r"(?!)")
+
+
+def know(verbs: Iterable[str]) -> None:
+    """Take a sentence's "hermesguard" for a command when one of these words follows it."""
+    global _command
+    _command = re.compile(rf"\bhermesguard (?=(?:{'|'.join(verbs)})\b)")
 
 
 def use(command: str) -> None:
@@ -38,7 +43,7 @@ def command() -> str:
 
 def as_typed(text: str) -> str:
     """Return `text` with each of our commands in it as it must be typed here."""
-    return text if _here == BARE else _COMMAND.sub(lambda _: f"{_here} ", text)
+    return text if _here == BARE else _command.sub(lambda _: f"{_here} ", text)
 
 
 def command_for(settings: Settings, environment: Mapping[str, str]) -> str:
