@@ -56,6 +56,7 @@ class Machine {
                     "The file of this conversation cannot be read. What is kept of it is shown here.",
                 ),
             h("div", { class: "machine" }, this.timeline.element, this.said, this.result),
+            this.transcript.key,
             this.transcript.element,
         );
         signal.addEventListener("abort", () => this.timeline.observer.disconnect());
@@ -326,17 +327,16 @@ class Machine {
     }
 }
 
+/** Two lines of why; more of it on demand. */
 function whys(why, meaning) {
-    const rest = [...why.slice(EVIDENCE), ...(meaning ? [meaning] : [])];
+    const first = why.slice(0, EVIDENCE);
+    const rest = [...why.slice(EVIDENCE), ...(meaning ? [`${capital(meaning)}.`] : [])];
+    const line = (one) => h("li", {}, said(one));
     return h(
-        "details",
+        "div",
         { class: "why" },
-        h("summary", {}, "Why"),
-        h(
-            "ul",
-            { class: "evidence" },
-            [...why.slice(0, EVIDENCE), ...rest].map((one) => h("li", {}, said(one))),
-        ),
+        h("ul", { class: "evidence" }, first.map(line)),
+        rest.length > 0 && h("details", {}, h("summary", {}, "More"), h("ul", { class: "evidence" }, rest.map(line))),
     );
 }
 

@@ -71,6 +71,9 @@ export class Timeline {
                 tabindex: "0",
                 "aria-label": "Moment of the conversation",
                 "aria-orientation": "horizontal",
+                "aria-valuemin": "0",
+                "aria-valuemax": "0",
+                "aria-valuenow": "0",
             },
             this.drawing,
         );

@@ -26,6 +26,7 @@ export class Transcript {
             role: "region",
             "aria-label": "The conversation at this moment",
         });
+        this.key = h("p", { class: "key-of-marks", hidden: true });
         signal.addEventListener("abort", () => this.list?.close());
     }
 
@@ -38,6 +39,12 @@ export class Transcript {
         this.list?.close();
         this.marks = marks;
         this.notes = notes;
+        const kinds = [...new Set(marks.map(([, , kind]) => kind))].filter((kind) => notes[kind]);
+        this.key.hidden = !kinds.length;
+        fill(
+            this.key,
+            kinds.map((kind) => h("span", {}, h("strong", {}, SIGNS[kind]), ` ${notes[kind]}`)),
+        );
         if (version === null)
             return void fill(this.element, h("p", { class: "wait" }, "No copy of this moment is kept."));
         if (!upto) return void fill(this.element, h("p", { class: "wait" }, "There was no message at this moment."));
@@ -56,6 +63,7 @@ export class Transcript {
     }
 
     wait() {
+        this.key.hidden = true;
         this.list?.close();
         fill(this.element, h("p", { class: "wait" }, "One moment \u2026"));
     }
