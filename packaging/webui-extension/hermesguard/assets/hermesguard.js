@@ -348,6 +348,8 @@
             paint(answer.state);
             const repair = answer.session?.repair;
             if (!repair || repair.resolved_by || open()?.session !== chat?.session) return;
+            // Where it is not sure and has left things as they are, the shield says so.
+            if (repair.what === "not_sure" && !repair.messages_back) return;
             const time = Date.parse(repair.time);
             if (!wantsNotices() || isTold(repair.incident) || time < since() || time < Date.now() - RECENT_MS) return;
             await repaired(chat.session, repair);
