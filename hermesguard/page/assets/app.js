@@ -107,6 +107,7 @@ export class App {
         if (signal.aborted) return;
         this.view.className = "view";
         this.problem = error;
+        fill(this.badge, shield("off"));
         fill(this.view, shown);
         this.focus();
     }

@@ -113,9 +113,7 @@
     }
 
     function shown() {
-        if (typeof S !== "object" || !S?.session) return null;
-        const loaded = Array.isArray(S.messages) ? S.messages.length : 0;
-        return Math.max(Number(S.session.message_count) || 0, loaded);
+        return typeof S === "object" && S?.session ? Number(S.session.message_count) || 0 : null;
     }
 
     async function load(session, isAgain) {
@@ -168,6 +166,7 @@
         if (now === "auth")
             return {
                 heading: "hermes-webui has no password",
+                sign: "asks",
                 lines: [
                     "hermesguard shows conversations only where a password protects them. Set one in Settings, then approve hermesguard in Settings, Extensions.",
                 ],
@@ -176,6 +175,7 @@
         if (now === "consent")
             return {
                 heading: "One click is left",
+                sign: "asks",
                 lines: [
                     "In Settings, Extensions, approve the connection of hermesguard (\u201cproxy\u201d). Until then hermes-webui shows nothing of it here. Your conversations are guarded all the same.",
                 ],
@@ -348,6 +348,8 @@
             paint(answer.state);
             const repair = answer.session?.repair;
             if (!repair || repair.resolved_by || open()?.session !== chat?.session) return;
+            // Where it is not sure and has left things as they are, the shield says so.
+            if (repair.what === "not_sure" && !repair.messages_back) return;
             const time = Date.parse(repair.time);
             if (!wantsNotices() || isTold(repair.incident) || time < since() || time < Date.now() - RECENT_MS) return;
             await repaired(chat.session, repair);

@@ -88,7 +88,7 @@ export async function edge(app, error, again) {
     return h(
         "div",
         { class: "edge" },
-        shield(OFF, 24),
+        shield(told?.sign ?? OFF, 24),
         h("h1", {}, heading),
         lines.map((line) =>
             Array.isArray(line) ? h("p", {}, line[0], " ", h("code", {}, line[1])) : h("p", {}, line),
