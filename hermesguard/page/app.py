@@ -212,14 +212,14 @@ class _App(bottle.Bottle):  # type: ignore[misc]
         return encoded(error(refusal))
 
 
-def build(settings: Settings, token_file: Path) -> tuple[Gate, Jobs]:
-    """Return the application on the store of `settings`, and the jobs that it has."""
+def build(settings: Settings, token_file: Path) -> tuple[Gate, Jobs, Shelf]:
+    """Return the application on the store of `settings`, the jobs that it has, and what it has read."""
     app, shelf, access, jobs = _App(), Shelf(settings), Access(settings.store, token_file), Jobs(fault)
     app.install(_answering)
     _own_routes(app, access)
     _reading_routes(app, shelf)
     _acting_routes(app, shelf, jobs)
-    return Gate(access, app, shelf.warm), jobs
+    return Gate(access, app, shelf.warm), jobs, shelf
 
 
 def _own_routes(app: Any, access: Access) -> None:

@@ -75,6 +75,16 @@ class Shelf:
                 self._known = (stamp, View(self, Library(self.settings)), now)
             return self._known[1]
 
+    def prepare(self) -> None:
+        """Read what the first page needs, before anybody asks for it. Raises nothing that a request would not say."""
+        import hermesguard.judge.judge  # noqa: F401 - tells what a rule means; a request would wait for it
+
+        with contextlib.suppress(GuardError, OSError):
+            view = self.view()
+            view.answers  # noqa: B018
+            view.status(1.0)
+            view.missed_quickly  # noqa: B018
+
     def warm(self) -> None:
         """Read what the list of sessions needs, before anybody asks for it. Raises nothing that a request would not say."""
         with contextlib.suppress(GuardError, OSError):

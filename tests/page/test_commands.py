@@ -151,7 +151,7 @@ def test_the_extension_is_installed_where_hermes_webui_finds_it(scene):
         assert (folder / asset).is_file()
     listed = json.loads((scene.root / "extension-install-manifest.json").read_bytes())
     entry = listed["installed"]["hermesguard"]
-    assert {path for path in entry["files"]} == {
+    assert set(entry["files"]) == {
         path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
     }
     for path in folder.rglob("*"):
