@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable
 from functools import wraps
@@ -71,9 +72,16 @@ _CLOSED: Final = """<!doctype html>
 class Gate:
     """The WSGI application. Decides first whether a request is answered at all; then nothing leaves that is too large."""
 
-    def __init__(self, access: Access, inner: Callable[[Environ, Start], Iterable[bytes]]) -> None:
+    def __init__(
+        self,
+        access: Access,
+        inner: Callable[[Environ, Start], Iterable[bytes]],
+        warm: Callable[[], None] = lambda: None,
+    ) -> None:
         self._access = access
         self._inner = inner
+        self._warm: Callable[[], None] | None = warm
+        """Reads ahead, once somebody who may ask has asked."""
         self.last_request = time.monotonic()
 
     def __call__(self, environ: Environ, start: Start) -> Iterable[bytes]:
@@ -101,6 +109,9 @@ class Gate:
         if len(body) > MOST_BYTES:
             return _problem(start, Refusal(500, "internal", "The answer is larger than hermes-webui takes"))
         status, headers = begun
+        if (warm := self._warm) is not None:
+            self._warm = None
+            threading.Thread(target=warm, name="warm", daemon=True).start()
         given = {name.lower() for name, _ in headers}
         more = [header for header in (*_HEADERS, *_OWN_HEADERS) if header[0].lower() not in given]
         start(status, [*headers, *more])
@@ -201,14 +212,14 @@ class _App(bottle.Bottle):  # type: ignore[misc]
         return encoded(error(refusal))
 
 
-def build(settings: Settings, token_file: Path) -> tuple[Gate, Jobs]:
-    """Return the application on the store of `settings`, and the jobs that it has."""
+def build(settings: Settings, token_file: Path) -> tuple[Gate, Jobs, Shelf]:
+    """Return the application on the store of `settings`, the jobs that it has, and what it has read."""
     app, shelf, access, jobs = _App(), Shelf(settings), Access(settings.store, token_file), Jobs(fault)
     app.install(_answering)
     _own_routes(app, access)
     _reading_routes(app, shelf)
     _acting_routes(app, shelf, jobs)
-    return Gate(access, app), jobs
+    return Gate(access, app, shelf.warm), jobs, shelf
 
 
 def _own_routes(app: Any, access: Access) -> None:

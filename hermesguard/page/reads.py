@@ -5,14 +5,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from hermesguard.daemon.control import ask_running_guard
-from hermesguard.daemon.status import resting_status
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.events.catalog import BY_NAME
 from hermesguard.lookup.find.found import best
 from hermesguard.lookup.find.search import Hit, Query, looking
 from hermesguard.lookup.health import URGENT
-from hermesguard.lookup.missed import KINDS, missed, summary
+from hermesguard.lookup.missed import KINDS, summary
 from hermesguard.lookup.objects import (
     event_object,
     found_object,
@@ -44,19 +42,15 @@ _MOST_EVENTS_BYTES: Final = 200 * 1024
 _FOUND_AT_MOST: Final = 100
 _LONGEST_WORDS: Final = 400
 _AT_ONCE: Final = 200
-
-
-def known_status(view: View) -> dict[str, Any]:
-    """Return what the guard says of itself; without one, what its store says. Raises GuardError."""
-    settings = view.library.settings
-    known = ask_running_guard(settings.store, "status", {})
-    return {**(known or resting_status(settings)), "last_guard": "", "last_guard_seen": ""}
+_FRESH_SECONDS: Final = 1.0
+_OLD_SECONDS: Final = 15.0
+"""A badge that is looked at every few seconds must cost the guard nothing."""
 
 
 def status(view: View, home: Home) -> dict[str, Any]:
     """Return `status`."""
-    known = known_status(view)
-    missing = summary(missed(view.library, is_quick=True))
+    known = view.status(_FRESH_SECONDS)
+    missing = summary(view.missed_quickly)
     said = status_object(known, missing)
     for name in ("unreadable",):
         said[name] = dict(list(said[name].items())[:_AT_ONCE])
@@ -81,8 +75,8 @@ def _state(known: Mapping[str, Any], said: Mapping[str, Any], missing: Mapping[s
 def pulse(view: View, session: str) -> dict[str, Any]:
     """Return `pulse`: in what state things are, and the newest of what happened to a session."""
     log = view.library.everything
-    known = known_status(view)
-    missing = summary(missed(view.library, is_quick=True))
+    known = view.status(_OLD_SECONDS)
+    missing = summary(view.missed_quickly)
     found: dict[str, Any] = {
         "state": _state(known, known, missing),
         "decisions": len(events.waiting(view)),
@@ -118,7 +112,7 @@ def now(view: View, home: Home, lately: int) -> dict[str, Any]:
     recent = [one for one in events.events(view, lately + len(numbers)) if one["id"] not in numbers]
     recent += [
         gone
-        for one in missed(view.library, is_quick=True)[:lately]
+        for one in view.missed_quickly[:lately]
         if one.kind == "deleted" and (gone := events.deletion(view, one.session))
     ]
     recent.sort(key=lambda one: str(one["time"]), reverse=True)

@@ -7,10 +7,12 @@ import time
 from collections import OrderedDict, defaultdict
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from hermesguard import files
 from hermesguard.config.settings import Settings
+from hermesguard.daemon.control import ask_running_guard
+from hermesguard.daemon.status import resting_status
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.lookup.library import Copy, Library
 from hermesguard.lookup.missed import Missed, missed
@@ -21,8 +23,9 @@ from hermesguard.store.history import digest
 from hermesguard.store.incidents import FILE_NAME, Incident
 from hermesguard.store.inventory import Entry as Holding
 from hermesguard.store.inventory import holdings, messages_of
+from hermesguard.store.lock import lock_holder
 
-LARGEST_BYTES: Final = 64 * 1024 * 1024
+LARGEST_BYTES: Final = 40 * 1024 * 1024
 """Larger sessions are not shown: read whole they take many times their size."""
 _MOST_DOCUMENTS: Final = 6
 _VIEW_SECONDS: Final = 10.0
@@ -61,6 +64,7 @@ class Shelf:
         self._documents: OrderedDict[tuple[str, str], tuple[_Stamp, Read, int]] = OrderedDict()
         self._titles: dict[str, tuple[_Stamp, str]] = {}
         self._rows: dict[str, Row] = {}
+        self._status: tuple[_Stamp, dict[str, Any], float] | None = None
 
     def view(self) -> "View":
         """Return the store as it is now. Raises GuardError as Library does."""
@@ -70,6 +74,23 @@ class Shelf:
             if self._known is None or self._known[:1] != (stamp,) or now - self._known[2] > _VIEW_SECONDS:
                 self._known = (stamp, View(self, Library(self.settings)), now)
             return self._known[1]
+
+    def prepare(self) -> None:
+        """Read what the first page needs, before anybody asks for it. Raises nothing that a request would not say."""
+        import hermesguard.judge.judge  # noqa: F401 - tells what a rule means; a request would wait for it
+
+        with contextlib.suppress(GuardError, OSError):
+            view = self.view()
+            view.answers  # noqa: B018
+            view.status(1.0)
+            view.missed_quickly  # noqa: B018
+
+    def warm(self) -> None:
+        """Read what the list of sessions needs, before anybody asks for it. Raises nothing that a request would not say."""
+        with contextlib.suppress(GuardError, OSError):
+            view = self.view()
+            for row in view.rows.values():
+                self.title(view.library, row)
 
     def _stamp(self) -> _Stamp:
         store = self.settings.store
@@ -106,6 +127,18 @@ class Shelf:
             ):
                 self._documents.popitem(last=False)
         return read
+
+    def status(self, at_most_seconds: float) -> dict[str, Any]:
+        """Return what the guard says of itself; asked again when older, when the log grew, or by another guard."""
+        store = self.settings.store
+        log = files.stamp(store / FILE_NAME)
+        stamp = (log, lock_holder(store / "lock"))
+        with self._lock:
+            known, now = self._status, time.monotonic()
+            if known is None or known[0] != stamp or now - known[2] > at_most_seconds:
+                said = ask_running_guard(store, "status", {}) or resting_status(self.settings)
+                known = self._status = (stamp, {**said, "last_guard": "", "last_guard_seen": ""}, now)
+            return known[1]
 
     def title(self, library: Library, row: Row) -> str:
         """Return the title of a session."""
@@ -150,6 +183,15 @@ class View:
     def answers(self) -> dict[str, str]:
         """By id of a line of the log that is answered: the id of the line that answers it."""
         return {one.resolves: one.id for one in reversed(self.library.everything) if one.resolves}
+
+    def status(self, at_most_seconds: float) -> dict[str, Any]:
+        """Return what the guard, or without one its store, says of itself, no older than that. Raises GuardError."""
+        return self._shelf.status(at_most_seconds)
+
+    @cached_property
+    def missed_quickly(self) -> list[Missed]:
+        """What users may miss, as far as the log tells, newest first."""
+        return missed(self.library, is_quick=True)
 
     @cached_property
     def missed(self) -> list[Missed]:

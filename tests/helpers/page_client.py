@@ -40,7 +40,7 @@ class Client:
     def __init__(self, settings: Settings, token_file: Path, **headers: str) -> None:
         self.settings = settings
         self.token_file = token_file
-        self.gate, self.jobs = build(settings, token_file)
+        self.gate, self.jobs, _ = build(settings, token_file)
         self.headers = dict(headers)
 
     def ask(

@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
+import hermesguard
 from hermesguard import files
 from hermesguard.cli.output import terminal as screen
 from hermesguard.cli.output.json import print_json
@@ -116,7 +117,8 @@ def _start(settings: Settings) -> None:
         raise GuardError(
             f"The page of {user_name(owner)} does not run", f"Start its socket: systemctl enable --now {unit}"
         )
-    words = [sys.executable, "-m", "hermesguard", "serve"]
+    program = "import sys; sys.path.insert(0, sys.argv.pop(1)); from hermesguard.cli.main import main; raise SystemExit(main())"
+    words = [sys.executable, "-c", program, str(Path(hermesguard.__file__).parents[1]), "serve"]
     words += ["--store", str(settings.store), "--sessions", str(settings.sessions)]
     words += ["--page-port", str(settings.page_port), "--page-idle", f"{settings.page_idle_seconds or 0}s"]
     subprocess.Popen(
