@@ -31,6 +31,7 @@ def serve(settings: Settings, token_file: Path, ready: Callable[[str], None] = l
 
     Raises GuardError: no address, or one that others could reach.
     """
+    signal.signal(signal.SIGTERM, _stop)  # before anybody can know that it listens
     import waitress.server
 
     for name in ("waitress", "waitress.queue"):
@@ -50,7 +51,6 @@ def serve(settings: Settings, token_file: Path, ready: Callable[[str], None] = l
         ident=None,
         clear_untrusted_proxy_headers=True,
     )
-    signal.signal(signal.SIGTERM, _stop)
     if settings.page_idle_seconds:
         watch = threading.Thread(
             target=_end_when_idle,
