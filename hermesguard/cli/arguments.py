@@ -85,7 +85,7 @@ def no_arguments(parser: argparse.ArgumentParser) -> None:
 def guard(parser: argparse.ArgumentParser) -> None:
     settings = parser.add_argument_group("settings", "each overrides its key in the configuration file")
     for option in OPTIONS:
-        if option.key not in ("sessions", "store"):
+        if option.key not in ("sessions", "store") and not option.key.startswith("page_"):
             settings.add_argument(
                 option.flag,
                 metavar="VALUE",
@@ -332,6 +332,43 @@ def notify(parser: argparse.ArgumentParser) -> None:
     form.add_argument(
         "--once", action="store_true", help="send what there is without gathering more, and end: for a timer"
     )
+
+
+def serve(parser: argparse.ArgumentParser) -> None:
+    settings = parser.add_argument_group("settings", "each overrides its key in the configuration file")
+    for option in OPTIONS:
+        if option.key.startswith("page_"):
+            settings.add_argument(
+                option.flag,
+                metavar="VALUE",
+                default=argparse.SUPPRESS,
+                help=(option.meaning + f" Default: {option.default}").replace("%", "%%").replace("`", ""),
+            )
+
+
+def open_page(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--no-browser", action="store_true", help="print the link, open no browser")
+    parser.add_argument(
+        "--new-key", action="store_true", help="make a new key: every page that is signed in is signed out"
+    )
+    json_flag(parser)
+
+
+def extension(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "action",
+        choices=("install", "remove", "status"),
+        help="put it where hermes-webui finds it, take it away, or say what is there",
+    )
+    completing(
+        parser.add_argument(
+            "--directory",
+            metavar="DIR",
+            help="where hermes-webui looks for extensions; default: HERMES_WEBUI_EXTENSION_DIR, else the one beside the sessions",
+        ),
+        Completes.DIRECTORY,
+    )
+    json_flag(parser)
 
 
 def config(parser: argparse.ArgumentParser) -> None:

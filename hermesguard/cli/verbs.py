@@ -247,6 +247,36 @@ VERBS: Final[tuple[Verb, ...]] = (
         arguments.config,
     ),
     Verb(
+        "open",
+        "open the page: what was lost, and how a conversation was",
+        "Prints a link to a page in the browser that is good once, for two minutes, and opens it where there is a screen. "
+        "The page shows what was repaired, what needs a decision, and every conversation at any moment of its life; it "
+        "brings back what is chosen. Starts the page where systemd does not. From another machine: "
+        "ssh -L 17893:127.0.0.1:17893 HOST, then the link.",
+        "hermesguard open\n# on a machine without a screen\nhermesguard open --no-browser",
+        "hermesguard.cli.commands.page.serve:open_page",
+        arguments.open_page,
+    ),
+    Verb(
+        "serve",
+        "serve the page, on the loopback address",
+        "Answers the page of hermesguard open and the extension in hermes-webui, on 127.0.0.1 alone, and ends when nobody "
+        "has asked for five minutes. Usually its systemd socket starts it. It can write nothing: the guard acts.",
+        "# as systemd does: on demand\nsystemctl enable --now hermesguard-page@alice.socket\n"
+        "# by hand, on another port\nhermesguard serve --page-port 17894",
+        "hermesguard.cli.commands.page.serve:serve",
+        arguments.serve,
+    ),
+    Verb(
+        "extension",
+        "put the extension into hermes-webui, or take it away",
+        "Copies the extension into the directory in which hermes-webui looks for extensions, enters it in its list, and says "
+        "what is left to do there: one click of consent.",
+        "hermesguard extension install\nhermesguard extension status",
+        "hermesguard.cli.commands.page.extension:extension",
+        arguments.extension,
+    ),
+    Verb(
         "completion",
         "print a completion script for the shell",
         "Prints the completion script for a shell; ids of sessions are completed too. Packages install it by themselves.",

@@ -312,6 +312,23 @@ OPTIONS: Final[tuple[Option, ...]] = (
         '"polling"',
         "How changes are noticed: inotify where available, else polling.",
     ),
+    Option(
+        "page_port",
+        "page_port",
+        number(1024, 65535),
+        "17893",
+        "17894",
+        "Port of the loopback address on which `hermesguard serve` shows its page. A socket of systemd has its own "
+        "(ListenStream= of hermesguard-page@.socket); the extension of hermes-webui names it too.",
+    ),
+    Option(
+        "page_idle",
+        "page_idle_seconds",
+        duration(),
+        '"5m"',
+        '"30m"',
+        "The page's process ends when nobody has asked it anything for so long; 0: never.",
+    ),
 )
 TABLES: Final = frozenset({"notify", "offsite"})
 """Tables of the file that other processes read (`config.tables`); whatever stands there, the guard guards."""

@@ -57,6 +57,8 @@ class Settings:
     metrics_textfile: Path | None = None
     metrics_port: int | None = None
     watch: Literal["auto", "polling"] = "auto"
+    page_port: int = 17893
+    page_idle_seconds: float = 300.0
     origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     sources: Sources | None = field(default=None, compare=False, repr=False)
 

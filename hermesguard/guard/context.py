@@ -1,6 +1,5 @@
 """What the guard works with, each piece with one owner, and the acts that all its parts share."""
 
-import heapq
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -154,8 +153,7 @@ class Notes:
 
     def saved_last(self, but: str) -> Iterator[str]:
         """Yield the other sessions, those that were saved last first."""
-        saved = heapq.nlargest(MOST_FILES + 1, self.seen, key=lambda name: self.seen[name][1])
-        return (name for name in saved if name != but)
+        return (name for name, _, _ in self.seen.newest(MOST_FILES + 1, 0) if name != but)
 
     def forget(self, name: str) -> None:
         """Forget a session that is gone for good."""

@@ -13,6 +13,7 @@ from hermesguard.demo import losses
 from hermesguard.notify import state
 from hermesguard.notify.outbox import Outbox
 from tests.helpers import cli_store
+from tests.helpers.page_client import Serving
 
 TYPES = {
     "text": lambda value: isinstance(value, str),
@@ -51,8 +52,8 @@ def printed(tmp_path_factory):
     scene = cli_store.make(root)
     objects = {}
 
-    def run(*words):
-        _, text, _ = scene.call(*words, "--json")
+    def run(*words, **variables):
+        _, text, _ = scene.call(*words, "--json", **variables)
         assert text.isascii(), words
         found = json.loads(text)
         assert found["schema_version"] == 2
@@ -118,6 +119,10 @@ def printed(tmp_path_factory):
     run("purge", scene.odd, "--dry-run")
     run("purge", scene.wiped, "--yes")
     run("log")
+    run("extension", "install")
+    run("extension", "status")
+    with Serving(root, scene.store, scene.sessions) as page:
+        run("open", HERMESGUARD_PAGE_PORT=str(page.port))
     objects["incident"] = [
         {"schema_version": 2, "kind": "incident"} | it["incidents"][0] for it in objects["incidents"]
     ]

@@ -10,8 +10,11 @@ import socket
 import subprocess
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from hermesguard.demo import losses
 from hermesguard.demo.app import App
@@ -544,9 +547,66 @@ def the_recipes_work() -> None:
         show(f"{len(printed.splitlines()):5} lines: {command[:100]}")
 
 
+def the_page_starts_when_it_is_asked_and_ends_when_idle() -> None:
+    """Only a socket until somebody asks; then an answer in its sandbox; then only the socket again. The guard does the acts."""
+    alice = User("alice")
+    socket_unit, page = Unit("hermesguard-page@alice.socket"), Unit("hermesguard-page@alice.service")
+    drop_in = Path("/run/systemd/system/hermesguard-page@.service.d/idle.conf")
+    drop_in.parent.mkdir(parents=True, exist_ok=True)
+    drop_in.write_text("[Service]\nEnvironment=HERMESGUARD_PAGE_IDLE=3s\n")
+    run("systemctl", "daemon-reload")
+    socket_unit.start()
+    assert page.value("ActiveState") == "inactive"
+    began = time.monotonic()
+    said = alice.run("hermesguard", "open", "--no-browser", "--store", alice.store)
+    (link,) = (line for line in said.splitlines() if line.startswith("http://127.0.0.1:17893/open?token="))
+    show(f"the page answers {(time.monotonic() - began) * 1000:.0f} ms after hermesguard open was typed")
+    assert page.value("ActiveState") == "active"
+    token = alice.home / ".hermes/webui/sidecar-auth/hermesguard.token"
+    token.parent.mkdir(exist_ok=True)
+    token.write_text("a-token-as-hermes-webui-makes-it-0001")
+    os.chown(token, alice.uid, alice.uid)
+    token.chmod(0o600)
+    base = link.partition("/open")[0]
+    status, now = _asked(f"{base}/api/v1/now", token.read_text())
+    show(f"GET now: {status}, {now['status']['state']}, {now['status']['sessions']} sessions")
+    assert now["status"]["page"]["can_act"], "it reaches the guard's socket"
+    (chat,) = alice.chats(1, turns=10)
+    alice.wipe(chat)
+    until_whole(chat)
+    number = guard_of(alice).until_reported("restored", session=chat.session_id)["HERMESGUARD_INCIDENT"]
+    act = {"act": "undo", "incident": number}
+    status, done = _asked(f"{base}/api/v1/acts", token.read_text(), act)
+    assert (status, done["state"], messages(chat)) == (200, "done", 0)
+    status, refused = _asked(f"{base}/api/v1/now", "another-token-another-token")
+    assert (status, refused["code"]) == (401, "wrong_token")
+    until(lambda: page.value("ActiveState") == "inactive", what="the end of a page that nobody asks")
+    assert socket_unit.value("ActiveState") == "active"
+    assert page.value("Result") == "success"
+    socket_unit.stop()
+    drop_in.unlink()
+    alice.run("hermesguard", "purge", "--yes", chat.session_id, "--store", alice.store)
+
+
+def _asked(url: str, token: str, body: object = None) -> tuple[int, Any]:
+    """What the page answers to hermes-webui: the status and the object."""
+    data = None if body is None else json.dumps(body).encode()
+    headers = {"X-Hermes-Sidecar-Token": token, "Content-Type": "application/json"}
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, data, headers), timeout=20) as response:
+            return response.status, json.load(response)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+
+
 def the_units_are_tight() -> None:
-    """`systemd-analyze security` finds at most 0.4 for both system units."""
-    for unit in ("hermesguard.service", "hermesguard@alice.service"):
+    """`systemd-analyze security` finds at most 0.4 for the system units."""
+    for unit in (
+        "hermesguard.service",
+        "hermesguard@alice.service",
+        "hermesguard-page.service",
+        "hermesguard-page@alice.service",
+    ):
         found = exposure(unit=unit)
         show(f"systemd-analyze security {unit}: {found}")
         assert found <= 0.4
@@ -554,8 +614,10 @@ def the_units_are_tight() -> None:
 
 def the_units_are_valid() -> None:
     """`systemd-analyze verify` has not a word to say about the units."""
-    said = run("systemd-analyze", "verify", "hermesguard.service", "hermesguard@alice.service")
-    show(f"systemd-analyze verify hermesguard.service hermesguard@alice.service: {said or 'nothing'}")
+    units = ["hermesguard.service", "hermesguard@alice.service"]
+    units += [f"hermesguard-page{whose}.{kind}" for whose in ("", "@alice") for kind in ("socket", "service")]
+    said = run("systemd-analyze", "verify", *units)
+    show(f"systemd-analyze verify {' '.join(units)}: {said or 'nothing'}")
     assert not said
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 PACKAGE = Path(__file__).parents[2] / "hermesguard"
 FLOORS = (
     "cli",
-    "notify",
+    "notify page",
     "daemon",
-    "guard salvage offsite",
+    "guard salvage lookup offsite",
     "repair",
     "store judge",
     "watcher webui events config",

@@ -5,7 +5,7 @@
 #    source ~/.local/share/bash_completion/hermesguard
 # See also: https://github.com/scop/bash-completion/blob/main/doc/configuration.md
 
-_shtab_hermesguard_subparsers=(run scan status lost find list history show diff restore salvage undo accept log explain report notify offsite verify drill prune purge config completion demo)
+_shtab_hermesguard_subparsers=(run scan status lost find list history show diff restore salvage undo accept log explain report notify offsite verify drill prune purge config open serve extension completion demo)
 
 _shtab_hermesguard_run_option_strings=(-h --help --on-uncertain --on-missing --scan-interval --keep-deleted --keep-history --keep-versions --max-store-bytes --cache-bytes --max-session-bytes --alert-command --heartbeat-command --on-version-command --hook-timeout --metrics-textfile --metrics-port --watch --sessions --store --config)
 _shtab_hermesguard_scan_option_strings=(-h --help --check --json --sessions --store --config)
@@ -30,6 +30,9 @@ _shtab_hermesguard_drill_option_strings=(-h --help --json --sessions --store --c
 _shtab_hermesguard_prune_option_strings=(-h --help --dry-run --json --sessions --store --config)
 _shtab_hermesguard_purge_option_strings=(-h --help --yes --dry-run --json --sessions --store --config)
 _shtab_hermesguard_config_option_strings=(-h --help --network --json --sessions --store --config)
+_shtab_hermesguard_open_option_strings=(-h --help --no-browser --new-key --json --sessions --store --config)
+_shtab_hermesguard_serve_option_strings=(-h --help --page-port --page-idle --sessions --store --config)
+_shtab_hermesguard_extension_option_strings=(-h --help --directory --json --sessions --store --config)
 _shtab_hermesguard_completion_option_strings=(-h --help --sessions --store --config)
 _shtab_hermesguard_demo_option_strings=(-h --help --sessions --store --config)
 _shtab_hermesguard_option_strings=(-h --help --version --sessions --store --config)
@@ -120,6 +123,16 @@ _shtab_hermesguard_purge___config_COMPGEN=_shtab_compgen_files
 _shtab_hermesguard_config___sessions_COMPGEN=_shtab_compgen_dirs
 _shtab_hermesguard_config___store_COMPGEN=_shtab_compgen_dirs
 _shtab_hermesguard_config___config_COMPGEN=_shtab_compgen_files
+_shtab_hermesguard_open___sessions_COMPGEN=_shtab_compgen_dirs
+_shtab_hermesguard_open___store_COMPGEN=_shtab_compgen_dirs
+_shtab_hermesguard_open___config_COMPGEN=_shtab_compgen_files
+_shtab_hermesguard_serve___sessions_COMPGEN=_shtab_compgen_dirs
+_shtab_hermesguard_serve___store_COMPGEN=_shtab_compgen_dirs
+_shtab_hermesguard_serve___config_COMPGEN=_shtab_compgen_files
+_shtab_hermesguard_extension___directory_COMPGEN=_shtab_compgen_dirs
+_shtab_hermesguard_extension___sessions_COMPGEN=_shtab_compgen_dirs
+_shtab_hermesguard_extension___store_COMPGEN=_shtab_compgen_dirs
+_shtab_hermesguard_extension___config_COMPGEN=_shtab_compgen_files
 _shtab_hermesguard_completion___sessions_COMPGEN=_shtab_compgen_dirs
 _shtab_hermesguard_completion___store_COMPGEN=_shtab_compgen_dirs
 _shtab_hermesguard_completion___config_COMPGEN=_shtab_compgen_files
@@ -135,8 +148,9 @@ _shtab_hermesguard_list___sort_choices=(changed title messages versions incident
 _shtab_hermesguard_restore___part_choices=(reasoning attachments pictures calls tool_calls context_messages order title project_id pinned archived composer_draft)
 _shtab_hermesguard_offsite_pos_0_choices=(run status verify restore accept)
 _shtab_hermesguard_config_pos_0_choices=(show check)
+_shtab_hermesguard_extension_pos_0_choices=(install remove status)
 _shtab_hermesguard_completion_pos_0_choices=(bash zsh fish sessions incidents subjects)
-_shtab_hermesguard_pos_0_choices=(run scan status lost find list history show diff restore salvage undo accept log explain report notify offsite verify drill prune purge config completion demo)
+_shtab_hermesguard_pos_0_choices=(run scan status lost find list history show diff restore salvage undo accept log explain report notify offsite verify drill prune purge config open serve extension completion demo)
 
 _shtab_hermesguard_run__h_nargs=0
 _shtab_hermesguard_run___help_nargs=0
@@ -237,6 +251,16 @@ _shtab_hermesguard_config__h_nargs=0
 _shtab_hermesguard_config___help_nargs=0
 _shtab_hermesguard_config___network_nargs=0
 _shtab_hermesguard_config___json_nargs=0
+_shtab_hermesguard_open__h_nargs=0
+_shtab_hermesguard_open___help_nargs=0
+_shtab_hermesguard_open___no_browser_nargs=0
+_shtab_hermesguard_open___new_key_nargs=0
+_shtab_hermesguard_open___json_nargs=0
+_shtab_hermesguard_serve__h_nargs=0
+_shtab_hermesguard_serve___help_nargs=0
+_shtab_hermesguard_extension__h_nargs=0
+_shtab_hermesguard_extension___help_nargs=0
+_shtab_hermesguard_extension___json_nargs=0
 _shtab_hermesguard_completion__h_nargs=0
 _shtab_hermesguard_completion___help_nargs=0
 _shtab_hermesguard_demo__h_nargs=0

@@ -50,8 +50,8 @@ function _shtab_hermesguard_using
   test "$_shtab_hermesguard_cmdpath" = "$argv"
 end
 
-set -g _shtab_hermesguard_commands run scan status lost find list history show diff restore salvage undo accept log explain report notify offsite verify drill prune purge config completion demo
-set -g _shtab_hermesguard_opts_with_value --alert-command --at --cache-bytes --config --credentials --endpoint --from --heartbeat-command --hermes-home --hook-timeout --identity --keep-deleted --keep-history --keep-versions --last --max-session-bytes --max-store-bytes --metrics-port --metrics-textfile --on-missing --on-uncertain --on-version-command --output --part --region --scan-interval --session --sessions --since --sort --state --store --url --watch -o
+set -g _shtab_hermesguard_commands run scan status lost find list history show diff restore salvage undo accept log explain report notify offsite verify drill prune purge config open serve extension completion demo
+set -g _shtab_hermesguard_opts_with_value --alert-command --at --cache-bytes --config --credentials --directory --endpoint --from --heartbeat-command --hermes-home --hook-timeout --identity --keep-deleted --keep-history --keep-versions --last --max-session-bytes --max-store-bytes --metrics-port --metrics-textfile --on-missing --on-uncertain --on-version-command --output --page-idle --page-port --part --region --scan-interval --session --sessions --since --sort --state --store --url --watch -o
 
 complete -c hermesguard -e
 complete -c hermesguard -f
@@ -268,6 +268,29 @@ complete -c hermesguard -n '_shtab_hermesguard_using config' -l sessions -xka "(
 complete -c hermesguard -n '_shtab_hermesguard_using config' -l store -xka "(__fish_complete_directories)" -d 'where hermesguard keeps its copies; hermesguard@USER names the store of that service'
 complete -c hermesguard -n '_shtab_hermesguard_using config' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'read this configuration file and no other'
 complete -c hermesguard -n '_shtab_hermesguard_using config; and test $_shtab_hermesguard_npos -eq 0' -ka "show check" -d 'show every value, or check the files'
+complete -c hermesguard -n '_shtab_hermesguard_using; and test $_shtab_hermesguard_npos -eq 0' -a open -d 'open the page: what was lost, and how a conversation was'
+complete -c hermesguard -n '_shtab_hermesguard_using open' -s h -l help -d 'show this help message and exit'
+complete -c hermesguard -n '_shtab_hermesguard_using open' -l no-browser -d 'print the link, open no browser'
+complete -c hermesguard -n '_shtab_hermesguard_using open' -l new-key -d 'make a new key: every page that is signed in is signed out'
+complete -c hermesguard -n '_shtab_hermesguard_using open' -l json -d 'one JSON object on stdout'
+complete -c hermesguard -n '_shtab_hermesguard_using open' -l sessions -xka "(__fish_complete_directories)" -d 'the sessions directory of hermes-webui'
+complete -c hermesguard -n '_shtab_hermesguard_using open' -l store -xka "(__fish_complete_directories)" -d 'where hermesguard keeps its copies; hermesguard@USER names the store of that service'
+complete -c hermesguard -n '_shtab_hermesguard_using open' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'read this configuration file and no other'
+complete -c hermesguard -n '_shtab_hermesguard_using; and test $_shtab_hermesguard_npos -eq 0' -a serve -d 'serve the page, on the loopback address'
+complete -c hermesguard -n '_shtab_hermesguard_using serve' -s h -l help -d 'show this help message and exit'
+complete -c hermesguard -n '_shtab_hermesguard_using serve' -l page-port -x -d 'Port of the loopback address on which hermesguard serve shows its page. A socket of systemd has its own (ListenStream= of hermesguard-page@.socket); the extension of hermes-webui names it too. Default: 17893'
+complete -c hermesguard -n '_shtab_hermesguard_using serve' -l page-idle -x -d 'The page'"'"'s process ends when nobody has asked it anything for so long; 0: never. Default: "5m"'
+complete -c hermesguard -n '_shtab_hermesguard_using serve' -l sessions -xka "(__fish_complete_directories)" -d 'the sessions directory of hermes-webui'
+complete -c hermesguard -n '_shtab_hermesguard_using serve' -l store -xka "(__fish_complete_directories)" -d 'where hermesguard keeps its copies; hermesguard@USER names the store of that service'
+complete -c hermesguard -n '_shtab_hermesguard_using serve' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'read this configuration file and no other'
+complete -c hermesguard -n '_shtab_hermesguard_using; and test $_shtab_hermesguard_npos -eq 0' -a extension -d 'put the extension into hermes-webui, or take it away'
+complete -c hermesguard -n '_shtab_hermesguard_using extension' -s h -l help -d 'show this help message and exit'
+complete -c hermesguard -n '_shtab_hermesguard_using extension' -l directory -xka "(__fish_complete_directories)" -d 'where hermes-webui looks for extensions; default: HERMES_WEBUI_EXTENSION_DIR, else the one beside the sessions'
+complete -c hermesguard -n '_shtab_hermesguard_using extension' -l json -d 'one JSON object on stdout'
+complete -c hermesguard -n '_shtab_hermesguard_using extension' -l sessions -xka "(__fish_complete_directories)" -d 'the sessions directory of hermes-webui'
+complete -c hermesguard -n '_shtab_hermesguard_using extension' -l store -xka "(__fish_complete_directories)" -d 'where hermesguard keeps its copies; hermesguard@USER names the store of that service'
+complete -c hermesguard -n '_shtab_hermesguard_using extension' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'read this configuration file and no other'
+complete -c hermesguard -n '_shtab_hermesguard_using extension; and test $_shtab_hermesguard_npos -eq 0' -ka "install remove status" -d 'put it where hermes-webui finds it, take it away, or say what is there'
 complete -c hermesguard -n '_shtab_hermesguard_using; and test $_shtab_hermesguard_npos -eq 0' -a completion -d 'print a completion script for the shell'
 complete -c hermesguard -n '_shtab_hermesguard_using completion' -s h -l help -d 'show this help message and exit'
 complete -c hermesguard -n '_shtab_hermesguard_using completion' -l sessions -xka "(__fish_complete_directories)" -d 'the sessions directory of hermes-webui'

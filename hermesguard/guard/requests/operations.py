@@ -33,12 +33,22 @@ class Operations(Decisions, Salvages):
     # -- restore
 
     def restore(
-        self, name: str, version: str = "", replace: bool = False, dry_run: bool = False, part: str = ""
+        self,
+        name: str,
+        version: str = "",
+        replace: bool = False,
+        dry_run: bool = False,
+        part: str = "",
+        details: bool = False,
+        seen: str | None = None,
     ) -> dict[str, Any]:
         """Make a version (empty: the shadow) live again; messages that only live has are merged in, unless `replace`.
 
-        With `part` (one of `parts.PARTS`) only that part of the version comes back, into live as it is.
+        With `part` (one of `parts.PARTS`) only that part of the version comes back, into live as it is. `details` lets a
+        dry run tell which messages; `seen` is the digest of the live file that the user decided about.
         """
+        if seen is not None:
+            self.require_seen(name, seen)
         shadow = self._shadow(name)
         if version:
             source = self._bytes(self._version(name, version))
@@ -87,6 +97,7 @@ class Operations(Decisions, Salvages):
             "restored_by_user",
             "replaced" if replace else "restored",
             "asked for",
+            details=details,
         )
         closed = [] if dry_run else self._close(name, "restored_by_user", answer["action"])
         return {**answer, "resolved": closed}

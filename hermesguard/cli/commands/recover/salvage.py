@@ -7,18 +7,18 @@ import time
 from collections.abc import Iterable
 from typing import Any, Final
 
-from hermesguard.cli.library import Library
-from hermesguard.cli.lookup.typed import as_typed
 from hermesguard.cli.output import terminal as screen
 from hermesguard.cli.output.json import print_json
 from hermesguard.cli.output.tables import Cell, Column, counted, moment, table
 from hermesguard.cli.output.terminal import Screen, Style
 from hermesguard.cli.output.transcript import wrapped
-from hermesguard.cli.selectors import find_session
 from hermesguard.config.settings import Settings
 from hermesguard.daemon import control
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.guard.requests.handover import hand_over
+from hermesguard.lookup.library import Library
+from hermesguard.lookup.selectors import find_session
+from hermesguard.lookup.typed import as_typed
 from hermesguard.salvage.finding import Finding, State
 from hermesguard.salvage.places import Places, places_of
 from hermesguard.salvage.standing import Standing

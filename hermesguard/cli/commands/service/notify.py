@@ -7,10 +7,10 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
-from hermesguard.cli.lookup.typed import owner_of, user_name
 from hermesguard.cli.output import terminal as screen
 from hermesguard.config.settings import Settings
 from hermesguard.errors import ExitCode, GuardError
+from hermesguard.lookup.typed import owner_of, user_name
 from hermesguard.notify import deliver, life, ping
 from hermesguard.notify import settings as wishing
 from hermesguard.notify.digest import Message

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from hermesguard.cli.lookup.typed import owner_of, user_name
 from hermesguard.cli.output import terminal as screen
 from hermesguard.cli.output.json import print_json
 from hermesguard.cli.output.tables import ago, counted, facts
@@ -15,6 +14,7 @@ from hermesguard.cli.output.terminal import Style
 from hermesguard.config.settings import Settings
 from hermesguard.config.units import about_duration, about_size
 from hermesguard.errors import ExitCode, GuardError
+from hermesguard.lookup.typed import owner_of, user_name
 from hermesguard.offsite import access, process
 from hermesguard.offsite import wishes as wishing
 from hermesguard.offsite.back.restore import Restored, Restoring, choose_folder
@@ -174,7 +174,7 @@ def _verify(arguments: argparse.Namespace, wishes: Wishes) -> int:
 
 
 def _restore(arguments: argparse.Namespace, wishes: Wishes) -> int:
-    from hermesguard.cli.selectors import parse_moment
+    from hermesguard.lookup.selectors import parse_moment
 
     if not arguments.names:
         raise GuardError(

@@ -6,11 +6,11 @@ import os
 import sys
 from typing import Any, Final
 
-from hermesguard.cli.lookup import typed
-from hermesguard.cli.lookup.typed import as_typed
 from hermesguard.config.settings import Settings
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.events.reporter import open_reporter
+from hermesguard.lookup import typed
+from hermesguard.lookup.typed import as_typed
 
 _PARTING_SECONDS: Final = 1.0
 
