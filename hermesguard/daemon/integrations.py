@@ -71,7 +71,7 @@ class Outside:
             self._reporter.listen(self._metrics.hear, metrics.HEARD)
 
     def scanned(self, sessions: int, messages: int) -> None:
-        """Say that a scan proved sight, and what it found."""
+        """Say that a scan proved the watch, and what it found."""
         if self._hooks:
             self._hooks.heartbeat(sessions=sessions, messages=messages)
 

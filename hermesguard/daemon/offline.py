@@ -157,7 +157,7 @@ def _finding(
         return {**result, "state": "new" if live else "unreadable", "rule": "", "evidence": []}
     if live:
         verdict = judge(shadow, live, Surroundings(waited_seconds=PATIENCE_SECONDS))
-        if verdict.action in (Action.KEEP, Action.INTENDED):
+        if verdict.action in (Action.GROWTH, Action.INTENDED):
             return (
                 None
                 if store.has_shadow(name)

@@ -53,7 +53,7 @@ class Acts:
         match visit.verdict.action:
             case Action.WAIT:
                 self.notes.defer(visit.name, visit.data, visit.verdict.wait_seconds, visit.writer_pid)
-            case Action.KEEP if visit.live:
+            case Action.GROWTH if visit.live:
                 if visit.verdict.takes_away:
                     version = self._version(visit, "stripped" if visit.verdict.taken else "tidied")
                     if visit.verdict.taken:

@@ -114,7 +114,7 @@ class FirstLook:
         ):
             # `.bak` is older than all that was said since: one turn taken back, then others, is what people do.
             return False
-        return verdict.action in (Action.RESTORE, Action.MERGE, Action.UNCERTAIN)
+        return verdict.action in (Action.LOSS, Action.MERGE, Action.UNCERTAIN)
 
 
 class LookBack:

@@ -307,7 +307,7 @@ class Guard:
         if not only_adds(known, found):
             # What else is known of the session cannot speak against messages that are all there.
             verdict = judge(known.document, found.document)
-            if verdict.action is not Action.KEEP or verdict.takes_away:
+            if verdict.action is not Action.GROWTH or verdict.takes_away:
                 return None
         copy = Copy(abridged=found)
         self.notes.retitled(name, known.settings, found.settings)

@@ -69,7 +69,7 @@ class Visit:
         """What became of the session."""
         if self.live is None:
             verdict = judge_unreadable(str(self._read), self.around)
-            return self._with_beginning(verdict) if verdict.action is Action.RESTORE else verdict
+            return self._with_beginning(verdict) if verdict.action is Action.LOSS else verdict
         shadow = self.shadow.abridged.document if self.is_wipe else self.shadow.document
         verdict = judge(shadow, self.live, self.around)
         if verdict.action is Action.INTENDED and self.around.repaired:
@@ -109,7 +109,7 @@ class Visit:
             return verdict
         merges = found.comparison is not None and bool(found.comparison.added)
         return verdict._replace(
-            action=Action.MERGE if merges else Action.RESTORE,
+            action=Action.MERGE if merges else Action.LOSS,
             evidence=(*verdict.evidence, "the newest save stands whole at its beginning"),
             comparison=found.comparison,
             keep_messages=found.keep_messages,
@@ -149,7 +149,7 @@ class Visit:
         """The repaired file as a copy to keep, proved to have everything; not for a wipe, which is repaired by pieces."""
         live = None if self.verdict.is_foreign else self.live
         if (beginning := self._beginning) and (found := self._beginning_verdict) and not found.is_foreign:
-            if found.action in (Action.KEEP, Action.INTENDED, Action.WAIT):
+            if found.action in (Action.GROWTH, Action.INTENDED, Action.WAIT):
                 return Copy(beginning[0])
             live = beginning[1]
         if live is not None:
@@ -176,7 +176,7 @@ class Visit:
         """Find out all that acting on it needs, so that nothing is left to be found out then."""
         if self.is_wipe:
             return
-        if self.verdict.action in (Action.RESTORE, Action.MERGE, Action.UNCERTAIN):
+        if self.verdict.action in (Action.LOSS, Action.MERGE, Action.UNCERTAIN):
             self.repaired_copy.lighten()
         elif self.live is not None:
             _ = self.live_copy.abridged

@@ -30,7 +30,7 @@ def judge(shadow: Document, live: Document, around: Surroundings | None = None) 
     """Return what became of a session whose last good copy is `shadow` and whose file now says `live`."""
     case = Case(shadow, live, around or Surroundings())
     verdict = _first(RULES, case)._replace(comparison=case.comparison, loses_prompt=case.prompt_is_lost)
-    if verdict.action is Action.KEEP:
+    if verdict.action is Action.GROWTH:
         gone = tuple(taken(shadow, live, case.comparison, case.may_be_several))
         verdict = verdict._replace(taken=gone, lessens=bool(gone) or lessened(shadow, live, case.comparison))
         fewer = shadow.count - live.count

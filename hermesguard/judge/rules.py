@@ -17,7 +17,7 @@ RULES: list[Rule[Case]] = []
 
 
 def _restore_or_merge(case: Case, *evidence: str) -> Verdict:
-    return says(Action.MERGE if case.comparison.added else Action.RESTORE, *evidence)
+    return says(Action.MERGE if case.comparison.added else Action.LOSS, *evidence)
 
 
 @rule(
@@ -31,14 +31,14 @@ def _restore_or_merge(case: Case, *evidence: str) -> Verdict:
 def _wipe(case: Case) -> Verdict | None:
     if not case.is_wiped:
         return None
-    return says(Action.RESTORE, "the exact trace of hermes-webui #1558: a metadata-only stub was saved")
+    return says(Action.LOSS, "the exact trace of hermes-webui #1558: a metadata-only stub was saved")
 
 
 @rule(RULES, "21", "never any messages", "no messages, and there never were any", "keep")
 def _never_any(case: Case) -> Verdict | None:
     if case.shadow.messages or case.live.messages:
         return None
-    return says(Action.KEEP, "there never were messages")
+    return says(Action.GROWTH, "there never were messages")
 
 
 @rule(
@@ -51,7 +51,7 @@ def _never_any(case: Case) -> Verdict | None:
 def _other_session(case: Case) -> Verdict | None:
     if not case.is_of_other_session or not case.shadow.messages:
         return None
-    verdict = says(Action.RESTORE, f"`{session.SESSION_ID}` is that of another session")
+    verdict = says(Action.LOSS, f"`{session.SESSION_ID}` is that of another session")
     return verdict._replace(is_foreign=True)
 
 
@@ -82,7 +82,7 @@ def _growth(case: Case) -> Verdict | None:
     if case.pending_again:
         kinds.append("a prompt is running again")
     return says(
-        Action.KEEP, "every message is there", *(f"harmless: {kind.replace('_', ' ')}" for kind in kinds)
+        Action.GROWTH, "every message is there", *(f"harmless: {kind.replace('_', ' ')}" for kind in kinds)
     )
 
 
@@ -271,12 +271,10 @@ def _older_state(case: Case) -> Verdict | None:
         return None
     left_over = nearest(case)
     if case.is_start and case.is_said_before:
-        return says(
-            Action.RESTORE, "its writer has not seen the repair, so it takes nothing back", *left_over
-        )
+        return says(Action.LOSS, "its writer has not seen the repair, so it takes nothing back", *left_over)
     if not left_over or _may_be_said_anew(case):
         return None
-    return says(Action.RESTORE, "no act of a user leaves the file so", *left_over)
+    return says(Action.LOSS, "no act of a user leaves the file so", *left_over)
 
 
 def _is_as_after_an_act(case: Case) -> bool:

@@ -145,7 +145,7 @@ MISSING_RULES: list[Rule[Missing]] = []
 def _unreadable(unread: Unread) -> Verdict:
     if unread.around.waited_seconds < UNREADABLE_WAIT_SECONDS:
         return says(Action.WAIT, unread.reason, wait_seconds=UNREADABLE_WAIT_SECONDS)
-    return says(Action.RESTORE, f"the file is unreadable: {unread.reason}", "it stayed so for a second")
+    return says(Action.LOSS, f"the file is unreadable: {unread.reason}", "it stayed so for a second")
 
 
 # ---- a file that is not there --------------------------------------------------------------------------------------------
@@ -213,7 +213,7 @@ def _missing(missing: Missing) -> Verdict | None:
         return says(Action.WAIT, "a deletion may still be noted", wait_seconds=MISSING_WAIT_SECONDS)
     if not (missing.is_listed_on or missing.lacks_tombstone or missing.was_cleaned_up or around.moved_to):
         return None
-    return says(Action.RESTORE, f"the file stayed away for {MISSING_WAIT_SECONDS:.0f} seconds")
+    return says(Action.LOSS, f"the file stayed away for {MISSING_WAIT_SECONDS:.0f} seconds")
 
 
 @rule(

@@ -12,9 +12,9 @@ from hermesguard.webui.session import Document
 class Action(StrEnum):
     """What a verdict asks of the guard."""
 
-    KEEP = "keep"
+    GROWTH = "growth"
     INTENDED = "intended"
-    RESTORE = "restore"
+    LOSS = "loss"
     MERGE = "merge"
     UNCERTAIN = "uncertain"
     DELETED = "deleted"
@@ -109,7 +109,7 @@ class Verdict(NamedTuple):
         if comparison is None or not strangers:
             return self
         added = tuple(index for index in comparison.added if index not in strangers)
-        action = Action.RESTORE if self.action is Action.MERGE and not added else self.action
+        action = Action.LOSS if self.action is Action.MERGE and not added else self.action
         count = len(strangers)
         return self._replace(
             action=action,
@@ -138,7 +138,7 @@ class Verdict(NamedTuple):
         """Return whether live lacks something of the shadow that stands nowhere else, so that the shadow is worth a version."""
         comparison = self.comparison
         if comparison is None:
-            return self.action is not Action.KEEP
+            return self.action is not Action.GROWTH
         gone = any(kind not in benign.REPEATED for _, kind in comparison.harmless)
         lost = not comparison.whole or gone or bool(comparison.changed) or self.lessens or self.loses_prompt
-        return lost or self.action not in (Action.KEEP, Action.WAIT)
+        return lost or self.action not in (Action.GROWTH, Action.WAIT)

@@ -197,7 +197,7 @@ def _answer(name: str, ours: bytes, theirs: bytes, placed: Placed, before: tuple
     except session.Unreadable:
         return ours
     verdict = judge(good, written, Surroundings(name=name, repaired=True, before_repair=before))
-    if verdict.action is Action.KEEP:
+    if verdict.action is Action.GROWTH:
         return theirs
     if verdict.action is Action.INTENDED:
         placed.intended.append(ours)

@@ -344,7 +344,7 @@ def a_directory_that_is_replaced() -> None:
     replaced = time.monotonic()
     show(unit.until_reported("watch_lost")["MESSAGE"])
     show(unit.until_reported("watch_restored")["MESSAGE"])
-    show(f"sight is back {time.monotonic() - replaced:.1f} s after the directory was replaced")
+    show(f"the watch is back {time.monotonic() - replaced:.1f} s after the directory was replaced")
     app = App(bob.sessions, Era.OLD)
     with bob.at_work():
         chat = app.open(next(bob.sessions.glob("[0-9a-f]*.json")).stem)

@@ -32,7 +32,7 @@ TORN_SECONDS = 1.0
 _PIECE_BYTES = 4 * 1024 * 1024
 _SHADOW_SUFFIX = ".large.tmp"
 _LOST = Verdict(
-    Action.RESTORE,
+    Action.LOSS,
     "too large to be read",
     ("the file lost nearly all of what it held, and nothing in it shows that this was intended",),
 )

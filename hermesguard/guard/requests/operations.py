@@ -139,7 +139,7 @@ class Operations(Decisions, Salvages):
         except FileExistsError:
             return True
         except OSError as error:
-            asked = Verdict(Action.RESTORE, "by a user", ("all missing sessions were asked for",))
+            asked = Verdict(Action.LOSS, "by a user", ("all missing sessions were asked for",))
             self._context.cannot_repair(name, copy, None, asked, error)
             return False
         resolves = self._context.recorder.open_incident(name, "warned")
