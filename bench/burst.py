@@ -49,9 +49,9 @@ def _wipe_all(root: Path, name: str, sessions: int) -> float:
     with running(process := contender(name, root / "sessions", root / "store", 2 * good_bytes)):
         for chat in chats:
             chat.save()
-        process.resolve(0.5)
+        process.until_idle(0.5)
         temporary = [chat.write_stub() for chat in chats]
-        process.resolve(0.5)
+        process.until_idle(0.5)
         began = time.monotonic()
         for chat, path in zip(chats, temporary, strict=True):
             os.rename(path, chat.path)
@@ -62,7 +62,7 @@ def _wipe_all(root: Path, name: str, sessions: int) -> float:
                 time.sleep(0.0005)
         seconds = time.monotonic() - began
         if name == "guard":
-            process.resolve(0.5)
+            process.until_idle(0.5)
     return seconds
 
 

@@ -69,7 +69,7 @@ class Process:
         status = Path(f"/proc/{self.pid}/status").read_text()
         return int(status.partition("\nVmRSS:")[2].split()[0]) * 1024
 
-    def resolve(self, quiet_seconds: float = 0.003) -> int:
+    def until_idle(self, quiet_seconds: float = 0.003) -> int:
         """Wait until it has slept for so long, waiting for no disk and for no core; return its CPU time then."""
         before = -1
         while (now := self.cpu_ns()) != before or not self._sleeps():
