@@ -97,13 +97,14 @@ def is_session_id(text: object) -> bool:
 
 def number(value: object) -> float | None:
     """Return a JSON number as a float; None when it is none, or none to reckon with (NaN, Infinity, 400 digits)."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if type(value) is float:
+        return value if math.isfinite(value) else None
+    if type(value) is not int:  # a bool is none
         return None
     try:
-        found = float(value)
+        return float(value)
     except OverflowError:
         return None
-    return found if math.isfinite(found) else None
 
 
 class Unreadable(ValueError):
@@ -126,8 +127,10 @@ class Message:
     def identity(self) -> Identity:
         """(role, words of the text, tool ids): what makes two messages the same message, whatever their dress."""
         if self._identity is None:
-            tools = tuple(tool_ids(self.value))
-            said = _WORKSPACE.sub("", text_of(self.get("content")))
+            tools = tool_ids(self.value)
+            said = text_of(self.get("content"))
+            if said.startswith("["):
+                said = _WORKSPACE.sub("", said)
             if not tools and not said.strip():
                 said = text_of(self.get("reasoning"))
             self._identity = (self.role, " ".join(said.split()), tools)
@@ -148,7 +151,9 @@ class Message:
     def timestamp(self) -> float | None:
         """Seconds since the epoch, or None when the message is not stamped."""
         value = self.value
-        return number(value.get("timestamp") or value.get("_ts")) or None if isinstance(value, dict) else None
+        if not isinstance(value, dict) or not (stamp := value.get("timestamp") or value.get("_ts")):
+            return None
+        return number(stamp) or None
 
     def get(self, key: str) -> Any:
         """Return the message's value for `key`, None when it has none (or is no object at all)."""

@@ -236,6 +236,12 @@ def _same_of(
     """Return the pairs of messages of the same identity and stamp among these."""
     if not left_old or not left_new:
         return []
+    if len(left_old) == len(left_new) == 1:
+        before, after = old[left_old[0]], new[left_new[0]]
+        if before.identity != after.identity:
+            return []
+        stamps = before.timestamp, after.timestamp
+        return [(left_old[0], left_new[0])] if None in stamps or stamps[0] == stamps[1] else []
     left = (*(old[index] for index in left_old), *(new[index] for index in left_new))
     unstamped = {message.identity for message in left if message.timestamp is None}
 
@@ -301,7 +307,7 @@ def _moved(
     places: dict[Hashable, list[int]] = {}
     for index in sorted((index for left in texts.values() for index in left), reverse=True) if rest else ():
         places.setdefault((old[index].identity, old[index].timestamp), []).append(index)
-    for index in rest:
+    for index in rest if places else ():
         if waiting := places.get((new[index].identity, new[index].timestamp)):
             moved.append((waiting.pop(), index))
     moved += _moved_unstamped(old, new, lead, used_old, used_new)
@@ -332,7 +338,8 @@ def _moved_unstamped(
 
 
 def _equal(before: Message, after: Message) -> bool:
-    return before.text == after.text or (_stamps_agree(before, after) and before.identity == after.identity)
+    # What is written alike says the same, so that the identity, which is known, decides most.
+    return before.identity == after.identity and (before.text == after.text or _stamps_agree(before, after))
 
 
 def _is_earlier(message: Message, other: Message) -> bool:
