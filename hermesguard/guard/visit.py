@@ -13,7 +13,7 @@ from hermesguard.repair.standby import fill, prepared, tells_all
 from hermesguard.store.cache import Copy
 from hermesguard.webui import session
 from hermesguard.webui.abridged import Piece
-from hermesguard.webui.elsewhere import strangers
+from hermesguard.webui.elsewhere import is_much, strangers
 from hermesguard.webui.session import Document, Identity, Unreadable
 
 
@@ -30,7 +30,7 @@ class Visit:
     began_ns: int
     before_repair: Callable[[], tuple[Document, ...]] = tuple
     """Gives the messages of the files that the last repairs were made of."""
-    others: Callable[[], Iterable[Path]] = tuple
+    other_sessions: Callable[[], Iterable[Path]] = tuple
     """Gives the files of the other sessions, those saved last first."""
 
     @cached_property
@@ -70,22 +70,47 @@ class Visit:
         if self.live is None:
             verdict = judge_unreadable(str(self._read), self.around)
             return self._with_beginning(verdict) if verdict.action is Action.LOSS else verdict
+        return self._judged.without(self._strangers) if self._is_asked_elsewhere else self._judged
+
+    @cached_property
+    def _judged(self) -> Verdict:
+        """What became of a session whose file can be read, by the two files alone."""
+        live = self.live
+        assert live is not None
         shadow = self.shadow.abridged.document if self.is_wipe else self.shadow.document
-        verdict = judge(shadow, self.live, self.around)
+        verdict = judge(shadow, live, self.around)
         if verdict.action is Action.INTENDED and self.around.repaired:
             # Who has not seen a repair cannot have meant to take it back: that is worth a look into the history.
-            return judge(shadow, self.live, replace(self.around, before_repair=self.before_repair()))
-        if verdict.action in (Action.MERGE, Action.UNCERTAIN) and not verdict.is_newer:
-            return verdict.without(self._strangers(verdict))
+            return judge(shadow, live, replace(self.around, before_repair=self.before_repair()))
         return verdict
 
-    def _strangers(self, verdict: Verdict) -> frozenset[int]:
-        """Return which of the messages that live adds stand whole in another session, by index in live."""
-        comparison = verdict.comparison
-        if comparison is None or not comparison.added:
+    @property
+    def _is_asked_elsewhere(self) -> bool:
+        """Whether the other sessions are to be asked for the messages that live adds."""
+        verdict = self._judged
+        if verdict.action not in (Action.MERGE, Action.UNCERTAIN) or verdict.is_newer:
+            return False
+        found = verdict.comparison
+        return found is not None and any(found.new[index].timestamp is not None for index in found.added)
+
+    @cached_property
+    def others(self) -> tuple[Path, ...]:
+        """The files of the other sessions that may be asked; found out by the loop, which owns what is known of them."""
+        return tuple(self.other_sessions())
+
+    @property
+    def reads_much(self) -> bool:
+        """Whether the verdict takes more reading in other sessions than a turn of the loop has time for."""
+        return self.live is not None and self._is_asked_elsewhere and is_much(self.others)
+
+    @property
+    def _strangers(self) -> frozenset[int]:
+        """Which of the messages that live adds stand whole in another session, by index in live."""
+        comparison = self._judged.comparison
+        if comparison is None:
             return frozenset()
         added = [comparison.new[index] for index in comparison.added]
-        found = strangers(added, self.shadow.document.messages, self.others())
+        found = strangers(added, self.shadow.document.messages, self.others)
         return frozenset(comparison.added[index] for index in found)
 
     @cached_property
