@@ -75,6 +75,19 @@ SESSION_EVENTS: Final[tuple[Event, ...]] = (
         (*_JUDGED, "incident", "messages_after", "duration_us"),
     ),
     Event(
+        "returned",
+        "22e38319d5f84e5db63d26b897d7c429",
+        Priority.WARNING,
+        "Messages that had been removed on purpose are there again",
+        "{session}: a save brought {count:message} again that had been removed on purpose[; {messages_before} before]"
+        "[, {messages_live} now]" + _BY_WHOM + "." + _WHY + "[ To take them away again: {undo}]",
+        "The file stands as it was saved: the recovery of hermes-webui (v0.50.285 and later) puts its own backup back at a\n"
+        "start, and a second server may write from an older memory. If the messages may be there, no action is required.\n"
+        "To take them away again: {undo}\n"
+        "While hermes-webui runs, it may have them in its memory: reload the page, and look whether they stay away.",
+        (*_JUDGED, "incident", "count", "displaced", "undo"),
+    ),
+    Event(
         "restored",
         "5624b3f52bf1461f9e740dd4db9878b0",
         Priority.WARNING,

@@ -238,6 +238,8 @@ class Guard:
                 began_ns,
                 lambda: self.recorder.before_repair(name),
                 lambda: map(self.directory.file, self.notes.saved_last(name)),
+                coming := self._acts.taken_back.may_come_again(name, data, shadow),
+                partial(self._acts.taken_back.again, name, coming),
             )
         )
         if visit is None:
@@ -303,6 +305,10 @@ class Guard:
         known = shadow.abridged
         found = follow(known, self._reader.buffer, size_bytes)
         if found is None:
+            return None
+        if found.count > known.count and self._acts.taken_back.may_come_again(
+            name, self._reader.buffer, shadow
+        ):
             return None
         if not only_adds(known, found):
             # What else is known of the session cannot speak against messages that are all there.

@@ -1,11 +1,12 @@
 """One session as a visit finds it. What it says and what became of it is found out when someone asks, and once."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 from hermesguard.files import Stamp
+from hermesguard.guard.gone.taken_back import Again
 from hermesguard.judge.judge import Action, Surroundings, Verdict, is_wipe, judge, judge_unreadable
 from hermesguard.repair.merge import merge_documents, merged_text
 from hermesguard.repair.shortened import without_messages
@@ -14,7 +15,7 @@ from hermesguard.store.cache import Copy
 from hermesguard.webui import session
 from hermesguard.webui.abridged import Piece
 from hermesguard.webui.elsewhere import is_much, strangers
-from hermesguard.webui.session import Document, Identity, Unreadable
+from hermesguard.webui.session import Document, Identity, Message, Unreadable
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,10 @@ class Visit:
     """Gives the messages of the files that the last repairs were made of."""
     other_sessions: Callable[[], Iterable[Path]] = tuple
     """Gives the files of the other sessions, those saved last first."""
+    may_come_again: tuple[str, ...] = ()
+    """Versions that may hold messages which a user took back, and which live adds."""
+    taken_back: Callable[[Sequence[Message]], Again] = lambda added: Again()
+    """Tells which of the messages had been taken back, by those versions."""
 
     @cached_property
     def _read(self) -> Document | str:
@@ -70,7 +75,9 @@ class Visit:
         if self.live is None:
             verdict = judge_unreadable(str(self._read), self.around)
             return self._with_beginning(verdict) if verdict.action is Action.LOSS else verdict
-        return self._judged.without(self._strangers) if self._is_asked_elsewhere else self._judged
+        if self._is_asked_elsewhere:
+            return self._with_again.without(self._strangers, "stand whole in another session")
+        return self._with_again
 
     @cached_property
     def _judged(self) -> Verdict:
@@ -84,10 +91,31 @@ class Visit:
             return judge(shadow, live, replace(self.around, before_repair=self.before_repair()))
         return verdict
 
+    @cached_property
+    def again(self) -> Again:
+        """Which of the messages that live adds had been taken back by a user."""
+        comparison = self._judged.comparison
+        if not self.may_come_again or comparison is None:
+            return Again()
+        return self.taken_back([comparison.new[index] for index in comparison.added])
+
+    @cached_property
+    def _with_again(self) -> Verdict:
+        """The verdict with what is known of messages that had been taken back: no repair brings them again."""
+        verdict, count = self._judged, len(self.again.places)
+        if verdict.action is Action.GROWTH and count:
+            said = f"{count} of the new messages had been removed on purpose"
+            return verdict._replace(evidence=(*verdict.evidence, said), returned=count)
+        if verdict.action in (Action.MERGE, Action.UNCERTAIN) and verdict.comparison:
+            added = verdict.comparison.added
+            places = frozenset(added[place] for place in self.again.places)
+            return verdict.without(places, "had been removed on purpose before")
+        return verdict
+
     @property
     def _is_asked_elsewhere(self) -> bool:
         """Whether the other sessions are to be asked for the messages that live adds."""
-        verdict = self._judged
+        verdict = self._with_again
         if verdict.action not in (Action.MERGE, Action.UNCERTAIN) or verdict.is_newer:
             return False
         found = verdict.comparison
@@ -100,13 +128,15 @@ class Visit:
 
     @property
     def reads_much(self) -> bool:
-        """Whether the verdict takes more reading in other sessions than a turn of the loop has time for."""
-        return self.live is not None and self._is_asked_elsewhere and is_much(self.others)
+        """Whether the verdict takes more reading, in the history or in other sessions, than a turn has time for."""
+        if self.live is None:
+            return False
+        return bool(self.may_come_again) or (self._is_asked_elsewhere and is_much(self.others))
 
     @property
     def _strangers(self) -> frozenset[int]:
         """Which of the messages that live adds stand whole in another session, by index in live."""
-        comparison = self._judged.comparison
+        comparison = self._with_again.comparison
         if comparison is None:
             return frozenset()
         added = [comparison.new[index] for index in comparison.added]
