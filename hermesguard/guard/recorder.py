@@ -11,7 +11,7 @@ from hermesguard.events.reporter import Reporter
 from hermesguard.guard.back_off import ALERT_INTERVAL_SECONDS, BackOff
 from hermesguard.judge.judge import Verdict
 from hermesguard.store.cached_store import Copies
-from hermesguard.store.incidents import INTENDED, RETURNED, Incident, IncidentLog, resolved
+from hermesguard.store.incidents import INTENDED, Incident, IncidentLog, resolved
 from hermesguard.webui import session
 from hermesguard.webui.session import Document, Unreadable
 
@@ -109,8 +109,8 @@ class Recorder:
 
     def note_returned(self, name: str, verdict: Verdict, *, count: int, **known: Any) -> None:
         """Write down and report that a save brings again what a user had taken away; that stands, and no repair is made."""
-        noted = self.note(found(RETURNED, RETURNED, name, verdict, **known))
-        self.report(RETURNED, name, verdict, incident=noted.id, undo=noted.undo, count=count, **known)
+        noted = self.note(found("returned", "returned", name, verdict, **known))
+        self.report("returned", name, verdict, incident=noted.id, undo=noted.undo, count=count, **known)
 
     def rolled_back(self, repairs: Mapping[str, str], directory: Path) -> None:
         """Record and report that many sessions went back to an older state at once; `repairs` gives the incident of each."""
