@@ -99,10 +99,8 @@ def number(value: object) -> float | None:
     """Return a JSON number as a float; None when it is none, or none to reckon with (NaN, Infinity, 400 digits)."""
     if type(value) is float:
         return value if math.isfinite(value) else None
-    if type(value) is not int:  # a bool is none
-        return None
     try:
-        return float(value)
+        return float(value) if type(value) is int else None  # a bool is no number
     except OverflowError:
         return None
 
@@ -129,8 +127,7 @@ class Message:
         if self._identity is None:
             tools = tool_ids(self.value)
             said = text_of(self.get("content"))
-            if said.startswith("["):
-                said = _WORKSPACE.sub("", said)
+            said = _WORKSPACE.sub("", said) if said.startswith("[") else said
             if not tools and not said.strip():
                 said = text_of(self.get("reasoning"))
             self._identity = (self.role, " ".join(said.split()), tools)
