@@ -13,6 +13,7 @@ from typing import NamedTuple
 from hermesguard.webui import benign
 from hermesguard.webui.compare.alignment import Pair, rising
 from hermesguard.webui.compare.changes import Changes, changes
+from hermesguard.webui.compare.replays import repeated
 from hermesguard.webui.session import Message
 
 # A prompt that was recovered from `pending_*` is stamped with whole seconds; the application's own copy with fractions.
@@ -126,6 +127,7 @@ def _gone(
     behind.append(len(old))
     number = 0
     window: benign.Window | None = None
+    again = repeated(old, lead, found)
     for index in range(lead, len(old)):
         if index in found:
             number += 1
@@ -135,7 +137,11 @@ def _gone(
         if window is None:
             window = benign.Window(new[at : at + benign.WINDOW_MESSAGES])
         beside = (behind[number - 1] if number else lead - 1, behind[number])
-        gone = benign.Gone(old, index, beside, window)
+        now = (
+            (new[place[beside[0]]] if beside[0] in place else None),
+            (new[place[beside[1]]] if beside[1] in place else None),
+        )
+        gone = benign.Gone(old, index, beside, window, now, index in again)
         kind = benign.vanishing(gone) if old[index].count == 1 else ""
         harmless.append((index, kind)) if kind else missing.append(index)
     return missing, harmless
