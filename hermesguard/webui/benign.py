@@ -248,6 +248,9 @@ VANISHING: list[Callable[[Gone], bool]] = [
 # Their content stands in succession that stays, so the shadow before them is worth no version.
 REPEATED = frozenset({"duplicate_partial", "superseded_partial", "duplicate_user", "replay", "folded"})
 
+# What would stand beside itself if it were put back beside what took its place.
+STANDING = frozenset({"replay", "folded"})
+
 
 # ---- messages that change where they stand -------------------------------------------------------------------------------
 

@@ -65,18 +65,19 @@ class Comparison(NamedTuple):
         """Yield the messages of both, each once, in the order of the conversation.
 
         Of a message that both have, the newer form counts, except where it was shortened. Messages that the application may drop
-        come back too: it drops them again where it means to. Between two common messages those of old come first unless their
-        timestamps say otherwise; behind the last common message they come first in any case if new was surely written later,
-        whatever the clock said then.
+        come back too, but for those that stand in another: it drops them again where it means to. Between two common messages
+        those of old come first unless their timestamps say otherwise; behind the last common message they come first in any
+        case if new was surely written later, whatever the clock said then.
         """
         shortened = dict(self.shortened)
         elsewhere = {index for _, index in self.moved}
+        standing = {index for index, kind in self.harmless if kind in benign.STANDING}
         at_old = at_new = 0
         anchors = sorted({*self.pairs, *self.shortened})
         for old_index, new_index in (*anchors, (len(self.old), len(self.new))):
             is_end = old_index == len(self.old)
             yield from _interleave(
-                list(self.old[at_old:old_index]),
+                [self.old[index] for index in range(at_old, old_index) if index not in standing],
                 [self.new[index] for index in range(at_new, new_index) if index not in elsewhere],
                 by_time=not (is_end and is_newer_last),
             )
