@@ -32,6 +32,7 @@ _CONTROL_OPENINGS = (
     "continue from the compressed conversation context above.",
     "you've reached the maximum number of tool-calling iterations allowed.",
 )
+_UNSPOKEN = frozenset({"system", "developer", "session_meta"})
 _CONTROL_FLAGS = ("_verification_stop_synthetic", "_pre_verify_synthetic")
 _INTERRUPTION_OPENINGS = ("**response interrupted.**", "**previous turn did not complete.**")
 # So many messages beside one that is gone may have to do with it.
@@ -53,8 +54,10 @@ def is_compaction_marker(message: Message) -> bool:
 
 
 def is_control_message(message: Message) -> bool:
-    """A message that the agent speaks to itself in the role of the user: wake-ups, the iteration limit, hidden messages."""
+    """A message that the agent speaks to itself: instructions, wake-ups, the iteration limit, hidden messages."""
     if any(message.get(flag) for flag in _CONTROL_FLAGS) or message.get("_source") == "delegation_wakeup":
+        return True
+    if message.role in _UNSPOKEN:
         return True
     return message.role == "user" and message.words.lower().lstrip().startswith(_CONTROL_OPENINGS)
 

@@ -391,6 +391,16 @@ def test_what_is_no_less_is_none(world: World, what: str) -> None:
     assert versions(world) == []
 
 
+@pytest.mark.parametrize("era", ERAS)
+def test_what_is_said_twice_stands_once_in_the_context(world: World, era: Value) -> None:
+    """The application keeps one of several messages that say the same; nobody is told, but the state before is a version."""
+    messages = [*FIVE, user("yes", 2000.5), answer("ok", 2001.5), user("yes", 2002.5), answer("ok", 2003.5)]
+    before = chat(messages, era)
+    after = before | {"context_messages": before["context_messages"][:12], "updated_at": 2009.5}
+    assert played(world, before, after) == after
+    assert alerts(world) == []
+
+
 def test_a_picture_is_one_only_with_its_data(world: World) -> None:
     part = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
     without = {"type": "image_url", "image_url": {"url": "[screenshot]"}}

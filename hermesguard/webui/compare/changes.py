@@ -178,12 +178,19 @@ def _stamps(gap: _Gap) -> Iterable[Pair]:
     for a, b in pairs:
         before, after = old[a], new[b]
         is_rough = float(before.timestamp or 0).is_integer() and not are_many
-        if not gap.is_bounded and is_rough and before.identity != after.identity:
+        is_other = before.identity != after.identity and not _is_cleaned(before, after)
+        if not gap.is_bounded and is_rough and is_other:
             asked = any(map(benign.is_user_turn, (*old[: a + 1], *new[: b + 1])))
             if asked:
                 return
         if _may_be_one(before, after) and (not is_rough or alike(before, after)):
             yield a, b
+
+
+def _is_cleaned(before: Message, after: Message) -> bool:
+    """Return whether what stood before a prompt was taken out, as the prompt before it that was not answered is."""
+    words = after.identity[1]
+    return before.role == after.role == "user" and bool(words) and before.identity[1].endswith(f" {words}")
 
 
 def _sent(gap: _Gap) -> Iterable[Pair]:

@@ -81,6 +81,11 @@ HARMLESS: dict[str, tuple[list[Value], list[Value], list[str]]] = {
         [*ASKED, answer("First half.\n\nSecond half.", 1100), *turns(1, 20)],
         ["folded"],
     ),
+    "instructions to the model": (
+        [{"role": "system", "content": "be kind"}, *START],
+        START,
+        ["control_message"],
+    ),
     "a compaction card": (
         [*START, answer("[CONTEXT COMPACTION — REFERENCE ONLY] Earlier turns were compacted", 1100)],
         START,
@@ -321,6 +326,10 @@ def test_tool_ids_of_another_provider_make_no_other_messages(what: str, news: li
 
 
 CHANGED: dict[str, tuple[list[Value], list[Value]]] = {
+    "a prompt before which the one that was broken off stood": (
+        [*START, user("fix it", 1090), ERROR, user("fix it\n\nand that", 1100)],
+        [*START, user("fix it", 1090), ERROR, user("and that", 1100), answer("both", 1105)],
+    ),
     "two prompts that were queued and sent as one": (
         [*START, user("look here", 1100), user("and there", 1101), answer("yes", 1105)],
         [*START, user("look here\n\nand there", 1100), answer("yes", 1105)],
