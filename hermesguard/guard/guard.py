@@ -66,7 +66,7 @@ class Guard:
         self.background = Background(partial(self.shield.caught, "background work"))
         self.first_copies = FirstCopies(self.copies.store, self._start_sync, self.copies.refused)
         self.copies.settle = self.first_copies.settle
-        self._first_look = FirstLook(context, self.first_copies)
+        self._first_look = FirstLook(context, self.first_copies, self._acts.taken_back)
         self.scans = Scans(
             context,
             self.missing_files,

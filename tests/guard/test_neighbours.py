@@ -459,6 +459,40 @@ def test_what_the_application_brings_again_is_told_and_one_command_takes_it_away
     assert now(world) == left
 
 
+@pytest.mark.parametrize("is_cleared", [False, True])
+def test_a_deleted_conversation_that_the_application_brings_again_is_told(
+    world: World, is_cleared: bool
+) -> None:
+    """It builds a conversation anew from its backup, or from the agent's database, at a start (#5498, #6954)."""
+    before = chat(FIVE, V720)
+    written(world, before)
+    if is_cleared:
+        written(world, cut(0, V720))
+    (world.sessions / "_deleted_webui_sessions.json").write_text('{"version": 1, "ids": ["s"]}')
+    (world.sessions / "s.json").unlink()
+    world.guard.visit("s")
+    world.pass_time(20)
+    (world.sessions / "_deleted_webui_sessions.json").unlink()
+    written(world, before)
+    [values] = told(world, "returned")
+    assert (values["count"], now(world)) == (10, before)
+    assert "had been deleted" in values["evidence"][0]  # type: ignore[index]
+    world.hands().undo(str(values["incident"]))
+    assert not (world.sessions / "s.json").exists()
+    world.pass_time(20)
+    assert not (world.sessions / "s.json").exists()
+
+
+def test_what_was_deleted_and_is_imported_anew_was_not_brought_again(world: World) -> None:
+    written(world, chat(FIVE, V720))
+    (world.sessions / "_deleted_webui_sessions.json").write_text('{"version": 1, "ids": ["s"]}')
+    (world.sessions / "s.json").unlink()
+    world.guard.visit("s")
+    world.pass_time(20)
+    written(world, chat(FIVE[:6], V720, created_at=99.5))
+    assert told(world, "returned") == []
+
+
 def test_what_is_said_again_was_not_brought_again(world: World) -> None:
     """The last question is asked once more: the same words, at another time."""
     written(world, chat(FIVE, NEW))

@@ -10,13 +10,15 @@ from typing import Final, NamedTuple
 from hermesguard.files import read
 from hermesguard.store.cache import Copy
 from hermesguard.store.cached_store import Copies
-from hermesguard.store.incidents import IncidentLog
+from hermesguard.store.history import CLEARED, DELETED
+from hermesguard.store.incidents import INTENDED, MOST_TAKEN_BACK, IncidentLog
 from hermesguard.webui import session
 from hermesguard.webui.directory import SessionsDirectory
 from hermesguard.webui.session import Document, Message, Unreadable
 
 MOST_SESSIONS: Final = 4096
 _MARK_BYTES: Final = 512
+_TAKEN: Final = {DELETED: "deleted", CLEARED: "cleared", INTENDED: "cut"}
 # Read again after a start of the guard; larger ones would hold the loop.
 _LARGEST_PACKED_BYTES: Final = 512 * 1024
 
@@ -100,6 +102,26 @@ class TakenBack:
             if any(added[place].timestamp is not None for place in places):
                 return Again(frozenset(places), version)
         return Again()
+
+    def whole(self, name: str, live: Document) -> tuple[Again, str]:
+        """Return what of a session that was not there had been taken away, and how: it was deleted, cleared or cut.
+
+        An import of what was deleted makes another conversation, created at another time: that brings nothing again.
+        """
+        try:
+            versions = sorted(
+                self._copies.store.versions(name), key=lambda version: version.time, reverse=True
+            )
+        except OSError:
+            return Again(), ""
+        taken = [version for version in versions if version.reason in _TAKEN][:MOST_TAKEN_BACK]
+        for version in taken:
+            document = self._read(name, version.name, _LARGEST_PACKED_BYTES)
+            if document and document.get(session.CREATED) == live.get(session.CREATED):
+                again = self.again(name, (version.name,), live.messages)
+                if again.places:
+                    return again, _TAKEN[taken[0].reason]
+        return Again(), ""
 
     def is_backup(self, name: str, data: bytes) -> bool:
         """Return whether a save is the application's own backup, which its recovery puts back at a start."""
