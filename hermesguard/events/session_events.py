@@ -82,7 +82,8 @@ SESSION_EVENTS: Final[tuple[Event, ...]] = (
         "{session}: a save brought {count:message} again that had been removed on purpose[; {messages_before} before]"
         "[, {messages_live} now]" + _BY_WHOM + "." + _WHY + "[ To take them away again: {undo}]",
         "The file stands as it was saved: the recovery of hermes-webui (v0.50.285 and later) puts its own backup back at a\n"
-        "start, also of a conversation that was deleted, and a second server may write from an older memory. If the messages may be there, no action is required.\n"
+        "start, also of a deleted conversation, and a second server may write from an older memory. If the messages may be\n"
+        "there, no action is required.\n"
         "To take them away again: {undo}\n"
         "While hermes-webui runs, it may have them in its memory: reload the page, and look whether they stay away.",
         (*_JUDGED, "incident", "count", "displaced", "undo"),

@@ -71,10 +71,11 @@ were saved last, 32 MB of them at most, in the background where that is more tha
 
 ## What was taken back comes again
 
-The recovery of hermes-webui (v0.50.285 to exp-v0.52.215) puts its own backup back at a start, whatever a user had cleared or
-undone since, and a conversation that was deleted; a second server may do so from an older memory. Such a save stands, for the application wrote it and goes on from
-it. The event `returned` tells it once, with the command that takes the messages away again, as long as the history has what was
-taken back (the last four acts of a session). No repair brings such messages again: where live lacks others, only those come back.
+The recovery of hermes-webui (v0.50.285 to exp-v0.52.215) puts its own backup back at a start, whatever a user had cleared,
+undone or deleted since; a second server may do so from an older memory. Such a save stands, for the application wrote it and
+goes on from it. The event `returned` tells it once, with the command that takes the messages away again, as long as the history
+has what was taken back (the last four acts of a session). No repair brings such messages again: where live lacks others, only
+those come back.
 
 ## Which side knows better
 
