@@ -48,23 +48,29 @@ def changes(
     `same` are the pairs there that are the same, both rising, `moved` those that are the same in another order.
     """
     found = Changes()
-    calls = [
-        {tool for message in side[lead:] if message.role != "tool" for tool in message.identity[2]}
-        for side in (old, new)
-    ]
-    is_renamed = all(calls) and calls[0].isdisjoint(calls[1])
     moved_old, moved_new = {index for index, _ in moved}, {index for _, index in moved}
+    gaps: list[tuple[list[int], list[int], bool, bool]] = []
     at_old = at_new = lead
     for old_index, new_index in (*same, (len(old), len(new))):
         if at_old < old_index and at_new < new_index:
-            is_bounded = old_index < len(old) or new_index < len(new)
             left_old = [index for index in range(at_old, old_index) if index not in moved_old]
             left_new = [index for index in range(at_new, new_index) if index not in moved_new]
-            is_next = at_old > 0 and at_new > 0
-            _Gap(old, new, left_old, left_new, is_bounded, is_next, is_renamed).fill(found, _SIGNS)
+            if left_old and left_new:
+                is_bounded = old_index < len(old) or new_index < len(new)
+                gaps.append((left_old, left_new, is_bounded, at_old > 0 and at_new > 0))
         at_old, at_new = old_index + 1, new_index + 1
+    calls = [_calls(old, (gap[0] for gap in gaps)), _calls(new, (gap[1] for gap in gaps))]
+    is_renamed = all(calls) and calls[0].isdisjoint(calls[1])
+    for gap in gaps:
+        _Gap(old, new, *gap, is_renamed).fill(found, _SIGNS)
     found.pairs.sort()
     return found
+
+
+def _calls(messages: Sequence[Message], gaps: Iterable[list[int]]) -> set[str]:
+    """Return the ids of the tool calls that are made in the gaps."""
+    left = (messages[index] for gap in gaps for index in gap)
+    return {tool for message in left if message.role != "tool" for tool in message.identity[2]}
 
 
 @dataclass(frozen=True, slots=True)
