@@ -141,9 +141,9 @@ class App:
         messages = self.index()
         on_disk = {path.stem for path in self.directory.glob("*.json") if not path.name.startswith("_")}
         if messages is None or chat is None:
-            messages = [_index_row(document) for document in map(self._readable, on_disk) if document]
+            messages = [_index_entry(document) for document in map(self._readable, on_disk) if document]
             messages += [
-                _index_row(self.chats[session_id].document) for session_id in self.chats.keys() - on_disk
+                _index_entry(self.chats[session_id].document) for session_id in self.chats.keys() - on_disk
             ]
         else:
             known = on_disk | self.chats.keys()
@@ -152,7 +152,7 @@ class App:
                 for message in messages
                 if message["session_id"] in known and message["session_id"] != chat.session_id
             ]
-            messages.append(_index_row(chat.document, message_count))
+            messages.append(_index_entry(chat.document, message_count))
         messages.sort(key=lambda message: message["updated_at"], reverse=True)
         replace_file(self.directory / INDEX, dumps(messages), self.process_id)
 
@@ -178,7 +178,7 @@ class App:
         )
 
 
-def _index_row(document: Document, message_count: int | None = None) -> Message:
+def _index_entry(document: Document, message_count: int | None = None) -> Message:
     messages = document["messages"]
     count = len(messages) if message_count is None else message_count
     last = next(

@@ -56,7 +56,7 @@ class Case(Messages):
 
     @property
     def marks_shrinks(self) -> bool:
-        """The writer of live marks every shrink that someone means (exp-v0.52.216 or later)."""
+        """The writer of live marks every shrink that a user means (exp-v0.52.216 or later)."""
         return session.GENERATION in self.live
 
     @property

@@ -180,7 +180,7 @@ class Faults(Stage):
         for talk in self.talks:
             assert not talk.chat.path.exists(), talk.story
             assert self.world.guard.copies.store.has_shadow(talk.chat.session_id), talk.story
-        self.world.hands().restore_all_missing()
+        self.world.operations().restore_all_missing()
         self.resolve()
 
     @rule(number=TALK)

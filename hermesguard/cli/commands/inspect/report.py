@@ -12,7 +12,7 @@ from hermesguard.cli.commands.service.status import fact_lines, gather, headline
 from hermesguard.cli.output import terminal as screen
 from hermesguard.cli.output.json import print_json
 from hermesguard.cli.output.tables import moment
-from hermesguard.cli.report import series as chronicle
+from hermesguard.cli.report import series
 from hermesguard.cli.report.page import Figure, Table, html
 from hermesguard.config.paths import is_inside
 from hermesguard.config.settings import Settings
@@ -34,7 +34,7 @@ def report(arguments: argparse.Namespace, settings: Settings) -> int:
     library = Library(settings)
     now = datetime.now(UTC)
     known = gather(settings)
-    charts = chronicle.charts(library, now)
+    charts = series.charts(library, now)
     sessions = entries(library)
     if arguments.json:
         print_json(
@@ -65,7 +65,7 @@ def _page(
     library: Library,
     now: datetime,
     known: dict[str, Any],
-    charts: list[chronicle.Chart],
+    charts: list[series.Chart],
     sessions: list[Entry],
 ) -> str:
     from hermesguard.cli.report.charts import svg  # pygal may not be there, and then that is the sentence
@@ -119,7 +119,7 @@ def _incident_table(library: Library, log: list[Incident]) -> Table:
             moment(datetime.fromisoformat(incident.time)),
             incident.session,
             library.title(incident.session) or "Untitled",
-            chronicle.kind_of(incident) + (", resolved" if incident.id in resolved else ""),
+            series.kind_of(incident) + (", resolved" if incident.id in resolved else ""),
             *("?" if (count := getattr(incident, name)) is None else f"{count:,}" for name in names),
         )
         for incident in log[:_NEWEST_INCIDENTS]
@@ -161,7 +161,7 @@ def _session_table(sessions: list[Entry], others: dict[str, str]) -> Table:
     )
 
 
-def _chart_json(chart: chronicle.Chart) -> dict[str, Any]:
+def _chart_json(chart: series.Chart) -> dict[str, Any]:
     return {
         "name": chart.name,
         "times": [tick.astimezone(UTC).isoformat() for tick in chart.ticks],
