@@ -191,7 +191,7 @@ class Notes:
         question.due = max(question.since + seconds, now + SHORTEST_WAIT_SECONDS)
 
     def due(self) -> Iterator[tuple[str, Deferred]]:
-        """Take and yield the deferred whose time has come; whoever answers may ask again."""
+        """Take and yield the deferred checks whose time has come; each may be deferred again."""
         now = self.clock.monotonic()
         for name in [name for name, question in self.deferred.items() if question.due <= now]:
             question = self.deferred.get(name)

@@ -1,7 +1,7 @@
 """A visit: one look at one session, and the only place where a verdict becomes an act.
 
 Knows no threads, no signals, no systemd: whoever owns the loop calls `visit` for a name that changed, `scan` for a look at
-everything, and `run_deferred` for deferred whose time has come.
+everything, and `run_deferred` for the checks whose time has come.
 """
 
 import math

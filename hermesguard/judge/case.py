@@ -170,21 +170,6 @@ class Case(Messages):
             None,
         )
 
-    @property
-    def is_compressed(self) -> bool:
-        """The anchors of a /compress were set anew, and what is left is exactly what the model goes on with."""
-        return (
-            any(
-                key.startswith(session.ANCHOR_PREFIX)
-                and self.changed(key)
-                and says_something(self.live.get(key))
-                for key in self.live.keys
-            )
-            and bool(self.live.messages)
-            and [message.value for message in self.live.messages]
-            == [message.value for message in self.live.context]
-        )
-
     # -- what stands beside the messages
 
     @property

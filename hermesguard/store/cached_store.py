@@ -87,11 +87,6 @@ class Copies:
         self._cache.limit_bytes = limit_bytes
 
     @property
-    def cache_used_bytes(self) -> int:
-        """How many bytes of copies are in memory."""
-        return self._cache.size_bytes
-
-    @property
     def broken(self) -> str:
         """Why the store is not writable at present; empty when it is."""
         return self._broken

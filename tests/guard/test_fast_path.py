@@ -174,7 +174,7 @@ def test_memory_is_bounded_and_a_session_beyond_it_is_guarded(
         chat.send("unsent")
         losses.wipe(chat)
         assert len(world.live(chat).messages) == 121
-    assert world.guard.copies.cache_used_bytes <= max(chat.path.stat().st_size for chat in chats)
+    assert world.guard.copies._cache.size_bytes <= max(chat.path.stat().st_size for chat in chats)
 
 
 def test_what_could_be_wiped_stays_in_memory_and_the_rest_goes(world: World) -> None:

@@ -82,10 +82,6 @@ class LargeSessions:
                 name, partial(self._copied, name, stamp), partial(self._keep, name, shadow)
             )
 
-    def is_small(self, name: str) -> None:
-        """Note that the live file can be read again."""
-        self._reported.discard(name)
-
     def _copied(self, name: str, stamp: Stamp) -> _Made | None:
         """Copy the live file into the store; None when it is no session, or has changed. In the background."""
         self._store.place.check()

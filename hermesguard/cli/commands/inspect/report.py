@@ -89,7 +89,7 @@ def _page(
 
 
 def _missed_table(library: Library, found: list[Missed]) -> Table:
-    messages = [
+    lines = [
         (
             moment(one.time),
             one.session,
@@ -102,7 +102,7 @@ def _missed_table(library: Library, found: list[Missed]) -> Table:
     return Table(
         "What may be missing",
         ("when", "session", "title", "what", "to type"),
-        messages,
+        lines,
         "Nothing, as far as this guard knows.",
         links=1,
         code=4,
@@ -113,7 +113,7 @@ def _incident_table(library: Library, log: list[Incident]) -> Table:
     """Return the newest of `log`, which has the newest first."""
     resolved = {later.resolves for later in library.incidents}
     names = ("messages_before", "messages_live", "messages_after")
-    messages = [
+    lines = [
         (
             f"#{incident.id}",
             moment(datetime.fromisoformat(incident.time)),
@@ -127,7 +127,7 @@ def _incident_table(library: Library, log: list[Incident]) -> Table:
     return Table(
         "Newest incidents",
         ("#", "when", "session", "title", "what", "before", "found", "now"),
-        messages,
+        lines,
         "There has been none.",
         frozenset({5, 6, 7}),
         f"The newest {_NEWEST_INCIDENTS} of {len(log):,}." if len(log) > _NEWEST_INCIDENTS else "",
@@ -140,7 +140,7 @@ def _session_table(sessions: list[Entry], others: dict[str, str]) -> Table:
     oldest = datetime.fromtimestamp(0, UTC)
     ordered = sorted(sessions, key=lambda entry: entry.changed or oldest, reverse=True)
     ordered.sort(key=lambda entry: entry.state == "fine")
-    messages = [
+    lines = [
         (
             entry.session,
             entry.title or "Untitled",
@@ -150,11 +150,11 @@ def _session_table(sessions: list[Entry], others: dict[str, str]) -> Table:
         )
         for entry in ordered
     ]
-    messages += [(name, title or "Untitled", "?", "-", "no copy is kept") for name, title in others.items()]
+    lines += [(name, title or "Untitled", "?", "-", "no copy is kept") for name, title in others.items()]
     return Table(
         "Each session",
         ("session", "title", "messages", "last change", "state"),
-        messages,
+        lines,
         "There is none yet.",
         frozenset({2}),
         targets=0,
