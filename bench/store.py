@@ -53,11 +53,11 @@ def main() -> None:
         print(f"{asked.sessions} sessions with {asked.versions} versions each")
         print(f"{'':<36}{'seconds':>9}{'CPU s':>9}{'peak MB':>9}")
         for name, words in COMMANDS:
-            print(f"{name:<36}{message(*timed(words, environment))}")
+            print(f"{name:<36}{columns(*timed(words, environment))}")
         beside_a_guard(environment)
 
 
-def message(seconds: float, cpu_seconds: float, peak_bytes: int) -> str:
+def columns(seconds: float, cpu_seconds: float, peak_bytes: int) -> str:
     """Return the figures of a command as columns."""
     return f"{seconds:>9.2f}{cpu_seconds:>9.2f}{peak_bytes / 1e6:>9.0f}"
 
@@ -95,7 +95,7 @@ def beside_a_guard(environment: dict[str, str]) -> None:
         longest = Longest(Path(environment["HERMESGUARD_SESSIONS"]))
         with longest:
             prune = timed(["-m", "hermesguard", "prune", "--dry-run", "--json"], environment)
-        print(f"{'prune --dry-run, asked of the guard':<36}{message(*prune)}")
+        print(f"{'prune --dry-run, asked of the guard':<36}{columns(*prune)}")
         print(f"{'guard: memory afterwards':<36}{'':>18}{memory(guard.pid):>9.0f}")
         print(f"{f'longest of {longest.times} repairs meanwhile':<36}{longest.seconds:>9.3f}")
     finally:

@@ -14,7 +14,7 @@ from hermesguard.webui.session import Message
 from hermesguard.webui.text import text_of
 
 # So many messages that say the same one after another, all stamped anew, are a conversation stamped anew and none said again.
-RESTAMPED_ROWS = 3
+RESTAMPED_MESSAGES = 3
 # So much of the longer of two texts must be common to both, at their start and their end, for one to be the other, edited.
 ALIKE_SHARE = 0.5
 
@@ -108,7 +108,7 @@ def _restamped(gap: _Gap) -> Iterable[Pair]:
     same = zip(old, new, strict=False)
     most = min(len(old), len(new))
     size = next((number for number, pair in enumerate(same) if not _says_as_much(*pair)), most)
-    is_sure = size >= RESTAMPED_ROWS or size == len(old) >= 2
+    is_sure = size >= RESTAMPED_MESSAGES or size == len(old) >= 2
     spoken = old[:size]
     is_sure = is_sure and any(m.role == "assistant" or benign.is_compaction_marker(m) for m in spoken)
     return [(index, index) for index in range(size)] if is_sure else []
@@ -130,7 +130,7 @@ def _stamps(gap: _Gap) -> Iterable[Pair]:
     pairs = list(
         _by_key(old, new, lambda message: [(message.role, message.timestamp)] if message.timestamp else [])
     )
-    are_many = len(pairs) >= RESTAMPED_ROWS and len(pairs) == min(len(old), len(new))
+    are_many = len(pairs) >= RESTAMPED_MESSAGES and len(pairs) == min(len(old), len(new))
     for a, b in pairs:
         before, after = old[a], new[b]
         is_rough = float(before.timestamp or 0).is_integer() and not are_many
