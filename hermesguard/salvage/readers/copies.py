@@ -117,8 +117,11 @@ def log(path: Path, name: str, limit_bytes: int) -> Trace:
     taken_at = _seconds(value.get("last_updated"))
     messages = messages_of(value.get("messages"))
     # It is never written over by fewer messages, and so may still have what was taken back last.
-    is_whole = not any(map(benign.is_compaction_marker, messages))
-    return Trace(Kind.LOG, path.name, messages, taken_at, _known(metadata), is_whole=is_whole)
+    is_compressed = any(map(benign.is_compaction_marker, messages))
+    context = messages if is_compressed else ()
+    return Trace(
+        Kind.LOG, path.name, messages, taken_at, _known(metadata), context, is_whole=not is_compressed
+    )
 
 
 def dump(path: Path, name: str, limit_bytes: int) -> Trace:
