@@ -1,4 +1,4 @@
-"""Conversations whose context the agent compressed, as its releases write that: every message once, and the model's own context."""
+"""Conversations whose context the agent compressed: every message comes back once, and the model gets its own context."""
 
 import json
 from pathlib import Path

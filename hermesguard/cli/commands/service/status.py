@@ -38,7 +38,7 @@ def status(arguments: argparse.Namespace, settings: Settings) -> int:
 
         known["last_guard_seen"], known["last_guard"] = last_guard(settings.store)
     known["notify"] = _notifier(settings.store)
-    troubles = [*troubles_of(known), *_notifier_troubles(known)]
+    troubles = [*troubles_of(known, _hindrance(known, settings)), *_notifier_troubles(known)]
     code = ExitCode.PROBLEM if troubles else ExitCode.OK
     if arguments.json:
         print_json("status", status_object(known, known["missed"], _notifier_troubles(known)))
@@ -85,6 +85,21 @@ def _guarded(known: dict[str, Any]) -> str:
 def gather(settings: Settings) -> dict[str, Any]:
     """Return what the guard (or, without one, the store) says, and what the store's files say."""
     return {**control.ask(settings, "status"), "store_size_bytes": Store(settings.store).size_bytes()}
+
+
+def _hindrance(known: dict[str, Any], settings: Settings) -> GuardError | None:
+    """Return why this user could run no guard here; None when one could, or one runs."""
+    if known["pid"] is not None:
+        return None
+    from hermesguard.daemon import permissions  # no need of it while a guard answers
+
+    try:
+        permissions.require(settings.sessions, came_late=False, is_start=True)
+    except GuardError as error:
+        return error
+    except OSError:  # it is not there, and would be waited for
+        return None
+    return None
 
 
 def fact_lines(known: dict[str, Any]) -> list[tuple[str, str]]:
@@ -163,7 +178,7 @@ def _nagios(settings: Settings) -> int:
     except GuardError as error:
         here.write(here.safe(f"HERMESGUARD UNKNOWN - {error.what}"))
         return _UNKNOWN
-    troubles = [*troubles_of(known), *_notifier_troubles(known)]
+    troubles = [*troubles_of(known, _hindrance(known, settings)), *_notifier_troubles(known)]
     missing = {kind: count for kind, count in found.items() if kind in URGENT}
     code = 2 if any(trouble.is_critical for trouble in troubles) else int(bool(troubles or missing))
     parts = [trouble.words for trouble in troubles]
