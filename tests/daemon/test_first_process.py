@@ -1,5 +1,6 @@
 """As a container's own process: what a restart does not mend is said once a minute, not at once again."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -35,7 +36,8 @@ def child_of(process: subprocess.Popen[str]) -> int:
 def ended(process: subprocess.Popen[str], first: int) -> bool:
     """Ask the first process to end; it does not get a signal that it neither heeds nor waits for yet."""
     if process.poll() is None:
-        os.kill(first, signal.SIGTERM)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(first, signal.SIGTERM)
     return process.poll() is not None
 
 
