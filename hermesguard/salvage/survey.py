@@ -52,16 +52,16 @@ def survey(
             notes += look.notes
 
 
-def glance(places: Places) -> int:
+def glance(places: Places, store: Store) -> int:
     """Return how many conversations look lost, by a look at small and missing files alone: quick enough for each `status`."""
-    with contextlib.closing(Survey(places)) as look:
+    with contextlib.closing(Survey(places, store)) as look:
         return sum(look.examine(name).state is State.LOST for name in look.suspects(only_small=True))
 
 
 class Survey:
     """One look through a home. Close it at the end."""
 
-    def __init__(self, places: Places) -> None:
+    def __init__(self, places: Places, store: Store | None = None) -> None:
         self.places = places
         self.listing: Listing = home.listed(places.sessions, places.agent)
         self.around = _surroundings(places.sessions)
@@ -70,7 +70,9 @@ class Survey:
             found for path, profile in self.listing.databases if (found := self._opened(path, profile))
         ]
         self._archives: list[Archive] | None = None
-        self.store = Store(places.store) if places.store and places.store.is_dir() else None
+        self.store = store
+        if store is None and places.store and places.store.is_dir():
+            self.store = Store(places.store)
         self._gatherer = Gatherer(self)
 
     def close(self) -> None:

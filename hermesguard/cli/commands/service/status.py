@@ -15,13 +15,13 @@ from hermesguard.cli.witnesses import lost_before
 from hermesguard.config.settings import Settings
 from hermesguard.config.units import about_size
 from hermesguard.daemon import control
+from hermesguard.daemon.status import resting_status
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.lookup.health import URGENT, Trouble, holder, troubles_of
 from hermesguard.lookup.library import Library
 from hermesguard.lookup.missed import KINDS, in_words, missed, summary
 from hermesguard.lookup.objects import status_object
 from hermesguard.lookup.typed import as_typed
-from hermesguard.store.store import Store
 
 _UNKNOWN: Final = 3
 
@@ -31,7 +31,7 @@ def status(arguments: argparse.Namespace, settings: Settings) -> int:
     if arguments.nagios:
         return _nagios(settings)
     library = Library(settings)
-    known = {**gather(settings), "last_guard": "", "last_guard_seen": ""}
+    known = {**gather(settings, library), "last_guard": "", "last_guard_seen": ""}
     known["missed"] = summary(missed(library, is_quick=True))
     if known["pid"] is None:
         from hermesguard.cli.last_guard import last_guard  # no need of the journal while a guard answers
@@ -54,7 +54,7 @@ def status(arguments: argparse.Namespace, settings: Settings) -> int:
     for trouble in troubles:
         for line in wrapped(here, as_typed(trouble.remedy), "  "):
             here.write(line)
-    if "lost before" not in known["missed"] and (count := lost_before(settings)):
+    if "lost before" not in known["missed"] and (count := lost_before(settings, library.store)):
         looks = "looks" if count == 1 else "look"
         here.write(
             here.paint(
@@ -82,9 +82,12 @@ def _guarded(known: dict[str, Any]) -> str:
     return f"{counted(known['sessions'], 'session')} with {counted(known['messages'], 'message')}"
 
 
-def gather(settings: Settings) -> dict[str, Any]:
+def gather(settings: Settings, library: Library) -> dict[str, Any]:
     """Return what the guard (or, without one, the store) says, and what the store's files say."""
-    return {**control.ask(settings, "status"), "store_size_bytes": Store(settings.store).size_bytes()}
+    said = control.ask_running_guard(settings.store, "status", {})
+    if said is None:
+        said = resting_status(settings, library.store, library.everything)
+    return {**said, "store_size_bytes": library.store.size_bytes()}
 
 
 def _hindrance(known: dict[str, Any], settings: Settings) -> GuardError | None:
@@ -173,8 +176,9 @@ def _nagios(settings: Settings) -> int:
     """Print one line as the Monitoring Plugins' guidelines ask: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN."""
     here = screen.of()
     try:
-        found = summary(missed(Library(settings), is_quick=True))
-        known = gather(settings) | {"notify": _notifier(settings.store)}
+        library = Library(settings)
+        found = summary(missed(library, is_quick=True))
+        known = gather(settings, library) | {"notify": _notifier(settings.store)}
     except GuardError as error:
         here.write(here.safe(f"HERMESGUARD UNKNOWN - {error.what}"))
         return _UNKNOWN
