@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 from urllib.parse import quote
 
+from hermesguard import files
 from hermesguard.salvage.readers.compressed import Row, batches, once, repeated
-from hermesguard.salvage.readers.copies import Unusable
+from hermesguard.salvage.readers.copies import Unusable, reason
 from hermesguard.salvage.trace import Kind, Trace, is_message, message_of
 from hermesguard.webui import benign
 from hermesguard.webui.session import Message
@@ -75,9 +76,12 @@ class Database:
         self._stack = contextlib.ExitStack()
         self._connection = self._opened()
         try:
-            self._columns = self._read(lambda: self._columns_of("messages"))
-            self._session_columns = self._read(lambda: self._columns_of("sessions"))
-            if not {"session_id", "role", "content"} <= self._columns or "id" not in self._session_columns:
+            if not self._learn_columns() and _size(path, "-wal"):
+                # A log that lies beside it and is not its own: of a database that was put back, or of another one.
+                self._connection.close()
+                self._connection = self._without_newest("-wal")
+                self._learn_columns()
+            if not self._is_known:
                 raise Unusable(f"{path} is a database of another program. It is left out.")
             self.sessions = self._read(self._sessions)
         except BaseException:
@@ -89,14 +93,23 @@ class Database:
         self._connection.close()
         self._stack.close()
 
+    def _learn_columns(self) -> bool:
+        """Return whether it has the tables of the agent, and note their columns."""
+        self._columns = self._read(lambda: self._columns_of("messages"))
+        self._session_columns = self._read(lambda: self._columns_of("sessions"))
+        self._is_known = {"session_id", "role", "content"} <= self._columns and "id" in self._session_columns
+        return self._is_known
+
     # -- opening
 
     def _opened(self) -> sqlite3.Connection:
         try:
-            with self.path.open("rb") as file:
+            # As a link may lead to it, but a pipe would be waited for.
+            descriptor, _ = files.opened(os.path.realpath(self.path), None)
+            with open(descriptor, "rb") as file:
                 start = file.read(len(_MAGIC))
         except OSError as error:
-            raise Unusable(f"{self.path} cannot be read: {error.strerror}. It is left out.") from None
+            raise Unusable(f"{self.path} cannot be read: {reason(error)}. It is left out.") from None
         if start != _MAGIC:
             what = "empty" if not start else "zeroed" if not start.strip(b"\0") else "no SQLite database"
             raise Unusable(f"{self.path} is {what}. It is left out.")
