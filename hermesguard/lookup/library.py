@@ -155,6 +155,20 @@ class Library:
         """Return the title of a session; empty when it has none."""
         return head.title(self.head(name, session.TITLE)) or self._titles_elsewhere(name)
 
+    def title_once(self, name: str) -> str:
+        """Return the title of a session, or the last that it had where a clear took it away."""
+        now = self.title(name)
+        if now not in session.UNTITLED:
+            return now
+        for version in reversed(self.store.versions(name)):
+            with contextlib.suppress(OSError):
+                before = head.title(
+                    head.metadata(self.store.read_version(version)[: head.HEAD_BYTES], session.TITLE)
+                )
+                if before not in session.UNTITLED:
+                    return before
+        return now
+
     def _titles_elsewhere(self, name: str) -> str:
         if name not in self.kept and name in (self.live or ()):
             with contextlib.suppress(OSError):
