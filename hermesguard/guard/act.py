@@ -37,7 +37,7 @@ class Acts:
 
     def goes_on(self, name: str) -> None:
         """The application has saved all that is known: what was repaired is its own again."""
-        self.context.back_off.peace(name)
+        self.context.back_off.saved_all(name)
         self.recorder.incidents.goes_on(name)
 
     def index_changed(self) -> None:
@@ -128,7 +128,7 @@ class Acts:
             self.taken_back.forget(visit.name, visit.may_come_again)
 
     def _report_stripped(self, visit: Visit, version: str) -> None:
-        """Tell what a save took away though every message is there, and how it comes back."""
+        """Report what a save took away though every message is there, and how it comes back."""
         self.recorder.report(
             "stripped",
             visit.name,
@@ -140,7 +140,7 @@ class Acts:
         )
 
     def _withdrawn(self, visit: Visit) -> str:
-        """Keep what someone took away on purpose, unless it was cleared and such things are not to be kept at all."""
+        """Keep what a user took away on purpose, unless it was cleared and such things are not to be kept at all."""
         if visit.verdict.is_clear and self.context.settings.keep_deleted_seconds == 0:
             return ""
         return self._version(visit, "clear" if visit.verdict.is_clear else "intended")

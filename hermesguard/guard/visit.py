@@ -1,4 +1,4 @@
-"""One session as a visit finds it. What it says and what became of it is found out when someone asks, and once."""
+"""One session as a visit finds it. What it says and what became of it is found out when it is asked for, and once."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace

@@ -89,7 +89,7 @@ class Verdict(NamedTuple):
     wait_seconds: float = 0.0
     renamed_to: str = ""
     is_clear: bool = False
-    """Someone cleared the conversation: what is kept of it goes as soon as what is kept of a deleted one."""
+    """A user cleared the conversation: what is kept of it goes as soon as what is kept of a deleted one."""
     taken: tuple[str, ...] = ()
     """What hangs on the messages and is gone, though they are all there (module parts)."""
     lessens: bool = False

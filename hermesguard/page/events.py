@@ -8,7 +8,7 @@ from hermesguard.lookup.missed import Missed
 from hermesguard.lookup.objects import meaning_of
 from hermesguard.lookup.overview import count_of, reason_of, time_of, version_names
 from hermesguard.lookup.selectors import LIVE
-from hermesguard.page.shelf import View
+from hermesguard.page.read_cache import View
 from hermesguard.store.incidents import INTENDED, LOST_BEFORE, RETURNED, Incident
 
 _REPAIRED: Final = frozenset({"restored", "merged"})

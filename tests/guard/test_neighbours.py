@@ -455,7 +455,7 @@ def test_what_the_application_brings_again_is_told_and_one_command_takes_it_away
     written(world, chat([*FIVE, *NEWS], era, updated_at=3009.5))
     assert len(told(world, "returned")) == 1
     assert len(now(world)["messages"]) == 12
-    world.hands().undo(str(values["incident"]))
+    world.operations().undo(str(values["incident"]))
     assert now(world) == left
 
 
@@ -477,7 +477,7 @@ def test_a_deleted_conversation_that_the_application_brings_again_is_told(
     [values] = told(world, "returned")
     assert (values["count"], now(world)) == (10, before)
     assert "had been deleted" in values["evidence"][0]  # type: ignore[index]
-    world.hands().undo(str(values["incident"]))
+    world.operations().undo(str(values["incident"]))
     assert not (world.sessions / "s.json").exists()
     world.pass_time(20)
     assert not (world.sessions / "s.json").exists()

@@ -52,7 +52,7 @@ class LongWork:
     def loads(self, name: str, reader: Reader, size_bytes: int) -> bool:
         """Have what a session is compared with read in the background, if that takes long; return whether it is."""
         copies = self._context.copies
-        if not self._background.is_threaded or copies.held(name):
+        if not self._background.is_threaded or copies.cached(name):
             return False
         if name in self._known:
             if self._known[name] is None:

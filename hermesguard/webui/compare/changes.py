@@ -14,7 +14,7 @@ from hermesguard.webui.session import Message
 from hermesguard.webui.text import text_of
 
 # So many messages that say the same one after another, all stamped anew, are a conversation stamped anew and none said again.
-RESTAMPED_ROWS = 3
+RESTAMPED_MESSAGES = 3
 RESTAMPED_CHARACTERS = 20
 # So is one of which so much stands in the same order, although messages came between.
 RESTAMPED_SHARE = 0.5
@@ -127,10 +127,10 @@ def _restamped(gap: _Gap) -> Iterable[Pair]:
         return rising(*said)
     old, new = gap.sides
     size = _run(old, new, said)
-    if not (_is_spoken(old[:size]) and (size >= RESTAMPED_ROWS or size == len(old) >= 2)):
+    if not (_is_spoken(old[:size]) and (size >= RESTAMPED_MESSAGES or size == len(old) >= 2)):
         size = 0
     pairs = rising(*said)
-    is_sure = len(pairs) >= max(RESTAMPED_ROWS, RESTAMPED_SHARE * len(old))
+    is_sure = len(pairs) >= max(RESTAMPED_MESSAGES, RESTAMPED_SHARE * len(old))
     if not size and not (is_sure and _is_spoken(old[a] for a, _ in pairs)):
         return []
     start = [(index, index) for index in range(size)]
@@ -193,7 +193,7 @@ def _stamps(gap: _Gap) -> Iterable[Pair]:
     pairs = list(
         _by_key(old, new, lambda message: [(message.role, message.timestamp)] if message.timestamp else [])
     )
-    are_many = len(pairs) >= RESTAMPED_ROWS and len(pairs) == min(len(old), len(new))
+    are_many = len(pairs) >= RESTAMPED_MESSAGES and len(pairs) == min(len(old), len(new))
     for a, b in pairs:
         before, after = old[a], new[b]
         is_rough = float(before.timestamp or 0).is_integer() and not are_many

@@ -261,13 +261,13 @@ def _same_of(
     return [(left_old[a], left_new[b]) for a, b in found]
 
 
-def _confirmed(old: Sequence[Message], pairs: list[Pair], rows_new: int) -> Iterator[Pair]:
+def _confirmed(old: Sequence[Message], pairs: list[Pair], count_new: int) -> Iterator[Pair]:
     """Yield the pairs that may be believed: stamped, in company, too long to be said twice, or all that there is in new."""
     known = set(pairs)
     for index, other in pairs:
         in_company = (index - 1, other - 1) in known or (index + 1, other + 1) in known
         is_long = len(old[index].identity[1]) >= LONG_CHARACTERS
-        if old[index].timestamp is not None or in_company or is_long or len(pairs) == rows_new:
+        if old[index].timestamp is not None or in_company or is_long or len(pairs) == count_new:
             yield index, other
 
 
@@ -353,7 +353,7 @@ def _equal(before: Message, after: Message) -> bool:
 
 
 def _is_earlier(message: Message, other: Message) -> bool:
-    """Return whether `row` was surely said before `other`: a stamp in whole seconds stands for any instant of its second."""
+    """Return whether `message` was surely said before `other`: a stamp in whole seconds stands for any instant of its second."""
     first, second = message.timestamp or 0.0, other.timestamp or 0.0
     return first + (1.0 if first.is_integer() else 0.0) <= second and first < second
 

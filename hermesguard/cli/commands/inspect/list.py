@@ -70,7 +70,7 @@ def list_sessions(arguments: argparse.Namespace, settings: Settings) -> int:
         print_json("sessions", {"sessions": [session_object(entry) for entry in found]})
         return ExitCode.OK
     here = screen.of()
-    messages = [
+    lines = [
         (
             entry.session,
             entry.title or "Untitled",
@@ -83,8 +83,8 @@ def list_sessions(arguments: argparse.Namespace, settings: Settings) -> int:
         for entry in found
     ]
     here.write(
-        table(here, _LIST_COLUMNS, messages)
-        if messages
+        table(here, _LIST_COLUMNS, lines)
+        if lines
         else "No session fits."
         if words or arguments.state
         else "No session yet."
