@@ -551,7 +551,10 @@ def test_an_undo_and_then_a_prompt_are_two_saves(world: World, era: Value) -> No
 
 
 @pytest.mark.parametrize("era", [OLD, V137])
-def test_a_prompt_that_a_repair_recovered_is_not_undone_by_an_old_memory(world: World, era: Value) -> None:
+@pytest.mark.parametrize("saves", [1, 2])
+def test_a_prompt_that_a_repair_recovered_is_not_undone_by_an_old_memory(
+    world: World, era: Value, saves: int
+) -> None:
     """The server never had the recovered prompt in its memory, and goes on with the next."""
     sent = {"active_stream_id": "s1", "pending_user_message": "unsent", "pending_started_at": 2500.5}
     written(world, chat(FIVE, era, **sent))
@@ -559,7 +562,7 @@ def test_a_prompt_that_a_repair_recovered_is_not_undone_by_an_old_memory(world: 
     written(world, stub | {"context_messages": []})
     assert said(now(world))[-1] == "unsent"
     asks = {"active_stream_id": "s2", "pending_user_message": "go on", "pending_started_at": 3000.5}
-    written(world, chat(FIVE, era, updated_at=3001.5, **asks))
+    written(world, chat(FIVE, era, updated_at=3001.5, **asks), saves=saves)
     written(world, chat([*FIVE, *NEWS], era, updated_at=3009.5))
     world.pass_time(70)
     assert said(now(world)) == [*said(chat(FIVE, era)), "unsent", "go on", "yes"]
