@@ -11,6 +11,7 @@ from hermesguard.cli.commands.inspect.list import reason_in_words
 from hermesguard.cli.output import terminal as screen
 from hermesguard.cli.output.json import print_json
 from hermesguard.cli.output.tables import Column, counted, moment, table
+from hermesguard.cli.output.terminal import cut
 from hermesguard.config.paths import is_inside
 from hermesguard.config.settings import Settings
 from hermesguard.config.units import about_size
@@ -22,6 +23,7 @@ from hermesguard.lookup.typed import as_typed
 from hermesguard.store.history import Version
 
 _OLDER_SHOWN = 5
+_TITLE_COLUMNS = 60
 
 
 def restore(arguments: argparse.Namespace, settings: Settings) -> int:
@@ -55,7 +57,7 @@ def restore(arguments: argparse.Namespace, settings: Settings) -> int:
         dry_run=arguments.dry_run,
         **({"part": arguments.part} if arguments.part else {}),
     )
-    title = library.title(name) or "Untitled"
+    title = cut(" ".join(library.title(name).split()) or "Untitled", _TITLE_COLUMNS)
     if answer["action"] == "unchanged":
         sentence = f'"{title}" ({name}) has all of @{chosen.name} already{_messages(answer)}.'
         older = [] if chosen.version else library.store.versions(name)[: -_OLDER_SHOWN - 1 : -1]

@@ -100,8 +100,9 @@ def _hindrance(known: dict[str, Any], settings: Settings) -> GuardError | None:
         permissions.require(settings.sessions, came_late=False, is_start=True)
     except GuardError as error:
         return error
-    except OSError:  # it is not there, and would be waited for
-        return None
+    except OSError as error:
+        what = f"the sessions directory {settings.sessions} cannot be read: {error.strerror}"
+        return GuardError(what, "Mount it, or name the right one with --sessions DIR")
     return None
 
 
