@@ -12,14 +12,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
-from hermesguard.config.paths import default_store
+from hermesguard.config.paths import OUTSIDE_VARIABLE, default_store
 from hermesguard.config.settings import Settings
 from hermesguard.errors import GuardError
 from hermesguard.events.event import complete_commands
 
 BARE: Final = "hermesguard"
-VARIABLE: Final = "HERMESGUARD_COMMAND"
-"""Names the command as it is typed outside, for the guard in a container: "docker exec hermesguard hermesguard"."""
+VARIABLE: Final = OUTSIDE_VARIABLE
 
 PROCESSES = Path("/proc")
 _CONTAINER_ID: Final = re.compile(r"[0-9a-f]{12}")
