@@ -33,7 +33,7 @@ def find(arguments: argparse.Namespace, settings: Settings) -> int:
         return ExitCode.OK if found else ExitCode.NOT_FOUND
     if not found:
         raise GuardError(
-            f'No conversation has "{text}", in no copy that is kept',
+            f'No conversation has "{text}" in any copy that is kept',
             "Try fewer words, or parts of them; what is known to be missing: hermesguard lost",
             ExitCode.NOT_FOUND,
         )

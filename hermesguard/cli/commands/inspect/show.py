@@ -71,7 +71,7 @@ def diff(arguments: argparse.Namespace, settings: Settings) -> int:
         here.safe(f"A  {_named(a)}, {counted(len(a.document.messages), 'message')}"),
         here.safe(f"B  {_named(b)}, {counted(len(b.document.messages), 'message')}"),
         *([f"What incident {repair[0].id} lost, and what came back:"] if repair else []),
-        here.paint(summary(found), Style.BOLD),
+        here.paint(summary(found, repair is not None), Style.BOLD),
         "",
         difference(here, comparison, found),
         *(map(here.safe, part_lines(hung, back))),

@@ -181,7 +181,8 @@ def _closing(arguments: argparse.Namespace, answers: list[dict[str, Any]]) -> It
     yield f"{counted(len(lost), 'conversation')} lost {counted(back, 'message')} that can come back."
     live = [answer for answer in answers if answer["action"] == "salvaged"]
     if lost and not arguments.restore:
-        yield "To bring them back: hermesguard salvage --restore. Message by message: hermesguard salvage SID --show"
+        yield "To bring them back: hermesguard salvage --restore"
+        yield "To see one message by message: hermesguard salvage SID --show"
     for answer in live:
         yield f"To reverse it: hermesguard undo {answer['incident']}"
     if doubtful and not arguments.conversations:
