@@ -87,6 +87,8 @@ def _of_session(library: Library, name: str, log: list[Incident], has_shadow: bo
         changed = datetime.fromtimestamp(stamp.mtime_ns / 1e9, UTC)
         yield Missed(changed, name, "unreadable", None, None, f"hermesguard explain {name}")
     is_gone = has_shadow and library.live is not None and name not in library.live
+    # What was listed a while ago may be there by now.
+    is_gone = is_gone and files.stamp(library.live_path(name)) is None
     loss = _loss(losses[-1], has_shadow) if losses else None
     if is_gone and (loss is None or loss.kind == "repaired"):
         yield _vanished(library, name)

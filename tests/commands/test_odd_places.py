@@ -57,7 +57,9 @@ def test_a_directory_that_is_not_there_is_named_and_nothing_in_it_is_taken_for_g
     shutil.rmtree(scene.sessions)
     code, out, _ = scene.call("status")
     assert code == ExitCode.PROBLEM
-    assert f"the sessions directory {scene.sessions} cannot be read: No such file or directory" in out
+    what = f"the sessions directory {scene.sessions} cannot be read: No such file or directory"
+    assert what in out
+    assert what in json.loads(scene.call("status", "--json")[1])["problems"][0]["what"]
     assert "gone" not in out.splitlines()[0]
     assert "not known" not in {one["kind"] for one in missed(scene).values()}
 
