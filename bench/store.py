@@ -75,17 +75,17 @@ def main() -> None:
         for name, script in REFERENCES.items():
             figures = timed([], environment, ["bash", "-c", script])
             cpu_seconds[name] = figures[1]
-            print(f"{name:<36}{message(*figures)}")
+            print(f"{name:<36}{columns(*figures)}")
         for name, words in COMMANDS:
             timed(words, environment)  # what the first one writes, byte code, and reads from a cold disk
             figures = timed(words, environment)
             beside = BESIDE.get(name)
             ratio = f"  {figures[1] / cpu_seconds[beside]:.1f} times {beside}" if beside else ""
-            print(f"{name:<36}{message(*figures)}{ratio}")
+            print(f"{name:<36}{columns(*figures)}{ratio}")
         beside_a_guard(environment)
 
 
-def message(seconds: float, cpu_seconds: float, peak_bytes: int) -> str:
+def columns(seconds: float, cpu_seconds: float, peak_bytes: int) -> str:
     """Return the figures of a command as columns."""
     return f"{seconds:>9.2f}{cpu_seconds:>9.2f}{peak_bytes / 1e6:>9.0f}"
 
@@ -129,7 +129,7 @@ def beside_a_guard(environment: dict[str, str]) -> None:
         longest = Longest(Path(environment["HERMESGUARD_SESSIONS"]))
         with longest:
             prune = timed(["-m", "hermesguard", "prune", "--dry-run", "--json"], environment)
-        print(f"{'prune --dry-run, asked of the guard':<36}{message(*prune)}")
+        print(f"{'prune --dry-run, asked of the guard':<36}{columns(*prune)}")
         print(f"{'guard: memory afterwards':<36}{'':>18}{memory(guard.pid):>9.0f}")
         print(f"{f'longest of {longest.times} repairs meanwhile':<36}{longest.seconds:>9.3f}")
     finally:

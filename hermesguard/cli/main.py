@@ -91,7 +91,7 @@ def _dispatch(argv: Sequence[str] | None) -> int:
             flags["store"] = guards.store_named(flags["store"])
         settings = config.load(flags, os.environ)
         typed.know(one.name for one in VERBS)
-        settings = guards.settle(settings, verb.name, sys.argv[1:] if argv is None else argv)
+        settings = guards.with_its_store(settings, verb.name, sys.argv[1:] if argv is None else argv)
     module, function = verb.run.split(":")
     return int(getattr(import_module(module), function)(arguments, settings))
 

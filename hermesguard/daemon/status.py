@@ -10,7 +10,7 @@ from hermesguard import __version__
 from hermesguard.config.settings import Settings
 from hermesguard.store import incidents
 from hermesguard.store.incidents import Incident
-from hermesguard.store.inventory import holdings, messages_of
+from hermesguard.store.inventory import messages_of, shadow_entries
 from hermesguard.store.lock import lock_holder
 from hermesguard.store.store import Store
 from hermesguard.store.upkeep.scrub_progress import progress_of
@@ -52,15 +52,15 @@ def resting_status(
     if store is None:
         store = Store(settings.store)
         store.open()
-    held = list(holdings(store))
-    newest_ns = max((holding.mtime_ns for holding in held), default=0)
+    shadows = list(shadow_entries(store))
+    newest_ns = max((shadow.mtime_ns for shadow in shadows), default=0)
     return _common(settings, store, log) | {
         "running": False,
         "pid": lock_holder(store.lock.path),
         "ready": False,
         "since": "",
-        "sessions": len(held),
-        "messages": sum(messages_of(store, holding) or 0 for holding in held),
+        "sessions": len(shadows),
+        "messages": sum(messages_of(store, shadow) or 0 for shadow in shadows),
         "last_scan": "",
         "last_save": _time(newest_ns),
         "repairs": 0,

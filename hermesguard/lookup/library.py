@@ -201,14 +201,6 @@ class Library:
                 continue
         return {}
 
-    def version_count(self, name: str) -> int:
-        """Return how many versions the history of a session has, by their names alone."""
-        try:
-            names = os.listdir(self.store.history_directory / name)
-        except OSError:
-            return 0
-        return sum(file.endswith(".json.gz") and not file.startswith(".") for file in names)
-
     def find(self, text: str) -> str:
         """Return the session that `text` means; GuardError (exit code 13) when it means none, or several."""
         return find_session(text, self.sessions, lambda: self.titles)

@@ -31,7 +31,6 @@ class Surroundings(NamedTuple):
 
     listed: Mapping[str, Mapping[str, Any]]
     tombstones: frozenset[str]
-    has_index: bool
 
 
 class Traces(Protocol):

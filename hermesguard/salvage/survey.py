@@ -279,7 +279,6 @@ def _surroundings(sessions: Path) -> Surroundings:
     return Surroundings(
         rows,
         frozenset(one for one in ids if isinstance(one, str)) if isinstance(ids, list) else frozenset(),
-        isinstance(index, list),
     )
 
 
