@@ -24,7 +24,7 @@ PROCESSES = Path("/proc")
 _CONTAINER_ID: Final = re.compile(r"[0-9a-f]{12}")
 _CONTAINER_MARKS: Final = {Path("/.dockerenv"): "docker", Path("/run/.containerenv"): "podman"}
 
-_ARGUMENTS: Final = r"(?: (?:--[\w-]+|\S*[\d@]\S*))*"
+_ARGUMENTS: Final = r"(?: (?:--[\w-]+|[A-Z]{3,}|\S*[\d@]\S*))*"
 
 _here = BARE
 _verbs = "(?!)"

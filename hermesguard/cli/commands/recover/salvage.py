@@ -129,7 +129,7 @@ def _report(
             Column("AFTER", is_right=True),
             Column("UNCERTAIN", is_right=True, rank=2),
             Column("TAKEN BACK", is_right=True, rank=3),
-            Column("", least=10),
+            Column("", least=20),
         )
         here.write(table(here, columns, [_row(answer) for answer in answers]))
     for answer in answers:
