@@ -38,10 +38,11 @@ def status(arguments: argparse.Namespace, settings: Settings) -> int:
 
         known["last_guard_seen"], known["last_guard"] = last_guard(settings.store)
     known["notify"] = _notifier(settings.store)
-    troubles = [*troubles_of(known, _hindrance(known, settings)), *_notifier_troubles(known)]
+    hindrance, others = _hindrance(known, settings), _notifier_troubles(known)
+    troubles = [*troubles_of(known, hindrance), *others]
     code = ExitCode.PROBLEM if troubles else ExitCode.OK
     if arguments.json:
-        print_json("status", status_object(known, known["missed"], _notifier_troubles(known)))
+        print_json("status", status_object(known, known["missed"], others, hindrance))
         return code
     here = screen.of()
     style = Style.GREEN
@@ -100,8 +101,9 @@ def _hindrance(known: dict[str, Any], settings: Settings) -> GuardError | None:
         permissions.require(settings.sessions, came_late=False, is_start=True)
     except GuardError as error:
         return error
-    except OSError:  # it is not there, and would be waited for
-        return None
+    except OSError as error:
+        what = f"the sessions directory {settings.sessions} cannot be read: {error.strerror}"
+        return GuardError(what, "Mount it, or name the right one with --sessions DIR")
     return None
 
 
