@@ -52,6 +52,7 @@ def _part_text(part: Any) -> str:
 
 
 def tool_ids(value: Any) -> Iterator[str]:
+    """Yield the ids of the tool calls that a message makes or answers."""
     if not isinstance(value, dict):
         return
     if value.get("tool_call_id"):
