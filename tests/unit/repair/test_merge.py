@@ -317,6 +317,24 @@ def test_tool_calls_follow_their_messages() -> None:
     assert said(result) == said({"messages": messages(1, 2, 3, 5, 7)})
 
 
+def test_a_tool_call_that_stays_where_it_was_is_not_written_anew() -> None:
+    """A number that Python would write in another way stands as it stood."""
+    odd = '{"tid": "a", "assistant_msg_idx": 1, "cost": 1.50e1}'
+    shadow = text(messages(1, 2, 3), tool_calls=["CALL"]).replace(b'"CALL"', odd.encode())
+    live = document(messages(1, 2), tool_calls=[{"tid": "b", "assistant_msg_idx": 0}])
+    assert odd.encode() in merge_documents(session.parse(shadow), live, None)
+    moved = document(messages(0, 1, 2), tool_calls=[{"tid": "b", "assistant_msg_idx": 0}])
+    again = merge_documents(session.parse(shadow), moved, None)
+    assert b'"assistant_msg_idx": 2' in again
+
+
+def test_of_a_context_that_is_cut_behind_everything_nothing_is_left() -> None:
+    shadow = document(messages(1, 2, 3, 4), messages(7, 8))
+    assert repaired(shadow, None, 2)["context_messages"] == []
+    known = document(messages(1, 2, 3, 4), [*messages(1, 2), *messages(7, 8)])
+    assert said(repaired(known, None, 2), "context_messages") == said({"messages": messages(1, 2)})
+
+
 def test_a_boundary_that_hid_what_came_back_is_the_old_one_again() -> None:
     shadow = document(messages(1, 2, 3, 4), truncation_watermark=None, truncation_boundary=None)
     live = document(messages(1), truncation_watermark=1_760_000_001.0, truncation_boundary=1_760_000_001.0)

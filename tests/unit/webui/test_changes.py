@@ -251,6 +251,36 @@ CASES: list[tuple[str, list[Any], list[Any], str]] = [
         [THREE[0], THREE[2], answer("aaab", 2.25), THREE[1]],
         "lead 1, same 3-1, moved 2-3, gone 1, new 2",
     ),
+    (
+        "a user's partial",
+        [*THREE[:2], user("answer", 1017, _partial=True)],
+        [*THREE[:2], answer("answer 2", 1018)],
+        "lead 2, gone 2, new 2",
+    ),
+    (
+        "a partial whose words only a user says",
+        [*THREE[:2], answer("xyz", 1017, _partial=True)],
+        [*THREE[:2], user("xyz is it", 1018)],
+        "lead 2, gone 2, new 2",
+    ),
+    (
+        "a partial beside the answer that has its words",
+        [*THREE[:2], answer("xyz", 1017, _partial=True), user("o", 1018)],
+        [*THREE[:2], user("o", 1018), answer("it is xyz indeed", 1019)],
+        "lead 2, same 3-2, harmless 2:superseded_partial, new 3",
+    ),
+    (
+        "a partial and a later partial of the same words",
+        [*THREE[:2], answer("xyz", 1017, _partial=True), user("o", 1018)],
+        [*THREE[:2], user("o", 1018), answer("xyz", 1019, _partial=True)],
+        "lead 2, same 3-2, gone 2, new 3",
+    ),
+    (
+        "a partial and a later partial of more words",
+        [*THREE[:2], answer("xyz", 1017, _partial=True), user("o", 1018)],
+        [*THREE[:2], user("o", 1018), answer("xyz and more", 1019, _partial=True)],
+        "lead 2, same 3-2, harmless 2:superseded_partial, new 3",
+    ),
 ]
 
 
