@@ -121,5 +121,8 @@ def test_a_run_that_only_begins_the_same_is_not_followed() -> None:
     old = known(whole(BEFORE))
     changed = [*BEFORE[:4], user(f"4 {WORDS}?", 1004.0), *BEFORE[5:]]
     assert follow(old, whole(changed)) is None
+    as_long = [*BEFORE[:4], user(f"4 {WORDS[:-1]}!", 1004.0), *BEFORE[5:]]
+    assert len(whole(as_long)) == len(whole(BEFORE))
+    assert follow(old, whole(as_long)) is None
     assert follow(old, whole(BEFORE[:6])) is None
     assert follow(old, whole([*BEFORE, user("x", 9.0)]))
