@@ -35,6 +35,10 @@ def _spoken(argv: Sequence[str] | None) -> int:
         from hermesguard.lookup import typed
 
         _say(str(GuardError(error.what, typed.as_typed(error.remedy))))
+        if os.getpid() == 1 and "run" in (sys.argv[1:] if argv is None else argv):
+            from hermesguard.cli.commands.service.run import wait_before_a_restart
+
+            wait_before_a_restart(error.exit_code)
         return error.exit_code
     except BrokenPipeError:
         _give_up_stdout()  # the reader has what it wanted

@@ -66,7 +66,7 @@ class Guard:
         self.background = Background(partial(self.shield.caught, "background work"))
         self.first_copies = FirstCopies(self.copies.store, self._start_sync, self.copies.refused)
         self.copies.make_durable = self.first_copies.make_durable
-        self._first_look = FirstLook(context, self.first_copies)
+        self._first_look = FirstLook(context, self.first_copies, self._acts.taken_back)
         self.scans = Scans(
             context,
             self.missing_files,
@@ -238,6 +238,8 @@ class Guard:
                 began_ns,
                 lambda: self.recorder.before_repair(name),
                 lambda: map(self.directory.file, self.notes.saved_last(name)),
+                coming := self._acts.taken_back.may_come_again(name, data, shadow),
+                partial(self._acts.taken_back.again, name, coming),
             )
         )
         if visit is None:
@@ -304,6 +306,10 @@ class Guard:
         known = shadow.abridged
         found = follow(known, self._reader.buffer, size_bytes)
         if found is None:
+            return None
+        if found.count > known.count and self._acts.taken_back.may_come_again(
+            name, self._reader.buffer, shadow
+        ):
             return None
         if not only_adds(known, found):
             # What else is known of the session cannot speak against messages that are all there.

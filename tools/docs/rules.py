@@ -67,7 +67,15 @@ release keeps in a message, the summary before the context, the context's order,
 
 Where messages are lost, and what live adds stands whole in another session's file (the same words with the same time stamp), it
 was written into the wrong session: nothing of it is merged in, and it is in the history. Looked through are the 64 sessions that
-were saved last, 32 MB of them at most; a branch of the session says nothing.
+were saved last, 32 MB of them at most, in the background where that is more than one; a branch of the session says nothing.
+
+## What was taken back comes again
+
+The recovery of hermes-webui (v0.50.285 to exp-v0.52.215) puts its own backup back at a start, whatever a user had cleared,
+undone or deleted since; a second server may do so from an older memory. Such a save stands, for the application wrote it and
+goes on from it. The event `returned` tells it once, with the command that takes the messages away again, as long as the history
+has what was taken back (the last four acts of a session). No repair brings such messages again: where live lacks others, only
+those come back.
 
 ## Which side knows better
 

@@ -9,6 +9,7 @@ from hermesguard.webui.compare.diff import compare
 from tests.helpers.cases import Value, answer, calling, tool, user
 from tests.helpers.comparisons import LONG, THREE, bare, in_words, later, messages
 
+BROWSER = [{"id": "t2", "type": "function", "function": {"name": "browser", "arguments": "{}"}}]
 CASES: list[tuple[str, list[Any], list[Any], str]] = [
     (
         "the last answer in like words, whole second",
@@ -59,9 +60,15 @@ CASES: list[tuple[str, list[Any], list[Any], str]] = [
         "lead 1, gone 1 2 3 4, new 1 2 3 4",
     ),
     (
-        "other calls at one fine stamp",
+        "the same call under another id, at one fine stamp",
         [THREE[0], calling("t1", 2.25)],
         [THREE[0], calling("t2", 2.25)],
+        "lead 1, same 1-1, changed 1-1",
+    ),
+    (
+        "another call at one fine stamp",
+        [THREE[0], calling("t1", 2.25)],
+        [THREE[0], calling("t2", 2.25, tool_calls=BROWSER)],
         "lead 1, gone 1, new 1",
     ),
     (
@@ -216,9 +223,15 @@ CASES: list[tuple[str, list[Any], list[Any], str]] = [
         "lead 1, same 2-2, gone 1, new 1",
     ),
     (
-        "between equal ones, other calls",
+        "between equal ones, the same call under another id",
         [bare(THREE[0]), calling("t1"), bare(THREE[5])],
         [bare(THREE[0]), calling("t2"), bare(THREE[5])],
+        "lead 1, same 1-1 2-2, changed 1-1",
+    ),
+    (
+        "between equal ones, another call",
+        [bare(THREE[0]), calling("t1"), bare(THREE[5])],
+        [bare(THREE[0]), calling("t2", tool_calls=BROWSER), bare(THREE[5])],
         "lead 1, same 2-2, gone 1, new 1",
     ),
     (

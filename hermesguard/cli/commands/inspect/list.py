@@ -38,6 +38,7 @@ _REASONS: Final = {
     "clear": "cleared by a user",
     "tidied": "tidied up by hermes-webui",
     "stripped": "a save took something from its messages",
+    "returned": "what was removed on purpose came again",
     "uncertain": "uncertain",
     "deleted": "deleted by a user",
     "accepted": "another state was accepted",

@@ -33,7 +33,7 @@ def report(arguments: argparse.Namespace, settings: Settings) -> int:
     """Write the page, or with --json print what it shows."""
     library = Library(settings)
     now = datetime.now(UTC)
-    known = gather(settings)
+    known = gather(settings, library)
     charts = series.charts(library, now)
     sessions = entries(library)
     if arguments.json:
