@@ -79,7 +79,7 @@ class User:
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
-        """Let everything in the context be done by this person."""
+        """Let everything in the context be done by this user."""
         os.setegid(self.gid)
         os.seteuid(self.uid)
         try:
@@ -89,7 +89,7 @@ class User:
             os.setegid(0)
 
     def app(self, era: Era = Era.OLD) -> App:
-        """Return a hermes-webui of this person; the sessions directory is there then."""
+        """Return a hermes-webui of this user; the sessions directory is there then."""
         with self.at_work():
             return App(self.sessions, era, seed=next(_SEEDS))
 
@@ -115,7 +115,7 @@ class User:
             losses.wipe(chat)
 
     def run(self, *command: str | Path, check: bool = True) -> str:
-        """Run a command as this person."""
+        """Run a command as this user."""
         environment = {
             "HOME": str(self.home),
             "PATH": os.environ["PATH"],
@@ -187,9 +187,9 @@ class Unit:
         return self.value("StatusText")
 
 
-def guard_of(person: User) -> Unit:
+def guard_of(user: User) -> Unit:
     """Return the packaged template unit for a user."""
-    return Unit(f"hermesguard@{person.name}.service")
+    return Unit(f"hermesguard@{user.name}.service")
 
 
 def journal(*matches: str) -> list[Entry]:

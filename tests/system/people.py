@@ -1,4 +1,4 @@
-"""Somebody's chat is gone, and an administrator is asked: three commands, each as the output of the one before prints it."""
+"""A user's chat is gone, and an administrator is asked: three commands, each as the output of the one before prints it."""
 
 import json
 import re

@@ -625,8 +625,8 @@ def every_store_is_in_order() -> None:
     """After all of this every store verifies, and nobody has met a fault of hermesguard."""
     for store in sorted(Path("/var/lib").glob("hermesguard-*/shadows")):
         unit = Unit(f"hermesguard@{store.parent.name.removeprefix('hermesguard-')}.service")
-        person = User(store.parent.name.removeprefix("hermesguard-"))
-        said = person.run("hermesguard", "verify", "--store", store.parent, "--sessions", person.sessions)
+        user = User(store.parent.name.removeprefix("hermesguard-"))
+        said = user.run("hermesguard", "verify", "--store", store.parent, "--sessions", user.sessions)
         show(f"{store.parent}: {said.splitlines()[0]}")
         assert not unit.entries("internal_error")
         everything = json.dumps(unit.entries())

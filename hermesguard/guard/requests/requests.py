@@ -17,6 +17,8 @@ from hermesguard.webui.session import Document, Unreadable
 
 
 class Live(NamedTuple):
+    """The live file as a request found it; `document` is None when it is no session."""
+
     data: bytes
     stamp: files.Stamp
     document: Document | None
@@ -192,4 +194,5 @@ class Requests:
 
 
 def count_of(document: Document | None) -> int | None:
+    """Return how many messages a file has; None where there is none."""
     return len(document.messages) if document else None

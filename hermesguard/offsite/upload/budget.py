@@ -1,7 +1,7 @@
 """How far apart requests are, so that a day never has more than are allowed. Pure.
 
 While half of the day's requests are left nothing changes. Then the pace falls with what is left: it never comes to a stop,
-and a load that lasts settles at two thirds of what is allowed. What cannot be sent at once goes into larger batches.
+and a load that lasts gets two thirds of what is allowed. What cannot be sent at once goes into larger batches.
 """
 
 from collections.abc import Mapping

@@ -16,7 +16,7 @@ from hermesguard.store.history import WITHDRAWN
 
 MOST_AT_ONCE: Final = 20
 MOST_SHARE: Final = 0.05
-"""More files than these, vanished at one look without a reason, are a fault rather than a wish."""
+"""More files than these, vanished at one look without a reason, are a fault rather than what a user wants."""
 _WASTE_SHARE: Final = 0.5
 
 

@@ -45,7 +45,7 @@ def in_statedb(home: Home, *statements: str) -> None:
     connection.close()
 
 
-def settled(home: Home, said: list[dict[str, object]] = CHAT) -> Path:
+def closed(home: Home, said: list[dict[str, object]] = CHAT) -> Path:
     """The database in one file, no log beside it."""
     home.remember(SID, said)
     connection = home.database()
@@ -83,7 +83,7 @@ def pipe(home: Home, at: str) -> None:
 
 def foreign_log(home: Home) -> None:
     """What a database that was put back finds beside itself."""
-    settled(home)
+    closed(home)
     other = sqlite3.connect(home.agent / "other.db")
     other.execute("PRAGMA journal_mode=WAL")
     other.execute("CREATE TABLE t(x)")
@@ -94,7 +94,7 @@ def foreign_log(home: Home) -> None:
 
 
 def damaged(home: Home, damage: Callable[[bytes], bytes]) -> None:
-    path = settled(home, CHAT * 30)
+    path = closed(home, CHAT * 30)
     path.write_bytes(damage(path.read_bytes()))
 
 
@@ -152,11 +152,11 @@ ODD_ROWS: dict[str, Odd] = {
         sqlite3.connect(home.agent / "state.db").execute("PRAGMA encoding = 'UTF-16'").connection.close(),
         home.remember(SID, CHAT),
     ),
-    "its log is noise": lambda home: (settled(home), written(home, "state.db-wal", b"\xa5" * 5000)),
+    "its log is noise": lambda home: (closed(home), written(home, "state.db-wal", b"\xa5" * 5000)),
     "its log is another's": foreign_log,
     "another profile has a copy": lambda home: (
         (home.agent / "profiles" / "b").mkdir(parents=True),
-        shutil.copy(settled(home), home.agent / "profiles" / "b" / "state.db"),
+        shutil.copy(closed(home), home.agent / "profiles" / "b" / "state.db"),
     ),
     "a profile leads back home": lambda home: (
         home.remember(SID, CHAT),

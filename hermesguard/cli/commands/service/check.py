@@ -27,7 +27,7 @@ class Finding(NamedTuple):
 
 
 def of_notify(settings: Settings, with_network: bool) -> list[Finding]:
-    """Return what is wrong with [notify]. Raises GuardError (exit code 12) for a value that is not possible."""
+    """Return what is wrong with [notify]. Raises GuardError (exit code 12) for an invalid value."""
     options = notify_settings.load(settings)
     if options.is_idle:
         return []
@@ -40,7 +40,7 @@ def of_notify(settings: Settings, with_network: bool) -> list[Finding]:
 
 
 def of_offsite(settings: Settings, with_network: bool) -> list[Finding]:
-    """Return what is wrong with [offsite]. Raises GuardError (exit code 12) for a value that is not possible."""
+    """Return what is wrong with [offsite]. Raises GuardError (exit code 12) for an invalid value."""
     options = offsite_settings.load(settings)
     if not options.url:
         return []

@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def wait_before_a_restart(code: int) -> None:
-    """As a container's own process: wait a minute, or for a signal, where a restart mends nothing.
+    """As a container's own process: wait a minute, or for a signal, where a restart changes nothing.
 
     An engine restarts what ended whatever its exit code is, and while nothing runs nobody can ask what is wrong.
     """

@@ -1,4 +1,4 @@
-"""`status`: is everything well?"""
+"""`status`: health and open problems."""
 
 import argparse
 import time
