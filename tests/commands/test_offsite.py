@@ -94,7 +94,7 @@ def test_credentials_that_others_can_read_are_refused(typed: Typed) -> None:
     credentials.chmod(0o644)
     typed.configure(url='"s3://bucket/prefix"', credentials=f'"{credentials}"')
     code, _, err = typed("offsite", "run", "--once")
-    assert (code, "can be read by others (mode 0644)" in err) == (ExitCode.CONFIG, True)
+    assert (code, "may be read by others (mode 0644)" in err) == (ExitCode.CONFIG, True)
 
 
 @pytest.mark.parametrize(
