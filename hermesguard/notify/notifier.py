@@ -26,7 +26,7 @@ from hermesguard.notify.deliver import Delivery, is_under_way
 from hermesguard.notify.digest import Message
 from hermesguard.notify.outbox import Outbox
 from hermesguard.notify.settings import Address, Wishes
-from hermesguard.notify.sources import Identity, IncidentLog, Journal, Source, journal_knows, user_of
+from hermesguard.notify.sources import Files, Identity, Journal, Source, journal_knows, user_of
 from hermesguard.notify.state import State
 from hermesguard.store.lock import Lock
 
@@ -171,7 +171,7 @@ class Notifier:
         self._has_more = False
         if self._source is None:
             return _UNDECIDED_SECONDS
-        before = (self.state.cursor, self.state.incident)
+        before = self.state.position
         try:
             found = self._source.read(self.state)
         except (ImportError, OSError) as error:
@@ -179,7 +179,7 @@ class Notifier:
             self._source.close()
             self._source = None
             return _LONGEST_WAIT_SECONDS
-        self._is_changed |= before != (self.state.cursor, self.state.incident)
+        self._is_changed |= before != self.state.position
         self._has_more = bool(found)
         for alert in found:
             self._gather(alert, now)
@@ -197,7 +197,8 @@ class Notifier:
                 return None
         if source != self.state.source:
             if self.state.source:
-                self.state.since = now  # what was read so far came from elsewhere
+                # What was read so far came from elsewhere, and what came since then is here.
+                self.state.since = self.state.read_until or now
             self.state.source = source
             self._is_changed = True
             what = "the journal" if source == "journal" else f"the incidents of {self.settings.store}"
@@ -205,7 +206,7 @@ class Notifier:
         if source == "journal":
             wanted = self.wishes.events | {name for name, ends in RELIEF.items() if ends & self.wishes.events}
             return Journal(self.identity, wanted, self.around.journal)
-        return IncidentLog(self.settings.store)
+        return Files(self.settings.store)
 
     def _guard_is_silent(self, now: float) -> bool:
         """Return whether a guard runs that has had time to be in the journal, and is not."""

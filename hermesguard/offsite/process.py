@@ -7,6 +7,7 @@ from typing import Final
 
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.events.reporter import Reporter
+from hermesguard.events.sinks import FileLog
 from hermesguard.offsite import access
 from hermesguard.offsite.bucket import Bucket
 from hermesguard.offsite.overview import LOCK
@@ -15,6 +16,8 @@ from hermesguard.offsite.upload.uploader import Uploader
 from hermesguard.offsite.wishes import Wishes, require_url
 from hermesguard.store.lock import Lock
 
+LOG: Final = "events.jsonl"
+"""What it reports, for who reads no journal: `hermesguard notify` in a container."""
 _SAY_AT_LEAST_SECONDS: Final = 0.5
 
 
@@ -36,16 +39,17 @@ def run(wishes: Wishes, reporter: Reporter, environment: dict[str, str], once: b
         lock = Lock(wishes.state / LOCK)
         is_taken = lock.take()
     except OSError as error:
-        raise GuardError(
-            f"The state {wishes.state} cannot be written: {error.strerror or error}",
-            "Give the right to write there, or name another place with HERMESGUARD_OFFSITE_STATE",
-        ) from None
+        raise _not_writable(wishes, error) from None
     if not is_taken:
         raise GuardError(
             "Another hermesguard offsite copies this store",
             "Stop that one first (systemctl stop hermesguard-offsite)",
             ExitCode.LOCKED,
         )
+    try:
+        reporter.add(FileLog(wishes.state / LOG))
+    except OSError as error:
+        raise _not_writable(wishes, error) from None
     uploader = Uploader(wishes, state, bucket, recipients, report=reporter.report)
     reporter.report("offsite_started", path=str(wishes.store), target=wishes.url)
     reporter.flush(_SAY_AT_LEAST_SECONDS)
@@ -58,6 +62,13 @@ def run(wishes: Wishes, reporter: Reporter, environment: dict[str, str], once: b
         wait = uploader.turn()
         reporter.flush(_SAY_AT_LEAST_SECONDS)
         time.sleep(max(wait, 0.01))
+
+
+def _not_writable(wishes: Wishes, error: OSError) -> GuardError:
+    return GuardError(
+        f"The state {wishes.state} cannot be written: {error.strerror or error}",
+        "Give the right to write there, or name another place with HERMESGUARD_OFFSITE_STATE",
+    )
 
 
 def _once(uploader: Uploader, reporter: Reporter) -> int:
