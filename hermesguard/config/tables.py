@@ -228,6 +228,14 @@ def load(settings: Settings, name: str) -> Table:
     return Table(MappingProxyType(values), MappingProxyType(origins))
 
 
+def has_table(settings: Settings, name: str) -> bool:
+    """Return whether anything is said of the table, in a file or by a variable."""
+    environment = settings.sources.environment if settings.sources else {}
+    return any(table for _, table in tables_in_files(settings, name)) or any(
+        environment.get(option.variable) for option in OPTIONS_OF[name]
+    )
+
+
 def _read(option: Option, raw: object, place: Place) -> object:
     try:
         return option.kind.read(option, raw, place)

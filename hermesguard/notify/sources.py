@@ -141,7 +141,7 @@ class Journal:
         self._reader.fileno()  # from now on `process` hears of new files
         _match(self._reader, self._identity, self._names)
         if state.cursor:
-            with suppress(OSError):  # of another machine's journal: then by time
+            with suppress(OSError, ValueError):  # it is none: then by time
                 self._reader.seek_cursor(state.cursor)
                 return
         begin = max(0.0, state.since, state.read_until + 1e-6 if state.cursor else 0.0)

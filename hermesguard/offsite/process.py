@@ -10,8 +10,7 @@ from hermesguard.events.reporter import Reporter
 from hermesguard.events.sinks import FileLog
 from hermesguard.offsite import access
 from hermesguard.offsite.bucket import Bucket
-from hermesguard.offsite.overview import LOCK
-from hermesguard.offsite.state import State
+from hermesguard.offsite.state import LOCK, State
 from hermesguard.offsite.upload.uploader import Uploader
 from hermesguard.offsite.wishes import Wishes, require_url
 from hermesguard.store.lock import Lock
@@ -50,6 +49,7 @@ def run(wishes: Wishes, reporter: Reporter, environment: dict[str, str], once: b
         reporter.add(FileLog(wishes.state / LOG))
     except OSError as error:
         raise _not_writable(wishes, error) from None
+    state.note(once=int(once))
     uploader = Uploader(wishes, state, bucket, recipients, report=reporter.report)
     reporter.report("offsite_started", path=str(wishes.store), target=wishes.url)
     reporter.flush(_SAY_AT_LEAST_SECONDS)

@@ -18,6 +18,7 @@ from hermesguard.offsite.batch import Item
 from hermesguard.offsite.upload import budget
 
 FILE_NAME: Final = "state.sqlite"
+LOCK: Final = "lock"
 SPOOL: Final = "spool"
 _FORMAT: Final = 1
 _TABLES: Final = """

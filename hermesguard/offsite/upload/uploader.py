@@ -67,12 +67,12 @@ class Uploader:
         self._failures = 0
         self.failure = ""
         """Why the last copy failed; empty when it did not."""
-        self._is_late = False
         self._next_copy = self._next_upkeep = 0.0
         self._damaged: set[str] = set()
         self._known: dict[str, Known] | None = None
         bucket.count = self.count
         facts = state.facts()
+        self._is_late = facts.get("late") == "1"  # of a process before this one, of which people were told
         self.machine = facts.get("machine") or machine_folder(wishes.store) or os.urandom(8).hex()
         if "machine" not in facts:
             state.note(machine=self.machine, began_ns=self._now_ns())
@@ -131,6 +131,8 @@ class Uploader:
         one, count = made
         self._put(one)
         self._state.hold((), no_longer=(path for path, _ in removals))
+        left = work.wanted[count:]
+        self._state.note(waiting=len(left), oldest_ns=_oldest(left))
         return count < len(work.wanted)
 
     def look(self) -> Work:
@@ -292,11 +294,12 @@ class Uploader:
         is_refusal = isinstance(error, BucketError) and error.is_refusal and self._failures >= 3
         if not self._is_late and (is_lasting or is_refusal) and not isinstance(error, NoRequestsLeft):
             self._is_late = True
+            self._state_note(late=1)
             self._report("offsite_failing", error=_words(error), seconds=round((now_ns - since_ns) / 1e9, 1))
 
     def _succeeded(self) -> None:
         if self._failures or self._is_late:
-            self._state_note(error="", failures=0)
+            self._state_note(error="", failures=0, late=0)
         self._failures = 0
         self.failure = ""
         if self._is_late:
