@@ -4,6 +4,8 @@ The proof is asked of the guard itself (control socket, `prove`): its loop makes
 it, and writes into the store. A guard that hangs does not answer, and one that sees nothing does not claim to.
 """
 
+import base64
+import threading
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -21,6 +23,8 @@ PAUSE_SECONDS: Final = 60.0
 AGAIN_SECONDS: Final = 10.0
 """One look that fails may be a restart, or a watch that is being established again: another one decides."""
 _ANSWER_SECONDS: Final = 10.0
+LONGEST_SECONDS: Final = 20.0
+_THREAD: Final = "visit of ping_url"
 _LONGEST_REASON: Final = 300
 
 
@@ -132,13 +136,37 @@ def address_for(url: str, style: str, signal: Signal) -> str:
 
 
 def visit(url: str, style: str, signal: Signal) -> str:
-    """Visit the address for a signal; return why that failed, without the address; empty when it went well."""
+    """Visit the address for a signal; return why that failed, without the address; empty when it went well.
+
+    Takes 20 s at most: what a server that trickles, or a resolver that hangs, would take longer for, goes on without us.
+    """
     target = address_for(url, style, signal)
     if not target:
         return ""
-    is_kuma = "status=" in urllib.parse.urlsplit(target).query
-    data = signal.reason.encode() if signal.reason and not is_kuma else None
-    request = urllib.request.Request(target, data=data, headers={"User-Agent": "hermesguard"})
+    if any(thread.name == _THREAD for thread in threading.enumerate()):
+        return "the visit before has no answer yet"
+    answers: list[str] = []
+    thread = threading.Thread(
+        target=lambda: answers.append(_visited(target, signal.reason)), name=_THREAD, daemon=True
+    )
+    thread.start()
+    thread.join(LONGEST_SECONDS)
+    return answers[0] if answers else f"no answer within {LONGEST_SECONDS:.0f} s"
+
+
+def _visited(target: str, reason: str) -> str:
+    parts = urllib.parse.urlsplit(target)
+    is_kuma = "status=" in parts.query
+    headers = {"User-Agent": "hermesguard"}
+    if parts.username:
+        who = f"{urllib.parse.unquote(parts.username)}:{urllib.parse.unquote(parts.password or '')}"
+        headers["Authorization"] = f"Basic {base64.b64encode(who.encode()).decode()}"
+        parts = parts._replace(netloc=parts.netloc.rpartition("@")[2])
+    request = urllib.request.Request(
+        urllib.parse.urlunsplit(parts),
+        data=reason.encode() if reason and not is_kuma else None,
+        headers=headers,
+    )
     try:
         with urllib.request.urlopen(request, timeout=_ANSWER_SECONDS) as answer:
             answer.read(4096)

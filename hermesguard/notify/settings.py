@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
 from hermesguard.config import tables
+from hermesguard.config.addresses import is_web_address
 from hermesguard.config.secrets import read_secret, require_private
 from hermesguard.config.settings import Settings
 from hermesguard.config.tables import Span, Table
@@ -119,7 +120,7 @@ def _read_secrets(path: Path, is_of_systemd: bool) -> tuple[list[str], str]:
     lines = [line.strip() for line in text.splitlines()]
     pings = [line.removeprefix("ping ").strip() for line in lines if line.startswith("ping ")]
     urls = [line for line in lines if line and not line.startswith(("#", "ping "))]
-    if len(pings) > 1 or any(not re.fullmatch(r"https?://[^\s/]+\S*", ping) for ping in pings):
+    if len(pings) > 1 or not all(is_web_address(ping) for ping in pings):
         raise GuardError(
             f"{path}: the line that begins with ping is wrong",
             "There may be one, with an address that begins with http:// or https://",

@@ -110,6 +110,12 @@ def _complete(values: Mapping[str, str], origin: str) -> Credentials:
                 '[offsite] credentials = "/etc/hermesguard/offsite.credentials"',
                 ExitCode.CONFIG,
             )
+    if not all(value.isascii() and value.isprintable() and " " not in value for value in values.values()):
+        raise GuardError(
+            f"The key of the storage in {origin} has a character that no such key has",
+            "Copy it again from where the storage shows it",
+            ExitCode.CONFIG,
+        )
     return Credentials(
         values["aws_access_key_id"],
         values["aws_secret_access_key"],
