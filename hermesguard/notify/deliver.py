@@ -161,6 +161,7 @@ def _say(what: str, code: int) -> int:
 def send(url: str, message: Message) -> str:
     """Send a message by Apprise; return why it was refused, without anything of the address; empty when it was taken."""
     listener = _Listener()
+    _keep_what_is_posted()
     service = instance(url)
     if service is None:
         return "Apprise knows no such address"
@@ -171,6 +172,20 @@ def send(url: str, message: Message) -> str:
     if taken:
         return ""
     return _without_secrets(listener.last or "it was refused, the service does not say why", url)
+
+
+def _keep_what_is_posted() -> None:
+    """Make a redirection that drops what was posted a refusal: the message would be gone, and taken for delivered."""
+    from requests import Response  # what Apprise sends by
+    from requests.sessions import SessionRedirectMixin
+
+    of_requests = SessionRedirectMixin.get_redirect_target
+
+    def target(session: SessionRedirectMixin, response: Response) -> str | None:
+        keeps = response.request.method in ("GET", "HEAD") or response.status_code in (307, 308)
+        return of_requests(session, response) if keeps else None
+
+    SessionRedirectMixin.get_redirect_target = target  # type: ignore[assignment, method-assign]
 
 
 def instance(url: str) -> Any:

@@ -43,11 +43,11 @@ def prove(store: Path, now: datetime) -> Proof:
     """Ask the guard of a store to prove that it guards. Raises nothing."""
     try:
         answer = ask_running_guard(store, "prove", {})
+        return Proof("no guard runs") if answer is None else judged(answer, now)
     except (GuardError, OSError) as error:
         return Proof(error.what if isinstance(error, GuardError) else str(error))
-    if answer is None:
-        return Proof("no guard runs")
-    return judged(answer, now)
+    except (ValueError, TypeError):
+        return Proof("the guard's answer is not understood")
 
 
 def judged(answer: dict[str, Any], now: datetime) -> Proof:
@@ -147,14 +147,16 @@ def visit(url: str, style: str, signal: Signal) -> str:
         return "the visit before has no answer yet"
     answers: list[str] = []
     thread = threading.Thread(
-        target=lambda: answers.append(_visited(target, signal.reason)), name=_THREAD, daemon=True
+        target=lambda: answers.append(_visited(target, signal.reason, style == "plain")),
+        name=_THREAD,
+        daemon=True,
     )
     thread.start()
     thread.join(LONGEST_SECONDS)
     return answers[0] if answers else f"no answer within {LONGEST_SECONDS:.0f} s"
 
 
-def _visited(target: str, reason: str) -> str:
+def _visited(target: str, reason: str, is_plain: bool) -> str:
     parts = urllib.parse.urlsplit(target)
     is_kuma = "status=" in parts.query
     headers = {"User-Agent": "hermesguard"}
@@ -169,7 +171,7 @@ def _visited(target: str, reason: str) -> str:
     )
     try:
         with urllib.request.urlopen(request, timeout=_ANSWER_SECONDS) as answer:
-            answer.read(4096)
+            return "" if is_plain else _refusal(answer.read(4096))
     except urllib.error.HTTPError as error:
         with error:
             return f"it answered with {error.code}"
@@ -177,6 +179,15 @@ def _visited(target: str, reason: str) -> str:
         return str(getattr(error.reason, "strerror", None) or error.reason)[:_LONGEST_REASON]
     except Exception as error:  # noqa: BLE001 - http.client raises many kinds at garbage
         return type(error).__name__
+
+
+def _refusal(body: bytes) -> str:
+    """Return why an answer is none of such a service, though its status is good; empty when it may be one."""
+    text = body[:1000].decode("utf-8-sig", "replace").strip().lower()
+    if text.startswith("<"):
+        return "a page answered, and no service for pings (where that is right: ping_style = plain)"
+    if "not found" in text[:100] or '"ok":false' in text.replace(" ", ""):
+        return "the service does not know this address"
     return ""
 
 

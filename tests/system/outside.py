@@ -113,7 +113,7 @@ def copies_leave_the_machine() -> None:
         assert not copier.entries("offsite_failing")
         for number in range(3):
             chats += henry.chats(1, turns=3 + number)
-            os.kill(copier.pid, signal.SIGKILL)
+            os.kill(until(lambda: copier.pid, what="its process"), signal.SIGKILL)
         storage.kill()
         chats += henry.chats(1, turns=9)
         until(lambda: _status(henry)["error"], what="a word of the storage that is away")
