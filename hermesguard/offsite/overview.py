@@ -7,7 +7,7 @@ from typing import Any, Final
 from hermesguard.errors import GuardError
 from hermesguard.offsite import batch, brief
 from hermesguard.offsite.state import FILE_NAME, LOCK, State, time_in_words
-from hermesguard.offsite.upload import budget
+from hermesguard.offsite.upload import budget, retention
 from hermesguard.offsite.upload.survey import Survey
 from hermesguard.offsite.wishes import Wishes
 from hermesguard.store.lock import lock_holder
@@ -43,6 +43,8 @@ class Overview:
     damaged_files: int = 0
     left_behind: int = 0
     strangers: int = 0
+    strangers_until: str = ""
+    """When those of an earlier state of this machine go; empty when there are none, or the storage removes them."""
     missing: int = 0
     unsafe: tuple[str, ...] = ()
     """The sessions that are not safe."""
@@ -139,6 +141,9 @@ def _fill(found: Overview, wishes: Wishes, state: State) -> None:
     if wishes.lifetime_seconds is None:
         found.left_behind = int(facts.get("left_behind", "0"))
     found.strangers = int(facts.get("strangers", "0"))
+    if found.strangers and wishes.lifetime_seconds is None:
+        until_ns = int(facts.get("began_ns", "0")) + int(retention.earlier_seconds(wishes) * 1e9)
+        found.strangers_until = time_in_words(until_ns)
     if now - int(facts.get("missing_ns", "0")) / 1e9 < _RECENT_SECONDS:
         found.missing = int(facts.get("missing", "0"))
     known, here = state.known(), Survey(wishes.store).look()

@@ -12,12 +12,18 @@ from typing import Final, NamedTuple
 
 from hermesguard.offsite.batch import session_of
 from hermesguard.offsite.state import Entry, Object
+from hermesguard.offsite.wishes import Wishes
 from hermesguard.store.history import WITHDRAWN
 
 MOST_AT_ONCE: Final = 20
 MOST_SHARE: Final = 0.05
 """More files than these, vanished at one look without a reason, are a fault rather than a wish."""
 _WASTE_SHARE: Final = 0.5
+
+
+def earlier_seconds(wishes: Wishes) -> float:
+    """Return how long objects stay that a state before the present one has made: as long as the store keeps anything."""
+    return max(wishes.keep_deleted_seconds, wishes.keep_history_seconds)
 
 
 class Rules(NamedTuple):

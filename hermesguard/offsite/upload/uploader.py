@@ -5,6 +5,7 @@ known and removed. Nothing here writes into the store.
 """
 
 import contextlib
+import hashlib
 import os
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
@@ -76,6 +77,12 @@ class Uploader:
         self.machine = facts.get("machine") or machine_folder(wishes.store) or os.urandom(8).hex()
         if "machine" not in facts:
             state.note(machine=self.machine, began_ns=self._now_ns())
+        self._for = hashlib.sha256("\n".join(sorted(wishes.recipients)).encode()).hexdigest()[:16]
+        """Whom the copies are for. When it is somebody else, all is copied once more."""
+        self._noted_for = facts.get("recipients")
+        if self._noted_for != self._for:
+            self._renew |= set(self._safe())
+            self._note_recipients()
 
     def _now_ns(self) -> int:
         return int(self._clock.now().timestamp() * 1e9)
@@ -90,6 +97,12 @@ class Uploader:
                 f"the {self._wishes.requests_per_day} requests of these 24 hours are used up"
             )
         self._state.count_requests(requests, self._clock.now().timestamp())
+
+    def _note_recipients(self) -> None:
+        """Note whom the copies are for, as soon as all of them are."""
+        if not self._renew:
+            self._state.note(recipients=self._for)
+            self._noted_for = self._for
 
     # -- one turn
 
@@ -139,6 +152,7 @@ class Uploader:
         """Return what is to be done. Raises OSError, GuardError when the store cannot be looked at: then nothing is gone."""
         found = self._survey.look()
         known = self._safe()
+        self._renew &= found.keys() - self._damaged
         wanted = [file for file in found.values() if self._is_wanted(file, known.get(file.path))]
         wanted.sort(key=lambda file: (file.changed_ns, file.path))
         gone = [path for path in known if path not in found]
@@ -262,7 +276,9 @@ class Uploader:
         self._bucket.put(one.name, self._state.spooled(one))
         self._known = None
         self._state.stored(one, self._now_ns())
-        self._renew -= {entry.path for entry in self._state.entries(one.id)}
+        if self._renew or self._noted_for != self._for:
+            self._renew -= {entry.path for entry in self._state.entries(one.id)}
+            self._note_recipients()
 
     # -- the rest
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from hermesguard.cli.output import terminal as screen
 from hermesguard.cli.output.json import print_json
-from hermesguard.cli.output.tables import ago, counted, facts, moment_of
+from hermesguard.cli.output.tables import ago, counted, facts, moment, moment_of
 from hermesguard.cli.output.terminal import Style
 from hermesguard.config.settings import Settings
 from hermesguard.config.units import about_duration, about_size
@@ -120,12 +120,11 @@ def _facts(found: Overview) -> list[tuple[str, str]]:
     if found.machine:
         pairs.append(("folder", found.machine))
     if found.strangers:
-        pairs.append(
-            (
-                "strangers",
-                f"{counted(found.strangers, 'object')} in the folder that this machine did not make",
-            )
-        )
+        words = f"{counted(found.strangers, 'object')} in the folder that are not known here"
+        if found.strangers_until:
+            until = moment(moment_of(found.strangers_until))
+            words += f"; if the store was lost, offsite restore brings them back: they go {until}"
+        pairs.append(("strangers", words))
     return pairs
 
 
