@@ -190,7 +190,9 @@ def _keep_what_is_posted() -> None:
 
 def instance(url: str) -> Any:
     """Return what Apprise makes of an address; None when that is none."""
-    import apprise
+    with warnings.catch_warnings():  # it and its plugins import what they find on the machine
+        warnings.simplefilter("ignore")
+        import apprise
 
     # No picture either: whoever gets the message would have it loaded from elsewhere.
     asset = apprise.AppriseAsset(

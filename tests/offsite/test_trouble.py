@@ -2,7 +2,7 @@
 
 import dataclasses
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from hermesguard.demo.app import App
 from hermesguard.demo.eras import Era
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.offsite.back.restore import Restoring
-from hermesguard.offsite.bucket import Bucket, BucketError
+from hermesguard.offsite.bucket import Bucket, BucketError, Stored
 from hermesguard.offsite.overview import overview
 from hermesguard.store.store import Store
 from tests.helpers.copies import DAY, Copies, same
@@ -271,3 +271,28 @@ def test_a_fault_in_obstore_is_tried_again_and_ends_nothing(world: World, copies
     assert copies.uploader.failure == ""
     copies.make = lambda: Bucket(copies.wishes.url)
     same(copies.back()[1], Store(world.store_path))
+
+
+class Blind(Bucket):
+    """A storage that takes copies, and does not say what it has."""
+
+    is_away = True
+
+    def names(self, folder: str = "") -> Iterator[Stored]:
+        if self.is_away:
+            raise BucketError("the storage answered 503 Slow Down")
+        yield from super().names(folder)
+
+
+def test_an_upkeep_that_failed_is_tried_again_soon_and_the_word_of_it_goes(copies: Copies) -> None:
+    copies.make = lambda: Blind(copies.wishes.url)
+    copies.start()
+    copies.turn()
+    assert "503" in overview(copies.wishes).error
+    for _ in range(100):
+        copies.turn(30)
+    assert copies.uploader._upkeep_failures < 12, "with growing pauses"
+    Blind.is_away = False
+    copies.turn(901)
+    assert overview(copies.wishes).error == ""
+    Blind.is_away = True

@@ -123,7 +123,9 @@ def copies_leave_the_machine() -> None:
         show(
             f"killed three times, started again {copier.value('NRestarts')} times; the storage once; all safe"
         )
-        stored = henry.run("hermesguard", "status", "--store", henry.store, "--sessions", henry.sessions)
+        status = ("hermesguard", "status", "--store", henry.store, "--sessions", henry.sessions)
+        until(lambda: "All is well" in henry.run(*status, check=False), 90, what="a status that is well")
+        stored = henry.run(*status)
         show(next(line for line in stored.splitlines() if line.startswith("offsite")))
         _restored(henry, key, chats, "--url", where["url"], "--endpoint", where["endpoint"],
                   "--credentials", str(credentials))  # fmt: skip

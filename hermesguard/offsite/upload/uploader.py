@@ -25,6 +25,8 @@ from hermesguard.store.history import WITHDRAWN
 BATCH_BYTES: Final = 32 * 1024 * 1024
 """An object takes no more files when their plain size is above this."""
 _UPKEEP_SECONDS: Final = 3600.0
+_UPKEEP_AGAIN_SECONDS: Final = 30.0
+"""After one that failed; then twice as long each time, a quarter of an hour at most."""
 _LATE_SECONDS: Final = 1800.0
 """How long nothing may get through before it is reported."""
 
@@ -65,7 +67,7 @@ class Uploader:
         self._survey = Survey(wishes.store)
         self._upkeep = Upkeep(wishes, state, bucket, self._clock)
         self._renew: set[str] = set()
-        self._failures = 0
+        self._failures = self._upkeep_failures = 0
         self.failure = ""
         """Why the last copy failed; empty when it did not."""
         self._next_copy = self._next_upkeep = 0.0
@@ -289,7 +291,11 @@ class Uploader:
         try:
             self._renew |= self._upkeep.run(self.machine)
             self._state.note(upkeep_error="")
+            self._upkeep_failures = 0
         except (OSError, GuardError) as error:
+            self._upkeep_failures += 1
+            again = budget.pause_seconds(self._upkeep_failures, _UPKEEP_AGAIN_SECONDS)
+            self._next_upkeep = self._clock.monotonic() + again
             self._state_note(upkeep_error=_words(error))
 
     def _state_note(self, **values: object) -> None:
