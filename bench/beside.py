@@ -1,4 +1,4 @@
-"""`python -m bench.beside`: the guard alone, and beside the notifier and the offsite copies: CPU, memory, repair times, as ratios.
+"""`python -m bench.beside`: the guard alone, and beside notifier and offsite copies: CPU, memory, repair times, as ratios.
 
 Two directories with a guard each, saved to and wiped in turn, so that what else the machine does meets both alike. Beside
 the second run `hermesguard notify`, to a receiver on the loopback address, and `hermesguard offsite`, to rclone's S3 server;
