@@ -322,6 +322,8 @@ class Uploader:
     def _succeeded(self) -> None:
         if self._failures or self._is_late:
             self._state_note(error="", failures=0, late=0)
+        if self._failures and self._upkeep_failures:
+            self._next_upkeep = self._clock.monotonic()  # what was away is back
         self._failures = 0
         self.failure = ""
         if self._is_late:
