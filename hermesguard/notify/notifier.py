@@ -129,8 +129,6 @@ class Notifier:
             outbox.name = address.name
             # A state that was lost must not use a number again: who delivers would take it for done.
             receipt = states.receipt(self.directory, address.key)
-            if outbox.sending and outbox.sending.number <= receipt:
-                outbox.done(self._now())
             outbox.number = max(outbox.number, receipt)
             outboxes.append(outbox)
         for outbox in known.values():

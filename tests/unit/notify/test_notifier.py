@@ -330,3 +330,12 @@ def test_status_says_what_waits_and_why(tmp_path: Path) -> None:
 
 def test_the_guards_socket_answers_for_the_proof_and_the_title_soon() -> None:
     assert {"prove", "title"} <= control._QUICK
+
+
+def test_one_look_in_quiet_hours_is_over_without_a_word(tmp_path: Path) -> None:
+    desk = made(tmp_path, gather="0", quiet_hours="00:00-23:59")
+    desk.journals.write(incident(1), at=desk.now)
+    for _ in range(5):
+        desk.notifier.turn()
+    assert (desk.notifier.is_done(), desk.sent) == (True, [])
+    assert desk.notifier.state.outboxes[0].waiting == 1
