@@ -121,6 +121,8 @@ def test_an_order_to_end_lets_the_message_go_out(tmp_path: Path) -> None:
     server.mood = 0.5
     delivery = Delivery(tmp_path, Address(server.url, "x"), Message(1, "A title", "A body", "info"))
     until(lambda: deliver.is_under_way(tmp_path))
+    seen = b"".join(Path(f"/proc/{delivery.pid}/{name}").read_bytes() for name in ("cmdline", "environ"))
+    assert b"topic-of-mine" not in seen, "ps shows no address"
     os.kill(delivery.pid, signal.SIGTERM)
     assert delivery.wait() == ""
     assert len(server.bodies) == 1
