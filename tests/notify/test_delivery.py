@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from hermesguard.notify import deliver, ping
+from hermesguard.notify import state as states
 from hermesguard.notify.deliver import Delivery
 from hermesguard.notify.digest import Message
 from hermesguard.notify.ping import Signal
@@ -126,6 +127,21 @@ def test_an_order_to_end_lets_the_message_go_out(tmp_path: Path) -> None:
     os.kill(delivery.pid, signal.SIGTERM)
     assert delivery.wait() == ""
     assert len(server.bodies) == 1
+    server.stop()
+
+
+def test_an_order_to_end_waits_for_the_message_that_is_on_its_way(tmp_path: Path) -> None:
+    server, journals = Http(), Journals(tmp_path / "journal")
+    server.mood = 1.0
+    notifier = Killable(tmp_path, server.url)
+    notifier.start()
+    journals.write(incident(1))
+    until(lambda: server.asked, 60)
+    assert notifier.end(signal.SIGTERM) == 0
+    assert len(server.bodies) == 1
+    found = states.read(tmp_path / "store.notify")
+    assert found
+    assert (found.outboxes[0].waiting, found.outboxes[0].delivered, found.is_stopped) == (0, 1, True)
     server.stop()
 
 

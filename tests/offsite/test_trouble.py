@@ -6,12 +6,15 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import orjson
 import pyrage
 import pytest
 
+from hermesguard import files
 from hermesguard.demo.app import App
 from hermesguard.demo.eras import Era
 from hermesguard.errors import ExitCode, GuardError
+from hermesguard.offsite import batch
 from hermesguard.offsite.back.restore import Restoring
 from hermesguard.offsite.bucket import Bucket, BucketError, Stored
 from hermesguard.offsite.overview import overview
@@ -296,3 +299,41 @@ def test_an_upkeep_that_failed_is_tried_again_soon_and_the_word_of_it_goes(copie
     copies.turn(901)
     assert overview(copies.wishes).error == ""
     Blind.is_away = True
+
+
+PATHS = (
+    "../../etc/passwd",
+    "/etc/passwd",
+    "shadows/../../x.json",
+    "shadows/a/b.json",
+    "history/abc/../x.json.gz",
+    "control",
+    "lock",
+    "shadows/x.delta",
+    "",
+)
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("room", ["files", "removed"])
+def test_an_index_that_names_what_no_store_has_is_none(path: str, room: str) -> None:
+    item = {"path": path, "size_bytes": 1, "sha256": "0" * 64, "mtime_ns": 1, "messages": None, "time_ns": 1}
+    value = {"format": 1, "name": "x", "files": [], "removed": [], room: [item]}
+    with pytest.raises(files.Damaged, match="names a file that no store has"):
+        batch.Index.parsed(orjson.dumps(value))
+
+
+@pytest.mark.parametrize("path", PATHS[:-1])
+def test_an_object_that_holds_what_no_store_has_writes_nothing_outside(
+    world: World, copies: Copies, tmp_path: Path, path: str
+) -> None:
+    copies.turn()
+    name = batch.object_name(copies.uploader.machine, copies.clock.now(), copies.state.last_name())
+    target = copies.root / "disk" / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with batch.writing(target, name, [copies.identity.to_public()]) as made:
+        made.add(path, b"planted", 1)
+    found, store = copies.back()
+    assert len(found.damaged) == 1
+    same(store, Store(world.store_path))
+    assert not [one for one in tmp_path.rglob("*") if one.is_file() and one.read_bytes() == b"planted"]
