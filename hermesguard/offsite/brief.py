@@ -7,9 +7,9 @@ from typing import Any, Final
 from hermesguard.config.settings import Settings
 from hermesguard.errors import GuardError
 from hermesguard.offsite import batch
+from hermesguard.offsite.settings import OffsiteSettings, load
 from hermesguard.offsite.state import FILE_NAME, LOCK, State, time_in_words
 from hermesguard.offsite.upload import budget
-from hermesguard.offsite.wishes import Wishes, load
 from hermesguard.store.lock import lock_holder
 
 LATE_SECONDS: Final = 1800.0
@@ -21,18 +21,18 @@ BY_TIMER_SECONDS: Final = 26 * 3600.0
 def summary(settings: Settings) -> dict[str, Any] | None:
     """Return what `status` says of the copies of a store; None where none are configured. Raises nothing."""
     try:
-        wishes = load(settings)
+        options = load(settings)
     except GuardError as error:
         return _of(problem=f"{error.what}. {error.remedy}")
-    if not wishes.url:
+    if not options.url:
         return None
-    found = _of(target=wishes.url, running=lock_holder(wishes.state / LOCK) is not None)
-    if not (wishes.state / FILE_NAME).exists():
+    found = _of(target=options.url, running=lock_holder(options.state / LOCK) is not None)
+    if not (options.state / FILE_NAME).exists():
         return found
     try:
-        state = State(wishes.state, writes=False)
+        state = State(options.state, writes=False)
         try:
-            _fill(found, wishes, state)
+            _fill(found, options, state)
         finally:
             state.close()
     except (OSError, GuardError) as error:
@@ -60,7 +60,7 @@ def _of(**known: Any) -> dict[str, Any]:
     }
 
 
-def _fill(found: dict[str, Any], wishes: Wishes, state: State) -> None:
+def _fill(found: dict[str, Any], options: OffsiteSettings, state: State) -> None:
     facts, now = state.facts(), time.time()
     waiting = int(facts.get("waiting", "0"))
     oldest = int(facts.get("oldest_ns", "0")) / 1e9
@@ -74,7 +74,7 @@ def _fill(found: dict[str, Any], wishes: Wishes, state: State) -> None:
         "error": facts.get("error") or facts.get("upkeep_error", ""),
         "held_sessions": len({batch.session_of(path) for path in held} - {None}) or len(held),
         "requests_today": used,
-        "interval_seconds": budget.interval_seconds(wishes.interval_seconds, wishes.requests_per_day, used),
+        "interval_seconds": budget.interval_seconds(options.interval_seconds, options.requests_per_day, used),
         "silent_seconds": round(max(0.0, now - float(facts.get("looked_ns", now * 1e9)) / 1e9), 1),
         "by_timer": is_by_timer(facts, now),
     }

@@ -10,9 +10,9 @@ from hermesguard.events.reporter import Reporter
 from hermesguard.events.sinks import FileLog
 from hermesguard.offsite import access
 from hermesguard.offsite.bucket import Bucket
+from hermesguard.offsite.settings import OffsiteSettings, require_url
 from hermesguard.offsite.state import LOCK, State
 from hermesguard.offsite.upload.uploader import Uploader
-from hermesguard.offsite.wishes import Wishes, require_url
 from hermesguard.store.lock import Lock
 
 LOG: Final = "events.jsonl"
@@ -20,25 +20,25 @@ LOG: Final = "events.jsonl"
 _SAY_AT_LEAST_SECONDS: Final = 0.5
 
 
-def bucket_of(wishes: Wishes, environment: dict[str, str]) -> Bucket:
+def bucket_of(options: OffsiteSettings, environment: dict[str, str]) -> Bucket:
     """Return the storage that is configured; GuardError (exit code 12) when it, or its key, cannot be used."""
-    require_url(wishes)
+    require_url(options)
     credentials = None
-    if wishes.url.startswith("s3://"):
-        credentials = access.credentials(wishes.credentials, environment)
-    return Bucket(wishes.url, wishes.endpoint, wishes.region, credentials)
+    if options.url.startswith("s3://"):
+        credentials = access.credentials(options.credentials, environment)
+    return Bucket(options.url, options.endpoint, options.region, credentials)
 
 
-def run(wishes: Wishes, reporter: Reporter, environment: dict[str, str], once: bool = False) -> int:
+def run(options: OffsiteSettings, reporter: Reporter, environment: dict[str, str], once: bool = False) -> int:
     """Copy until stopped; with `once`, until all is copied or something fails. GuardError when it cannot begin."""
-    recipients = access.recipients(wishes.recipients)
-    bucket = bucket_of(wishes, environment)
+    recipients = access.recipients(options.recipients)
+    bucket = bucket_of(options, environment)
     try:
-        state = State(wishes.state)
-        lock = Lock(wishes.state / LOCK)
+        state = State(options.state)
+        lock = Lock(options.state / LOCK)
         is_taken = lock.take()
     except OSError as error:
-        raise _not_writable(wishes, error) from None
+        raise _not_writable(options, error) from None
     if not is_taken:
         raise GuardError(
             "Another hermesguard offsite copies this store",
@@ -46,12 +46,12 @@ def run(wishes: Wishes, reporter: Reporter, environment: dict[str, str], once: b
             ExitCode.LOCKED,
         )
     try:
-        reporter.add(FileLog(wishes.state / LOG))
+        reporter.add(FileLog(options.state / LOG))
     except OSError as error:
-        raise _not_writable(wishes, error) from None
+        raise _not_writable(options, error) from None
     state.note(once=int(once))
-    uploader = Uploader(wishes, state, bucket, recipients, report=reporter.report)
-    reporter.report("offsite_started", path=str(wishes.store), target=wishes.url)
+    uploader = Uploader(options, state, bucket, recipients, report=reporter.report)
+    reporter.report("offsite_started", path=str(options.store), target=options.url)
     reporter.flush(_SAY_AT_LEAST_SECONDS)
     if once:
         return _once(uploader, reporter)
@@ -64,9 +64,9 @@ def run(wishes: Wishes, reporter: Reporter, environment: dict[str, str], once: b
         time.sleep(max(wait, 0.01))
 
 
-def _not_writable(wishes: Wishes, error: OSError) -> GuardError:
+def _not_writable(options: OffsiteSettings, error: OSError) -> GuardError:
     return GuardError(
-        f"The state {wishes.state} cannot be written: {error.strerror or error}",
+        f"The state {options.state} cannot be written: {error.strerror or error}",
         "Give the right to write there, or name another place with HERMESGUARD_OFFSITE_STATE",
     )
 

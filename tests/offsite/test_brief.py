@@ -22,11 +22,11 @@ from tests.helpers.world import World
 def settings_of(copies: Copies, **more: str) -> Settings:
     """A configuration for these copies, as `status` reads it."""
     path = copies.root / "hermesguard.toml"
-    recipient = copies.wishes.recipients[0]
-    values = {"url": f'"{copies.wishes.url}"', "recipients": f'["{recipient}"]'} | more
+    recipient = copies.options.recipients[0]
+    values = {"url": f'"{copies.options.url}"', "recipients": f'["{recipient}"]'} | more
     path.write_text("[offsite]\n" + "\n".join(f"{key} = {value}" for key, value in values.items()))
-    places = {"sessions": str(copies.root), "store": str(copies.wishes.store)}
-    environment = {"HOME": str(copies.root), "HERMESGUARD_OFFSITE_STATE": str(copies.wishes.state)}
+    places = {"sessions": str(copies.root), "store": str(copies.options.store)}
+    environment = {"HOME": str(copies.root), "HERMESGUARD_OFFSITE_STATE": str(copies.options.state)}
     return config.load(places, environment, [path])
 
 
@@ -62,7 +62,7 @@ def test_nothing_is_said_of_what_nobody_asked_for(copies: Copies) -> None:
 
 def test_what_is_configured_and_never_ran_is_said(copies: Copies) -> None:
     copies.state.close()
-    (copies.wishes.state / "state.sqlite").unlink()
+    (copies.options.state / "state.sqlite").unlink()
     assert troubles(copies) == ["no hermesguard offsite runs for this store"]
 
 
@@ -73,7 +73,7 @@ def test_a_configuration_that_is_wrong_is_said_and_costs_nothing_else(copies: Co
 
 def test_a_state_that_is_damaged_is_said(copies: Copies) -> None:
     copies.state.close()
-    (copies.wishes.state / "state.sqlite").write_bytes(b"no database at all" * 100)
+    (copies.options.state / "state.sqlite").write_bytes(b"no database at all" * 100)
     (said,) = troubles(copies)
     assert "cannot be" in said
 
@@ -84,7 +84,7 @@ def test_what_is_safe_and_what_waits_is_said(world: World, app: App, copies: Cop
     assert found is not None
     assert (found["waiting_files"], found["lag_seconds"], found["error"]) == (0, 0.0, "")
     assert found["last_copy"]
-    copies.make = lambda: Away(copies.wishes.url)
+    copies.make = lambda: Away(copies.options.url)
     copies.start()
     app.create(turns=2)
     world.scan()
@@ -98,7 +98,7 @@ def test_a_failure_is_told_once_by_all_processes_and_so_is_its_end(
     world: World, app: App, copies: Copies
 ) -> None:
     copies.turn()
-    copies.make = lambda: Away(copies.wishes.url)
+    copies.make = lambda: Away(copies.options.url)
     copies.start()
     app.create(turns=2)
     world.scan()
@@ -112,7 +112,7 @@ def test_a_failure_is_told_once_by_all_processes_and_so_is_its_end(
     assert [name for name, _ in copies.reports] == ["offsite_failing"], (
         "the next process does not tell it again"
     )
-    copies.make = lambda: Bucket(copies.wishes.url)
+    copies.make = lambda: Bucket(copies.options.url)
     copies.start()
     copies.turn(900)
     assert [name for name, _ in copies.reports] == ["offsite_failing", "offsite_again"]
@@ -146,22 +146,22 @@ def test_a_timer_that_has_stopped_is_said_after_a_day(copies: Copies) -> None:
     copies.turn()
     copies.state.note(once=1, looked_ns=time.time_ns())
     assert troubles(copies) == []
-    assert overview.overview(copies.wishes).problems() == []
+    assert overview.overview(copies.options).problems() == []
     copies.state.note(looked_ns=time.time_ns() - int(27 * 3600e9))
     assert troubles(copies) == ["no hermesguard offsite runs for this store"]
 
 
 def test_what_is_reported_is_written_down_for_whoever_reads_no_journal(copies: Copies) -> None:
-    wishes = dataclasses.replace(copies.wishes, url=f"file://{copies.root}/disk")
-    assert process.run(wishes, Reporter([]), {}, once=True) == ExitCode.OK
-    lines = (wishes.state / "events.jsonl").read_text().splitlines()
+    options = dataclasses.replace(copies.options, url=f"file://{copies.root}/disk")
+    assert process.run(options, Reporter([]), {}, once=True) == ExitCode.OK
+    lines = (options.state / "events.jsonl").read_text().splitlines()
     assert [json.loads(line)["event"] for line in lines] == ["offsite_started"]
-    assert process.run(wishes, Reporter([]), {}, once=True) == ExitCode.OK
+    assert process.run(options, Reporter([]), {}, once=True) == ExitCode.OK
     one, two = (
-        json.loads(line)["number"] for line in (wishes.state / "events.jsonl").read_text().splitlines()
+        json.loads(line)["number"] for line in (options.state / "events.jsonl").read_text().splitlines()
     )
     assert one < two
-    (wishes.state / "events.jsonl").unlink()
-    (wishes.state / "events.jsonl").mkdir()
+    (options.state / "events.jsonl").unlink()
+    (options.state / "events.jsonl").mkdir()
     with pytest.raises(GuardError, match="cannot be written"):
-        process.run(wishes, Reporter([]), {}, once=True)
+        process.run(options, Reporter([]), {}, once=True)

@@ -73,7 +73,7 @@ def test_an_object_that_came_out_short_is_replaced(world: World, copies: Copies)
     assert found.damaged == []
     same(store, Store(world.store_path))
     assert not path.exists()
-    assert any("were missing in the storage" in what for what, _ in overview(copies.wishes).problems())
+    assert any("were missing in the storage" in what for what, _ in overview(copies.options).problems())
 
 
 class Locked(Bucket):
@@ -98,7 +98,7 @@ def test_a_storage_that_removes_nothing_goes_on_taking_copies_and_it_is_said(
     chat = app.create(turns=3)
     world.scan()
     copies = Copies(world.store_path, tmp_path / "locked")
-    copies.make = lambda: kind(copies.wishes.url)
+    copies.make = lambda: kind(copies.options.url)
     copies.start()
     for number in range(3):
         chat.turn(f"Question {number}", "and answer")
@@ -106,7 +106,7 @@ def test_a_storage_that_removes_nothing_goes_on_taking_copies_and_it_is_said(
         copies.turn()
     copies.turn(40 * DAY)
     copies.upkeep()
-    said = [what for what, _ in overview(copies.wishes).problems()]
+    said = [what for what, _ in overview(copies.options).problems()]
     assert any("still in the storage" in what for what in said), said
     chat.turn("Still there?", "Yes.")
     world.scan()
@@ -114,12 +114,12 @@ def test_a_storage_that_removes_nothing_goes_on_taking_copies_and_it_is_said(
     assert copies.uploader.failure == ""
     assert all(path in copies.safe() for path in copies.uploader._survey.look())
     same(copies.back()[1], Store(world.store_path))
-    copies.make = lambda: Bucket(copies.wishes.url)
+    copies.make = lambda: Bucket(copies.options.url)
     copies.start()
     before = len(objects(copies))
     copies.upkeep()
     assert len(objects(copies)) < before
-    assert not any("still in the storage" in what for what, _ in overview(copies.wishes).problems())
+    assert not any("still in the storage" in what for what, _ in overview(copies.options).problems())
 
 
 def test_a_store_that_is_lost_with_its_state_can_be_had_back_for_as_long_as_it_kept_anything(
@@ -130,7 +130,7 @@ def test_a_store_that_is_lost_with_its_state_can_be_had_back_for_as_long_as_it_k
     copies.turn()
     shutil.copytree(whole.root, kept)
     copies.state.close()
-    shutil.rmtree(copies.wishes.state)
+    shutil.rmtree(copies.options.state)
     for path in [*(whole.root / "shadows").glob("*.json"), *(whole.root / "history").glob("*")]:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     copies.seconds += 60
@@ -144,7 +144,7 @@ def test_a_store_that_is_lost_with_its_state_can_be_had_back_for_as_long_as_it_k
     before.open()
     for session in before.sessions():
         assert store.read_shadow(session) == before.read_shadow(session)
-    found = overview(copies.wishes)
+    found = overview(copies.options)
     assert (found.strangers > 0, bool(found.strangers_until)) == (True, True)
 
 
@@ -155,9 +155,9 @@ def test_a_new_key_reads_everything_and_the_old_objects_go(world: World, app: Ap
     copies.turn()
     old = set(objects(copies))
     new = pyrage.x25519.Identity.generate()
-    copies.identity, copies.wishes = (
+    copies.identity, copies.options = (
         new,
-        dataclasses.replace(copies.wishes, recipients=(str(new.to_public()),)),
+        dataclasses.replace(copies.options, recipients=(str(new.to_public()),)),
     )
     copies.start()
     copies.turn()
@@ -176,9 +176,9 @@ def test_a_new_key_is_gone_on_with_after_a_kill(
     monkeypatch.setattr("hermesguard.offsite.upload.uploader.BATCH_BYTES", 1)  # an object for each file
     copies.turn()
     new = pyrage.x25519.Identity.generate()
-    copies.identity, copies.wishes = (
+    copies.identity, copies.options = (
         new,
-        dataclasses.replace(copies.wishes, recipients=(str(new.to_public()),)),
+        dataclasses.replace(copies.options, recipients=(str(new.to_public()),)),
     )
     copies.start()
     copies.seconds += 60
@@ -191,8 +191,8 @@ def test_a_new_key_is_gone_on_with_after_a_kill(
 def test_another_recipient_beside_the_first_reads_what_was_there_before(world: World, copies: Copies) -> None:
     copies.turn()
     second = pyrage.x25519.Identity.generate()
-    both = (*copies.wishes.recipients, str(second.to_public()))
-    copies.wishes = dataclasses.replace(copies.wishes, recipients=both)
+    both = (*copies.options.recipients, str(second.to_public()))
+    copies.options = dataclasses.replace(copies.options, recipients=both)
     copies.start()
     copies.uploader._recipients = [copies.identity.to_public(), second.to_public()]
     copies.turn()
@@ -202,8 +202,8 @@ def test_another_recipient_beside_the_first_reads_what_was_there_before(world: W
 
 def test_the_order_of_the_recipients_is_no_change(world: World, app: App, copies: Copies) -> None:
     second = str(pyrage.x25519.Identity.generate().to_public())
-    for recipients in ((*copies.wishes.recipients, second), (second, *copies.wishes.recipients)):
-        copies.wishes = dataclasses.replace(copies.wishes, recipients=recipients)
+    for recipients in ((*copies.options.recipients, second), (second, *copies.options.recipients)):
+        copies.options = dataclasses.replace(copies.options, recipients=recipients)
         copies.start()
         copies.turn()
     assert len(objects(copies)) == 1
@@ -265,14 +265,14 @@ class Panicking(Bucket):
 
 
 def test_a_fault_in_obstore_is_tried_again_and_ends_nothing(world: World, copies: Copies) -> None:
-    copies.make = lambda: Panicking(copies.wishes.url)
+    copies.make = lambda: Panicking(copies.options.url)
     copies.start()
     copies.turn()
     assert "obstore has failed" in copies.uploader.failure
-    copies.uploader._bucket._obstore = Bucket(copies.wishes.url)._obstore
+    copies.uploader._bucket._obstore = Bucket(copies.options.url)._obstore
     copies.turn(600)
     assert copies.uploader.failure == ""
-    copies.make = lambda: Bucket(copies.wishes.url)
+    copies.make = lambda: Bucket(copies.options.url)
     same(copies.back()[1], Store(world.store_path))
 
 
@@ -288,16 +288,16 @@ class Blind(Bucket):
 
 
 def test_an_upkeep_that_failed_is_tried_again_soon_and_the_word_of_it_goes(copies: Copies) -> None:
-    copies.make = lambda: Blind(copies.wishes.url)
+    copies.make = lambda: Blind(copies.options.url)
     copies.start()
     copies.turn()
-    assert "503" in overview(copies.wishes).error
+    assert "503" in overview(copies.options).error
     for _ in range(100):
         copies.turn(30)
     assert copies.uploader._upkeep_failures < 12, "with growing pauses"
     Blind.is_away = False
     copies.turn(901)
-    assert overview(copies.wishes).error == ""
+    assert overview(copies.options).error == ""
     Blind.is_away = True
 
 

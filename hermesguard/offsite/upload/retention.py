@@ -11,8 +11,8 @@ from enum import Enum, auto
 from typing import Final, NamedTuple
 
 from hermesguard.offsite.batch import session_of
+from hermesguard.offsite.settings import OffsiteSettings
 from hermesguard.offsite.state import Entry, Object
-from hermesguard.offsite.wishes import Wishes
 from hermesguard.store.history import WITHDRAWN
 
 MOST_AT_ONCE: Final = 20
@@ -21,9 +21,9 @@ MOST_SHARE: Final = 0.05
 _WASTE_SHARE: Final = 0.5
 
 
-def earlier_seconds(wishes: Wishes) -> float:
+def earlier_seconds(options: OffsiteSettings) -> float:
     """Return how long objects stay that a state before the present one has made: as long as the store keeps anything."""
-    return max(wishes.keep_deleted_seconds, wishes.keep_history_seconds)
+    return max(options.keep_deleted_seconds, options.keep_history_seconds)
 
 
 class Rules(NamedTuple):

@@ -8,7 +8,7 @@ import pytest
 from hermesguard.config.secrets import read_secret, require_private
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.offsite import access
-from tests.helpers.notifying import wishes
+from tests.helpers.notifying import options
 
 TEXT = "aws_access_key_id = a\naws_secret_access_key = b\n"
 
@@ -76,6 +76,6 @@ def test_notify_and_offsite_say_the_same(tmp_path: Path) -> None:
         access.credentials(path, {})
     said.append(str(caught.value).replace("the key of the storage", "WHAT"))
     with pytest.raises(GuardError) as caught:
-        wishes(tmp_path, urls_file=path)
+        options(tmp_path, urls_file=path)
     said.append(str(caught.value).replace("addresses of notify", "WHAT"))
     assert said[0] == said[1]

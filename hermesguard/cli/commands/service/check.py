@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 from hermesguard.config.settings import Settings
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.notify import deliver
-from hermesguard.notify import settings as wishing
+from hermesguard.notify import settings as notify_settings
 from hermesguard.notify import state as states
-from hermesguard.notify.settings import Wishes
+from hermesguard.notify.settings import NotifySettings
 from hermesguard.notify.sources import Identity, journal_knows
 from hermesguard.offsite import access, process
-from hermesguard.offsite import wishes as copying
+from hermesguard.offsite import settings as offsite_settings
 from hermesguard.offsite.bucket import Bucket, BucketError
 
 _CONNECT_SECONDS = 10.0
@@ -33,11 +33,11 @@ class Finding(NamedTuple):
 
 def of_notify(settings: Settings, with_network: bool) -> list[Finding]:
     """Return what is wrong with [notify]. Raises GuardError (exit code 12) for a value that is not possible."""
-    wishes = wishing.load(settings)
-    if wishes.is_idle:
+    options = notify_settings.load(settings)
+    if options.is_idle:
         return []
-    found = [*_addresses(wishes, with_network), *_rights(settings, wishes)]
-    if wishes.addresses and not wishes.events:
+    found = [*_addresses(options, with_network), *_rights(settings, options)]
+    if options.addresses and not options.events:
         found.append(
             Finding(
                 "notify.events is empty, so nothing would ever be told",
@@ -45,8 +45,8 @@ def of_notify(settings: Settings, with_network: bool) -> list[Finding]:
                 ExitCode.OK,
             )
         )
-    if with_network and wishes.ping_url:
-        parts = urllib.parse.urlsplit(wishes.ping_url)
+    if with_network and options.ping_url:
+        parts = urllib.parse.urlsplit(options.ping_url)
         port = parts.port or (443 if parts.scheme == "https" else 80)
         found += _reached("ping_url", parts.hostname or "", port)
     return found
@@ -54,15 +54,15 @@ def of_notify(settings: Settings, with_network: bool) -> list[Finding]:
 
 def of_offsite(settings: Settings, with_network: bool) -> list[Finding]:
     """Return what is wrong with [offsite]. Raises GuardError (exit code 12) for a value that is not possible."""
-    wishes = copying.load(settings)
-    if not wishes.url:
+    options = offsite_settings.load(settings)
+    if not options.url:
         return []
     try:
-        access.recipients(wishes.recipients)
-        bucket = process.bucket_of(wishes, dict(os.environ))
+        access.recipients(options.recipients)
+        bucket = process.bucket_of(options, dict(os.environ))
     except GuardError as error:
         return [Finding(error.what, error.remedy, error.exit_code)]
-    return _tried(bucket, is_to_remove=wishes.lifetime_seconds is None) if with_network else []
+    return _tried(bucket, is_to_remove=options.lifetime_seconds is None) if with_network else []
 
 
 def _tried(bucket: Bucket, is_to_remove: bool) -> list[Finding]:
@@ -88,15 +88,15 @@ def _tried(bucket: Bucket, is_to_remove: bool) -> list[Finding]:
     return []
 
 
-def _addresses(wishes: Wishes, with_network: bool) -> list[Finding]:
-    if not wishes.addresses:
+def _addresses(options: NotifySettings, with_network: bool) -> list[Finding]:
+    if not options.addresses:
         return []
     if not deliver.has_apprise():
         return [
             Finding("Apprise is not installed, which sends the messages", deliver.INSTALL, ExitCode.CONFIG)
         ]
     found = []
-    for address in wishes.addresses:
+    for address in options.addresses:
         service = deliver.instance(address.url)
         if service is None:
             found.append(
@@ -140,7 +140,7 @@ def _reached(name: str, host: str, port: int) -> list[Finding]:
     return []
 
 
-def _rights(settings: Settings, wishes: Wishes) -> list[Finding]:
+def _rights(settings: Settings, options: NotifySettings) -> list[Finding]:
     found = []
     directory = states.directory_of(settings.store)
     place = directory if directory.is_dir() else directory.parent
@@ -152,10 +152,10 @@ def _rights(settings: Settings, wishes: Wishes) -> list[Finding]:
                 ExitCode.OK,
             )
         )
-    if wishes.source == "journal" and not journal_knows(Identity.of(settings.store, wishes.unit)):
+    if options.source == "journal" and not journal_knows(Identity.of(settings.store, options.unit)):
         found.append(
             Finding(
-                f"the journal has nothing of {wishes.unit or 'the guard'} that this user may read",
+                f"the journal has nothing of {options.unit or 'the guard'} that this user may read",
                 "Start the guard once; the user of notify must be in the group systemd-journal, as in the packaged units",
                 ExitCode.OK,
             )
