@@ -337,3 +337,20 @@ def test_an_object_that_holds_what_no_store_has_writes_nothing_outside(
     assert len(found.damaged) == 1
     same(store, Store(world.store_path))
     assert not [one for one in tmp_path.rglob("*") if one.is_file() and one.read_bytes() == b"planted"]
+
+
+def test_what_is_back_is_held_no_longer(world: World, copies: Copies) -> None:
+    copies.turn()
+    path = f"shadows/{next(iter(Store(world.store_path).sessions()))}.json"
+    copies.state.hold([path, "shadows/gone.json"])
+    copies.turn()
+    assert copies.state.held() == {"shadows/gone.json"}
+
+
+def test_what_is_forgotten_is_not_in_the_file_of_the_state_any_more(copies: Copies) -> None:
+    path = copies.options.state / "state.sqlite"
+    marks = [f"shadows/marked-{number}.json" for number in range(300)]
+    copies.state.hold(marks)
+    assert b"marked-" in path.read_bytes()
+    copies.state.hold((), no_longer=marks)
+    assert b"marked-" not in path.read_bytes()
