@@ -49,8 +49,9 @@ class Side:
         """Save one of the sessions, with something new in it."""
         name = f"{number % _SESSIONS:012x}"
         text = self.texts[number % _SESSIONS].replace("@number@", str(number))
-        replace_file(self.root / "sessions" / f"{name}.json", text, 1)
-        self.saves.append((name, time.time_ns()))
+        path = self.root / "sessions" / f"{name}.json"
+        replace_file(path, text, 1)
+        self.saves.append((name, path.stat().st_mtime_ns))
 
     def wipe(self) -> None:
         """Wipe the conversation once, and measure until it is whole again."""
@@ -125,7 +126,7 @@ class Watch:
         now, safe = time.time(), self._safe()
         left = []
         for name, when_ns in self._one.saves:
-            if safe.get(name, 0) >= when_ns - 50_000_000:
+            if safe.get(name, 0) >= when_ns:
                 self.delays.append(now - when_ns / 1e9)
             else:
                 left.append((name, when_ns))
