@@ -27,7 +27,7 @@ from tests.helpers.receivers import Http
 from tests.helpers.s3_server import BUCKET, KEY, s3_server
 
 _SESSIONS = 200
-_WIPE_PAUSE_SECONDS = 1.0
+_WIPE_PAUSE_SECONDS = 0.5
 _LOOK_SECONDS = 0.5
 _WAIT_SECONDS = 30.0
 
@@ -181,7 +181,7 @@ def measure(root: Path, rate: int, seconds: float, interval: str, endpoint: str,
                 number += 1
                 if now >= next_wipe and rate <= 10:
                     next_wipe = now + _WIPE_PAUSE_SECONDS
-                    for one in sides if number % 2 else sides[::-1]:
+                    for one in sides if len(alone.repairs_ms) % 2 else sides[::-1]:
                         one.wipe()
                 if now >= next_look:
                     next_look = now + _LOOK_SECONDS
