@@ -344,7 +344,7 @@ HUGE: dict[str, str] = {
 def test_a_file_of_seventeen_gigabytes_is_not_read_into_memory(tmp_path: Path, name: str) -> None:
     """Mostly a hole. (The database ends where its pages do.)"""
     home = emptied(Home(tmp_path, Era.NEW, 30))
-    settled(home)
+    closed(home)
     path = home.agent / HUGE[name]
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch()
