@@ -271,11 +271,8 @@ def parse(data: bytes) -> Document:
     except UnicodeDecodeError as error:
         raise Unreadable(f"not UTF-8 at byte {error.start}") from None
     except json.JSONDecodeError as error:
-        raise Unreadable(
-            "empty"
-            if not data.strip()
-            else f"not JSON at character {error.pos}: {error.msg.removesuffix(' starting at')}"
-        ) from None
+        said = f"not JSON at character {error.pos}: {error.msg.removesuffix(' starting at')}"
+        raise Unreadable(said if data.strip() else "empty") from None
     except RecursionError:
         raise Unreadable(_TOO_DEEP) from None
     except ValueError as error:
