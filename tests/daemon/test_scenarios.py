@@ -498,16 +498,17 @@ def emptied_and_no_prompt_follows(scene: Scene) -> Iterator[None]:
 
 @scenario(LOST, **by("16", V137, V720, V875), NEW="7")
 def an_older_and_longer_backup_8_to_11(scene: Scene) -> Iterator[None]:
-    """The count rises, and the newest turn is gone. (What was taken back before comes back with the backup.)"""
+    """The count rises, and the newest turn is gone. What a user had taken back comes with the backup, and does not stay."""
     chat = scene.chat
     chat.turn("with tools", "Done.", tools=[("terminal", "ls", "a")])
     yield
-    longer = texts(chat.messages)
+    longer = len(chat.messages)
     acts.undo(chat)
     yield
     chat.turn("newest", "Newest answer.")
     yield
-    scene.expected = [*longer, "newest", "Newest answer."]
+    scene.expected = texts(chat.messages)
+    assert len(scene.expected) < longer
     assert losses.recover_from_backup(chat)
     yield
 
