@@ -1,6 +1,7 @@
 """Where things are, by the rules of hermes-webui, systemd and XDG; nothing here is created or written."""
 
 import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -8,6 +9,7 @@ from typing import Final
 from hermesguard.errors import ExitCode, GuardError
 
 SYSTEM_FILE: Final = Path("/etc/hermesguard/hermesguard.toml")
+PROFILES: Final = "profiles"
 
 
 def configuration_files(environment: Mapping[str, str]) -> tuple[Path, ...]:
@@ -33,6 +35,72 @@ def default_sessions(environment: Mapping[str, str]) -> tuple[Path, str]:
             ExitCode.CONFIG,
         )
     return home / ".hermes" / "webui" / "sessions", "default"
+
+
+def agent_homes(environment: Mapping[str, str]) -> list[Path]:
+    """Return the homes of hermes-agent that this user may have: $HERMES_HOME (of a profile, the home around it), ~/.hermes."""
+    found = []
+    if hermes := environment.get("HERMES_HOME"):
+        home = expanded(hermes, environment).absolute()
+        found.append(home.parent.parent if home.parent.name == PROFILES else home)
+    if user := home_directory(environment):
+        found.append(user / ".hermes")
+    return list(dict.fromkeys(found))
+
+
+def may_be_sessions(sessions: Path, environment: Mapping[str, str]) -> bool:
+    """Return whether hermes-webui of this user may keep sessions there, by its own rules; it need not exist."""
+    if sessions == default_sessions(environment)[0]:
+        return True
+    homes = agent_homes(environment)
+    home = sessions.parent.parent
+    is_state = sessions.name == "sessions" and sessions.parent.name == "webui"
+    return is_state and (home in homes or (home.parent.name == PROFILES and home.parent.parent in homes))
+
+
+def found_sessions(environment: Mapping[str, str]) -> list[Path]:
+    """Return the sessions directories of this user that are there, by hermes-webui's own rules, those of profiles included.
+
+    The first is the default one, whether it is there or not.
+    """
+    first = default_sessions(environment)[0]
+    others = []
+    for home in agent_homes(environment):
+        others.append(home / "webui" / "sessions")
+        try:
+            names = sorted(os.listdir(home / PROFILES))
+        except OSError:
+            names = []
+        others += [home / PROFILES / name / "webui" / "sessions" for name in names]
+    return list(dict.fromkeys([first, *filter(_may_be_there, others)]))
+
+
+def birthplaces(environment: Mapping[str, str]) -> list[Path]:
+    """Return the directories in which one more sessions directory of this user would show itself, as far as they are there."""
+    found = []
+    for home in agent_homes(environment):
+        found += [home, home / "webui", home / PROFILES]
+        try:
+            names = sorted(os.listdir(home / PROFILES))
+        except OSError:
+            names = []
+        for name in names:
+            found += [home / PROFILES / name, home / PROFILES / name / "webui"]
+    return [
+        place
+        for place in dict.fromkeys(found)
+        if not os.path.isdir(place / "sessions") and not os.path.isdir(place / "webui" / "sessions")
+    ]
+
+
+def _may_be_there(sessions: Path) -> bool:
+    """Return whether there is a directory, or this user may not see whether there is one."""
+    try:
+        return stat.S_ISDIR(os.stat(sessions).st_mode)
+    except PermissionError:
+        return True
+    except OSError:
+        return False
 
 
 def default_store(environment: Mapping[str, str]) -> tuple[Path, str]:

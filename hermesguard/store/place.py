@@ -101,6 +101,15 @@ class Place:
 
     def guarded(self) -> Path | None:
         """Return the sessions directory that the store is for; None when it does not say, or may not be read."""
+        lines = self._notes()
+        return lines[0] if lines and is_same_directory(lines[1], self.root) else None
+
+    def noted(self) -> Path | None:
+        """As `guarded`, of a copy of the store too: the sessions directory that it was for."""
+        lines = self._notes()
+        return lines[0] if lines else None
+
+    def _notes(self) -> tuple[Path, Path] | None:
         try:
             data = files.read(self.root / GUARDED_FILE, _LONGEST_PATH_BYTES)[0]
         except OSError:
@@ -108,7 +117,7 @@ class Place:
         lines = [os.fsdecode(line) for line in data.split(b"\n")[:2]]
         if len(lines) != 2 or not all(line.startswith("/") and "\0" not in line for line in lines):
             return None
-        return Path(lines[0]) if is_same_directory(Path(lines[1]), self.root) else None
+        return Path(lines[0]), Path(lines[1])
 
     def note_guarded(self, sessions: Path) -> None:
         """Note which sessions directory the store is for; for the holder of the lock. Raises OSError.

@@ -69,6 +69,10 @@ class Polling:
             return f"The thread that looks at {self._directory} has ended."
         return self._trouble
 
+    @property
+    def has_news(self) -> bool:
+        return bool(self._found)
+
     def fileno(self) -> int:
         return self._descriptor
 
