@@ -42,6 +42,12 @@ def add_places(parser: argparse.ArgumentParser) -> None:
             Completes.DIRECTORY,
         ),
         (
+            "--profile",
+            "NAME",
+            "of several sessions directories only that of this profile; status shows the names",
+            None,
+        ),
+        (
             "--store",
             "DIR",
             "where hermesguard keeps its copies; hermesguard@USER names the store of that service",
@@ -54,10 +60,9 @@ def add_places(parser: argparse.ArgumentParser) -> None:
             Completes.FILE,
         ),
     ):
-        completing(
-            places.add_argument(flag, metavar=metavar, help=text, default=argparse.SUPPRESS),
-            completes,
-        )
+        action = places.add_argument(flag, metavar=metavar, help=text, default=argparse.SUPPRESS)
+        if completes:
+            completing(action, completes)
 
 
 def json_flag(parser: argparse.ArgumentParser, what: str = "one JSON object on stdout") -> None:

@@ -1,16 +1,20 @@
 """A second witness: what the traces beside the guard's own copies (package salvage) say of what is missing."""
 
+import contextlib
+from dataclasses import replace
+
 from hermesguard.config.settings import Settings
 from hermesguard.errors import GuardError
 from hermesguard.lookup.library import Library
 from hermesguard.salvage.places import places_of
+from hermesguard.store.directories.parts import meant
 from hermesguard.store.incidents import Incident
 from hermesguard.webui import session
 from hermesguard.webui.compare.diff import compare
 from hermesguard.webui.session import Message, Unreadable
 
 
-def witnesses(settings: Settings, library: Library, incident: Incident) -> list[str]:
+def witnesses(library: Library, incident: Incident) -> list[str]:
     """Return, for an incident that a user must decide, whether state.db or a journal knows the missing messages or their removal.
 
     Empty where nothing is missing, or no trace can be read.
@@ -21,9 +25,10 @@ def witnesses(settings: Settings, library: Library, incident: Incident) -> list[
         missing = _missing(library, incident)
         if not missing:
             return []
-        look = Survey(places_of(settings))
+        part, name = library.place(incident.session)
+        look = Survey(places_of(part.settings))
         try:
-            return look.examine(incident.session).knows(missing).sentences()
+            return look.examine(name).knows(missing).sentences()
         finally:
             look.close()
     except (GuardError, OSError, Unreadable):
@@ -34,10 +39,11 @@ def lost_before(settings: Settings) -> int:
     """Return how many conversations look lost from before the guard came, by a quick look; 0 where nothing can be read."""
     from hermesguard.salvage.survey import glance
 
-    try:
-        return glance(places_of(settings))
-    except (GuardError, OSError):
-        return 0
+    count = 0
+    for part in meant(settings):
+        with contextlib.suppress(GuardError, OSError):
+            count += glance(places_of(replace(settings, store=part.root, sessions=part.sessions)))
+    return count
 
 
 def _missing(library: Library, incident: Incident) -> list[Message]:

@@ -21,6 +21,8 @@ FORMAT: Final = 2
 FORMAT_FILE: Final = "format"
 GUARDED_FILE: Final = "sessions"
 """Holds the path of the sessions directory that the store is for, and that of the store: a copy of a store is for no one's."""
+DIRECTORIES: Final = "directories"
+"""Holds the parts of a store that are for further sessions directories (module directories.parts)."""
 SET_ASIDE: Final = "set-aside"
 _NUMBER: Final = re.compile(r"[0-9]{1,6}")
 _LONGEST_FORMAT_BYTES: Final = 4096
@@ -180,6 +182,12 @@ class Place:
         files.sync_directory(path.parent)
         files.sync_directory(directory)
         return target
+
+
+def top_of(store: Path) -> Path:
+    """Return the store that a part belongs to; of what is no part, itself."""
+    top = store.parent.parent
+    return top if store.parent.name == DIRECTORIES and (top / "shadows").is_dir() else store
 
 
 def is_same_directory(one: Path, other: Path) -> bool:

@@ -2,8 +2,8 @@
 
 What is taken from watchdog, and from where. Public: `watchdog.utils.dirsnapshot.DirectorySnapshot`, for polling. From its
 insides, here and nowhere else: of `watchdog.observers.inotify_c` the calls `inotify_init`, `inotify_add_watch`,
-`inotify_rm_watch` and the class `InotifyConstants`, which have stood there since before 2.2 but are promised to nobody; so pyproject.toml allows no
-watchdog of the next major version, and one that lacks them is named at start (`Watch.start`).
+`inotify_rm_watch` and the class `InotifyConstants`, which have stood there since before 2.2 but are promised to nobody; so
+pyproject.toml allows no watchdog of the next major version, and one that lacks them is named at start (`Watch.start`).
 
 Why not its observer, emitter and event classes: each event passes two threads, two queues and an object, and waits in a
 grouper that holds a file moved out of the directory, and all that follows it, for half a second. Why not its `InotifyFD`
@@ -26,6 +26,7 @@ from struct import Struct
 
 from watchdog.observers.inotify_c import (
     InotifyConstants,
+    WatchDescriptor,
     inotify_add_watch,
     inotify_init,
     inotify_rm_watch,
@@ -113,7 +114,7 @@ class Queue:
         """Let nobody hear of it any more; what is still in the queue about it means nothing."""
         self._sources.pop(watch, None)
         if self._descriptor != -1:
-            inotify_rm_watch(self._descriptor, watch)
+            inotify_rm_watch(self._descriptor, WatchDescriptor(watch))
 
     def read(self) -> None:
         """Give each source what the kernel has for it; never waits."""

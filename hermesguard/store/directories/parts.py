@@ -1,4 +1,4 @@
-"""The parts of a store that is for several sessions directories: the first directory's is the store itself, the others' lie in it.
+"""The parts of a store for several sessions directories: the first directory's is the store itself, the others' lie in it.
 
     <store>/shadows, history, incidents.jsonl, ...            of the first directory, as in a store that is for one alone
     <store>/directories/<name>/shadows, history, ...          of each other one, laid out in the same way
@@ -9,15 +9,15 @@ So each part is a store: whatever reads a store reads a part. The numbers of inc
 import os
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from hermesguard import files
-from hermesguard.config.paths import PROFILES
-from hermesguard.store import incidents
-from hermesguard.store.place import Place, is_same_directory
+from hermesguard.config.paths import PROFILES, found_sessions
+from hermesguard.config.settings import Settings
+from hermesguard.store.place import DIRECTORIES, Place, is_same_directory
 
-DIRECTORIES: Final = "directories"
 FIRST_NAME: Final = "default"
 _STRANGE: Final = re.compile(r"[^A-Za-z0-9_-]+")
 _LONGEST: Final = 64
@@ -38,6 +38,30 @@ def parts_of(store: Path, first: Path) -> list[Part]:
     return [Part(own, store, first), *others]
 
 
+def meant(settings: Settings) -> list[Part]:
+    """Return the parts of the store that settings are about: all of them, but for settings that name one directory."""
+    if len(settings.directories) == 1:
+        return [Part(settings.profile or name_for(settings.sessions), settings.store, settings.sessions)]
+    return parts_of(settings.store, settings.sessions)
+
+
+def planned(settings: Settings) -> list[Part]:
+    """As `meant`, with the parts that are still to be made for directories that are there."""
+    if settings.profile or len(settings.directories) == 1:
+        return meant(settings)
+    found = meant(settings)
+    for sessions in found_sessions(settings.environment) if settings.is_auto else settings.directories:
+        if sessions.is_dir() and part_for(found, sessions) is None:
+            name = name_for(sessions, (part.name for part in found))
+            found.append(Part(name, root_of(settings.store, name), sessions))
+    return found
+
+
+def part_settings(settings: Settings, part: Part) -> Settings:
+    """Return the settings for one part of the store."""
+    return replace(settings, store=part.root, sessions=part.sessions)
+
+
 def _others(store: Path) -> Iterator[Part]:
     try:
         names = os.listdir(store / DIRECTORIES)
@@ -48,12 +72,6 @@ def _others(store: Path) -> Iterator[Part]:
         sessions = Place(root).noted()
         if sessions is not None and (root / "shadows").is_dir():
             yield Part(name, root, sessions)
-
-
-def top_of(store: Path) -> Path:
-    """Return the store that a part belongs to; of what is no part, itself."""
-    top = store.parent.parent
-    return top if store.parent.name == DIRECTORIES and (top / "shadows").is_dir() else store
 
 
 def root_of(store: Path, name: str) -> Path:
@@ -86,11 +104,3 @@ def name_for(sessions: Path, taken: Iterable[str] = ()) -> str:
 def part_for(parts: Iterable[Part], sessions: Path) -> Part | None:
     """Return the part that is for a sessions directory, None when there is none."""
     return next((part for part in parts if is_same_directory(part.sessions, sessions)), None)
-
-
-def last_number(parts: Iterable[Part]) -> int:
-    """Return the highest number of an incident in these parts; 0 when there is none."""
-    return max(
-        (int(one.id) for part in parts for one in incidents.read_all(part.root)),
-        default=0,
-    )

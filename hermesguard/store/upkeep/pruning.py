@@ -94,6 +94,8 @@ class Pruner:
         self._reported_excess = False
         self._standby_of: deque[Fate] = deque()
         self._looked: float | None = None
+        self.size_bytes: int | None = None
+        """What the copies take, as the last prune left them; None before the first."""
 
     # -- by the rules
 
@@ -128,6 +130,7 @@ class Pruner:
             found.fates = [retention.held_by_clock(fate) if fate.goes else fate for fate in found.fates]
         if not dry_run:
             yield from self._remove(found, shadows)
+            self.size_bytes = found.store_size_bytes - sum(fate.version.size_bytes for fate in found.going)
             self._report_excess(found, rules)
         return found
 

@@ -10,9 +10,9 @@ from hermesguard.cli.output.terminal import Screen, Style, cut
 from hermesguard.cli.output.transcript import wrapped
 from hermesguard.config.settings import Settings
 from hermesguard.errors import ExitCode, GuardError
+from hermesguard.lookup.directories.together import library_of
 from hermesguard.lookup.find.found import Found, found_in
 from hermesguard.lookup.find.search import Query
-from hermesguard.lookup.library import Library
 from hermesguard.lookup.objects import found_object
 from hermesguard.lookup.typed import as_typed
 
@@ -22,7 +22,7 @@ _INDENT: Final = "  "
 
 def find(arguments: argparse.Namespace, settings: Settings) -> int:
     """List the conversations that have the words, the best first."""
-    library = Library(settings)
+    library = library_of(settings)
     text = " ".join(arguments.words)
     query = Query(text)
     if not query.words:

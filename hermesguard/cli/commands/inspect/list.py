@@ -11,7 +11,7 @@ from hermesguard.cli.output.timeline import drawn
 from hermesguard.config.settings import Settings
 from hermesguard.config.units import about_size
 from hermesguard.errors import ExitCode
-from hermesguard.lookup.library import Library
+from hermesguard.lookup.directories.together import library_of
 from hermesguard.lookup.objects import history_object, session_object
 from hermesguard.lookup.overview import entries, order
 from hermesguard.lookup.points import points
@@ -60,7 +60,7 @@ def list_sessions(arguments: argparse.Namespace, settings: Settings) -> int:
     words = " ".join(arguments.words)
     found = [
         entry
-        for entry in entries(Library(settings))
+        for entry in entries(library_of(settings))
         if (not arguments.state or entry.state == arguments.state)
         and (entry.session.startswith(words) or has_words(entry.title, arguments.words))
     ]
@@ -93,7 +93,7 @@ def list_sessions(arguments: argparse.Namespace, settings: Settings) -> int:
 
 def history(arguments: argparse.Namespace, settings: Settings) -> int:
     """Draw the life of a session, and list its versions, newest first."""
-    library = Library(settings)
+    library = library_of(settings)
     name = library.find(arguments.session)
     versions = library.store.versions(name)
     log = [one for one in library.everything if one.session == name]

@@ -11,6 +11,7 @@ from hermesguard.cli.output.terminal import Screen, Style, cut
 from hermesguard.cli.output.transcript import wrapped
 from hermesguard.config.settings import Settings
 from hermesguard.errors import ExitCode
+from hermesguard.lookup.directories.together import library_of
 from hermesguard.lookup.library import Library
 from hermesguard.lookup.missed import KINDS, Missed, in_words, missed, summary
 from hermesguard.lookup.objects import lost_object
@@ -31,7 +32,7 @@ _INDENT: Final = "  "
 
 def lost(arguments: argparse.Namespace, settings: Settings) -> int:
     """List what may be missed, newest first."""
-    library = Library(settings)
+    library = library_of(settings)
     now = datetime.now(UTC)
     since = parse_moment(arguments.since, now) if arguments.since else None
     found = [one for one in missed(library) if not since or one.time >= since]

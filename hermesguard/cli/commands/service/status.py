@@ -16,8 +16,8 @@ from hermesguard.config.settings import Settings
 from hermesguard.config.units import about_size
 from hermesguard.daemon import control
 from hermesguard.errors import ExitCode, GuardError
+from hermesguard.lookup.directories.together import library_of
 from hermesguard.lookup.health import URGENT, Trouble, holder, troubles_of
-from hermesguard.lookup.library import Library
 from hermesguard.lookup.missed import KINDS, in_words, missed, summary
 from hermesguard.lookup.objects import status_object
 from hermesguard.lookup.typed import as_typed
@@ -30,7 +30,7 @@ def status(arguments: argparse.Namespace, settings: Settings) -> int:
     """Say whether all is well, then what is known."""
     if arguments.nagios:
         return _nagios(settings)
-    library = Library(settings)
+    library = library_of(settings)
     known = {**gather(settings), "last_guard": "", "last_guard_seen": ""}
     known["missed"] = summary(missed(library, is_quick=True))
     if known["pid"] is None:
@@ -158,7 +158,7 @@ def _nagios(settings: Settings) -> int:
     """Print one line as the Monitoring Plugins' guidelines ask: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN."""
     here = screen.of()
     try:
-        found = summary(missed(Library(settings), is_quick=True))
+        found = summary(missed(library_of(settings), is_quick=True))
         known = gather(settings) | {"notify": _notifier(settings.store)}
     except GuardError as error:
         here.write(here.safe(f"HERMESGUARD UNKNOWN - {error.what}"))

@@ -1,0 +1,345 @@
+"""All sessions directories of one guard: found by the application's own rules, each with a part of the store and a supervisor.
+
+The first one has the top of the store. The others come when they are there, and cost each other nothing: one that is missing,
+unreadable, replaced or refused waits, and is tried again.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from hermesguard.config.paths import birthplaces, found_sessions, may_be_sessions
+from hermesguard.config.settings import Settings
+from hermesguard.daemon.directories.ears import Ears
+from hermesguard.daemon.directories.elsewhere import QUIET_SCANS, Elsewhere, Life
+from hermesguard.daemon.directories.supervisor import SCAN_SLICE_SECONDS, Supervisor
+from hermesguard.daemon.directories.watched import Watched
+from hermesguard.daemon.status import OfOne, merged
+from hermesguard.daemon.systemd import Service
+from hermesguard.errors import ExitCode, GuardError
+from hermesguard.events.reporter import PartReporter, Reporter
+from hermesguard.store.directories import parts
+from hermesguard.store.place import DIRECTORIES, Place, is_same_directory
+from hermesguard.store.store import Store
+
+
+class Directories:
+    """The supervisors, the first directory's first."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        reporter: Reporter,
+        service: Service,
+        ears: Ears,
+        scanned: Callable[[Supervisor], None],
+    ) -> None:
+        """`store` is locked; `scanned` as for a supervisor."""
+        self.settings = settings
+        self.adopted: Callable[[Supervisor], None] = lambda _: None
+        """Called with each supervisor that comes."""
+        self._store = store
+        self._reporter = reporter
+        self._service = service
+        self._ears = ears
+        self._scanned = scanned
+        self._refused: dict[Path, str] = {}
+        self._new: set[str] = set()
+        """Names of directories of which the store had no part when this guard started."""
+        self._elsewhere = Elsewhere()
+        self._newest: dict[str, tuple[int, float]] = {}
+        self._look_due = 0.0
+        self._is_started = False
+        name = parts.parts_of(store.root, settings.sessions)[0].name
+        self.first = self._supervised(name, settings, store, reporter)
+        self.all = [self.first]
+
+    def __iter__(self) -> Iterator[Supervisor]:
+        return iter(self.all)
+
+    @property
+    def is_one(self) -> bool:
+        """Return whether there is but one, as things are."""
+        return len(self.all) == 1
+
+    @property
+    def is_settled(self) -> bool:
+        """Return whether each one was looked at once, or has nothing to do but wait."""
+        return all(one.is_settled for one in self.all)
+
+    def _supervised(self, name: str, settings: Settings, store: Store, reporter: Reporter) -> Supervisor:
+        one = Supervisor(name, settings, store, reporter, self._service, self._ears, self._scanned)
+        one.taken = self._taken
+        one.guard.recorder.incidents.last_elsewhere = self._last_number
+        return one
+
+    def _last_number(self) -> int:
+        return max(one.guard.recorder.incidents.last_id for one in self.all)
+
+    def _taken(self, asking: Watched) -> str:
+        """Return the path of another directory that is watched and is the same one; empty when there is none."""
+        if self.is_one:
+            return ""
+        mine = asking.settings.sessions
+        others = (one.settings.sessions for one in self.all if one is not asking and one.watch)
+        return next((str(other) for other in others if is_same_directory(mine, other)), "")
+
+    def begin(self) -> None:
+        """Take over what the store knows of the first directory, and find the others. Raises GuardError for the first."""
+        self.first.guard.begin()
+        self.adopted(self.first)
+        self.look()
+        self._is_started = True
+
+    # -- finding
+
+    def look_if_due(self, now: float) -> None:
+        """Look for directories that have come, when it is time for that or something has stirred."""
+        if self._ears.is_stirred() or now >= self._look_due:
+            self.look()
+
+    def wait_seconds(self, now: float) -> float | None:
+        """Return after how many seconds the next look is due; None when there is nothing to look for."""
+        return self._look_due - now if self._may_come else None
+
+    @property
+    def _may_come(self) -> bool:
+        return self.settings.is_auto or len(self.settings.directories) > 1
+
+    def look(self) -> None:
+        """Take in the directories that are there and are not guarded yet, and say what can be said of all of them."""
+        self._look_due = time.monotonic() + self.settings.scan_interval_seconds
+        if not self._may_come:
+            return
+        known = {one.settings.sessions for one in self.all}
+        for sessions in self._wanted():
+            if sessions not in known and not any(
+                is_same_directory(sessions, one.settings.sessions) for one in self.all
+            ):
+                self._take_in(sessions)
+        for one in self.all[1:]:
+            if one.is_missing and _is_nothing(one):
+                self._drop(one)
+        if self.settings.is_auto:
+            self._ears.look_out(birthplaces(self.settings.environment))
+        self._say_elsewhere()
+
+    def _wanted(self) -> list[Path]:
+        """Return the directories that are to be guarded, as far as that can be known now."""
+        if not self.settings.is_auto:
+            return list(self.settings.directories)
+        environment = self.settings.environment
+        found = found_sessions(environment)
+        for part in parts.parts_of(self._store.root, self.first.settings.sessions)[1:]:
+            if os.path.isdir(part.sessions) or may_be_sessions(part.sessions, environment):
+                found.append(part.sessions)
+        return [sessions for sessions in dict.fromkeys(found) if sessions != found[0] or sessions.is_dir()]
+
+    def _take_in(self, sessions: Path) -> None:
+        known = parts.parts_of(self._store.root, self.first.settings.sessions)
+        part = parts.part_for(known[1:], sessions) or self._orphan(known, sessions)
+        taken = {part.name for part in known} | {one.name for one in self.all} | self._strange()
+        name = part.name if part else parts.name_for(sessions, taken)
+        store = Store(parts.root_of(self._store.root, name))
+        settings = replace(self.settings, sessions=sessions, store=store.root)
+        try:
+            parts.make_room(self._store.root)
+            store.create()
+            store.take_lock()
+            one = self._supervised(name, settings, store, PartReporter(self._reporter, name))
+            one.guard.begin()
+        except (GuardError, OSError) as error:
+            store.lock.release()
+            self._refuse(sessions, error)
+            return
+        if part is None:
+            self._new.add(name)
+        one.came_late = self._is_started
+        self._refused.pop(sessions, None)
+        self.all.append(one)
+        self.share()
+        self.adopted(one)
+        if part is None:
+            one.reporter.report("directory_found", path=str(sessions), store=str(store.root))
+
+    def _orphan(self, known: list[parts.Part], sessions: Path) -> parts.Part | None:
+        """Return the part of the same name of which the directory is no more, when the home was moved."""
+        name = parts.name_for(sessions)
+        for part in known[1:]:
+            is_gone = not os.path.lexists(part.sessions)
+            if (
+                part.name == name
+                and is_gone
+                and not may_be_sessions(part.sessions, self.settings.environment)
+            ):
+                return part
+        return None
+
+    def _strange(self) -> set[str]:
+        try:
+            return set(os.listdir(self._store.root / DIRECTORIES))
+        except OSError:
+            return set()
+
+    def _refuse(self, sessions: Path, error: GuardError | OSError) -> None:
+        """Report, once for each reason, that a directory cannot be guarded; the next look tries again."""
+        what = error.what if isinstance(error, GuardError) else f"{error.filename}: {error.strerror}"
+        if self._refused.get(sessions) != what:
+            self._refused[sessions] = what
+            remedy = error.remedy if isinstance(error, GuardError) else None
+            self._reporter.report("directory_refused", path=str(sessions), error=what, remedy=remedy)
+
+    def _drop(self, one: Supervisor) -> None:
+        self.all.remove(one)
+        one.close()
+        self.share()
+
+    def share(self) -> None:
+        """Share out among the directories what one guard may use, and let a single one refuse."""
+        for one in self.all:
+            one.may_refuse = self.is_one
+            cache_bytes = self.settings.cache_bytes // len(self.all)
+            one.guard.copies.cache_bytes = cache_bytes
+            one.guard.unfinished.limit_bytes = cache_bytes
+        self.share_room()
+
+    def share_room(self) -> None:
+        """Let each part of the store have as much of what the store may be as it has of what the store is."""
+        limit = self.settings.max_store_bytes
+        sizes = {one.name: one.guard.context.pruner.size_bytes for one in self.all}
+        for one in self.all:
+            allowed = limit
+            if limit is not None and not self.is_one:
+                known = [size for size in sizes.values() if size is not None]
+                total = sum(known)
+                is_known = len(known) == len(sizes)
+                if is_known and one.guard.settings.max_store_bytes is None:
+                    one.housekeeping.prune_soon()
+                allowed = limit * (sizes[one.name] or 0) // total if is_known and total > limit else None
+            if one.guard.settings.max_store_bytes != allowed:
+                one.guard.adopt(replace(one.settings, max_store_bytes=allowed))
+
+    def adopt(self, settings: Settings) -> None:
+        """Go on with other settings of the same directories."""
+        self.settings = settings
+        for one in self.all:
+            one.settings = replace(settings, sessions=one.settings.sessions, store=one.settings.store)
+            one.guard.adopt(one.settings)
+        self.share()
+
+    # -- all together
+
+    def begin_turn(self) -> None:
+        """Let each directory do what is due; those that are scanned share the time for it."""
+        count = sum(one.is_scanning for one in self.all)
+        for one in self.all:
+            one.begin_turn(SCAN_SLICE_SECONDS / max(1, count))
+
+    def keep_house(self) -> None:
+        """Go on with pruning or the scrub, in one part at a time."""
+        working = [one for one in self.all if one.housekeeping.is_working]
+        for one in working or self.all:
+            if not one.is_scanning:
+                one.housekeeping.go_on()
+            if one.housekeeping.is_working:
+                return
+        if working and not self.is_one:
+            self.share_room()
+
+    def house_patience(self) -> float:
+        """Return how many seconds from now on nothing is to be done in the store."""
+        working = [one for one in self.all if one.housekeeping.is_working]
+        return min(one.housekeeping.patience_seconds() for one in working or self.all)
+
+    def named(self, name: str) -> Supervisor:
+        """Return the supervisor of a part of the store. Raises GuardError (exit code 13) when there is none of that name."""
+        found = next((one for one in self.all if one.name == name), None)
+        if found is None:
+            raise GuardError(
+                f"The running guard has no directory {name}",
+                "See what it has: hermesguard status",
+                ExitCode.NOT_FOUND,
+            )
+        return found
+
+    def meant(self, arguments: Mapping[str, Any]) -> Supervisor:
+        """Return the supervisor of the session or the incident that a request names, the first one when it names none.
+
+        Raises GuardError (exit code 13) when it is in several.
+        """
+        name, number = arguments.get("name"), arguments.get("incident")
+        if self.is_one or not (name or number):
+            return self.first
+        if name:
+            found = [
+                one
+                for one in self.all
+                if name in one.guard.notes.seen or one.guard.copies.store.versions(str(name))
+            ]
+        else:
+            found = [
+                one for one in self.all if any(it.id == number for it in one.guard.recorder.incidents.all())
+            ]
+        if len(found) > 1:
+            raise GuardError(
+                f"{name or number} is in several directories: {', '.join(one.name for one in found)}",
+                "Name the one that is meant: --profile NAME",
+                ExitCode.NOT_FOUND,
+            )
+        return found[0] if found else self.first
+
+    def status(self) -> dict[str, Any]:
+        """Return how things stand in all directories together, and in each."""
+        refused = [
+            {"sessions_directory": str(sessions), "error": what} for sessions, what in self._refused.items()
+        ]
+        return merged([OfOne(one.name, one.status(), one.is_missing) for one in self.all], refused)
+
+    def _say_elsewhere(self) -> None:
+        if self.is_one:
+            return
+        quiet = QUIET_SCANS * self.settings.scan_interval_seconds
+        by_name = {one.name: one for one in self.all}
+        lives = [self._life(one) for one in self.all if one.is_settled]
+        for quiet_one, alive in self._elsewhere.look(lives, time.time(), quiet):
+            by_name[quiet_one].reporter.report(
+                "elsewhere",
+                path=str(by_name[quiet_one].settings.sessions),
+                target=str(by_name[alive].settings.sessions),
+                sessions=len(by_name[quiet_one].guard.notes.seen),
+            )
+
+    def _life(self, one: Supervisor) -> Life:
+        notes = one.guard.notes
+        count, newest = self._newest.get(one.name, (-1, 0.0))
+        if count != len(notes.seen):
+            found = [mtime_ns for _, _, mtime_ns in notes.seen.newest(1, 0)]
+            newest = max(found, default=0) / 1e9
+            self._newest[one.name] = (len(notes.seen), newest)
+        is_there = one.watch is not None
+        return Life(one.name, max(newest, notes.totals.last_save_ns / 1e9), one.name in self._new, is_there)
+
+
+def first_directory(settings: Settings) -> Settings:
+    """Return the settings with the directory that the top of the store is for as the first one, if it is one of those guarded.
+
+    Whatever the rules name first now: a store goes on with the directory that it began with.
+    """
+    noted = Place(settings.store).guarded()
+    if noted is None or noted == settings.sessions:
+        return settings
+    if settings.is_auto:
+        is_one = noted.is_dir() or may_be_sessions(noted, settings.environment)
+    else:
+        is_one = len(settings.directories) > 1 and noted in settings.directories
+    return replace(settings, sessions=noted) if is_one else settings
+
+
+def _is_nothing(one: Supervisor) -> bool:
+    """Return whether there is nothing left to guard: no copy is kept, or its part of the store was taken away."""
+    store = one.guard.copies.store
+    return not store.shadows_directory.is_dir() or not (len(one.guard.notes.seen) or store.histories())
