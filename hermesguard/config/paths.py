@@ -67,30 +67,28 @@ def found_sessions(environment: Mapping[str, str]) -> list[Path]:
     others = []
     for home in agent_homes(environment):
         others.append(home / "webui" / "sessions")
-        try:
-            names = sorted(os.listdir(home / PROFILES))
-        except OSError:
-            names = []
-        others += [home / PROFILES / name / "webui" / "sessions" for name in names]
+        others += [home / PROFILES / name / "webui" / "sessions" for name in _profiles(home)]
     return list(dict.fromkeys([first, *filter(_may_be_there, others)]))
 
 
 def birthplaces(environment: Mapping[str, str]) -> list[Path]:
     """Return the directories in which one more sessions directory of this user would show itself, as far as they are there."""
-    found = []
+    found: list[Path] = []
     for home in agent_homes(environment):
-        found += [home, home / "webui", home / PROFILES]
-        try:
-            names = sorted(os.listdir(home / PROFILES))
-        except OSError:
-            names = []
-        for name in names:
-            found += [home / PROFILES / name, home / PROFILES / name / "webui"]
-    return [
-        place
-        for place in dict.fromkeys(found)
-        if not os.path.isdir(place / "sessions") and not os.path.isdir(place / "webui" / "sessions")
-    ]
+        if not os.path.isdir(home / PROFILES) or not os.path.isdir(home / "webui" / "sessions"):
+            found.append(home)
+        found.append(home / PROFILES)
+        for one in (home, *(home / PROFILES / name for name in _profiles(home))):
+            if not os.path.isdir(one / "webui" / "sessions"):
+                found += [one, one / "webui"]
+    return list(dict.fromkeys(found))
+
+
+def _profiles(home: Path) -> list[str]:
+    try:
+        return sorted(os.listdir(home / PROFILES))
+    except OSError:
+        return []
 
 
 def _may_be_there(sessions: Path) -> bool:

@@ -125,7 +125,8 @@ def merged(found: Sequence[OfOne], refused: Sequence[dict[str, str]] = ()) -> di
     known = dict(first)
     known |= {key: sum(one[key] for one in each) for key in _SUMS}
     known |= {
-        "ready": all(one["ready"] for one in there),
+        "ready": any(one["ready"] for one in there)
+        and all(one["ready"] or one["watch_reason"] for one in there),
         "last_scan": min((one["last_scan"] for one in there if one["last_scan"]), default=""),
         "last_save": max(one["last_save"] for one in each),
         "last_incident": max(one["last_incident"] for one in each),

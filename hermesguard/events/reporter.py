@@ -113,6 +113,10 @@ class PartReporter(Reporter):
             fields["directory"] = self._directory
         self._whole.report(name, **fields)
 
+    def flush(self, deadline_seconds: float) -> bool:
+        """As the whole reporter's."""
+        return self._whole.flush(deadline_seconds)
+
 
 def open_reporter(
     environment: Mapping[str, str] = os.environ,

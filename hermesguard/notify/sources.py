@@ -15,6 +15,7 @@ from hermesguard.notify import alerts
 from hermesguard.notify.alerts import Alert
 from hermesguard.notify.state import State
 from hermesguard.store import incidents
+from hermesguard.store.directories.parts import parts_of
 
 MOST_AT_ONCE: Final = 500
 _REOPEN_SECONDS: Final = 600.0
@@ -156,21 +157,23 @@ def journal_knows(identity: Identity, directory: Path | None = None) -> bool:
 
 
 class IncidentLog:
-    """The incidents of the store, by their numbers, which only rise."""
+    """The incidents of all parts of the store, by their numbers, which only rise."""
 
     def __init__(self, store: Path) -> None:
         self._store = store
-        self._seen: tuple[int, int] | None = None
+        self._seen: tuple[tuple[int, int] | None, ...] = ()
 
     def read(self, state: State) -> list[Alert]:
         """Return the incidents with a higher number than `state.incident`, from `state.since` on."""
-        stamp = _stamp(self._store / incidents.FILE_NAME)
+        stores = [part.root for part in parts_of(self._store, self._store)]
+        stamp = tuple(_stamp(store / incidents.FILE_NAME) for store in stores)
         if stamp == self._seen:
             return []
         self._seen = stamp
         since = datetime.fromtimestamp(max(0.0, state.since), UTC)
         found = []
-        fresh = [one for one in incidents.read_all(self._store) if int(one.id) > state.incident]
+        everything = (one for store in stores for one in incidents.read_all(store))
+        fresh = [one for one in everything if int(one.id) > state.incident]
         for incident in fresh:
             alert = alerts.of_incident(incident)
             if alert and datetime.fromisoformat(incident.time) >= since:

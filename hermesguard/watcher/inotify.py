@@ -150,8 +150,12 @@ class Scout:
         self._queue = queue
         self._watches: dict[Path, int] = {}
 
-    def look_out(self, places: Iterable[Path]) -> None:
-        """Look out in these directories from now on, and in no others; one that is not there, or may not be read, is left out."""
+    def look_out(self, places: Iterable[Path]) -> bool:
+        """Look out in these directories from now on, and in no others; return whether one of them is new.
+
+        One that is not there, or may not be read, is left out. What came before is not heard of.
+        """
+        has_new = False
         wanted = dict.fromkeys(places)
         for gone in self._watches.keys() - wanted.keys():
             self._queue.remove(self._watches.pop(gone))
@@ -159,6 +163,8 @@ class Scout:
             if place not in self._watches:
                 with suppress(OSError):
                     self._watches[place] = self._queue.add(place, _SCOUT_MASK, self)
+                    has_new = True
+        return has_new
 
     def hear(self, mask: int, cookie: int, name: bytes) -> None:
         if mask & _ISDIR:

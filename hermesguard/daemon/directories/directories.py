@@ -24,6 +24,9 @@ from hermesguard.events.reporter import PartReporter, Reporter
 from hermesguard.store.directories import parts
 from hermesguard.store.place import DIRECTORIES, Place, is_same_directory
 from hermesguard.store.store import Store
+from hermesguard.webui.session import is_session_id
+
+_MOST_LOOKS = 8
 
 
 class Directories:
@@ -115,18 +118,29 @@ class Directories:
         self._look_due = time.monotonic() + self.settings.scan_interval_seconds
         if not self._may_come:
             return
+        self._take_in_all()
+        for _ in range(_MOST_LOOKS):  # what came into being before it was looked out for
+            if not self._looks_out():
+                break
+            self._take_in_all()
+        for one in self.all[1:]:
+            if one.is_missing and _is_nothing(one):
+                self._drop(one)
+        self._say_elsewhere()
+
+    def _take_in_all(self) -> None:
         known = {one.settings.sessions for one in self.all}
         for sessions in self._wanted():
             if sessions not in known and not any(
                 is_same_directory(sessions, one.settings.sessions) for one in self.all
             ):
                 self._take_in(sessions)
-        for one in self.all[1:]:
-            if one.is_missing and _is_nothing(one):
-                self._drop(one)
-        if self.settings.is_auto:
-            self._ears.look_out(birthplaces(self.settings.environment))
-        self._say_elsewhere()
+
+    def _looks_out(self) -> bool:
+        """Look out for directories that come; return whether there is a new place in which that is done."""
+        if not self.settings.is_auto or self.settings.watch == "polling":
+            return False
+        return self._ears.look_out(birthplaces(self.settings.environment))
 
     def _wanted(self) -> list[Path]:
         """Return the directories that are to be guarded, as far as that can be known now."""
@@ -272,21 +286,17 @@ class Directories:
         Raises GuardError (exit code 13) when it is in several.
         """
         name, number = arguments.get("name"), arguments.get("incident")
-        if self.is_one or not (name or number):
+        found = []
+        if self.is_one:
             return self.first
-        if name:
-            found = [
-                one
-                for one in self.all
-                if name in one.guard.notes.seen or one.guard.copies.store.versions(str(name))
-            ]
-        else:
-            found = [
-                one for one in self.all if any(it.id == number for it in one.guard.recorder.incidents.all())
-            ]
+        if isinstance(name, str) and is_session_id(name):
+            found = [one for one in self.all if _has_session(one, name)]
+        elif isinstance(number, str):
+            logs = [(one, one.guard.recorder.incidents.all()) for one in self.all]
+            found = [one for one, log in logs if any(it.id == number for it in log)]
         if len(found) > 1:
             raise GuardError(
-                f"{name or number} is in several directories: {', '.join(one.name for one in found)}",
+                f"{name} is in several directories: {', '.join(one.name for one in found)}",
                 "Name the one that is meant: --profile NAME",
                 ExitCode.NOT_FOUND,
             )
@@ -343,3 +353,7 @@ def _is_nothing(one: Supervisor) -> bool:
     """Return whether there is nothing left to guard: no copy is kept, or its part of the store was taken away."""
     store = one.guard.copies.store
     return not store.shadows_directory.is_dir() or not (len(one.guard.notes.seen) or store.histories())
+
+
+def _has_session(one: Supervisor, name: str) -> bool:
+    return name in one.guard.notes.seen or bool(one.guard.copies.store.versions(name))

@@ -46,16 +46,18 @@ class Ears:
             self._queue = Queue()
         return self._queue
 
-    def look_out(self, places: Iterable[Path]) -> None:
-        """Hear of directories that come into being in these places, if inotify is used at all."""
-        if self._queue is None:
-            return
+    def look_out(self, places: Iterable[Path]) -> bool:
+        """Hear of directories that come into being in these places, if the kernel tells; return whether a place is new."""
         if self._scout is None:
+            try:
+                queue = self.queue()
+            except OSError:
+                return False
             from hermesguard.watcher.inotify import Scout
 
-            self._scout = Scout(self._queue)
-            self.listen(self._queue.fileno())
-        self._scout.look_out(places)
+            self._scout = Scout(queue)
+            self.listen(queue.fileno())
+        return self._scout.look_out(places)
 
     @property
     def has_stirred(self) -> bool:

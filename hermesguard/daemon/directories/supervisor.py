@@ -223,6 +223,7 @@ class Supervisor(Watched):
         if self.watch_lost_since is not None and self.watch:
             self.reporter.report(
                 "watch_restored",
+                path=str(self.settings.sessions),
                 mode=self.watch.mode,
                 seconds=round(time.monotonic() - self.watch_lost_since, 1),
             )

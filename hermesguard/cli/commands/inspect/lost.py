@@ -56,7 +56,8 @@ def _block(here: Screen, library: Library, one: Missed) -> str:
     title = here.cell(library.title(one.session) or "Untitled")
     when = moment(one.time)
     heading = f"{here.paint(cut(title, max(24, here.width - len(when) - 2)), Style.BOLD)}  {here.paint(when, Style.FAINT)}"
-    what = KINDS[one.kind][1] + counts(one)
+    directory = library.directory_of(one.session)
+    what = KINDS[one.kind][1] + counts(one) + (f" (in {directory})" if directory else "")
     lines = [
         heading,
         *(here.paint(line, _STYLES.get(one.kind, Style.PLAIN)) for line in wrapped(here, what, _INDENT)),

@@ -21,6 +21,7 @@ from hermesguard.lookup.health import URGENT, Trouble, holder, troubles_of
 from hermesguard.lookup.missed import KINDS, in_words, missed, summary
 from hermesguard.lookup.objects import status_object
 from hermesguard.lookup.typed import as_typed
+from hermesguard.store.place import top_of
 from hermesguard.store.store import Store
 
 _UNKNOWN: Final = 3
@@ -36,8 +37,8 @@ def status(arguments: argparse.Namespace, settings: Settings) -> int:
     if known["pid"] is None:
         from hermesguard.cli.last_guard import last_guard  # no need of the journal while a guard answers
 
-        known["last_guard_seen"], known["last_guard"] = last_guard(settings.store)
-    known["notify"] = _notifier(settings.store)
+        known["last_guard_seen"], known["last_guard"] = last_guard(top_of(settings.store))
+    known["notify"] = _notifier(top_of(settings.store))
     troubles = [*troubles_of(known), *_notifier_troubles(known)]
     code = ExitCode.PROBLEM if troubles else ExitCode.OK
     if arguments.json:
@@ -98,9 +99,12 @@ def fact_lines(known: dict[str, Any]) -> list[tuple[str, str]]:
         seen = known["last_guard_seen"]
         running += f"; the last one: {known['last_guard']}" + (f", {moment(_time(seen))}" if seen else "")
     watch = known["watch"] + (f" ({known['watch_reason']})" if known["watch_reason"] else "")
+    several = known["directories"] if len(known["directories"]) > 1 else []
+    where = f"{len(several)} directories" if several else known["sessions_directory"]
     pairs = [
         ("guard", running),
-        ("sessions", f"{_guarded(known)}, in {known['sessions_directory']}"),
+        ("sessions", f"{_guarded(known)}, in {where}"),
+        *((one["name"], _directory(one, known["running"])) for one in several),
         ("store", f"{known['store']}, {about_size(known['store_size_bytes'])}"),
         ("incidents", f"{known['incidents_today']} today, {known['incidents']} in all"),
     ]
@@ -117,6 +121,19 @@ def fact_lines(known: dict[str, Any]) -> list[tuple[str, str]]:
     if known["unresolved"]:
         pairs.append(("open", ", ".join(f"#{number}" for number in known["unresolved"])))
     return pairs
+
+
+def _directory(one: dict[str, Any], is_running: bool) -> str:
+    """Return in words how one of several directories stands."""
+    words = f"{_guarded(one)}, in {one['sessions_directory']}"
+    if one["incidents"]:
+        words += f"; {counted(one['incidents'], 'incident')}"
+    if one["last_save"]:
+        words += f"; last save {ago(_time(one['last_save']))}"
+    if is_running and (one["watch_lost"] or one["watch"] != "inotify"):
+        reason = f" ({one['watch_reason']})" if one["watch_reason"] else ""
+        words += f"; watch {'lost' if one['watch_lost'] else one['watch']}{reason}"
+    return words
 
 
 def _notifier_troubles(known: dict[str, Any]) -> list[Trouble]:
@@ -159,7 +176,7 @@ def _nagios(settings: Settings) -> int:
     here = screen.of()
     try:
         found = summary(missed(library_of(settings), is_quick=True))
-        known = gather(settings) | {"notify": _notifier(settings.store)}
+        known = gather(settings) | {"notify": _notifier(top_of(settings.store))}
     except GuardError as error:
         here.write(here.safe(f"HERMESGUARD UNKNOWN - {error.what}"))
         return _UNKNOWN
