@@ -242,15 +242,18 @@ def _decoded(reply: bytes) -> Any:
         return json.loads(reply)
 
 
-def ask_running_guard(store: Path, verb: str, arguments: dict[str, Any]) -> dict[str, Any] | None:
+def ask_running_guard(
+    store: Path, verb: str, arguments: dict[str, Any], directory: str = ""
+) -> dict[str, Any] | None:
     """Return the running guard's answer, None when no guard runs on this store. Raises GuardError with what it refused.
 
-    `store` may be a part of one: then the directory of that part is meant.
+    `directory` names the one of several that is meant; `store` may be a part of one: then that of the part is.
     """
     request: dict[str, Any] = {"verb": verb, "arguments": arguments}
     if (top := top_of(store)) != store:
-        request["directory"] = store.name
-        store = top
+        directory, store = store.name, top
+    if directory:
+        request["directory"] = directory
     try:
         with _Address(store) as address, socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(STATUS_SECONDS if verb in _QUICK else ANSWER_SECONDS)
@@ -283,7 +286,7 @@ def ask(settings: Settings, verb: str, **arguments: Any) -> dict[str, Any]:
 
     Raises GuardError: refused, no store, or a guard that holds the lock but does not listen.
     """
-    answer = ask_running_guard(settings.store, verb, arguments)
+    answer = ask_running_guard(settings.store, verb, arguments, settings.profile)
     if answer is not None:
         return answer
     if verb == "status":

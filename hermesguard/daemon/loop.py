@@ -314,4 +314,4 @@ class Daemon:
         } | self._status("")
 
     def _status(self, directory: str) -> dict[str, Any]:
-        return self.directories.named(directory).status() if directory else self.directories.status()
+        return self.directories.status(directory)

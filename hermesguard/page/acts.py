@@ -137,7 +137,7 @@ def _ask(view: View, act: Act, verb: str, arguments: dict[str, Any]) -> dict[str
     else:
         part, arguments["name"] = view.library.place(act["session"])
     store = part.settings.store
-    answer = ask_running_guard(store, verb, arguments)
+    answer = ask_running_guard(store, verb, arguments, part.settings.profile)
     if answer is None:
         raise Problem(
             503,

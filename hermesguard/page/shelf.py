@@ -141,7 +141,9 @@ class Shelf:
         with self._lock:
             known, now = self._status, time.monotonic()
             if known is None or known[0] != stamp or now - known[2] > at_most_seconds:
-                said = ask_running_guard(store, "status", {}) or resting_status(self.settings)
+                said = ask_running_guard(store, "status", {}, self.settings.profile) or resting_status(
+                    self.settings
+                )
                 known = self._status = (stamp, {**said, "last_guard": "", "last_guard_seen": ""}, now)
             return known[1]
 

@@ -302,8 +302,11 @@ class Directories:
             )
         return found[0] if found else self.first
 
-    def status(self) -> dict[str, Any]:
-        """Return how things stand in all directories together, and in each."""
+    def status(self, name: str = "") -> dict[str, Any]:
+        """Return how things stand in all directories together, and in each; or in the one of that name."""
+        if name:
+            one = self.named(name)
+            return merged([OfOne(one.name, one.status(), one.is_missing)])
         refused = [
             {"sessions_directory": str(sessions), "error": what} for sessions, what in self._refused.items()
         ]

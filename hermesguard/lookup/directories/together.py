@@ -5,14 +5,13 @@ So a session is called as ever, "3f2a", and only where that is in two directorie
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
 from hermesguard.config.settings import Settings
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.lookup.library import Library
-from hermesguard.store.directories.parts import Part, meant
+from hermesguard.store.directories.parts import Part, meant, part_settings
 from hermesguard.store.history import Version
 from hermesguard.store.incidents import Incident
 from hermesguard.store.store import Shadow, Store
@@ -35,9 +34,7 @@ class Together(Library):
 
     def __init__(self, settings: Settings, parts: list[Part]) -> None:
         super().__init__(settings)
-        self._parts = {
-            part.name: Library(replace(settings, store=part.root, sessions=part.sessions)) for part in parts
-        }
+        self._parts = {part.name: Library(part_settings(settings, part)) for part in parts}
         self._names = {id(library): name for name, library in self._parts.items()}
         self.store = _Stores(self)
 

@@ -40,16 +40,16 @@ def parts_of(store: Path, first: Path) -> list[Part]:
 
 def meant(settings: Settings) -> list[Part]:
     """Return the parts of the store that settings are about: all of them, but for settings that name one directory."""
-    if len(settings.directories) == 1:
+    if settings.profile or len(settings.directories) == 1:
         return [Part(settings.profile or name_for(settings.sessions), settings.store, settings.sessions)]
     return parts_of(settings.store, settings.sessions)
 
 
 def planned(settings: Settings) -> list[Part]:
     """As `meant`, with the parts that are still to be made for directories that are there."""
-    if settings.profile or len(settings.directories) == 1:
-        return meant(settings)
     found = meant(settings)
+    if settings.profile or len(settings.directories) == 1:
+        return found
     for sessions in found_sessions(settings.environment) if settings.is_auto else settings.directories:
         if sessions.is_dir() and part_for(found, sessions) is None:
             name = name_for(sessions, (part.name for part in found))
@@ -59,7 +59,7 @@ def planned(settings: Settings) -> list[Part]:
 
 def part_settings(settings: Settings, part: Part) -> Settings:
     """Return the settings for one part of the store."""
-    return replace(settings, store=part.root, sessions=part.sessions)
+    return replace(settings, store=part.root, sessions=part.sessions, profile=part.name)
 
 
 def _others(store: Path) -> Iterator[Part]:

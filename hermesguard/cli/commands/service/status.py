@@ -85,7 +85,13 @@ def _guarded(known: dict[str, Any]) -> str:
 
 def gather(settings: Settings) -> dict[str, Any]:
     """Return what the guard (or, without one, the store) says, and what the store's files say."""
-    return {**control.ask(settings, "status"), "store_size_bytes": Store(settings.store).size_bytes()}
+    known = {"directories": [], "refused": []} | control.ask(settings, "status")
+    if len(settings.directories) == 1:  # of a guard of several the one that was named
+        mine = [one for one in known["directories"] if one["store"] == str(settings.store)]
+        known |= {"directories": mine, **(mine[0] if mine else {})}
+        for name in ("name", "missing"):
+            known.pop(name, None)
+    return {**known, "store_size_bytes": Store(settings.store).size_bytes()}
 
 
 def fact_lines(known: dict[str, Any]) -> list[tuple[str, str]]:
