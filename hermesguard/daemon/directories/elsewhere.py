@@ -39,7 +39,8 @@ class Elsewhere:
         for one in lives:
             before = self._saves.get(one.name)
             self._saves[one.name] = one.last_save
-            is_awake = one.is_new if before is None else one.last_save - before > _ASLEEP_SECONDS
+            was_asleep = not before or one.last_save - before > _ASLEEP_SECONDS
+            is_awake = one.is_new if before is None else was_asleep
             if one.last_save and one.last_save != before and is_awake:
                 self._came_alive.setdefault(one.name, one.last_save)
         for alive, since in list(self._came_alive.items()):
