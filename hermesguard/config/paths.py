@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -58,28 +58,29 @@ def may_be_sessions(sessions: Path, environment: Mapping[str, str]) -> bool:
     return is_state and (home in homes or (home.parent.name == PROFILES and home.parent.parent in homes))
 
 
-def found_sessions(environment: Mapping[str, str]) -> list[Path]:
+def found_sessions(environment: Mapping[str, str], known: Collection[Path] = ()) -> list[Path]:
     """Return the sessions directories of this user that are there, by hermes-webui's own rules, those of profiles included.
 
-    The first is the default one, whether it is there or not.
+    The first is the default one, whether it is there or not. `known` ones are not touched: they may be slow to answer.
     """
     first = default_sessions(environment)[0]
     others = []
     for home in agent_homes(environment):
         others.append(home / "webui" / "sessions")
         others += [home / PROFILES / name / "webui" / "sessions" for name in _profiles(home)]
-    return list(dict.fromkeys([first, *filter(_may_be_there, others)]))
+    return list(dict.fromkeys([first, *(one for one in others if one in known or _may_be_there(one))]))
 
 
-def birthplaces(environment: Mapping[str, str]) -> list[Path]:
-    """Return the directories in which one more sessions directory of this user would show itself, as far as they are there."""
+def birthplaces(environment: Mapping[str, str], known: Collection[Path] = ()) -> list[Path]:
+    """Return the directories in which one more sessions directory of this user would show itself, beside the `known` ones."""
     found: list[Path] = []
     for home in agent_homes(environment):
-        if not os.path.isdir(home / PROFILES) or not os.path.isdir(home / "webui" / "sessions"):
+        if not os.path.isdir(home / PROFILES):
             found.append(home)
         found.append(home / PROFILES)
         for one in (home, *(home / PROFILES / name for name in _profiles(home))):
-            if not os.path.isdir(one / "webui" / "sessions"):
+            sessions = one / "webui" / "sessions"
+            if sessions not in known and not os.path.isdir(sessions):
                 found += [one, one / "webui"]
     return list(dict.fromkeys(found))
 

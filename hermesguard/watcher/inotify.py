@@ -216,6 +216,10 @@ class Inotify:
     def has_news(self) -> bool:
         return bool(self._pending)
 
+    @property
+    def answers(self) -> bool:
+        return True
+
     def take(self) -> list[Change]:
         """Return all that changed since the last time; never waits."""
         self._queue.read()

@@ -45,6 +45,8 @@ class _Source(Protocol):
     def trouble(self) -> str | None: ...
     @property
     def has_news(self) -> bool: ...
+    @property
+    def answers(self) -> bool: ...
     def fileno(self) -> int: ...
     def take(self) -> list[Change]: ...
     def prove(self) -> str | None: ...
@@ -115,6 +117,16 @@ class Watch:
         Never waits. A renamed session gives two changes: its old name, then its new one with `moved_from`.
         """
         return self._running().take()
+
+    @property
+    def answers(self) -> bool:
+        """Whether the directory may be touched: one that is polled has to have answered not long ago. Costs nothing."""
+        return self._running().answers
+
+    @property
+    def identity(self) -> tuple[int, int]:
+        """Device and inode of the directory, as it was at the start."""
+        return self._identity
 
     @property
     def has_news(self) -> bool:

@@ -16,14 +16,14 @@ from hermesguard.config.settings import Settings
 from hermesguard.daemon.directories.ears import Ears
 from hermesguard.daemon.directories.elsewhere import QUIET_SCANS, Elsewhere, Life
 from hermesguard.daemon.directories.supervisor import SCAN_SLICE_SECONDS, Supervisor
-from hermesguard.daemon.directories.watched import Watched
 from hermesguard.daemon.status import OfOne, merged
 from hermesguard.daemon.systemd import Service
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.events.reporter import PartReporter, Reporter
 from hermesguard.store.directories import parts
-from hermesguard.store.place import DIRECTORIES, Place, is_same_directory
+from hermesguard.store.place import DIRECTORIES, Place
 from hermesguard.store.store import Store
+from hermesguard.watcher.watcher import Watch
 from hermesguard.webui.session import is_session_id
 
 _MOST_LOOKS = 8
@@ -83,13 +83,10 @@ class Directories:
     def _last_number(self) -> int:
         return max(one.guard.recorder.incidents.last_id for one in self.all)
 
-    def _taken(self, asking: Watched) -> str:
+    def _taken(self, asking: Watch) -> str:
         """Return the path of another directory that is watched and is the same one; empty when there is none."""
-        if self.is_one:
-            return ""
-        mine = asking.settings.sessions
-        others = (one.settings.sessions for one in self.all if one is not asking and one.watch)
-        return next((str(other) for other in others if is_same_directory(mine, other)), "")
+        watched = (one for one in self.all if one.watch and one.watch.identity == asking.identity)
+        return next((str(one.settings.sessions) for one in watched), "")
 
     def begin(self) -> None:
         """Take over what the store knows of the first directory, and find the others. Raises GuardError for the first."""
@@ -129,29 +126,33 @@ class Directories:
         self._say_elsewhere()
 
     def _take_in_all(self) -> None:
-        known = {one.settings.sessions for one in self.all}
-        for sessions in self._wanted():
-            if sessions not in known and not any(
-                is_same_directory(sessions, one.settings.sessions) for one in self.all
-            ):
+        known = frozenset(one.settings.sessions for one in self.all)
+        identities = {one.watch.identity for one in self.all if one.watch}
+        for sessions in self._wanted(known):
+            if sessions not in known and _identity(sessions) not in identities:
                 self._take_in(sessions)
 
     def _looks_out(self) -> bool:
         """Look out for directories that come; return whether there is a new place in which that is done."""
         if not self.settings.is_auto or self.settings.watch == "polling":
             return False
-        return self._ears.look_out(birthplaces(self.settings.environment))
+        known = frozenset(one.settings.sessions for one in self.all)
+        return self._ears.look_out(birthplaces(self.settings.environment, known))
 
-    def _wanted(self) -> list[Path]:
-        """Return the directories that are to be guarded, as far as that can be known now."""
+    def _wanted(self, known: frozenset[Path]) -> list[Path]:
+        """Return the directories that are to be guarded, as far as that can be known now; `known` ones are not touched."""
         if not self.settings.is_auto:
             return list(self.settings.directories)
         environment = self.settings.environment
-        found = found_sessions(environment)
+        found = found_sessions(environment, known)
         for part in parts.parts_of(self._store.root, self.first.settings.sessions)[1:]:
-            if os.path.isdir(part.sessions) or may_be_sessions(part.sessions, environment):
+            if part.sessions not in known and (
+                may_be_sessions(part.sessions, environment) or os.path.isdir(part.sessions)
+            ):
                 found.append(part.sessions)
-        return [sessions for sessions in dict.fromkeys(found) if sessions != found[0] or sessions.is_dir()]
+        default = found[0]
+        is_there = default in known or _identity(default) is not None
+        return [sessions for sessions in dict.fromkeys(found) if sessions != default or is_there]
 
     def _take_in(self, sessions: Path) -> None:
         known = parts.parts_of(self._store.root, self.first.settings.sessions)
@@ -215,7 +216,7 @@ class Directories:
     def share(self) -> None:
         """Share out among the directories what one guard may use, and let a single one refuse."""
         for one in self.all:
-            one.may_refuse = self.is_one
+            one.may_refuse, one.may_be_silent = self.is_one, not self.is_one
             cache_bytes = self.settings.cache_bytes // len(self.all)
             one.guard.copies.cache_bytes = cache_bytes
             one.guard.unfinished.limit_bytes = cache_bytes
@@ -356,6 +357,15 @@ def _is_nothing(one: Supervisor) -> bool:
     """Return whether there is nothing left to guard: no copy is kept, or its part of the store was taken away."""
     store = one.guard.copies.store
     return not store.shadows_directory.is_dir() or not (len(one.guard.notes.seen) or store.histories())
+
+
+def _identity(sessions: Path) -> tuple[int, int] | None:
+    """Return device and inode of a directory; None when it is none, or may not be seen."""
+    try:
+        found = os.stat(sessions)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _has_session(one: Supervisor, name: str) -> bool:

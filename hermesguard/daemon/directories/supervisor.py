@@ -8,7 +8,7 @@ from typing import Any
 
 from hermesguard.config.settings import Settings
 from hermesguard.daemon.directories.ears import Ears
-from hermesguard.daemon.directories.watched import Watched
+from hermesguard.daemon.directories.watched import WAITING_SECONDS, Watched
 from hermesguard.daemon.maintenance import Housekeeping
 from hermesguard.daemon.status import status_of
 from hermesguard.daemon.systemd import Service
@@ -83,13 +83,17 @@ class Supervisor(Watched):
         """Watch, prove, scan: what is due, a scan for so long."""
         now = time.monotonic()
         self.keep_watch(now, is_idle=self._scan is None)
-        if self.watch and self._scan is None and now >= self._scan_due:
+        if self.watch is None or self.is_silent:
+            return
+        if self._scan is None and now >= self._scan_due:
             self._begin_scan()
         if self._scan and self._scan_on(slice_seconds):
             self._after_scan()
 
     def end_turn(self) -> None:
         """Do what the changes have left to be done."""
+        if self.is_silent:
+            return
         if self.guard.unfinished and not self.changes:
             self.guard.finish_repairs(SCAN_SLICE_SECONDS)
         if self.guard.notes.deferred:
@@ -99,10 +103,12 @@ class Supervisor(Watched):
     @property
     def is_busy(self) -> bool:
         """Return whether there is something to go on with at once."""
-        return bool(self._scan or self.changes or self.guard.unfinished)
+        return not self.is_silent and bool(self._scan or self.changes or self.guard.unfinished)
 
     def waits(self, now: float) -> list[float | None]:
         """Return after how many seconds something wants to be done; None for what does not want anything."""
+        if self.is_silent:
+            return [WAITING_SECONDS]
         return [
             self.guard.notes.next_due_seconds(),
             self.guard.rolled_back.wait_seconds(now),
@@ -117,7 +123,7 @@ class Supervisor(Watched):
             return False
         if self.watch.mode == "polling" or self.watch.has_news:
             self.changes.add(self.watch.take())
-        return bool(self.changes) or self.watch.alarmed
+        return not self.is_silent and (bool(self.changes) or self.watch.alarmed)
 
     @property
     def has_news(self) -> bool:
@@ -168,6 +174,10 @@ class Supervisor(Watched):
     def settled(self) -> None:
         """Say so to the loop."""
         self._scanned(self)
+
+    def kept_away(self) -> None:
+        """End the scan that is going on; the next one looks at all."""
+        self._give_up_scan(0.0)
 
     def disarm(self) -> None:
         """Watch no longer, and end the scan that is going on."""
@@ -255,13 +265,15 @@ class Supervisor(Watched):
             "pid": os.getpid(),
             "ready": self.is_ready,
             "watch": watch.mode if watch else "none",
-            "watch_reason": watch.reason if watch else self.reported_waiting,
+            "watch_reason": self.trouble or (watch.reason if watch else ""),
             "watch_lost": self.watch_lost_since is not None or watch is None,
         }
 
     def end(self) -> None:
         """Make durable what is not yet, and leave nothing behind in the directory."""
         self.housekeeping.end()
+        if self.is_silent:
+            return
         self.guard.repair_now()
         self.guard.standby.files.drop_others(lambda _: False)
 

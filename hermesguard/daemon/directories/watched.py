@@ -2,6 +2,7 @@
 
 import errno
 import os
+import threading
 import time
 from collections.abc import Callable
 
@@ -12,11 +13,48 @@ from hermesguard.daemon.directories.ears import Ears
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.events.reporter import Reporter
 from hermesguard.guard.guard import Guard
+from hermesguard.watcher.mounts import hears_every_change, type_by_name
 from hermesguard.watcher.watcher import Watch
 
 WAITING_SECONDS = 1.0
 PROOF_SECONDS = 60.0
 WATCH_LOST_TOO_LONG_SECONDS = 5.0
+_ANSWER_SECONDS = 0.05
+"""So long an answer is waited for in the loop."""
+_SILENT_AFTER_SECONDS = 3.0
+
+
+class Asking:
+    """A watch that begins in a thread, for its directory may not answer for a long time."""
+
+    def __init__(self, watch: Watch) -> None:
+        self._watch = watch
+        self._error: GuardError | None = None
+        self._thread = threading.Thread(target=self._run, name="hermesguard-asking", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._watch.start()
+        except GuardError as error:
+            self._error = error
+        except Exception as error:  # noqa: BLE001
+            self._error = GuardError(f"The directory cannot be watched: {error}", "")
+
+    def wait(self, seconds: float) -> None:
+        """Wait for the answer for so long."""
+        self._thread.join(seconds)
+
+    @property
+    def is_open(self) -> bool:
+        """Return whether there is no answer yet."""
+        return self._thread.is_alive()
+
+    def answer(self) -> Watch:
+        """Return the watch that has begun. Raises GuardError as it did."""
+        if self._error:
+            raise self._error
+        return self._watch
 
 
 class Watched:
@@ -30,12 +68,19 @@ class Watched:
         """A directory that cannot be guarded ends a guard that has no other."""
         self.came_late = False
         """It came while the guard ran."""
-        self.taken: Callable[[Watched], str] = lambda _: ""
-        """Returns which other directory this one is, by another name; empty when it is none."""
+        self.may_be_silent = False
+        """The directory may be one that does not answer, and there are others that must not wait for it."""
+        self.taken: Callable[[Watch], str] = lambda _: ""
+        """Returns which other directory the one of a watch is, by another name; empty when it is none."""
         self.watch: Watch | None = None
         self.is_ready = False
         self.watch_lost_since: float | None = None
         self.reported_waiting = ""
+        self.is_missing = False
+        """There is no such directory, as far as is known."""
+        self._asking: Asking | None = None
+        self._asked = 0.0
+        self._is_unanswered = False
         self._ears = ears
         self._proof_due = 0.0
         self._arm_due = 0.0
@@ -50,21 +95,25 @@ class Watched:
         """Establish the watch, or, when there is nothing else to do, prove it: what is due."""
         if self.watch is None and now >= self._arm_due:
             self._arm(now)
-        if self.watch and now >= self._proof_due and is_idle:
+        if self.is_silent:
+            self._keep_away()
+        elif self.watch and now >= self._proof_due and is_idle:
             self._proof_due = now + PROOF_SECONDS
             if reason := self.watch.self_test():
                 self.lose_watch(reason)
 
     def _arm(self, now: float) -> None:
         """Watch the sessions directory, or report that it is not there and try again soon."""
-        watch = Watch(self.settings.sessions, watch=self.settings.watch, queue=self._ears.queue)
         self._arm_due = now + WAITING_SECONDS
         try:
-            if same := self.taken(self):
+            watch = self._started(now)
+            if watch and (same := self.taken(watch)):
+                watch.stop()
                 raise GuardError(f"{self.settings.sessions} is the same directory as {same}", "")
-            watch.start()
         except GuardError as error:
             self._say_waiting(error)
+            return
+        if watch is None:
             return
         try:
             rights.require(
@@ -78,7 +127,7 @@ class Watched:
                 raise
             self._say_waiting(error)
             return
-        self.watch = watch
+        self.watch, self.is_missing = watch, False
         self._ears.listen(watch.fileno())
         if watch.mode == "polling":
             self.reporter.report(
@@ -91,13 +140,37 @@ class Watched:
         except OSError as error:
             self._cannot_read(error)
 
+    def _started(self, now: float) -> Watch | None:
+        """Return a watch that has begun; None as long as the directory does not answer. Raises GuardError as the watch does.
+
+        Where another machine has to answer, that is waited for in a thread: the other directories are not to wait for it.
+        """
+        if self._asking is None:
+            watch = Watch(self.settings.sessions, watch=self.settings.watch, queue=self._ears.queue)
+            if not self.may_be_silent or hears_every_change(type_by_name(self.settings.sessions)):
+                watch.start()
+                return watch
+            self._asking = Asking(watch)
+            self._asked = now
+        self._asking.wait(_ANSWER_SECONDS if not self._is_unanswered else 0.0)
+        if self._asking.is_open:
+            if now - self._asked > _SILENT_AFTER_SECONDS and not self._is_unanswered:
+                self._is_unanswered = True
+                self._wait_for(f"{self.settings.sessions} does not answer", is_there=True)
+            return None
+        asking, self._asking, self._is_unanswered = self._asking, None, False
+        return asking.answer()
+
     def _say_waiting(self, error: GuardError) -> None:
         sessions = self.settings.sessions
         is_usable = os.path.isdir(sessions) and os.access(sessions, os.R_OK | os.X_OK)
         is_there = os.path.exists(sessions) or isinstance(error.__cause__, PermissionError)
         if self.may_refuse and is_there and not is_usable and not self.is_ready:
             raise GuardError(error.what, error.remedy, ExitCode.REFUSED)
-        reason = error.what if is_there else f"there is no directory {sessions}"
+        self._wait_for(error.what if is_there else f"there is no directory {sessions}", is_there)
+
+    def _wait_for(self, reason: str, is_there: bool) -> None:
+        self.is_missing = not is_there
         if reason != self.reported_waiting:
             self.reported_waiting = reason
             self.reporter.report(
@@ -121,6 +194,20 @@ class Watched:
                 "watch_lost", reason=reason.removesuffix("."), path=str(self.settings.sessions)
             )
         self.disarm()
+
+    def _keep_away(self) -> None:
+        """Report, once, that the directory does not answer; it is not touched before it does."""
+        if self.watch_lost_since is None:
+            self.watch_lost_since = time.monotonic()
+            self.reporter.report(
+                "watch_lost",
+                reason=f"The directory {self.settings.sessions} does not answer",
+                path=str(self.settings.sessions),
+            )
+        self.kept_away()
+
+    def kept_away(self) -> None:
+        """Called when the directory does not answer: a scan of it ends."""
 
     def disarm(self) -> None:
         """Watch no longer."""
@@ -151,14 +238,21 @@ class Watched:
         return sight
 
     @property
+    def is_silent(self) -> bool:
+        """Return whether the directory does not answer, so that nothing may touch it now."""
+        return self.watch is not None and not self.watch.answers
+
+    @property
+    def trouble(self) -> str:
+        """Why the directory is not watched now; empty when it is."""
+        if self.is_silent:
+            return f"{self.settings.sessions} does not answer"
+        return "" if self.watch else self.reported_waiting
+
+    @property
     def is_watching(self) -> bool:
         """Return whether changes are seen."""
         return self.watch is not None and self.watch_lost_since is None
-
-    @property
-    def is_missing(self) -> bool:
-        """Return whether the directory is not there at all."""
-        return self.watch is None and not os.path.lexists(self.settings.sessions)
 
     @property
     def is_sound(self) -> bool:
