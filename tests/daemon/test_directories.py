@@ -10,8 +10,12 @@ from typing import Any
 
 import pytest
 
+from hermesguard.config import settings as config
 from hermesguard.demo import acts, losses
 from hermesguard.demo.chat import Chat
+from hermesguard.page.acts import perform
+from hermesguard.page.events import restore
+from hermesguard.page.shelf import Shelf
 from tests.helpers.daemon_process import AS_NOBODY, Daemon, hermesguard
 from tests.helpers.namespaces import run_in_namespace
 from tests.helpers.profiles import Home, messages
@@ -350,3 +354,33 @@ def test_a_store_that_was_for_a_profile_goes_on_with_it(home: Home) -> None:
             "work": home.store,
             "default": home.store / "directories" / "default",
         }
+
+
+def test_the_page_shows_and_acts_in_each_directory(home: Home) -> None:
+    twins = {name: home.chat(name, session_id="aaaabbbb0000") for name in ("default", "work")}
+    chat = home.chat("work")
+    with home.daemon() as daemon:
+        daemon.start()
+        daemon.until(lambda: len(daemon.heard("ready")) == 2)
+        assert is_wipe_repaired(daemon, home, "work", chat)
+        acts.undo(twins["work"])
+        daemon.until_heard("intended", directory="work")
+        view = Shelf(config.load({"store": str(home.store)}, {"HOME": str(home.root)}, [])).view()
+        assert set(view.rows) == {"default:aaaabbbb0000", "work:aaaabbbb0000", chat.session_id}
+        assert view.title("work:aaaabbbb0000") == "Title of work"
+        assert view.status(0.0)["sessions"] == 3
+        version = view.library.store.versions("work:aaaabbbb0000")[-1].name
+        done = perform(view, restore("work:aaaabbbb0000", version))
+        assert done["session"] == "work:aaaabbbb0000"
+        assert (messages(twins["work"]), messages(twins["default"])) == (8, 8)
+        undone = perform(view, {"act": "undo", "incident": daemon.heard("restored")[0]["incident"]})
+        assert undone["session"] == chat.session_id
+
+
+def test_a_profile_may_be_named_as_the_sessions(home: Home) -> None:
+    for name in ("default", "work"):
+        home.chat(name)
+    home.json("scan")
+    assert home.json("list", "--sessions", "work")["sessions"][0]["title"] == "Title of work"
+    assert home.json("list", "--profile", "default")["sessions"][0]["title"] == "Title of default"
+    assert "takes no --profile" in hermesguard(home.root, "run", "--profile", "work").stderr
