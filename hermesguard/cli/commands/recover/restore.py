@@ -74,7 +74,7 @@ def restore(arguments: argparse.Namespace, settings: Settings) -> int:
     )
 
 
-def _asked(library: Library, part: Library, verb: str, **arguments: Any) -> dict[str, Any]:
+def _asked(library: Library, part: Library, verb: str, /, **arguments: Any) -> dict[str, Any]:
     """Have an act done in a part of the store; return the answer, its session called as it is here."""
     answer = control.ask(part.settings, verb, **arguments)
     if "session" in answer:
