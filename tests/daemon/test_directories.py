@@ -179,7 +179,9 @@ def test_a_directory_that_is_replaced_by_another_is_no_loss_elsewhere(home: Home
         until_copied(daemon, home, "work", chats["work"])
         shutil.move(home.sessions("work"), home.root / "old")
         os.symlink(home.sessions("default"), home.sessions("work"))
-        daemon.until_heard("waiting", directory="work")
+        daemon.until(
+            lambda: any("same directory" in it["reason"] for it in daemon.heard("waiting", directory="work"))
+        )
         assert is_wipe_repaired(daemon, home, "default", chats["default"])
         assert len(daemon.heard("restored")) == 1, "one directory by two names is repaired once"
         home.sessions("work").unlink()
