@@ -20,6 +20,7 @@ from hermesguard.daemon.status import OfOne, merged
 from hermesguard.daemon.systemd import Service
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.events.reporter import PartReporter, Reporter
+from hermesguard.guard.scans.scan import SMALLEST_PART
 from hermesguard.store.directories import parts
 from hermesguard.store.place import DIRECTORIES, Place
 from hermesguard.store.store import Store
@@ -27,6 +28,8 @@ from hermesguard.watcher.watcher import Watch
 from hermesguard.webui.session import is_session_id
 
 _MOST_LOOKS = 8
+_LEAST_PART = 16
+EARLY_SHARE = 0.1
 
 
 class Directories:
@@ -99,7 +102,7 @@ class Directories:
 
     def look_if_due(self, now: float) -> None:
         """Look for directories that have come, when it is time for that or something has stirred."""
-        if self._ears.is_stirred() or now >= self._look_due:
+        if self._ears.is_stirred() or now + self._early_seconds(now) >= self._look_due:
             self.look()
 
     def wait_seconds(self, now: float) -> float | None:
@@ -220,6 +223,7 @@ class Directories:
             cache_bytes = self.settings.cache_bytes // len(self.all)
             one.guard.copies.cache_bytes = cache_bytes
             one.guard.unfinished.limit_bytes = cache_bytes
+            one.guard.scans.smallest_part = max(_LEAST_PART, SMALLEST_PART // len(self.all))
         self.share_room()
 
     def share_room(self) -> None:
@@ -250,9 +254,15 @@ class Directories:
 
     def begin_turn(self) -> None:
         """Let each directory do what is due; those that are scanned share the time for it."""
-        count = sum(one.is_scanning for one in self.all)
+        count, early = sum(one.is_scanning for one in self.all), self._early_seconds(time.monotonic())
         for one in self.all:
-            one.begin_turn(SCAN_SLICE_SECONDS / max(1, count))
+            one.begin_turn(SCAN_SLICE_SECONDS / max(1, count), early)
+
+    def _early_seconds(self, now: float) -> float:
+        """Return how much sooner than it is due something may be done now: what is due nearly together wakes the loop once."""
+        if self.is_one or not any(one.is_due(now) for one in self.all):
+            return 0.0
+        return EARLY_SHARE * self.settings.scan_interval_seconds
 
     def keep_house(self) -> None:
         """Go on with pruning or the scrub, in one part at a time."""

@@ -79,9 +79,13 @@ class Supervisor(Watched):
         """Return whether all that is there was looked at once, or there is nothing but to wait."""
         return self.is_ready or bool(self.reported_waiting)
 
-    def begin_turn(self, slice_seconds: float) -> None:
-        """Watch, prove, scan: what is due, a scan for so long."""
-        now = time.monotonic()
+    def is_due(self, now: float) -> bool:
+        """Return whether a scan or a proof is due."""
+        return self.watch is not None and self._scan is None and now >= min(self._scan_due, self._proof_due)
+
+    def begin_turn(self, slice_seconds: float, early_seconds: float) -> None:
+        """Watch, prove, scan: what is due, or is so before long, as the loop is awake; a scan for so long."""
+        now = time.monotonic() + early_seconds
         self.keep_watch(now, is_idle=self._scan is None)
         if self.watch is None or self.is_silent:
             return
