@@ -386,3 +386,25 @@ def test_a_profile_may_be_named_as_the_sessions(home: Home) -> None:
     assert home.json("list", "--sessions", "work")["sessions"][0]["title"] == "Title of work"
     assert home.json("list", "--profile", "default")["sessions"][0]["title"] == "Title of default"
     assert "takes no --profile" in hermesguard(home.root, "run", "--profile", "work").stderr
+
+
+READ_ONLY = """
+from tests.helpers.profiles import Home
+home = Home(Path(sys.argv[1]))
+home.chat()
+with home.daemon(environment={"NOTIFY_SOCKET": "@nobody-listens"}) as daemon:
+    daemon.start()
+    sandbox, place = home.root / "sandbox", home.sessions("work").parent
+    sandbox.mkdir()
+    place.mkdir(parents=True)
+    mount("-t", "tmpfs", "none", sandbox)
+    (sandbox / "sessions").mkdir()
+    mount("-o", "remount,ro", sandbox)
+    mount("--bind", sandbox, place)
+    print(daemon.ended(), daemon.heard("failed")[0]["error"])
+"""
+
+
+def test_what_the_sandbox_was_made_without_needs_a_new_sandbox(tmp_path: Path) -> None:
+    """A profiles/ that comes while the service runs is read-only in there: systemd starts the guard again, and it is not."""
+    assert "appeared, but is read-only" in run_in_namespace(READ_ONLY, tmp_path)
