@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 PARTING_SECONDS = 2.0
 SLEEP_SECONDS = 3600.0
+TOKEN_SECONDS = 1.0
+"""So old the knowledge may be that no other guard has taken over; no lock goes to another one sooner."""
 
 
 def run(settings: Settings, reporter: Reporter) -> int:
@@ -63,6 +65,7 @@ class Daemon:
         self._server: ControlServer | None = None
         self._signals: list[int] = []
         self._watchdog_due = 0.0
+        self._token_due = 0.0
         self._began = time.monotonic()
 
     def _adopt(self, one: Supervisor) -> None:
@@ -150,6 +153,8 @@ class Daemon:
         while not is_called:
             has_news = any(one.has_news for one in self.directories)
             woken = self._ears.wait(0.0 if has_news else max(0.0, until - time.monotonic()))
+            if time.monotonic() >= self._token_due:
+                self._require_ours()
             if self._selector_descriptor in woken:
                 is_called = True
                 for key, events in self._selector.select(0):
@@ -166,6 +171,16 @@ class Daemon:
         for one in self.directories:
             if not one.is_scanning:
                 one.guard.get_ready()
+
+    def _require_ours(self) -> None:
+        """Raise GuardError when another guard has taken the store over, as may be after a pause; it is not to be disturbed."""
+        self._token_due = time.monotonic() + TOKEN_SECONDS
+        if not self.directories.first.guard.copies.store.lock.is_ours():
+            raise GuardError(
+                f"Another guard has taken over the store {self.settings.store} meanwhile",
+                "It goes on from here; look for a second guard, on another machine too",
+                ExitCode.LOCKED,
+            )
 
     # -- watch and scan
 

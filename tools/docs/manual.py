@@ -139,6 +139,12 @@ def _commands(samples: Mapping[str, str]) -> Iterator[Block]:
                 ("Older copies: each from before something was taken away, and what repairs put aside.",),
             ),
             ("`STORE/incidents.jsonl`", ("What happened, a line for each incident.",)),
+            (
+                "`STORE/directories/NAME/`",
+                (
+                    "The same of each further sessions directory, as those of profiles; the first one's is the store itself.",
+                ),
+            ),
         ]
     )
     yield Heading("See also")
