@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from hermesguard import __version__
 from hermesguard.config.settings import Settings
 from hermesguard.daemon.control import Answer, ControlServer, Work
-from hermesguard.daemon.directories.directories import Directories, first_directory
+from hermesguard.daemon.directories.directories import Directories
 from hermesguard.daemon.directories.ears import Ears
+from hermesguard.daemon.directories.finding import first_directory
 from hermesguard.daemon.directories.supervisor import SCAN_SLICE_SECONDS, Supervisor
 from hermesguard.daemon.integrations import Outside, figures_of
 from hermesguard.daemon.systemd import Service
@@ -59,7 +60,8 @@ class Daemon:
         self._selector_descriptor = self._selector.fileno()
         self._ears.listen(self._selector_descriptor)
         self.directories = Directories(settings, store, reporter, self._service, self._ears, self._scanned)
-        self.directories.adopted = self._adopt
+        self.directories.adopted, self.directories.dropped = self._adopt, self._drop
+        self._backgrounds: dict[str, int] = {}
         self._writers: dict[str, Writers] = {}
         self._outside = Outside(settings, reporter, self._figures)
         self._server: ControlServer | None = None
@@ -71,9 +73,13 @@ class Daemon:
     def _adopt(self, one: Supervisor) -> None:
         """Let the loop be woken by what a directory waits for."""
         self._writers[one.name] = Writers(self._selector, lambda session: one.guard.repair_now((session,)))
-        self._selector.register(
-            one.guard.background.open(), selectors.EVENT_READ, lambda _: one.background_done()
-        )
+        descriptor = self._backgrounds[one.name] = one.guard.background.open()
+        self._selector.register(descriptor, selectors.EVENT_READ, lambda _: one.background_done())
+
+    def _drop(self, one: Supervisor) -> None:
+        """Be woken by it no longer."""
+        self._writers.pop(one.name).close()
+        self._selector.unregister(self._backgrounds.pop(one.name))
 
     # -- the loop
 

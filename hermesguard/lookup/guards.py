@@ -246,6 +246,26 @@ def _running(settings: Settings) -> Iterator[Found]:
             )
 
 
+def guarded_by_others() -> dict[Path, Path]:
+    """Return the sessions directories that other running guards have as their first or only one, each with its store.
+
+    As far as this process may see them; those of containers are not seen.
+    """
+    found = {}
+    for folder in PROCESSES.glob("[0-9]*"):
+        if folder.name == str(os.getpid()):
+            continue
+        try:
+            words = (folder / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if b"run" in words and any(b"hermesguard" in word for word in words[:4]):
+            store = _store_of(folder)
+            if store and (sessions := Place(top_of(store)).guarded()):
+                found[sessions] = top_of(store)
+    return found
+
+
 def _container_of(folder: Path) -> tuple[str, str] | None:
     """Return (program, short id) of the container that another process is in; None when it is in none, or in our own."""
     try:

@@ -408,3 +408,37 @@ with home.daemon(environment={"NOTIFY_SOCKET": "@nobody-listens"}) as daemon:
 def test_what_the_sandbox_was_made_without_needs_a_new_sandbox(tmp_path: Path) -> None:
     """A profiles/ that comes while the service runs is read-only in there: systemd starts the guard again, and it is not."""
     assert "appeared, but is read-only" in run_in_namespace(READ_ONLY, tmp_path)
+
+
+def test_a_profile_that_has_a_guard_of_its_own_keeps_it(home: Home) -> None:
+    """As people have set it up who had profiles before one guard was for all of them."""
+    chats = {name: home.chat(name) for name in ("default", "work")}
+    own = home.root / "store-of-work"
+    with Daemon(home.root, sessions=home.sessions("work"), store=own) as guard, home.daemon() as daemon:
+        guard.start()
+        guard.until_kept(chats["work"].path)
+        daemon.start()
+        told = daemon.until_heard("directory_refused", path=str(home.sessions("work")))
+        assert str(own) in told["error"]
+        losses.wipe(chats["work"])
+        guard.until_heard("restored")
+        until_copied(daemon, home, "default", chats["default"])
+        assert set(home.directories()) == {"default"}
+        assert home.json("status")["healthy"]
+
+
+def test_a_profile_that_is_gone_for_good_is_forgotten_with_its_part_of_the_store(home: Home) -> None:
+    home.chat()
+    old = home.chat("work")
+    with home.daemon() as daemon:
+        daemon.start()
+        daemon.until(lambda: len(daemon.heard("ready")) == 2)
+        until_copied(daemon, home, "work", old)
+        shutil.rmtree(home.sessions("work").parent.parent)
+        daemon.until_heard("watch_lost", directory="work")
+        shutil.rmtree(home.part("work"))
+        daemon.until(lambda: set(home.directories()) == {"default"})
+        assert home.json("status")["healthy"]
+        del home.apps["work"]
+        new = home.chat("work", session_id="dddd00001111")
+        assert is_wipe_repaired(daemon, home, "work", new)

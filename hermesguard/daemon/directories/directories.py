@@ -11,24 +11,28 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hermesguard.config.paths import birthplaces, found_sessions, may_be_sessions
+from hermesguard.config.paths import birthplaces, may_be_sessions
 from hermesguard.config.settings import Settings
 from hermesguard.daemon.directories.ears import Ears
 from hermesguard.daemon.directories.elsewhere import QUIET_SCANS, Elsewhere, Life
+from hermesguard.daemon.directories.finding import identity, of_another, wanted
 from hermesguard.daemon.directories.supervisor import SCAN_SLICE_SECONDS, Supervisor
 from hermesguard.daemon.status import OfOne, merged
 from hermesguard.daemon.systemd import Service
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.events.reporter import PartReporter, Reporter
 from hermesguard.guard.scans.scan import SMALLEST_PART
+from hermesguard.lookup.guards import guarded_by_others
 from hermesguard.store.directories import parts
-from hermesguard.store.place import DIRECTORIES, Place
+from hermesguard.store.place import DIRECTORIES
 from hermesguard.store.store import Store
 from hermesguard.watcher.watcher import Watch
 from hermesguard.webui.session import is_session_id
 
 _MOST_LOOKS = 8
 _LEAST_PART = 16
+_OTHERS_SECONDS = 60.0
+"""How often is looked for other guards, and a directory that was refused is tried again."""
 EARLY_SHARE = 0.1
 
 
@@ -48,12 +52,16 @@ class Directories:
         self.settings = settings
         self.adopted: Callable[[Supervisor], None] = lambda _: None
         """Called with each supervisor that comes."""
+        self.dropped: Callable[[Supervisor], None] = lambda _: None
+        """Called with each that goes, before it is closed."""
         self._store = store
         self._reporter = reporter
         self._service = service
         self._ears = ears
         self._scanned = scanned
         self._refused: dict[Path, str] = {}
+        self._refused_until: dict[Path, float] = {}
+        self._others_due = 0.0
         self._new: set[str] = set()
         """Names of directories of which the store had no part when this guard started."""
         self._elsewhere = Elsewhere()
@@ -126,13 +134,16 @@ class Directories:
         for one in self.all[1:]:
             if one.is_missing and _is_nothing(one):
                 self._drop(one)
+        self._yield_to_others()
         self._say_elsewhere()
 
     def _take_in_all(self) -> None:
+        now = time.monotonic()
         known = frozenset(one.settings.sessions for one in self.all)
+        waiting = {sessions for sessions, due in self._refused_until.items() if now < due}
         identities = {one.watch.identity for one in self.all if one.watch}
-        for sessions in self._wanted(known):
-            if sessions not in known and _identity(sessions) not in identities:
+        for sessions in wanted(self.settings, self._store.root, self.first.settings.sessions, known):
+            if sessions not in known and sessions not in waiting and identity(sessions) not in identities:
                 self._take_in(sessions)
 
     def _looks_out(self) -> bool:
@@ -142,22 +153,24 @@ class Directories:
         known = frozenset(one.settings.sessions for one in self.all)
         return self._ears.look_out(birthplaces(self.settings.environment, known))
 
-    def _wanted(self, known: frozenset[Path]) -> list[Path]:
-        """Return the directories that are to be guarded, as far as that can be known now; `known` ones are not touched."""
-        if not self.settings.is_auto:
-            return list(self.settings.directories)
-        environment = self.settings.environment
-        found = found_sessions(environment, known)
-        for part in parts.parts_of(self._store.root, self.first.settings.sessions)[1:]:
-            if part.sessions not in known and (
-                may_be_sessions(part.sessions, environment) or os.path.isdir(part.sessions)
-            ):
-                found.append(part.sessions)
-        default = found[0]
-        is_there = default in known or _identity(default) is not None
-        return [sessions for sessions in dict.fromkeys(found) if sessions != default or is_there]
+    def _yield_to_others(self) -> None:
+        """Give up what another guard has as its own: one that was set up for a profile by name goes on as before."""
+        now = time.monotonic()
+        if self.is_one or now < self._others_due:
+            return
+        self._others_due = now + _OTHERS_SECONDS
+        others = guarded_by_others()
+        for one in self.all[1:]:
+            if store := others.get(one.settings.sessions):
+                one.end()
+                one.part()
+                self._drop(one)
+                self._refuse(one.settings.sessions, of_another(one.settings.sessions, store))
 
     def _take_in(self, sessions: Path) -> None:
+        if owner := guarded_by_others().get(sessions):
+            self._refuse(sessions, of_another(sessions, owner))
+            return
         known = parts.parts_of(self._store.root, self.first.settings.sessions)
         part = parts.part_for(known[1:], sessions) or self._orphan(known, sessions)
         taken = {part.name for part in known} | {one.name for one in self.all} | self._strange()
@@ -178,6 +191,7 @@ class Directories:
             self._new.add(name)
         one.came_late = self._is_started
         self._refused.pop(sessions, None)
+        self._refused_until.pop(sessions, None)
         self.all.append(one)
         self.share()
         self.adopted(one)
@@ -205,6 +219,7 @@ class Directories:
 
     def _refuse(self, sessions: Path, error: GuardError | OSError) -> None:
         """Report, once for each reason, that a directory cannot be guarded; the next look tries again."""
+        self._refused_until[sessions] = time.monotonic() + _OTHERS_SECONDS
         what = error.what if isinstance(error, GuardError) else f"{error.filename}: {error.strerror}"
         if self._refused.get(sessions) != what:
             self._refused[sessions] = what
@@ -213,6 +228,7 @@ class Directories:
 
     def _drop(self, one: Supervisor) -> None:
         self.all.remove(one)
+        self.dropped(one)
         one.close()
         self.share()
 
@@ -319,7 +335,9 @@ class Directories:
             one = self.named(name)
             return merged([OfOne(one.name, one.status(), one.is_missing)])
         refused = [
-            {"sessions_directory": str(sessions), "error": what} for sessions, what in self._refused.items()
+            {"sessions_directory": str(sessions), "error": what}
+            for sessions, what in self._refused.items()
+            if "another hermesguard" not in what
         ]
         return merged([OfOne(one.name, one.status(), one.is_missing) for one in self.all], refused)
 
@@ -348,34 +366,10 @@ class Directories:
         return Life(one.name, max(newest, notes.totals.last_save_ns / 1e9), one.name in self._new, is_there)
 
 
-def first_directory(settings: Settings) -> Settings:
-    """Return the settings with the directory that the top of the store is for as the first one, if it is one of those guarded.
-
-    Whatever the rules name first now: a store goes on with the directory that it began with.
-    """
-    noted = Place(settings.store).guarded()
-    if noted is None or noted == settings.sessions:
-        return settings
-    if settings.is_auto:
-        is_one = noted.is_dir() or may_be_sessions(noted, settings.environment)
-    else:
-        is_one = len(settings.directories) > 1 and noted in settings.directories
-    return replace(settings, sessions=noted) if is_one else settings
-
-
 def _is_nothing(one: Supervisor) -> bool:
     """Return whether there is nothing left to guard: no copy is kept, or its part of the store was taken away."""
     store = one.guard.copies.store
     return not store.shadows_directory.is_dir() or not (len(one.guard.notes.seen) or store.histories())
-
-
-def _identity(sessions: Path) -> tuple[int, int] | None:
-    """Return device and inode of a directory; None when it is none, or may not be seen."""
-    try:
-        found = os.stat(sessions)
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
 
 
 def _has_session(one: Supervisor, name: str) -> bool:
