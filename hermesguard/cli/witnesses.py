@@ -1,13 +1,10 @@
 """A second witness: what the traces beside the guard's own copies (package salvage) say of what is missing."""
 
 import contextlib
-from dataclasses import replace
 
-from hermesguard.config.settings import Settings
 from hermesguard.errors import GuardError
 from hermesguard.lookup.library import Library
 from hermesguard.salvage.places import places_of
-from hermesguard.store.directories.parts import meant
 from hermesguard.store.incidents import Incident
 from hermesguard.webui import session
 from hermesguard.webui.compare.diff import compare
@@ -35,14 +32,14 @@ def witnesses(library: Library, incident: Incident) -> list[str]:
         return []
 
 
-def lost_before(settings: Settings) -> int:
+def lost_before(library: Library) -> int:
     """Return how many conversations look lost from before the guard came, by a quick look; 0 where nothing can be read."""
     from hermesguard.salvage.survey import glance
 
     count = 0
-    for part in meant(settings):
+    for part in library.libraries:
         with contextlib.suppress(GuardError, OSError):
-            count += glance(places_of(replace(settings, store=part.root, sessions=part.sessions)))
+            count += glance(places_of(part.settings), part.store)
     return count
 
 

@@ -18,7 +18,7 @@ from hermesguard.daemon.directories.directories import Directories
 from hermesguard.daemon.directories.ears import Ears
 from hermesguard.daemon.directories.finding import first_directory
 from hermesguard.daemon.directories.supervisor import SCAN_SLICE_SECONDS, Supervisor
-from hermesguard.daemon.integrations import Outside, figures_of
+from hermesguard.daemon.integrations import Integrations, figures_of
 from hermesguard.daemon.systemd import Service
 from hermesguard.daemon.writers import Writers
 from hermesguard.errors import ExitCode, GuardError
@@ -63,7 +63,7 @@ class Daemon:
         self.directories.adopted, self.directories.dropped = self._adopt, self._drop
         self._backgrounds: dict[str, int] = {}
         self._writers: dict[str, Writers] = {}
-        self._outside = Outside(settings, reporter, self._figures)
+        self._integrations = Integrations(settings, reporter, self._figures)
         self._server: ControlServer | None = None
         self._signals: list[int] = []
         self._watchdog_due = 0.0
@@ -105,7 +105,7 @@ class Daemon:
         """Give everything back."""
         if self._server:
             self._server.close()
-        self._outside.close()
+        self._integrations.close()
         self._service.close()
         for writers in self._writers.values():
             writers.close()
@@ -143,7 +143,7 @@ class Daemon:
             self.directories.house_patience(),
             self.reporter.pump(),
             self._service.pump(),
-            self._outside.pump(),
+            self._integrations.pump(),
         ]
         if (self._server and self._server.is_working) or any(one.is_busy for one in self.directories):
             return 0.0
@@ -207,7 +207,7 @@ class Daemon:
             self._service.status(self._words())
         if one.is_ready and self._is_well:
             seen = [other.guard.notes.seen for other in self.directories]
-            self._outside.scanned(sessions=sum(map(len, seen)), messages=sum(it.messages for it in seen))
+            self._integrations.scanned(sessions=sum(map(len, seen)), messages=sum(it.messages for it in seen))
 
     @property
     def _is_well(self) -> bool:
@@ -282,7 +282,7 @@ class Daemon:
             if "watch" in changed:
                 for one in self.directories:
                     one.rearm()
-            self._outside.configure(settings)
+            self._integrations.configure(settings)
             reason = f"changed: {', '.join(changed)}" if changed else "no changes"
             self.reporter.report("reloaded", reason=reason)
         self._service.ready(self._words())
@@ -309,7 +309,7 @@ class Daemon:
             seconds=round(time.monotonic() - self._began, 1),
             incidents=sum(it.restored + it.uncertain for it in totals),
         )
-        self._outside.flush(PARTING_SECONDS)
+        self._integrations.flush(PARTING_SECONDS)
         self.reporter.flush(PARTING_SECONDS)
         return int(ExitCode.OK) if number == signal.SIGTERM else 128 + number
 
@@ -330,7 +330,7 @@ class Daemon:
     def _proved(self) -> dict[str, Any]:
         reasons = [one.prove() for one in self.directories]
         return {
-            "sight_error": next(filter(None, reasons), ""),
+            "watch_error": next(filter(None, reasons), ""),
             "scan_interval_seconds": self.settings.scan_interval_seconds,
         } | self._status("")
 

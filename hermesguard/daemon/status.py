@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from hermesguard import __version__
 from hermesguard.config.settings import Settings
 from hermesguard.store import incidents
-from hermesguard.store.directories.parts import meant
-from hermesguard.store.inventory import holdings, messages_of
+from hermesguard.store.directories.parts import meant, part_settings
+from hermesguard.store.incidents import Incident
+from hermesguard.store.inventory import messages_of, shadow_entries
 from hermesguard.store.lock import lock_holder
 from hermesguard.store.store import Store
 from hermesguard.store.upkeep.scrub_progress import progress_of
@@ -43,27 +43,36 @@ def _time(time_ns: int) -> str:
     return datetime.fromtimestamp(time_ns / 1e9, UTC).isoformat() if time_ns else ""
 
 
-def resting_status(settings: Settings) -> dict[str, Any]:
-    """Return what is known from the store alone when no guard runs. GuardError when there is no store."""
+Opened = tuple[Store, Iterable[Incident] | None]
+
+
+def resting_status(settings: Settings, opened: Sequence[Opened] = ()) -> dict[str, Any]:
+    """Return what is known from the store alone when no guard runs. GuardError when there is no store.
+
+    `opened` are the stores that the caller has opened, and what he has read of their logs: one for each part that is meant.
+    """
+    parts = meant(settings)
+    if not opened:
+        opened = [(Store(part.root), None) for part in parts]
+        for store, _ in opened:
+            store.open()
     found = [
-        OfOne(part.name, _resting(replace(settings, store=part.root, sessions=part.sessions)), False)
-        for part in meant(settings)
+        OfOne(part.name, _resting(part_settings(settings, part), store, log), False)
+        for part, (store, log) in zip(parts, opened, strict=True)
     ]
     return merged(found)
 
 
-def _resting(settings: Settings) -> dict[str, Any]:
-    store = Store(settings.store)
-    store.open()
-    held = list(holdings(store))
-    newest_ns = max((holding.mtime_ns for holding in held), default=0)
-    return _common(settings, store) | {
+def _resting(settings: Settings, store: Store, log: Iterable[Incident] | None) -> dict[str, Any]:
+    shadows = list(shadow_entries(store))
+    newest_ns = max((shadow.mtime_ns for shadow in shadows), default=0)
+    return _common(settings, store, log) | {
         "running": False,
         "pid": lock_holder(store.lock.path),
         "ready": False,
         "since": "",
-        "sessions": len(held),
-        "messages": sum(messages_of(store, holding) or 0 for holding in held),
+        "sessions": len(shadows),
+        "messages": sum(messages_of(store, shadow) or 0 for shadow in shadows),
         "last_scan": "",
         "last_save": _time(newest_ns),
         "repairs": 0,
@@ -77,8 +86,10 @@ def _resting(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _common(settings: Settings, store: Store) -> dict[str, Any]:
-    log = incidents.read(store.root)
+def _common(settings: Settings, store: Store, everything: Iterable[Incident] | None = None) -> dict[str, Any]:
+    if everything is None:
+        everything = incidents.read_all(store.root)
+    log = [one for one in everything if not one.is_note]
     done = incidents.resolved(log)
     losses = [entry for entry in log if not entry.is_by_user]
     verified = progress_of(store.root)

@@ -1,7 +1,7 @@
 """A visit: one look at one session, and the only place where a verdict becomes an act.
 
 Knows no threads, no signals, no systemd: whoever owns the loop calls `visit` for a name that changed, `scan` for a look at
-everything, and `run_deferred` for deferred whose time has come.
+everything, and `run_deferred` for the checks whose time has come.
 """
 
 import math
@@ -54,7 +54,7 @@ class Guard:
         self.recorder = context.recorder
         self.shield = context.shield
         self.missing_files = MissingFiles(context)
-        self._leftovers = Recovery(context)
+        self._recovery = Recovery(context)
         self.scrub = Scrub(self.copies, self, context.reporter, context.clock)
         self._reported_two_writers = False
         self.standby = Standby(self.copies, self.directory)
@@ -65,8 +65,8 @@ class Guard:
         self._reader = Reader()
         self.background = Background(partial(self.shield.caught, "background work"))
         self.first_copies = FirstCopies(self.copies.store, self._start_sync, self.copies.refused)
-        self.copies.settle = self.first_copies.settle
-        self._first_look = FirstLook(context, self.first_copies)
+        self.copies.make_durable = self.first_copies.make_durable
+        self._first_look = FirstLook(context, self.first_copies, self._acts.taken_back)
         self.scans = Scans(
             context,
             self.missing_files,
@@ -112,7 +112,7 @@ class Guard:
         """
         # What stands there while the bookkeeping of repairs waits is not left over: the next scan looks again.
         if not self.unfinished and not self.scans.is_unchanged:
-            self._leftovers.take()
+            self._recovery.take()
 
     def end(self) -> None:
         """Make durable what is not yet, and write down what is still to be written down."""
@@ -132,8 +132,8 @@ class Guard:
             return
         try:
             copies.store.place.check()
-            unsettled = sorted(self.notes.unsettled)
-            snapshot.write(copies.store.root, Snapshot(*self.notes.seen.dump(), unsettled, sessions))
+            to_visit = sorted(self.notes.to_visit)
+            snapshot.write(copies.store.root, Snapshot(*self.notes.seen.dump(), to_visit, sessions))
         except OSError as error:
             copies.refused(error)
 
@@ -164,7 +164,7 @@ class Guard:
         """
         if saves:
             self.notes.saves[name] = self.notes.saves.get(name, 0) + saves
-        self.notes.unsettled.add(name)
+        self.notes.to_visit.add(name)
         try:
             if self.unfinished:
                 if self.unfinished.is_own(name):
@@ -210,7 +210,7 @@ class Guard:
         except OSError as error:
             # Without knowing what there was, nothing can be said of what there is; every scan tries again.
             self.copies.refused(error)
-            self.notes.unsettle(name)
+            self.notes.revisit(name)
             return False
         if shadow is None:
             return False
@@ -238,6 +238,8 @@ class Guard:
                 began_ns,
                 lambda: self.recorder.before_repair(name),
                 lambda: map(self.directory.file, self.notes.saved_last(name)),
+                coming := self._acts.taken_back.may_come_again(name, data, shadow),
+                partial(self._acts.taken_back.again, name, coming),
             )
         )
         if visit is None:
@@ -254,7 +256,7 @@ class Guard:
         if is_gone:
             self._look_for(name)
         shadow.lighten()
-        if copy := self.copies.held(name):
+        if copy := self.copies.cached(name):
             self.standby.saved(name, copy.could_be_wiped, self.context.clock.monotonic())
 
     def finish_repairs(self, most_seconds: float = math.inf) -> None:
@@ -304,6 +306,10 @@ class Guard:
         known = shadow.abridged
         found = follow(known, self._reader.buffer, size_bytes)
         if found is None:
+            return None
+        if found.count > known.count and self._acts.taken_back.may_come_again(
+            name, self._reader.buffer, shadow
+        ):
             return None
         if not only_adds(known, found):
             # What else is known of the session cannot speak against messages that are all there.

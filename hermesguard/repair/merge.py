@@ -37,15 +37,15 @@ def merge_documents(
     sent and stands in no message becomes a message; `message_count` is true; `context_messages` and `tool_calls` follow.
     `is_newer`: live was written later, whatever its times say. `titles`: those that the session had before the shadow's.
     """
-    return _Mender(shadow, live, keep_messages, is_newer, titles).file().encode("utf-8")
+    return _Merger(shadow, live, keep_messages, is_newer, titles).file().encode("utf-8")
 
 
 def merged_text(shadow: Document, live: Document | None = None, keep_messages: int | None = None) -> str:
     """As `repair`, before it is encoded; an abridged shadow gives an abridged text (module abridge)."""
-    return _Mender(shadow, live, keep_messages).file()
+    return _Merger(shadow, live, keep_messages).file()
 
 
-class _Mender:
+class _Merger:
     def __init__(
         self,
         shadow: Document,
@@ -112,7 +112,7 @@ class _Mender:
         return messages
 
     def _follows(self, message: Message, prompt: Message, is_added: bool) -> bool:
-        """Return whether `row` was surely said later than `prompt` was sent.
+        """Return whether `message` was surely said later than `prompt` was sent.
 
         The moment of sending may be noted in whole seconds: of what was there with the prompt, only a message of a later
         second is later. What live adds was written after the shadow's prompt was sent, so that the same second is enough.
@@ -310,7 +310,7 @@ def started_seconds(side: Document) -> float | None:
 
 
 def _says(message: Message, prompt: Message) -> bool:
-    """Return whether `row` is the prompt, already said: the same words, not from before it was sent."""
+    """Return whether `message` is the prompt, already said: the same words, not from before it was sent."""
     if message.identity != prompt.identity:
         return False
     return message.timestamp is None or prompt.timestamp is None or message.timestamp >= prompt.timestamp - 1
@@ -343,7 +343,7 @@ def _is_behind(live: Document, shadow: Document) -> bool:
 
 
 def _was_answered(side: Document, messages: Sequence[Message]) -> bool:
-    """Return whether `rows` hold the prompt that is pending in `side`, with an answer to it.
+    """Return whether `messages` hold the prompt that is pending in `side`, with an answer to it.
 
     An application that read an older file holds such a prompt, and would say it once more.
     """

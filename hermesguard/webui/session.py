@@ -97,13 +97,12 @@ def is_session_id(text: object) -> bool:
 
 def number(value: object) -> float | None:
     """Return a JSON number as a float; None when it is none, or none to reckon with (NaN, Infinity, 400 digits)."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
+    if type(value) is float:
+        return value if math.isfinite(value) else None
     try:
-        found = float(value)
+        return float(value) if type(value) is int else None  # a bool is no number
     except OverflowError:
         return None
-    return found if math.isfinite(found) else None
 
 
 class Unreadable(ValueError):
@@ -126,8 +125,9 @@ class Message:
     def identity(self) -> Identity:
         """(role, words of the text, tool ids): what makes two messages the same message, whatever their dress."""
         if self._identity is None:
-            tools = tuple(tool_ids(self.value))
-            said = _WORKSPACE.sub("", text_of(self.get("content")))
+            tools = tool_ids(self.value)
+            said = text_of(self.get("content"))
+            said = _WORKSPACE.sub("", said) if said.startswith("[") else said
             if not tools and not said.strip():
                 said = text_of(self.get("reasoning"))
             self._identity = (self.role, " ".join(said.split()), tools)
@@ -148,7 +148,9 @@ class Message:
     def timestamp(self) -> float | None:
         """Seconds since the epoch, or None when the message is not stamped."""
         value = self.value
-        return number(value.get("timestamp") or value.get("_ts")) or None if isinstance(value, dict) else None
+        if not isinstance(value, dict) or not (stamp := value.get("timestamp") or value.get("_ts")):
+            return None
+        return number(stamp) or None
 
     def get(self, key: str) -> Any:
         """Return the message's value for `key`, None when it has none (or is no object at all)."""

@@ -15,7 +15,7 @@ from hermesguard.demo import acts, losses
 from hermesguard.demo.chat import Chat
 from hermesguard.page.acts import perform
 from hermesguard.page.events import restore
-from hermesguard.page.shelf import Shelf
+from hermesguard.page.read_cache import ReadCache
 from tests.helpers.daemon_process import AS_NOBODY, Daemon, hermesguard
 from tests.helpers.namespaces import run_in_namespace
 from tests.helpers.profiles import Home, messages
@@ -367,7 +367,7 @@ def test_the_page_shows_and_acts_in_each_directory(home: Home) -> None:
         assert is_wipe_repaired(daemon, home, "work", chat)
         acts.undo(twins["work"])
         daemon.until_heard("intended", directory="work")
-        view = Shelf(config.load({"store": str(home.store)}, {"HOME": str(home.root)}, [])).view()
+        view = ReadCache(config.load({"store": str(home.store)}, {"HOME": str(home.root)}, [])).view()
         assert set(view.rows) == {"default:aaaabbbb0000", "work:aaaabbbb0000", chat.session_id}
         assert view.title("work:aaaabbbb0000") == "Title of work"
         assert view.status(0.0)["sessions"] == 3

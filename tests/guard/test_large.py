@@ -3,6 +3,8 @@
 import gzip
 import json
 import os
+import select
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from hermesguard.demo import losses
 from hermesguard.demo.chat import Chat
 from hermesguard.demo.eras import Era
 from hermesguard.webui import session
+from hermesguard.webui.elsewhere import strangers
 from tests.helpers.world import World, watch_saves
 
 LIMIT_BYTES = 20_000
@@ -151,3 +154,31 @@ def test_what_has_not_been_read_does_not_look_lost(tmp_path: Path, characters: i
     world.scan()
     assert "lost_before" not in world.ear.names()
     assert shadow_path(world, chat).read_bytes() == chat.path.read_bytes()
+
+
+def test_many_sessions_are_looked_through_in_the_background(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether what live adds stands in another session is asked of megabytes: no other session waits for that."""
+    world = World(tmp_path)
+    app = world.app(Era.OLD)
+    for _ in range(3):
+        app.create(turns=2, answer_characters=400_000)
+    chat = app.create(turns=5)
+    world.scan()
+    asked: list[str] = []
+
+    def noted(*arguments: Any) -> frozenset[int]:
+        asked.append(threading.current_thread().name)
+        return strangers(*arguments)
+
+    monkeypatch.setattr("hermesguard.guard.visit.strangers", noted)
+    done = world.guard.background.open()
+    value = json.loads(chat.path.read_bytes())
+    news = [{"role": "user", "content": "go on", "timestamp": 2_000_000_000.5}]
+    chat.path.write_text(json.dumps(value | {"messages": [*value["messages"][:4], *news]}))
+    world.guard.visit(chat.session_id, saves=1)
+    assert select.select([done], [], [], 30)[0]
+    world.guard.background.finish()
+    assert (asked, len(world.live(chat).messages)) == (["hermesguard-work"], 11)
+    world.guard.background.close()

@@ -253,7 +253,7 @@ class Directories:
                 total = sum(known)
                 is_known = len(known) == len(sizes)
                 if is_known and one.guard.settings.max_store_bytes is None:
-                    one.housekeeping.prune_soon()
+                    one.maintenance.prune_soon()
                 allowed = limit * (sizes[one.name] or 0) // total if is_known and total > limit else None
             if one.guard.settings.max_store_bytes != allowed:
                 one.guard.adopt(replace(one.settings, max_store_bytes=allowed))
@@ -282,19 +282,19 @@ class Directories:
 
     def keep_house(self) -> None:
         """Go on with pruning or the scrub, in one part at a time."""
-        working = [one for one in self.all if one.housekeeping.is_working]
+        working = [one for one in self.all if one.maintenance.is_working]
         for one in working or self.all:
             if not one.is_scanning:
-                one.housekeeping.go_on()
-            if one.housekeeping.is_working:
+                one.maintenance.go_on()
+            if one.maintenance.is_working:
                 return
         if working and not self.is_one:
             self.share_room()
 
     def house_patience(self) -> float:
         """Return how many seconds from now on nothing is to be done in the store."""
-        working = [one for one in self.all if one.housekeeping.is_working]
-        return min(one.housekeeping.patience_seconds() for one in working or self.all)
+        working = [one for one in self.all if one.maintenance.is_working]
+        return min(one.maintenance.patience_seconds() for one in working or self.all)
 
     def named(self, name: str) -> Supervisor:
         """Return the supervisor of a part of the store. Raises GuardError (exit code 13) when there is none of that name."""

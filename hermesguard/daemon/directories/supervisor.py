@@ -9,7 +9,7 @@ from typing import Any
 from hermesguard.config.settings import Settings
 from hermesguard.daemon.directories.ears import Ears
 from hermesguard.daemon.directories.watched import WAITING_SECONDS, Watched
-from hermesguard.daemon.maintenance import Housekeeping
+from hermesguard.daemon.maintenance import Maintenance
 from hermesguard.daemon.status import status_of
 from hermesguard.daemon.systemd import Service
 from hermesguard.events.reporter import Reporter
@@ -54,7 +54,7 @@ class Supervisor(Watched):
         super().__init__(settings, reporter, Guard(context), ears)
         self.guard.saves_to_come = self._saves_to_come
         self.operations = Operations(self.guard)
-        self.housekeeping = Housekeeping(self.guard)
+        self.maintenance = Maintenance(self.guard)
         self.changes = Changes()
         self._service = service
         self._scanned = scanned
@@ -275,7 +275,7 @@ class Supervisor(Watched):
 
     def end(self) -> None:
         """Make durable what is not yet, and leave nothing behind in the directory."""
-        self.housekeeping.end()
+        self.maintenance.end()
         if self.is_silent:
             return
         self.guard.repair_now()

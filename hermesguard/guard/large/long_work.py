@@ -1,4 +1,6 @@
-"""Reading, judging and merging sessions of megabytes: done in the background, so that no other session waits for it.
+"""Reading, judging and merging that takes long: done in the background, so that no other session waits for it.
+
+That is so for sessions of megabytes, and where many other sessions are looked through for the messages of one.
 
 A visit that would take long is put off: its parts are found out in the background, and then the session is visited again. If
 its file is as it was, all is known by then; if not, it is put off again, but not for ever.
@@ -50,7 +52,7 @@ class LongWork:
     def loads(self, name: str, reader: Reader, size_bytes: int) -> bool:
         """Have what a session is compared with read in the background, if that takes long; return whether it is."""
         copies = self._context.copies
-        if not self._background.is_threaded or copies.held(name):
+        if not self._background.is_threaded or copies.cached(name):
             return False
         if name in self._known:
             if self._known[name] is None:
@@ -103,15 +105,18 @@ class LongWork:
         ):
             self._tries.pop(name, None)
             return before
-        is_short = len(visit.data) + visit.shadow.size_bytes <= LONG_BYTES
-        if is_short or visit.updated or not self._background.is_threaded:
+        if visit.updated or not self._background.is_threaded:
             return visit
         if len(visit.data) <= LONG_BYTES and visit.is_wipe:
             return visit  # its repair needs nothing that is not known
+        is_short = len(visit.data) + visit.shadow.size_bytes <= LONG_BYTES
+        if is_short and not visit.reads_much:
+            return visit
         if self._tries.get(name, 0) >= MOST_TRIES:
             del self._tries[name]
             return visit
         self._tries[name] = self._tries.get(name, 0) + 1
+        _ = visit.others  # what is known of other sessions belongs to the loop
         self._start(name, visit.work_out, lambda _: self._worked_out.update({name: visit}))
         return None
 

@@ -49,7 +49,9 @@ class Decisions(Requests):
             wanted = merge_documents(self._read(shadow_before), live.document if live else None)
         elif displaced:
             wanted = self._as_it_was(found, shadow_before, displaced, live, merge)
-        elif found.action == "salvaged" or (found.event == "missing" and found.action == "restored"):
+        elif found.action in ("salvaged", "returned") or (
+            found.event == "missing" and found.action == "restored"
+        ):
             return self._remove_again(found, live, dry_run)
         else:
             raise GuardError(

@@ -38,6 +38,7 @@ _REASONS: Final = {
     "clear": "cleared by a user",
     "tidied": "tidied up by hermes-webui",
     "stripped": "a save took something from its messages",
+    "returned": "what was removed on purpose came again",
     "uncertain": "uncertain",
     "deleted": "deleted by a user",
     "accepted": "another state was accepted",
@@ -72,7 +73,7 @@ def list_sessions(arguments: argparse.Namespace, settings: Settings) -> int:
         return ExitCode.OK
     here = screen.of()
     columns = (*_LIST_COLUMNS, Column("DIRECTORY")) if len(library.libraries) > 1 else _LIST_COLUMNS
-    messages: list[tuple[Cell | str, ...]] = [
+    lines: list[tuple[Cell | str, ...]] = [
         (
             entry.session,
             entry.title or "Untitled",
@@ -86,8 +87,8 @@ def list_sessions(arguments: argparse.Namespace, settings: Settings) -> int:
         for entry in found
     ]
     here.write(
-        table(here, columns, messages)
-        if messages
+        table(here, columns, lines)
+        if lines
         else "No session fits."
         if words or arguments.state
         else "No session yet."

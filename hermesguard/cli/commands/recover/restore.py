@@ -158,10 +158,9 @@ def _write_elsewhere(arguments: argparse.Namespace, library: Library, name: str,
 def undo(arguments: argparse.Namespace, settings: Settings) -> int:
     """Reverse what the guard did in one incident."""
     number = arguments.incident.removeprefix("#")
-    part = library_of(settings).of_incident(number)
-    answer = control.ask(
-        part.settings, "undo", incident=number, merge=arguments.merge, dry_run=arguments.dry_run
-    )
+    library = library_of(settings)
+    part = library.of_incident(number)
+    answer = _asked(library, part, "undo", incident=number, merge=arguments.merge, dry_run=arguments.dry_run)
     done = "would be undone" if arguments.dry_run else "is undone"
     changes = _messages(answer) or ": the file is taken away again"
     sentence = f"Incident {number} {done}. {answer['session']}{changes}.{_reverse(answer)}"

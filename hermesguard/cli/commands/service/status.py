@@ -15,14 +15,15 @@ from hermesguard.cli.witnesses import lost_before
 from hermesguard.config.settings import Settings
 from hermesguard.config.units import about_size
 from hermesguard.daemon import control
+from hermesguard.daemon.status import resting_status
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.lookup.directories.together import library_of
 from hermesguard.lookup.health import URGENT, Trouble, holder, troubles_of
+from hermesguard.lookup.library import Library
 from hermesguard.lookup.missed import KINDS, in_words, missed, summary
 from hermesguard.lookup.objects import status_object
 from hermesguard.lookup.typed import as_typed
 from hermesguard.store.place import top_of
-from hermesguard.store.store import Store
 
 _UNKNOWN: Final = 3
 
@@ -32,14 +33,14 @@ def status(arguments: argparse.Namespace, settings: Settings) -> int:
     if arguments.nagios:
         return _nagios(settings)
     library = library_of(settings)
-    known = {**gather(settings), "last_guard": "", "last_guard_seen": ""}
+    known = {**gather(settings, library), "last_guard": "", "last_guard_seen": ""}
     known["missed"] = summary(missed(library, is_quick=True))
     if known["pid"] is None:
         from hermesguard.cli.last_guard import last_guard  # no need of the journal while a guard answers
 
         known["last_guard_seen"], known["last_guard"] = last_guard(top_of(settings.store))
     known["notify"] = _notifier(top_of(settings.store))
-    troubles = [*troubles_of(known), *_notifier_troubles(known)]
+    troubles = [*troubles_of(known, _hindrance(known, settings)), *_notifier_troubles(known)]
     code = ExitCode.PROBLEM if troubles else ExitCode.OK
     if arguments.json:
         print_json("status", status_object(known, known["missed"], _notifier_troubles(known)))
@@ -55,7 +56,7 @@ def status(arguments: argparse.Namespace, settings: Settings) -> int:
     for trouble in troubles:
         for line in wrapped(here, as_typed(trouble.remedy), "  "):
             here.write(line)
-    if "lost before" not in known["missed"] and (count := lost_before(settings)):
+    if "lost before" not in known["missed"] and (count := lost_before(library)):
         looks = "looks" if count == 1 else "look"
         here.write(
             here.paint(
@@ -83,15 +84,33 @@ def _guarded(known: dict[str, Any]) -> str:
     return f"{counted(known['sessions'], 'session')} with {counted(known['messages'], 'message')}"
 
 
-def gather(settings: Settings) -> dict[str, Any]:
+def gather(settings: Settings, library: Library) -> dict[str, Any]:
     """Return what the guard (or, without one, the store) says, and what the store's files say."""
-    known = {"directories": [], "refused": []} | control.ask(settings, "status")
+    said = control.ask_running_guard(settings.store, "status", {}, settings.profile)
+    if said is None:
+        said = resting_status(settings, [(part.store, part.everything) for part in library.libraries])
+    known = {"directories": [], "refused": []} | said
     if len(settings.directories) == 1:  # of a guard of several the one that was named
         mine = [one for one in known["directories"] if one["store"] == str(settings.store)]
         known |= {"directories": mine, **(mine[0] if mine else {})}
         for name in ("name", "missing"):
             known.pop(name, None)
-    return {**known, "store_size_bytes": Store(settings.store).size_bytes()}
+    return {**known, "store_size_bytes": library.store.size_bytes()}
+
+
+def _hindrance(known: dict[str, Any], settings: Settings) -> GuardError | None:
+    """Return why this user could run no guard here; None when one could, or one runs."""
+    if known["pid"] is not None:
+        return None
+    from hermesguard.daemon.directories import permissions  # no need of it while a guard answers
+
+    try:
+        permissions.require(settings.sessions, came_late=False, is_start=True)
+    except GuardError as error:
+        return error
+    except OSError:  # it is not there, and would be waited for
+        return None
+    return None
 
 
 def fact_lines(known: dict[str, Any]) -> list[tuple[str, str]]:
@@ -181,12 +200,13 @@ def _nagios(settings: Settings) -> int:
     """Print one line as the Monitoring Plugins' guidelines ask: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN."""
     here = screen.of()
     try:
-        found = summary(missed(library_of(settings), is_quick=True))
-        known = gather(settings) | {"notify": _notifier(top_of(settings.store))}
+        library = library_of(settings)
+        found = summary(missed(library, is_quick=True))
+        known = gather(settings, library) | {"notify": _notifier(top_of(settings.store))}
     except GuardError as error:
         here.write(here.safe(f"HERMESGUARD UNKNOWN - {error.what}"))
         return _UNKNOWN
-    troubles = [*troubles_of(known), *_notifier_troubles(known)]
+    troubles = [*troubles_of(known, _hindrance(known, settings)), *_notifier_troubles(known)]
     missing = {kind: count for kind, count in found.items() if kind in URGENT}
     code = 2 if any(trouble.is_critical for trouble in troubles) else int(bool(troubles or missing))
     parts = [trouble.words for trouble in troubles]
