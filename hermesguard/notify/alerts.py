@@ -55,7 +55,7 @@ URGENT: Final = frozenset(
             "missing",
             "not_known",
         ),
-        *("rolled_back", "mass_change_held", "backing_off", "two_writers", "directory_refused", "elsewhere"),
+        *("rolled_back", "mass_change_held", "backing_off", "two_writers", "directory_refused"),
         *("offsite_failing", "offsite_held"),
     }
 )
