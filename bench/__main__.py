@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import burst, flood, growth, rest, start, today, wipe
+from bench import burst, directories, flood, growth, rest, start, today, wipe
 from bench.measuring import CORES, REPOSITORY, Run
 from hermesguard.watcher.mounts import filesystem_type
 
@@ -21,6 +21,7 @@ BENCHMARKS: dict[str, Callable[[Run], None]] = {
     "growth": growth.measure,
     "start": start.measure,
     "rest": rest.measure,
+    "directories": directories.measure,
     "flood": flood.measure,
     "burst": burst.measure,
     "today": today.measure,

@@ -35,11 +35,12 @@ def add_places(parser: argparse.ArgumentParser) -> None:
     """Give `parser` the flags that every verb has: which sessions, which store, which configuration."""
     places = parser.add_argument_group("places")
     for flag, metavar, text, completes in (
+        ("--sessions", "DIR", "the sessions directory of hermes-webui", Completes.DIRECTORY),
         (
-            "--sessions",
-            "DIR",
-            "the sessions directory of hermes-webui",
-            Completes.DIRECTORY,
+            "--profile",
+            "NAME",
+            "of several sessions directories only that of this profile; status shows the names",
+            None,
         ),
         (
             "--store",
@@ -47,17 +48,11 @@ def add_places(parser: argparse.ArgumentParser) -> None:
             "where hermesguard keeps its copies; hermesguard@USER names the store of that service",
             Completes.DIRECTORY,
         ),
-        (
-            "--config",
-            "FILE",
-            "read this configuration file and no other",
-            Completes.FILE,
-        ),
+        ("--config", "FILE", "read this configuration file and no other", Completes.FILE),
     ):
-        completing(
-            places.add_argument(flag, metavar=metavar, help=text, default=argparse.SUPPRESS),
-            completes,
-        )
+        action = places.add_argument(flag, metavar=metavar, help=text, default=argparse.SUPPRESS)
+        if completes:
+            completing(action, completes)
 
 
 def json_flag(parser: argparse.ArgumentParser, what: str = "one JSON object on stdout") -> None:

@@ -89,7 +89,12 @@ def _dispatch(argv: Sequence[str] | None) -> int:
         flags = {key: value for key, value in vars(arguments).items() if key in config.FLAGS}
         if flags.get("store"):
             flags["store"] = guards.store_named(flags["store"])
+        profile = getattr(arguments, "profile", "") or guards.profile_named(flags.get("sessions"), verb.name)
+        if profile:
+            flags["sessions"] = None
         settings = config.load(flags, os.environ)
+        if profile:
+            settings = guards.of_profile(settings, profile, verb.name)
         typed.know(one.name for one in VERBS)
         settings = guards.with_its_store(settings, verb.name, sys.argv[1:] if argv is None else argv)
     module, function = verb.run.split(":")

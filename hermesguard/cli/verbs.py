@@ -30,7 +30,7 @@ VERBS: Final[tuple[Verb, ...]] = (
     Verb(
         "run",
         "guard the sessions until stopped",
-        "Watches the sessions directory, keeps a copy of every session, repairs what a write destroyed and "
+        "Watches the sessions directories, keeps a copy of every session, repairs what a write destroyed and "
         "reports to the journal. SIGTERM stops it after the session in progress; SIGHUP reloads the configuration.",
         "# guard the sessions that hermes-webui of this user would use\nhermesguard run\n"
         "# guard another directory, with a store of its own\n"

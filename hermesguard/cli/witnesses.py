@@ -1,17 +1,17 @@
 """A second witness: what the traces beside the guard's own copies (package salvage) say of what is missing."""
 
-from hermesguard.config.settings import Settings
+import contextlib
+
 from hermesguard.errors import GuardError
 from hermesguard.lookup.library import Library
 from hermesguard.salvage.places import places_of
 from hermesguard.store.incidents import Incident
-from hermesguard.store.store import Store
 from hermesguard.webui import session
 from hermesguard.webui.compare.diff import compare
 from hermesguard.webui.session import Message, Unreadable
 
 
-def witnesses(settings: Settings, library: Library, incident: Incident) -> list[str]:
+def witnesses(library: Library, incident: Incident) -> list[str]:
     """Return, for an incident that a user must decide, whether state.db or a journal knows the missing messages or their removal.
 
     Empty where nothing is missing, or no trace can be read.
@@ -22,23 +22,25 @@ def witnesses(settings: Settings, library: Library, incident: Incident) -> list[
         missing = _missing(library, incident)
         if not missing:
             return []
-        look = Survey(places_of(settings))
+        part, name = library.place(incident.session)
+        look = Survey(places_of(part.settings))
         try:
-            return look.examine(incident.session).knows(missing).sentences()
+            return look.examine(name).knows(missing).sentences()
         finally:
             look.close()
     except (GuardError, OSError, Unreadable):
         return []
 
 
-def lost_before(settings: Settings, store: Store) -> int:
+def lost_before(library: Library) -> int:
     """Return how many conversations look lost from before the guard came, by a quick look; 0 where nothing can be read."""
     from hermesguard.salvage.survey import glance
 
-    try:
-        return glance(places_of(settings), store)
-    except (GuardError, OSError):
-        return 0
+    count = 0
+    for part in library.libraries:
+        with contextlib.suppress(GuardError, OSError):
+            count += glance(places_of(part.settings), part.store)
+    return count
 
 
 def _missing(library: Library, incident: Incident) -> list[Message]:

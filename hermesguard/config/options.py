@@ -1,5 +1,7 @@
 """The options, one entry each: files, flags, variables, `config show` and hermesguard.toml(5) come from here."""
 
+import os
+import re
 import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -81,6 +83,26 @@ def _path(raw: object, place: Place) -> Path:
     return path.absolute()
 
 
+def _parse_directories(raw: object, place: Place) -> tuple[Path, ...]:
+    """Return the directories that are named; none for "auto"."""
+    if raw == "auto":
+        return ()
+    if isinstance(raw, list):
+        paths = tuple(_path(one, place) for one in raw)
+        if not paths:
+            raise ValueError
+        return tuple(dict.fromkeys(paths))
+    if place.source == "file" or os.path.isdir(_text(raw)):
+        return (_path(raw, place),)
+    return tuple(dict.fromkeys(_path(one, place) for one in re.split(r":(?=[/~])", _text(raw))))
+
+
+def _write_directories(paths: tuple[Path, ...]) -> str:
+    if len(paths) == 1:
+        return _quoted(paths[0])
+    return "[" + ", ".join(map(_quoted, paths)) + "]" if paths else '"auto"'
+
+
 def choice(*choices: str) -> Kind:
     """Return the kind whose values are these words."""
 
@@ -157,6 +179,9 @@ def _quoted(value: object) -> str:
     return '"' + "".join(c if c.isprintable() else f"\\U{ord(c):08X}" for c in text) + '"'
 
 
+_DIRECTORIES = Kind(
+    'an absolute path to a directory, a list of such paths, or "auto"', _parse_directories, _write_directories
+)
 _DIRECTORY = Kind("an absolute path to a directory", _path, _quoted)
 FILE = Kind(
     'an absolute path to a file or "off"',
@@ -172,12 +197,14 @@ _COMMAND = Kind(
 OPTIONS: Final[tuple[Option, ...]] = (
     Option(
         "sessions",
-        "sessions",
-        _DIRECTORY,
-        "as hermes-webui finds it: $HERMES_WEBUI_STATE_DIR/sessions, else $HERMES_HOME/webui/sessions, "
-        "else ~/.hermes/webui/sessions",
+        "directories",
+        _DIRECTORIES,
+        '"auto"',
         '"/home/me/.hermes/webui/sessions"',
-        "The sessions directory of hermes-webui that is guarded.",
+        "The sessions directories of hermes-webui that are guarded. Auto: all that hermes-webui of this user has by its own "
+        "rules ($HERMES_WEBUI_STATE_DIR/sessions, $HERMES_HOME/webui/sessions, ~/.hermes/webui/sessions, and that of each "
+        "profile, ~/.hermes/profiles/NAME/webui/sessions), those too that come while the guard runs. In the environment and "
+        "on the command line several are separated by colons.",
     ),
     Option(
         "store",

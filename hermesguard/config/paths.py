@@ -1,7 +1,8 @@
 """Where things are, by the rules of hermes-webui, systemd and XDG; nothing here is created or written."""
 
 import os
-from collections.abc import Mapping
+import stat
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +11,7 @@ from hermesguard.errors import ExitCode, GuardError
 SYSTEM_FILE: Final = Path("/etc/hermesguard/hermesguard.toml")
 OUTSIDE_VARIABLE: Final = "HERMESGUARD_COMMAND"
 """Names the command as it is typed outside, for the guard in a container: "docker exec hermesguard hermesguard"."""
+PROFILES: Final = "profiles"
 
 
 def configuration_files(environment: Mapping[str, str]) -> tuple[Path, ...]:
@@ -35,6 +37,71 @@ def default_sessions(environment: Mapping[str, str]) -> tuple[Path, str]:
             ExitCode.CONFIG,
         )
     return home / ".hermes" / "webui" / "sessions", "default"
+
+
+def agent_homes(environment: Mapping[str, str]) -> list[Path]:
+    """Return the homes of hermes-agent that this user may have: $HERMES_HOME (of a profile, the home around it), ~/.hermes."""
+    found = []
+    if hermes := environment.get("HERMES_HOME"):
+        home = expanded(hermes, environment).absolute()
+        found.append(home.parent.parent if home.parent.name == PROFILES else home)
+    if user := home_directory(environment):
+        found.append(user / ".hermes")
+    return list(dict.fromkeys(found))
+
+
+def may_be_sessions(sessions: Path, environment: Mapping[str, str]) -> bool:
+    """Return whether hermes-webui of this user may keep sessions there, by its own rules; it need not exist."""
+    if sessions == default_sessions(environment)[0]:
+        return True
+    homes = agent_homes(environment)
+    home = sessions.parent.parent
+    is_state = sessions.name == "sessions" and sessions.parent.name == "webui"
+    return is_state and (home in homes or (home.parent.name == PROFILES and home.parent.parent in homes))
+
+
+def found_sessions(environment: Mapping[str, str], known: Collection[Path] = ()) -> list[Path]:
+    """Return the sessions directories of this user that are there, by hermes-webui's own rules, those of profiles included.
+
+    The first is the default one, whether it is there or not. `known` ones are not touched: they may be slow to answer.
+    """
+    first = default_sessions(environment)[0]
+    others = []
+    for home in agent_homes(environment):
+        others.append(home / "webui" / "sessions")
+        others += [home / PROFILES / name / "webui" / "sessions" for name in _profiles(home)]
+    return list(dict.fromkeys([first, *(one for one in others if one in known or _may_be_there(one))]))
+
+
+def birthplaces(environment: Mapping[str, str], known: Collection[Path] = ()) -> list[Path]:
+    """Return the directories in which one more sessions directory of this user would show itself, beside the `known` ones."""
+    found: list[Path] = []
+    for home in agent_homes(environment):
+        if not os.path.isdir(home / PROFILES):
+            found.append(home)
+        found.append(home / PROFILES)
+        for one in (home, *(home / PROFILES / name for name in _profiles(home))):
+            sessions = one / "webui" / "sessions"
+            if sessions not in known and not os.path.isdir(sessions):
+                found += [one, one / "webui"]
+    return list(dict.fromkeys(found))
+
+
+def _profiles(home: Path) -> list[str]:
+    try:
+        return sorted(os.listdir(home / PROFILES))
+    except OSError:
+        return []
+
+
+def _may_be_there(sessions: Path) -> bool:
+    """Return whether there is a directory, or this user may not see whether there is one."""
+    try:
+        return stat.S_ISDIR(os.stat(sessions).st_mode)
+    except PermissionError:
+        return True
+    except OSError:
+        return False
 
 
 def default_store(environment: Mapping[str, str]) -> tuple[Path, str]:

@@ -40,7 +40,13 @@ class Settings:
     """
 
     sessions: Path
+    """The sessions directory that these settings are about; of several, the first."""
     store: Path
+    """Where its copies are; of a further directory, its part of the store (module parts)."""
+    directories: tuple[Path, ...] = ()
+    """The sessions directories that are named; none when they are to be found."""
+    profile: str = ""
+    """The one of several sessions directories that was asked for by name."""
     on_uncertain: Literal["restore", "keep"] = "restore"
     on_missing: Literal["restore", "warn"] = "restore"
     scan_interval_seconds: float = 10.0
@@ -61,6 +67,16 @@ class Settings:
     page_idle_seconds: float = 300.0
     origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     sources: Sources | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def is_auto(self) -> bool:
+        """Return whether the sessions directories are to be found, by the application's own rules."""
+        return not self.directories and self.sources is not None
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """Return the environment that these settings were read in."""
+        return self.sources.environment if self.sources else {}
 
     def keys_that_differ(self, other: "Settings") -> list[str]:
         """Return the keys whose values `other` has otherwise."""
@@ -126,7 +142,10 @@ def load(
                 Place(f"flag {option.flag}", f"flag {option.flag}", "flag", environment),
             )
 
-    if "sessions" not in values:
+    named = values.get("directories")
+    if isinstance(named, tuple) and named:
+        values["sessions"], origins["sessions"] = named[0], origins["directories"]
+    else:
         values["sessions"], origins["sessions"] = default_sessions(environment)
     if "store" not in values:
         values["store"], origins["store"] = default_store(environment)
@@ -217,15 +236,28 @@ def _refuse_key(path: Path, key: str) -> NoReturn:
 
 
 def _refuse_nesting(settings: Settings) -> None:
-    if is_inside(settings.store, settings.sessions):
+    named = settings.directories or (settings.sessions,)
+    for sessions in named:
+        for other in named:
+            if other != sessions and is_inside(other, sessions):
+                raise GuardError(
+                    f"Of the sessions directories ({settings.origins['sessions']}) {other} is, or lies in, {sessions}",
+                    "Name each directory once",
+                    ExitCode.CONFIG,
+                )
+        _refuse_nested(settings, sessions)
+
+
+def _refuse_nested(settings: Settings, sessions: Path) -> None:
+    if is_inside(settings.store, sessions):
         relation = "inside"
-    elif is_inside(settings.sessions, settings.store):
+    elif is_inside(sessions, settings.store):
         relation = "around"
     else:
         return
     raise GuardError(
         f"The store {settings.store} ({settings.origins['store']}) lies {relation} the sessions directory "
-        f"{settings.sessions} ({settings.origins['sessions']})",
+        f"{sessions} ({settings.origins['sessions']})",
         "The two must lie apart, for hermes-webui takes what is in there for its own: name another directory with "
         "--store DIR, HERMESGUARD_STORE or the key store",
         ExitCode.CONFIG,

@@ -20,6 +20,7 @@ from hermesguard.config.settings import Settings
 from hermesguard.daemon.status import resting_status
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.events.shield import Shield
+from hermesguard.store.place import top_of
 
 SOCKET_NAME = "control"
 ANSWER_SECONDS = 120.0
@@ -31,7 +32,8 @@ LONGEST_REQUEST_BYTES = 64 * 1024
 Answer = dict[str, Any]
 Work = Generator[None, None, Answer]
 """An answer that takes time: done in little steps, between which the guard guards."""
-Answerer = Callable[[str, dict[str, Any]], Answer | Work]
+Answerer = Callable[[str, str, dict[str, Any]], Answer | Work]
+"""Called with the name of one of several directories (or an empty one), the verb, and its arguments."""
 
 
 class _Address:
@@ -203,21 +205,22 @@ class _Conversation:
         self._connection.close()
 
 
-def _asked(request: bytes) -> tuple[str, dict[str, Any]]:
-    """Return the verb and the arguments of a request. GuardError when it is none."""
+def _asked(request: bytes) -> tuple[str, str, dict[str, Any]]:
+    """Return the directory, the verb and the arguments of a request. GuardError when it is none."""
     try:
         value = orjson.loads(request)
     except ValueError:
         value = None
     verb = value.get("verb") if isinstance(value, dict) else None
     arguments = value.get("arguments") if isinstance(value, dict) else None
-    if not isinstance(verb, str) or not isinstance(arguments, dict):
+    directory = value.get("directory", "") if isinstance(value, dict) else None
+    if not (isinstance(directory, str) and isinstance(verb, str) and isinstance(arguments, dict)):
         raise GuardError(
             "The running guard did not understand the request",
             "Restart it: it may be an older version",
             ExitCode.USAGE,
         )
-    return verb, arguments
+    return directory, verb, arguments
 
 
 def _refusal(what: str, remedy: str, exit_code: int) -> Answer:
@@ -239,13 +242,23 @@ def _decoded(reply: bytes) -> Any:
         return json.loads(reply)
 
 
-def ask_running_guard(store: Path, verb: str, arguments: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the running guard's answer, None when no guard runs on this store. Raises GuardError with what it refused."""
+def ask_running_guard(
+    store: Path, verb: str, arguments: dict[str, Any], directory: str = ""
+) -> dict[str, Any] | None:
+    """Return the running guard's answer, None when no guard runs on this store. Raises GuardError with what it refused.
+
+    `directory` names the one of several that is meant; `store` may be a part of one: then that of the part is.
+    """
+    request: dict[str, Any] = {"verb": verb, "arguments": arguments}
+    if (top := top_of(store)) != store:
+        directory, store = store.name, top
+    if directory:
+        request["directory"] = directory
     try:
         with _Address(store) as address, socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(STATUS_SECONDS if verb in _QUICK else ANSWER_SECONDS)
             connection.connect(address)
-            connection.sendall(_encoded({"verb": verb, "arguments": arguments}) + b"\n")
+            connection.sendall(_encoded(request) + b"\n")
             reply = b""
             while part := connection.recv(1 << 20):
                 reply += part
@@ -273,7 +286,7 @@ def ask(settings: Settings, verb: str, **arguments: Any) -> dict[str, Any]:
 
     Raises GuardError: refused, no store, or a guard that holds the lock but does not listen.
     """
-    answer = ask_running_guard(settings.store, verb, arguments)
+    answer = ask_running_guard(settings.store, verb, arguments, settings.profile)
     if answer is not None:
         return answer
     if verb == "status":

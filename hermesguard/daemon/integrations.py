@@ -4,7 +4,7 @@ Each has a module that is loaded only when the settings ask for it.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -17,24 +17,25 @@ if TYPE_CHECKING:
     from hermesguard.guard.guard import Guard
 
 
-def figures_of(guard: "Guard", is_watching: bool) -> "Figures":
-    """Return the figures of a running guard for the metrics; reads no file."""
+def figures_of(guards: "Sequence[Guard]", is_watching: bool) -> "Figures":
+    """Return the figures of the guards of all directories for the metrics; reads no file."""
     from hermesguard.events.metrics import Figures
 
-    notes, totals = guard.notes, guard.notes.totals
+    notes = [guard.notes for guard in guards]
+    totals = [it.totals for it in notes]
     return Figures(
-        started=_seconds(totals.started),
-        last_scan=_seconds(totals.last_scan),
-        last_save=totals.last_save_ns / 1e9,
-        sessions=len(notes.seen),
-        messages=notes.seen.messages,
-        sessions_missing=len(guard.missing_files.held),
-        sessions_unreadable=len(notes.unreadable),
+        started=_seconds(totals[0].started),
+        last_scan=_seconds(min(filter(None, (it.last_scan for it in totals)), default="")),
+        last_save=max(it.last_save_ns for it in totals) / 1e9,
+        sessions=sum(len(it.seen) for it in notes),
+        messages=sum(it.seen.messages for it in notes),
+        sessions_missing=sum(len(guard.missing_files.held) for guard in guards),
+        sessions_unreadable=sum(len(it.unreadable) for it in notes),
         is_watching=is_watching,
-        is_store_writable=not guard.copies.broken,
-        repairs=totals.restored,
-        uncertain=totals.uncertain,
-        unrepaired=totals.unrepaired,
+        is_store_writable=not any(guard.copies.broken for guard in guards),
+        repairs=sum(it.restored for it in totals),
+        uncertain=sum(it.uncertain for it in totals),
+        unrepaired=sum(it.unrepaired for it in totals),
     )
 
 

@@ -3,48 +3,36 @@
 Order at start: lock, watch, then scan, so that nothing falls between; READY=1 only after that.
 """
 
-import errno
 import gc
-import os
-import select
 import selectors
 import signal
 import socket
 import time
-from collections.abc import Callable
-from functools import lru_cache
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from hermesguard import __version__
 from hermesguard.config.settings import Settings
 from hermesguard.daemon.control import Answer, ControlServer, Work
+from hermesguard.daemon.directories.directories import Directories
+from hermesguard.daemon.directories.ears import Ears
+from hermesguard.daemon.directories.finding import first_directory
+from hermesguard.daemon.directories.supervisor import SCAN_SLICE_SECONDS, Supervisor
 from hermesguard.daemon.integrations import Integrations, figures_of
-from hermesguard.daemon.maintenance import Maintenance
-from hermesguard.daemon.status import status_of
-from hermesguard.daemon.supervisor import PROOF_SECONDS, SCAN_SLICE_SECONDS, Supervisor
+from hermesguard.daemon.systemd import Service
 from hermesguard.daemon.writers import Writers
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.events.reporter import Reporter
-from hermesguard.guard.context import Context
-from hermesguard.guard.guard import Guard
-from hermesguard.guard.requests.operations import Operations, begin
-from hermesguard.repair.standby import MOST_RECENT, RECENT_SECONDS
-from hermesguard.store.incidents import IncidentLog
+from hermesguard.guard.requests.operations import begin
 from hermesguard.store.store import Store
-from hermesguard.watcher.change import Changes
-from hermesguard.webui.lists.index import INDEX
-from hermesguard.webui.session import session_id
 
 if TYPE_CHECKING:
     from hermesguard.events.metrics import Figures
 
-# Thousands of sessions may be lost at once: the service manager, people and signals are heeded between two turns.
-TURN_SECONDS = 0.05
-# So many sessions that changed at once are a burst: repairs come before bookkeeping.
-BURST = 8
 PARTING_SECONDS = 2.0
 SLEEP_SECONDS = 3600.0
-WATCH_LOST_TOO_LONG_SECONDS = 5.0
+TOKEN_SECONDS = 1.0
+"""So old the knowledge may be that no other guard has taken over; no lock goes to another one sooner."""
 
 
 def run(settings: Settings, reporter: Reporter) -> int:
@@ -53,38 +41,45 @@ def run(settings: Settings, reporter: Reporter) -> int:
     store.create()
     store.take_lock()
     try:
-        return Daemon(settings, store, reporter).run()
+        return Daemon(first_directory(settings), store, reporter).run()
     finally:
         store.lock.release()
 
 
-_session_of = lru_cache(maxsize=512)(session_id)  # the same few names come again and again
-
-
-class Daemon(Supervisor):
+class Daemon:
     """The loop: single-threaded, only the polling watcher has a thread. Everything that it calls returns soon."""
 
     def __init__(self, settings: Settings, store: Store, reporter: Reporter) -> None:
-        context = Context.furnish(settings, store, IncidentLog(settings.store), reporter)
-        super().__init__(settings, reporter, Guard(context))
-        self.guard.saves_to_come = self._saves_to_come
-        self._integrations = Integrations(settings, reporter, self._figures)
-        self._operations = Operations(self.guard)
-        self._maintenance = Maintenance(self.guard)
-        self._server: ControlServer | None = None
+        self.settings = settings
+        self.reporter = reporter
+        self.is_ready = False
+        self._service = Service()
+        self._ears = Ears()
         # Signals, and commands that ask; a save must cost little, so the watch is not waited for in that way.
         self._selector = selectors.EpollSelector()
         self._selector_descriptor = self._selector.fileno()
-        self._writers = Writers(self._selector, lambda session: self.guard.repair_now((session,)))
-        self._selector.register(
-            self.guard.background.open(), selectors.EVENT_READ, lambda _: self._background_done()
-        )
-        self._poll.register(self._selector_descriptor, select.POLLIN)
+        self._ears.listen(self._selector_descriptor)
+        self.directories = Directories(settings, store, reporter, self._service, self._ears, self._scanned)
+        self.directories.adopted, self.directories.dropped = self._adopt, self._drop
+        self._backgrounds: dict[str, int] = {}
+        self._writers: dict[str, Writers] = {}
+        self._integrations = Integrations(settings, reporter, self._figures)
+        self._server: ControlServer | None = None
         self._signals: list[int] = []
-        self._changes = Changes()
         self._watchdog_due = 0.0
-        self._waits_for_background = False
+        self._token_due = 0.0
         self._began = time.monotonic()
+
+    def _adopt(self, one: Supervisor) -> None:
+        """Let the loop be woken by what a directory waits for."""
+        self._writers[one.name] = Writers(self._selector, lambda session: one.guard.repair_now((session,)))
+        descriptor = self._backgrounds[one.name] = one.guard.background.open()
+        self._selector.register(descriptor, selectors.EVENT_READ, lambda _: one.background_done())
+
+    def _drop(self, one: Supervisor) -> None:
+        """Be woken by it no longer."""
+        self._writers.pop(one.name).close()
+        self._selector.unregister(self._backgrounds.pop(one.name))
 
     # -- the loop
 
@@ -96,7 +91,7 @@ class Daemon(Supervisor):
             path=str(self.settings.sessions),
             store=str(self.settings.store),
         )
-        self.guard.begin()
+        self.directories.begin()
         self._catch_signals()
         self._listen()
         try:
@@ -104,45 +99,39 @@ class Daemon(Supervisor):
                 self._turn()
             return self._end(stop)
         finally:
-            if self._server:
-                self._server.close()
-            self._disarm()
-            self._integrations.close()
-            self._service.close()
-            self.guard.background.close()
-            self._writers.close()
-            self._selector.close()
+            self.close()
+
+    def close(self) -> None:
+        """Give everything back."""
+        if self._server:
+            self._server.close()
+        self._integrations.close()
+        self._service.close()
+        for writers in self._writers.values():
+            writers.close()
+        for one in self.directories:
+            one.close()
+        self._selector.close()
+        self._ears.close()
 
     def _listen(self) -> None:
         """Listen to commands, if the store takes the socket: a guard on a full disk guards nevertheless."""
+        guard = self.directories.first.guard
         try:
-            self._server = ControlServer(self.settings.store, self._selector, self.answer, self.guard.shield)
+            self._server = ControlServer(self.settings.store, self._selector, self.answer, guard.shield)
         except OSError as error:
-            self.guard.copies.refused(error)
+            guard.copies.refused(error)
 
     def _turn(self) -> None:
-        now = time.monotonic()
-        if self.watch is None and now >= self._arm_due:
-            self._arm(now)
-        if self.watch and now >= self._proof_due and not self._scan:
-            self._proof_due = now + PROOF_SECONDS
-            if reason := self.watch.self_test():
-                self._lose_watch(reason)
-        if self.watch and self._scan is None and now >= self._scan_due:
-            self._begin_scan()
-        if self._scan and self._scan_on():
-            self._scanned()
+        self.directories.look_if_due(time.monotonic())
+        self.directories.begin_turn()
         self._watch_on(time.monotonic() + self._patience())
-        if self.guard.unfinished and not self._changes:
-            self.guard.finish_repairs(SCAN_SLICE_SECONDS)
-        if self.guard.notes.deferred:
-            self.guard.run_deferred(TURN_SECONDS)
-        self.guard.rolled_back.report(time.monotonic())
-        self._writers.follow(self.guard.writers_awaited())
+        for one in self.directories:
+            one.end_turn()
+            self._writers[one.name].follow(one.guard.writers_awaited())
         if self._server:
             self._server.go_on(SCAN_SLICE_SECONDS)
-        if not self._scan:
-            self._maintenance.go_on()
+        self.directories.keep_house()
         self._tell_systemd()
 
     def _patience(self) -> float:
@@ -150,135 +139,107 @@ class Daemon(Supervisor):
         now = time.monotonic()
         waits = [
             SLEEP_SECONDS,
-            self._maintenance.patience_seconds(),
+            self.directories.wait_seconds(now),
+            self.directories.house_patience(),
             self.reporter.pump(),
             self._service.pump(),
-            self.guard.notes.next_due_seconds(),
-            self.guard.rolled_back.wait_seconds(now),
-            self.guard.directory.index.wait_seconds(),
-            self.guard.standby.wait_seconds(now),
             self._integrations.pump(),
         ]
-        if self._scan or self._changes or self.guard.unfinished or (self._server and self._server.is_working):
+        if (self._server and self._server.is_working) or any(one.is_busy for one in self.directories):
             return 0.0
-        if self.watch:
-            waits += (self._scan_due - now, self._proof_due - now)
-        else:
-            waits.append(self._arm_due - now)
+        for one in self.directories:
+            waits += one.waits(now)
         if self._service.watchdog_interval_seconds:
             waits.append(self._watchdog_due - now)
         return max(0.0, min(wait for wait in waits if wait is not None))
 
     def _watch_on(self, until: float) -> None:
-        """Follow what the watch sees, until something else is to be done, or it is time for that (monotonic)."""
+        """Follow what the watches see, until something else is to be done, or it is time for that (monotonic)."""
         is_called = False
         while not is_called:
-            woken = self._poll.poll(max(0.0, until - time.monotonic()) * 1000)
-            for descriptor, _ in woken:
-                if descriptor == self._selector_descriptor:
-                    is_called = True
-                    for key, events in self._selector.select(0):
-                        key.data(events)
-            if self.watch:
-                self._changes.add(self.watch.take())
-                if (self._changes or self.watch.alarmed) and not self._follow_changes():
-                    return
-            # A temporary file that comes wakes us too, and means nothing.
-            if not woken or time.monotonic() >= until:
+            has_news = any(one.has_news for one in self.directories)
+            woken = self._ears.wait(0.0 if has_news else max(0.0, until - time.monotonic()))
+            if time.monotonic() >= self._token_due:
+                self._require_ours()
+            if self._selector_descriptor in woken:
+                is_called = True
+                for key, events in self._selector.select(0):
+                    key.data(events)
+            is_growth = True
+            for one in self.directories:
+                if one.hear() and not one.follow_changes():
+                    is_growth = False
+            if not is_growth:
+                return
+            # A temporary file that comes wakes us too, and means nothing; not so a directory.
+            if not woken or time.monotonic() >= until or self._ears.has_stirred:
                 break
-        if not self._scan:
-            self.guard.get_ready()
+        for one in self.directories:
+            if not one.is_scanning:
+                one.guard.get_ready()
 
-    def _follow_changes(self) -> bool:
-        """Visit what changed, for a turn's time; return whether it was nothing but growth, of which nothing follows."""
-        assert self.watch
-        is_growth = True
-        for before, now in self._changes.moves():
-            if (previous := session_id(before)) and (name := session_id(now)):
-                self.guard.missing_files.evidence.moved[previous] = name
-        names = self._changes.names()
-        self.guard.unfinished.is_burst = len(names) >= BURST
-        until = time.monotonic() + TURN_SECONDS
-        for changed in names:
-            change = self._changes.take(changed)
-            if name := _session_of(change.name):
-                is_growth &= self.guard.visit(name, change.writer_pid, change.saves)
-                if time.monotonic() >= until:
-                    return False
-            elif change.name == INDEX:
-                self.guard.index_changed()
-        if self.watch.alarmed:
-            is_growth = False
-            if self.watch.overflowed():
-                self.reporter.report("overflow", path=str(self.settings.sessions))
-                self._give_up_scan(0.0)
-            if reason := self.watch.watch_lost():
-                self._lose_watch(reason)
-        return is_growth and not self._changes
-
-    def _saves_to_come(self, name: str, is_as_read: Callable[[], bool]) -> int:
-        """Return how many saves the watch knows of that no visit was made for: a file may be newer than its events."""
-        if self.watch is None:
-            return 0
-        self._changes.add(self.watch.take())
-        return self._changes.take_saves(f"{name}.json", is_as_read)
+    def _require_ours(self) -> None:
+        """Raise GuardError when another guard has taken the store over, as may be after a pause; it is not to be disturbed."""
+        self._token_due = time.monotonic() + TOKEN_SECONDS
+        if not self.directories.first.guard.copies.store.lock.is_ours():
+            raise GuardError(
+                f"Another guard has taken over the store {self.settings.store} meanwhile",
+                "It goes on from here; look for a second guard, on another machine too",
+                ExitCode.LOCKED,
+            )
 
     # -- watch and scan
 
-    def _background_done(self) -> None:
-        self.guard.background.finish()
-        if self._waits_for_background and not self.guard.background.has_urgent:
-            self._scanned()
-
-    def _scanned(self) -> None:
-        # Ready is who has a copy of everything, the large ones too.
-        self._waits_for_background = not self.is_ready and self.guard.background.has_urgent
-        if self._waits_for_background:
-            return
-        if self._server is None:
+    def _scanned(self, one: Supervisor) -> None:
+        """Go on behind a scan of a directory, or behind the news that it has to be waited for."""
+        if self._server is None and one.is_ready:
             self._listen()
-        if self.watch_lost_since is not None and self.watch:
-            self.reporter.report(
-                "watch_restored",
-                mode=self.watch.mode,
-                seconds=round(time.monotonic() - self.watch_lost_since, 1),
-            )
-            self.watch_lost_since = None
-        if not self.is_ready or self._reported_waiting:
-            self.is_ready = True
-            self._reported_waiting = ""
-            seen = self.guard.notes.seen
-            self.reporter.report(
-                "ready",
-                sessions=len(seen),
-                messages=seen.messages,
-                path=str(self.settings.sessions),
-                store=str(self.settings.store),
-                mode=self.watch.mode if self.watch else "",
-                duration_us=int((time.monotonic() - self._began) * 1e6),
-            )
+        if not self.is_ready and self.directories.is_settled:
+            self.is_ready = any(other.is_ready for other in self.directories)
+            # There may be nothing to do but wait: systemd must not take that for a failed start.
             self._service.ready(self._words())
-            since_ns = time.time_ns() - int(RECENT_SECONDS * 1e9)
-            self.guard.standby.recent(seen.newest(MOST_RECENT, since_ns), time.monotonic())
-            # What is there now stays: it need not be looked through for garbage at each save.
-            gc.collect()
-            gc.freeze()
-            gc.enable()
-        else:
+            if self.is_ready:
+                # What is there now stays: it need not be looked through for garbage at each save.
+                gc.collect()
+                gc.freeze()
+                gc.enable()
+        elif self.is_ready:
             self._service.status(self._words())
-        if self.watch and self.watch_lost_since is None and not self.guard.copies.broken:
-            self._integrations.scanned(
-                sessions=len(self.guard.notes.seen), messages=self.guard.notes.seen.messages
-            )
+        if one.is_ready and self._is_well:
+            seen = [other.guard.notes.seen for other in self.directories]
+            self._integrations.scanned(sessions=sum(map(len, seen)), messages=sum(it.messages for it in seen))
+
+    @property
+    def _is_well(self) -> bool:
+        """Return whether every directory that is there is watched, and the store takes what it is given."""
+        return all(
+            (one.is_watching or (one is not self.directories.first and one.is_missing))
+            and not one.guard.copies.broken
+            for one in self.directories
+        )
 
     def _words(self) -> str:
-        seen, totals = self.guard.notes.seen, self.guard.notes.totals
-        return f"Guarding {len(seen)} sessions with {seen.messages} messages; {totals.restored} repairs since start"
+        ready = [one for one in self.directories if one.is_ready]
+        waiting = [one for one in self.directories if one.watch is None]
+        wait = f"Waiting for {', '.join(str(one.settings.sessions) for one in waiting)}" if waiting else ""
+        if not ready:
+            return wait
+        seen = [one.guard.notes.seen for one in ready]
+        words = f"Guarding {sum(map(len, seen))} sessions with {sum(it.messages for it in seen)} messages"
+        if not self.directories.is_one:
+            words += f" in {len(ready)} directories"
+        repairs = sum(one.guard.notes.totals.restored for one in ready)
+        return f"{words}; {repairs} repairs since start" + (f"; {wait[0].lower()}{wait[1:]}" if wait else "")
 
     def _figures(self) -> "Figures | None":
-        if not (self.is_ready or self._reported_waiting):
+        if not (self.is_ready or self.directories.is_settled):
             return None
-        return figures_of(self.guard, is_watching=self.watch is not None and self.watch_lost_since is None)
+        return figures_of([one.guard for one in self.directories], is_watching=self._is_watching)
+
+    @property
+    def _is_watching(self) -> bool:
+        first = self.directories.first
+        return first.is_watching and all(one.is_watching or one.is_missing for one in self.directories)
 
     # -- signals and systemd
 
@@ -305,7 +266,10 @@ class Daemon(Supervisor):
         self._service.reloading()
         try:
             settings = self.settings.reloaded()
-            if (settings.sessions, settings.store) != (self.settings.sessions, self.settings.store):
+            is_same = (
+                settings.directories == self.settings.directories and settings.store == self.settings.store
+            )
+            if not is_same:
                 raise GuardError(
                     "The directories cannot change while the guard runs", "Restart it to use the new ones"
                 )
@@ -313,12 +277,11 @@ class Daemon(Supervisor):
             self.reporter.report("config_invalid", error=error.what, remedy=error.remedy)
         else:
             changed = self.settings.keys_that_differ(settings)
-            self.settings = settings
-            self.guard.adopt(settings)
-            self.guard.copies.cache_bytes = settings.cache_bytes
+            self.settings = replace(settings, sessions=self.settings.sessions)
+            self.directories.adopt(self.settings)
             if "watch" in changed:
-                self._disarm()
-                self._arm_due = 0.0
+                for one in self.directories:
+                    one.rearm()
             self._integrations.configure(settings)
             reason = f"changed: {', '.join(changed)}" if changed else "no changes"
             self.reporter.report("reloaded", reason=reason)
@@ -327,33 +290,24 @@ class Daemon(Supervisor):
     def _tell_systemd(self) -> None:
         """Feed the watchdog, from a loop that has really turned, that sees, and whose files are not out of its reach."""
         interval = self._service.watchdog_interval_seconds
-        if interval and (now := time.monotonic()) >= self._watchdog_due and self._is_sound(now):
+        if interval and (now := time.monotonic()) >= self._watchdog_due:
+            if not all(one.is_sound for one in self.directories):
+                return
             self._watchdog_due = now + interval
             self._service.watchdog()
 
-    def _is_sound(self, now: float) -> bool:
-        """Return whether a restart could not make anything better; waiting for a directory, or for room, is sound."""
-        is_watch_lost = (
-            self.watch_lost_since is not None and now - self.watch_lost_since > WATCH_LOST_TOO_LONG_SECONDS
-        )
-        return not (is_watch_lost and self.watch is None and not self._reported_waiting) and (
-            self.guard.copies.broken != os.strerror(errno.EROFS)
-        )
-
     def _end(self, number: int) -> int:
-        self._maintenance.end()
-        self.guard.repair_now()
-        self.guard.standby.files.drop_others(lambda _: False)
+        for one in self.directories:
+            one.end()
         self._service.stopping()
         self.reporter.report("stopping", reason=signal.Signals(number).name)
-        self.guard.end()
-        self.guard.rolled_back.report(time.monotonic(), at_once=True)
-        self.guard.recorder.report_held_back(at_once=True)
-        self.guard.leave_snapshot(None if self._changes else self._state_at_the_end())
+        for one in self.directories:
+            one.part()
+        totals = [one.guard.notes.totals for one in self.directories]
         self.reporter.report(
             "stopped",
             seconds=round(time.monotonic() - self._began, 1),
-            incidents=self.guard.notes.totals.restored + self.guard.notes.totals.uncertain,
+            incidents=sum(it.restored + it.uncertain for it in totals),
         )
         self._integrations.flush(PARTING_SECONDS)
         self.reporter.flush(PARTING_SECONDS)
@@ -361,20 +315,24 @@ class Daemon(Supervisor):
 
     # -- commands
 
-    def answer(self, verb: str, arguments: dict[str, Any]) -> Answer | Work:
-        """Do what a command asks through the control socket; GuardError when it cannot be done."""
-        self.guard.finish_repairs()
-        if verb in ("status", "prove"):
-            return (self.prove() if verb == "prove" else {}) | self._status()
-        return begin(self._operations, verb, arguments)
+    def answer(self, directory: str, verb: str, arguments: dict[str, Any]) -> Answer | Work:
+        """Do what a command asks through the control socket; GuardError when it cannot be done.
 
-    def _status(self) -> dict[str, Any]:
-        watch = self.watch
-        return status_of(self.guard) | {
-            "running": True,
-            "pid": os.getpid(),
-            "ready": self.is_ready,
-            "watch": watch.mode if watch else "none",
-            "watch_reason": watch.reason if watch else self._reported_waiting,
-            "watch_lost": self.watch_lost_since is not None or watch is None,
-        }
+        `directory` names one of several; without it the one is meant that has the session or the incident, and by what is asked
+        of the guard itself, all.
+        """
+        one = self.directories.named(directory) if directory else self.directories.meant(arguments)
+        one.guard.finish_repairs()
+        if verb in ("status", "prove"):
+            return self._proved() if verb == "prove" else self._status(directory)
+        return begin(one.operations, verb, arguments)
+
+    def _proved(self) -> dict[str, Any]:
+        reasons = [one.prove() for one in self.directories]
+        return {
+            "watch_error": next(filter(None, reasons), ""),
+            "scan_interval_seconds": self.settings.scan_interval_seconds,
+        } | self._status("")
+
+    def _status(self, directory: str) -> dict[str, Any]:
+        return self.directories.status(directory)

@@ -31,6 +31,15 @@ class Maintenance:
         self._next_slice = now
         self._work: Iterator[None] | None = None
 
+    @property
+    def is_working(self) -> bool:
+        """Return whether a piece of work is not finished yet."""
+        return self._work is not None
+
+    def prune_soon(self) -> None:
+        """Prune as soon as may be: there is a limit now that there was not before."""
+        self._prune_due = self._monotonic()
+
     def patience_seconds(self) -> float:
         """Return how many seconds from now on nothing is to be done."""
         due = self._next_slice if self._work else min(self._prune_is_due(), self._read_due)

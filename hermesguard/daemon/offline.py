@@ -4,21 +4,23 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator, Set
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from hermesguard import files
 from hermesguard.config.settings import Settings
-from hermesguard.daemon.status import SCHEMA_VERSION, status_of
+from hermesguard.daemon.status import SCHEMA_VERSION, OfOne, merged, status_of
 from hermesguard.errors import ExitCode, GuardError
-from hermesguard.events.reporter import Reporter, open_reporter
+from hermesguard.events.reporter import PartReporter, Reporter, open_reporter
 from hermesguard.guard.context import Context
 from hermesguard.guard.gone.missing import LISTED_FILE
 from hermesguard.guard.guard import Guard
 from hermesguard.guard.requests.operations import Operations, perform
 from hermesguard.judge.judge import Action, Surroundings, judge, judge_missing, judge_unreadable
 from hermesguard.store import incidents
+from hermesguard.store.directories.parts import part_settings, parts_of, planned
 from hermesguard.store.incidents import IncidentLog
 from hermesguard.store.inventory import messages_of, shadow_entries
+from hermesguard.store.place import top_of
 from hermesguard.store.store import Store
 from hermesguard.webui import header as head
 from hermesguard.webui import session
@@ -30,6 +32,9 @@ PATIENCE_SECONDS = 60.0
 """A single look takes it that what it sees has been so for a while."""
 
 
+_AT_REST: Final = {"ready": True, "watch": "none", "watch_reason": "", "watch_lost": False}
+
+
 @contextlib.contextmanager
 def guarding(settings: Settings, reporter: Reporter | None = None, create: bool = False) -> Iterator[Guard]:
     """Hold the store's lock and yield a guard that knows what the store knows. Raises GuardError."""
@@ -39,9 +44,12 @@ def guarding(settings: Settings, reporter: Reporter | None = None, create: bool 
     else:
         store.open()
     store.take_lock()
+    is_own = reporter is None
     reporter = reporter or open_reporter(way="quiet")
+    log = IncidentLog(settings.store)
+    log.last_elsewhere = lambda: _last_elsewhere(settings.store)
     try:
-        guard = Guard(Context.furnish(settings, store, IncidentLog(settings.store), reporter))
+        guard = Guard(Context.furnish(settings, store, log, reporter))
         guard.begin()
         yield guard
         guard.rolled_back.report(time.monotonic(), at_once=True)
@@ -49,8 +57,16 @@ def guarding(settings: Settings, reporter: Reporter | None = None, create: bool 
         guard.copies.flush_delta_logs(quiet_seconds=0)
         reporter.flush(1.0)
     finally:
-        reporter.close()
+        if is_own:
+            reporter.close()
         store.lock.release()
+
+
+def _last_elsewhere(store: Path) -> int:
+    """Return the highest number of an incident in the other parts of the store."""
+    top = top_of(store)
+    others = [part.root for part in parts_of(top, top) if part.root != store]
+    return max((int(one.id) for root in others for one in incidents.read_all(root)), default=0)
 
 
 @contextlib.contextmanager
@@ -64,9 +80,30 @@ def at_rest(settings: Settings) -> Iterator[Callable[[str, dict[str, Any]], dict
 def scan(settings: Settings, reporter: Reporter) -> dict[str, Any]:
     """Look at every session once and repair what is lost, as the guard does at its start; return how things stand then.
 
-    Waits for what only time can answer (a torn file, a vanished one), at most some seconds.
+    Waits for what only time can answer (a torn file, a vanished one), at most some seconds. Every sessions directory is looked
+    at, the first one first: further ones lie in its store.
     """
-    check_sessions_directory(settings)
+    parts = planned(settings)
+    if len(parts) == 1:
+        check_sessions_directory(settings)
+        return _scan(settings, reporter)
+    found, refused = [], []
+    for number, part in enumerate(parts):
+        try:
+            check_sessions_directory(part_settings(settings, part))
+            status = _scan(
+                part_settings(settings, part), PartReporter(reporter, part.name) if number else reporter
+            )
+        except GuardError as error:
+            refused.append({"sessions_directory": str(part.sessions), "error": error.what})
+        else:
+            found.append(OfOne(part.name, status | _AT_REST, False))
+    if not found:
+        raise GuardError(refused[0]["error"], "Run as a user who may read it")
+    return merged(found, refused)
+
+
+def _scan(settings: Settings, reporter: Reporter) -> dict[str, Any]:
     with guarding(settings, reporter, create=True) as guard:
         guard.finish_interrupted_repairs()
         for _ in guard.scan():
@@ -78,6 +115,23 @@ def scan(settings: Settings, reporter: Reporter) -> dict[str, Any]:
 
 def check(settings: Settings) -> dict[str, Any]:
     """Look at every session without changing anything; return what was found, each finding with its evidence."""
+    parts = planned(settings)
+    found = [_check(part_settings(settings, part)) for part in parts]
+    if len(found) == 1:
+        return found[0]
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "sessions": sum(one["sessions"] for one in found),
+        "findings": [
+            {**finding, "directory": part.name}
+            for part, one in zip(parts, found, strict=True)
+            for finding in one["findings"]
+        ],
+        "wrong": sum(one["wrong"] for one in found),
+    }
+
+
+def _check(settings: Settings) -> dict[str, Any]:
     check_sessions_directory(settings)
     store = Store(settings.store)
     if store.root.exists():

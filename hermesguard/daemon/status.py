@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from hermesguard import __version__
 from hermesguard.config.settings import Settings
 from hermesguard.store import incidents
+from hermesguard.store.directories.parts import meant, part_settings
 from hermesguard.store.incidents import Incident
 from hermesguard.store.inventory import messages_of, shadow_entries
 from hermesguard.store.lock import lock_holder
@@ -42,16 +43,27 @@ def _time(time_ns: int) -> str:
     return datetime.fromtimestamp(time_ns / 1e9, UTC).isoformat() if time_ns else ""
 
 
-def resting_status(
-    settings: Settings, store: Store | None = None, log: Iterable[Incident] | None = None
-) -> dict[str, Any]:
+Opened = tuple[Store, Iterable[Incident] | None]
+
+
+def resting_status(settings: Settings, opened: Sequence[Opened] = ()) -> dict[str, Any]:
     """Return what is known from the store alone when no guard runs. GuardError when there is no store.
 
-    `store` and `log` are what the caller has opened and read of it already.
+    `opened` are the stores that the caller has opened, and what he has read of their logs: one for each part that is meant.
     """
-    if store is None:
-        store = Store(settings.store)
-        store.open()
+    parts = meant(settings)
+    if not opened:
+        opened = [(Store(part.root), None) for part in parts]
+        for store, _ in opened:
+            store.open()
+    found = [
+        OfOne(part.name, _resting(part_settings(settings, part), store, log), False)
+        for part, (store, log) in zip(parts, opened, strict=True)
+    ]
+    return merged(found)
+
+
+def _resting(settings: Settings, store: Store, log: Iterable[Incident] | None) -> dict[str, Any]:
     shadows = list(shadow_entries(store))
     newest_ns = max((shadow.mtime_ns for shadow in shadows), default=0)
     return _common(settings, store, log) | {
@@ -94,3 +106,54 @@ def _common(settings: Settings, store: Store, everything: Iterable[Incident] | N
         "last_incident": losses[-1].time if losses else "",
         "unresolved": [entry.id for entry in losses if entry.id not in done and entry.is_open],
     }
+
+
+_OF_EACH: Final = (
+    *("sessions_directory", "store", "ready", "sessions", "messages", "last_scan", "last_save", "repairs"),
+    *("incidents", "incidents_today", "last_incident", "unresolved", "watch", "watch_reason", "watch_lost"),
+    *("store_error", "damaged_files", "verified", "unreadable", "held", "waiting"),
+)
+_SUMS: Final = ("sessions", "messages", "repairs", "incidents", "incidents_today", "damaged_files")
+
+
+class OfOne(NamedTuple):
+    """How one of several directories stands; `is_missing`: there is no such directory."""
+
+    name: str
+    status: dict[str, Any]
+    is_missing: bool
+
+
+def merged(found: Sequence[OfOne], refused: Sequence[dict[str, str]] = ()) -> dict[str, Any]:
+    """Return how things stand in all directories together, the first one's first, with a line for each in `directories`.
+
+    `refused` are those that cannot be guarded. What is missing is told of its own line alone, unless it is the only one.
+    """
+    first = found[0].status
+    each = [one.status for one in found]
+    there = [one.status for one in found if not one.is_missing] or each[:1]
+    worst = next((one for one in there if one["watch_lost"]), there[0])
+    known = dict(first)
+    known |= {key: sum(one[key] for one in each) for key in _SUMS}
+    known |= {
+        "ready": any(one["ready"] for one in there)
+        and all(one["ready"] or one["watch_reason"] for one in there),
+        "last_scan": min((one["last_scan"] for one in there if one["last_scan"]), default=""),
+        "last_save": max(one["last_save"] for one in each),
+        "last_incident": max(one["last_incident"] for one in each),
+        "verified": min(one["verified"] for one in each if one["sessions"] or len(each) == 1)
+        if any(one["sessions"] for one in each) or len(each) == 1
+        else "",
+        "unresolved": sorted((number for one in each for number in one["unresolved"]), key=int),
+        "unreadable": {name: why for one in each for name, why in one["unreadable"].items()},
+        "held": sorted(name for one in each for name in one["held"]),
+        "waiting": sorted(name for one in each for name in one["waiting"]),
+        "store_error": next((one["store_error"] for one in each if one["store_error"]), ""),
+        **{key: worst[key] for key in ("watch", "watch_reason", "watch_lost")},
+    }
+    known["directories"] = [
+        {"name": one.name, "missing": one.is_missing, **{key: one.status[key] for key in _OF_EACH}}
+        for one in found
+    ]
+    known["refused"] = list(refused)
+    return known

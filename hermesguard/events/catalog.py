@@ -49,6 +49,9 @@ FIELDS: Final[dict[str, Field]] = {
     "path": Field(str, "the file or directory that is meant"),
     "target": Field(str, "where it is now"),
     "store": Field(str, "directory in which the copies are kept"),
+    "directory": Field(
+        str, "name of the sessions directory, where it is not the first of several: that of its profile"
+    ),
     "mode": Field(str, "how changes are seen: inotify or polling"),
     "reason": Field(str, "why"),
     "error": Field(str, "what went wrong, as the system says it"),
@@ -60,7 +63,20 @@ FIELDS: Final[dict[str, Field]] = {
 }
 """Every field that an event may carry; in the journal `messages_before` stands as HERMESGUARD_MESSAGES_BEFORE."""
 
-EVENTS: Final[tuple[Event, ...]] = (*GUARD_EVENTS, *SESSION_EVENTS)
+_OF_A_DIRECTORY: Final = frozenset(
+    {
+        *("waiting", "ready", "watch_lost", "watch_restored", "polling", "overflow", "elsewhere"),
+        *("directory_found", "store_broken", "store_recovered", "set_aside", "over_limit", "pruned"),
+        *("exchange_unavailable", "verify_failed", "verified", "internal_error"),
+        *(event.name for event in SESSION_EVENTS),
+    }
+)
+"""What happens in one sessions directory, or in its part of the store; the rest is about the guard as a whole."""
+
+EVENTS: Final[tuple[Event, ...]] = tuple(
+    event._replace(fields=(*event.fields, "directory")) if event.name in _OF_A_DIRECTORY else event
+    for event in (*GUARD_EVENTS, *SESSION_EVENTS)
+)
 BY_NAME: Final[dict[str, Event]] = {event.name: event for event in EVENTS}
 
 

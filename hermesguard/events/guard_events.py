@@ -109,6 +109,37 @@ GUARD_EVENTS: Final[tuple[Event, ...]] = (
         ("path", "count", "remedy", "reason"),
     ),
     Event(
+        "directory_found",
+        "acba4808009c487d994b947fd15aea74",
+        Priority.NOTICE,
+        "One more sessions directory is guarded",
+        "Guarding one more sessions directory: {path}; its copies are in {store}.",
+        "No action required: hermes-webui of this user has begun to keep sessions there too, as those of a profile.\n"
+        "`hermesguard status` shows each directory. To guard only some, name them: `sessions` in the configuration.",
+        ("path", "store"),
+    ),
+    Event(
+        "directory_refused",
+        "d4870edcfaba4e19bc94a1eaf7282fc7",
+        Priority.ERROR,
+        "A sessions directory cannot be guarded",
+        "The sessions directory {path} cannot be guarded: {error}." + _REMEDY,
+        "The other directories are guarded; this one is tried again at every scan. If it needs no guard, name those that\n"
+        "do: `sessions` in the configuration.",
+        ("path", "error", "remedy"),
+    ),
+    Event(
+        "elsewhere",
+        "4fb9e8f3c94e48938eb6d12eb2c8b4d1",
+        Priority.NOTICE,
+        "Conversations seem to be elsewhere now",
+        "Nobody writes into {path} any more[, where {sessions:session} are], since {target} has come alive.",
+        "Both are guarded. If hermes-webui was moved to another profile or another HERMES_HOME on purpose, nothing is to\n"
+        "be done. If not, people miss their conversations now: start it as it was started before. To find one in any of\n"
+        "the directories: hermesguard find WORDS",
+        ("path", "target", "sessions"),
+    ),
+    Event(
         "store_broken",
         "4e84afe2eef14d5b92d6a43a98e5f12f",
         Priority.CRITICAL,

@@ -100,6 +100,28 @@ class Reporter:
         self._outboxes.clear()
 
 
+class PartReporter(Reporter):
+    """Reports what happens in one of several sessions directories, by its name, where the event has a field for it."""
+
+    def __init__(self, whole: Reporter, directory: str) -> None:
+        self._whole = whole
+        self._directory = directory
+
+    def wants(self, name: str) -> bool:
+        """As the whole reporter's."""
+        return self._whole.wants(name)
+
+    def report(self, name: str, /, **fields: object) -> None:
+        """As the whole reporter's."""
+        if "directory" in BY_NAME[name].fields:
+            fields["directory"] = self._directory
+        self._whole.report(name, **fields)
+
+    def flush(self, deadline_seconds: float) -> bool:
+        """As the whole reporter's."""
+        return self._whole.flush(deadline_seconds)
+
+
 def open_reporter(
     environment: Mapping[str, str] = os.environ,
     way: str = "",

@@ -17,8 +17,9 @@ from typing import Final, NamedTuple
 from hermesguard.config.settings import Settings
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.lookup import typed
+from hermesguard.store.directories.parts import part_for, parts_of
 from hermesguard.store.lock import lock_holder
-from hermesguard.store.place import Place, is_same_directory
+from hermesguard.store.place import Place, is_same_directory, top_of
 
 SERVICE_STATES = Path("/var/lib")
 PROCESSES = Path("/proc")
@@ -27,6 +28,8 @@ USER_UNIT_FOLDERS = tuple(map(Path, ("/etc/systemd/user", "/usr/lib/systemd/user
 
 _STANDING_ALONE: Final = frozenset({"run", "demo", "config"})
 """Verbs that take the places as configured, whatever else there is."""
+_WAITING: Final = frozenset({"run", "scan", "config"})
+"""Verbs that may be told of a directory that is not there yet."""
 _UNNAMED_STORE: Final = frozenset({"default", "environment XDG_STATE_HOME"})
 _UNNAMED_SESSIONS: Final = frozenset(
     {"default", "environment HERMES_WEBUI_STATE_DIR", "environment HERMES_HOME"}
@@ -68,12 +71,34 @@ def with_its_store(settings: Settings, verb: str, words: Sequence[str] = ()) -> 
                 raise
             return settings
     if verb in _STANDING_ALONE or (verb == "offsite" and "restore" in words):
-        return _with_guarded(settings) if verb == "run" else settings
+        return settings
     if settings.origins["store"] in _UNNAMED_STORE:
         settings = _with_store(settings, words, is_for_all=verb == "scan")
+    settings = _of_directory(settings)
+    typed.use(typed.command_for(settings, os.environ))
+    return settings
+
+
+def _of_directory(settings: Settings) -> Settings:
+    """Return the settings with the directory, and its part of the store, that are asked for; without a name, the first."""
     guarded = Place(settings.store).guarded()
+    first = guarded or settings.sessions
+    known = parts_of(settings.store, first)
+    if settings.profile:
+        part = next((part for part in known if part.name == settings.profile), None)
+        if part is None:
+            raise GuardError(
+                f"The store {settings.store} has no directory {settings.profile}",
+                f"It has: {', '.join(part.name for part in known)}",
+                ExitCode.NOT_FOUND,
+            )
+        return _replaced(replace(settings, store=part.root), "sessions", part.sessions, "flag --profile")
+    is_named = settings.origins["sessions"] not in _UNNAMED_SESSIONS and len(settings.directories) == 1
     if guarded and not is_same_directory(guarded, settings.sessions):
-        if settings.origins["sessions"] not in _UNNAMED_SESSIONS:
+        part = part_for(known, settings.sessions) if is_named else None
+        if part:
+            return replace(settings, store=part.root, profile=part.name)
+        if is_named:
             raise GuardError(
                 f"The store {settings.store} is that of {guarded}, not of {settings.sessions} "
                 f"({settings.origins['sessions']})",
@@ -81,16 +106,24 @@ def with_its_store(settings: Settings, verb: str, words: Sequence[str] = ()) -> 
                 ExitCode.USAGE,
             )
         settings = _replaced(settings, "sessions", guarded, f"the store {settings.store}")
-    typed.use(typed.command_for(settings, os.environ))
     return settings
 
 
-def _with_guarded(settings: Settings) -> Settings:
-    """Return the settings of a guard that is to go on with a store, when no sessions directory is named."""
-    guarded = Place(settings.store).guarded()
-    if settings.origins["sessions"] != "default" or not guarded or not guarded.is_dir():
-        return settings
-    return _replaced(settings, "sessions", guarded, f"the store {settings.store}")
+def profile_named(text: str | None, verb: str) -> str:
+    """Return the profile that `--sessions` names when it can be no path to a directory; empty when it names none."""
+    is_name = text and verb not in _WAITING and "/" not in text and not os.path.lexists(text)
+    return str(text) if is_name and text not in ("auto", ".", "..") else ""
+
+
+def of_profile(settings: Settings, profile: str, verb: str) -> Settings:
+    """Return the settings for one of several directories. GuardError (exit code 2) where that makes no sense."""
+    if verb in _STANDING_ALONE:
+        raise GuardError(
+            f"{verb} takes no --profile",
+            "To guard one directory alone, name it and a store of its own: --sessions DIR --store DIR",
+            ExitCode.USAGE,
+        )
+    return replace(settings, profile=profile)
 
 
 def store_named(text: str) -> str:
@@ -107,7 +140,7 @@ def _with_store(settings: Settings, words: Sequence[str], is_for_all: bool) -> S
     known = find(settings)
     readable = [one for one in known if one.store and one.is_readable]
     fitting = [
-        one for one in readable if one.sessions and is_same_directory(one.sessions, settings.sessions)
+        one for one in readable if one.store and one.sessions and _has(one.store, one.sessions, settings)
     ] or [one for one in readable if one.store == settings.store and not (is_asked and one.sessions)]
     if not fitting and not is_asked:
         fitting = [one for one in readable if not one.is_makeshift]
@@ -135,12 +168,14 @@ def _with_store(settings: Settings, words: Sequence[str], is_for_all: bool) -> S
     return settings
 
 
+def _has(store: Path, first: Path, settings: Settings) -> bool:
+    """Return whether a store has a part for the sessions directory of `settings`."""
+    return part_for(parts_of(store, first), settings.sessions) is not None
+
+
 def _replaced(settings: Settings, field: str, path: Path, origin: str) -> Settings:
     origins = MappingProxyType({**settings.origins, field: origin})
-    sources = settings.sources
-    if sources and field == "sessions":  # a reload must come to the same
-        sources = sources._replace(flags={**sources.flags, field: str(path)})
-    return replace(settings, **{field: path}, origins=origins, sources=sources)  # type: ignore[arg-type]
+    return replace(settings, **{field: path}, origins=origins)  # type: ignore[arg-type]
 
 
 def listed(known: Sequence[Found], words: Sequence[str]) -> str:
@@ -211,6 +246,26 @@ def _running(settings: Settings) -> Iterator[Found]:
             )
 
 
+def guarded_by_others() -> dict[Path, Path]:
+    """Return the sessions directories that other running guards have as their first or only one, each with its store.
+
+    As far as this process may see them; those of containers are not seen.
+    """
+    found = {}
+    for folder in PROCESSES.glob("[0-9]*"):
+        if folder.name == str(os.getpid()):
+            continue
+        try:
+            words = (folder / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if b"run" in words and any(b"hermesguard" in word for word in words[:4]):
+            store = _store_of(folder)
+            if store and (sessions := Place(top_of(store)).guarded()):
+                found[sessions] = top_of(store)
+    return found
+
+
 def _container_of(folder: Path) -> tuple[str, str] | None:
     """Return (program, short id) of the container that another process is in; None when it is in none, or in our own."""
     try:
@@ -242,6 +297,7 @@ def _store_of(folder: Path) -> Path | None:
 
 def start_command(store: Path) -> str:
     """Return what starts the guard of a store, by what is installed for it."""
+    store = top_of(store)
     sudo = "" if os.geteuid() == 0 and not os.environ.get("SUDO_UID") else "sudo "
     if store.parent == SERVICE_STATES and store.name.startswith("hermesguard"):
         return f"{sudo}systemctl start {store.name.replace('-', '@', 1)}"

@@ -47,7 +47,7 @@ def troubles_of(known: dict[str, Any], hindrance: GuardError | None = None) -> l
     elif not known["ready"]:
         reason = known["watch_reason"] or "the first scan is still in progress"
         found.append(Trouble(f"the guard is not ready, {reason}", "Wait for it, or see its log", True))
-    elif known["watch_lost"]:
+    elif known["watch_lost"] and len(known.get("directories", ())) < 2:
         found.append(
             Trouble(
                 "the watch is lost",
@@ -55,6 +55,7 @@ def troubles_of(known: dict[str, Any], hindrance: GuardError | None = None) -> l
                 True,
             )
         )
+    found += _of_directories(known)
     if known["running"] and known["ready"] and not known["sessions"]:
         found.append(
             Trouble(
@@ -86,6 +87,36 @@ def troubles_of(known: dict[str, Any], hindrance: GuardError | None = None) -> l
         number = known["unresolved"][-1]
         remedy = f"See: hermesguard explain {number}, which tells what answers it"
         found.append(Trouble(words, remedy, False))
+    return found
+
+
+def _of_directories(known: dict[str, Any]) -> list[Trouble]:
+    """Return what is not well with some of several directories, where that is not told of the guard as a whole."""
+    found = [
+        Trouble(
+            f"{one['sessions_directory']} cannot be guarded ({one['error']})",
+            "See what it needs: hermesguard explain directory_refused",
+            False,
+        )
+        for one in known.get("refused", ())
+    ]
+    several = known.get("directories", ())
+    if len(several) < 2 or not known["running"]:
+        return found
+    for one in several:
+        if one["missing"]:
+            found.append(
+                Trouble(
+                    f"the directory {one['name']} is missing ({one['sessions_directory']})",
+                    f"What is kept of its {counted(one['sessions'], 'conversation')} stays: bring it back, or mount it. "
+                    f"If it is gone for good, remove its part of the store: {one['store']}",
+                    False,
+                )
+            )
+        elif one["watch_lost"]:
+            reason = f" ({one['watch_reason']})" if one["watch_reason"] else ""
+            remedy = "See its log; it is tried again all the time, and the other directories are guarded"
+            found.append(Trouble(f"the directory {one['name']} is not watched{reason}", remedy, True))
     return found
 
 

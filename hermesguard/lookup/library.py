@@ -90,6 +90,29 @@ class Library:
                 "Ask as the user that the guard runs as: hermesguard status",
             ) from None
 
+    # -- of several sessions directories (module together); one has no name
+
+    @property
+    def libraries(self) -> "list[Library]":
+        """The parts of the store, the first directory's first."""
+        return [self]
+
+    def place(self, name: str) -> "tuple[Library, str]":
+        """Return the part that a session is in, and its id there."""
+        return self, name
+
+    def name_in(self, one: "Library", name: str) -> str:
+        """Return how a session of a part is called here."""
+        return name
+
+    def directory_of(self, name: str) -> str:
+        """Return the name of the directory that a session is in; empty when there is but one."""
+        return ""
+
+    def of_incident(self, number: str) -> "Library":
+        """Return the part whose log has an incident, the first one when none has."""
+        return self
+
     @cached_property
     def sessions(self) -> list[str]:
         """All sessions that the store has, those that it only noted as lost, and those whose file is broken; sorted."""
@@ -185,6 +208,10 @@ class Library:
     def live_path(self, name: str) -> Path:
         """Return where the application keeps the session."""
         return self.settings.sessions / f"{name}.json"
+
+    def history_path(self, name: str) -> Path:
+        """Return where the versions of a session are."""
+        return self.store.history_directory / name
 
     def head(self, name: str, *keys: str) -> dict[str, Any]:
         """Return the metadata of a session's newest copy, of these only `keys`, if given; empty when there is no copy."""

@@ -63,6 +63,12 @@ def session_object(entry: Entry) -> dict[str, Any]:
     }
 
 
+def in_directory(library: Library, name: str) -> dict[str, str]:
+    """Return the name of the directory that a session is in, as a member of its object; nothing where there is but one."""
+    directory = library.directory_of(name)
+    return {"directory": directory} if directory else {}
+
+
 def history_object(
     name: str, newest: Document, versions: Sequence[Version], incidents: Sequence[Incident]
 ) -> dict[str, Any]:
@@ -147,10 +153,11 @@ def lost_object(library: Library, one: Missed) -> dict[str, Any]:
         "evidence": list(one.evidence),
         "incident": one.incident or None,
         "command": as_typed(one.command),
+        **in_directory(library, one.session),
     }
 
 
-def found_object(one: Found) -> dict[str, Any]:
+def found_object(library: Library, one: Found) -> dict[str, Any]:
     """Return one entry of `found`."""
     return {
         "session": one.hit.session,
@@ -163,6 +170,7 @@ def found_object(one: Found) -> dict[str, Any]:
         "text": one.passage.text,
         "command": as_typed(one.command),
         "changed": one.changed.astimezone(UTC).isoformat() if one.changed else None,
+        **in_directory(library, one.hit.session),
     }
 
 

@@ -67,7 +67,7 @@ def _entry(library: Library, name: str, shadow: ShadowEntry | None, log: list[In
 def version_names(library: Library, name: str) -> list[str]:
     """Return the names of the files in a session's history, oldest first, without opening any."""
     try:
-        names = os.listdir(library.store.history_directory / name)
+        names = os.listdir(library.history_path(name))
     except OSError:
         return []
     return sorted(file for file in names if file.endswith(".json.gz") and not file.startswith("."))

@@ -16,6 +16,7 @@ from hermesguard.config.paths import OUTSIDE_VARIABLE, default_store
 from hermesguard.config.settings import Settings
 from hermesguard.errors import GuardError
 from hermesguard.events.event import complete_commands
+from hermesguard.store.place import top_of
 
 BARE: Final = "hermesguard"
 VARIABLE: Final = OUTSIDE_VARIABLE
@@ -70,14 +71,17 @@ def command_for(settings: Settings, environment: Mapping[str, str]) -> str:
     """Return how commands on the store of `settings` are typed by whoever typed this one."""
     if outside := environment.get(VARIABLE):
         return outside
-    owner = owner_of(settings.store)
+    store = top_of(settings.store)
+    owner = owner_of(store)
     typist = _typist(environment)
     is_other = owner is not None and owner != typist
     flags: list[str] = []
     if settings.sources and (config := settings.sources.flags.get("config")):
         flags += ["--config", str(Path(config).absolute())]
     elif is_other or settings.origins.get("store", "").startswith("flag"):
-        flags += ["--store", str(settings.store)]
+        flags += ["--store", str(store)]
+    if settings.profile:
+        flags += ["--profile", settings.profile]
     words = [
         *(_as_user(owner, is_for_root=typist == 0) if is_other and owner is not None else []),
         BARE,

@@ -69,7 +69,7 @@ URGENT: Final = frozenset(
             "missing",
             "not_known",
         ),
-        *("rolled_back", "mass_change_held", "backing_off", "two_writers"),
+        *("rolled_back", "mass_change_held", "backing_off", "two_writers", "directory_refused"),
         *("offsite_failing", "offsite_held", "offsite_died"),
     }
 )

@@ -219,7 +219,8 @@ class Notifier:
         return False
 
     def _gather(self, alert: Alert, now: float) -> None:
-        ends = RELIEF.get(alert.name, frozenset())
+        directory = str(alert.values.get("directory", ""))  # what ends in one of several ends there alone
+        ends = {_of(name, directory) for name in RELIEF.get(alert.name, frozenset())}
         is_wanted = alert.name in self.options.events
         title = ""
         for outbox in self.state.outboxes:
@@ -228,7 +229,7 @@ class Notifier:
                 continue
             outbox.is_told -= ended
             if any(alert.name in troubles for troubles in RELIEF.values()):
-                outbox.is_told.add(alert.name)
+                outbox.is_told.add(_of(alert.name, directory))
             title = title or self._title(alert)
             outbox.add(alert, title, now)
             self._is_changed = True
@@ -390,3 +391,8 @@ class Notifier:
         delivered = sum(outbox.delivered for outbox in self.state.outboxes)
         waiting = sum(outbox.waiting for outbox in self.state.outboxes)
         return f"{delivered} messages sent, {waiting} waiting"
+
+
+def _of(name: str, directory: str) -> str:
+    """Return how a trouble is remembered: by its name, and that of its directory where there are several."""
+    return f"{name} {directory}" if directory else name

@@ -16,6 +16,7 @@ from hermesguard.notify import alerts
 from hermesguard.notify.alerts import Alert
 from hermesguard.notify.state import State
 from hermesguard.store import incidents
+from hermesguard.store.directories.parts import parts_of
 from hermesguard.store.incidents import Incident
 
 MOST_AT_ONCE: Final = 500
@@ -189,22 +190,23 @@ def journal_knows(identity: Identity, directory: Path | None = None) -> bool:
 
 
 class IncidentLog:
-    """The incidents of the store, by their numbers, which only rise as long as the log is the same one."""
+    """The incidents of all parts of the store, by their numbers, which only rise as long as the logs are the same."""
 
     def __init__(self, store: Path) -> None:
         self._store = store
-        self._seen: tuple[int, int] | None = None
+        self._seen: tuple[tuple[int, int] | None, ...] = ()
 
     def read(self, state: State) -> list[Alert]:
         """Return the incidents with a higher number than `state.incident`, from `state.since` on.
 
         Of a log that begins anew (the store was lost, or put back from a copy) those that are younger than what was read.
         """
-        stamp = _stamp(self._store / incidents.FILE_NAME)
+        stores = [part.root for part in parts_of(self._store, self._store)]
+        stamp = tuple(_stamp(store / incidents.FILE_NAME) for store in stores)
         if stamp == self._seen:
             return []
         self._seen = stamp
-        known = incidents.read_all(self._store)
+        known = [one for store in stores for one in incidents.read_all(store)]
         since = datetime.fromtimestamp(max(0.0, state.since), UTC)
         if self._is_another(known, state):
             state.incident = 0

@@ -23,6 +23,7 @@ import orjson
 
 from hermesguard import files
 from hermesguard.store.history import version_name
+from hermesguard.store.place import DIRECTORIES, GUARDED_FILE
 from hermesguard.webui.session import is_session_id
 
 FORMAT: Final = 1
@@ -35,6 +36,7 @@ _NAME: Final = re.compile(r"[0-9a-f]{16}/[0-9]{4}-[0-9]{2}/([0-9]{8}T[0-9]{6}\.[
 _VERSION_FILE: Final = re.compile(
     r"[0-9]{8}T[0-9]{6}\.[0-9]{6}Z-[0-9]{1,12}-[a-z]{1,32}-[0-9a-f]{16}\.json\.gz"
 )
+_PART: Final = re.compile(rf"{DIRECTORIES}/([A-Za-z0-9_-]{{1,80}})/")
 PLAIN_FILES: Final = ("format", "incidents.jsonl")
 """Files of the store beside shadows and history that are copied."""
 
@@ -108,7 +110,8 @@ def is_path(path: object) -> bool:
     """Return whether `path` can be that of a file in a store: nothing else is ever written."""
     if not isinstance(path, str):
         return False
-    if path in PLAIN_FILES:
+    part, path = split(path)
+    if path in PLAIN_FILES or (part and path == GUARDED_FILE):
         return True
     room, _, rest = path.partition("/")
     if room == "shadows":
@@ -117,11 +120,31 @@ def is_path(path: object) -> bool:
     return room == "history" and is_session_id(session) and _VERSION_FILE.fullmatch(name) is not None
 
 
+def split(path: str) -> tuple[str, str]:
+    """Return the name of the further part of the store that a file is in, empty for the first one, and its path in that."""
+    match = _PART.match(path)
+    return (match[1], path[match.end() :]) if match else ("", path)
+
+
+def room_of(path: str) -> str:
+    """Return the room of its part of the store that a file is in: shadows, history, or none."""
+    room, slash, _ = split(path)[1].partition("/")
+    return room if slash else ""
+
+
 def session_of(path: str) -> str | None:
-    """Return the session that a file of the store belongs to; None when to none."""
+    """Return the session that a file of the store belongs to, "work:3f2a" in a further part; None when to none."""
+    part, path = split(path)
+    prefix = f"{part}:" if part else ""
     if path.startswith("shadows/"):
-        return path[len("shadows/") : -len(".json")]
-    return path.split("/", 2)[1] if path.startswith("history/") else None
+        return prefix + path[len("shadows/") : -len(".json")]
+    return prefix + path.split("/", 2)[1] if path.startswith("history/") else None
+
+
+def shadow_of(session: str) -> str:
+    """Return the path of the shadow of a session, as `session_of` calls it."""
+    part, _, own = session.rpartition(":")
+    return f"{DIRECTORIES}/{part}/shadows/{own}.json" if part else f"shadows/{own}.json"
 
 
 def object_name(machine: str, now: datetime, last: str) -> str:

@@ -50,7 +50,7 @@ def preview(view: View, act: Act) -> dict[str, Any]:
     seen = _seen(view, name)
     verb, arguments = _request(view, act)
     answer = _ask(
-        view, verb, {**arguments, "dry_run": True} | ({} if verb == "accept" else {"details": True})
+        view, act, verb, {**arguments, "dry_run": True} | ({} if verb == "accept" else {"details": True})
     )
     known: dict[str, Any] = {count: answer.get(count) for count in _COUNTS}
     if verb == "accept":
@@ -77,7 +77,7 @@ def perform(view: View, act: Act) -> dict[str, Any]:
     if "seen" in act and name:
         arguments["seen"] = act["seen"]
     try:
-        answer = _ask(view, verb, arguments)
+        answer = _ask(view, act, verb, arguments)
     except GuardError as error:
         if error.exit_code is ExitCode.REFUSED and "seen" in act and _seen(view, name) != act["seen"]:
             raise Problem(
@@ -130,9 +130,14 @@ def _seen(view: View, name: str) -> str | None:
         return ""
 
 
-def _ask(view: View, verb: str, arguments: dict[str, Any]) -> dict[str, Any]:
-    store = view.library.settings.store
-    answer = ask_running_guard(store, verb, arguments)
+def _ask(view: View, act: Act, verb: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Ask the guard, in the directory that the act is about."""
+    if act["act"] == "undo":
+        part = view.library.of_incident(act["incident"])
+    else:
+        part, arguments["name"] = view.library.place(act["session"])
+    store = part.settings.store
+    answer = ask_running_guard(store, verb, arguments, part.settings.profile)
     if answer is None:
         raise Problem(
             503,
@@ -140,4 +145,6 @@ def _ask(view: View, verb: str, arguments: dict[str, Any]) -> dict[str, Any]:
             "The guard does not run, so nothing can be changed now",
             f"Start it: {start_command(store)}",
         )
+    if "session" in answer:
+        answer["session"] = view.library.name_in(part, answer["session"])
     return answer

@@ -7,6 +7,7 @@ import time
 from collections import OrderedDict, defaultdict
 from datetime import UTC, datetime
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from hermesguard import files
@@ -14,11 +15,13 @@ from hermesguard.config.settings import Settings
 from hermesguard.daemon.control import ask_running_guard
 from hermesguard.daemon.status import resting_status
 from hermesguard.errors import ExitCode, GuardError
+from hermesguard.lookup.directories.together import library_of
 from hermesguard.lookup.library import Copy, Library
 from hermesguard.lookup.missed import Missed, missed
 from hermesguard.lookup.overview import Entry, entry_of, of_session, state_of, time_of, version_names
 from hermesguard.lookup.selectors import LATEST, LIVE, Chosen
 from hermesguard.page.answers import clipped
+from hermesguard.store.directories.parts import meant
 from hermesguard.store.history import digest
 from hermesguard.store.incidents import FILE_NAME, Incident
 from hermesguard.store.inventory import ShadowEntry, messages_of, shadow_entries
@@ -71,7 +74,7 @@ class ReadCache:
             stamp = self._stamp()
             now = time.monotonic()
             if self._known is None or self._known[:1] != (stamp,) or now - self._known[2] > _VIEW_SECONDS:
-                self._known = (stamp, View(self, Library(self.settings)), now)
+                self._known = (stamp, View(self, library_of(self.settings)), now)
             return self._known[1]
 
     def prepare(self) -> None:
@@ -92,8 +95,10 @@ class ReadCache:
                 self.title(view.library, row)
 
     def _stamp(self) -> _Stamp:
-        store = self.settings.store
-        places = (store, store / "shadows", store / "history", store / FILE_NAME, self.settings.sessions)
+        places: list[Path] = []
+        for part in meant(self.settings):
+            store = part.root
+            places += (store, store / "shadows", store / "history", store / FILE_NAME, part.sessions)
         found: list[object] = []
         for place in places:
             try:
@@ -130,12 +135,14 @@ class ReadCache:
     def status(self, at_most_seconds: float) -> dict[str, Any]:
         """Return what the guard says of itself; asked again when older, when the log grew, or by another guard."""
         store = self.settings.store
-        log = files.stamp(store / FILE_NAME)
-        stamp = (log, lock_holder(store / "lock"))
+        logs = tuple(files.stamp(part.root / FILE_NAME) for part in meant(self.settings))
+        stamp = (logs, lock_holder(store / "lock"))
         with self._lock:
             known, now = self._status, time.monotonic()
             if known is None or known[0] != stamp or now - known[2] > at_most_seconds:
-                said = ask_running_guard(store, "status", {}) or resting_status(self.settings)
+                said = ask_running_guard(store, "status", {}, self.settings.profile) or resting_status(
+                    self.settings
+                )
                 known = self._status = (stamp, {**said, "last_guard": "", "last_guard_seen": ""}, now)
             return known[1]
 
@@ -283,10 +290,12 @@ def _row(
 def _histories(library: Library) -> dict[str, int]:
     """Return when the history of each session that has one was last changed."""
     found = {}
-    with contextlib.suppress(FileNotFoundError), os.scandir(library.store.history_directory) as entries:
-        for entry in entries:
-            with contextlib.suppress(OSError):
-                found[entry.name] = entry.stat(follow_symlinks=False).st_mtime_ns
+    for part in library.libraries:
+        with contextlib.suppress(FileNotFoundError), os.scandir(part.store.history_directory) as entries:
+            for entry in entries:
+                with contextlib.suppress(OSError):
+                    name = library.name_in(part, entry.name)
+                    found[name] = entry.stat(follow_symlinks=False).st_mtime_ns
     return found
 
 

@@ -256,7 +256,7 @@ def find(cache: ReadCache, words: str, job: Job) -> dict[str, Any]:
     found, count = best(library, query, hits, _FOUND_AT_MOST)
     shown = []
     for one in found:
-        told = found_object(one)
+        told = found_object(view.library, one)
         version = told["version"] or told["source"]
         shown.append(
             told

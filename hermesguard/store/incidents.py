@@ -223,6 +223,8 @@ class IncidentLog:
     unwritten: list[Incident] = field(default_factory=list)
     check: Callable[[], None] = lambda: None
     """Called before each write: raises OSError when the store is not there any more."""
+    last_elsewhere: Callable[[], int] = lambda: 0
+    """Returns the highest number in the other parts of the store."""
     _last_id: int = 0
     _newest: str = ""
     _outdated: int = 0
@@ -280,9 +282,14 @@ class IncidentLog:
         self.repairs.pop(session, None)
 
     def next_id(self) -> str:
-        """Return an id that no incident has had: a short number that people can type."""
-        self._last_id += 1
+        """Return an id that no incident has had, in no part of the store: a short number that people can type."""
+        self._last_id = max(self._last_id, self.last_elsewhere()) + 1
         return str(self._last_id)
+
+    @property
+    def last_id(self) -> int:
+        """The highest number that was given."""
+        return self._last_id
 
     def append(self, incident: Incident) -> None:
         """Add an incident; durable when this returns, or in `unwritten` when the store cannot take it (OSError)."""

@@ -1,11 +1,21 @@
-"""One guard per store: a kernel lock on a file. Source: fcntl_locking(2)."""
+"""One guard per store: a kernel lock on a file (fcntl_locking(2)), and beside it a number that rises with each that takes it.
 
+A file server takes a lock back when it has not heard of its holder for a while, and gives it to another. The holder that comes
+back finds a number that is not its own, and knows that it has been replaced.
+"""
+
+import contextlib
 import errno
 import fcntl
 import os
 import struct
 from pathlib import Path
+from typing import Final
 
+from hermesguard import files
+
+TOKEN: Final = "token"
+_LONGEST_BYTES: Final = 20
 _FLOCK = struct.Struct("hhqqi4x")
 
 
@@ -15,6 +25,8 @@ class Lock:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._descriptor: int | None = None
+        self._number: int | None = None
+        self._seen: files.Stamp | None = None
 
     def take(self) -> bool:
         """Take the lock; return False when another process holds it. Raises OSError when the file cannot be made.
@@ -39,6 +51,36 @@ class Lock:
                 return False
             raise
         self._descriptor = descriptor
+        if kind == fcntl.LOCK_EX:
+            with contextlib.suppress(OSError):  # a full disk is no reason not to guard
+                self._rise()
+        return True
+
+    # -- the number
+
+    @property
+    def _token(self) -> Path:
+        return self.path.with_name(TOKEN)
+
+    def _rise(self) -> None:
+        """Write a number that is higher than the last holder's. Not synced: after a power cut there is no other holder."""
+        self._number = _number_in(self._token) + 1
+        temporary = self._token.with_name(f".{TOKEN}.tmp")
+        files.write_new(temporary, f"{self._number}\n".encode(), None, None)
+        os.rename(temporary, self._token)
+        self._seen = files.stamp(self._token)
+
+    def is_ours(self) -> bool:
+        """Return whether nobody has taken the lock since we did. Costs one stat."""
+        try:
+            seen = files.stamp(self._token)
+        except OSError:
+            return True  # nobody can tell; whoever writes finds out
+        if seen is None or seen == self._seen or self._number is None:
+            return True
+        if _number_in(self._token) > self._number:
+            return False
+        self._seen = seen
         return True
 
     def release(self) -> None:
@@ -46,6 +88,15 @@ class Lock:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+def _number_in(token: Path) -> int:
+    """Return the number in a file; 0 when there is none."""
+    try:
+        text = files.read(token, _LONGEST_BYTES)[0].strip()
+    except OSError:
+        return 0
+    return int(text) if text.isdigit() else 0
 
 
 def lock_holder(path: Path) -> int | None:

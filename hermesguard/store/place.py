@@ -22,6 +22,8 @@ FORMAT: Final = 2
 FORMAT_FILE: Final = "format"
 GUARDED_FILE: Final = "sessions"
 """Holds the path of the sessions directory that the store is for, and that of the store: a copy of a store is for no one's."""
+DIRECTORIES: Final = "directories"
+"""Holds the parts of a store that are for further sessions directories (module directories.parts)."""
 SET_ASIDE: Final = "set-aside"
 _NUMBER: Final = re.compile(r"[0-9]{1,6}")
 _LONGEST_FORMAT_BYTES: Final = 4096
@@ -108,6 +110,15 @@ class Place:
 
     def guarded(self) -> Path | None:
         """Return the sessions directory that the store is for; None when it does not say, or may not be read."""
+        lines = self._notes()
+        return lines[0] if lines and is_same_directory(lines[1], self.root) else None
+
+    def noted(self) -> Path | None:
+        """As `guarded`, of a copy of the store too: the sessions directory that it was for."""
+        lines = self._notes()
+        return lines[0] if lines else None
+
+    def _notes(self) -> tuple[Path, Path] | None:
         try:
             data = files.read(self.root / GUARDED_FILE, _LONGEST_PATH_BYTES)[0]
         except OSError:
@@ -115,7 +126,7 @@ class Place:
         lines = [os.fsdecode(line) for line in data.split(b"\n")[:2]]
         if len(lines) != 2 or not all(line.startswith("/") and "\0" not in line for line in lines):
             return None
-        return Path(lines[0]) if is_same_directory(Path(lines[1]), self.root) else None
+        return Path(lines[0]), Path(lines[1])
 
     def note_guarded(self, sessions: Path) -> None:
         """Note which sessions directory the store is for; for the holder of the lock. Raises OSError.
@@ -178,6 +189,12 @@ class Place:
         files.sync_directory(path.parent)
         files.sync_directory(directory)
         return target
+
+
+def top_of(store: Path) -> Path:
+    """Return the store that a part belongs to; of what is no part, itself."""
+    top = store.parent.parent
+    return top if store.parent.name == DIRECTORIES and (top / "shadows").is_dir() else store
 
 
 def is_same_directory(one: Path, other: Path) -> bool:

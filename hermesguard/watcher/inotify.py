@@ -1,9 +1,9 @@
 """watchdog's inotify, read by the loop itself.
 
 What is taken from watchdog, and from where. Public: `watchdog.utils.dirsnapshot.DirectorySnapshot`, for polling. From its
-insides, here and nowhere else: of `watchdog.observers.inotify_c` the calls `inotify_init` and `inotify_add_watch` and
-the class `InotifyConstants`, which have stood there since before 2.2 but are promised to nobody; so pyproject.toml allows no
-watchdog of the next major version, and one that lacks them is named at start (`Watch.start`).
+insides, here and nowhere else: of `watchdog.observers.inotify_c` the calls `inotify_init`, `inotify_add_watch`,
+`inotify_rm_watch` and the class `InotifyConstants`, which have stood there since before 2.2 but are promised to nobody; so
+pyproject.toml allows no watchdog of the next major version, and one that lacks them is named at start (`Watch.start`).
 
 Why not its observer, emitter and event classes: each event passes two threads, two queues and an object, and waits in a
 grouper that holds a file moved out of the directory, and all that follows it, for half a second. Why not its `InotifyFD`
@@ -18,12 +18,19 @@ import ctypes
 import errno
 import os
 import stat
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from struct import Struct
 
-from watchdog.observers.inotify_c import InotifyConstants, inotify_add_watch, inotify_init
+from watchdog.observers.inotify_c import (
+    InotifyConstants,
+    WatchDescriptor,
+    inotify_add_watch,
+    inotify_init,
+    inotify_rm_watch,
+)
 
 from hermesguard.watcher.change import SUFFIX, Change, Pending, note, taken
 
@@ -50,6 +57,13 @@ _MASK = int(
     | InotifyConstants.IN_ONLYDIR
 )
 _NO_NEWS = _ATTRIB | _ISDIR
+_SCOUT_MASK = int(
+    InotifyConstants.IN_CREATE
+    | InotifyConstants.IN_MOVED_TO
+    | InotifyConstants.IN_DELETE_SELF
+    | InotifyConstants.IN_MOVE_SELF
+    | InotifyConstants.IN_ONLYDIR
+)
 
 # struct inotify_event (inotify(7)): watch, mask, cookie, bytes of the name that follows, zeros included
 _header = Struct("iIII").unpack_from
@@ -66,34 +80,19 @@ _PROBE_BYTES = _PROBE.encode()
 _OURS = b".hermesguard-"
 
 
-class Inotify:
-    """The kernel's queue of events for one directory; readable (`fileno`) when there are some.
+class Queue:
+    """One instance of inotify: the kernel's queue of events for one or more directories; readable (`fileno`) when there are some.
 
-    Raises OSError when the kernel has no instance or no watch to give; `limit_reason` makes a sentence of it.
-    Holds the directory by its inode, never by an open descriptor, so that its file system can be unmounted.
-
-    overflowed: events were lost (IN_Q_OVERFLOW); the owner sets it back.
-    trouble: why nothing more will be seen, as a sentence; None while all is well.
+    Instances are counted for each user, so a guard of many directories needs but one. OSError when the kernel has none to give.
     """
 
-    def __init__(self, directory: Path) -> None:
-        self.overflowed = False
-        self.trouble: str | None = None
-        self._directory = directory
-        self._pending: Pending = {}
-        self._probe_seen = False
-        self._moving: dict[int, bytes] = {}  # cookie -> the name that moved away, until the other half comes
+    def __init__(self) -> None:
+        self._sources: dict[int, Inotify | Scout] = {}
         self._descriptor = inotify_init()
         if self._descriptor == -1:
             raise _last_error()
-        try:
-            os.set_inheritable(self._descriptor, False)
-            os.set_blocking(self._descriptor, False)
-            if inotify_add_watch(self._descriptor, os.fsencode(directory), _MASK) == -1:
-                raise _last_error()
-        except OSError:
-            self.close()
-            raise
+        os.set_inheritable(self._descriptor, False)
+        os.set_blocking(self._descriptor, False)
 
     def fileno(self) -> int:
         return self._descriptor
@@ -103,9 +102,127 @@ class Inotify:
             os.close(self._descriptor)
             self._descriptor = -1
 
+    def add(self, directory: Path, mask: int, source: "Inotify | Scout") -> int:
+        """Let `source` hear of a directory; return the number of the watch. Raises OSError."""
+        watch = inotify_add_watch(self._descriptor, os.fsencode(directory), mask)
+        if watch == -1:
+            raise _last_error()
+        self._sources[watch] = source
+        return int(watch)
+
+    def remove(self, watch: int) -> None:
+        """Let nobody hear of it any more; what is still in the queue about it means nothing."""
+        self._sources.pop(watch, None)
+        if self._descriptor != -1:
+            inotify_rm_watch(self._descriptor, WatchDescriptor(watch))
+
+    def read(self) -> None:
+        """Give each source what the kernel has for it; never waits."""
+        # The one place that costs something at every save, run with cold caches: few calls, few objects.
+        while self._descriptor != -1:
+            try:
+                events = os.read(self._descriptor, _BUFFER_BYTES)
+            except BlockingIOError:
+                return
+            size, offset = len(events), 0
+            while offset < size:
+                watch, mask, cookie, name_bytes = _header(events, offset)
+                start = offset + _HEADER_BYTES
+                offset = start + name_bytes
+                source = self._sources.get(watch)
+                if source is None:
+                    if mask & InotifyConstants.IN_Q_OVERFLOW:
+                        for other in self._sources.values():
+                            other.hear_of_directory(mask)
+                elif not name_bytes:
+                    source.hear_of_directory(mask)
+                else:
+                    source.hear(mask, cookie, events[start : events.index(b"\0", start)])
+            if size < _BUFFER_BYTES - _LARGEST_EVENT_BYTES:
+                return
+
+
+class Scout:
+    """Looks out for directories that come into being in some others; whoever asks looks for himself what has come."""
+
+    def __init__(self, queue: Queue) -> None:
+        self.is_stirred = False
+        self._queue = queue
+        self._watches: dict[Path, int] = {}
+
+    def look_out(self, places: Iterable[Path]) -> bool:
+        """Look out in these directories from now on, and in no others; return whether one of them is new.
+
+        One that is not there, or may not be read, is left out. What came before is not heard of.
+        """
+        has_new = False
+        wanted = dict.fromkeys(places)
+        for gone in self._watches.keys() - wanted.keys():
+            self._queue.remove(self._watches.pop(gone))
+        for place in wanted:
+            if place not in self._watches:
+                with suppress(OSError):
+                    self._watches[place] = self._queue.add(place, _SCOUT_MASK, self)
+                    has_new = True
+        return has_new
+
+    def hear(self, mask: int, cookie: int, name: bytes) -> None:
+        if mask & _ISDIR:
+            self.is_stirred = True
+
+    def hear_of_directory(self, mask: int) -> None:
+        self.is_stirred = True
+        if mask & InotifyConstants.IN_IGNORED:
+            there = {place for place in self._watches if place.is_dir()}
+            self._watches = {place: watch for place, watch in self._watches.items() if place in there}
+
+
+class Inotify:
+    """One directory, heard of by a queue of its own, or by one that is shared.
+
+    Raises OSError when the kernel has no instance or no watch to give; `limit_reason` makes a sentence of it.
+    Holds the directory by its inode, never by an open descriptor, so that its file system can be unmounted.
+
+    overflowed: events were lost (IN_Q_OVERFLOW); the owner sets it back.
+    trouble: why nothing more will be seen, as a sentence; None while all is well.
+    """
+
+    def __init__(self, directory: Path, queue: Queue | None = None) -> None:
+        self.overflowed = False
+        self.trouble: str | None = None
+        self._directory = directory
+        self._pending: Pending = {}
+        self._probe_seen = False
+        self._moving: dict[int, bytes] = {}  # cookie -> the name that moved away, until the other half comes
+        self._is_own = queue is None
+        self._queue = queue or Queue()
+        try:
+            self._watch = self._queue.add(directory, _MASK, self)
+        except OSError:
+            if self._is_own:
+                self._queue.close()
+            raise
+
+    def fileno(self) -> int:
+        return self._queue.fileno()
+
+    def close(self) -> None:
+        if self._is_own:
+            self._queue.close()
+        else:
+            self._queue.remove(self._watch)
+
+    @property
+    def has_news(self) -> bool:
+        return bool(self._pending)
+
+    @property
+    def answers(self) -> bool:
+        return True
+
     def take(self) -> list[Change]:
-        """Read all that the kernel has and return what changed since the last time; never waits."""
-        self._read()
+        """Return all that changed since the last time; never waits."""
+        self._queue.read()
         return taken(self._pending)
 
     def prove(self) -> str | None:
@@ -118,7 +235,7 @@ class Inotify:
         for _ in range(2):  # a full queue swallows the first one
             self._probe_seen = False
             self._write_probe()
-            self._read()
+            self._queue.read()
             if self._probe_seen:
                 break
         if self._pending:
@@ -142,47 +259,32 @@ class Inotify:
         finally:
             os.close(descriptor)
 
-    def _read(self) -> None:
-        # The one place that costs something at every save, run with cold caches: few calls, few objects.
-        while self._descriptor != -1:
-            try:
-                events = os.read(self._descriptor, _BUFFER_BYTES)
-            except BlockingIOError:
-                return
-            size, offset = len(events), 0
-            while offset < size:
-                _, mask, cookie, name_bytes = _header(events, offset)
-                start = offset + _HEADER_BYTES
-                offset = start + name_bytes
-                if not name_bytes:
-                    self._hear_of_directory(mask)
-                    continue
-                name = events[start : events.index(b"\0", start)]
-                source = None
-                if mask & _MOVED_FROM:
-                    self._moving[cookie] = name
-                    if len(self._moving) > _MOVES_REMEMBERED:
-                        del self._moving[next(iter(self._moving))]
-                elif mask & _MOVED_TO:
-                    source = self._moving.pop(cookie, None)
-                if not name.endswith(_SUFFIX):
-                    if name == _PROBE_BYTES:
-                        self._probe_seen = True
-                    elif mask & _DELETE and (writer_pid := _writer_pid(name)):
-                        note(self._pending, _decoded(name.rsplit(b".", 3)[0] + _SUFFIX), writer_pid)
-                elif mask & _NO_NEWS:
-                    pass
-                elif source is None:
-                    note(self._pending, _decoded(name), saves=int(bool(mask & _CLOSE_WRITE)))
-                elif source.endswith(_SUFFIX):
-                    note(self._pending, _decoded(name), None, _decoded(source))
-                else:
-                    saves = int(not source.startswith(_OURS))
-                    note(self._pending, _decoded(name), _writer_pid(source), saves=saves)
-            if size < _BUFFER_BYTES - _LARGEST_EVENT_BYTES:
-                return
+    def hear(self, mask: int, cookie: int, name: bytes) -> None:
+        """Note what happened to a name."""
+        source = None
+        if mask & _MOVED_FROM:
+            self._moving[cookie] = name
+            if len(self._moving) > _MOVES_REMEMBERED:
+                del self._moving[next(iter(self._moving))]
+        elif mask & _MOVED_TO:
+            source = self._moving.pop(cookie, None)
+        if not name.endswith(_SUFFIX):
+            if name == _PROBE_BYTES:
+                self._probe_seen = True
+            elif mask & _DELETE and (writer_pid := _writer_pid(name)):
+                note(self._pending, _decoded(name.rsplit(b".", 3)[0] + _SUFFIX), writer_pid)
+        elif mask & _NO_NEWS:
+            pass
+        elif source is None:
+            note(self._pending, _decoded(name), saves=int(bool(mask & _CLOSE_WRITE)))
+        elif source.endswith(_SUFFIX):
+            note(self._pending, _decoded(name), None, _decoded(source))
+        else:
+            saves = int(not source.startswith(_OURS))
+            note(self._pending, _decoded(name), _writer_pid(source), saves=saves)
 
-    def _hear_of_directory(self, mask: int) -> None:
+    def hear_of_directory(self, mask: int) -> None:
+        """Note what happened to the directory itself, or to the queue."""
         if mask & _ATTRIB:
             self._probe_seen = True
         elif mask & InotifyConstants.IN_Q_OVERFLOW:

@@ -47,6 +47,22 @@ def filesystem_type(path: Path) -> str:
     return ""
 
 
+def type_by_name(path: Path) -> str:
+    """As `filesystem_type`, by the path's words alone: the path is not touched, for what is mounted there may not answer."""
+    words, found, longest = os.path.abspath(path), "", -1
+    try:
+        with open("/proc/self/mountinfo", "rb") as lines:
+            for line in lines:
+                mount, _, source = line.partition(b" - ")
+                point = os.fsdecode(mount.split(b" ")[4].decode("unicode_escape").encode("latin-1"))
+                prefix = point.rstrip("/") + "/"
+                if f"{words}/".startswith(prefix) and len(prefix) >= longest:
+                    found, longest = os.fsdecode(source.split(b" ", 1)[0]), len(prefix)
+    except (OSError, IndexError, UnicodeError):
+        return ""
+    return found
+
+
 def hears_every_change(filesystem: str) -> bool:
     """Return whether inotify reports all changes on this type of file system.
 

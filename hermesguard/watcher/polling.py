@@ -16,6 +16,7 @@ from hermesguard.watcher.change import SUFFIX, Change, Pending, note, taken
 
 _SHARE_OF_TIME = 0.05  # a directory that takes long to look at is looked at less often
 _PATIENCE_SECONDS = 30.0
+_SILENCE_SECONDS = 3.0  # so long a look lasts only where the other side does not answer, or hardly
 _STOP_SECONDS = 2.0
 _CLOCK_TICK_NS = 50_000_000
 
@@ -54,6 +55,8 @@ class Polling:
         self._found: deque[Change] = deque()
         self._last = self._look()
         self._looked_seconds = time.monotonic()
+        self._began_seconds = self._looked_seconds
+        self._is_looking = False
         self._pause_seconds = interval_seconds
         self._descriptor = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._thread = threading.Thread(target=self._run, name="hermesguard-polling", daemon=True)
@@ -68,6 +71,15 @@ class Polling:
         if not self._thread.is_alive():
             return f"The thread that looks at {self._directory} has ended."
         return self._trouble
+
+    @property
+    def has_news(self) -> bool:
+        return bool(self._found)
+
+    @property
+    def answers(self) -> bool:
+        waited_seconds = time.monotonic() - self._began_seconds
+        return not self._is_looking or waited_seconds < _SILENCE_SECONDS
 
     def fileno(self) -> int:
         return self._descriptor
@@ -99,7 +111,8 @@ class Polling:
 
     def _run(self) -> None:
         while not self._stopped.wait(self._pause_seconds):
-            begun_seconds = time.monotonic()
+            begun_seconds = self._began_seconds = time.monotonic()
+            self._is_looking = True
             try:
                 look = self._look()
             except OSError as error:
@@ -109,6 +122,7 @@ class Polling:
                 self._found.extend(differences(self._last, look))
                 self._last = look
                 self._looked_seconds = time.monotonic()
+            self._is_looking = False
             if self._found or trouble != self._trouble:
                 self._trouble = trouble
                 os.eventfd_write(self._descriptor, 1)

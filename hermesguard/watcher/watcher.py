@@ -19,12 +19,16 @@ is lost stays so; to establish it again is a new `Watch`.
 
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from hermesguard.errors import GuardError
 from hermesguard.watcher.change import Change
 from hermesguard.watcher.mounts import filesystem_type, hears_every_change
+
+if TYPE_CHECKING:
+    from hermesguard.watcher.inotify import Queue
 
 __all__ = ["Change", "Watch"]
 
@@ -39,6 +43,10 @@ class _Source(Protocol):
 
     @property
     def trouble(self) -> str | None: ...
+    @property
+    def has_news(self) -> bool: ...
+    @property
+    def answers(self) -> bool: ...
     def fileno(self) -> int: ...
     def take(self) -> list[Change]: ...
     def prove(self) -> str | None: ...
@@ -62,12 +70,15 @@ class Watch:
         *,
         watch: Literal["auto", "polling"] = "auto",
         polling_interval_seconds: float = 1.0,
+        queue: "Callable[[], Queue] | None" = None,
     ) -> None:
+        """`queue` returns the queue of the kernel that this watch shares with others; without it, it has its own."""
         self.mode: Literal["inotify", "polling"] = "inotify"
         self.reason = ""
         self._directory = directory
         self._watch = watch
         self._polling_interval_seconds = polling_interval_seconds
+        self._queue = queue
         self._source: _Source | None = None
         self._identity = (0, 0)
 
@@ -106,6 +117,22 @@ class Watch:
         Never waits. A renamed session gives two changes: its old name, then its new one with `moved_from`.
         """
         return self._running().take()
+
+    @property
+    def answers(self) -> bool:
+        """Whether the directory may be touched: one that is polled has to have answered not long ago. Costs nothing."""
+        return self._running().answers
+
+    @property
+    def identity(self) -> tuple[int, int]:
+        """Device and inode of the directory, as it was at the start."""
+        return self._identity
+
+    @property
+    def has_news(self) -> bool:
+        """Whether `take` would give something without reading, for that was read on behalf of another watch of the same queue."""
+        source = self._running()
+        return source.has_news or source.overflowed or source.trouble is not None
 
     @property
     def alarmed(self) -> bool:
@@ -191,7 +218,7 @@ class Watch:
         try:
             from hermesguard.watcher.inotify import Inotify, limit_reason  # polling does without watchdog
 
-            source = Inotify(self._directory)
+            source = Inotify(self._directory, self._queue() if self._queue else None)
         except (ImportError, AttributeError, TypeError) as error:
             raise GuardError(
                 f"The installed watchdog is none that hermesguard can use ({error})",

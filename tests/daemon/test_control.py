@@ -44,7 +44,7 @@ class Guard:
         self.server.close()
         self._selector.close()
 
-    def _answer(self, verb: str, arguments: dict[str, Any]) -> Any:
+    def _answer(self, directory: str, verb: str, arguments: dict[str, Any]) -> Any:
         if verb == "work":
             return self._work(**arguments)
         if verb == "refuse":

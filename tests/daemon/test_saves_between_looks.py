@@ -33,7 +33,8 @@ class Turned:
         store.create()
         self.ear = Ear()
         self.daemon = Daemon(config.load(flags, {}, []), store, self.ear)
-        self.daemon.guard.begin()
+        self.daemon.directories.begin()
+        self.directory = self.daemon.directories.first
         while not self.daemon.is_ready:
             self.daemon._turn()
 
@@ -43,7 +44,7 @@ class Turned:
 
     def within_the_next_visit(self, meanwhile: Callable[[], object]) -> None:
         """Do something when the file was read, and before it is judged."""
-        reader = self.daemon.guard._reader
+        reader = self.directory.guard._reader
         read = reader.read
 
         def reading(*arguments: object) -> object:
@@ -63,8 +64,7 @@ class Turned:
 def turned(tmp_path: Path) -> Iterator[Turned]:
     made = Turned(tmp_path)
     yield made
-    made.daemon._disarm()
-    made.daemon.guard.background.close()
+    made.daemon.close()
 
 
 def count(chat: Chat) -> int:
@@ -82,13 +82,13 @@ def test_undos_whose_events_are_read_at_different_times_stand(turned: Turned) ->
 
 
 def test_a_file_that_is_newer_than_its_event_is_no_riddle(turned: Turned) -> None:
-    chat, changes = turned.chat, turned.daemon._changes
-    assert turned.daemon.watch
+    chat, changes = turned.chat, turned.directory.changes
+    assert turned.directory.watch
     acts.undo(chat)
-    changes.add(turned.daemon.watch.take())
+    changes.add(turned.directory.watch.take())
     acts.undo(chat)
     acts.undo(chat)
-    turned.daemon._follow_changes()
+    turned.directory.follow_changes()
     assert (turned.told, count(chat)) == (["intended"], 4)
 
 

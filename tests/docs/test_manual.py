@@ -125,7 +125,7 @@ def test_the_installed_configuration_changes_nothing_and_its_lines_are_valid(tmp
     path.write_text("\n".join(lines))
     given = config.load({}, {"HOME": "/home/me"}, [path])
     untouched = config.load(
-        {"sessions": "/home/me/.hermes/webui/sessions", "store": "/var/lib/hermesguard"},
+        {"sessions": "auto", "store": "/var/lib/hermesguard"},
         {"HOME": "/home/me"},
         [],
     )

@@ -88,7 +88,10 @@ def test_a_users_service_differs_only_in_what_its_manager_cannot_do() -> None:
 @UNITS
 def test_the_parent_of_the_sessions_is_writable_and_need_not_exist(unit: Path) -> None:
     home = {SYSTEM: "/home/hermeswebui", TEMPLATE: "/home/%i", USER: "%h"}[unit]
-    assert settings(unit)["Service", "ReadWritePaths"][0] == f"-{home}/.hermes/webui"
+    assert settings(unit)["Service", "ReadWritePaths"][:2] == [
+        f"-{home}/.hermes/webui",
+        f"-{home}/.hermes/profiles",
+    ]
 
 
 @UNITS

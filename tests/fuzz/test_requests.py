@@ -97,7 +97,7 @@ def test_no_request_stops_the_guard_or_leaves_the_store(tmp_path: Path) -> None:
     server = ControlServer(
         world.store_path,
         selector,
-        lambda verb, arguments: begin(operations, verb, arguments),
+        lambda _, verb, arguments: begin(operations, verb, arguments),
         world.guard.shield,
     )
     for chance in rounds("request", 1200):

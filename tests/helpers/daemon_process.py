@@ -59,12 +59,14 @@ class Daemon:
         environment: Mapping[str, str] | None = None,
         prefix: Iterable[str] = (),
         level: str = "debug",
+        names_sessions: bool = True,
     ) -> None:
+        """Without `names_sessions` it guards what it finds in the home, which is `root`."""
         self.sessions = sessions or root / "webui" / "sessions"
         self.store = store or root / "store"
         self.events: list[Record] = []
         self.lines: list[str] = []
-        places = ["--sessions", self.sessions, "--store", self.store]
+        places = ["--store", self.store, *(["--sessions", self.sessions] if names_sessions else [])]
         self._command = [*prefix, sys.executable, "-m", "hermesguard", "run", *map(str, (*places, *flags))]
         self._environment = environment_for(
             root, HERMESGUARD_LOG="json", HERMESGUARD_LOG_LEVEL=level, **(environment or {})

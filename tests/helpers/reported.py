@@ -77,7 +77,7 @@ class Reported:
         names = sorted(path.name.split("-", 1)[0] for path in (self.root / "store/history").glob("*/*"))
         for number, name in enumerate(dict.fromkeys(names), 1):
             text = text.replace(name, f"20260102T030405.{number:06}Z")
-        text = text.replace(str(self.root), ROOT)
+        text = text.replace(str(self.root), ROOT).replace(f'"name": "{self.root.name}"', '"name": "you"')
         for pattern, replacement in _VARYING:
             text = re.sub(pattern, replacement, text)
         return text

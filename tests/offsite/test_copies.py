@@ -16,6 +16,7 @@ from hermesguard.offsite import batch
 from hermesguard.offsite.back.verify import verify
 from hermesguard.offsite.bucket import folders
 from hermesguard.repair.drill import drill
+from hermesguard.store.directories.parts import parts_of
 from hermesguard.store.store import Store
 from tests.helpers.copies import DAY, Copies, same
 from tests.helpers.world import World
@@ -362,3 +363,27 @@ def test_without_us_with_age_and_tar_alone(world: World, app: App, copies: Copie
         assert json.loads(by_hand.read_shadow(session)) == json.loads(
             Store(world.store_path).read_shadow(session)
         )
+
+
+def test_every_part_of_the_store_is_copied_and_comes_back(
+    world: World, app: App, copies: Copies, tmp_path: Path
+) -> None:
+    part = world.store_path / "directories" / "work"
+    work = World(tmp_path / "work")
+    twin = work.app(Era.NEW).create(turns=6, session_id=next(iter(app.chats)))
+    work.scan()
+    acts.undo(twin)
+    work.scan()
+    part.parent.mkdir()
+    shutil.copytree(work.store_path, part, copy_function=shutil.copy2)
+    (part / "sessions").write_text(f"{work.sessions}\n{part}\n")
+    copies.turn()
+    found, store = copies.back()
+    assert (found.sessions, found.damaged) == (5, [])
+    same(store, Store(world.store_path))
+    same(Store(store.root / "directories" / "work"), Store(part))
+    assert [one.sessions for one in parts_of(store.root, store.root)][1:] == [work.sessions]
+    shutil.rmtree(part / "history" / twin.session_id)
+    (part / "shadows" / f"{twin.session_id}.json").unlink()
+    copies.turn()
+    assert copies.back()[0].sessions == 4, "what leaves one part stays in the other"

@@ -106,6 +106,25 @@ def people_ask_the_running_guard() -> None:
     alice.run("hermesguard", "purge", "--yes", chat.session_id, *store)
 
 
+def a_profile_that_comes_is_guarded() -> None:
+    """A profile that comes while the unit runs is guarded, though its place was not there when the sandbox was made."""
+    paula = User("paula")
+    paula.chats(1)
+    unit = guard_of(paula)
+    unit.start()
+    with paula.at_work():
+        app = App(paula.home / ".hermes/profiles/work/webui/sessions", Era.OLD)
+        chat = app.create("At work", turns=10)
+    shadow = paula.store / "directories/work/shadows" / f"{chat.session_id}.json"
+    until(lambda: shadow.exists() and shadow.read_bytes() == chat.path.read_bytes(), what="a copy of it")
+    with paula.at_work():
+        losses.wipe(chat)
+    until(lambda: messages(chat) >= 20, what="its messages")
+    show(paula.run("hermesguard", "status", "--store", paula.store))
+    assert unit.until_reported("restored", session=chat.session_id)["HERMESGUARD_DIRECTORY"] == "work"
+    unit.stop()
+
+
 def killed() -> None:
     """After kill -9 it is up again within seconds, and what was wiped meanwhile is restored."""
     _wiped_while_away(signal.SIGKILL, 15)

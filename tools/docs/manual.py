@@ -139,6 +139,12 @@ def _commands(samples: Mapping[str, str]) -> Iterator[Block]:
                 ("Older copies: each from before something was taken away, and what repairs put aside.",),
             ),
             ("`STORE/incidents.jsonl`", ("What happened, a line for each incident.",)),
+            (
+                "`STORE/directories/NAME/`",
+                (
+                    "The same of each further sessions directory, as those of profiles; the first one's is the store itself.",
+                ),
+            ),
         ]
     )
     yield Heading("See also")
@@ -150,7 +156,7 @@ def _verb_parsers(parser: argparse.ArgumentParser) -> Mapping[str, argparse.Argu
 
 
 def _verb(verb: Verb, parser: argparse.ArgumentParser, sample: str) -> Iterator[Block]:
-    places = {"help", "sessions", "store", "config"}
+    places = {"help", "sessions", "profile", "store", "config"}
     actions = [action for action in parser._actions if action.dest not in places or not action.option_strings]
     is_short = len(actions) < 12
     yield Heading(verb.name, 2)
@@ -250,7 +256,7 @@ def _quoted_as_code(text: str) -> str:
 
 def _key(option: Option) -> tuple[str, tuple[str, ...]]:
     allowed = f"{option.kind.allowed[:1].upper()}{option.kind.allowed[1:]}."
-    default = option.default if option.field in ("sessions", "store") else f"`{option.default}`"
+    default = option.default if option.field == "store" else f"`{option.default}`"
     return f"`{option.key}`", (
         option.meaning,
         f"{_quoted_as_code(allowed)} Default: {default}. Example: `{option.key} = {option.example}`",
@@ -268,7 +274,7 @@ def default_file() -> str:
     for option in (*OPTIONS, *NOTIFY, *OFFSITE):
         lines += [f"# {line}" for line in _filled(option.meaning, 116)]
         lines += [f"# {line}" for line in _filled(f"Allowed: {option.kind.allowed}.", 116)]
-        if option.field in ("sessions", "store"):
+        if option.field == "store":
             lines += [f"# {line}" for line in _filled(f"By default {option.default}.", 116)]
             lines += [f"#{option.key} = {option.example}", ""]
         else:

@@ -53,6 +53,8 @@ class Scans:
         self._visit = visit
         self._recover = recover
         self._look_back = LookBack(context)
+        self.smallest_part: int | None = None
+        """Of several directories each looks at less, so that a scan of all costs what one of one directory does."""
         self._known: DirectoryState | None = None
         """The directory as the last scan began; None when that says nothing about the next one."""
         self._names_due = 0.0
@@ -165,7 +167,9 @@ class Scans:
     def _look_at_files(self) -> Iterator[None]:
         """Look at the next part of the files, and visit those that are not as they were."""
         directory, seen = self._context.directory, self._notes.seen
-        for number, name in enumerate(self._next(max(SMALLEST_PART, len(seen) // ROUND_SCANS + 1)), 1):
+        for number, name in enumerate(
+            self._next(max(self.smallest_part or SMALLEST_PART, len(seen) // ROUND_SCANS + 1)), 1
+        ):
             if name in seen and not directory.is_as(name, seen.is_as_seen):
                 self._visit(name)
                 yield

@@ -127,6 +127,12 @@ def _flat(message: Message) -> str:
 
 def search(library: Library, query: Query) -> list[Hit]:
     """Return the sessions that have the words, in no order."""
+    if len(library.libraries) > 1:
+        return [
+            hit._replace(session=library.name_in(one, hit.session))
+            for one in library.libraries
+            for hit in search(one, query)
+        ]
     names = library.sessions
     look = looking(library, query)
     count = min(len(os.sched_getaffinity(0)), _MOST_PROCESSES, 1 + len(names) // _LEAST_SHARE)
@@ -135,6 +141,18 @@ def search(library: Library, query: Query) -> list[Hit]:
 
 def looking(library: Library, query: Query) -> Callable[[Sequence[str]], list[Hit]]:
     """Return what looks for the words in the sessions that it is given, within this process."""
+    if len(library.libraries) > 1:
+        looks = [(one, looking(one, query)) for one in library.libraries]
+
+        def look_in_each(some: Sequence[str]) -> list[Hit]:
+            places = [library.place(name) for name in some]
+            return [
+                hit._replace(session=library.name_in(one, hit.session))
+                for one, look_there in looks
+                for hit in look_there([name for owner, name in places if owner is one])
+            ]
+
+        return look_in_each
     shadows = {shadow.session: (shadow.size_bytes, shadow.mtime_ns) for shadow in library.store.shadows()}
     deltas = frozenset(library.store.with_delta_logs())
     live = library.live or frozenset()

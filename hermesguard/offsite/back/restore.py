@@ -17,9 +17,10 @@ from typing import IO, Any, Final
 from hermesguard import files
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.offsite import batch
-from hermesguard.offsite.batch import Item, session_of
+from hermesguard.offsite.batch import Item, room_of, session_of, shadow_of, split
 from hermesguard.offsite.bucket import Bucket, BucketError, Stored, folders
 from hermesguard.store.history import DELETED, DIGEST_CHARACTERS, LEFT_AWAY
+from hermesguard.store.place import DIRECTORIES, GUARDED_FILE
 
 _WORK: Final = ".restoring"
 _TRIES: Final = 6
@@ -196,8 +197,8 @@ class Restoring:
         self._finish_one(one, index, placed)
 
     def _target(self, path: str) -> Path:
-        if self._at_ns is not None and path.startswith("history/") and _version_time(path) > self._at:  # type: ignore[operator]
-            return self._work / "later" / path.split("/")[1]
+        if self._at_ns is not None and room_of(path) == "history" and _version_time(path) > self._at:  # type: ignore[operator]
+            return self._work / "later" / str(session_of(path))
         target = self._work / path
         files.make_directory(target.parent)
         return target.with_name(f"{target.name}.new")
@@ -206,13 +207,13 @@ class Restoring:
         session = session_of(path)
         if session is None:
             return path not in self._taken
-        if self._asked and not any(session.startswith(text) for text in self._asked):
+        if self._asked and not any(_is_called(session, text) for text in self._asked):
             return False
         if path in self._taken:
             return False
         if self._at is None:
             return path not in self._gone
-        if path.startswith("history/"):
+        if room_of(path) == "history":
             return self._wants_version(session, path)
         return True
 
@@ -242,7 +243,7 @@ class Restoring:
             session = session_of(removal.path)
             if removal.path not in self._taken:
                 self._gone.add(removal.path)
-            if session and removal.path.startswith("shadows/"):
+            if session and room_of(removal.path) == "shadows":
                 self._found.setdefault(session, _Session()).removed_ns.append(removal.time_ns)
 
     def _keep(self, path: str, item: Item, target: Path) -> None:
@@ -251,10 +252,14 @@ class Restoring:
             if target.parent.name == "later" and session:
                 self._found[session].after = (_version_time(path), path)
                 return
-            if not path.startswith("history/") and path != "format" and item.mtime_ns > self._at_ns:
+            if (
+                room_of(path) != "history"
+                and split(path)[1] not in ("format", GUARDED_FILE)
+                and item.mtime_ns > self._at_ns
+            ):
                 files.remove(target)
                 return
-            if session and path.startswith("shadows/"):
+            if session and room_of(path) == "shadows":
                 self._found.setdefault(session, _Session()).copy = item
         final = self._work / path
         os.rename(target, final)
@@ -266,8 +271,8 @@ class Restoring:
     def _set_times(self) -> None:
         """Choose of each session what was its newest good copy at the time."""
         for session, known in self._found.items():
-            shadow = self._work / "shadows" / f"{session}.json"
-            path = f"shadows/{session}.json"
+            path = shadow_of(session)
+            shadow = self._work / path
             copy = known.copy if known.copy and self._was_there(known) else None
             is_near = copy is not None and (
                 known.before is None or copy.mtime_ns >= known.before[0].timestamp() * 1e9 - _SAVE_TO_VISIT_NS
@@ -303,12 +308,12 @@ class Restoring:
     # -- the end
 
     def _finish(self) -> None:
-        shadows = [item for path, item in self._taken.items() if path.startswith("shadows/")]
-        versions = {path for path in self._taken if path.startswith("history/")}
+        shadows = [item for path, item in self._taken.items() if room_of(path) == "shadows"]
+        versions = {path for path in self._taken if room_of(path) == "history"}
         sessions = {session_of(path) for path in self._taken} - {None}
         if self._asked:
             for text in self._asked:
-                if not any(str(session).startswith(text) for session in sessions):
+                if not any(_is_called(str(session), text) for session in sessions):
                     raise GuardError(
                         f"The copies hold no session whose id begins with {text!a}",
                         "Restore all of them, and look with: hermesguard find --store DIR WORDS",
@@ -317,10 +322,15 @@ class Restoring:
         self._result.sessions = len(sessions)
         self._result.versions = len(versions)
         self._result.messages = sum(item.messages or 0 for item in shadows)
-        for name in (*batch.PLAIN_FILES, "shadows", "history"):
+        for name in (*batch.PLAIN_FILES, "shadows", "history", DIRECTORIES):
             if (self._work / name).exists():
                 os.rename(self._work / name, self._into / name)
         os.sync()
+
+
+def _is_called(session: str, text: str) -> bool:
+    """Return whether an id begins so, with or without the name of its directory."""
+    return session.startswith(text) or session.rpartition(":")[2].startswith(text)
 
 
 def _copied(content: IO[bytes], target: Path) -> tuple[str, int]:

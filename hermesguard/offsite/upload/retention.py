@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import Enum, auto
 from typing import Final, NamedTuple
 
-from hermesguard.offsite.batch import session_of
+from hermesguard.offsite.batch import room_of, session_of
 from hermesguard.offsite.settings import OffsiteSettings
 from hermesguard.offsite.state import Entry, Object
 from hermesguard.store.history import WITHDRAWN
@@ -102,13 +102,13 @@ def unexplained(
 ) -> list[str]:
     """Return the files that left the store although no rule of its retention says that they should."""
     gone = list(gone)
-    per_session = Counter(session_of(path) for path in [*gone, *still] if path.startswith("history/"))
+    per_session = Counter(session_of(path) for path in [*gone, *still] if room_of(path) == "history")
     found = []
     for path in gone:
         session = session_of(path)
-        if path.startswith("shadows/") and session and per_session[session]:
+        if room_of(path) == "shadows" and session and per_session[session]:
             continue  # deleted or renamed: what it was is in the history
-        if path.startswith("history/"):
+        if room_of(path) == "history":
             time, _, rest = path.rpartition("/")[2].partition("-")
             reason = rest.split("-")[1]
             age_seconds = (now - datetime.fromisoformat(time)).total_seconds()

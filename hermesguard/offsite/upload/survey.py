@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from hermesguard import files
-from hermesguard.offsite.batch import PLAIN_FILES, Item, Writing, is_path, session_of
+from hermesguard.offsite.batch import PLAIN_FILES, Item, Writing, is_path, room_of, session_of, split
+from hermesguard.store.directories.parts import parts_of
 from hermesguard.store.history import version_of
+from hermesguard.store.place import DIRECTORIES, GUARDED_FILE
 from hermesguard.store.store import Store
 
 WHOLE_BYTES: Final = 32 * 1024 * 1024
@@ -39,11 +41,62 @@ class Survey:
     """Looks at a store again and again; a history that has not changed is not read twice. Raises OSError, GuardError."""
 
     def __init__(self, root: Path) -> None:
+        self.root = root
+        self._parts: dict[str, _Part] = {"": _Part(root)}
+
+    def look(self) -> dict[str, File]:
+        """Return all files of the store, by path; of a store that is not there, an error and never nothing."""
+        found = self._parts[""].look()
+        for part in parts_of(self.root, self.root)[1:]:
+            known = self._parts.setdefault(part.name, _Part(part.root))
+            prefix = f"{DIRECTORIES}/{part.name}/"
+            found |= {prefix + path: file._replace(path=prefix + path) for path, file in known.look().items()}
+            if guarded := files.stamp(part.root / GUARDED_FILE):
+                path = prefix + GUARDED_FILE
+                found[path] = File(path, _signature(guarded), guarded.size_bytes, guarded.mtime_ns)
+        return found
+
+    def _store(self, path: str) -> tuple[Store, str]:
+        name, rest = split(path)
+        return self._parts[name].store, rest
+
+    def shadow_note(self, path: str) -> tuple[str, int] | None:
+        """Return (digest, messages) as recorded when the shadow at `path` was kept; None when nothing was."""
+        store, rest = self._store(path)
+        session = session_of(rest)
+        return store.shadow_note(session) if session else None
+
+    # -- content
+
+    def add(self, writing: Writing, file: File) -> Item:
+        """Add the content of a file, as it is now, to an object.
+
+        Raises FileNotFoundError when it is gone, `files.Damaged` when it is not what was kept: a copy of rot is no copy.
+        """
+        store, rest = self._store(file.path)
+        room, session, path = room_of(rest), session_of(rest), store.root / rest
+        if room == "shadows" and session and file.size_bytes <= WHOLE_BYTES:
+            newest = store.newest(session)
+            return writing.add(file.path, newest.data, newest.mtime_ns, newest.messages)
+        if room == "shadows" and session:
+            noted = store.shadow_note(session)
+            with _opened(path) as descriptor:
+                return writing.add_open(file.path, descriptor, noted[1] if noted else None)
+        if room == "history" and session:
+            _require_sound(path)
+        with _opened(path) as descriptor:
+            return writing.add_open(file.path, descriptor)
+
+
+class _Part:
+    """One part of the store, by paths within it."""
+
+    def __init__(self, root: Path) -> None:
         self.store = Store(root)
         self._histories: dict[str, tuple[int, dict[str, File]]] = {}
 
     def look(self) -> dict[str, File]:
-        """Return all files of the store, by path; of a store that is not there, an error and never nothing."""
+        """Return all files of the part, by path."""
         self.store.open()
         found = {file.path: file for file in self._plain()}
         found |= {file.path: file for file in self._shadows()}
@@ -101,33 +154,12 @@ class Survey:
             self._histories[session] = (changed_ns, found)
         return found
 
-    # -- content
 
-    def add(self, writing: Writing, file: File) -> Item:
-        """Add the content of a file, as it is now, to an object.
+def _require_sound(path: Path) -> None:
+    from hermesguard.store.history import rot_of
 
-        Raises FileNotFoundError when it is gone, `files.Damaged` when it is not what was kept: a copy of rot is no copy.
-        """
-        room = file.path.partition("/")[0]
-        session = session_of(file.path)
-        path = self.store.root / file.path
-        if room == "shadows" and session and file.size_bytes <= WHOLE_BYTES:
-            newest = self.store.newest(session)
-            return writing.add(file.path, newest.data, newest.mtime_ns, newest.messages)
-        if room == "shadows" and session:
-            noted = self.store.shadow_note(session)
-            with _opened(path) as descriptor:
-                return writing.add_open(file.path, descriptor, noted[1] if noted else None)
-        if room == "history" and session:
-            self._require_sound(session, path)
-        with _opened(path) as descriptor:
-            return writing.add_open(file.path, descriptor)
-
-    def _require_sound(self, session: str, path: Path) -> None:
-        from hermesguard.store.history import rot_of
-
-        for _ in rot_of(path, path.name.rpartition("-")[2].removesuffix(".json.gz")):
-            pass
+    for _ in rot_of(path, path.name.rpartition("-")[2].removesuffix(".json.gz")):
+        pass
 
 
 @contextmanager

@@ -197,12 +197,12 @@ class Uploader:
             session = batch.session_of(path)
             if session is None:
                 continue
-            if path.startswith("history/"):
+            if batch.room_of(path) == "history":
                 paths.append(path)
                 if path.rpartition("/")[2].split("-")[2] in WITHDRAWN:
-                    superseded.append(f"shadows/{session}.json")
+                    superseded.append(batch.shadow_of(session))
             if session not in work.sessions:
-                paths.append(f"shadows/{session}.json")
+                paths.append(batch.shadow_of(session))
         if paths:
             self._state.let_go(paths, superseded)
 
@@ -249,7 +249,7 @@ class Uploader:
             return False
         if "+" in file.signature:
             return False  # with a delta log the content is new
-        noted = self._survey.store.shadow_note(session)
+        noted = self._survey.shadow_note(file.path)
         return bool(noted) and known.sha256.startswith(noted[0])  # type: ignore[index]
 
     def _note_damaged(self, file: File, error: OSError) -> None:

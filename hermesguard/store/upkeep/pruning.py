@@ -94,6 +94,8 @@ class Pruner:
         self._reported_excess = False
         self._dispensable: deque[Decision] = deque()
         self._looked: float | None = None
+        self.size_bytes: int | None = None
+        """What the copies take, as the last prune left them; None before the first."""
 
     # -- by the rules
 
@@ -135,6 +137,9 @@ class Pruner:
             ]
         if not dry_run:
             yield from self._remove(found, shadows)
+            self.size_bytes = found.store_size_bytes - sum(
+                decision.version.size_bytes for decision in found.going
+            )
             self._report_excess(found, rules)
         return found
 

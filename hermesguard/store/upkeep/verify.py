@@ -44,6 +44,17 @@ class Tally:
     size_bytes: int = 0
     damaged: list[Damage] = field(default_factory=list)
 
+    def add(self, other: "Tally", called: Callable[[str], str]) -> None:
+        """Add what was found in another part of the store; `called` returns how a session of it is called."""
+        self.sessions += other.sessions
+        self.files += other.files
+        self.versions += other.versions
+        self.size_bytes += other.size_bytes
+        self.damaged += [
+            Damage(called(one.session), one.path, one.error, one.version, one.rebuilt)
+            for one in other.damaged
+        ]
+
     def as_dict(self) -> dict[str, Any]:
         """Return it as the answer to the verb `verify`."""
         return {

@@ -17,6 +17,7 @@ from hermesguard.config.units import about_duration
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.events.catalog import BY_NAME, EVENTS, FIELDS
 from hermesguard.events.event import Event, Value, paragraphs
+from hermesguard.lookup.directories.together import InSeveral, library_of
 from hermesguard.lookup.library import Library
 from hermesguard.lookup.objects import event_object, meaning_of
 from hermesguard.lookup.overview import entry_of
@@ -65,7 +66,7 @@ def explain(arguments: argparse.Namespace, settings: Settings) -> int:
 
 def _is_session(settings: Settings, subject: str) -> bool:
     """Return whether a number is the whole id of a session: some are decimal by chance."""
-    return len(subject) > _INCIDENT_DIGITS and subject in Library(settings).sessions
+    return len(subject) > _INCIDENT_DIGITS and subject in library_of(settings).sessions
 
 
 def _event(subject: str) -> Event | None:
@@ -77,8 +78,10 @@ def _event(subject: str) -> Event | None:
 def _explain_session(arguments: argparse.Namespace, settings: Settings) -> int:
     """Explain the newest incident of a session that waits for a user, else the newest one, else why there is none."""
     try:
-        library = Library(settings)
+        library = library_of(settings)
         name = library.find(arguments.subject)
+    except InSeveral:
+        raise
     except GuardError:
         from difflib import get_close_matches  # only a mistake needs it
 
@@ -140,7 +143,7 @@ def _explain_event(arguments: argparse.Namespace, settings: Settings, event: Eve
 def _newest(settings: Settings, event: Event) -> Incident | None:
     """Return the newest incident of that kind, an open one rather than another; None when there is none, or no store."""
     try:
-        library = Library(settings)
+        library = library_of(settings)
         found = [one for one in library.everything if one.event == event.name and one.session]
     except (GuardError, OSError):
         return None
@@ -160,7 +163,7 @@ def _without_values(event: Event) -> list[str]:
 
 
 def _explain_incident(arguments: argparse.Namespace, settings: Settings, number: str) -> int:
-    library = Library(settings)
+    library = library_of(settings)
     incident = next((incident for incident in library.everything if incident.id == number), None)
     if incident is None:
         newest = f"The newest is {library.everything[-1].id}" if library.everything else "There are none yet"
@@ -173,7 +176,7 @@ def _explain_incident(arguments: argparse.Namespace, settings: Settings, number:
     advice = _advice(incident, event, reversal) if event and not resolved_by else []
     if incident.event == LOST_BEFORE and not resolved_by:
         advice = _what_to_do_about_lost(library, incident)
-    others = witnesses(settings, library, incident) if incident.is_open and not resolved_by else []
+    others = witnesses(library, incident) if incident.is_open and not resolved_by else []
     if arguments.json:
         members = {
             "incident": incident._asdict(),

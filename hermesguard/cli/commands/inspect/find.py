@@ -10,6 +10,7 @@ from hermesguard.cli.output.terminal import Screen, Style, cut
 from hermesguard.cli.output.transcript import wrapped
 from hermesguard.config.settings import Settings
 from hermesguard.errors import ExitCode, GuardError
+from hermesguard.lookup.directories.together import library_of
 from hermesguard.lookup.find.found import Found, found_in
 from hermesguard.lookup.find.search import Query
 from hermesguard.lookup.library import Library
@@ -22,14 +23,16 @@ _INDENT: Final = "  "
 
 def find(arguments: argparse.Namespace, settings: Settings) -> int:
     """List the conversations that have the words, the best first."""
-    library = Library(settings)
+    library = library_of(settings)
     text = " ".join(arguments.words)
     query = Query(text)
     if not query.words:
         raise GuardError("find needs words", "Write some of the title, or of the text", ExitCode.USAGE)
     found, left = found_in(library, query, None if arguments.all else _SHOWN)
     if arguments.json:
-        print_json("found", {"words": text, "count": left, "found": [found_object(one) for one in found]})
+        print_json(
+            "found", {"words": text, "count": left, "found": [found_object(library, one) for one in found]}
+        )
         return ExitCode.OK if found else ExitCode.NOT_FOUND
     if not found:
         raise GuardError(
@@ -38,7 +41,7 @@ def find(arguments: argparse.Namespace, settings: Settings) -> int:
             ExitCode.NOT_FOUND,
         )
     here = screen.of()
-    here.write("\n\n".join(_block(here, one) for one in found))
+    here.write("\n\n".join(_block(here, library, one) for one in found))
     if left > len(found):
         command = as_typed(f"hermesguard find --all {text}")
         said = f"These are the best {len(found)} of {left:,}; all of them: {command}"
@@ -46,8 +49,10 @@ def find(arguments: argparse.Namespace, settings: Settings) -> int:
     return ExitCode.OK
 
 
-def _block(here: Screen, one: Found) -> str:
-    about = f"{one.hit.session}, {one.state}" + (f", {moment(one.changed)}" if one.changed else "")
+def _block(here: Screen, library: Library, one: Found) -> str:
+    directory = library.directory_of(one.hit.session)
+    where = f" in {directory}" if directory else ""
+    about = f"{one.hit.session}{where}, {one.state}" + (f", {moment(one.changed)}" if one.changed else "")
     title = cut(here.cell(one.title) or "Untitled", max(24, here.width))
     lines = [here.paint(title, Style.BOLD), _INDENT + here.paint(here.safe(about), Style.FAINT)]
     if one.passage.text:

@@ -11,8 +11,8 @@ from hermesguard.cli.output.timeline import drawn
 from hermesguard.config.settings import Settings
 from hermesguard.config.units import about_size
 from hermesguard.errors import ExitCode
-from hermesguard.lookup.library import Library
-from hermesguard.lookup.objects import history_object, session_object
+from hermesguard.lookup.directories.together import library_of
+from hermesguard.lookup.objects import history_object, in_directory, session_object
 from hermesguard.lookup.overview import entries, order
 from hermesguard.lookup.points import points
 from hermesguard.lookup.selectors import NEVER_GOOD, has_words
@@ -59,18 +59,21 @@ _LIST_COLUMNS: Final = (
 def list_sessions(arguments: argparse.Namespace, settings: Settings) -> int:
     """List the sessions in the order that was asked for."""
     words = " ".join(arguments.words)
+    library = library_of(settings)
     found = [
         entry
-        for entry in entries(Library(settings))
+        for entry in entries(library)
         if (not arguments.state or entry.state == arguments.state)
         and (entry.session.startswith(words) or has_words(entry.title, arguments.words))
     ]
     found.sort(key=lambda entry: order(entry, arguments.sort))
     if arguments.json:
-        print_json("sessions", {"sessions": [session_object(entry) for entry in found]})
+        objects = [session_object(entry) | in_directory(library, entry.session) for entry in found]
+        print_json("sessions", {"sessions": objects})
         return ExitCode.OK
     here = screen.of()
-    lines = [
+    columns = (*_LIST_COLUMNS, Column("DIRECTORY")) if len(library.libraries) > 1 else _LIST_COLUMNS
+    lines: list[tuple[Cell | str, ...]] = [
         (
             entry.session,
             entry.title or "Untitled",
@@ -79,11 +82,12 @@ def list_sessions(arguments: argparse.Namespace, settings: Settings) -> int:
             str(entry.versions),
             f"#{entry.incident.id} {entry.incident.event.replace('_', ' ')}" if entry.incident else "",
             Cell(entry.state.replace("-", " "), STATE_STYLES[entry.state]),
+            *in_directory(library, entry.session).values(),
         )
         for entry in found
     ]
     here.write(
-        table(here, _LIST_COLUMNS, lines)
+        table(here, columns, lines)
         if lines
         else "No session fits."
         if words or arguments.state
@@ -94,7 +98,7 @@ def list_sessions(arguments: argparse.Namespace, settings: Settings) -> int:
 
 def history(arguments: argparse.Namespace, settings: Settings) -> int:
     """Draw the life of a session, and list its versions, newest first."""
-    library = Library(settings)
+    library = library_of(settings)
     name = library.find(arguments.session)
     versions = library.store.versions(name)
     log = [one for one in library.everything if one.session == name]

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import chain
+from pathlib import Path
 from typing import Final
 
 from hermesguard.cli.commands.inspect.explain import counts_of, values_of
@@ -15,6 +16,7 @@ from hermesguard.cli.output.terminal import Screen, Style
 from hermesguard.config.settings import Settings
 from hermesguard.errors import ExitCode
 from hermesguard.events.catalog import BY_NAME
+from hermesguard.lookup.directories.together import library_of
 from hermesguard.lookup.library import Library
 from hermesguard.lookup.selectors import parse_moment
 from hermesguard.lookup.typed import as_typed
@@ -36,7 +38,7 @@ _COLUMNS: Final = (
 
 def log(arguments: argparse.Namespace, settings: Settings) -> int:
     """Print the incidents, oldest first, and with -f those that come, until interrupted."""
-    library = Library(settings)
+    library = library_of(settings)
     now = datetime.now(UTC)
     since = parse_moment(arguments.since, now) if arguments.since else None
     name = library.find(arguments.session) if arguments.session else None
@@ -50,7 +52,7 @@ def log(arguments: argparse.Namespace, settings: Settings) -> int:
     here = screen.of()
     if arguments.follow:
         shown = found if since else found[-_LAST_LINES:]
-        for incident in chain(shown, _new_ones(settings, {incident.id for incident in found})):
+        for incident in chain(shown, _new_ones(library, {incident.id for incident in found})):
             if is_asked(incident):
                 _follow_line(here, incident, arguments.json)
         return ExitCode.OK
@@ -67,14 +69,16 @@ def log(arguments: argparse.Namespace, settings: Settings) -> int:
     return ExitCode.OK
 
 
-def _new_ones(settings: Settings, known: set[str]) -> Iterator[Incident]:
-    size_bytes = None
+def _new_ones(library: Library, known: set[str]) -> Iterator[Incident]:
+    sizes_bytes: dict[Path, int] = {}
     while True:
-        if size_bytes != (size_bytes := incidents.size_bytes(settings.store)):
-            for incident in incidents.read_all(settings.store):
-                if incident.id not in known:
-                    known.add(incident.id)
-                    yield incident
+        for store in (part.store.root for part in library.libraries):
+            if sizes_bytes.get(store) != (size_bytes := incidents.size_bytes(store)):
+                sizes_bytes[store] = size_bytes
+                for incident in incidents.read_all(store):
+                    if incident.id not in known:
+                        known.add(incident.id)
+                        yield incident
         time.sleep(_POLL_SECONDS)
 
 

@@ -11,6 +11,7 @@ from hermesguard.cli.output.terminal import Screen, Style, cut
 from hermesguard.cli.output.transcript import wrapped
 from hermesguard.config.settings import Settings
 from hermesguard.errors import ExitCode
+from hermesguard.lookup.directories.together import library_of
 from hermesguard.lookup.library import Library
 from hermesguard.lookup.missed import KINDS, Missed, in_words, missed, summary
 from hermesguard.lookup.objects import lost_object
@@ -31,7 +32,7 @@ _INDENT: Final = "  "
 
 def lost(arguments: argparse.Namespace, settings: Settings) -> int:
     """List what may be missed, newest first."""
-    library = Library(settings)
+    library = library_of(settings)
     now = datetime.now(UTC)
     since = parse_moment(arguments.since, now) if arguments.since else None
     found = [one for one in missed(library) if not since or one.time >= since]
@@ -55,7 +56,8 @@ def _block(here: Screen, library: Library, one: Missed) -> str:
     title = here.cell(library.title_once(one.session)) or "Untitled"
     when = moment(one.time)
     heading = f"{here.paint(cut(title, max(24, here.width - len(when) - 2)), Style.BOLD)}  {here.paint(when, Style.FAINT)}"
-    what = KINDS[one.kind][1] + counts(one)
+    directory = library.directory_of(one.session)
+    what = KINDS[one.kind][1] + counts(one) + (f" (in {directory})" if directory else "")
     lines = [
         heading,
         *(here.paint(line, _STYLES.get(one.kind, Style.PLAIN)) for line in wrapped(here, what, _INDENT)),

@@ -18,6 +18,7 @@ from hermesguard.config.paths import is_inside
 from hermesguard.config.settings import Settings
 from hermesguard.config.units import about_size
 from hermesguard.errors import ExitCode, GuardError
+from hermesguard.lookup.directories.together import library_of
 from hermesguard.lookup.health import troubles_of
 from hermesguard.lookup.library import Library
 from hermesguard.lookup.missed import KINDS, Missed, missed
@@ -31,7 +32,7 @@ _NEWEST_INCIDENTS: Final = 100
 
 def report(arguments: argparse.Namespace, settings: Settings) -> int:
     """Write the page, or with --json print what it shows."""
-    library = Library(settings)
+    library = library_of(settings)
     now = datetime.now(UTC)
     known = gather(settings, library)
     charts = series.charts(library, now)
@@ -46,7 +47,7 @@ def report(arguments: argparse.Namespace, settings: Settings) -> int:
         sys.stdout.write(text)
         return ExitCode.OK
     target = Path(arguments.output or DEFAULT_NAME).absolute()
-    if is_inside(target.parent, settings.sessions):
+    if any(is_inside(target.parent, part.settings.sessions) for part in library.libraries):
         raise GuardError(
             f"{target} lies in the sessions directory, which belongs to hermes-webui",
             "Choose another place with -o FILE",

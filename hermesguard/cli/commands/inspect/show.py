@@ -17,7 +17,8 @@ from hermesguard.cli.output.transcript import (
 from hermesguard.config.settings import Settings
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.lookup.changes import changes
-from hermesguard.lookup.library import Copy, Library
+from hermesguard.lookup.directories.together import library_of
+from hermesguard.lookup.library import Copy
 from hermesguard.lookup.objects import conversation_object, difference_object
 from hermesguard.lookup.selectors import LIVE
 from hermesguard.lookup.typed import as_typed
@@ -27,7 +28,7 @@ from hermesguard.webui.compare.diff import compare
 
 def show(arguments: argparse.Namespace, settings: Settings) -> int:
     """Print a conversation, for the eye, as Markdown or as JSON."""
-    library = Library(settings)
+    library = library_of(settings)
     name, chosen = library.choose(arguments.session)
     copy = library.copy(name, chosen or library.newest(name))
     messages = copy.document.messages
@@ -52,7 +53,7 @@ def show(arguments: argparse.Namespace, settings: Settings) -> int:
 
 def diff(arguments: argparse.Namespace, settings: Settings) -> int:
     """Say message by message what became of A in B."""
-    library = Library(settings)
+    library = library_of(settings)
     name, chosen = library.choose(arguments.session)
     repair = None if chosen or arguments.other else library.last_repair(name)
     first = chosen or (repair[1] if repair else library.before(name))

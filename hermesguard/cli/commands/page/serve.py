@@ -20,10 +20,11 @@ from hermesguard.cli.output.json import print_json
 from hermesguard.config.paths import absolute_variable
 from hermesguard.config.settings import Settings
 from hermesguard.errors import ExitCode, GuardError
+from hermesguard.lookup.directories.together import library_of
 from hermesguard.lookup.guards import SERVICE_STATES
-from hermesguard.lookup.library import Library
 from hermesguard.lookup.typed import owner_of, user_name
 from hermesguard.page import access
+from hermesguard.store.place import top_of
 
 _HOST: Final = "127.0.0.1"
 _START_SECONDS: Final = 15.0
@@ -50,7 +51,7 @@ def serve(arguments: argparse.Namespace, settings: Settings) -> int:
 def open_page(arguments: argparse.Namespace, settings: Settings) -> int:
     """Print a link to the page that is good once, and open it where there is a browser."""
     _require_libraries()
-    Library(settings)  # there is a store, and this user may read it
+    library_of(settings)  # there is a store, and this user may read it
     try:
         key = access.ensure_key(settings.store, is_new=arguments.new_key)
     except OSError as error:
@@ -109,7 +110,7 @@ def _is_ours(key: bytes, port: int) -> bool:
 
 def _start(settings: Settings) -> None:
     """Start a page of our own where systemd has no socket for it. Raises GuardError when it would run as the wrong user."""
-    owner = owner_of(settings.store)
+    owner = owner_of(top_of(settings.store))
     if owner is not None and owner != os.geteuid():
         unit = "hermesguard-page.socket"
         if settings.store.parent == SERVICE_STATES and "-" in settings.store.name:
@@ -119,7 +120,11 @@ def _start(settings: Settings) -> None:
         )
     program = "import sys; sys.path.insert(0, sys.argv.pop(1)); from hermesguard.cli.main import main; raise SystemExit(main())"
     words = [sys.executable, "-c", program, str(Path(hermesguard.__file__).parents[1]), "serve"]
-    words += ["--store", str(settings.store), "--sessions", str(settings.sessions)]
+    words += ["--store", str(top_of(settings.store))]
+    if settings.profile:
+        words += ["--profile", settings.profile]
+    elif len(settings.directories) == 1:
+        words += ["--sessions", str(settings.sessions)]
     words += ["--page-port", str(settings.page_port), "--page-idle", f"{settings.page_idle_seconds or 0}s"]
     subprocess.Popen(
         words if settings.page_idle_seconds else [*words[:-1], "0"],

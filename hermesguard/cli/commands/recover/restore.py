@@ -17,6 +17,7 @@ from hermesguard.config.settings import Settings
 from hermesguard.config.units import about_size
 from hermesguard.daemon import control
 from hermesguard.errors import ExitCode, GuardError
+from hermesguard.lookup.directories.together import library_of
 from hermesguard.lookup.library import Library
 from hermesguard.lookup.selectors import Chosen
 from hermesguard.lookup.typed import as_typed
@@ -38,7 +39,7 @@ def restore(arguments: argparse.Namespace, settings: Settings) -> int:
         return _restore_all_missing(arguments, settings)
     if not arguments.session:
         raise GuardError("restore needs a session", "Name one, or say --all-missing", ExitCode.USAGE)
-    library = Library(settings)
+    library = library_of(settings)
     name, chosen = library.choose(arguments.session)
     chosen = chosen or library.newest(name)
     if name not in library.kept and name not in (library.live or ()):
@@ -48,10 +49,12 @@ def restore(arguments: argparse.Namespace, settings: Settings) -> int:
     if chosen.kind == "live":
         raise GuardError(f"@live is what {name} is now", "Choose another version", ExitCode.USAGE)
     version = chosen.version.name if chosen.version else ""
-    answer = control.ask(
-        settings,
+    part, own = library.place(name)
+    answer = _asked(
+        library,
+        part,
         "restore",
-        name=name,
+        name=own,
         version=version,
         replace=arguments.replace,
         dry_run=arguments.dry_run,
@@ -73,6 +76,14 @@ def restore(arguments: argparse.Namespace, settings: Settings) -> int:
     )
 
 
+def _asked(library: Library, part: Library, verb: str, /, **arguments: Any) -> dict[str, Any]:
+    """Have an act done in a part of the store; return the answer, its session called as it is here."""
+    answer = control.ask(part.settings, verb, **arguments)
+    if "session" in answer:
+        answer["session"] = library.name_in(part, answer["session"])
+    return answer
+
+
 def _older(name: str, versions: list[Version]) -> list[str]:
     """Return what there is beside the newest copy: a chat that an act shortened has what was taken away there."""
     if not versions:
@@ -92,7 +103,12 @@ def _closed(answer: dict[str, Any]) -> str:
 
 
 def _restore_all_missing(arguments: argparse.Namespace, settings: Settings) -> int:
-    answer = control.ask(settings, "restore_all_missing", dry_run=arguments.dry_run)
+    answer: dict[str, Any] = {"missing": [], "restored": [], "failed": [], "dry_run": arguments.dry_run}
+    library = library_of(settings)
+    for part in library.libraries:
+        found = control.ask(part.settings, "restore_all_missing", dry_run=arguments.dry_run)
+        for key in ("missing", "restored", "failed"):
+            answer[key] += [library.name_in(part, name) for name in found[key]]
     if arguments.json:
         print_json("restore all missing", answer)
     else:
@@ -122,7 +138,7 @@ def _write_elsewhere(arguments: argparse.Namespace, library: Library, name: str,
             sys.stdout.buffer.flush()
         return ExitCode.OK
     target = Path(arguments.output).absolute()
-    if is_inside(target.parent, library.settings.sessions):
+    if any(is_inside(target.parent, part.settings.sessions) for part in library.libraries):
         raise GuardError(
             f"{target} lies in the sessions directory, where hermes-webui would take it for a session",
             "Choose another place, or leave -o out to make the version live",
@@ -144,7 +160,9 @@ def _write_elsewhere(arguments: argparse.Namespace, library: Library, name: str,
 def undo(arguments: argparse.Namespace, settings: Settings) -> int:
     """Reverse what the guard did in one incident."""
     number = arguments.incident.removeprefix("#")
-    answer = control.ask(settings, "undo", incident=number, merge=arguments.merge, dry_run=arguments.dry_run)
+    library = library_of(settings)
+    part = library.of_incident(number)
+    answer = _asked(library, part, "undo", incident=number, merge=arguments.merge, dry_run=arguments.dry_run)
     done = "would be undone" if arguments.dry_run else "is undone"
     changes = _messages(answer) or ": the file is taken away again"
     library = Library(settings)
@@ -156,8 +174,10 @@ def undo(arguments: argparse.Namespace, settings: Settings) -> int:
 
 def accept(arguments: argparse.Namespace, settings: Settings) -> int:
     """Make the live file of a session the copy to trust."""
-    name = Library(settings).find(arguments.session)
-    answer = control.ask(settings, "accept", name=name, dry_run=arguments.dry_run)
+    library = library_of(settings)
+    name = library.find(arguments.session)
+    part, own = library.place(name)
+    answer = _asked(library, part, "accept", name=own, dry_run=arguments.dry_run)
     done = "would be accepted" if arguments.dry_run else "is accepted"
     messages = (
         f"{counted(answer['messages_live'], 'message')}; the copy until now has {answer['messages_before']:,}"
@@ -168,7 +188,9 @@ def accept(arguments: argparse.Namespace, settings: Settings) -> int:
 
 def prune(arguments: argparse.Namespace, settings: Settings) -> int:
     """Remove what need not be kept, and say of each version why it stays or goes."""
-    answer = control.ask(settings, "prune", dry_run=arguments.dry_run)
+    library = library_of(settings)
+    answers = [control.ask(part.settings, "prune", dry_run=arguments.dry_run) for part in library.libraries]
+    answer = _pruned(library, answers)
     if arguments.json:
         print_json("prune", answer)
         return ExitCode.OK
@@ -191,9 +213,23 @@ def prune(arguments: argparse.Namespace, settings: Settings) -> int:
     return ExitCode.OK
 
 
+def _pruned(library: Library, answers: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return what was pruned in all parts of the store together."""
+    answer = dict(answers[0])
+    for key in ("store_size_bytes", "excess_bytes"):
+        answer[key] = sum(one[key] for one in answers)
+    answer["clock_is_trusted"] = all(one["clock_is_trusted"] for one in answers)
+    answer["versions"] = [
+        {**entry, "session": library.name_in(part, entry["session"])}
+        for part, one in zip(library.libraries, answers, strict=True)
+        for entry in one["versions"]
+    ]
+    return answer
+
+
 def purge(arguments: argparse.Namespace, settings: Settings) -> int:
     """Remove every trace of a session from the store, after asking on a terminal."""
-    library = Library(settings)
+    library = library_of(settings)
     name = library.find(arguments.session)
     if not (arguments.dry_run or arguments.yes or _is_terminal()):
         raise GuardError(
@@ -212,7 +248,8 @@ def purge(arguments: argparse.Namespace, settings: Settings) -> int:
         )
         if sys.stdin.readline().strip().casefold() not in ("y", "yes"):
             raise GuardError("Nothing was purged", "", ExitCode.REFUSED)
-    answer = control.ask(settings, "purge", name=name, dry_run=arguments.dry_run)
+    part, own = library.place(name)
+    answer = _asked(library, part, "purge", name=own, dry_run=arguments.dry_run)
     done = "would go" if arguments.dry_run else "are gone"
     size = about_size(answer["size_bytes"])
     return _report(

@@ -4,7 +4,9 @@ import argparse
 import contextlib
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final
 
 from hermesguard.cli.output import terminal as screen
@@ -16,13 +18,14 @@ from hermesguard.config.settings import Settings
 from hermesguard.daemon import control
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.guard.requests.handover import hand_over
-from hermesguard.lookup.library import Library
+from hermesguard.lookup.directories.together import library_of
 from hermesguard.lookup.selectors import find_session
 from hermesguard.lookup.typed import as_typed
 from hermesguard.salvage.finding import Finding, State
 from hermesguard.salvage.places import Places, places_of
 from hermesguard.salvage.standing import Standing
 from hermesguard.salvage.survey import Survey, survey
+from hermesguard.store.directories.parts import meant
 from hermesguard.store.store import Store
 
 _PROGRESS_AFTER_SECONDS: Final = 1.0
@@ -36,27 +39,27 @@ _SIGNS: Final = {
 
 def salvage(arguments: argparse.Namespace, settings: Settings) -> int:
     """Look for what was lost, and do with it what was asked for."""
-    places = places_of(settings, arguments.hermes_home)
-    try:
-        next(settings.sessions.iterdir(), None)
-    except OSError as error:
-        raise GuardError(
-            f"The sessions directory {settings.sessions} cannot be read: {error.strerror}",
-            "Name it with --sessions DIR, or run as a user who may read it",
-        ) from None
+    places = _places(arguments, settings)
     named = _named(places, settings, arguments.conversations)
-    if arguments.show and not named:
+    if arguments.show and not any(named):
         raise GuardError("--show needs a session", "Name one: hermesguard salvage SID --show", ExitCode.USAGE)
     notes: list[str] = []
     answers: list[dict[str, Any]] = []
     here = screen.of()
+    others = _elsewhere(settings)
     with _Progress() as progress:
-        for finding in survey(places, named, progress, notes):
-            if arguments.show:
-                progress.clear()
-                answers.append(_shown(arguments, here, finding))
+        for place, names in zip(places, named, strict=True):
+            if arguments.conversations and not names:
                 continue
-            answers.append(_done(arguments, settings, finding, bool(named)))
+            mine = replace(settings, sessions=place.sessions, store=place.store or settings.store)
+            for finding in survey(place, names, progress, notes):
+                if finding.session in others(place.sessions):
+                    continue
+                if arguments.show:
+                    progress.clear()
+                    answers.append(_shown(arguments, here, finding))
+                    continue
+                answers.append(_done(arguments, mine, finding, bool(names)))
     if arguments.json:
         members = {"dry_run": arguments.dry_run, "conversations": answers, "notes": notes}
         print_json("salvage", members)
@@ -65,20 +68,66 @@ def salvage(arguments: argparse.Namespace, settings: Settings) -> int:
     return ExitCode.FAILED if any(answer["error"] for answer in answers) else ExitCode.OK
 
 
-def _named(places: Places, settings: Settings, asked: Iterable[str]) -> list[str]:
-    """Return the sessions that are meant; GuardError when one means none, or several."""
+def _places(arguments: argparse.Namespace, settings: Settings) -> list[Places]:
+    """Return where to look, for each sessions directory; GuardError when one cannot be read."""
+    found = []
+    for part in meant(settings):
+        try:
+            next(part.sessions.iterdir(), None)
+        except OSError as error:
+            raise GuardError(
+                f"The sessions directory {part.sessions} cannot be read: {error.strerror}",
+                "Name it with --sessions DIR, or run as a user who may read it",
+            ) from None
+        mine = replace(settings, store=part.root, sessions=part.sessions)
+        found.append(places_of(mine, arguments.hermes_home))
+    return found
+
+
+def _elsewhere(settings: Settings) -> Callable[[Path], frozenset[str]]:
+    """Return what tells the sessions that are in another directory and not in this one: the traces of profiles are shared."""
+    if len(meant(settings)) == 1:
+        return lambda _: frozenset()
+    libraries = library_of(settings).libraries
+    known = {one.settings.sessions: {*one.sessions, *(one.live or ())} for one in libraries}
+
+    def others(sessions: Path) -> frozenset[str]:
+        return (
+            frozenset().union(*(names for path, names in known.items() if path != sessions)) - known[sessions]
+        )
+
+    return others
+
+
+def _named(places: list[Places], settings: Settings, asked: Iterable[str]) -> list[list[str]]:
+    """Return the sessions that are meant, of each directory; GuardError when one means none, or several."""
     texts = list(asked)
+    found: list[list[str]] = [[] for _ in places]
     if not texts:
-        return []
-    look = Survey(places)
-    try:
-        known = look.known()
-    finally:
-        look.close()
+        return found
+    known = []
+    for place in places:
+        look = Survey(place)
+        try:
+            known.append(look.known())
+        finally:
+            look.close()
     with contextlib.suppress(GuardError):  # there need not be a store yet
-        library = Library(settings)
-        known = {**dict.fromkeys(library.sessions, ""), **known}
-    return list(dict.fromkeys(find_session(text, known, lambda: known) for text in texts))
+        for number, one in enumerate(library_of(settings).libraries):
+            known[number] = {**dict.fromkeys(one.sessions, ""), **known[number]}
+    others = _elsewhere(settings)
+    everything = {name: title for names in reversed(known) for name, title in names.items()}
+    for text in dict.fromkeys(texts):
+        name = find_session(text, everything, lambda: everything)
+        having = [
+            number
+            for number, names in enumerate(known)
+            if name in names and name not in others(places[number].sessions)
+        ]
+        for number in having:
+            if name not in found[number]:
+                found[number].append(name)
+    return found
 
 
 def _done(

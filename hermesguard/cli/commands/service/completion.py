@@ -29,15 +29,19 @@ def completion(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def _words(what: str, settings: Settings) -> Iterable[str]:
+    from hermesguard.store.directories.parts import meant
     from hermesguard.store.store import Store
 
-    store = Store(settings.store)
-    store.open()
+    stores = [Store(part.root) for part in meant(settings)]
+    for store in stores:
+        store.open()
     if what == "sessions":
-        return store.sessions()
+        return sorted({name for store in stores for name in store.sessions()})
     from hermesguard.store import incidents
 
-    numbers = [incident.id for incident in incidents.read(settings.store) if not incident.is_by_user]
+    numbers = [
+        incident.id for store in stores for incident in incidents.read(store.root) if not incident.is_by_user
+    ]
     if what == "incidents":
         return numbers
     from hermesguard.events.catalog import EVENTS

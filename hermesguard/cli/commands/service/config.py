@@ -14,7 +14,7 @@ from hermesguard.cli.output.json import print_json
 from hermesguard.cli.output.tables import Cell, Column, table
 from hermesguard.config import tables
 from hermesguard.config.options import OPTIONS, Option
-from hermesguard.config.paths import configuration_files
+from hermesguard.config.paths import configuration_files, found_sessions
 from hermesguard.config.settings import FLAGS, Settings
 from hermesguard.errors import ExitCode
 
@@ -30,7 +30,9 @@ def config(arguments: argparse.Namespace, settings: Settings) -> int:
     if arguments.json:
         values = {
             option.key: {
-                "value": _plain(getattr(settings, option.field)),
+                "value": _directories(settings)
+                if option.field == "directories"
+                else _plain(getattr(settings, option.field)),
                 "written": option.written(settings),
                 "origin": settings.origins[option.field],
             }
@@ -57,6 +59,9 @@ def config(arguments: argparse.Namespace, settings: Settings) -> int:
             messages,
         )
     )
+    if settings.is_auto:
+        paths = ", ".join(map(str, found_sessions(settings.environment)))
+        here.write(here.safe(f"\nThe sessions directories that are found: {paths}"))
     return ExitCode.OK
 
 
@@ -97,10 +102,9 @@ def _warnings(settings: Settings) -> list[str]:
     known |= {option.variable for options in tables.OPTIONS_OF.values() for option in options}
     unknown = sorted(name for name in os.environ if name.startswith("HERMESGUARD_") and name not in known)
     found = [f"the environment variable {name} means nothing to hermesguard" for name in unknown]
-    if not settings.sessions.is_dir():
-        found.append(
-            f"the sessions directory {settings.sessions} is not there yet; the guard will wait for it"
-        )
+    for sessions in settings.directories or (settings.sessions,):
+        if not sessions.is_dir():
+            found.append(f"the sessions directory {sessions} is not there yet; the guard will wait for it")
     for command in (
         settings.alert_command,
         settings.heartbeat_command,
@@ -109,6 +113,12 @@ def _warnings(settings: Settings) -> list[str]:
         if command and which(command[0]) is None:
             found.append(f"the program {command[0]} is not found, or may not be run by this user")
     return found
+
+
+def _directories(settings: Settings) -> object:
+    """Return the sessions directories that are named, as the file would name them."""
+    named = [str(path) for path in settings.directories]
+    return named[0] if len(named) == 1 else named or "auto"
 
 
 def _plain(value: object) -> object:

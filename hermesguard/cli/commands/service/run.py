@@ -59,11 +59,13 @@ def scan(arguments: argparse.Namespace, settings: Settings) -> int:
         _print_scan(arguments, "check", found, _check_lines(found, settings.sessions))
         return ExitCode.PROBLEM if found["wrong"] else ExitCode.OK
     reporter = open_reporter()
-    status = local.scan(settings, reporter)
+    try:
+        status = local.scan(settings, reporter)
+    finally:
+        reporter.close()
     _print_scan(arguments, "scan", status, _scan_lines(status))
-    return (
-        ExitCode.PROBLEM if status["unreadable"] or status["held"] or status["store_error"] else ExitCode.OK
-    )
+    wrong = status["unreadable"] or status["held"] or status["store_error"] or status.get("refused")
+    return ExitCode.PROBLEM if wrong else ExitCode.OK
 
 
 def _print_scan(arguments: argparse.Namespace, kind: str, found: dict[str, Any], lines: list[str]) -> None:
@@ -90,7 +92,8 @@ def _check_lines(found: dict[str, Any], sessions: Path) -> list[str]:
         )
         why = "; ".join(finding["evidence"])
         title = f' "{finding["title"]}"' if finding["title"] else ""
-        what = f"{finding['session']}{title}: {finding['state']} (messages: {messages})"
+        where = f" in {finding['directory']}" if "directory" in finding else ""
+        what = f"{finding['session']}{title}{where}: {finding['state']} (messages: {messages})"
         lines.append(what + (f": {why}" if why else ""))
     wrong, total = found["wrong"], found["sessions"]
     before = sum(finding["state"] == "lost before" for finding in found["findings"])
@@ -126,6 +129,7 @@ def _scan_lines(status: dict[str, Any]) -> list[str]:
         f"{name}: vanished with many others; see: hermesguard restore --all-missing --dry-run"
         for name in status["held"]
     ]
+    lines += [f"Not scanned: {one['error']}." for one in status.get("refused", ())]
     if status["store_error"]:
         lines.append(f"Store is not writable: {status['store_error']}")
     lines.append(

@@ -2,6 +2,7 @@
 
 import argparse
 import time
+from dataclasses import replace
 from typing import Any, Final
 
 from hermesguard.cli.output import terminal as screen
@@ -16,11 +17,13 @@ from hermesguard.config.units import about_duration, about_size
 from hermesguard.daemon import control
 from hermesguard.daemon.status import resting_status
 from hermesguard.errors import ExitCode, GuardError
+from hermesguard.lookup.directories.together import library_of
 from hermesguard.lookup.health import URGENT, Trouble, holder, troubles_of
 from hermesguard.lookup.library import Library
 from hermesguard.lookup.missed import KINDS, in_words, missed, summary
 from hermesguard.lookup.objects import status_object
 from hermesguard.lookup.typed import as_typed
+from hermesguard.store.place import top_of
 
 _UNKNOWN: Final = 3
 
@@ -29,13 +32,13 @@ def status(arguments: argparse.Namespace, settings: Settings) -> int:
     """Say whether all is well, then what is known."""
     if arguments.nagios:
         return _nagios(settings)
-    library = Library(settings)
+    library = library_of(settings)
     known = {**gather(settings, library), "last_guard": "", "last_guard_seen": ""}
     known["missed"] = summary(missed(library, is_quick=True))
     if known["pid"] is None:
         from hermesguard.cli.last_guard import last_guard  # no need of the journal while a guard answers
 
-        known["last_guard_seen"], known["last_guard"] = last_guard(settings.store)
+        known["last_guard_seen"], known["last_guard"] = last_guard(top_of(settings.store))
     known |= _others(settings)
     hindrance, others = _hindrance(known, settings), _other_troubles(known)
     troubles = [*troubles_of(known, hindrance), *others]
@@ -54,7 +57,7 @@ def status(arguments: argparse.Namespace, settings: Settings) -> int:
     for trouble in troubles:
         for line in wrapped(here, as_typed(trouble.remedy), "  "):
             here.write(line)
-    if "lost before" not in known["missed"] and (count := lost_before(settings, library.store)):
+    if "lost before" not in known["missed"] and (count := lost_before(library)):
         looks = "looks" if count == 1 else "look"
         here.write(
             here.paint(
@@ -84,17 +87,23 @@ def _guarded(known: dict[str, Any]) -> str:
 
 def gather(settings: Settings, library: Library) -> dict[str, Any]:
     """Return what the guard (or, without one, the store) says, and what the store's files say."""
-    said = control.ask_running_guard(settings.store, "status", {})
+    said = control.ask_running_guard(settings.store, "status", {}, settings.profile)
     if said is None:
-        said = resting_status(settings, library.store, library.everything)
-    return {**said, "store_size_bytes": library.store.size_bytes()}
+        said = resting_status(settings, [(part.store, part.everything) for part in library.libraries])
+    known = {"directories": [], "refused": []} | said
+    if len(settings.directories) == 1:  # of a guard of several the one that was named
+        mine = [one for one in known["directories"] if one["store"] == str(settings.store)]
+        known |= {"directories": mine, **(mine[0] if mine else {})}
+        for name in ("name", "missing"):
+            known.pop(name, None)
+    return {**known, "store_size_bytes": library.store.size_bytes()}
 
 
 def _hindrance(known: dict[str, Any], settings: Settings) -> GuardError | None:
     """Return why this user could run no guard here; None when one could, or one runs."""
     if known["pid"] is not None:
         return None
-    from hermesguard.daemon import permissions  # no need of it while a guard answers
+    from hermesguard.daemon.directories import permissions  # no need of it while a guard answers
 
     try:
         permissions.require(settings.sessions, came_late=False, is_start=True)
@@ -117,9 +126,12 @@ def fact_lines(known: dict[str, Any]) -> list[tuple[str, str]]:
         seen = known["last_guard_seen"]
         running += f"; the last one: {known['last_guard']}" + (f", {moment(moment_of(seen))}" if seen else "")
     watch = known["watch"] + (f" ({known['watch_reason']})" if known["watch_reason"] else "")
+    several = known["directories"] if len(known["directories"]) > 1 else []
+    where = f"{len(several)} directories" if several else known["sessions_directory"]
     pairs = [
         ("guard", running),
-        ("sessions", f"{_guarded(known)}, in {known['sessions_directory']}"),
+        ("sessions", f"{_guarded(known)}, in {where}"),
+        *((one["name"], _directory(one, known["running"])) for one in several),
         ("store", f"{known['store']}, {about_size(known['store_size_bytes'])}"),
         ("incidents", f"{known['incidents_today']} today, {known['incidents']} in all"),
     ]
@@ -140,17 +152,31 @@ def fact_lines(known: dict[str, Any]) -> list[tuple[str, str]]:
     return pairs
 
 
+def _directory(one: dict[str, Any], is_running: bool) -> str:
+    """Return in words how one of several directories stands."""
+    words = f"{_guarded(one)}, in {one['sessions_directory']}"
+    if one["incidents"]:
+        words += f"; {counted(one['incidents'], 'incident')}"
+    if one["last_save"]:
+        words += f"; last save {ago(moment_of(one['last_save']))}"
+    if is_running and (one["watch_lost"] or one["watch"] != "inotify"):
+        reason = f" ({one['watch_reason']})" if one["watch_reason"] else ""
+        words += f"; watch {'lost' if one['watch_lost'] else one['watch']}{reason}"
+    return words
+
+
 def _others(settings: Settings) -> dict[str, Any]:
     """Return how the notifier and the offsite copies of a store stand; None for what it never had."""
     known: dict[str, Any] = {"notify": None, "offsite": None}
-    if settings.store.with_name(f"{settings.store.name}.notify").is_dir():
+    store = top_of(settings.store)
+    if store.with_name(f"{store.name}.notify").is_dir():
         from hermesguard.notify import state  # only where there is a notifier
 
-        known["notify"] = state.summary(settings.store, time.time())
+        known["notify"] = state.summary(store, time.time())
     if has_table(settings, "offsite"):
         from hermesguard.offsite import brief  # only where there are copies
 
-        known["offsite"] = brief.summary(settings)
+        known["offsite"] = brief.summary(replace(settings, store=store))
     return known
 
 
@@ -204,7 +230,7 @@ def _nagios(settings: Settings) -> int:
     """Print one line as the Monitoring Plugins' guidelines ask: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN."""
     here = screen.of()
     try:
-        library = Library(settings)
+        library = library_of(settings)
         found = summary(missed(library, is_quick=True))
         known = gather(settings, library) | _others(settings)
     except GuardError as error:

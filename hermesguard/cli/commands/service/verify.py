@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from hermesguard.cli.output import terminal as screen
 from hermesguard.cli.output.json import print_json
@@ -13,24 +14,20 @@ from hermesguard.config.units import about_size
 from hermesguard.daemon import control
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.events.event import plain
-from hermesguard.lookup.library import Library
+from hermesguard.lookup.directories.together import library_of
 from hermesguard.repair.drill import drill as run_drill
 from hermesguard.store.upkeep import verify as verification
-from hermesguard.store.upkeep.verify import Damage, Progress
+from hermesguard.store.upkeep.verify import Damage, Progress, Tally
 
 
 def verify(arguments: argparse.Namespace, settings: Settings) -> int:
     """Read every copy, have damaged ones made again where that is possible, and say which are damaged."""
-
-    def rebuild(name: str) -> bool:
-        try:
-            return bool(control.ask(settings, "rebuild", name=name)["rebuilt"])
-        except GuardError:
-            return False
-
-    library = Library(settings)
+    library = library_of(settings)
+    tally, tallies = Tally(), []
     with _bar("reading") as progress:
-        tally = verification.verify(library.store, rebuild, progress)
+        for part in library.libraries:
+            tallies.append(verification.verify(part.store, partial(_rebuilt, part.settings), progress))
+            tally.add(tallies[-1], partial(library.name_in, part))
     lasting = [damage for damage in tally.damaged if not damage.rebuilt]
     if arguments.json:
         print_json("verify", tally.as_dict())
@@ -45,13 +42,23 @@ def verify(arguments: argparse.Namespace, settings: Settings) -> int:
         for line in _advice(lasting):
             here.write(here.safe(line))
     try:
-        control.ask(settings, "verified", files=tally.files, damaged=len(lasting))
+        for part, found in zip(library.libraries, tallies, strict=True):
+            left = sum(not damage.rebuilt for damage in found.damaged)
+            control.ask(part.settings, "verified", files=found.files, damaged=left)
     except GuardError as error:
         print(
             f"hermesguard: This could not be noted for hermesguard status. {plain(str(error))}",
             file=sys.stderr,
         )
     return ExitCode.PROBLEM if tally.damaged else ExitCode.OK
+
+
+def _rebuilt(settings: Settings, name: str) -> bool:
+    """Have a damaged shadow made again; return whether it was."""
+    try:
+        return bool(control.ask(settings, "rebuild", name=name)["rebuilt"])
+    except GuardError:
+        return False
 
 
 def _advice(lasting: Iterable[Damage]) -> Iterator[str]:
@@ -65,7 +72,7 @@ def _advice(lasting: Iterable[Damage]) -> Iterator[str]:
 
 def drill(arguments: argparse.Namespace, settings: Settings) -> int:
     """Bring every session back into a scratch directory, and look for each message of its shadow."""
-    library = Library(settings)
+    library = library_of(settings)
     with _bar("restoring") as progress:
         found = run_drill(library.store, progress)
     if arguments.json:

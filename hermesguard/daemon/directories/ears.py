@@ -1,0 +1,78 @@
+"""What wakes the loop: descriptors to be read, among them the one queue of the kernel for all directories that are watched."""
+
+import select
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hermesguard.watcher.inotify import Queue, Scout
+
+
+class Ears:
+    """Descriptors, each heard as long as somebody wants it to be."""
+
+    def __init__(self) -> None:
+        self._poll = select.poll()
+        self._wanted: Counter[int] = Counter()
+        self._queue: Queue | None = None
+        self._scout: Scout | None = None
+
+    def listen(self, descriptor: int) -> None:
+        """Be woken by it from now on."""
+        self._wanted[descriptor] += 1
+        self._poll.register(descriptor, select.POLLIN)
+
+    def ignore(self, descriptor: int) -> None:
+        """Be woken by it no longer, unless others still want that."""
+        self._wanted[descriptor] -= 1
+        if not self._wanted[descriptor]:
+            del self._wanted[descriptor]
+            self._poll.unregister(descriptor)
+
+    def wait(self, seconds: float) -> list[int]:
+        """Return the descriptors that can be read, after so many seconds at the latest; what the queue had is read."""
+        woken = [descriptor for descriptor, _ in self._poll.poll(seconds * 1000)]
+        if self._queue and self._queue.fileno() in woken:
+            self._queue.read()
+        return woken
+
+    def queue(self) -> "Queue":
+        """Return the queue that all directories share. Raises OSError when the kernel has none to give."""
+        if self._queue is None:
+            from hermesguard.watcher.inotify import Queue  # a guard that polls has no need of it
+
+            self._queue = Queue()
+        return self._queue
+
+    def look_out(self, places: Iterable[Path]) -> bool:
+        """Hear of directories that come into being in these places, if the kernel tells; return whether a place is new."""
+        if self._scout is None:
+            try:
+                queue = self.queue()
+            except OSError:
+                return False
+            from hermesguard.watcher.inotify import Scout
+
+            self._scout = Scout(queue)
+            self.listen(queue.fileno())
+        return self._scout.look_out(places)
+
+    @property
+    def has_stirred(self) -> bool:
+        """Return whether `is_stirred` would say so."""
+        return self._scout is not None and self._scout.is_stirred
+
+    def is_stirred(self) -> bool:
+        """Return once whether something came into being in a place that is looked at."""
+        if self._scout is None or not self._scout.is_stirred:
+            return False
+        self._scout.is_stirred = False
+        return True
+
+    def close(self) -> None:
+        """Give the queue back."""
+        if self._queue:
+            self._queue.close()
+            self._queue = None

@@ -1,0 +1,63 @@
+"""Which sessions directories a guard is to guard, by its settings and what is there."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from hermesguard.config.paths import found_sessions, may_be_sessions
+from hermesguard.config.settings import Settings
+from hermesguard.errors import GuardError
+from hermesguard.store.directories import parts
+from hermesguard.store.place import Place
+
+
+def first_directory(settings: Settings) -> Settings:
+    """Return the settings with the directory that the top of the store is for as the first one, if it is one of those guarded.
+
+    Whatever the rules name first now: a store goes on with the directory that it began with.
+    """
+    noted = Place(settings.store).guarded()
+    if noted is None or noted == settings.sessions:
+        return settings
+    if settings.is_auto:
+        is_one = noted.is_dir() or may_be_sessions(noted, settings.environment)
+    else:
+        is_one = len(settings.directories) > 1 and noted in settings.directories
+    return replace(settings, sessions=noted) if is_one else settings
+
+
+def wanted(settings: Settings, store: Path, first: Path, known: frozenset[Path]) -> list[Path]:
+    """Return the directories that are to be guarded, as far as that can be known now; `known` ones are not touched.
+
+    `first` is the one that the top of the store is for.
+    """
+    if not settings.is_auto:
+        return list(settings.directories)
+    environment = settings.environment
+    found = found_sessions(environment, known)
+    default = found[0]
+    if default not in known and identity(default) is None:
+        del found[0]
+    for part in parts.parts_of(store, first)[1:]:
+        if part.sessions not in known and (
+            may_be_sessions(part.sessions, environment) or os.path.isdir(part.sessions)
+        ):
+            found.append(part.sessions)
+    return list(dict.fromkeys(found))
+
+
+def identity(sessions: Path) -> tuple[int, int] | None:
+    """Return device and inode of a directory; None when it is none, or may not be seen."""
+    try:
+        found = os.stat(sessions)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def of_another(sessions: Path, store: Path) -> GuardError:
+    """Return the error that a directory is guarded already."""
+    return GuardError(
+        f"{sessions} is guarded by another hermesguard already, with the store {store}",
+        "Stop that one to have it guarded here; or name what is to be guarded here: `sessions` in the configuration",
+    )

@@ -1,0 +1,1 @@
+"""What commands read of several sessions directories at once."""

@@ -1,0 +1,1 @@
+"""The parts of a store that is for several sessions directories."""

@@ -1,0 +1,63 @@
+"""Two guards on one store, as two machines may have them on a shared volume: the lock, and what is when it is lost."""
+
+import signal
+from pathlib import Path
+
+from hermesguard.demo import losses
+from hermesguard.demo.app import App
+from hermesguard.demo.eras import Era
+from hermesguard.errors import ExitCode
+from hermesguard.store.lock import Lock
+from tests.helpers.daemon_process import Daemon
+from tests.helpers.profiles import messages
+
+
+def test_a_second_guard_waits_for_the_first(tmp_path: Path) -> None:
+    """systemd, or Kubernetes, starts it again and again: that is a standby."""
+    chat = App(tmp_path / "webui" / "sessions", Era.OLD).create(turns=4)
+    with Daemon(tmp_path) as first, Daemon(tmp_path) as second:
+        first.start()
+        first.until_kept(chat.path)
+        second.start(ready=False)
+        assert second.ended() == ExitCode.LOCKED
+        first.kill()
+        second.start()
+        losses.wipe(chat)
+        second.until_heard("restored")
+
+
+def test_a_guard_that_lost_its_lock_while_it_stood_still_gives_way(tmp_path: Path) -> None:
+    """As when a file server gives the lock of a machine that does not answer to another one, and the machine comes back."""
+    chat = App(tmp_path / "webui" / "sessions", Era.OLD).create(turns=4)
+    with Daemon(tmp_path, "--scan-interval", "200ms") as old, Daemon(tmp_path) as new:
+        old.start()
+        old.until_kept(chat.path)
+        assert old.process
+        old.process.send_signal(signal.SIGSTOP)
+        (
+            tmp_path / "store" / "lock"
+        ).unlink()  # the lock of the one that stands still is worth nothing from here on
+        new.start()
+        losses.wipe(chat)
+        new.until_heard("restored")
+        old.process.send_signal(signal.SIGCONT)
+        assert old.ended() == ExitCode.LOCKED
+        assert "taken over the store" in old.heard("failed")[0]["error"]
+        assert old.heard("restored") == []
+        losses.wipe(chat)
+        new.until(lambda: messages(chat) >= 8)
+
+
+def test_the_number_rises_with_each_that_takes_the_lock(tmp_path: Path) -> None:
+    first, second = Lock(tmp_path / "lock"), Lock(tmp_path / "lock")
+    assert first.take()
+    assert first.is_ours()
+    first.release()
+    assert second.take()
+    assert (second.is_ours(), first.is_ours()) == (True, False)
+    (tmp_path / "token").write_text("no number\n")
+    assert second.is_ours(), "what is no number is no other guard"
+    second.release()
+    third = Lock(tmp_path / "lock")
+    assert third.take()
+    assert third.is_ours()
