@@ -62,9 +62,8 @@ WRITERS: Final = (
 
 # No longer than what the application could save: the names of its temp files, and of ours, hold this and about 30 more.
 _SESSION_NAME = re.compile(r"([0-9A-Za-z-][0-9A-Za-z_-]{0,221})\.json")
-_WORKSPACE = re.compile(
-    r"\A\[Workspace(?:::v\d+)?: [^\n]*\]\n"
-)  # what the application puts before a prompt for the model
+# What the application puts before a prompt for the model.
+_WORKSPACE = re.compile(r"\A\[Workspace(?:::v\d+)?: [^\n]*\]\n")
 _SPACE = re.compile(r"[ \t\n\r]*")
 _FOLLOW = re.compile(r"[ \t\n\r]*([],])[ \t\n\r]*")
 _KEY = re.compile(r'"([^"\\\x00-\x1f]*)"[ \t\n\r]*:[ \t\n\r]*')
@@ -271,11 +270,8 @@ def parse(data: bytes) -> Document:
     except UnicodeDecodeError as error:
         raise Unreadable(f"not UTF-8 at byte {error.start}") from None
     except json.JSONDecodeError as error:
-        raise Unreadable(
-            "empty"
-            if not data.strip()
-            else f"not JSON at character {error.pos}: {error.msg.removesuffix(' starting at')}"
-        ) from None
+        what = f"not JSON at character {error.pos}: {error.msg.removesuffix(' starting at')}"
+        raise Unreadable(what if data.strip() else "empty") from None
     except RecursionError:
         raise Unreadable(_TOO_DEEP) from None
     except ValueError as error:
