@@ -62,9 +62,8 @@ WRITERS: Final = (
 
 # No longer than what the application could save: the names of its temp files, and of ours, hold this and about 30 more.
 _SESSION_NAME = re.compile(r"([0-9A-Za-z-][0-9A-Za-z_-]{0,221})\.json")
-_WORKSPACE = re.compile(
-    r"\A\[Workspace(?:::v\d+)?: [^\n]*\]\n"
-)  # what the application puts before a prompt for the model
+# What the application puts before a prompt for the model.
+_WORKSPACE = re.compile(r"\A\[Workspace(?:::v\d+)?: [^\n]*\]\n")
 _SPACE = re.compile(r"[ \t\n\r]*")
 _FOLLOW = re.compile(r"[ \t\n\r]*([],])[ \t\n\r]*")
 _KEY = re.compile(r'"([^"\\\x00-\x1f]*)"[ \t\n\r]*:[ \t\n\r]*')

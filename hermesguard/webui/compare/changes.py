@@ -170,11 +170,14 @@ def _identity(message: Message) -> Hashable:
 
 def _said(message: Message) -> Hashable:
     """Return what a message says and calls, whatever the ids of the calls."""
+    return (*message.identity[:2], len(message.identity[2]), _called(message))
+
+
+def _called(message: Message) -> str:
     calls = message.get("tool_calls")
-    called = (
+    return str(
         [call.get("function") for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
     )
-    return (*message.identity[:2], len(message.identity[2]), str(called))
 
 
 def _tool_ids(gap: _Gap) -> Iterable[Pair]:
@@ -311,7 +314,7 @@ def _says_as_much(before: Message, after: Message) -> bool:
 def _may_be_one(gap: _Gap, before: Message, after: Message) -> bool:
     """Return whether no tool ids say that these are two messages."""
     first, second = before.identity[2], after.identity[2]
-    if gap.is_renamed and len(first) == len(second):
+    if gap.is_renamed and len(first) == len(second) and _called(before) == _called(after):
         return True
     return not (first and second) or not set(first).isdisjoint(second)
 
