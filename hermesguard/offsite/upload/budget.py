@@ -35,6 +35,11 @@ def spacing_seconds(interval_seconds: float, per_day: int, used_today: int) -> f
     return max(interval_seconds, _EASING_SECONDS / left)
 
 
+def interval_seconds(interval: float, per_day: int, used_today: int) -> float:
+    """Return how far apart copies are now, for people: an hour at most, for then there may be requests again."""
+    return min(spacing_seconds(interval, per_day, used_today), float(HOUR_SECONDS))
+
+
 def may_burst(per_day: int, used_today: int) -> bool:
     """Return whether a full batch may follow another at once."""
     return used_today * 2 < per_day

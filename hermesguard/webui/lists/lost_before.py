@@ -14,7 +14,7 @@ import orjson
 
 from hermesguard import files
 from hermesguard.webui import session
-from hermesguard.webui.lists.index import INDEX
+from hermesguard.webui.lists.index import INDEX, LONGEST_LIST_BYTES
 from hermesguard.webui.lists.tombstones import TOMBSTONES
 from hermesguard.webui.session import Document, Unreadable, is_session_id
 
@@ -176,9 +176,9 @@ def _journals(directory: Path) -> frozenset[str]:
 
 def _loaded(path: Path) -> Any:
     try:
-        return orjson.loads(files.read(path)[0])
-    except (FileNotFoundError, ValueError):
-        return None
+        return orjson.loads(files.read(path, LONGEST_LIST_BYTES)[0])
+    except (OSError, ValueError):
+        return None  # a list that nobody can read tells nothing
 
 
 def _document(path: Path) -> Document | None:

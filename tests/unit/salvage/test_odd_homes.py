@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import shutil
 import sqlite3
 import unicodedata
@@ -323,3 +324,31 @@ def test_an_answer_that_was_never_saved_makes_nothing_else_uncertain(tmp_path: P
     home.run(SID, 1, [], START + 60, done=False, text="Half an answer, that")
     ((finding,), _) = look(home)
     assert (finding.lost, finding.uncertain) == (len(CHAT), 1)
+
+
+HUGE: dict[str, str] = {
+    "the database": "state.db",
+    "its log": "state.db-wal",
+    "another conversation": "webui/sessions/bbbbbbbbbbbb.json",
+    "a log": LOG,
+    "the index": "webui/sessions/_index.json",
+    "the tombstones": "webui/sessions/_deleted_webui_sessions.json",
+    "a journal": RUNS,
+    "prompts": PROMPTS,
+    "a backup": f"webui/sessions/{SID}.json.bak",
+    "an archive": "backups/a.zip",
+}
+
+
+@pytest.mark.parametrize("name", HUGE)
+def test_a_file_of_seventeen_gigabytes_is_not_read_into_memory(tmp_path: Path, name: str) -> None:
+    """Mostly a hole. (The database ends where its pages do.)"""
+    home = emptied(Home(tmp_path, Era.NEW, 30))
+    closed(home)
+    path = home.agent / HUGE[name]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    os.truncate(path, 17 * 1024**3)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    is_whole_again(home)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 256 * 1024
