@@ -1,7 +1,7 @@
 """What a session file of hermes-webui says: its members, its messages, its markers.
 
-Pure: no disk, no clock. A good file is what the application itself can read back: `json.loads(data.decode("utf-8"))` is an object.
-Values are taken with Python's `json`, so integers beyond 64 bits, NaN, Infinity and lone surrogates mean here what they mean there.
+Pure: no disk, no clock. A good file is what the application can read back: `json.loads(data.decode("utf-8"))` is an object.
+Values are taken with Python's `json`, so integers beyond 64 bits, NaN, Infinity, lone surrogates mean here what they mean there.
 """
 
 import json
