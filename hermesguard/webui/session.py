@@ -1,8 +1,7 @@
 """What a session file of hermes-webui says: its members, its messages, its markers.
 
-Pure: no disk, no clock. What counts as a good file is what the application itself can read back, that is
-`json.loads(data.decode("utf-8"))` giving an object; every value is taken with Python's `json`, so integers
-beyond 64 bits, NaN, Infinity and escaped lone surrogates mean here what they mean there.
+Pure: no disk, no clock. A good file is what the application can read back: `json.loads(data.decode("utf-8"))` is an object.
+Values are taken with Python's `json`, so integers beyond 64 bits, NaN, Infinity, lone surrogates mean here what they mean there.
 """
 
 import json
@@ -41,7 +40,6 @@ WATERMARK = "truncation_watermark"
 BOUNDARY = "truncation_boundary"
 TITLE = "title"
 CREATED = "created_at"
-SESSION_ID = "session_id"
 ANCHOR_PREFIX = "compression_anchor_"
 UNTITLED = frozenset({"", "Untitled", "New Chat"})
 TOKEN_COUNTERS = ("input_tokens", "output_tokens")
