@@ -266,16 +266,12 @@ def parse(data: bytes) -> Document:
     Raises Unreadable when the application could not read it either: not UTF-8, not JSON, not an object.
     """
     try:
-        text = data.decode("utf-8")
-        return _parse(text)
+        return _parse(data.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise Unreadable(f"not UTF-8 at byte {error.start}") from None
     except json.JSONDecodeError as error:
-        raise Unreadable(
-            "empty"
-            if not data.strip()
-            else f"not JSON at character {error.pos}: {error.msg.removesuffix(' starting at')}"
-        ) from None
+        what = f"not JSON at character {error.pos}: {error.msg.removesuffix(' starting at')}"
+        raise Unreadable(what if data.strip() else "empty") from None
     except RecursionError:
         raise Unreadable(_TOO_DEEP) from None
     except ValueError as error:
