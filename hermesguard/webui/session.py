@@ -263,8 +263,7 @@ def parse(data: bytes) -> Document:
     Raises Unreadable when the application could not read it either: not UTF-8, not JSON, not an object.
     """
     try:
-        text = data.decode("utf-8")
-        return _parse(text)
+        return _parse(data.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise Unreadable(f"not UTF-8 at byte {error.start}") from None
     except json.JSONDecodeError as error:
