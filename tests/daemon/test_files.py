@@ -200,6 +200,7 @@ def test_a_second_start_on_a_thousand_sessions_changes_nothing(tmp_path: Path) -
     for listing in (before[1], after):
         listing.pop(".")  # its mtime tells of the control socket, which comes and goes
         listing.pop("control", None)  # the killed one left it
+        listing.pop("token")  # rises with each guard that has the lock
     assert after == before[1]
 
 

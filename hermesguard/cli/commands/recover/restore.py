@@ -165,7 +165,7 @@ def undo(arguments: argparse.Namespace, settings: Settings) -> int:
     answer = _asked(library, part, "undo", incident=number, merge=arguments.merge, dry_run=arguments.dry_run)
     done = "would be undone" if arguments.dry_run else "is undone"
     changes = _messages(answer) or ": the file is taken away again"
-    library = Library(settings)
+    library = Library(part.settings)  # as it is now
     title = cut(" ".join(library.title(answer["session"]).split()), _TITLE_COLUMNS)
     named = f'"{title}" ({answer["session"]})' if title else answer["session"]
     sentence = f"Incident {number} {done}. {named}{changes}.{_reverse(answer)}"
