@@ -8,9 +8,10 @@ from typing import NamedTuple
 from hermesguard import files
 from hermesguard.files import Stamp
 from hermesguard.guard.context import Context
+from hermesguard.pieces import Piece
 from hermesguard.repair.replace import Placed, place
 from hermesguard.store.cache import Copy
-from hermesguard.webui.abridged import Piece, follow
+from hermesguard.webui.abridged import follow
 from hermesguard.webui.session import Document
 
 

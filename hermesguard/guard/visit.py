@@ -6,11 +6,11 @@ from functools import cached_property
 
 from hermesguard.files import Stamp
 from hermesguard.judge.judge import Action, Surroundings, Verdict, is_wipe, judge, judge_unreadable
+from hermesguard.pieces import Piece
 from hermesguard.repair.merge import merge_documents, merged_text
 from hermesguard.repair.standby import fill, prepared, tells_all
 from hermesguard.store.cache import Copy
 from hermesguard.webui import session
-from hermesguard.webui.abridged import Piece
 from hermesguard.webui.session import Document, Identity, Unreadable
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import Final
 
-from hermesguard.judge.messages import Messages, is_number, says_something
+from hermesguard.judge.messages import Messages, is_number, says_something, says_the_same
 from hermesguard.webui import benign, session
 from hermesguard.webui.session import Document, Message
 
@@ -178,8 +178,7 @@ class Case(Messages):
                 for key in self.live.keys
             )
             and bool(self.live.messages)
-            and [message.value for message in self.live.messages]
-            == [message.value for message in self.live.context]
+            and says_the_same(self.live.messages, self.live.context)
         )
 
     # -- what stands beside the messages
@@ -240,12 +239,13 @@ class Case(Messages):
     @cached_property
     def remembers(self) -> bool:
         """Live still has context or tool calls of messages that it no longer shows: its writer never lost the session."""
-        missing = [self.shadow.messages[index] for index in self.comparison.missing]
-        tools = {tool for message in missing for tool in message.identity[2]}
+        missing = self.comparison.missing
+        messages = self.shadow.messages
+        tools = {tool for index in missing for tool in messages[index].identity[2]}
         if any(_call_id(call) in tools for call in self.live.tool_calls):
             return True
-        known = {(message.identity, message.timestamp) for message in missing}
-        return any((message.identity, message.timestamp) in known for message in self.live.context)
+        known = {(messages[index].said, messages[index].timestamp) for index in missing}
+        return any((message.said, message.timestamp) in known for message in self.live.context)
 
     @cached_property
     def is_said_before(self) -> bool:
@@ -254,12 +254,12 @@ class Case(Messages):
         The token counters are then as they were on that side; who takes something back leaves the greater ones of the repair.
         A prompt that the repair itself put there is no part of that: who takes it back has seen it.
         """
-        said = [message.identity for message in self.live.messages]
+        said = [message.said for message in self.live.messages]
         return (
             bool(said)
             and not all(self.shadow.messages[index].get("_recovered") for index in self.comparison.missing)
             and any(
-                said == [message.identity for message in before.messages]
+                said == [message.said for message in before.messages]
                 and all(was == now for was, now in _counters(before, self.live))
                 for before in self.around.before_repair
             )

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from hermesguard.repair.merge import dump, list_text
+from hermesguard.repair.splice import dump, list_text
 from hermesguard.webui import session
 from hermesguard.webui.compare import parts
 from hermesguard.webui.compare.diff import Comparison, compare

@@ -10,10 +10,10 @@ from typing import NamedTuple
 from hermesguard import files
 from hermesguard.files import Stamp
 from hermesguard.judge.judge import Action, Surroundings, judge
+from hermesguard.pieces import Piece
 from hermesguard.repair import exchange as staging
 from hermesguard.repair.merge import merge_documents
 from hermesguard.webui import session
-from hermesguard.webui.abridged import Piece
 from hermesguard.webui.session import Document
 
 # Each round needs a save of the application that falls into the microseconds of an exchange.

@@ -101,7 +101,7 @@ class _Gap:
 
 def _restamped(gap: _Gap) -> Iterable[Pair]:
     """Messages that say the same between the same messages; at the end so many of them that nobody said all that again."""
-    ids_old, ids_new = ([message.identity for message in side] for side in gap.sides)
+    ids_old, ids_new = ([message.said for message in side] for side in gap.sides)
     if gap.is_bounded:
         return rising(ids_old, ids_new)
     same = zip(ids_old, ids_new, strict=False)

@@ -1,0 +1,49 @@
+"""Texts as the application writes them, and parts of files as they stand. Pure."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from hermesguard.pieces import Piece
+from hermesguard.webui.document import Message
+from hermesguard.webui.long.document import LongRun
+from hermesguard.webui.text import written
+
+_BETWEEN = b",\n    "
+
+
+def text(part: str | Piece) -> str:
+    """Return a part as text."""
+    return part if isinstance(part, str) else bytes(part).decode("utf-8")
+
+
+def encoded(part: str | Piece) -> Piece:
+    """Return a part as bytes."""
+    return part.encode("utf-8") if isinstance(part, str) else part
+
+
+def list_parts(messages: Sequence[Message]) -> Iterator[str | Piece]:
+    """Yield the parts of `list_text`; of messages that stand so in a long file already, the longest that there are."""
+    separator = "[\n    "
+    run: LongRun | None = None
+    for message in messages:
+        if run and run.goes_on(message, _BETWEEN):
+            continue
+        if run:
+            yield from run.parts
+        yield separator
+        separator = ",\n    "
+        run = LongRun.of(message)
+        if run is None:
+            yield from message.parts
+    if run:
+        yield from run.parts
+    yield "\n  ]" if messages else "[]"
+
+
+def list_text(texts: Sequence[str]) -> str:
+    return "[\n    " + ",\n    ".join(texts) + "\n  ]" if texts else "[]"
+
+
+def dump(value: Any, level: int) -> str:
+    """Return `value` as the application writes it at that depth."""
+    return written(value, indent=2).replace("\n", "\n" + "  " * level)
