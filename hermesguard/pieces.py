@@ -1,8 +1,10 @@
 """A file's bytes in pieces that lie apart in memory, so that nobody has to put them together to look at them."""
 
+import hashlib
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from itertools import accumulate
 from typing import overload
 
@@ -49,6 +51,23 @@ class Pieces(Sequence[Piece]):
         """Return the bytes from `begin` to `end`, put together."""
         found = list(self.views(begin, end))
         return bytes(found[0]) if len(found) == 1 else b"".join(found)
+
+    @cached_property
+    def sha256(self) -> str:
+        """The SHA-256 of the file, in hex; found out once."""
+        hashed = hashlib.sha256()
+        for piece in self._pieces:
+            hashed.update(piece)
+        return hashed.hexdigest()
+
+
+Content = bytes | Pieces
+"""What a file holds, whole or in pieces."""
+
+
+def pieces_of(content: Content) -> Pieces:
+    """Return a content as pieces."""
+    return content if isinstance(content, Pieces) else Pieces((content,))
 
 
 def size_of(pieces: Iterable[Piece]) -> int:

@@ -2,16 +2,20 @@
 
 import os
 from pathlib import Path
+from typing import Final
 
 from hermesguard import files
+
+LONG_BYTES: Final = 4 * 1024 * 1024
+"""What is longer is read into memory of its own, which whoever keeps it need not copy."""
 
 
 class Reader:
     """Reads one file after another into the same memory: to get new memory costs more than to read into it."""
 
     def __init__(self) -> None:
-        self.buffer = bytearray()
-        """What was read, and behind that what an earlier, longer file left."""
+        self.buffer: bytearray | bytes = bytearray()
+        """What was read, and behind that what an earlier, longer file left; of a long file nothing else."""
         self._view = memoryview(self.buffer)
         self._size_bytes = 0
 
@@ -20,6 +24,13 @@ class Reader:
         descriptor, found = files.opened(path, limit_bytes)
         try:
             self._size_bytes = 0
+            if found.st_size > LONG_BYTES:
+                self._view = memoryview(b"")
+                self.buffer = files.read_open(descriptor, found.st_size)
+                self._size_bytes = len(self.buffer)
+                return self._size_bytes, files.Stamp.of(found)
+            if isinstance(self.buffer, bytes):
+                self.release()
             if len(self.buffer) <= found.st_size:
                 self._make_room(found.st_size + 1)
             rest = self._view
@@ -42,6 +53,8 @@ class Reader:
     @property
     def data(self) -> bytes:
         """What was read, to keep."""
+        if isinstance(self.buffer, bytes):
+            return self.buffer
         return bytes(self._view[: self._size_bytes])
 
     def is_same(self, data: bytes) -> bool:

@@ -12,7 +12,7 @@ from typing import Final
 
 OWN_BYTES: Final = 64 * 1024 * 1024
 """What the guard itself takes, with nothing in hand."""
-TIMES_READ: Final = 18
+TIMES_READ: Final = 3
 """So many times its size a session may take in memory: 8 while it is read and copied, 16 while it is judged and merged."""
 LARGEST_BYTES: Final = 1024 * 1024 * 1024
 """What is larger is not read into memory, however much of it there is: it would hold everything else up."""

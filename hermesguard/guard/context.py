@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from pathlib import Path
 
 from hermesguard.clock import Clock
@@ -15,6 +16,7 @@ from hermesguard.guard.back_off import BackOff
 from hermesguard.guard.recorder import Recorder, found
 from hermesguard.judge.judge import Verdict
 from hermesguard.judge.verdict import Writer
+from hermesguard.pieces import Content, pieces_of
 from hermesguard.store.cache import Cache, Copy
 from hermesguard.store.cached_store import Copies
 from hermesguard.store.incidents import IncidentLog
@@ -30,6 +32,13 @@ NEW_SECONDS = 60.0
 MOST_WRITERS = 16
 
 
+def state_of(data: bytes | None) -> bytes | None:
+    """Return what tells a state of live from others while a question about it is open: of a long file, something short."""
+    if data is None or len(data) <= session.LONG_BYTES:
+        return data
+    return blake2b(data, digest_size=32).digest()
+
+
 @dataclass(slots=True)
 class Deferred:
     """Something that only time can answer: when it was first asked, of which state of live, and when to look again."""
@@ -37,6 +46,7 @@ class Deferred:
     since: float
     due: float
     state: bytes | None = None
+    """Of live, by `state_of`."""
     writer_pid: int | None = None
     waits_seconds: float = 0.0
 
@@ -151,7 +161,7 @@ class Notes:
     def waited_seconds(self, name: str, state: bytes | None) -> float:
         """Return how long the question about this state of a session has been open; 0 when there is none."""
         question = self.deferred.get(name)
-        if question is None or question.state != state:
+        if question is None or question.state != state_of(state):
             return 0.0
         now = self.clock.monotonic()
         # A sum of floats and their difference need not agree in the last bit: what is due has waited long enough.
@@ -161,8 +171,8 @@ class Notes:
         """Look at a session again when this state of it is `seconds` old."""
         now = self.clock.monotonic()
         question = self.deferred.get(name)
-        if question is None or question.state != state:
-            question = self.deferred[name] = Deferred(now, now, state, writer_pid)
+        if question is None or question.state != state_of(state):
+            question = self.deferred[name] = Deferred(now, now, state_of(state), writer_pid)
         question.waits_seconds = seconds
         question.due = max(question.since + seconds, now + SHORTEST_WAIT_SECONDS)
 
@@ -260,12 +270,13 @@ class Context:
                 event, session=name, error=error, path=str(self.directory.file(name)), **more
             )
 
-    def keep_version(self, name: str, data: bytes, reason: str) -> str:
-        """Put bytes into the history, whatever they are; return the version's name."""
-        try:
-            messages = len(session.parse(data).messages)
-        except Unreadable:
-            messages = 0
+    def keep_version(self, name: str, data: Content, reason: str, messages: int | None = None) -> str:
+        """Put bytes into the history, whatever they are; return the version's name. `messages` says how many, where known."""
+        if messages is None:
+            try:
+                messages = len(session.parse_pieces(pieces_of(data)).messages)
+            except Unreadable:
+                messages = 0
         return self.copies.version(name, data, messages, reason)
 
     def cannot_repair(
@@ -294,7 +305,7 @@ class Context:
                 messages_before=messages,
                 messages_live=messages_live,
                 error=reason,
-                version=self.copies.version(name, copy.data, messages, "loss"),
+                version=self.copies.version(name, copy.content, messages, "loss"),
                 writer_pid=writer_pid,
             )
         )

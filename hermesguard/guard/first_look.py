@@ -7,11 +7,11 @@ from hermesguard import files
 from hermesguard.files import Stamp
 from hermesguard.guard.context import Context
 from hermesguard.judge.judge import Action, Surroundings, judge
+from hermesguard.reader import Reader
 from hermesguard.store.cache import Copy
 from hermesguard.store.incidents import LOST_BEFORE, Incident
-from hermesguard.webui import session
 from hermesguard.webui.lists.lost_before import Remains, remains, signs
-from hermesguard.webui.session import Document, Unreadable
+from hermesguard.webui.session import Document, TooDense, Unreadable
 
 # Faults of the process and not of the file: what cannot be read now can be read soon.
 _PASSING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
@@ -26,14 +26,17 @@ class FirstLook:
         self._context = context
         self._copies = context.copies
 
-    def copy(self, name: str, data: bytes, stamp: Stamp, known: Copy | None = None) -> Copy | None:
+    def copy(self, name: str, reader: Reader, stamp: Stamp, known: Copy | None = None) -> Copy | None:
         """Return the copy to judge a session by: the application's own backup, else live itself.
 
-        `known` is live as a copy, where it was read before. None, reported once, when there is nothing to judge by. Raises
-        OSError when the store or the backup cannot be read now.
+        `reader` has just read live; `known` is it as a copy, where that was found out before. None, reported once, when there
+        is nothing to judge by. Raises OSError when the store or the backup cannot be read now.
         """
         try:
-            live: Document | None = known.document if known else session.parse(data)
+            copy = known or Copy(reader.data)
+            live: Document | None = copy.document
+        except TooDense:
+            raise
         except Unreadable as error:
             live, reason = None, str(error)
         is_damaged = self._copies.is_damaged(name)
@@ -57,7 +60,6 @@ class FirstLook:
             return None
         if not self._copies.has_shadow(name):
             self._context.notes.newcomers[name] = self._context.clock.monotonic()
-        copy = known or Copy(data, live)
         self._context.keep(name, copy, stamp)
         if is_damaged:
             path = str(self._copies.store.shadow_path(name))

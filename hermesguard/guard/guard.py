@@ -15,7 +15,7 @@ from hermesguard.config.settings import Settings
 from hermesguard.errors import GuardError
 from hermesguard.files import Stamp
 from hermesguard.guard.act import Acts
-from hermesguard.guard.context import Context
+from hermesguard.guard.context import Context, state_of
 from hermesguard.guard.first_look import FirstLook, LookBack
 from hermesguard.guard.gone.missing import MissingFiles
 from hermesguard.guard.large.background import Background
@@ -33,6 +33,7 @@ from hermesguard.store.upkeep.scrub import Scrub
 from hermesguard.store.upkeep.verify import damage_of_shadow
 from hermesguard.webui.abridged import follow, only_adds, same
 from hermesguard.webui.directory import signature
+from hermesguard.webui.session import TooDense
 
 RECHECK_SECONDS = 1.0
 
@@ -147,13 +148,20 @@ class Guard:
             self.notes.saves[name] = self.notes.saves.get(name, 0) + saves
         try:
             return self._visit(name, writer_pid)
+        except TooDense:
+            if found := files.stamp(self.directory.file(name)):
+                self.large.found(name, found)
+            return False
         except Exception as error:  # noqa: BLE001
             reference = self.shield.caught("visit", name, error)
             self.notes.unreadable[name] = f"internal error {reference}"
             return False
+        finally:
+            if len(self._reader.buffer) > LONG_BYTES:
+                self._reader.release()
 
     def _visit(self, name: str, writer_pid: int | None) -> bool:
-        if self.long_work.is_busy(name):
+        if self.long_work.is_busy(name) or self.long_work.must_wait(name):
             return False
         began_ns = time.perf_counter_ns()
         try:
@@ -171,11 +179,14 @@ class Guard:
             )
             return False
         was_missed = self.missing_files.is_here(name)
+        if self.long_work.is_too_dense(name, stamp):
+            self.large.found(name, stamp)
+            return False
         try:
             if self.long_work.loads(name, self._reader, size_bytes):
                 return False
             shadow = self.copies.shadow(name) or self._first_look.copy(
-                name, self._reader.data, stamp, self.long_work.known(name, self._reader, size_bytes)
+                name, self._reader, stamp, self.long_work.known(name, self._reader, size_bytes)
             )
         except files.TooLarge:
             self.large.judge(name, self._reader.data, stamp)
@@ -197,8 +208,6 @@ class Guard:
             self.notes.writers.stands(name, writer_pid)
             return copy.is_stored and not (copy.could_be_wiped or was_missed)
         data = self._reader.data
-        if size_bytes > LONG_BYTES:
-            self._reader.release()
         around = self._around(name, shadow, data, writer)
         visit = self.long_work.worked_out(
             Visit(
@@ -227,7 +236,7 @@ class Guard:
         writers = self.notes.writers
         writer = writers(name, pid)
         asked = self.notes.deferred.get(name)
-        if pid is None or (asked is not None and asked.state == self._reader.data):
+        if pid is None or (asked is not None and asked.state == state_of(self._reader.data)):
             return writer  # it was noted when it came
         other = writers.saved(pid)
         if other is not None and not self._reported_two_writers:

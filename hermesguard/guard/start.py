@@ -65,6 +65,8 @@ class Start:
         if self._copies.store.is_taken_over:
             for path in self._context.directory.path.glob(f".hermesguard-*{earlier.STANDBY_SUFFIX}"):
                 files.remove(path)
+        with contextlib.suppress(OSError):
+            self._copies.store.remove_leftovers(self._copies.store.shadows_directory)
         self._copies.find_delta_logs()
         self._copies.flush_delta_logs(quiet_seconds=0)
         for name, state, messages in self._copies.store.take_stock():

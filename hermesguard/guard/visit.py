@@ -6,12 +6,13 @@ from functools import cached_property
 
 from hermesguard.files import Stamp
 from hermesguard.judge.judge import Action, Surroundings, Verdict, is_wipe, judge, judge_unreadable
-from hermesguard.pieces import Piece
-from hermesguard.repair.merge import merge_documents, merged_text
+from hermesguard.pieces import Content, Piece, Pieces, pieces_of
+from hermesguard.repair.merge import merged_pieces, merged_text
 from hermesguard.repair.standby import fill, prepared, tells_all
 from hermesguard.store.cache import Copy
 from hermesguard.webui import session
-from hermesguard.webui.session import Document, Identity, Unreadable
+from hermesguard.webui.compare.diff import texts
+from hermesguard.webui.session import Document, Identity, TooDense, Unreadable
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class Visit:
     def _read(self) -> Document | str:
         try:
             return session.parse(self.data)
+        except TooDense:
+            raise
         except Unreadable as error:
             return str(error)
 
@@ -128,6 +131,11 @@ class Visit:
         """Live as a copy to keep; only when it could be read."""
         return Copy(self.data, self.live)
 
+    @property
+    def content(self) -> Content:
+        """What live holds; of a long file that could be read, with its digest found out once."""
+        return self.live_copy.content if self.live and len(self.data) > session.LONG_BYTES else self.data
+
     @cached_property
     def repaired_copy(self) -> Copy:
         """The repaired file as a copy to keep, proved to have everything; not for a wipe, which is repaired by pieces."""
@@ -136,7 +144,8 @@ class Visit:
             if found.action in (Action.KEEP, Action.INTENDED, Action.WAIT):
                 return Copy(beginning[0])
             live = beginning[1]
-        copy = Copy(merge_documents(self.shadow.document, live, self.verdict.keep_messages))
+        merged = Pieces(merged_pieces(self.shadow.document, live, self.verdict.keep_messages))
+        copy = Copy(merged if merged.size_bytes > session.LONG_BYTES else b"".join(merged))
         self._prove(copy.document)
         return copy
 
@@ -163,7 +172,7 @@ class Visit:
         if self.is_wipe:
             shadow = self.shadow.abridged
             return fill(merged_text(shadow.document, self.live), shadow)
-        return [self.repaired_copy.data]
+        return list(pieces_of(self.repaired_copy.content))
 
     def _prove(self, repaired: Document) -> None:
         """Raise unless everything that must come back is in the repaired file: what is not proved does not become live."""
@@ -179,8 +188,9 @@ class Visit:
             for index in back
             if self.verdict.keep_messages is None or index < self.verdict.keep_messages
         ]
-        wanted = {message.text for message in (*kept, *new)}
+        text_of = texts(old, repaired.messages, comparison.new if comparison else ())
+        wanted = {text_of(message) for message in (*kept, *new)}
         for message in repaired.messages:
-            wanted.discard(message.text)
+            wanted.discard(text_of(message))
         if wanted:
             raise AssertionError("the repaired file lacks messages")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hermesguard import files
+from hermesguard.pieces import Content, Pieces, pieces_of
 from hermesguard.store import earlier
 from hermesguard.store.place import Place
 from hermesguard.webui.session import is_session_id
@@ -34,9 +35,10 @@ _VERSION_NAME = re.compile(
 _TIME_FORMAT = "%Y%m%dT%H%M%S.%fZ"
 
 
-def digest(data: bytes) -> str:
+def digest(data: Content) -> str:
     """Return the digest by which the store knows a content: the first 16 hex digits of its SHA-256."""
-    return hashlib.sha256(data).hexdigest()[:DIGEST_CHARACTERS]
+    whole = data.sha256 if isinstance(data, Pieces) else hashlib.sha256(data).hexdigest()
+    return whole[:DIGEST_CHARACTERS]
 
 
 def version_name(time: datetime) -> str:
@@ -82,9 +84,14 @@ def version_of(session: str, entry: os.DirEntry[str]) -> Version | None:
     )
 
 
-def pack(data: bytes) -> bytes:
-    """Return the content of a version's file, the same for the same data."""
-    return gzip.compress(data, COMPRESSION_LEVEL, mtime=0)
+def packed(data: Content) -> Iterator[bytes]:
+    """Yield the content of a version's file, the same for the same data."""
+    packing = zlib.compressobj(COMPRESSION_LEVEL, wbits=zlib.MAX_WBITS | 16)
+    for piece in pieces_of(data):
+        for begin in range(0, len(piece), _PIECE_BYTES):
+            if found := packing.compress(piece[begin : begin + _PIECE_BYTES]):
+                yield found
+    yield packing.flush()
 
 
 def unpacked(version: Version) -> bytes:
@@ -162,7 +169,7 @@ class History:
             )
         return []
 
-    def add_version(self, session: str, data: bytes, messages: int, reason: str, time: datetime) -> Version:
+    def add_version(self, session: str, data: Content, messages: int, reason: str, time: datetime) -> Version:
         """Keep `data` in the history, once; durable when this returns. Returns the version that holds it.
 
         What was taken away on purpose gets a name that says so, even when the content is there already (a hard link).
@@ -177,13 +184,18 @@ class History:
         if twin and files.link_durably(twin.path, path):
             return Version(session, path, time, messages, reason, known, twin.size_bytes)
         files.make_directory(directory)
-        packed = pack(data)
-        files.write_durably(path, packed)
-        return Version(session, path, time, messages, reason, known, len(packed))
+        files.write_durably(path, packed(data))
+        return Version(session, path, time, messages, reason, known, os.stat(path).st_size)
 
     def read_version(self, version: Version) -> bytes:
         """Return a version's content; `files.Damaged` when it is not what was kept, OSError when it cannot be read."""
         return unpacked(version)
+
+    def remove_leftovers(self, directory: Path) -> None:
+        """Remove the temp files that a crash left in a directory of the store. Only for the holder of the lock."""
+        for name in files.names(directory):
+            if name.startswith(".") and name.endswith(".tmp"):
+                files.remove(directory / name)
 
     def remove_version(self, version: Version) -> bool:
         """Remove a version, and the session's history directory with its last one; return whether it was there."""

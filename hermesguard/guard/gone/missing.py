@@ -18,7 +18,7 @@ from hermesguard.guard.gone.evidence import Absence, Evidence
 from hermesguard.guard.make_live import Target, make_live
 from hermesguard.guard.recorder import found
 from hermesguard.judge.judge import Action, Verdict, judge_missing
-from hermesguard.repair.merge import merge_documents
+from hermesguard.repair.merge import merged_pieces
 from hermesguard.store.cache import Copy
 from hermesguard.store.history import LEFT_AWAY
 from hermesguard.webui.session import Unreadable
@@ -164,7 +164,7 @@ class MissingFiles:
             case Action.WAIT:
                 context.notes.defer(name, None, verdict.wait_seconds)
             case Action.DELETED:
-                version = context.copies.version(name, copy.data, messages, "deleted")
+                version = context.copies.version(name, copy.content, messages, "deleted")
                 if context.copies.forget(name):
                     if context.settings.keep_deleted_seconds == 0:
                         context.copies.store.purge(name)
@@ -174,7 +174,7 @@ class MissingFiles:
                         "deleted", name, verdict, messages_before=messages, version=version
                     )
             case Action.UNKNOWN:
-                version = context.copies.version(name, copy.data, messages, LEFT_AWAY)
+                version = context.copies.version(name, copy.content, messages, LEFT_AWAY)
                 if context.copies.forget(name):
                     self._done(name)
                     context.recorder.record(
@@ -246,7 +246,7 @@ class MissingFiles:
         """Make a missing session's newest good copy live, repaired; return it. Raises OSError (FileExistsError: it is back)."""
         context = self._context
         like = context.directory.like(reversed(context.notes.seen))
-        made = make_live(context, Target(name, None, like), [merge_documents(copy.document)])
+        made = make_live(context, Target(name, None, like), merged_pieces(copy.document))
         self.is_here(name)
         return made.copy
 

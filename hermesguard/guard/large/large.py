@@ -66,6 +66,7 @@ class LargeSessions:
         context.notes.in_order(name, signature(stamp), context.notes.messages.get(name, 0))
         context.notes.unreadable[name] = "too large to be read"
         context.copies.drop(name)
+        self._store.too_dense.add(name)  # the copy that is made of it is not read either
         if name not in self._reported:
             self._reported.add(name)
             context.reporter.report(
