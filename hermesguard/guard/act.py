@@ -5,7 +5,7 @@ import time
 from hermesguard.guard import back_off
 from hermesguard.guard.context import Context, Deferred, state_of
 from hermesguard.guard.gone.brake import RolledBack
-from hermesguard.guard.make_live import Target, make_live
+from hermesguard.guard.make_live import make_live
 from hermesguard.guard.recorder import found
 from hermesguard.guard.visit import Visit
 from hermesguard.judge.judge import Action
@@ -143,7 +143,7 @@ class Acts:
         try:
             made = make_live(
                 self.context,
-                Target(name, visit.data, visit.stamp, visit.messages_live, visit.content),
+                visit.target,
                 pieces,
                 shadow=visit.shadow,
                 keep_shadow=True,

@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from hermesguard.files import Stamp
+from hermesguard.guard.make_live import Target
 from hermesguard.judge.judge import Action, Surroundings, Verdict, is_wipe, judge, judge_unreadable
-from hermesguard.pieces import Content, Piece, Pieces, pieces_of
+from hermesguard.pieces import Piece, Pieces, pieces_of
 from hermesguard.repair.merge import merged_pieces, merged_text
 from hermesguard.repair.standby import fill, prepared, tells_all
 from hermesguard.store.cache import Copy
@@ -132,9 +133,11 @@ class Visit:
         return Copy(self.data, self.live)
 
     @property
-    def content(self) -> Content:
-        """What live holds; of a long file that could be read, with its digest found out once."""
-        return self.live_copy.content if self.live and len(self.data) > session.LONG_BYTES else self.data
+    def target(self) -> Target:
+        """What a repair is to displace; of a long file all is known by then, and need not be found out once more."""
+        if len(self.data) > session.LONG_BYTES and self.live:
+            return Target(self.name, self.data, self.stamp, self.live.count, self.live_copy.content)
+        return Target(self.name, self.data, self.stamp)
 
     @cached_property
     def repaired_copy(self) -> Copy:

@@ -274,8 +274,11 @@ class Store(History):
         self.place.check(self.shadows_directory)
         if session not in self._delta_logs:
             self.fold(session)  # one of a guard before us, if it still counts, must not be lost
-            data, stamp, noted = self._read_base(session)
-            self._delta_logs.begin(session, noted[0] if noted else digest(data), stamp.mtime_ns)
+            noted, stamp = self.shadow_note(session), files.stamp(self.shadow_path(session))
+            if not noted or not stamp:
+                data, stamp, _ = self._read_base(session)
+                noted = (digest(data), 0)
+            self._delta_logs.begin(session, noted[0], stamp.mtime_ns)
         self._delta_logs.append(session, change)
 
     def fold(self, session: str) -> None:
