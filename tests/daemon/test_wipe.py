@@ -1,6 +1,7 @@
 """hermes-webui #1558 against the real daemon: the wipe, twenty wipes, the stale writer, and who ever wrote the stale stream."""
 
 import json
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from hermesguard.demo.app import App
 from hermesguard.demo.chat import Chat
 from hermesguard.demo.eras import Era
 from hermesguard.demo.files import dumps, replace_file, text_of
+from hermesguard.webui.directory import standby_name
 from tests.helpers.daemon_process import Daemon
 
 UNSENT = "what was typed last"
@@ -146,3 +148,21 @@ def test_a_wipe_while_the_guard_was_down(tmp_path: Path) -> None:
         daemon.start()
         assert count_on_disk(chat) == 1001
         assert chat.on_disk()["active_stream_id"] is None
+
+
+def test_a_standby_repair_of_a_killed_guard_is_removed(tmp_path: Path) -> None:
+    with Daemon(tmp_path) as daemon:
+        chat = App(daemon.sessions, Era.OLD).create(turns=30, answer_characters=500)
+        standby = standby_name(chat.path)
+        daemon.start()
+        chat.send("unsent")
+        daemon.until(standby.exists)
+        daemon.kill()
+        assert standby.exists()
+        daemon.start()
+        assert not standby.exists()
+        chat.document["title"] = "Saved again"
+        chat.save()
+        daemon.until(standby.exists)
+        assert daemon.stop(signal.SIGTERM) == 0
+        assert list(daemon.sessions.glob(".hermesguard-*")) == []

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[2] / "hermesguard"
@@ -18,13 +19,23 @@ FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms.s
 MOST_MODULES, MOST_LINES = 10, 400
 
 
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text("utf-8"))
+
+
 def modules(folder: Path = PACKAGE) -> list[Path]:
     return [path for path in sorted(folder.glob("*.py")) if path.name != "__init__.py"]
 
 
-def imported(path: Path) -> Iterator[str]:
+@cache
+def imported(path: Path) -> frozenset[str]:
     """The rooms of ours that a module imports from, wherever in it."""
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    return frozenset(_imported(path))
+
+
+def _imported(path: Path) -> Iterator[str]:
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == PACKAGE.name:
             names = node.module.split(".")[1:]
             yield from names[:1] or (name.name for name in node.names)
@@ -74,7 +85,7 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
     }
     arrows: dict[str, set[str]] = {}
     for name in names:
-        tree = ast.parse((PACKAGE.parent / (name.replace(".", "/") + ".py")).read_text("utf-8"))
+        tree = tree_of(PACKAGE.parent / (name.replace(".", "/") + ".py"))
         found = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module]
         arrows[name] = {f"{node.module}.{one.name}" for node in found for one in node.names} & names
         arrows[name] |= {str(node.module) for node in found} & names

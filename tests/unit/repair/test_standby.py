@@ -3,7 +3,6 @@
 import errno
 import json
 import os
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,7 +20,6 @@ from hermesguard.repair.merge import merge_documents
 from hermesguard.repair.standby import QUIET_SECONDS
 from hermesguard.webui import session
 from hermesguard.webui.directory import standby_name
-from tests.helpers.daemon_process import Daemon
 from tests.helpers.world import World, watch_saves
 
 
@@ -313,20 +311,3 @@ def test_a_crash_behind_the_exchange_loses_nothing(world: World, monkeypatch: py
     assert "only in the stale writer" in world.words(chat)
     assert len(world.live(chat).messages) == 62
     assert own_files(world.sessions) == []
-
-
-def test_a_daemon_leaves_none_behind(tmp_path: Path) -> None:
-    with Daemon(tmp_path) as daemon:
-        chat = App(daemon.sessions, Era.OLD).create(turns=30, answer_characters=500)
-        daemon.start()
-        chat.send("unsent")
-        daemon.until(lambda: standby_of(chat).exists())
-        daemon.kill()
-        assert standby_of(chat).exists()
-        daemon.start()
-        assert not standby_of(chat).exists()
-        chat.document["title"] = "Saved again"
-        chat.save()
-        daemon.until(lambda: standby_of(chat).exists())
-        assert daemon.stop(signal.SIGTERM) == 0
-        assert own_files(daemon.sessions) == []
