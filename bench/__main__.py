@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import flood, growth, rest, start, today, wipe
+from bench import burst, flood, growth, rest, start, today, wipe
 from bench.measuring import CORES, REPOSITORY, Run
 from hermesguard.watcher.mounts import filesystem_type
 
@@ -22,6 +22,7 @@ BENCHMARKS: dict[str, Callable[[Run], None]] = {
     "start": start.measure,
     "rest": rest.measure,
     "flood": flood.measure,
+    "burst": burst.measure,
     "today": today.measure,
 }
 FULL_COUNT = 500

@@ -110,7 +110,7 @@ def _paced(run: Run, saves: int, per_second: float) -> tuple[list[float], int, f
     done = []
     with running(guard := Guard(root / "sessions", root / "store")):
         growing.save()
-        guard.resolve()
+        guard.until_idle()
         follower.look()
         began = time.monotonic()
         for number in range(saves):
@@ -187,7 +187,7 @@ def _stopped(run: Run) -> None:
     with running(guard := Guard(root / "sessions", root / "store")):
         for chat in chats:
             chat.save()
-        guard.resolve(0.05)
+        guard.until_idle(0.05)
         guard.popen.send_signal(signal.SIGSTOP)
         for chat in chats:
             for _ in range(saves // sessions - 1):
@@ -203,7 +203,7 @@ def _stopped(run: Run) -> None:
         store = Store(root / "store")
         while store.read_shadow(SESSION) != others.path.read_bytes():
             assert time.monotonic() - began < WAIT_SECONDS
-        guard.resolve(0.05)
+        guard.until_idle(0.05)
     incidents = [json.loads(line) for line in (root / "store" / "incidents.jsonl").read_text().splitlines()]
     assert len(incidents) == sessions
     note = f"{saves:,} saves, {sessions} wipes; {sessions} incidents, every message there"

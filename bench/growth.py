@@ -44,7 +44,7 @@ def _saves(run: Run, messages: int) -> tuple[list[float], list[float], int, int]
     paths = []
     # Nobody spins here, so nobody needs a core of its own: where the guard runs is the kernel's choice, as on a server.
     with running(guard), unpinned(guard):
-        guard.resolve()
+        guard.until_idle()
         written_before = guard.written_bytes()
         for number in range(run.count):
             if number % SAVES_OF_EACH == 0:
@@ -52,7 +52,7 @@ def _saves(run: Run, messages: int) -> tuple[list[float], list[float], int, int]
                 name = f"{number:012x}"
                 paths.append(path := root / "sessions" / f"{name}.json")
                 replace_file(path, dumps(document(root / "sessions", name, messages)), os.getpid())
-                guard.resolve()
+                guard.until_idle()
                 first_written += guard.written_bytes() - before
             before_ns = guard.cpu_ns()
             began_ns = time.process_time_ns()
@@ -63,7 +63,7 @@ def _saves(run: Run, messages: int) -> tuple[list[float], list[float], int, int]
             replace_file(path, dumps(value), os.getpid())
             app_ms.append((time.process_time_ns() - began_ns) / 1e6)
             saved += path.stat().st_size
-            guard_ms.append((guard.resolve() - before_ns) / 1e6)
+            guard_ms.append((guard.until_idle() - before_ns) / 1e6)
         written = _written_at_last(guard) - written_before - first_written
         for path in paths:
             assert (root / "store" / "shadows" / path.name).read_bytes() == path.read_bytes()

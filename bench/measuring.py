@@ -59,12 +59,17 @@ class Process:
         status = Path(f"/proc/{self.pid}/status").read_text()
         return int(status.partition("\nvoluntary_ctxt_switches:")[2].split()[0])
 
+    def peak_bytes(self) -> int:
+        """The most memory that was resident so far."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        return int(status.partition("\nVmHWM:")[2].split()[0]) * 1024
+
     def cache_bytes(self) -> int:
         """Its resident memory."""
         status = Path(f"/proc/{self.pid}/status").read_text()
         return int(status.partition("\nVmRSS:")[2].split()[0]) * 1024
 
-    def resolve(self, quiet_seconds: float = 0.003) -> int:
+    def until_idle(self, quiet_seconds: float = 0.003) -> int:
         """Wait until it has slept for so long, waiting for no disk and for no core; return its CPU time then."""
         before = -1
         while (now := self.cpu_ns()) != before or not self._sleeps():
@@ -193,10 +198,19 @@ class Conversation:
 
     def wipe(self) -> int:
         """Save the stub of hermes-webui #1558. Returns when."""
+        return replace_file(self.path, self._stub(), os.getpid())
+
+    def write_stub(self) -> Path:
+        """Write that stub as the application does, all but the rename; return where."""
+        temporary = self.path.with_name(f"{self.path.stem}.tmp.{os.getpid()}.1")
+        temporary.write_text(self._stub(), encoding="utf-8")
+        return temporary
+
+    def _stub(self) -> str:
         cleared = {"active_stream_id": None, "pending_user_message": None, "pending_started_at": None}
         lists = {"messages": [], "tool_calls": [], "context_messages": []}
         stub = self._frame | cleared | lists | {"updated_at": 1_770_000_001.75 + self._rounds}
-        return replace_file(self.path, dumps(stub), os.getpid())
+        return dumps(stub)
 
     def _text(self, metadata: dict[str, object]) -> str:
         messages = ",\n    ".join([self._messages, *self._added])

@@ -1,6 +1,7 @@
-"""(d) The start on 10 000 sessions that have not changed, over a bare interpreter's start; and that none is opened."""
+"""(d) The start on sessions that have not changed, over a bare interpreter's start; that none is opened; and the first start."""
 
 import os
+import shutil
 import struct
 import subprocess
 import sys
@@ -15,6 +16,9 @@ from hermesguard.demo.files import dumps
 SESSIONS = 10_000
 LARGE_SESSIONS = 1_000
 QUICK_SESSIONS = 1_000
+MANY_SESSIONS = 100_000
+MANY_STARTS = 9
+FIRST_STARTS = 3
 
 
 def measure(run: Run) -> None:
@@ -37,8 +41,65 @@ def measure(run: Run) -> None:
         "not matter"
     )
     name = f"start, {sessions:,} unchanged sessions, over a bare interpreter's start"
-    run.add(Figure(name, median(starts) / median(bare), 20, 8, note=note))
+    run.add(Figure(name, median(starts) / median(bare), 12, 8, note=note))
     run.add(Figure("session files opened by that start", opened, 0))
+    if not run.is_quick:
+        _many(run)
+        _first(run, 10_000, 50, (2, 1.2), None)
+        _first(run, 100_000, 4, (3, 1.5), (120, 80))
+
+
+def _many(run: Run) -> None:
+    """Add the figure for the start on 100,000 unchanged sessions."""
+    root = run.directory("many")
+    run.say(f"making {MANY_SESSIONS} sessions")
+    make_sessions(root / "sessions", MANY_SESSIONS, 0)
+    starts, bare = [], []
+    for number in range(MANY_STARTS + 1):
+        with running(guard := Guard(root / "sessions", root / "store")):
+            starts.append(guard.ready_seconds)
+        bare.append(_bare_start())
+        del starts[: not number]
+    note = (
+        f"median {short(median(starts) * 1000)} ms over {short(median(bare) * 1000)} ms; {len(starts)} starts"
+    )
+    name = f"start, {MANY_SESSIONS:,} unchanged sessions, over a bare interpreter's start"
+    run.add(Figure(name, median(starts) / median(bare), 60, 30, note=note))
+    shutil.rmtree(root)
+
+
+def _first(
+    run: Run, sessions: int, messages: int, bounds: tuple[float, float], memory: tuple[float, float] | None
+) -> None:
+    """Add the figures for a start with an empty store: time over `cp -r` and `sync`, and peak memory."""
+    root = run.directory("first")
+    run.say(f"making {sessions} sessions")
+    mark = "0123456789ab"
+    text = dumps(document(root, mark, messages))
+    for number in range(sessions):
+        name = f"{number:012x}"
+        (root / "sessions" / f"{name}.json").write_text(text.replace(mark, name), encoding="utf-8")
+    os.sync()
+    ratios, seconds, peaks = [], [], []
+    for _ in range(FIRST_STARTS):
+        began = time.perf_counter()
+        subprocess.run(["cp", "-r", root / "sessions", root / "copy"], check=True)
+        os.sync()
+        copied = time.perf_counter() - began
+        with running(guard := Guard(root / "sessions", root / "store")):
+            ratios.append(guard.ready_seconds / copied)
+            seconds.append(guard.ready_seconds)
+            peaks.append(guard.peak_bytes() / 1e6)
+        (root / "copy").rename(
+            root / f"copy{len(ratios)}"
+        )  # to remove it now would slow down what is made next
+        (root / "store").rename(root / f"store{len(ratios)}")
+    size = f"{sessions:,} sessions of {short(len(text) / 1000)} KB"
+    note = f"median {short(median(seconds))} s; {len(ratios)} starts; {', '.join(map(short, ratios))}"
+    run.add(Figure(f"first start, {size}, over cp -r and sync", median(ratios), *bounds, note=note))
+    name = f"peak memory of that start, {size}"
+    run.add(Figure(name, max(peaks), *(memory or (None, None)), unit=" MB"))
+    shutil.rmtree(root)
 
 
 def make_sessions(directory: Path, sessions: int, large: int) -> None:

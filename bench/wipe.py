@@ -60,17 +60,18 @@ def _race(run: Run, label: str, messages: int) -> dict[str, list[float]]:
         chats[name] = Conversation(App(sessions, Era.OLD), "0123456789ab", messages)
         store.mkdir()
         chats[name].save()
-        processes[name] = _contender(name, sessions, store, chats[name].path.stat().st_size)
+        processes[name] = contender(name, sessions, store, chats[name].path.stat().st_size)
     with running(*processes.values()):
         measured = _in_turn(run.count, {name: _Contest(chats[name], processes[name]) for name in processes})
         for process in processes.values():
-            process.resolve()
+            process.until_idle()
         assert all(chat.messages >= messages for chat in chats.values())
     assert len(_incidents(root / "guard" / "store")) == run.count
     return measured
 
 
-def _contender(name: str, sessions: Path, store: Path, size_bytes: int) -> Process:
+def contender(name: str, sessions: Path, store: Path, size_bytes: int) -> Process:
+    """Start a contender on a directory and a store of its own, and return it when it is ready."""
     if name == "guard":
         return Guard(sessions, store)
     program = compiled({"link": "link_exchange", "copy": "copy_rename"}[name])
@@ -90,7 +91,7 @@ def _in_turn(rounds: int, contests: dict[str, "_Contest"]) -> dict[str, list[flo
         # A stream is stale long after the save that set it: the server has died meanwhile.
         time.sleep(STALE_SECONDS)
         for contest in contests.values():
-            contest.resolve()
+            contest.until_idle()
         for name in names:
             measured[name].append(contests[name].wipe())
         # A machine that has just slept wakes late: the first place, which costs most, goes round.
@@ -109,9 +110,9 @@ class _Contest:
         """Save all of it, with a stream and a prompt."""
         self._chat.save()
 
-    def resolve(self) -> None:
+    def until_idle(self) -> None:
         """Wait until the contender has taken that in."""
-        self._process.resolve()
+        self._process.until_idle()
 
     def wipe(self) -> float:
         """Save the stub; return the milliseconds to the restored file."""
@@ -127,9 +128,10 @@ class _Contest:
             if now_ns > wiped_ns + SPIN_NS:
                 time.sleep(NAP_SECONDS)
         restored_ns = time.monotonic_ns()
-        self._process.resolve()
+        self._process.until_idle()
         return (restored_ns - wiped_ns) / 1e6
 
 
 def _incidents(store: Path) -> list[object]:
-    return [json.loads(line) for line in (store / "incidents.jsonl").read_text().splitlines()]
+    entries = map(json.loads, (store / "incidents.jsonl").read_text().splitlines())
+    return [entry for entry in entries if entry["event"] == "restored"]

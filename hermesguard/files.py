@@ -180,7 +180,29 @@ def write_durably(
     old file or the new one, and perhaps a temp file `.NAME.tmp` that the next write of that name replaces.
     """
     temporary = path.with_name(f".{path.name}.tmp")
-    descriptor = open_new(temporary)
+    write_new(temporary, data, mtime_ns, note, is_synced=True)
+    try:
+        os.rename(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+    sync_directory(path.parent)
+
+
+def write_new(
+    path: Path,
+    data: bytes | Iterable[bytes | memoryview],
+    mtime_ns: int | None,
+    note: bytes | None,
+    *,
+    is_synced: bool = False,
+) -> None:
+    """Write a new file of mode 0600, as `open_new` opens it; its name is not durable yet, and its content only if `is_synced`.
+
+    Raises OSError, and then nothing is left of it.
+    """
+    descriptor = open_new(path)
     try:
         try:
             for piece in (data,) if isinstance(data, bytes) else data:
@@ -189,15 +211,14 @@ def write_durably(
                 write_note(descriptor, note)
             if mtime_ns is not None:
                 os.utime(descriptor, ns=(mtime_ns, mtime_ns))
-            os.fsync(descriptor)
+            if is_synced:
+                os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        os.rename(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):
-            os.unlink(temporary)
+            os.unlink(path)
         raise
-    sync_directory(path.parent)
 
 
 def open_new(path: Path) -> int:

@@ -1,9 +1,12 @@
 """Fixtures that every test can use, and how Hypothesis looks for examples."""
 
 import signal
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import HealthCheck, settings
 
+from hermesguard.lookup import typed
 from tests.helpers.world import world
 
 __all__ = ["world"]
@@ -16,3 +19,10 @@ if settings.default is not None and settings.default.deadline is not None:
 # What a shell puts into the background ignores SIGINT, and so would every process that a test starts and interrupts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def bare_commands() -> Iterator[None]:
+    """How commands are typed is known to a process: one that a test ran in this one leaves nothing of it."""
+    yield
+    typed.use(typed.BARE)

@@ -27,7 +27,7 @@ class Completes(Enum):
     DIRECTORY = auto()
 
 
-def _completing(action: argparse.Action, completes: Completes) -> None:
+def completing(action: argparse.Action, completes: Completes) -> None:
     action.completes = completes  # type: ignore[attr-defined]
 
 
@@ -54,7 +54,7 @@ def add_places(parser: argparse.ArgumentParser) -> None:
             Completes.FILE,
         ),
     ):
-        _completing(
+        completing(
             places.add_argument(flag, metavar=metavar, help=text, default=argparse.SUPPRESS),
             completes,
         )
@@ -72,7 +72,7 @@ def _session(parser: argparse.ArgumentParser, metavar: str = "SID", **more: Any)
     text = "a session: its id, the start of it, or words of its title"
     if "@" in metavar:
         text += "; @VERSION is @latest, @live, @-2, a time such as @2026-11-22T10:00, or a name that history shows"
-    _completing(
+    completing(
         parser.add_argument("session", metavar=metavar, help=text, **more),
         Completes.SESSION,
     )
@@ -85,7 +85,7 @@ def no_arguments(parser: argparse.ArgumentParser) -> None:
 def guard(parser: argparse.ArgumentParser) -> None:
     settings = parser.add_argument_group("settings", "each overrides its key in the configuration file")
     for option in OPTIONS:
-        if option.key not in ("sessions", "store"):
+        if option.key not in ("sessions", "store") and not option.key.startswith("page_"):
             settings.add_argument(
                 option.flag,
                 metavar="VALUE",
@@ -201,7 +201,7 @@ def restore(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="restore every session whose file is missing",
     )
-    _completing(
+    completing(
         parser.add_argument(
             "-o",
             "--output",
@@ -226,7 +226,7 @@ def restore(parser: argparse.ArgumentParser) -> None:
 
 
 def salvage(parser: argparse.ArgumentParser) -> None:
-    _completing(
+    completing(
         parser.add_argument(
             "conversations",
             metavar="SID",
@@ -236,7 +236,7 @@ def salvage(parser: argparse.ArgumentParser) -> None:
         ),
         Completes.SESSION,
     )
-    _completing(
+    completing(
         parser.add_argument(
             "--hermes-home",
             metavar="DIR",
@@ -256,7 +256,7 @@ def salvage(parser: argparse.ArgumentParser) -> None:
 
 
 def undo(parser: argparse.ArgumentParser) -> None:
-    _completing(
+    completing(
         parser.add_argument(
             "incident", metavar="INCIDENT", help="the number of an incident, as log shows it"
         ),
@@ -281,7 +281,7 @@ def log(parser: argparse.ArgumentParser) -> None:
         help="go on, with each incident as it happens",
     )
     _since(parser)
-    _completing(
+    completing(
         parser.add_argument("--session", metavar="SID", help="only this session"),
         Completes.SESSION,
     )
@@ -289,7 +289,7 @@ def log(parser: argparse.ArgumentParser) -> None:
 
 
 def explain(parser: argparse.ArgumentParser) -> None:
-    _completing(
+    completing(
         parser.add_argument(
             "subject",
             metavar="EVENT|INCIDENT|SID",
@@ -302,7 +302,7 @@ def explain(parser: argparse.ArgumentParser) -> None:
 
 
 def report(parser: argparse.ArgumentParser) -> None:
-    _completing(
+    completing(
         parser.add_argument(
             "-o",
             "--output",
@@ -326,8 +326,58 @@ def purge(parser: argparse.ArgumentParser) -> None:
     json_flag(parser)
 
 
+def notify(parser: argparse.ArgumentParser) -> None:
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--test", action="store_true", help="send a test message to each address now, and end")
+    form.add_argument(
+        "--once", action="store_true", help="send what there is without gathering more, and end: for a timer"
+    )
+
+
+def serve(parser: argparse.ArgumentParser) -> None:
+    settings = parser.add_argument_group("settings", "each overrides its key in the configuration file")
+    for option in OPTIONS:
+        if option.key.startswith("page_"):
+            settings.add_argument(
+                option.flag,
+                metavar="VALUE",
+                default=argparse.SUPPRESS,
+                help=(option.meaning + f" Default: {option.default}").replace("%", "%%").replace("`", ""),
+            )
+
+
+def open_page(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--no-browser", action="store_true", help="print the link, open no browser")
+    parser.add_argument(
+        "--new-key", action="store_true", help="make a new key: every page that is signed in is signed out"
+    )
+    json_flag(parser)
+
+
+def extension(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "action",
+        choices=("install", "remove", "status"),
+        help="put it where hermes-webui finds it, take it away, or say what is there",
+    )
+    completing(
+        parser.add_argument(
+            "--directory",
+            metavar="DIR",
+            help="where hermes-webui looks for extensions; default: HERMES_WEBUI_EXTENSION_DIR, else the one beside the sessions",
+        ),
+        Completes.DIRECTORY,
+    )
+    json_flag(parser)
+
+
 def config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", choices=("show", "check"), help="show every value, or check the files")
+    parser.add_argument(
+        "--network",
+        action="store_true",
+        help="check, too, whether the addresses can be reached; nothing is sent",
+    )
     json_flag(parser)
 
 

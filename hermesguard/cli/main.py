@@ -32,7 +32,7 @@ def _spoken(argv: Sequence[str] | None) -> int:
         sys.stdout.flush()
         return code
     except GuardError as error:
-        from hermesguard.cli.lookup import typed
+        from hermesguard.lookup import typed
 
         _say(str(GuardError(error.what, typed.as_typed(error.remedy))))
         return error.exit_code
@@ -79,13 +79,14 @@ def _dispatch(argv: Sequence[str] | None) -> int:
     verb = next(verb for verb in VERBS if verb.name == arguments.verb)
     settings = None
     if verb.reads_settings:
-        from hermesguard.cli.lookup import guards
         from hermesguard.config import settings as config
+        from hermesguard.lookup import guards, typed
 
         flags = {key: value for key, value in vars(arguments).items() if key in config.FLAGS}
         if flags.get("store"):
             flags["store"] = guards.store_named(flags["store"])
         settings = config.load(flags, os.environ)
+        typed.know(one.name for one in VERBS)
         settings = guards.settle(settings, verb.name, sys.argv[1:] if argv is None else argv)
     module, function = verb.run.split(":")
     return int(getattr(import_module(module), function)(arguments, settings))

@@ -58,6 +58,8 @@ class _VerbParser(Parser):
 
     def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
         known, others = super().parse_known_args(args, namespace)
+        if absorb := getattr(self, "absorb", None):
+            others = absorb(known, others)
         if others:
             self.error(f"unrecognized arguments: {' '.join(others)}")
         return known, others

@@ -8,7 +8,7 @@ import argparse
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from hermesguard.cli import arguments
+from hermesguard.cli import arguments, offsite_arguments
 
 
 class Verb(NamedTuple):
@@ -179,6 +179,32 @@ VERBS: Final[tuple[Verb, ...]] = (
         arguments.report,
     ),
     Verb(
+        "notify",
+        "tell people what the guard found",
+        "Follows the journal, or the incidents of the store where there is no journal, and sends what a user must hear of to "
+        "the addresses of the configuration: one message for many incidents, tried again until it is taken, none missed. "
+        "Visits ping_url while the guard proves that it guards. Runs until stopped, as a service of its own. Exit code 4 "
+        "with --once if a message still waits.",
+        "# do the addresses work?\nhermesguard notify --test\n# as a service, beside hermesguard@alice\n"
+        "systemctl enable --now hermesguard-notify@alice",
+        "hermesguard.cli.commands.service.notify:notify",
+        arguments.notify,
+    ),
+    Verb(
+        "offsite",
+        "encrypted copies on other storage, and the way back",
+        "Copies every shadow and version to the storage of the configuration, encrypted by age for its owner, until stopped, "
+        "as a service of its own. status says what is safe (exit code 4 if something is not well), verify reads a sample back "
+        "and compares digests, restore makes a store again out of the storage and the private key alone.",
+        "# as a service, beside hermesguard@alice\nsystemctl enable --now hermesguard-offsite@alice\n"
+        "hermesguard offsite status\n# read ten objects back\nhermesguard offsite verify\n"
+        "# on a bare machine, with the private key\n"
+        "hermesguard offsite restore --url s3://my-bucket/hermesguard --identity key.txt /tmp/back\n"
+        "# one session, as it was\nhermesguard offsite restore --identity key.txt --at 2026-11-22T10:00 3f2a /tmp/back",
+        "hermesguard.cli.commands.service.offsite:offsite",
+        offsite_arguments.offsite,
+    ),
+    Verb(
         "verify",
         "read every copy and check it against its digest",
         "Reads, decompresses and parses every shadow and version. Exit code 4 if one is damaged; a damaged shadow is "
@@ -214,10 +240,41 @@ VERBS: Final[tuple[Verb, ...]] = (
     Verb(
         "config",
         "show or check the configuration",
-        "show prints every value and where it comes from; check validates the files.",
-        "hermesguard config show\nhermesguard config check --config new.toml",
+        "show prints every value and where it comes from; check validates the files, the addresses of notify and the rights "
+        "of files that hold secrets, and with --network whether what is named there can be reached (exit code 4 if not).",
+        "hermesguard config show\nhermesguard config check --config new.toml\nhermesguard config check --network",
         "hermesguard.cli.commands.service.config:config",
         arguments.config,
+    ),
+    Verb(
+        "open",
+        "open the page: what was lost, and how a conversation was",
+        "Prints a link to a page in the browser that is good once, for two minutes, and opens it where there is a screen. "
+        "The page shows what was repaired, what needs a decision, and every conversation at any moment of its life; it "
+        "brings back what is chosen. Starts the page where systemd does not. From another machine: "
+        "ssh -L 17893:127.0.0.1:17893 HOST, then the link.",
+        "hermesguard open\n# on a machine without a screen\nhermesguard open --no-browser",
+        "hermesguard.cli.commands.page.serve:open_page",
+        arguments.open_page,
+    ),
+    Verb(
+        "serve",
+        "serve the page, on the loopback address",
+        "Answers the page of hermesguard open and the extension in hermes-webui, on 127.0.0.1 alone, and ends when nobody "
+        "has asked for five minutes. Usually its systemd socket starts it. It can write nothing: the guard acts.",
+        "# as systemd does: on demand\nsystemctl enable --now hermesguard-page@alice.socket\n"
+        "# by hand, on another port\nhermesguard serve --page-port 17894",
+        "hermesguard.cli.commands.page.serve:serve",
+        arguments.serve,
+    ),
+    Verb(
+        "extension",
+        "put the extension into hermes-webui, or take it away",
+        "Copies the extension into the directory in which hermes-webui looks for extensions, enters it in its list, and says "
+        "what is left to do there: one click of consent.",
+        "hermesguard extension install\nhermesguard extension status",
+        "hermesguard.cli.commands.page.extension:extension",
+        arguments.extension,
     ),
     Verb(
         "completion",

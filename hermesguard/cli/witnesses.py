@@ -1,8 +1,8 @@
 """A second witness: what the traces beside the guard's own copies (package salvage) say of what is missing."""
 
-from hermesguard.cli.library import Library
 from hermesguard.config.settings import Settings
 from hermesguard.errors import GuardError
+from hermesguard.lookup.library import Library
 from hermesguard.salvage.places import places_of
 from hermesguard.store.incidents import Incident
 from hermesguard.webui import session

@@ -4,6 +4,7 @@ Sources: cgroups(7), Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/memor
 """
 
 import contextlib
+import ctypes
 import os
 import resource
 from collections.abc import Iterator
@@ -60,3 +61,9 @@ def _of_groups(groups: Path) -> Iterator[int]:
                 if group == base or base not in group.parents:
                     break
                 group = group.parent
+
+
+def give_back() -> None:
+    """Give memory that is free back to the system, where the C library can (malloc_trim(3)); a megabyte after 10,000 files."""
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).malloc_trim(0)

@@ -60,7 +60,7 @@ class Option(NamedTuple):
 
     @property
     def variable(self) -> str:
-        return "HERMESGUARD_" + self.key.upper()
+        return "HERMESGUARD_" + self.key.upper().replace(".", "_")
 
     def written(self, settings: object) -> str:
         """Return the value as the configuration file would say it."""
@@ -80,7 +80,7 @@ def _path(raw: object, place: Place) -> Path:
     return path.absolute()
 
 
-def _choice(*choices: str) -> Kind:
+def choice(*choices: str) -> Kind:
     def parse(raw: object, place: Place) -> str:
         if raw not in choices:
             raise ValueError
@@ -89,7 +89,7 @@ def _choice(*choices: str) -> Kind:
     return Kind(" or ".join(f'"{choice}"' for choice in choices), parse, _quoted)
 
 
-def _duration(at_least: str = "0") -> Kind:
+def duration(at_least: str = "0") -> Kind:
     def parse(raw: object, place: Place) -> float:
         seconds = parse_duration("0" if raw == 0 and not isinstance(raw, bool) else _text(raw))
         if seconds < parse_duration(at_least):
@@ -117,7 +117,7 @@ def _size(*, may_be_off: bool = False) -> Kind:
     return Kind(SIZE_FORM + (' or "off"' if may_be_off else ""), parse, write)
 
 
-def _number(low: int, high: int, *, may_be_off: bool = False) -> Kind:
+def number(low: int, high: int, *, may_be_off: bool = False) -> Kind:
     def parse(raw: object, place: Place) -> int | None:
         if may_be_off and raw == "off":
             return None
@@ -151,7 +151,7 @@ def _quoted(value: object) -> str:
 
 
 _DIRECTORY = Kind("an absolute path to a directory", _path, _quoted)
-_FILE = Kind(
+FILE = Kind(
     'an absolute path to a file or "off"',
     _parse_optional_path,
     lambda path: _quoted("off" if path is None else path),
@@ -183,7 +183,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
     Option(
         "on_uncertain",
         "on_uncertain",
-        _choice("restore", "keep"),
+        choice("restore", "keep"),
         '"restore"',
         '"keep"',
         "What to do when messages are gone and it is uncertain whether that was intended: restore them, or keep the file "
@@ -192,7 +192,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
     Option(
         "on_missing",
         "on_missing",
-        _choice("restore", "warn"),
+        choice("restore", "warn"),
         '"restore"',
         '"warn"',
         "What to do when a session's file is missing, without evidence of a deletion.",
@@ -200,15 +200,16 @@ OPTIONS: Final[tuple[Option, ...]] = (
     Option(
         "scan_interval",
         "scan_interval_seconds",
-        _duration(at_least="100ms"),
+        duration(at_least="100ms"),
         '"10s"',
         '"10s"',
-        "How often the whole directory is scanned, whatever inotify reports.",
+        "How often the directory is scanned, whatever inotify reports. As long as it reports, a scan of more than 256 sessions "
+        "looks at a part of them, at each within 60 scans.",
     ),
     Option(
         "keep_deleted",
         "keep_deleted_seconds",
-        _duration(),
+        duration(),
         '"1d"',
         '"0"',
         'How long a deleted session stays in the store; "0" removes it at once.',
@@ -216,7 +217,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
     Option(
         "keep_history",
         "keep_history_seconds",
-        _duration(),
+        duration(),
         '"30d"',
         '"90d"',
         "How long older versions are kept.",
@@ -224,7 +225,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
     Option(
         "keep_versions",
         "keep_versions",
-        _number(1, 1_000_000),
+        number(1, 1_000_000),
         "50",
         "50",
         "How many older versions of one session are kept at most.",
@@ -282,7 +283,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
     Option(
         "hook_timeout",
         "hook_timeout_seconds",
-        _duration(at_least="100ms"),
+        duration(at_least="100ms"),
         '"30s"',
         '"30s"',
         "Time limit of each of the commands above.",
@@ -290,7 +291,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
     Option(
         "metrics_textfile",
         "metrics_textfile",
-        _FILE,
+        FILE,
         '"off"',
         '"/var/lib/prometheus/node-exporter/hermesguard.prom"',
         "File in which metrics are written for Prometheus' node exporter.",
@@ -298,7 +299,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
     Option(
         "metrics_port",
         "metrics_port",
-        _number(1, 65535, may_be_off=True),
+        number(1, 65535, may_be_off=True),
         '"off"',
         "9664",
         "Port of the loopback address on which metrics are served.",
@@ -306,12 +307,31 @@ OPTIONS: Final[tuple[Option, ...]] = (
     Option(
         "watch",
         "watch",
-        _choice("auto", "polling"),
+        choice("auto", "polling"),
         '"auto"',
         '"polling"',
         "How changes are noticed: inotify where available, else polling.",
     ),
+    Option(
+        "page_port",
+        "page_port",
+        number(1024, 65535),
+        "17893",
+        "17894",
+        "Port of the loopback address on which `hermesguard serve` shows its page. A socket of systemd has its own "
+        "(ListenStream= of hermesguard-page@.socket); the extension of hermes-webui names it too.",
+    ),
+    Option(
+        "page_idle",
+        "page_idle_seconds",
+        duration(),
+        '"5m"',
+        '"30m"',
+        "The page's process ends when nobody has asked it anything for so long; 0: never.",
+    ),
 )
+TABLES: Final = frozenset({"notify", "offsite"})
+"""Tables of the file that other processes read (`config.tables`); whatever stands there, the guard guards."""
 OPTIONS_BY_KEY: Final[Mapping[str, Option]] = {option.key: option for option in OPTIONS}
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple, NoReturn
 
-from hermesguard.config.options import OPTIONS, OPTIONS_BY_KEY, Option, Place, as_written
+from hermesguard.config.options import OPTIONS, OPTIONS_BY_KEY, TABLES, Option, Place, as_written
 from hermesguard.config.paths import (
     configuration_files,
     default_sessions,
@@ -57,6 +57,8 @@ class Settings:
     metrics_textfile: Path | None = None
     metrics_port: int | None = None
     watch: Literal["auto", "polling"] = "auto"
+    page_port: int = 17893
+    page_idle_seconds: float = 300.0
     origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     sources: Sources | None = field(default=None, compare=False, repr=False)
 
@@ -97,6 +99,9 @@ def load(
     for path, is_required in _files_to_read(flags, environment, paths):
         for key, raw in _read_file(path, is_required).items():
             option = OPTIONS_BY_KEY.get(key)
+            if key in TABLES:
+                _require_table(path, key, raw)
+                continue
             if option is None:
                 _refuse_key(path, key)
             take(option, raw, Place(str(path), f"{path}: {key}", "file", environment))
@@ -135,6 +140,29 @@ def load(
     )
     _refuse_nesting(settings)
     return settings
+
+
+def tables_in_files(settings: Settings, name: str) -> list[tuple[Path, dict[str, object]]]:
+    """Return the table `name` of each file that `settings` were read from, the winning one last; GuardError when one is wrong."""
+    if settings.sources is None:
+        return []
+    flags, environment, files = settings.sources
+    found = []
+    for path, is_required in _files_to_read(flags, environment, files):
+        table = _read_file(path, is_required).get(name)
+        if table is not None:
+            found.append((path, _require_table(path, name, table)))
+    return found
+
+
+def _require_table(path: Path, name: str, raw: object) -> dict[str, object]:
+    if not isinstance(raw, dict):
+        raise GuardError(
+            f"{path}: {name} is a table",
+            f"Write [{name}] on a line of its own, and its keys below it",
+            ExitCode.CONFIG,
+        )
+    return raw
 
 
 def _files_to_read(

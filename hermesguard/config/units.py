@@ -1,6 +1,7 @@
-"""Durations and sizes as people write them: "10s", "1h30m", "30d", "2GiB"."""
+"""Durations, sizes, times and counts as people write them: "10s", "1h30m", "2GiB", "12 messages"."""
 
 import re
+from datetime import UTC, datetime
 
 DURATION_FORM = 'a duration such as "10s", "15m", "12h", "30d" or "0"'
 SIZE_FORM = 'a size such as "64MiB", "2GiB" or a number of bytes'
@@ -81,3 +82,17 @@ def about_size(size_bytes: int) -> str:
             return f"{amount:.0f} {unit}" if amount >= 10 or unit == "B" else f"{amount:.1f} {unit}"
         amount /= 1024
     return f"{amount:.1f} TiB"
+
+
+def moment(when: datetime | float | None) -> str:
+    """Return a time as the reader's clock shows it, "2026-11-22 10:00:03"; "-" for None and for what is no time."""
+    try:
+        known = datetime.fromtimestamp(when, UTC) if isinstance(when, int | float) else when
+        return f"{known.astimezone():%Y-%m-%d %H:%M:%S}" if known else "-"
+    except (OverflowError, OSError, ValueError):
+        return "-"
+
+
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    """Return "1 message", "2 messages", "12,345 messages"."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"

@@ -24,7 +24,8 @@ from hermesguard.events.shield import Shield
 SOCKET_NAME = "control"
 ANSWER_SECONDS = 120.0
 STATUS_SECONDS = 10.0
-"""A question for the status must fail soon when the guard hangs."""
+"""A question that costs nothing must fail soon when the guard hangs."""
+_QUICK = frozenset({"status", "prove", "title"})
 LONGEST_REQUEST_BYTES = 64 * 1024
 
 Answer = dict[str, Any]
@@ -242,7 +243,7 @@ def ask_running_guard(store: Path, verb: str, arguments: dict[str, Any]) -> dict
     """Return the running guard's answer, None when no guard runs on this store. Raises GuardError with what it refused."""
     try:
         with _Address(store) as address, socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(STATUS_SECONDS if verb == "status" else ANSWER_SECONDS)
+            connection.settimeout(STATUS_SECONDS if verb in _QUICK else ANSWER_SECONDS)
             connection.connect(address)
             connection.sendall(_encoded({"verb": verb, "arguments": arguments}) + b"\n")
             reply = b""

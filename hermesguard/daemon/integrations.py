@@ -26,8 +26,8 @@ def figures_of(guard: "Guard", is_watching: bool) -> "Figures":
         started=_seconds(totals.started),
         last_scan=_seconds(totals.last_scan),
         last_save=totals.last_save_ns / 1e9,
-        sessions=len(notes.messages),
-        messages=sum(notes.messages.values()),
+        sessions=len(notes.seen),
+        messages=notes.seen.messages,
         sessions_missing=len(guard.missing_files.held),
         sessions_unreadable=len(notes.unreadable),
         is_watching=is_watching,
@@ -71,7 +71,7 @@ class Outside:
             self._reporter.listen(self._metrics.hear, metrics.HEARD)
 
     def scanned(self, sessions: int, messages: int) -> None:
-        """Say that a scan proved sight, and what it found."""
+        """Say that a scan proved the watch, and what it found."""
         if self._hooks:
             self._hooks.heartbeat(sessions=sessions, messages=messages)
 

@@ -11,6 +11,7 @@ import selectors
 import signal
 import socket
 import time
+from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -20,26 +21,27 @@ from hermesguard.daemon.control import Answer, ControlServer, Work
 from hermesguard.daemon.integrations import Outside, figures_of
 from hermesguard.daemon.maintenance import Housekeeping
 from hermesguard.daemon.status import status_of
-from hermesguard.daemon.supervisor import PROOF_SECONDS, Supervisor
+from hermesguard.daemon.supervisor import PROOF_SECONDS, SCAN_SLICE_SECONDS, Supervisor
 from hermesguard.daemon.writers import Writers
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.events.reporter import Reporter
 from hermesguard.guard.context import Context
 from hermesguard.guard.guard import Guard
 from hermesguard.guard.requests.operations import Operations, begin
+from hermesguard.repair.standby import MOST_RECENT, RECENT_SECONDS
 from hermesguard.store.incidents import IncidentLog
 from hermesguard.store.store import Store
-from hermesguard.watcher.watcher import Change
+from hermesguard.watcher.change import Changes
 from hermesguard.webui.lists.index import INDEX
 from hermesguard.webui.session import session_id
 
 if TYPE_CHECKING:
     from hermesguard.events.metrics import Figures
 
-SCAN_SLICE_SECONDS = 0.005
 # Thousands of sessions may be lost at once: the service manager, people and signals are heeded between two turns.
 TURN_SECONDS = 0.05
-EXTENSION_SECONDS = 60.0
+# So many sessions that changed at once are a burst: repairs come before bookkeeping.
+BURST = 8
 PARTING_SECONDS = 2.0
 SLEEP_SECONDS = 3600.0
 WATCH_LOST_TOO_LONG_SECONDS = 5.0
@@ -79,7 +81,7 @@ class Daemon(Supervisor):
         )
         self._poll.register(self._selector_descriptor, select.POLLIN)
         self._signals: list[int] = []
-        self._changes: list[Change] = []
+        self._changes = Changes()
         self._watchdog_due = 0.0
         self._waits_for_background = False
         self._began = time.monotonic()
@@ -127,10 +129,12 @@ class Daemon(Supervisor):
             if reason := self.watch.self_test():
                 self._lose_watch(reason)
         if self.watch and self._scan is None and now >= self._scan_due:
-            self._scan = self.guard.scan()
-        if self._scan:
-            self._scan_on()
+            self._begin_scan()
+        if self._scan and self._scan_on():
+            self._scanned()
         self._watch_on(time.monotonic() + self._patience())
+        if self.guard.unfinished and not self._changes:
+            self.guard.finish_repairs(SCAN_SLICE_SECONDS)
         if self.guard.notes.deferred:
             self.guard.run_deferred(TURN_SECONDS)
         self.guard.rolled_back.report(time.monotonic())
@@ -155,7 +159,7 @@ class Daemon(Supervisor):
             self.guard.standby.wait_seconds(now),
             self._outside.pump(),
         ]
-        if self._scan or self._changes or (self._server and self._server.is_working):
+        if self._scan or self._changes or self.guard.unfinished or (self._server and self._server.is_working):
             return 0.0
         if self.watch:
             waits += (self._scan_due - now, self._proof_due - now)
@@ -176,7 +180,7 @@ class Daemon(Supervisor):
                     for key, events in self._selector.select(0):
                         key.data(events)
             if self.watch:
-                self._changes += self.watch.take()
+                self._changes.add(self.watch.take())
                 if (self._changes or self.watch.alarmed) and not self._follow_changes():
                     return
             # A temporary file that comes wakes us too, and means nothing.
@@ -189,19 +193,17 @@ class Daemon(Supervisor):
         """Visit what changed, for a turn's time; return whether it was nothing but growth, of which nothing follows."""
         assert self.watch
         is_growth = True
-        changes, self._changes = self._changes, []
-        for change in changes:
-            previous = session_id(change.moved_from) if change.moved_from else None
-            if previous and (name := session_id(change.name)):
+        for before, now in self._changes.moves():
+            if (previous := session_id(before)) and (name := session_id(now)):
                 self.guard.missing_files.evidence.moved[previous] = name
-        if len(changes) > 1:
-            changes.sort(key=lambda change: change.moved_from is None)
+        names = self._changes.names()
+        self.guard.unfinished.is_burst = len(names) >= BURST
         until = time.monotonic() + TURN_SECONDS
-        for number, change in enumerate(changes, 1):
+        for changed in names:
+            change = self._changes.take(changed)
             if name := _session_of(change.name):
                 is_growth &= self.guard.visit(name, change.writer_pid, change.saves)
                 if time.monotonic() >= until:
-                    self._changes = changes[number:] + self._changes
                     return False
             elif change.name == INDEX:
                 self.guard.index_changed()
@@ -209,42 +211,19 @@ class Daemon(Supervisor):
             is_growth = False
             if self.watch.overflowed():
                 self.reporter.report("overflow", path=str(self.settings.sessions))
-                self._scan, self._scan_due = None, 0.0
+                self._give_up_scan(0.0)
             if reason := self.watch.watch_lost():
                 self._lose_watch(reason)
         return is_growth and not self._changes
 
-    def _saves_to_come(self, name: str) -> int:
+    def _saves_to_come(self, name: str, is_as_read: Callable[[], bool]) -> int:
         """Return how many saves the watch knows of that no visit was made for: a file may be newer than its events."""
         if self.watch is None:
             return 0
-        self._changes += self.watch.take()
-        return sum(change.saves for change in self._changes if change.name == f"{name}.json")
+        self._changes.add(self.watch.take())
+        return self._changes.take_saves(f"{name}.json", is_as_read)
 
     # -- watch and scan
-
-    def _scan_on(self) -> None:
-        """Go on with the scan for a slice of time; then changes come first again."""
-        assert self._scan
-        until = time.monotonic() + SCAN_SLICE_SECONDS
-        try:
-            for _ in self._scan:
-                if time.monotonic() >= until:
-                    if not self.is_ready:
-                        self._service.extend_timeout(EXTENSION_SECONDS)
-                    return
-        except OSError as error:
-            self._scan = None
-            self._cannot_read(error)
-            return
-        except Exception as error:  # noqa: BLE001
-            self.guard.shield.caught("scan", "", error)
-            self._scan = None
-            self._scan_due = time.monotonic() + self.settings.scan_interval_seconds
-            return
-        self._scan = None
-        self._scan_due = time.monotonic() + self.settings.scan_interval_seconds
-        self._scanned()
 
     def _background_done(self) -> None:
         self.guard.background.finish()
@@ -268,18 +247,19 @@ class Daemon(Supervisor):
         if not self.is_ready or self._reported_waiting:
             self.is_ready = True
             self._reported_waiting = ""
-            messages = self.guard.notes.messages
+            seen = self.guard.notes.seen
             self.reporter.report(
                 "ready",
-                sessions=len(messages),
-                messages=sum(messages.values()),
+                sessions=len(seen),
+                messages=seen.messages,
                 path=str(self.settings.sessions),
                 store=str(self.settings.store),
                 mode=self.watch.mode if self.watch else "",
                 duration_us=int((time.monotonic() - self._began) * 1e6),
             )
             self._service.ready(self._words())
-            self.guard.standby.recent(self.guard.notes.seen, time.monotonic(), time.time_ns())
+            since_ns = time.time_ns() - int(RECENT_SECONDS * 1e9)
+            self.guard.standby.recent(seen.newest(MOST_RECENT, since_ns), time.monotonic())
             # What is there now stays: it need not be looked through for garbage at each save.
             gc.collect()
             gc.freeze()
@@ -287,13 +267,13 @@ class Daemon(Supervisor):
         else:
             self._service.status(self._words())
         if self.watch and self.watch_lost_since is None and not self.guard.copies.broken:
-            messages = self.guard.notes.messages
-            self._outside.scanned(sessions=len(messages), messages=sum(messages.values()))
+            self._outside.scanned(
+                sessions=len(self.guard.notes.seen), messages=self.guard.notes.seen.messages
+            )
 
     def _words(self) -> str:
-        messages = self.guard.notes.messages
-        totals = self.guard.notes.totals
-        return f"Guarding {len(messages)} sessions with {sum(messages.values())} messages; {totals.restored} repairs since start"
+        seen, totals = self.guard.notes.seen, self.guard.notes.totals
+        return f"Guarding {len(seen)} sessions with {seen.messages} messages; {totals.restored} repairs since start"
 
     def _figures(self) -> "Figures | None":
         if not (self.is_ready or self._reported_waiting):
@@ -363,14 +343,13 @@ class Daemon(Supervisor):
     def _end(self, number: int) -> int:
         self._housekeeping.end()
         self.guard.repair_now()
-        self.guard.standby.files.drop_others(())
+        self.guard.standby.files.drop_others(lambda _: False)
         self._service.stopping()
         self.reporter.report("stopping", reason=signal.Signals(number).name)
-        self.guard.copies.retry_pending()
-        self.guard.copies.flush_delta_logs(quiet_seconds=0)
-        self.guard.missing_files.remember()
+        self.guard.end()
         self.guard.rolled_back.report(time.monotonic(), at_once=True)
         self.guard.recorder.report_held_back(at_once=True)
+        self.guard.leave_snapshot(None if self._changes else self._state_at_the_end())
         self.reporter.report(
             "stopped",
             seconds=round(time.monotonic() - self._began, 1),
@@ -384,8 +363,9 @@ class Daemon(Supervisor):
 
     def answer(self, verb: str, arguments: dict[str, Any]) -> Answer | Work:
         """Do what a command asks through the control socket; GuardError when it cannot be done."""
-        if verb == "status":
-            return self._status()
+        self.guard.finish_repairs()
+        if verb in ("status", "prove"):
+            return (self.prove() if verb == "prove" else {}) | self._status()
         return begin(self._operations, verb, arguments)
 
     def _status(self) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from hermesguard.store.inventory import holdings, messages_of
 from hermesguard.store.store import Store
 from hermesguard.webui import header as head
 from hermesguard.webui import session
-from hermesguard.webui.directory import Listing, Release, SessionsDirectory
+from hermesguard.webui.directory import Release, SessionsDirectory
 from hermesguard.webui.lists.lost_before import remains, signs, titles
 from hermesguard.webui.session import Document, Unreadable
 
@@ -86,36 +86,32 @@ def check(settings: Settings) -> dict[str, Any]:
     with contextlib.suppress(OSError):
         directory.index.recall((store.root / LISTED_FILE).read_bytes())
     shadows = {shadow.session: (shadow.size_bytes, shadow.mtime_ns) for shadow in store.shadows()}
-    listing = directory.listing()
-    newest = max(listing.sessions, key=lambda name: listing.sessions[name][1], default="")
+    present = directory.states()
+    newest = max(present, key=lambda name: present[name][1], default="")
     release = directory.release_of(newest) if newest else Release()
     findings = []
-    for name in sorted(listing.sessions.keys() | shadows.keys()):
-        if listing.sessions.get(name) != shadows.get(name) and (
-            found := _finding(store, directory, release, name)
-        ):
+    for name in sorted(present.keys() | shadows.keys()):
+        if present.get(name) != shadows.get(name) and (found := _finding(store, directory, release, name)):
             findings.append(found)
-    findings = _with_signs(store, directory, listing, findings)
+    findings = _with_signs(store, directory, present.keys(), findings)
     wrong = [found for found in findings if found["state"] != "new"]
     return {
         "schema_version": SCHEMA_VERSION,
-        "sessions": len(listing.sessions),
+        "sessions": len(present),
         "findings": findings,
         "wrong": len(wrong),
     }
 
 
 def _with_signs(
-    store: Store, directory: SessionsDirectory, listing: Listing, findings: list[dict[str, Any]]
+    store: Store, directory: SessionsDirectory, present: Set[str], findings: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
     """Return the findings, with what looks lost from before the guard came and nobody has answered yet."""
     counts: dict[str, int | None] = {
         holding.session: messages_of(store, holding) for holding in holdings(store)
     }
-    counts = {name: count for name, count in counts.items() if name in listing.sessions}
-    counts |= {
-        found["session"]: found["messages_live"] for found in findings if found["session"] in listing.sessions
-    }
+    counts = {name: count for name, count in counts.items() if name in present}
+    counts |= {found["session"]: found["messages_live"] for found in findings if found["session"] in present}
     log = incidents.read_all(store.root)
     done = incidents.resolved(log)
     answered = {one.session for one in log if one.event == incidents.LOST_BEFORE and one.id in done}
@@ -161,7 +157,7 @@ def _finding(
         return {**result, "state": "new" if live else "unreadable", "rule": "", "evidence": []}
     if live:
         verdict = judge(shadow, live, Surroundings(waited_seconds=PATIENCE_SECONDS))
-        if verdict.action in (Action.KEEP, Action.INTENDED):
+        if verdict.action in (Action.GROWTH, Action.INTENDED):
             return (
                 None
                 if store.has_shadow(name)

@@ -24,8 +24,8 @@ def status_of(guard: Guard) -> dict[str, Any]:
     notes, settings = guard.notes, guard.settings
     return _common(settings, guard.copies.store) | {
         "since": notes.totals.started,
-        "sessions": len(notes.messages),
-        "messages": sum(notes.messages.values()),
+        "sessions": len(notes.seen),
+        "messages": notes.seen.messages,
         "last_scan": notes.totals.last_scan,
         "last_save": _time(notes.totals.last_save_ns),
         "repairs": notes.totals.restored,

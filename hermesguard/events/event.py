@@ -2,12 +2,14 @@
 
 import re
 import string
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import IntEnum
 from functools import cache
 from typing import Final, NamedTuple
 
 Value = str | int | float | bool | list[str]
+_COMMANDS: Final = frozenset({"undo", "remedy"})
+"""Fields that name commands."""
 
 
 class Priority(IntEnum):
@@ -134,6 +136,23 @@ def fitted(value: object, kind: object) -> Value | None:
     ):
         return [encodable(item) for item in value]
     return None
+
+
+_completed: Callable[[str], str] = str
+
+
+def complete_commands(completed: Callable[[str], str]) -> None:
+    """Let `completed` make of a command that an event names what must be typed for it here (`sudo -u`, `--store`)."""
+    global _completed
+    _completed = completed
+
+
+def as_typed(values: Mapping[str, Value]) -> dict[str, Value]:
+    """Return the values of an event with their commands as they must be typed here."""
+    return {
+        name: _completed(value) if name in _COMMANDS and isinstance(value, str) else value
+        for name, value in values.items()
+    }
 
 
 def encodable(text: str) -> str:

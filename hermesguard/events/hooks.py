@@ -103,7 +103,7 @@ class Hooks:
             self._queue(ALERT, record.to_object())
 
     def heartbeat(self, **values: str | int | float) -> None:
-        """Say that a scan proved sight. Runs `heartbeat_command` with `values`, at most once a minute."""
+        """Say that a scan proved the watch. Runs `heartbeat_command` with `values`, at most once a minute."""
         now = self._monotonic()
         if self._last_heartbeat is not None and now - self._last_heartbeat < _HEARTBEAT_INTERVAL_SECONDS:
             return

@@ -10,7 +10,7 @@ from typing import Final
 from hermesguard.clock import Clock
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.events.catalog import BY_NAME, accepted
-from hermesguard.events.event import Event, Priority, Value
+from hermesguard.events.event import Event, Priority, Value, as_typed
 from hermesguard.events.journald import SOCKET, Journal, stderr_is_journal
 from hermesguard.events.sinks import STDERR, JournalText, JsonLines, Outbox, Record, Sink, Text
 
@@ -57,6 +57,7 @@ class Reporter:
         if not self.wants(name):
             return
         values, complaints = accepted(event, fields)
+        values = as_typed(values)
         record = self._record(event, values)
         for listener in self._listeners.get(name, ()):
             listener(record)

@@ -1,14 +1,17 @@
 """What becomes of a verdict: live stands, or it is repaired. The only module that acts on what the judge says of a file."""
 
 import time
+from collections.abc import Generator
 
+from hermesguard.files import Stamp
 from hermesguard.guard import back_off
 from hermesguard.guard.context import Context, Deferred, state_of
 from hermesguard.guard.gone.brake import RolledBack
-from hermesguard.guard.make_live import make_live
+from hermesguard.guard.make_live import making_live
 from hermesguard.guard.recorder import found
 from hermesguard.guard.visit import Visit
 from hermesguard.judge.judge import Action
+from hermesguard.repair.replace import finished
 from hermesguard.repair.standby import Standby, prepared
 from hermesguard.store.cache import Copy
 
@@ -20,7 +23,7 @@ def reason_of(visit: Visit) -> str:
     """Return the reason under which the shadow of a visit goes into the history, should it go."""
     verdict = visit.verdict
     match verdict.action:
-        case Action.KEEP:
+        case Action.GROWTH:
             return "stripped" if verdict.taken else "tidied"
         case Action.INTENDED:
             return "clear" if verdict.is_clear else "intended"
@@ -53,15 +56,15 @@ class Acts:
         for name, since in list(self._repaired.items()):
             if now - since > INDEX_SECONDS:
                 del self._repaired[name]
-            elif name in self.notes.messages:
-                self.directory.correct_index(name, self.notes.messages[name])
+            elif (messages := self.notes.seen.messages_of(name)) is not None:
+                self.directory.correct_index(name, messages)
 
     def act(self, visit: Visit) -> bool:
         """Do what the verdict asks; return whether the file was gone by then, so that it is to be looked for."""
         match visit.verdict.action:
             case Action.WAIT:
                 self.notes.defer(visit.name, visit.data, visit.verdict.wait_seconds, visit.writer_pid)
-            case Action.KEEP if visit.live:
+            case Action.GROWTH if visit.live:
                 if visit.verdict.takes_away:
                     version = self._version(visit, reason_of(visit))
                     if visit.verdict.taken:
@@ -103,6 +106,7 @@ class Acts:
     def _stands(self, visit: Visit) -> None:
         """Live is right: who wrote it is known from now on, and it is the shadow."""
         self.notes.writers.stands(visit.name, visit.writer_pid)
+        self.notes.retitled(visit.name, visit.shadow.abridged.settings, visit.live_copy.abridged.settings)
         self.context.keep(visit.name, visit.live_copy, visit.stamp)
 
     def _report_stripped(self, visit: Visit, version: str) -> None:
@@ -127,7 +131,14 @@ class Acts:
         return self.copies.version(visit.name, visit.shadow.content, visit.messages_before, reason)
 
     def repair(self, visit: Visit) -> bool:
-        """Bring back what was lost, or note that it is to be done after a pause; return whether the file was gone by then."""
+        """As `repairing`, to its end."""
+        return finished(self.repairing(visit))
+
+    def repairing(self, visit: Visit) -> Generator[Stamp, None, bool]:
+        """Bring back what was lost, or note that it is to be done after a pause; return whether the file was gone by then.
+
+        Yields when live is right (`repair.replace.placing`): what follows is bookkeeping.
+        """
         name, now = visit.name, self.context.clock.monotonic()
         if (wait := self.context.back_off.wait_seconds(name, now)) > 0:
             if visit.verdict.comparison and visit.verdict.comparison.added:
@@ -141,7 +152,7 @@ class Acts:
         ready, pieces = standby_file or (None, visit.pieces)
         began_ns = time.perf_counter_ns()
         try:
-            made = make_live(
+            made = yield from making_live(
                 self.context,
                 visit.target,
                 pieces,

@@ -1,10 +1,11 @@
 """What the guard works with, each piece with one owner, and the acts that all its parts share."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 from hermesguard.clock import Clock
 from hermesguard.config.memory import session_limit_bytes
@@ -14,6 +15,7 @@ from hermesguard.events.shield import Shield
 from hermesguard.files import Stamp
 from hermesguard.guard.back_off import BackOff
 from hermesguard.guard.recorder import Recorder, found
+from hermesguard.guard.scans.seen import Seen
 from hermesguard.judge.judge import Verdict
 from hermesguard.judge.verdict import Writer
 from hermesguard.pieces import Content, pieces_of
@@ -24,12 +26,14 @@ from hermesguard.store.store import Store
 from hermesguard.store.upkeep.pruning import Pruner
 from hermesguard.webui import session
 from hermesguard.webui.directory import SessionsDirectory, signature
+from hermesguard.webui.elsewhere import MOST_FILES
 from hermesguard.webui.session import Unreadable
 
 SHORTEST_WAIT_SECONDS = 0.001
 # A rotation saves the renamed session at once; what comes much later is another story.
 NEW_SECONDS = 60.0
 MOST_WRITERS = 16
+MOST_TITLES = 8
 
 
 def state_of(data: bytes | None) -> bytes | None:
@@ -113,10 +117,10 @@ class Notes:
     """What was seen of each session, and what is still open."""
 
     clock: Clock
-    seen: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """What a listing showed of each session when it was last found in order: (size in bytes, mtime_ns)."""
-    messages: dict[str, int] = field(default_factory=dict)
-    """Messages in each guarded session."""
+    seen: Seen = field(default_factory=Seen)
+    """Each guarded session: what a listing showed when it was last found in order, and its messages."""
+    unsettled: set[str] = field(default_factory=set)
+    """Sessions whose last visit did not find, or leave, them in order: the next scan visits them again."""
     unreadable: dict[str, str] = field(default_factory=dict)
     """Sessions with which nothing can be done, and why; reported once."""
     newcomers: dict[str, float] = field(default_factory=dict)
@@ -125,6 +129,8 @@ class Notes:
     """Sessions that were seen without a message, and when they had one (monotonic); for a minute."""
     deferred: dict[str, Deferred] = field(default_factory=dict)
     writers: Writers = field(default_factory=Writers)
+    titles: dict[str, list[str]] = field(default_factory=dict)
+    """Titles that sessions had before, as far as that was seen: who writes one again writes from an older memory."""
     saves: dict[str, int] = field(default_factory=dict)
     """How often a session was saved since it was last in order, as far as the watch counted."""
     totals: Totals = field(init=False)
@@ -137,18 +143,36 @@ class Notes:
         self.deferred.pop(name, None)
         self.unreadable.pop(name, None)
         self.saves.pop(name, None)
-        self.seen[name] = state
-        if messages and self.messages.get(name) == 0:
+        self.unsettled.discard(name)
+        if messages and self.seen.messages_of(name) == 0:
             self.began[name] = self.clock.monotonic()
-        self.messages[name] = messages
+        self.seen.note(name, state, messages)
+
+    def unsettle(self, name: str) -> None:
+        """Note that a session is not in order, or that this is not known: the next scan visits it."""
+        self.seen.unsettle(name)
+        self.unsettled.add(name)
+
+    def retitled(self, name: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+        """Note the title that a session had, if it has another now; both are members of its file."""
+        was, title = before.get(session.TITLE), now.get(session.TITLE)
+        if was == title or not isinstance(was, str):
+            return
+        known = self.titles.setdefault(name, [])
+        known[:] = [*(other for other in known if other not in (was, title)), was][-MOST_TITLES:]
+
+    def saved_last(self, but: str) -> Iterator[str]:
+        """Yield the other sessions, those that were saved last first."""
+        return (name for name, _, _ in self.seen.newest(MOST_FILES + 1, 0) if name != but)
 
     def forget(self, name: str) -> None:
         """Forget a session that is gone for good."""
+        self.titles.pop(name, None)
         self.deferred.pop(name, None)
         self.unreadable.pop(name, None)
         self.saves.pop(name, None)
-        self.seen.pop(name, None)
-        self.messages.pop(name, None)
+        self.unsettled.discard(name)
+        self.seen.forget(name)
         self.writers.forget(name)
 
     def forget_old(self) -> None:
@@ -290,7 +314,7 @@ class Context:
     ) -> None:
         """Record and report, once for each reason, that a loss could not be repaired; every scan retries."""
         reason = os.strerror(error.errno) if error.errno else str(error)
-        self.notes.seen.pop(name, None)
+        self.notes.unsettle(name)
         if self.notes.unreadable.get(name) == reason:
             return
         self.notes.unreadable[name] = reason

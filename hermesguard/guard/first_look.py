@@ -1,15 +1,19 @@
 """The first look at a session of which there is no copy yet, or none that is good; and the look back at a whole directory."""
 
 import errno
-from collections.abc import Mapping
+from collections.abc import Iterable
+from functools import partial
 
 from hermesguard import files
 from hermesguard.files import Stamp
-from hermesguard.guard.context import Context
+from hermesguard.guard.context import NEW_SECONDS, Context
 from hermesguard.judge.judge import Action, Surroundings, judge
 from hermesguard.reader import Reader
 from hermesguard.store.cache import Copy
 from hermesguard.store.incidents import LOST_BEFORE, Incident
+from hermesguard.store.start.first_copies import LARGEST_BYTES, FirstCopies
+from hermesguard.webui.directory import signature
+from hermesguard.webui.glance import glance
 from hermesguard.webui.lists.lost_before import Remains, remains, signs
 from hermesguard.webui.session import Document, TooDense, Unreadable
 
@@ -22,9 +26,34 @@ LOOKED_BACK_FILE = "looked-back"
 class FirstLook:
     """Finds the first copy of sessions."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, first_copies: FirstCopies) -> None:
         self._context = context
         self._copies = context.copies
+        self._first_copies = first_copies
+
+    def is_kept(self, name: str, reader: Reader, stamp: Stamp) -> bool:
+        """Make live the first copy of a session of many, if it is one by which nothing else can be judged; return whether.
+
+        Raises OSError when the store does not take it.
+        """
+        context = self._context
+        if (
+            not self._first_copies.is_open
+            or stamp.size_bytes > LARGEST_BYTES
+            or self._copies.is_damaged(name)
+        ):
+            return False
+        if files.stamp(context.directory.backup(name)) or self._copies.has_pending(name):
+            return False
+        data = reader.data
+        found = glance(data)
+        if found is None or found.could_be_wiped:
+            return False
+        if context.clock.now().timestamp() - stamp.mtime_ns / 1e9 < NEW_SECONDS:
+            context.notes.newcomers[name] = context.clock.monotonic()
+        kept = partial(context.notes.in_order, name, signature(stamp), found.messages)
+        self._first_copies.add(name, data, stamp.mtime_ns, found.messages, kept)
+        return True
 
     def copy(self, name: str, reader: Reader, stamp: Stamp, known: Copy | None = None) -> Copy | None:
         """Return the copy to judge a session by: the application's own backup, else live itself.
@@ -92,7 +121,7 @@ class FirstLook:
         ):
             # `.bak` is older than all that was said since: one turn taken back, then others, is what people do.
             return False
-        return verdict.action in (Action.RESTORE, Action.MERGE, Action.UNCERTAIN)
+        return verdict.action in (Action.LOSS, Action.MERGE, Action.UNCERTAIN)
 
 
 class LookBack:
@@ -114,7 +143,7 @@ class LookBack:
         if not self._is_over:
             self._remains = remains(self._context.directory.path)
 
-    def end(self, present: Mapping[str, object]) -> None:
+    def end(self, present: Iterable[str]) -> None:
         """Write down and report what looks lost, of the sessions that are `present` and of those that are not there."""
         if self._remains is None or self._context.copies.broken:
             return
@@ -123,8 +152,12 @@ class LookBack:
         log = context.recorder.incidents.all()
         known = {incident.session for incident in log}
         counts = {
-            name: None if name in context.notes.unreadable else context.notes.messages.get(name)
+            name: None if name in context.notes.unreadable else context.notes.seen.messages_of(name)
             for name in present
+        }
+        # Of a file that is still being read, or is too large to be, nothing can be said.
+        known |= {
+            name for name, count in counts.items() if count is None and name not in context.notes.unreadable
         }
         lost = [sign for sign in signs(context.directory.path, found, counts) if sign.session not in known]
         for sign in lost:

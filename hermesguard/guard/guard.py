@@ -16,12 +16,14 @@ from hermesguard.errors import GuardError
 from hermesguard.files import Stamp
 from hermesguard.guard.act import Acts
 from hermesguard.guard.context import Context, state_of
-from hermesguard.guard.first_look import FirstLook, LookBack
+from hermesguard.guard.first_look import FirstLook
 from hermesguard.guard.gone.missing import MissingFiles
 from hermesguard.guard.large.background import Background
 from hermesguard.guard.large.large import LargeSessions
 from hermesguard.guard.large.long_work import LONG_BYTES, LongWork
 from hermesguard.guard.recovery import Recovery
+from hermesguard.guard.scans.scan import Scans
+from hermesguard.guard.scans.unfinished import Unfinished
 from hermesguard.guard.start import Start
 from hermesguard.guard.visit import Visit
 from hermesguard.judge.judge import Action, Surroundings, judge
@@ -29,10 +31,13 @@ from hermesguard.judge.verdict import Writer
 from hermesguard.reader import Reader
 from hermesguard.repair.standby import Standby
 from hermesguard.store.cache import Copy
+from hermesguard.store.start import snapshot
+from hermesguard.store.start.first_copies import FirstCopies
+from hermesguard.store.start.snapshot import Snapshot
 from hermesguard.store.upkeep.scrub import Scrub
 from hermesguard.store.upkeep.verify import damage_of_shadow
 from hermesguard.webui.abridged import follow, only_adds, same
-from hermesguard.webui.directory import signature
+from hermesguard.webui.directory import DirectoryState, signature
 from hermesguard.webui.session import TooDense
 
 RECHECK_SECONDS = 1.0
@@ -51,19 +56,33 @@ class Guard:
         self.shield = context.shield
         self.missing_files = MissingFiles(context)
         self._leftovers = Recovery(context)
-        self._first_look = FirstLook(context)
-        self._look_back = LookBack(context)
         self.scrub = Scrub(self.copies, self, context.reporter, context.clock)
         self._reported_two_writers = False
         self.standby = Standby(self.copies, self.directory)
         self._acts = Acts(context, self.standby)
         self.rolled_back = self._acts.rolled_back
+        self.unfinished = Unfinished(self.directory)
+        self.unfinished.limit_bytes = self.settings.cache_bytes
         self._reader = Reader()
         self.background = Background(partial(self.shield.caught, "background work"))
+        self.first_copies = FirstCopies(self.copies.store, self._start_sync, self.copies.refused)
+        self.copies.settle = self.first_copies.settle
+        self._first_look = FirstLook(context, self.first_copies)
+        self.scans = Scans(
+            context,
+            self.missing_files,
+            self.standby,
+            self.first_copies,
+            self.visit,
+            self.finish_interrupted_repairs,
+        )
         self.large = LargeSessions(context, self.background)
         self.long_work = LongWork(context, self.background, self.visit)
-        self.saves_to_come: Callable[[str], int] = lambda name: 0
+        self.saves_to_come: Callable[[str, Callable[[], bool]], int] = lambda name, is_as_read: 0
         """How many saves of a session the watch knows of that no visit was made for; set by the owner of the watch."""
+
+    def _start_sync(self, work: Callable[[], OSError | None], then: Callable[[OSError | None], None]) -> None:
+        self.background.start("", work, then, is_urgent=True)
 
     def adopt(self, settings: Settings) -> None:
         """Go on with other settings of the same directories."""
@@ -76,7 +95,7 @@ class Guard:
 
         Raises GuardError when the store cannot be read at all.
         """
-        start = Start(self.context, self.missing_files, self.scrub)
+        start = Start(self.context, self.missing_files, self.scrub, self.scans)
         start.read_state_files()
         start.note_guarded()
         try:
@@ -92,7 +111,32 @@ class Guard:
 
         Raises OSError when the directory cannot be read.
         """
-        self._leftovers.take()
+        # What stands there while the bookkeeping of repairs waits is not left over: the next scan looks again.
+        if not self.unfinished and not self.scans.is_unchanged:
+            self._leftovers.take()
+
+    def end(self) -> None:
+        """Make durable what is not yet, and write down what is still to be written down."""
+        self.finish_repairs()
+        self.first_copies.end()
+        self.copies.retry_pending()
+        self.copies.flush_delta_logs(quiet_seconds=0)
+        self.missing_files.remember()
+
+    def leave_snapshot(self, sessions: DirectoryState | None) -> None:
+        """Write down what is known of each session, if nothing is left to be done; `sessions` is the directory's state.
+
+        None when it may have changed unseen. For the very end: a shadow that changes later makes it worthless.
+        """
+        copies = self.copies
+        if copies.broken or copies.pending or copies.store.with_delta_logs():
+            return
+        try:
+            copies.store.place.check()
+            unsettled = sorted(self.notes.unsettled)
+            snapshot.write(copies.store.root, Snapshot(*self.notes.seen.dump(), unsettled, sessions))
+        except OSError as error:
+            copies.refused(error)
 
     def rebuild(self, name: str) -> bool:
         """Make a session's damaged shadow again, from memory or from a good live file; return whether it is good now."""
@@ -105,38 +149,13 @@ class Guard:
         except OSError:
             return False
 
-    def scan(self) -> Iterator[None]:
-        """Look at everything once, by stat; visit what is not as it was. Yields between visits, for other work.
+    def scan(self, is_heard: bool = False) -> Iterator[None]:
+        """Look at everything once, by stat, or at what may have changed unheard (module scan); visit what is not as it was.
 
-        Raises OSError when the directory itself cannot be read.
+        `is_heard`: a watch has heard all that it can hear since the last scan. Yields between visits, for other work. Raises
+        OSError when the directory itself cannot be read.
         """
-        saves = self.missing_files.evidence.saves
-        listing = yield from self.directory.look()
-        self.shield.run("look back", "", self._look_back.begin, None)
-        if listing.has_leftovers:
-            self.finish_interrupted_repairs()
-        known = self.notes.seen.keys() | set(self.copies.store.shadow_names())
-        seen, pending = self.notes.seen, self.copies.pending
-        for name, state in listing.sessions.items():
-            if seen.get(name) != state or name in pending:
-                self.visit(name)
-                yield
-        gone = known - listing.sessions.keys()
-        if listing.is_another:
-            self.missing_files.hold(gone, "Another directory has taken its place")
-        for name in (*sorted(gone), *sorted(listing.backups - listing.sessions.keys() - known)):
-            self.missing_files.evidence.scan_saves = saves
-            self.visit(name)
-            self.missing_files.evidence.scan_saves = None
-            yield
-        self.copies.retry_pending()
-        self.copies.flush_delta_logs()
-        self.copies.forget_idle()
-        self.missing_files.after_scan(listing.sessions)
-        self.shield.run("look back", "", partial(self._look_back.end, listing.sessions), None)
-        self.standby.after_scan(listing)
-        self.recorder.report_held_back()
-        self.notes.totals.last_scan = self.context.clock.now().isoformat()
+        return self.scans.scan(is_heard)
 
     def visit(self, name: str, writer_pid: int | None = None, saves: int = 0) -> bool:
         """Look at one session: read, judge, act, report. Never raises: one bad session must not cost the others their guard.
@@ -146,7 +165,12 @@ class Guard:
         """
         if saves:
             self.notes.saves[name] = self.notes.saves.get(name, 0) + saves
+        self.notes.unsettled.add(name)
         try:
+            if self.unfinished:
+                if self.unfinished.is_own(name):
+                    return False
+                self.unfinished.finish(name)
             return self._visit(name, writer_pid)
         except TooDense:
             if found := files.stamp(self.directory.file(name)):
@@ -185,7 +209,10 @@ class Guard:
         try:
             if self.long_work.loads(name, self._reader, size_bytes):
                 return False
-            shadow = self.copies.shadow(name) or self._first_look.copy(
+            shadow = self.copies.shadow(name)
+            if shadow is None and self._first_look.is_kept(name, self._reader, stamp):
+                return False
+            shadow = shadow or self._first_look.copy(
                 name, self._reader, stamp, self.long_work.known(name, self._reader, size_bytes)
             )
         except files.TooLarge:
@@ -194,7 +221,7 @@ class Guard:
         except OSError as error:
             # Without knowing what there was, nothing can be said of what there is; every scan tries again.
             self.copies.refused(error)
-            self.notes.seen.pop(name, None)
+            self.notes.unsettle(name)
             return False
         if shadow is None:
             return False
@@ -208,7 +235,9 @@ class Guard:
             self.notes.writers.stands(name, writer_pid)
             return copy.is_stored and not (copy.could_be_wiped or was_missed)
         data = self._reader.data
-        around = self._around(name, shadow, data, writer)
+        if size_bytes > LONG_BYTES:
+            self._reader.release()
+        around = self._around(name, shadow, data, stamp, writer)
         visit = self.long_work.worked_out(
             Visit(
                 name,
@@ -219,17 +248,33 @@ class Guard:
                 writer_pid,
                 began_ns,
                 lambda: self.recorder.before_repair(name),
+                lambda: map(self.directory.file, self.notes.saved_last(name)),
             )
         )
         if visit is None:
             return False
-        is_gone = self._acts.repair(visit) if visit.is_wipe else self._acts.act(visit)
+        acted = partial(self._acted, name, shadow)
+        if visit.is_wipe:
+            self.unfinished.begin(name, self._acts.repairing(visit), shadow.size_bytes, acted)
+        else:
+            acted(self._acts.act(visit))
+        return False
+
+    def _acted(self, name: str, shadow: Copy, is_gone: bool) -> None:
+        """Go on behind an act; `is_gone`: the file went away meanwhile."""
         if is_gone:
             self._look_for(name)
         shadow.lighten()
         if copy := self.copies.held(name):
             self.standby.saved(name, copy.could_be_wiped, self.context.clock.monotonic())
-        return False
+
+    def finish_repairs(self, most_seconds: float = math.inf) -> None:
+        """Do the bookkeeping of the repairs that wait for it, for about so long."""
+        until = time.monotonic() + most_seconds
+        while name := self.unfinished.next():
+            self.shield.run("repair", name, partial(self.unfinished.finish, name), None)
+            if time.monotonic() >= until:
+                return
 
     def _written_by(self, name: str, pid: int | None) -> Writer:
         """Note which process has saved a session; report once when two do so by turns."""
@@ -247,9 +292,13 @@ class Guard:
             )
         return writer
 
-    def _around(self, name: str, shadow: Copy, data: bytes, writer: Writer) -> Surroundings:
+    def _around(self, name: str, shadow: Copy, data: bytes, stamp: Stamp, writer: Writer) -> Surroundings:
         repair = self.recorder.incidents.last_digest.get(name)
-        saves = self.notes.saves.get(name, 0) + self.saves_to_come(name)
+        saves = self.notes.saves.get(name, 0) + self.saves_to_come(
+            name, lambda: files.stamp(self.directory.file(name)) == stamp
+        )
+        if saves:
+            self.notes.saves[name] = saves
         return Surroundings(
             name=name,
             saves=saves or None,
@@ -257,6 +306,7 @@ class Guard:
             waited_seconds=self.notes.waited_seconds(name, data),
             repaired=repair is not None and repair == shadow.digest,
             writer=writer,
+            titles=tuple(self.notes.titles.get(name, ())),
         )
 
     def _follow(self, name: str, shadow: Copy, size_bytes: int, stamp: Stamp) -> Copy | None:
@@ -268,9 +318,10 @@ class Guard:
         if not only_adds(known, found):
             # What else is known of the session cannot speak against messages that are all there.
             verdict = judge(known.document, found.document)
-            if verdict.action is not Action.KEEP or verdict.takes_away:
+            if verdict.action is not Action.GROWTH or verdict.takes_away:
                 return None
         copy = Copy(abridged=found)
+        self.notes.retitled(name, known.settings, found.settings)
         self._acts.goes_on(name)
         self.context.keep(name, copy, stamp, shadow)
         copy.tighten()

@@ -1,7 +1,7 @@
 """The one way by which a repair becomes live: put in place, durable, the new shadow, and the index set right."""
 
 import contextlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ from hermesguard import files
 from hermesguard.files import Stamp
 from hermesguard.guard.context import Context
 from hermesguard.pieces import Content, Piece, is_same, pieces_of
-from hermesguard.repair.replace import Placed, place
+from hermesguard.repair.replace import Placed, finished, placing
 from hermesguard.store.cache import Copy
 from hermesguard.store.history import digest
 from hermesguard.webui.abridged import follow
@@ -62,13 +62,39 @@ def make_live(
     earlier: Callable[[], Iterable[Document]] = tuple,
     expected: Copy | None = None,
 ) -> Made:
+    """As `making_live`, to its end."""
+    return finished(
+        making_live(
+            context,
+            target,
+            pieces,
+            shadow=shadow,
+            keep_shadow=keep_shadow,
+            ready=ready,
+            earlier=earlier,
+            expected=expected,
+        )
+    )
+
+
+def making_live(
+    context: Context,
+    target: Target,
+    pieces: Sequence[Piece],
+    *,
+    shadow: Copy | None,
+    keep_shadow: bool,
+    ready: Path | None,
+    earlier: Callable[[], Iterable[Document]],
+    expected: Copy | None,
+) -> Generator[Stamp, None, Made]:
     """Make the file of these pieces live, and return what came of it.
 
     Everything that it displaces goes into the history before its last name is removed; with `keep_shadow`, the `shadow` that
     the pieces are made of goes first. `ready` and `earlier` as for `repair.replace.place`; `expected` is the file of these
     pieces as a copy, where that is known. Raises OSError with live as the application wrote it last: FileNotFoundError when
     it went away, FileExistsError when there was none and one came. A crash leaves live whole, and staged names that the next
-    start looks at.
+    start looks at. Yields as `repair.replace.placing` does.
     """
     name = target.name
     versions: list[str] = []
@@ -87,7 +113,7 @@ def make_live(
 
     good = (lambda: shadow.content) if shadow else None
     path = context.directory.file(name)
-    placed = place(path, pieces, target.data, target.like, kept, good, ready, earlier)
+    placed = yield from placing(path, pieces, target.data, target.like, kept, good, ready, earlier)
     is_as_expected = expected is not None and _are_same(placed.live, expected)
     followed = None
     if shadow and not is_as_expected:
@@ -127,4 +153,4 @@ def _keep(context: Context, name: str, copy: Copy, before: Copy | None) -> None:
     else:
         # The application has written again: the shadow must not look as if it were of that file.
         context.copies.keep(name, copy, 0, before)
-        context.notes.seen.pop(name, None)
+        context.notes.unsettle(name)

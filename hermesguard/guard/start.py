@@ -6,8 +6,11 @@ from functools import partial
 from hermesguard import files
 from hermesguard.guard.context import Context
 from hermesguard.guard.gone.missing import HELD_FILE, LISTED_FILE, MissingFiles
+from hermesguard.guard.scans.scan import Scans
 from hermesguard.store import earlier, incidents
 from hermesguard.store.place import is_strange
+from hermesguard.store.start import snapshot
+from hermesguard.store.start.snapshot import Snapshot
 from hermesguard.store.upkeep import scrub_progress
 from hermesguard.store.upkeep.scrub import Scrub
 
@@ -15,11 +18,13 @@ from hermesguard.store.upkeep.scrub import Scrub
 class Start:
     """Takes over what the store of a guard says."""
 
-    def __init__(self, context: Context, missing_files: MissingFiles, scrub: Scrub) -> None:
+    def __init__(self, context: Context, missing_files: MissingFiles, scrub: Scrub, scans: Scans) -> None:
         self._context = context
         self._copies = context.copies
         self._missing_files = missing_files
         self._scrub = scrub
+        self._scans = scans
+        self._snapshot: Snapshot | None = None
 
     def note_guarded(self) -> None:
         """Note whose sessions the store is for; GuardError when it is another application's."""
@@ -36,6 +41,7 @@ class Start:
             (LISTED_FILE, self._missing_files.read_listed),
             (scrub_progress.FILE_NAME, self._scrub.load),
             (incidents.FILE_NAME, self._load_incidents),
+            (snapshot.FILE_NAME, self._read_snapshot),
         ):
             path = store.root / name
             try:
@@ -47,6 +53,13 @@ class Start:
                     store.set_aside(path, "it is too large for what it should be")
             except OSError as error:
                 self._copies.refused(error)
+
+    def _read_snapshot(self) -> str:
+        found = snapshot.read(self._copies.store.root)
+        if isinstance(found, str):
+            return found
+        self._snapshot = found
+        return ""
 
     def _load_incidents(self) -> str:
         log = self._context.recorder.incidents
@@ -65,15 +78,21 @@ class Start:
         if self._copies.store.is_taken_over:
             for path in self._context.directory.path.glob(f".hermesguard-*{earlier.STANDBY_SUFFIX}"):
                 files.remove(path)
+        if (found := self._snapshot) is not None:
+            notes = self._context.notes
+            notes.seen.load(found.names, found.sizes_bytes, found.times_ns, found.messages)
+            for name in found.unsettled:
+                notes.unsettle(name)
+            self._scans.trust(found.sessions)
+            return
         with contextlib.suppress(OSError):
             self._copies.store.remove_leftovers(self._copies.store.shadows_directory)
         self._copies.find_delta_logs()
         self._copies.flush_delta_logs(quiet_seconds=0)
         for name, state, messages in self._copies.store.take_stock():
-            self._context.notes.seen[name] = state
             if messages is None:
                 messages = self._context.shield.run("start", name, partial(self._count, name), 0)
-            self._context.notes.messages[name] = messages
+            self._context.notes.seen.note(name, state, messages)
 
     def _count(self, name: str) -> int:
         try:

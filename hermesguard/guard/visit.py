@@ -1,18 +1,21 @@
 """One session as a visit finds it. What it says and what became of it is found out when someone asks, and once."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
 from hermesguard.files import Stamp
 from hermesguard.guard.make_live import Target
 from hermesguard.judge.judge import Action, Surroundings, Verdict, is_wipe, judge, judge_unreadable
 from hermesguard.pieces import Piece, Pieces, pieces_of
 from hermesguard.repair.merge import merged_pieces, merged_text
+from hermesguard.repair.shortened import without_messages
 from hermesguard.repair.standby import fill, prepared, tells_all
 from hermesguard.store.cache import Copy
 from hermesguard.webui import session
 from hermesguard.webui.compare.diff import texts
+from hermesguard.webui.elsewhere import strangers
 from hermesguard.webui.session import Document, Identity, TooDense, Unreadable
 
 
@@ -29,6 +32,8 @@ class Visit:
     began_ns: int
     before_repair: Callable[[], tuple[Document, ...]] = tuple
     """Gives the messages of the files that the last repairs were made of."""
+    others: Callable[[], Iterable[Path]] = tuple
+    """Gives the files of the other sessions, those saved last first."""
 
     @cached_property
     def _read(self) -> Document | str:
@@ -68,13 +73,24 @@ class Visit:
         """What became of the session."""
         if self.live is None:
             verdict = judge_unreadable(str(self._read), self.around)
-            return self._with_beginning(verdict) if verdict.action is Action.RESTORE else verdict
+            return self._with_beginning(verdict) if verdict.action is Action.LOSS else verdict
         shadow = self.shadow.abridged.document if self.is_wipe else self.shadow.document
         verdict = judge(shadow, self.live, self.around)
         if verdict.action is Action.INTENDED and self.around.repaired:
             # Who has not seen a repair cannot have meant to take it back: that is worth a look into the history.
             return judge(shadow, self.live, replace(self.around, before_repair=self.before_repair()))
+        if verdict.action in (Action.MERGE, Action.UNCERTAIN) and not verdict.is_newer:
+            return verdict.without(self._strangers(verdict))
         return verdict
+
+    def _strangers(self, verdict: Verdict) -> frozenset[int]:
+        """Return which of the messages that live adds stand whole in another session, by index in live."""
+        comparison = verdict.comparison
+        if comparison is None or not comparison.added:
+            return frozenset()
+        added = [comparison.new[index] for index in comparison.added]
+        found = strangers(added, self.shadow.document.messages, self.others())
+        return frozenset(comparison.added[index] for index in found)
 
     @cached_property
     def _beginning(self) -> tuple[bytes, Document] | None:
@@ -97,7 +113,7 @@ class Visit:
             return verdict
         merges = found.comparison is not None and bool(found.comparison.added)
         return verdict._replace(
-            action=Action.MERGE if merges else Action.RESTORE,
+            action=Action.MERGE if merges else Action.LOSS,
             evidence=(*verdict.evidence, "the newest save stands whole at its beginning"),
             comparison=found.comparison,
             keep_messages=found.keep_messages,
@@ -144,10 +160,20 @@ class Visit:
         """The repaired file as a copy to keep, proved to have everything; not for a wipe, which is repaired by pieces."""
         live = None if self.verdict.is_foreign else self.live
         if (beginning := self._beginning) and (found := self._beginning_verdict) and not found.is_foreign:
-            if found.action in (Action.KEEP, Action.INTENDED, Action.WAIT):
+            if found.action in (Action.GROWTH, Action.INTENDED, Action.WAIT):
                 return Copy(beginning[0])
             live = beginning[1]
-        merged = Pieces(merged_pieces(self.shadow.document, live, self.verdict.keep_messages))
+        if live is not None:
+            live = without_messages(live, self.verdict.strangers)
+        merged = Pieces(
+            merged_pieces(
+                self.shadow.document,
+                live,
+                self.verdict.keep_messages,
+                is_newer=self.verdict.is_newer,
+                titles=self.around.titles,
+            )
+        )
         copy = Copy(merged if merged.size_bytes > session.LONG_BYTES else b"".join(merged))
         self._prove(copy.document)
         return copy
@@ -162,7 +188,7 @@ class Visit:
         """Find out all that acting on it needs, so that nothing is left to be found out then."""
         if self.is_wipe:
             return
-        if self.verdict.action in (Action.RESTORE, Action.MERGE, Action.UNCERTAIN):
+        if self.verdict.action in (Action.LOSS, Action.MERGE, Action.UNCERTAIN):
             self.repaired_copy.lighten()
         elif self.live is not None:
             _ = self.live_copy.abridged

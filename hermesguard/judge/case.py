@@ -28,13 +28,16 @@ class Case(Messages):
 
     @property
     def saves(self) -> int:
-        """So many saves may lie between the two; one where nobody counted."""
-        return max(1, self.around.saves or 1)
+        """So many acts may lie between the two: as many as saves; one where nobody counted, or two processes are at work."""
+        return max(1, self.around.saves or 1) if self.may_be_several else 1
 
     @property
     def may_be_several(self) -> bool:
-        """More than one save may lie between the two, so that several acts may have been at work."""
-        return self.around.saves != 1
+        """More than one save may lie between the two, so that several acts may have been at work.
+
+        When it was not the process that wrote the shadow, and not a new one, it may write from an older memory each time.
+        """
+        return self.around.saves != 1 and self.around.writer != "another"
 
     @property
     def time_goes_back(self) -> bool:
@@ -245,7 +248,12 @@ class Case(Messages):
         if any(_call_id(call) in tools for call in self.live.tool_calls):
             return True
         known = {(messages[index].said, messages[index].timestamp) for index in missing}
-        return any((message.said, message.timestamp) in known for message in self.live.context)
+        if any((message.said, message.timestamp) in known for message in self.live.context):
+            return True
+        # Most releases keep no stamps there; then it takes more than one, for short words are said again.
+        said = {messages[index].said for index in missing}
+        again = said & {message.said for message in self.live.context if message.timestamp is None}
+        return len(again) > 1
 
     @cached_property
     def is_said_before(self) -> bool:

@@ -169,8 +169,8 @@ def settings_change(case: Case) -> str:
     """What an act of its own changes was changed in the same save."""
     if case.may_be_several:
         return ""
-    keys = SETTINGS if case.has_new_prompt else (*SETTINGS, *TURN_SETTINGS)
-    changed = [f"`{key}`" for key in keys if key in case.shadow and key in case.live and _differs(case, key)]
+    keys = () if case.has_new_prompt else (key for key in TURN_SETTINGS if key in case.shadow)
+    changed = [f"`{key}`" for key in (*SETTINGS, *keys) if key in case.live and _differs(case, key)]
     return f"not change {' and '.join(changed)}" if changed else ""
 
 
@@ -197,11 +197,8 @@ def prompt_is_new(case: Case) -> str:
 
 
 def anchors_change(case: Case) -> str:
-    """The anchors of a compression are others; one that live's release does not write at all says nothing."""
-    changed = any(
-        key.startswith(session.ANCHOR_PREFIX) and case.shadow.get(key) != case.live.get(key)
-        for key in case.live.keys
-    )
+    """The anchors of a compression are others; one that a release does not write, or writes empty, says nothing."""
+    changed = any(key.startswith(session.ANCHOR_PREFIX) and _differs(case, key) for key in case.live.keys)
     return "not change the anchors of a compression" if changed else ""
 
 

@@ -29,6 +29,8 @@ def facts(case: Case) -> Iterator[tuple[str, str]]:
         yield LOSS, "the token counters went backwards, as when an older state is written"
     if case.around.repaired:
         yield LOSS, "the application has not saved yet what the guard repaired"
+    if case.around.writer == "another":
+        yield LOSS, "another process wrote it than the state before, and both have written here before"
     if case.is_said_before:
         yield LOSS, "live says again what it said before the repair"
     if comparison.added:

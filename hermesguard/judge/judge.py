@@ -13,7 +13,7 @@ from hermesguard.judge.rule import Entry, Rule
 from hermesguard.judge.rules import RULES
 from hermesguard.judge.rules_missing import MISSING_RULES, UNREADABLE_RULES, Missing, Unread
 from hermesguard.judge.verdict import Action, Surroundings, Verdict
-from hermesguard.webui.compare.parts import taken
+from hermesguard.webui.compare.parts import lessened, taken
 from hermesguard.webui.session import Document
 
 __all__ = ["TABLE", "Action", "Surroundings", "Verdict", "judge", "judge_missing", "judge_unreadable"]
@@ -30,9 +30,9 @@ def judge(shadow: Document, live: Document, around: Surroundings | None = None) 
     """Return what became of a session whose last good copy is `shadow` and whose file now says `live`."""
     case = Case(shadow, live, around or Surroundings())
     verdict = _first(RULES, case)._replace(comparison=case.comparison, loses_prompt=case.prompt_is_lost)
-    if verdict.action is Action.KEEP:
+    if verdict.action is Action.GROWTH:
         gone = tuple(taken(shadow, live, case.comparison, case.may_be_several))
-        verdict = verdict._replace(taken=gone)
+        verdict = verdict._replace(taken=gone, lessens=bool(gone) or lessened(shadow, live, case.comparison))
         fewer = shadow.count - live.count
         return verdict._replace(against=(f"live has {fewer} messages fewer",)) if fewer > 0 else verdict
     return _explained(verdict, facts(case), MEANT if verdict.action is Action.INTENDED else LOSS)

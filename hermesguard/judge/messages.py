@@ -52,13 +52,13 @@ class Messages:
 
     @cached_property
     def goes_on_anew(self) -> bool:
-        """Live is the start of the shadow (but for messages gone harmlessly), and what follows is new."""
+        """Live is the start of the shadow (but for messages gone harmlessly, or back again), and what follows is new."""
         comparison = self.comparison
         if comparison.shortened or comparison.moved:
             return False
         last_old, last_new = comparison.pairs[-1] if comparison.pairs else (-1, -1)
         return all(index > last_old for index in comparison.missing) and all(
-            index > last_new and self._is_later(self.live.messages[index]) for index in comparison.added
+            index < last_new or self._is_later(self.live.messages[index]) for index in comparison.added
         )
 
     def _is_later(self, message: Message) -> bool:

@@ -5,18 +5,19 @@ by tools/docs/rules.py.
 """
 
 from hermesguard.judge.acts import ACTS, FIRST_TURN, Act, Part, nearest
-from hermesguard.judge.case import Case
+from hermesguard.judge.case import WINDOW_MESSAGES, Case
 from hermesguard.judge.rule import Rule, rule, says
 from hermesguard.judge.verdict import Action, Verdict
-from hermesguard.webui import session
+from hermesguard.webui import benign, session
 
 FIRST_TURN_WAIT_SECONDS = 2.5
+SAVES_OF_A_TURN = 3  # it is cut, a prompt is pending, the turn ends
 
 RULES: list[Rule[Case]] = []
 
 
 def _restore_or_merge(case: Case, *evidence: str) -> Verdict:
-    return says(Action.MERGE if case.comparison.added else Action.RESTORE, *evidence)
+    return says(Action.MERGE if case.comparison.added else Action.LOSS, *evidence)
 
 
 @rule(
@@ -30,14 +31,14 @@ def _restore_or_merge(case: Case, *evidence: str) -> Verdict:
 def _wipe(case: Case) -> Verdict | None:
     if not case.is_wiped:
         return None
-    return says(Action.RESTORE, "the exact trace of hermes-webui #1558: a metadata-only stub was saved")
+    return says(Action.LOSS, "the exact trace of hermes-webui #1558: a metadata-only stub was saved")
 
 
 @rule(RULES, "21", "never any messages", "no messages, and there never were any", "keep")
 def _never_any(case: Case) -> Verdict | None:
     if case.shadow.messages or case.live.messages:
         return None
-    return says(Action.KEEP, "there never were messages")
+    return says(Action.GROWTH, "there never were messages")
 
 
 @rule(
@@ -50,7 +51,7 @@ def _never_any(case: Case) -> Verdict | None:
 def _other_session(case: Case) -> Verdict | None:
     if not case.is_of_other_session or not case.shadow.messages:
         return None
-    verdict = says(Action.RESTORE, f"`{session.SESSION_ID}` is that of another session")
+    verdict = says(Action.LOSS, f"`{session.SESSION_ID}` is that of another session")
     return verdict._replace(is_foreign=True)
 
 
@@ -81,7 +82,7 @@ def _growth(case: Case) -> Verdict | None:
     if case.pending_again:
         kinds.append("a prompt is running again")
     return says(
-        Action.KEEP, "every message is there", *(f"harmless: {kind.replace('_', ' ')}" for kind in kinds)
+        Action.GROWTH, "every message is there", *(f"harmless: {kind.replace('_', ' ')}" for kind in kinds)
     )
 
 
@@ -197,6 +198,31 @@ def _cut_behind_news(case: Case) -> Verdict | None:
     return says(Action.INTENDED, "it was cut where the watermark says, and went on")
 
 
+@rule(
+    RULES,
+    "8c",
+    "said anew",
+    "no markers, or a watermark only; three saves or more lie between two looks: the last turn was cut (or the first one, of 30"
+    " messages at most), then a prompt was sent and answered",
+    "intended",
+)
+def _said_anew(case: Case) -> Verdict | None:
+    added, shadow, live = case.comparison.added, case.shadow, case.live
+    if case.marks_shrinks or case.saves < SAVES_OF_A_TURN or not added or not case.goes_on_anew:
+        return None
+    if case.is_said_before or case.is_answered_late or case.prompt_is_lost or case.time_goes_back:
+        return None
+    asks = benign.is_user_turn(live.messages[added[0]])
+    if case.comparison.pairs:
+        is_cut = case.lost_turns <= asks
+    else:
+        is_known = case.remembers or case.boundary == 0 or not shadow.context
+        is_cut = asks and is_known and len(shadow.messages) <= WINDOW_MESSAGES
+    if not is_cut or (shadow.context and not live.context):
+        return None
+    return says(Action.INTENDED, "it was cut and said anew, in as many saves as that takes")
+
+
 def _by(act: Act) -> Rule[Case]:
     """Return the rule of an act: it applies where nothing of the change is left unexplained."""
 
@@ -245,12 +271,10 @@ def _older_state(case: Case) -> Verdict | None:
         return None
     left_over = nearest(case)
     if case.is_start and case.is_said_before:
-        return says(
-            Action.RESTORE, "its writer has not seen the repair, so it takes nothing back", *left_over
-        )
+        return says(Action.LOSS, "its writer has not seen the repair, so it takes nothing back", *left_over)
     if not left_over or _may_be_said_anew(case):
         return None
-    return says(Action.RESTORE, "no act of a user leaves the file so", *left_over)
+    return says(Action.LOSS, "no act of a user leaves the file so", *left_over)
 
 
 def _is_as_after_an_act(case: Case) -> bool:
@@ -303,9 +327,10 @@ def _stale_writer(case: Case) -> Verdict | None:
         return None
     if not case.is_same_chat or not case.is_title_kept:
         return None
-    return says(
+    verdict = says(
         Action.MERGE, "only what is new, written from an empty memory: the conversation before it is missing"
     )
+    return verdict._replace(is_newer=True)
 
 
 @rule(
@@ -336,7 +361,10 @@ def _cleared_and_begun_anew(case: Case) -> Verdict | None:
 def _stale_writer_again(case: Case) -> Verdict | None:
     if not case.is_stale_writer:
         return None
-    return _restore_or_merge(case, "the application still writes from an empty memory over the repaired file")
+    verdict = _restore_or_merge(
+        case, "the application still writes from an empty memory over the repaired file"
+    )
+    return verdict._replace(is_newer=True)
 
 
 @rule(

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 from hermesguard.judge.facts import LOSS, MEANT
 from hermesguard.judge.rule import Rule, rule, says
 from hermesguard.judge.verdict import Action, IndexSays, Surroundings, Verdict
+from hermesguard.webui import session
 from hermesguard.webui.session import Document
 
 UNREADABLE_WAIT_SECONDS = 1.0
@@ -51,8 +52,10 @@ class Missing(NamedTuple):
 
     @property
     def is_empty(self) -> bool:
-        """It held nothing that anyone had said."""
-        return not (self.shadow.messages or self.shadow.context or self.shadow.prompt.strip())
+        """It held nothing that anyone had said; the context that an old clear leaves behind is no message."""
+        shadow = self.shadow
+        has_context = bool(shadow.context) and shadow.title not in session.UNTITLED
+        return not (shadow.messages or has_context or shadow.prompt.strip())
 
     @property
     def is_from_messenger(self) -> bool:
@@ -142,7 +145,7 @@ MISSING_RULES: list[Rule[Missing]] = []
 def _unreadable(unread: Unread) -> Verdict:
     if unread.around.waited_seconds < UNREADABLE_WAIT_SECONDS:
         return says(Action.WAIT, unread.reason, wait_seconds=UNREADABLE_WAIT_SECONDS)
-    return says(Action.RESTORE, f"the file is unreadable: {unread.reason}", "it stayed so for a second")
+    return says(Action.LOSS, f"the file is unreadable: {unread.reason}", "it stayed so for a second")
 
 
 # ---- a file that is not there --------------------------------------------------------------------------------------------
@@ -210,7 +213,7 @@ def _missing(missing: Missing) -> Verdict | None:
         return says(Action.WAIT, "a deletion may still be noted", wait_seconds=MISSING_WAIT_SECONDS)
     if not (missing.is_listed_on or missing.lacks_tombstone or missing.was_cleaned_up or around.moved_to):
         return None
-    return says(Action.RESTORE, f"the file stayed away for {MISSING_WAIT_SECONDS:.0f} seconds")
+    return says(Action.LOSS, f"the file stayed away for {MISSING_WAIT_SECONDS:.0f} seconds")
 
 
 @rule(

@@ -12,9 +12,9 @@ from hermesguard.webui.session import Document
 class Action(StrEnum):
     """What a verdict asks of the guard."""
 
-    KEEP = "keep"
+    GROWTH = "growth"
     INTENDED = "intended"
-    RESTORE = "restore"
+    LOSS = "loss"
     MERGE = "merge"
     UNCERTAIN = "uncertain"
     DELETED = "deleted"
@@ -72,6 +72,8 @@ class Surroundings:
     """A new session that began as this one, but lacks messages of it."""
     writer: Writer = "unknown"
     """The process that wrote live, beside the one that wrote the shadow."""
+    titles: tuple[str, ...] = ()
+    """Titles that the session had before the shadow's."""
 
 
 class Verdict(NamedTuple):
@@ -90,10 +92,31 @@ class Verdict(NamedTuple):
     """Someone cleared the conversation: what is kept of it goes as soon as what is kept of a deleted one."""
     taken: tuple[str, ...] = ()
     """What hangs on the messages and is gone, though they are all there (module parts)."""
+    lessens: bool = False
+    """Something smaller than a part is gone, which is worth a version, but no word."""
     is_foreign: bool = False
     """Live is the file of another session: nothing of it is to be merged in."""
+    strangers: frozenset[int] = frozenset()
+    """Messages of live, by index, that stand whole in another session: nothing of them is merged in."""
+    is_newer: bool = False
+    """Live was written later whatever its times say: its writer goes on from an empty memory."""
     loses_prompt: bool = False
     """The shadow has a prompt that was sent and stands nowhere now."""
+
+    def without(self, strangers: frozenset[int]) -> "Verdict":
+        """Return the verdict when some of what live adds stands whole in another session."""
+        comparison = self.comparison
+        if comparison is None or not strangers:
+            return self
+        added = tuple(index for index in comparison.added if index not in strangers)
+        action = Action.LOSS if self.action is Action.MERGE and not added else self.action
+        count = len(strangers)
+        return self._replace(
+            action=action,
+            evidence=(*self.evidence, f"{count} of the new messages stand whole in another session"),
+            comparison=comparison._replace(added=added),
+            strangers=strangers,
+        )
 
     def __repr__(self) -> str:
         """Leave the comparison out: it would quote messages."""
@@ -115,7 +138,7 @@ class Verdict(NamedTuple):
         """Return whether live lacks something of the shadow that stands nowhere else, so that the shadow is worth a version."""
         comparison = self.comparison
         if comparison is None:
-            return self.action is not Action.KEEP
+            return self.action is not Action.GROWTH
         gone = any(kind not in benign.REPEATED for _, kind in comparison.harmless)
-        lost = not comparison.whole or gone or bool(comparison.changed or self.taken) or self.loses_prompt
-        return lost or self.action not in (Action.KEEP, Action.WAIT)
+        lost = not comparison.whole or gone or bool(comparison.changed) or self.lessens or self.loses_prompt
+        return lost or self.action not in (Action.GROWTH, Action.WAIT)

@@ -5,17 +5,16 @@ comes from, so numbers beyond 64 bits, NaN and lone surrogates come out as they 
 sections 1 (order of keys) and 6 (what the application makes of a repaired file).
 """
 
-import json
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import Any
 
 from hermesguard.pieces import Piece, joined
-from hermesguard.repair.splice import dump, encoded, list_parts, list_text, text
+from hermesguard.repair.splice import dump, encoded, list_parts, text
 from hermesguard.webui import session
 from hermesguard.webui.compare.diff import Comparison, compare
 from hermesguard.webui.compare.parts import is_compressed_since, says
 from hermesguard.webui.session import Document, Message
-from hermesguard.webui.text import written
+from hermesguard.webui.text import list_text, written
 
 _TRUNCATION = (session.WATERMARK, session.BOUNDARY)
 # The title, and what says whose it is.
@@ -26,15 +25,21 @@ _MARKERS = frozenset({session.GENERATION, session.CLEAR_GENERATION, *_TRUNCATION
 
 
 def merge_documents(
-    shadow: Document, live: Document | None = None, keep_messages: int | None = None
+    shadow: Document,
+    live: Document | None = None,
+    keep_messages: int | None = None,
+    *,
+    is_newer: bool = False,
+    titles: Sequence[str] = (),
 ) -> bytes:
     """Return the file that has every message of `shadow` and every new message of `live`, ready to take live's place.
 
     `live` is None when it could not be read. Of the shadow only the first `keep_messages` messages count, if that is given.
     The stream is null (a stale `active_stream_id` arms bug #1558 again) unless live has one of its own; a prompt that was
     sent and stands in no message becomes a message; `message_count` is true; `context_messages` and `tool_calls` follow.
+    `is_newer`: live was written later, whatever its times say. `titles`: those that the session had before the shadow's.
     """
-    return b"".join(merged_pieces(shadow, live, keep_messages))
+    return b"".join(merged_pieces(shadow, live, keep_messages, is_newer, titles))
 
 
 def merged_text(shadow: Document, live: Document | None = None, keep_messages: int | None = None) -> str:
@@ -43,28 +48,28 @@ def merged_text(shadow: Document, live: Document | None = None, keep_messages: i
 
 
 def merged_pieces(
-    shadow: Document, live: Document | None = None, keep_messages: int | None = None
+    shadow: Document,
+    live: Document | None = None,
+    keep_messages: int | None = None,
+    is_newer: bool = False,
+    titles: Sequence[str] = (),
 ) -> list[Piece]:
     """As `merge_documents`; of long files the pieces are views of what is in memory, so that it costs nearly none."""
-    return list(joined(map(encoded, _Mender(shadow, live, keep_messages).file())))
-
-
-def with_messages(document: Document, messages: Sequence[Message]) -> Document:
-    """Return `document` with only these of its messages, its context and tool calls left out."""
-    parts = (session.MESSAGES, session.CONTEXT, session.TOOL_CALLS)
-    texts = {
-        key: list_text([message.text for message in messages]) if key == session.MESSAGES else "[]"
-        for key in parts
-    }
-    members = (f"{json.dumps(key)}: {texts.get(key) or document.raw(key)}" for key in document.keys)
-    return session.parse(("{" + ",".join(members) + "}").encode("utf-8"))
+    return list(joined(map(encoded, _Mender(shadow, live, keep_messages, is_newer, titles).file())))
 
 
 class _Mender:
-    def __init__(self, shadow: Document, live: Document | None, keep_messages: int | None) -> None:
+    def __init__(
+        self,
+        shadow: Document,
+        live: Document | None,
+        keep_messages: int | None,
+        is_newer: bool = False,
+        titles: Sequence[str] = (),
+    ) -> None:
         self.shadow = shadow
         self.live = live
-        self.base = live or shadow
+        self.titles = titles
         self.cut = keep_messages is not None and keep_messages < len(shadow.messages)
         old = shadow.messages[:keep_messages]
         self.runs_on = (
@@ -77,8 +82,12 @@ class _Mender:
         self.sent: dict[int, float | None] = {}
         self.sent_before: set[int] = set()
         self.prompts = self._unsaid_prompts(old, new)
-        self.is_newer_last = live is not None and _is_later(live, shadow)
+        self.is_newer_last = is_newer or (live is not None and _is_later(live, shadow))
         self.comparison: Comparison = compare(old, new)
+        # An older state that adds nothing knows nothing better.
+        adds = bool(self.comparison.added) or self.cut or self.runs_on
+        is_older = live is not None and _is_later(shadow, live) and not adds
+        self.base = live if live is not None and not is_older else shadow
         self.messages = self._with_prompts(self.comparison, self.comparison.merged(self.is_newer_last))
 
     # -- messages
@@ -301,7 +310,11 @@ class _Mender:
         if self.live is None or self.cut or self.comparison.whole:
             return False
         if key in _TITLE:
-            return says(self.shadow, session.TITLE) and not says(self.live, session.TITLE)
+            is_untitled = not says(self.live, session.TITLE) or self.live.title in self.titles
+            return says(self.shadow, session.TITLE) and is_untitled
+        if key.startswith(session.ANCHOR_PREFIX):
+            # They belong to the context, which is the shadow's where only the shadow knows of the compression.
+            return _is_compressed(self.shadow, self.live)
         unset = key in _SET and says(self.shadow, key) and not says(self.live, key)
         return unset and _is_behind(self.live, self.shadow)
 

@@ -4,12 +4,12 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from hermesguard.repair.splice import dump, list_text
+from hermesguard.repair.splice import dump
 from hermesguard.webui import session
 from hermesguard.webui.compare import parts
 from hermesguard.webui.compare.diff import Comparison, compare
 from hermesguard.webui.session import Document, Message
-from hermesguard.webui.text import tool_ids
+from hermesguard.webui.text import list_text, tool_ids
 
 _KEYS = {
     "reasoning": parts.REASONING,

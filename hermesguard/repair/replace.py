@@ -2,10 +2,10 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from hermesguard import files
 from hermesguard.files import Stamp
@@ -15,6 +15,8 @@ from hermesguard.repair import exchange as staging
 from hermesguard.repair.merge import merged_pieces
 from hermesguard.webui import session
 from hermesguard.webui.session import Document
+
+T = TypeVar("T")
 
 # Each round needs a save of the application that falls into the microseconds of an exchange.
 MOST_ROUNDS = 20
@@ -44,6 +46,30 @@ def place(
     ready: Path | None = None,
     earlier: Callable[[], Iterable[Document]] = tuple,
 ) -> Placed:
+    """As `placing`, to its end."""
+    return finished(placing(path, pieces, judged, like, kept, good, ready, earlier))
+
+
+def finished(steps: Generator[Stamp, None, T]) -> T:
+    """Return what a repair returns, taken to its end."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as ended:
+            value: T = ended.value
+            return value
+
+
+def placing(
+    path: Path,
+    pieces: Sequence[Piece],
+    judged: bytes | None,
+    like: Stamp | None,
+    kept: Callable[[Placed], None],
+    good: Callable[[], Content] | None,
+    ready: Path | None,
+    earlier: Callable[[], Iterable[Document]],
+) -> Generator[Stamp, None, Placed]:
     """Make the file of these pieces live at `path`; if what it displaces is not `judged`, judge that again, and so on.
 
     `good` gives the newest good copy, of which, with what was judged, the pieces were made. `ready` is a staged file of these
@@ -53,6 +79,7 @@ def place(
     right, to keep what was displaced before its last name is removed; it may be called again when a writer in place
     finished late. Raises OSError (FileNotFoundError when live went away) with live as the application wrote it last. A
     crash, or a fault that hides what came out, leaves staged names behind: the next start and the next scan look at them.
+    Yields once, when live is right for the first time, the stamp of the file that is live then: what follows is bookkeeping.
     """
     staged: list[Path] = []
     exchanged: _Exchanged | None = None
@@ -75,6 +102,8 @@ def place(
             placed.exchanged_ns = placed.exchanged_ns or time.perf_counter_ns()
             placed.live = wanted
             ours.append(wanted)
+            if own and not ours[1:]:
+                yield own
             out = _out(staged[-1], expected, expected_stamp)
             _note(placed, out, ours)
             if out is expected:
@@ -99,6 +128,9 @@ def place(
         # The last word is the application's until it is answered.
         if exchanged and not exchanged.taken_back():
             staged.remove(exchanged.staged)
+        raise
+    except GeneratorExit:
+        staged.clear()  # nobody has looked at what was displaced: the next start does
         raise
     finally:
         for temporary in staged:
@@ -169,7 +201,7 @@ def _answer(name: str, ours: Pieces, theirs: Pieces, placed: Placed, before: tup
     except session.Unreadable:
         return ours
     verdict = judge(good, written, Surroundings(name=name, repaired=True, before_repair=before))
-    if verdict.action is Action.KEEP:
+    if verdict.action is Action.GROWTH:
         return theirs
     if verdict.action is Action.INTENDED:
         placed.intended.append(ours)

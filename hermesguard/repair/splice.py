@@ -22,7 +22,7 @@ def encoded(part: str | Piece) -> Piece:
 
 
 def list_parts(messages: Sequence[Message]) -> Iterator[str | Piece]:
-    """Yield the parts of `list_text`; of messages that stand so in a long file already, the longest that there are."""
+    """Yield the parts of `list_text` of these messages; what stands so in a long file already, in as few as there are."""
     separator = "[\n    "
     run: LongRun | None = None
     for message in messages:
@@ -38,10 +38,6 @@ def list_parts(messages: Sequence[Message]) -> Iterator[str | Piece]:
     if run:
         yield from run.parts
     yield "\n  ]" if messages else "[]"
-
-
-def list_text(texts: Sequence[str]) -> str:
-    return "[\n    " + ",\n    ".join(texts) + "\n  ]" if texts else "[]"
 
 
 def dump(value: Any, level: int) -> str:

@@ -16,11 +16,10 @@ the store has not: it may be removed at any time.
 """
 
 import contextlib
-import heapq
 import json
 import os
 import re
-from collections.abc import Container, Set
+from collections.abc import Callable, Iterable, Set
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,7 +33,7 @@ from hermesguard.store.cache import Copy
 from hermesguard.store.cached_store import Copies
 from hermesguard.webui import header, session
 from hermesguard.webui.abridged import Abridged, Hole
-from hermesguard.webui.directory import Listing, SessionsDirectory, standby_name
+from hermesguard.webui.directory import SessionsDirectory, standby_name
 from hermesguard.webui.session import Document
 from hermesguard.webui.text import written
 
@@ -42,6 +41,7 @@ from hermesguard.webui.text import written
 QUIET_SECONDS = 0.25
 # At the start, sessions are made ready that were written not longer ago than this.
 RECENT_SECONDS = 600.0
+MOST_RECENT = 100
 # A float as Python writes it has up to 24 characters; the white space that fills the rest is none of JSON's business.
 PLACE_BYTES = 24
 
@@ -250,9 +250,9 @@ class StandbyFiles:
         with contextlib.suppress(OSError):
             files.remove(standby_name(self._directory.file(name)))
 
-    def drop_others(self, names: Container[str]) -> None:
-        """Remove the standby of the sessions that are not among these."""
-        for name in [name for name in self._standby if name not in names]:
+    def drop_others(self, is_kept: Callable[[str], bool]) -> None:
+        """Remove the standby files of the sessions of which that is not so."""
+        for name in [name for name in self._standby if not is_kept(name)]:
             self.drop(name)
 
     def remove_strays(self, found: Set[str]) -> None:
@@ -283,14 +283,12 @@ class Standby:
             self._due.pop(name, None)
             self.files.drop(name)
 
-    def recent(self, sizes: dict[str, tuple[int, int]], now: float, now_ns: int) -> None:
-        """Note the sessions that were written last, by (size in bytes, mtime_ns), as far as memory has room for them."""
+    def recent(self, newest: Iterable[tuple[str, int, int]], now: float) -> None:
+        """Note the sessions that were written last, (name, size in bytes, mtime_ns) each, as far as memory has room for them."""
         left_bytes = self._copies.cache_bytes
-        since_ns = now_ns - int(RECENT_SECONDS * 1e9)
-        for name in heapq.nlargest(100, sizes, key=lambda name: sizes[name][1]):
-            size_bytes, mtime_ns = sizes[name]
+        for name, size_bytes, _ in newest:
             left_bytes -= size_bytes
-            if mtime_ns < since_ns or left_bytes < 0:
+            if left_bytes < 0:
                 return
             self._due[name] = now
 
@@ -325,10 +323,10 @@ class Standby:
                 self.files.make(name, known, self._copies.cache_bytes)
         self._saved.discard(name)
 
-    def after_scan(self, listing: Listing) -> None:
-        """Let go of the sessions that are not there any more, and of what was left of others' readiness."""
-        self.files.drop_others(listing.sessions)
-        self.files.remove_strays(listing.standby)
+    def after_scan(self, is_there: Callable[[str], bool], found: Set[str]) -> None:
+        """Let go of the sessions that are not there any more, and of the standby files that were `found` and are none of ours."""
+        self.files.drop_others(is_there)
+        self.files.remove_strays(found)
 
     def _has_stream(self, name: str) -> bool:
         """Return whether the head of a shadow says so; to load a session that cannot be wiped would be in vain."""

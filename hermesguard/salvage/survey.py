@@ -3,6 +3,7 @@
 import contextlib
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +25,7 @@ _INDEX: Final = "_index.json"
 _TOMBSTONES: Final = "_deleted_webui_sessions.json"
 _WEBUI: Final = "webui"
 _SMALL_BYTES: Final = 16 * 1024
+_FEW: Final = 5
 Progress = Callable[[int, int, str], None]
 
 
@@ -134,13 +136,37 @@ class Survey:
             if number % 50 == 0:
                 progress(number, len(names), "")
             if path := self.listing.files.get(name):
-                if only_small and _size_bytes(path) > _SMALL_BYTES:
+                if only_small and (_size_bytes(path) > _SMALL_BYTES or self._is_as_kept(name, counted)):
                     continue
                 if self._looks_shorter(name, counted.get(name, 0)):
                     found.append(name)
             elif self._may_be_lost(name):
                 found.append(name)
         return found
+
+    def _is_as_kept(self, name: str, counted: Mapping[str, int]) -> bool:
+        """Return whether a file is as the guard has counted it, with more than a few messages, and no trace counts more.
+
+        So it need not be opened. (Of a file with hardly any message the model's context may know more: that one is.)
+        """
+        stamp = self._shadows.get(name)
+        if self.store is None or stamp is None:
+            return False
+        found = os.lstat(self.listing.files[name])
+        note = self.store.shadow_note(name) if (found.st_size, found.st_mtime_ns) == stamp else None
+        listed = self.around.listed.get(name, {}).get("message_count")
+        most = max(counted.get(name, 0), listed if isinstance(listed, int) else 0)
+        others = (self.listing.copies, self.listing.runs, self.listing.prompts, self.listing.logs)
+        return note is not None and note[1] >= max(most, _FEW) and not any(name in other for other in others)
+
+    @cached_property
+    def _shadows(self) -> dict[str, tuple[int, int]]:
+        if self.store is None:
+            return {}
+        try:
+            return {one.session: (one.size_bytes, one.mtime_ns) for one in self.store.shadows()}
+        except OSError:
+            return {}
 
     def _counted(self) -> dict[str, int]:
         counted: dict[str, int] = {}

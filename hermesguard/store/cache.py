@@ -10,6 +10,9 @@ from hermesguard.webui.abridged import Abridged, abridge, tightened
 from hermesguard.webui.session import Document
 
 IDLE_SECONDS = 120.0
+# Measured: what a copy of a short session takes, which is kept as it was read.
+_OBJECTS_BYTES = 10_000
+_TIMES_READ = 4
 
 
 class Copy:
@@ -25,6 +28,8 @@ class Copy:
         self.is_stored = False
         """The store has exactly this, durably."""
         self.used = 0.0
+        self.cached_bytes = 0
+        """What it counts for in the cache."""
         self._content: Content | None = data if abridged is None else None
         self._document = document
         self._abridged = abridged
@@ -80,6 +85,13 @@ class Copy:
             self._digest = digest(self.content)
         return self._digest
 
+    @property
+    def memory_bytes(self) -> int:
+        """About how much memory it takes: one without long runs keeps every message as an object."""
+        if self._abridged is not None and self._abridged.holes:
+            return self.size_bytes
+        return _OBJECTS_BYTES + _TIMES_READ * self.size_bytes
+
     def lighten(self) -> None:
         """Keep the abridged form and give the memory of the full one back (about six times the bytes of the file).
 
@@ -119,9 +131,10 @@ class Cache:
         """Remember a copy and forget the oldest ones beyond the bound; returns the copy."""
         copy.used = now
         copy.lighten()
-        before = self._copies.pop(name, None)
+        self.forget(name)
         self._copies[name] = copy
-        self.size_bytes += copy.size_bytes - (before.size_bytes if before else 0)
+        copy.cached_bytes = copy.memory_bytes
+        self.size_bytes += copy.cached_bytes
         while self.size_bytes > self.limit_bytes and len(self._copies) > 1:
             self.forget(next(iter(self._copies)))
         return copy
@@ -130,7 +143,7 @@ class Cache:
         """Drop one copy."""
         copy = self._copies.pop(name, None)
         if copy is not None:
-            self.size_bytes -= copy.size_bytes
+            self.size_bytes -= copy.cached_bytes
 
     def forget_idle(self, now: float) -> None:
         """Drop the copies that nobody has used for a while; those that can be wiped stay as long as there is room."""

@@ -7,7 +7,7 @@ refused is a pending write, retried at every scan, and reported once. When the d
 import errno
 import os
 import zlib
-from collections.abc import Callable, Container
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeVar
@@ -49,8 +49,10 @@ class Copies:
         """Gives old history up to gain so many bytes on a full disk; returns how many it gained."""
         self.also_pending: list[Callable[[], None]] = []
         """What else waits for the store: each writes it, or raises OSError."""
+        self.settle: Callable[[str], None] = lambda session: None
+        """Makes a first copy durable before it is used (module first_copies). Raises OSError."""
         self.withdrawn: float | None = None
-        """When something that a user took away went into the history (monotonic), until a prune has seen to it."""
+        """When something that was taken away went into the history (monotonic), until a prune has seen to it."""
         self._cache = cache
         self._reporter = reporter
         self._clock = clock
@@ -90,11 +92,12 @@ class Copies:
 
         Raises OSError when the store does not let it be read now: that says nothing about the session.
         """
-        now = self._clock.monotonic()
-        if copy := self._cache.get(session, now):
+        if copy := self.held(session):
             return copy
+        now = self._clock.monotonic()
         if (pending := self._pending.get(session)) and pending.shadow:
             return self._cache.put(session, pending.shadow[0], now)
+        self.settle(session)
         try:
             copy = Copy(self.store.read_shadow(session))
             _ = copy.abridged
@@ -129,16 +132,12 @@ class Copies:
 
     def rebuild(self, session: str) -> bool:
         """Write a damaged shadow again from what is in memory; return whether there was anything to write."""
-        copy = self._cache.get(session, self._clock.monotonic())
+        copy = self.held(session)
         if copy is None or not copy.is_stored:
             return False
         if self.keep(session, copy, 0):
-            self._reporter.report(
-                "shadow_rebuilt",
-                session=session,
-                path=str(self.store.shadow_path(session)),
-                messages_after=copy.count,
-            )
+            path = str(self.store.shadow_path(session))
+            self._reporter.report("shadow_rebuilt", session=session, path=path, messages_after=copy.count)
         return True
 
     def is_damaged(self, session: str) -> bool:
@@ -201,9 +200,8 @@ class Copies:
     def flush_delta_logs(self, quiet_seconds: float = QUIET_SECONDS) -> None:
         """Make plain copies of the shadows whose sessions have been quiet for so long."""
         now = self._clock.monotonic()
-        for session in [
-            name for name, (_, since) in self._delta_logs.items() if now - since >= quiet_seconds
-        ]:
+        quiet = [name for name, (_, since) in self._delta_logs.items() if now - since >= quiet_seconds]
+        for session in quiet:
             try:
                 self.store.fold(session)
             except files.Damaged as error:
@@ -216,8 +214,7 @@ class Copies:
             self._delta_logs.pop(session, None)
 
     def _replace_damaged_log(self, session: str, error: files.Damaged) -> None:
-        copy = self._cache.get(session, self._clock.monotonic())
-        if copy and copy.is_stored:
+        if (copy := self.held(session)) and copy.is_stored:
             self.keep(session, copy, 0)
         else:
             self.report_damage(session, str(error))
@@ -351,7 +348,7 @@ class Copies:
         self._reporter.report("store_recovered", path=str(self.store.root), count=count)
 
     @property
-    def pending(self) -> Container[str]:
+    def pending(self) -> Collection[str]:
         """The sessions of which something is in memory only."""
         return self._pending
 

@@ -25,7 +25,7 @@ _KEYS: Final = {"settles": "resolves"} | {
     f"rows_{when}": f"messages_{when}" for when in ("before", "live", "after")
 }
 EVENTS: Final = {"in_doubt": "uncertain", "settled": "resolved", "restored_by_hand": "restored_by_user"}
-_VERDICTS: Final = {"deliberate": "intended", "doubt": "uncertain"}
+_VERDICTS: Final = {"deliberate": "intended", "doubt": "uncertain", "keep": "growth", "restore": "loss"}
 _VERSION: Final = re.compile(r"([^-]+-\d+-)([a-z]+)(-[0-9a-f]{16}\.json\.gz)")
 
 

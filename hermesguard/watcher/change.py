@@ -1,5 +1,6 @@
 """What a watch hands on: names of the directory in which something changed, once each."""
 
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 SUFFIX = ".json"
@@ -46,3 +47,43 @@ def taken(pending: Pending) -> list[Change]:
     changes = list(pending.values())
     pending.clear()
     return changes
+
+
+class Changes:
+    """Changes that were taken from the watch and not yet looked at: each name once, with all of its saves."""
+
+    def __init__(self) -> None:
+        self._pending: Pending = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._pending)
+
+    def add(self, changes: Iterable[Change]) -> None:
+        """Add what the watch has given."""
+        for change in changes:
+            note(self._pending, *change)
+
+    def names(self) -> list[str]:
+        """Return the names in the order in which they are to be looked at: those that were renamed first."""
+        return sorted(self._pending, key=lambda name: self._pending[name].moved_from is None)
+
+    def moves(self) -> list[tuple[str, str]]:
+        """Return (the name before, the name now) of all that were renamed."""
+        return [(change.moved_from, name) for name, change in self._pending.items() if change.moved_from]
+
+    def take(self, name: str) -> Change:
+        """Return the change of a name, which is looked at now."""
+        return self._pending.pop(name)
+
+    def take_saves(self, name: str, is_as_read: Callable[[], bool]) -> int:
+        """Return how many saves of `name` lie before what was read of it just now; they are not counted again.
+
+        What was read may be newer than the events that were taken before, and older than those that were taken since: when the
+        file is not as it was read any more, the last of its saves came later.
+        """
+        change = self._pending.get(name)
+        if change is None or not change.saves:
+            return 0
+        later = 0 if is_as_read() else 1
+        self._pending[name] = change._replace(saves=later)
+        return change.saves - later

@@ -62,6 +62,8 @@ _PID_DIGITS = 10  # more than any kernel gives
 _SUFFIX = SUFFIX.encode()
 _PROBE = ".hermesguard-canary"
 _PROBE_BYTES = _PROBE.encode()
+# What the guard puts in place itself is no save of the application's.
+_OURS = b".hermesguard-"
 
 
 class Inotify:
@@ -175,7 +177,8 @@ class Inotify:
                 elif source.endswith(_SUFFIX):
                     note(self._pending, _decoded(name), None, _decoded(source))
                 else:
-                    note(self._pending, _decoded(name), _writer_pid(source), saves=1)
+                    saves = int(not source.startswith(_OURS))
+                    note(self._pending, _decoded(name), _writer_pid(source), saves=saves)
             if size < _BUFFER_BYTES - _LARGEST_EVENT_BYTES:
                 return
 

@@ -72,8 +72,8 @@ class Abridged:
         self.stream = values.get(session.STREAM)
         prompt = values.get(session.PENDING_MESSAGE)
         self.prompt = prompt if isinstance(prompt, str) else ""
-        self.settings = {key: values.get(key) for key in parts.SETTINGS}
-        """What a user has set."""
+        self.settings = {key: values.get(key) for key in (*parts.SETTINGS, *parts.anchors(values))}
+        """What a user has set, and the anchors of a compression."""
         self.sizes = sizes
         """Messages in the model's context, and tool calls."""
         self.count = count
@@ -299,8 +299,10 @@ def _takes_part(known: Abridged, followed: Abridged) -> bool:
     """Return whether something that stands beside the messages may be gone."""
     if any(now < was for was, now in zip(known.sizes, followed.sizes, strict=True)):
         return True
-    return known.settings != followed.settings and bool(
-        parts.settings(known.settings) - parts.settings(followed.settings)
+    return known.settings != followed.settings and (
+        bool(parts.settings(known.settings) - parts.settings(followed.settings))
+        or parts.forgets_compression(known.settings, followed.settings)
+        or parts.empties_draft(known.settings, followed.settings)
     )
 
 

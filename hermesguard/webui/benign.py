@@ -196,7 +196,11 @@ def interruption_marker(gone: Gone) -> bool:
 
 def empty_message(gone: Gone) -> bool:
     """A message in which nobody said anything and no tool was called."""
-    message = gone.message
+    return empty(gone.message)
+
+
+def empty(message: Message) -> bool:
+    """Return whether nobody said anything in a message, and no tool was called."""
     return not (
         message.words.strip()
         or message.identity[2]

@@ -4,7 +4,7 @@ import os
 import re
 import stat
 import time
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Set
 from pathlib import Path
 from typing import NamedTuple
 
@@ -57,18 +57,28 @@ def staged_name(path: Path, number: int, kind: str = "") -> Path:
     return path.with_name(f"{_STAGED_PREFIX}{path.stem}.{number}{kind}{_STAGED_SUFFIX}")
 
 
-class Listing(NamedTuple):
-    """One look at the whole directory, by stat alone."""
+class DirectoryState(NamedTuple):
+    """Which directory it is, and when names in it last came or went."""
 
-    sessions: dict[str, tuple[int, int]]
-    """(size in bytes, mtime_ns) of each session's file."""
-    backups: frozenset[str]
+    device: int
+    inode: int
+    mtime_ns: int
+
+
+class Listing(NamedTuple):
+    """One look at the whole directory."""
+
+    changed: list[str]
+    """Sessions whose file is not as it was, or was not known; of a look at names alone, those that were not known."""
+    gone: Set[str]
+    """Sessions that were known and have no file."""
+    backups: Set[str]
     """Sessions of which the application has a `.json.bak`."""
-    has_leftovers: bool = False
+    has_leftovers: bool
     """Something of an interrupted repair is there."""
-    standby: frozenset[str] = frozenset()
+    standby: Set[str]
     """Sessions beside which a standby file stands (module standby)."""
-    is_another: bool = False
+    is_another: bool
     """Another directory has taken the place of the one before, so that nothing can be said of what is not in it."""
 
 
@@ -91,6 +101,8 @@ class SessionsDirectory:
 
     def __init__(self, path: Path, monotonic: Callable[[], float] = time.monotonic) -> None:
         self.path = path
+        self.prefix = os.path.join(path, "")
+        """A Path for each of 10,000 sessions takes as long as looking at all of them."""
         self.index = Index(path / INDEX, monotonic)
         self.tombstones = Tombstones(path / TOMBSTONES)
 
@@ -102,45 +114,74 @@ class SessionsDirectory:
         """Return the path of the application's own copy of a session."""
         return self.path / f"{name}{BACKUP_SUFFIX}"
 
-    def listing(self) -> Listing:
-        """Return what is there now. Raises OSError when the directory cannot be read."""
-        look = self.look()
-        while True:
-            try:
-                next(look)
-            except StopIteration as ended:
-                found: Listing = ended.value
-                return found
+    def state(self) -> DirectoryState:
+        """Return which directory it is, and when names in it last came or went. Raises OSError."""
+        found = os.stat(self.path)
+        return DirectoryState(found.st_dev, found.st_ino, found.st_mtime_ns)
 
-    def look(self) -> Generator[None, None, Listing]:
-        """As `listing`, yielding now and then for what is more urgent; what changes meanwhile is in it or not."""
-        prefix = os.path.join(
-            self.path, ""
-        )  # a Path for each of 10,000 sessions takes as long as all of this
-        sessions: dict[str, tuple[int, int]] = {}
+    def states(self) -> dict[str, tuple[int, int]]:
+        """Return (size in bytes, mtime_ns) of each session's file. Raises OSError when the directory cannot be read."""
+        found: dict[str, tuple[int, int]] = {}
+
+        def note(name: str, size_bytes: int, mtime_ns: int) -> bool:
+            found[name] = (size_bytes, mtime_ns)
+            return True
+
+        for _ in self.look((), note):
+            pass
+        return found
+
+    def look(
+        self, known: Collection[str], is_as_seen: Callable[[str, int, int], bool] | None
+    ) -> Generator[None, None, Listing]:
+        """Return what is there now, yielding now and then for what is more urgent; what changes meanwhile is in it or not.
+
+        `known` are the sessions that were there. `is_as_seen` is asked of each session's file, with its size in bytes and
+        its mtime_ns; without it, names alone are looked at. Raises OSError when the directory cannot be read. Of a file that
+        is as it was nothing is kept, so that a directory of any size is looked at in little memory.
+        """
+        gone = set(known)
+        changed: list[str] = []
         backups = set()
         standby = set()
         has_leftovers = False
-        for number, name in enumerate(os.listdir(self.path), 1):
-            if number % ENTRIES_AT_ONCE == 0:
-                yield
-            if name.endswith(".json"):
-                if known := session_id(name):
-                    try:
-                        found = os.lstat(prefix + name)
-                    except FileNotFoundError:
+        with os.scandir(self.path) as entries:
+            for number, entry in enumerate(entries, 1):
+                name = entry.name
+                if number % ENTRIES_AT_ONCE == 0:
+                    yield
+                if name.endswith(".json"):
+                    if not (session := session_id(name)):
                         continue
-                    if stat.S_ISREG(found.st_mode):
-                        sessions[known] = (found.st_size, found.st_mtime_ns)
-            elif name.endswith(BACKUP_SUFFIX) and (known := session_id(name.removesuffix(".bak"))):
-                backups.add(known)
-            elif is_staged(name):
-                has_leftovers = True
-            elif known := standby_for(name):
-                standby.add(known)
+                    if is_as_seen is not None:
+                        try:
+                            found = entry.stat(follow_symlinks=False)
+                        except FileNotFoundError:
+                            continue
+                        if not stat.S_ISREG(found.st_mode):
+                            continue
+                        if not is_as_seen(session, found.st_size, found.st_mtime_ns):
+                            changed.append(session)
+                    elif session not in gone:
+                        changed.append(session)
+                    gone.discard(session)
+                elif name.endswith(BACKUP_SUFFIX) and (session := session_id(name.removesuffix(".bak"))):
+                    backups.add(session)
+                elif is_staged(name):
+                    has_leftovers = True
+                elif session := standby_for(name):
+                    standby.add(session)
         is_another = self.index.is_elsewhere()
         self.index.note(read=True)
-        return Listing(sessions, frozenset(backups), has_leftovers, frozenset(standby), is_another)
+        return Listing(changed, gone, backups, has_leftovers, standby, is_another)
+
+    def is_as(self, name: str, is_as_seen: Callable[[str, int, int], bool]) -> bool:
+        """Return whether a session's file is there, and is as `is_as_seen` says."""
+        try:
+            found = os.lstat(f"{self.prefix}{name}.json")
+        except OSError:
+            return False
+        return stat.S_ISREG(found.st_mode) and is_as_seen(name, found.st_size, found.st_mtime_ns)
 
     def has_tombstone(self, name: str) -> bool:
         """Return whether the application noted that a user deleted the session; OSError when that cannot be read."""

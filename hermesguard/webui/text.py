@@ -1,7 +1,7 @@
 """The words in what the application writes, and values as it writes them. Pure."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 
@@ -38,6 +38,11 @@ def words_of(text: str) -> str:
             found.append(words)
         is_open = not part[-1].isspace() and (bool(words) or is_open)
     return "".join(found)
+
+
+def list_text(texts: Sequence[str]) -> str:
+    """Return the list of these messages, each a text of its own, as the application writes it."""
+    return "[\n    " + ",\n    ".join(texts) + "\n  ]" if texts else "[]"
 
 
 def text_of(content: Any) -> str:

@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +19,8 @@ from hermesguard.webui.compare.parts import PARTS
 from tests.helpers import cli_store
 from tests.helpers.cases import answer, calling, tool, turns, user
 from tests.helpers.daemon_process import AS_NOBODY
+
+PACKAGING = Path(__file__).parents[2] / "packaging"
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +72,10 @@ def test_the_examples_of_every_verb_are_understood(verb):
         if line.startswith("#"):
             continue
         words = line.split(" > ")[0].split()
+        if words[0] == "systemctl":
+            unit = re.sub("@[^.]*", "@", words[-1] if "." in words[-1] else f"{words[-1]}.service")
+            assert (PACKAGING / unit).is_file()
+            continue
         assert words[0] == "hermesguard"
         assert build().parse_args(words[1:]).verb == verb.name
 

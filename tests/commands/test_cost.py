@@ -37,9 +37,9 @@ print(json.dumps({"code": code, "opened": opened, "modules": sorted(sys.modules)
 
 COMMANDS_ALONE = (
     "hermesguard.cli.output",
-    "hermesguard.cli.library",
+    "hermesguard.lookup.library",
     "hermesguard.cli.last_guard",
-    "hermesguard.cli.overview",
+    "hermesguard.lookup.overview",
     "hermesguard.cli.report",
     "hermesguard.cli.commands.inspect",
     "hermesguard.cli.commands.recover",

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from hermesguard.cli.lookup import search
 from hermesguard.errors import ExitCode
+from hermesguard.lookup.find import search
 from tests.helpers import cli_store, lost_home
 
 

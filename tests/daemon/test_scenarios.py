@@ -446,8 +446,9 @@ def a_second_server_says_something(scene: Scene) -> Iterator[None]:
 
 @scenario(LOST, **by("17", *UNMARKED), NEW="7")
 def issue_2136_a_late_worker(scene: Scene) -> Iterator[None]:
-    scene.expected = [*scene.known(), "Late."]
-    losses.late_worker(scene.chat, "Late.")
+    late = f"Late, in {scene.chat.session_id}."  # the same in two sessions at the same time would be a stranger in one of them
+    scene.expected = [*scene.known(), late]
+    losses.late_worker(scene.chat, late)
     yield
 
 
@@ -513,8 +514,9 @@ def an_older_and_longer_backup_8_to_11(scene: Scene) -> Iterator[None]:
 
 @scenario(LOST, **by("22", *UNMARKED), NEW="7")
 def a_script_in_place_leaves_other_rows(scene: Scene) -> Iterator[None]:
-    scene.expected = ["of old", *scene.known()]
-    losses.rewrite_in_place(scene.chat, [{"role": "user", "content": "of old", "timestamp": 1000.5}])
+    old = f"of old, in {scene.chat.session_id}"
+    scene.expected = [old, *scene.known()]
+    losses.rewrite_in_place(scene.chat, [{"role": "user", "content": old, "timestamp": 1000.5}])
     yield
 
 

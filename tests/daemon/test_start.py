@@ -13,6 +13,7 @@ from hermesguard.demo import losses
 from hermesguard.demo.app import App
 from hermesguard.demo.eras import Era
 from hermesguard.errors import ExitCode
+from hermesguard.store.start import snapshot
 from tests.helpers.daemon_process import AS_NOBODY, REPOSITORY, Daemon, environment_for, hermesguard
 from tests.helpers.waiting import until
 
@@ -283,3 +284,77 @@ def test_hangup_reloads(tmp_path: Path) -> None:
         losses.window_truncate(chat)
         until(lambda: any(incident["action"] == "kept" for incident in daemon.incidents()))
         assert len(chat.on_disk()["messages"]) == 28
+
+
+# -- the snapshot of the guard that ended
+
+
+def kept_at_rest(daemon: Daemon, count: int) -> list[Path]:
+    """Sessions that a guard has seen and left behind in peace, in a directory whose time has settled."""
+    app = App(daemon.sessions, Era.OLD)
+    paths = [app.create(turns=5).path for _ in range(count)]
+    os.utime(daemon.sessions, ns=(10**18, 10**18))
+    daemon.start()
+    daemon.until_heard("ready")
+    assert daemon.stop() == ExitCode.OK
+    return paths
+
+
+def test_a_start_on_what_a_guard_left_in_peace_is_ready_by_its_snapshot(tmp_path: Path) -> None:
+    with Daemon(tmp_path) as daemon:
+        paths = kept_at_rest(daemon, 3)
+        found = snapshot.read(daemon.store)
+        assert isinstance(found, snapshot.Snapshot)
+        assert found.sessions == snapshot.state_of(daemon.sessions)
+        assert sorted(found.names) == sorted(path.stem for path in paths)
+        before = {path: path.stat() for path in daemon.store.iterdir() if path.is_file()}
+        daemon.start()
+        assert daemon.heard("ready")[-1]["sessions"] == 3
+        assert daemon.heard("ready")[-1]["messages"] == 30
+        assert daemon.stop() == ExitCode.OK
+        assert {path: path.stat() for path in before if path.name == "snapshot"} == {
+            path: stamp for path, stamp in before.items() if path.name == "snapshot"
+        }
+
+
+def test_what_was_changed_in_place_while_no_guard_ran_is_found_after_the_start(tmp_path: Path) -> None:
+    with Daemon(tmp_path, "--scan-interval", "1h") as daemon:
+        path = kept_at_rest(daemon, 3)[1]
+        good = path.read_bytes()
+        path.write_bytes(good[:-30])  # in place: no name comes or goes
+        os.utime(daemon.sessions, ns=(10**18, 10**18))
+        daemon.start()
+        daemon.until(lambda: path.read_bytes() != good[:-30])
+        assert daemon.until_heard("restored", session=path.stem)
+
+
+def test_what_was_saved_while_no_guard_ran_is_seen_before_it_is_ready(tmp_path: Path) -> None:
+    with Daemon(tmp_path) as daemon:
+        paths = kept_at_rest(daemon, 3)
+        App(daemon.sessions, Era.OLD).open(paths[0].stem).turn("one more", "indeed")
+        paths[1].unlink()
+        daemon.start()
+        assert daemon.shadow(paths[0]) == paths[0].read_bytes()
+        assert daemon.stop() == ExitCode.OK
+
+
+@pytest.mark.parametrize("damage", [b"", b"{}", b'{"format":1}\nabc'])
+def test_a_snapshot_that_is_none_is_set_aside(tmp_path: Path, damage: bytes) -> None:
+    with Daemon(tmp_path) as daemon:
+        kept_at_rest(daemon, 3)
+        (daemon.store / "snapshot").write_bytes(damage)
+        daemon.start()
+        assert daemon.heard("set_aside")
+        assert daemon.heard("ready")[-1]["sessions"] == 3
+
+
+def test_a_store_that_a_guard_left_by_force_is_gone_through(tmp_path: Path) -> None:
+    with Daemon(tmp_path) as daemon:
+        paths = kept_at_rest(daemon, 3)
+        daemon.start()
+        chat = App(daemon.sessions, Era.OLD, seed=7).create(turns=1)
+        daemon.until_kept(chat.path)
+        daemon.kill()
+        assert snapshot.read(daemon.store) is None
+        daemon.start()
+        assert daemon.heard("ready")[-1]["sessions"] == 1 + len(paths)

@@ -2,8 +2,10 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from hermesguard.config.options import OPTIONS
 
@@ -95,3 +97,33 @@ def test_compose_builds_from_the_sources_and_can_take_the_named_volume() -> None
     assert "create_host_path: false" in COMPOSE, (
         "a directory that is not there must not be made, and guarded empty"
     )
+
+
+class _NoKeyTwice(yaml.SafeLoader):
+    """As an engine reads it: a key that stands twice in a mapping is an error."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value]
+        assert len(keys) == len(set(keys)), keys
+        return super().construct_mapping(node, deep)
+
+
+@pytest.mark.parametrize("name", ["compose.yaml", "compose.volume.yaml", "kubernetes.yaml"])
+def test_no_key_stands_twice(name: str) -> None:
+    """PyYAML takes the last one in silence, and Docker refuses the file."""
+    for _ in yaml.load_all((CONTAINER / name).read_text("utf-8"), _NoKeyTwice):
+        pass
+
+
+def test_the_volume_takes_the_place_of_every_directory_of_the_host() -> None:
+    """A host where the application lives in a volume has no ~/.hermes to mount."""
+    base = yaml.safe_load(COMPOSE)["services"]["hermesguard"]
+    more = yaml.safe_load((CONTAINER / "compose.volume.yaml").read_text("utf-8"))["services"]["hermesguard"]
+    bound = {volume["target"]: volume for volume in base["volumes"] if isinstance(volume, dict)}
+    instead = {volume["target"]: volume for volume in more["volumes"]}
+    assert bound.keys() == instead.keys()
+    for target, volume in instead.items():
+        assert volume["source"] == "hermes-home"
+        assert volume.get("read_only") == bound[target].get("read_only"), target
+    assert base["environment"]["HERMES_HOME"] in bound
+    assert base["environment"]["HERMESGUARD_COMMAND"] == "docker exec hermesguard hermesguard"

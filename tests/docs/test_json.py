@@ -8,8 +8,12 @@ from datetime import datetime
 
 import pytest
 
+from hermesguard import files
 from hermesguard.demo import losses
+from hermesguard.notify import state
+from hermesguard.notify.outbox import Outbox
 from tests.helpers import cli_store
+from tests.helpers.page_client import Serving
 
 TYPES = {
     "text": lambda value: isinstance(value, str),
@@ -48,8 +52,8 @@ def printed(tmp_path_factory):
     scene = cli_store.make(root)
     objects = {}
 
-    def run(*words):
-        _, text, _ = scene.call(*words, "--json")
+    def run(*words, **variables):
+        _, text, _ = scene.call(*words, "--json", **variables)
         assert text.isascii(), words
         found = json.loads(text)
         assert found["schema_version"] == 2
@@ -62,6 +66,10 @@ def printed(tmp_path_factory):
     (scene.sessions / f"{scene.whole}.json").write_text(json.dumps(thoughtful))
     run("diff", f"{scene.whole}@live", "@latest")
     (scene.sessions / f"{scene.whole}.json").write_bytes(thoughtless)
+    run("status")
+    told = state.State(outboxes=[Outbox("key", "address 1 (ntfys)")], source="journal")
+    files.make_directory(state.directory_of(scene.store))
+    state.write(state.directory_of(scene.store), told)
     for words in (
         ["status"],
         ["list"],
@@ -111,6 +119,10 @@ def printed(tmp_path_factory):
     run("purge", scene.odd, "--dry-run")
     run("purge", scene.wiped, "--yes")
     run("log")
+    run("extension", "install")
+    run("extension", "status")
+    with Serving(root, scene.store, scene.sessions) as page:
+        run("open", HERMESGUARD_PAGE_PORT=str(page.port))
     objects["incident"] = [
         {"schema_version": 2, "kind": "incident"} | it["incidents"][0] for it in objects["incidents"]
     ]

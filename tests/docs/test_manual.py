@@ -8,7 +8,9 @@ import pytest
 
 from hermesguard.cli.verbs import VERBS
 from hermesguard.config import settings as config
+from hermesguard.config import tables
 from hermesguard.config.options import OPTIONS
+from hermesguard.config.tables import NOTIFY, OFFSITE
 from hermesguard.events.catalog import EVENTS
 from tools.docs import manual
 from tools.docs.manpage import Code, Heading, Page, Terms, Text, man, markdown
@@ -26,8 +28,8 @@ def test_everything_has_its_place():
     headings = [{block.text for block in page.blocks if isinstance(block, Heading)} for page in PAGES]
     assert {verb.name for verb in VERBS} <= headings[0]
     assert {event.name for event in EVENTS} <= headings[2]
-    keys = next(block for block in PAGES[1].blocks if isinstance(block, Terms))
-    assert [term for term, _ in keys.entries] == [f"`{option.key}`" for option in OPTIONS]
+    keys = [term for block in PAGES[1].blocks if isinstance(block, Terms) for term, _ in block.entries]
+    assert keys == [f"`{option.key}`" for option in (*OPTIONS, *NOTIFY, *OFFSITE)]
 
 
 def test_every_verb_shows_an_example_and_what_it_prints():
@@ -116,7 +118,9 @@ def test_the_installed_configuration_changes_nothing_and_its_lines_are_valid(tmp
     assert tomllib.loads(text) == {}
     assert max(map(len, text.splitlines())) <= 120
     lines = [line[1:] for line in text.splitlines() if line.startswith("#") and not line.startswith("# ")]
-    assert [line.split(" = ")[0] for line in lines] == [option.key for option in OPTIONS]
+    assert [line.split(" = ")[0] for line in lines] == [
+        option.key for option in (*OPTIONS, *NOTIFY, *OFFSITE)
+    ]
     path = tmp_path / "hermesguard.toml"
     path.write_text("\n".join(lines))
     given = config.load({}, {"HOME": "/home/me"}, [path])
@@ -126,3 +130,5 @@ def test_the_installed_configuration_changes_nothing_and_its_lines_are_valid(tmp
         [],
     )
     assert given == untouched
+    for name in tables.OPTIONS_OF:
+        assert tables.load(given, name).values == tables.load(untouched, name).values

@@ -16,6 +16,14 @@ SYSTEM = PACKAGING / "hermesguard.service"
 TEMPLATE = PACKAGING / "hermesguard@.service"
 USER = PACKAGING / "user" / "hermesguard.service"
 UNITS = pytest.mark.parametrize("unit", [SYSTEM, TEMPLATE, USER], ids=["system", "template", "user"])
+NOTIFIERS = [
+    unit.with_name(unit.name.replace("hermesguard", "hermesguard-notify"))
+    for unit in (SYSTEM, TEMPLATE, USER)
+]
+COPIERS = [
+    unit.with_name(unit.name.replace("hermesguard", "hermesguard-offsite"))
+    for unit in (SYSTEM, TEMPLATE, USER)
+]
 
 SCRIPTS = sorted(path for path in (PACKAGING / "examples").rglob("hermesguard-*") if not path.suffix)
 
@@ -117,11 +125,8 @@ def test_each_line_of_the_sandbox_is_documented(unit: Path) -> None:
     assert set(re.findall(r"^(\w+)=", hardening, re.MULTILINE)) <= explained
 
 
-@UNITS
-@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd-analyze here")
-def test_no_unit_becomes_less_tight(unit: Path) -> None:
-    # In tenths, as systemd-analyze has it without a running system, which is up to 0.1 more than with one.
-    threshold = "16" if unit is USER else "4"
+def check_exposure(unit: Path, threshold: str) -> None:
+    """Fail when a unit is more exposed than `threshold`, in tenths."""
     command = [
         "systemd-analyze",
         "security",
@@ -134,16 +139,60 @@ def test_no_unit_becomes_less_tight(unit: Path) -> None:
     assert done.returncode == 0, done.stdout[-200:]
 
 
+@UNITS
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd-analyze here")
+def test_no_unit_becomes_less_tight(unit: Path) -> None:
+    # In tenths, as systemd-analyze has it without a running system, which is up to 0.1 more than with one.
+    threshold = "16" if unit is USER else "4"
+    check_exposure(unit, threshold)
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd-analyze here")
+@pytest.mark.parametrize("unit", NOTIFIERS, ids=["system", "template", "user"])
+def test_no_notifier_becomes_less_tight(unit: Path) -> None:
+    threshold = "19" if unit.parent == USER.parent else "15"
+    check_exposure(unit, threshold)
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd-analyze here")
+@pytest.mark.parametrize("unit", COPIERS, ids=["system", "template", "user"])
+def test_no_copier_becomes_less_tight(unit: Path) -> None:
+    threshold = "20" if unit.parent == USER.parent else "15"
+    check_exposure(unit, threshold)
+
+
+def test_a_copier_may_write_nothing_but_its_state() -> None:
+    assert difference(*COPIERS[:2]) == {"Description", "After", "User", "StateDirectory", "Environment"}
+    for unit in COPIERS:
+        said = settings(unit)
+        assert said["Service", "ProtectSystem"] == ["strict"]
+        assert said["Service", "ProtectHome"] == ["read-only"]
+        for path in said.get(("Service", "ReadWritePaths"), []) + said.get(("Service", "StateDirectory"), []):
+            assert path.endswith(".offsite")
+
+
+def test_what_has_the_network_sees_no_conversation_and_the_guard_has_none() -> None:
+    for unit, guard in zip(NOTIFIERS, (SYSTEM, TEMPLATE, USER), strict=True):
+        (hidden,) = settings(unit)["Service", "InaccessiblePaths"]
+        assert [path.rpartition("/")[2] for path in hidden.split()] == [".hermes", "shadows", "history"]
+        assert settings(guard)["Service", "RestrictAddressFamilies"] == ["AF_UNIX"]
+        assert settings(unit)["Unit", "After"][0].split()[0] == guard.name.replace("@", "@%i")
+        said = [line.partition("=") for line in settings(unit)["Service", "Environment"]]
+        assert {name: value for name, _, value in said}["HERMESGUARD_NOTIFY_UNIT"] == guard.name.replace(
+            "@", "@%i"
+        )
+
+
+def test_the_notifiers_differ_only_in_whom_they_serve() -> None:
+    assert difference(*NOTIFIERS[:2]) == {
+        *("Description", "After", "User", "StateDirectory", "Environment", "InaccessiblePaths"),
+    }
+
+
 def test_every_example_that_a_unit_names_is_there() -> None:
     for unit in (SYSTEM, TEMPLATE, USER):
         for name in re.findall(r"packaging/(examples/[\w./-]+)", unit.read_text(encoding="utf-8")):
             assert (PACKAGING / name).is_file(), name
-
-
-def test_the_alert_script_listens_to_every_alert_by_its_id() -> None:
-    script = (PACKAGING / "examples" / "alert" / "hermesguard-alert").read_text(encoding="utf-8")
-    listed = dict(re.findall(r"^MESSAGE_ID=(\w+) (\w+)$", script, re.MULTILINE))
-    assert listed == {event.message_id: event.name for event in EVENTS if event.priority <= Priority.WARNING}
 
 
 def test_the_rules_for_loki_and_vector_know_the_events() -> None:

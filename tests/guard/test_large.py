@@ -46,7 +46,7 @@ def test_it_is_reported_once_and_copied_unread(large: tuple[World, Chat]) -> Non
     world.start()
     world.scan()
     assert world.ear.names().count("too_large") == 1  # nothing has changed since
-    assert world.guard.context.notes.seen[chat.session_id] == (
+    assert world.guard.context.notes.seen.get(chat.session_id) == (
         chat.path.stat().st_size,
         chat.path.stat().st_mtime_ns,
     )
@@ -141,3 +141,13 @@ def test_limits_of_control_groups(
         lambda path, *a, **k: line + "\n" if path == Path("/proc/self/cgroup") else real(path, *a, **k),
     )
     assert memory.memory_bytes(tmp_path) == expected
+
+
+@pytest.mark.parametrize("characters", [500, 60_000])
+def test_what_has_not_been_read_does_not_look_lost(tmp_path: Path, characters: int) -> None:
+    """Too large for the limit, or so long that it is read in the background: the first look knows nothing of it yet."""
+    world = World(tmp_path, max_session_bytes=LIMIT_BYTES if characters == 500 else 0)
+    chat = world.app(Era.OLD).create(turns=40, answer_characters=characters)
+    world.scan()
+    assert "lost_before" not in world.ear.names()
+    assert shadow_path(world, chat).read_bytes() == chat.path.read_bytes()

@@ -19,7 +19,7 @@ CARD = user("[CONTEXT COMPACTION — REFERENCE ONLY] tiles")
 
 def repaired(before: Value, after: Value) -> Value:
     shadow, live = (session.parse(json.dumps(value).encode()) for value in (before, after))
-    assert verdict_on(shadow, live).action not in (Action.KEEP, Action.INTENDED)
+    assert verdict_on(shadow, live).action not in (Action.GROWTH, Action.INTENDED)
     value: Value = json.loads(merge_documents(shadow, live))
     return value
 
@@ -27,7 +27,7 @@ def repaired(before: Value, after: Value) -> Value:
 def kept(before: Value, after: Value) -> None:
     files = (session.parse(json.dumps(value).encode()) for value in (before, after))
     verdict = verdict_on(*files)
-    assert verdict.action is Action.KEEP
+    assert verdict.action is Action.GROWTH
     assert not verdict.taken
 
 

@@ -66,7 +66,7 @@ def _mutants() -> Iterator[Mutant]:
     for rules in tables:
         for index, rule in enumerate(rules):
             # Where no rule is left to decide, all is well.
-            otherwise = says(Action.KEEP, "no rule says anything") if index == len(rules) - 1 else None
+            otherwise = says(Action.GROWTH, "no rule says anything") if index == len(rules) - 1 else None
             silent = replace(rule, decide=lambda case, otherwise=otherwise: otherwise)  # type: ignore[misc]
             yield Mutant(f"rule {rule.label}", lambda rules=rules, silent=silent: _swapped(rules, silent))  # type: ignore[misc]
     for act in ACTS:

@@ -136,8 +136,8 @@ def check(known: Abridged, data: bytes) -> Abridged:
         assert followed.document.count == live.count
         fast = judge(known.document, followed.document)
         if only_adds(known, followed):
-            assert (fast.action, fast.takes_away) == (Action.KEEP, False)
-        if fast.action is Action.KEEP and not fast.takes_away:
+            assert (fast.action, fast.takes_away) == (Action.GROWTH, False)
+        if fast.action is Action.GROWTH and not fast.takes_away:
             assert (slow.action, slow.rule, slow.takes_away) == (fast.action, fast.rule, False)
     if not live.messages and tells_all(known):
         fast = judge(known.document, live)

@@ -215,7 +215,7 @@ def play(era: str, seed: int) -> None:
             told.append(act.__name__)
             live = session.parse(json.dumps(value).encode())
             verdict = judge(shadow, live, Surroundings(name="s"))
-            assert verdict.action in (Action.KEEP, Action.INTENDED), (told, verdict.rule, verdict.evidence)
+            assert verdict.action in (Action.GROWTH, Action.INTENDED), (told, verdict.rule, verdict.evidence)
             assert not verdict.taken, (told, verdict.taken)
             shadow = live
 

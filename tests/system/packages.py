@@ -104,7 +104,7 @@ def purged_with_the_copies() -> None:
     unit = guard_of(alice)
     unit.start()
     show(f"installed again: {unit.status()}")
-    other = Path("/var/lib/hermesguard-alert")
+    other = Path("/var/lib/hermesguard-other")
     other.mkdir()
     answer = "hermesguard hermesguard/purge-store boolean true\n"
     subprocess.run(["debconf-set-selections"], input=answer, text=True, check=True)

@@ -1,5 +1,6 @@
 """The packaged system service on a booted system: what an administrator sees, and what it survives."""
 
+import http.server
 import json
 import os
 import re
@@ -7,9 +8,13 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
+import urllib.error
+import urllib.request
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from hermesguard.demo import losses
 from hermesguard.demo.app import App
@@ -18,7 +23,6 @@ from hermesguard.demo.eras import Era
 from hermesguard.events.catalog import BY_NAME
 from hermesguard.events.event import Priority
 from machine import (
-    EXAMPLES,
     Unit,
     User,
     exit_code,
@@ -340,7 +344,7 @@ def a_directory_that_is_replaced() -> None:
     replaced = time.monotonic()
     show(unit.until_reported("watch_lost")["MESSAGE"])
     show(unit.until_reported("watch_restored")["MESSAGE"])
-    show(f"sight is back {time.monotonic() - replaced:.1f} s after the directory was replaced")
+    show(f"the watch is back {time.monotonic() - replaced:.1f} s after the directory was replaced")
     app = App(bob.sessions, Era.OLD)
     with bob.at_work():
         chat = app.open(next(bob.sessions.glob("[0-9a-f]*.json")).stem)
@@ -453,62 +457,89 @@ def _save_stub(chat: Chat) -> None:
     Chat(chat.app, chat.document | empty | idle).save(index=False)
 
 
-def the_examples_tell_somebody() -> None:
-    """The alert examples mail each alert once, again after a failure, nothing forged; the death of the guard is told."""
+def people_are_told() -> None:
+    """hermesguard-notify@USER posts what the journal has of the guard, once each, after a kill too; the forged is not told."""
     alice = User("alice")
-    unit = guard_of(alice)
-    library = Path("/usr/local/lib/hermesguard")
-    library.mkdir(parents=True)
-    mails = Path("/root/mails")
-    mails.mkdir()
-    Path("/usr/bin/mail").write_text(f'#!/bin/sh\n{{ echo "MAIL $*"; cat; }} >"{mails}/$(date +%s%N)"\n')
-    Path("/usr/bin/mail").chmod(0o755)
-    for script in ("hermesguard-alert", "hermesguard-death"):
-        shutil.copy(EXAMPLES / "alert" / script, library)
-    dropin = Path("/etc/systemd/system/hermesguard@.service.d")
-    dropin.mkdir()
-    shutil.copy(EXAMPLES / "alert" / "death.conf", dropin)
-    run("systemctl", "daemon-reload")
-    (chat,) = alice.chats(1)
-    alice.wipe(chat)
-    until_whole(chat)
-    unit.until_reported("restored", session=chat.session_id)
-    forged = f"MESSAGE_ID={BY_NAME['restored'].message_id}\nSYSLOG_IDENTIFIER=hermesguard\nMESSAGE=forged\n"
-    subprocess.run(["logger", "--journald"], input=forged, text=True, check=True)
-    alert = library / "hermesguard-alert"
-    environment = os.environ | {"STATE_DIRECTORY": "/root/alert", "HERMESGUARD_UNITS": unit.name}
-    Path("/root/alert").mkdir()
-    run(alert, "false", env=environment, check=False)
-    reported = [run(alert, "jq", "-r", ".HERMESGUARD_SESSION + .MESSAGE", env=environment) for _ in range(2)]
-    assert reported[0].count(chat.session_id) >= 1
-    assert "forged" not in reported[0]
-    assert reported[1] == ""
-    for name in ("hermesguard-alert.service", "hermesguard-alert.timer"):
-        text = (EXAMPLES / "alert" / name).read_text("utf-8")
-        text = text.replace("/usr/bin/mail -s", "/usr/bin/tee /var/lib/hermesguard-alert/mail -s").replace(
-            '#Environment="HERMESGUARD_UNITS=hermesguard@alice.service hermesguard@bob.service"',
-            f"Environment=HERMESGUARD_UNITS={unit.name}",
+    unit, notifier = guard_of(alice), Unit("hermesguard-notify@alice.service")
+    heard: list[str] = []
+    pinged: list[str] = []
+
+    class Listener(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            heard.append(json.loads(self.rfile.read(int(self.headers["Content-Length"])))["message"])
+            self.send_response(200)
+            self.end_headers()
+
+        def do_GET(self) -> None:
+            pinged.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = http.server.HTTPServer(("127.0.0.1", 0), Listener)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    secrets = Path("/etc/hermesguard/notify-alice.urls")
+    secrets.write_text(
+        f"json://127.0.0.1:{server.server_port}/\nping http://127.0.0.1:{server.server_port}/ping\n"
+    )
+    secrets.chmod(0o644)
+    os.chown(secrets, alice.uid, alice.gid)
+    before = CONFIGURATION.read_text("utf-8")
+    try:
+        CONFIGURATION.write_text(
+            f'[notify]\nurls_file = "{secrets}"\nevents = ["urgent", "restored"]\ngather = "1s"\n'
         )
-        text = re.sub(r"^(ExecStart=.*tee \S+).*$", r"\1", text, flags=re.MULTILINE)
-        Path("/etc/systemd/system", name).write_text(text)
-    run("systemctl", "daemon-reload")
-    assert not run("systemd-analyze", "verify", "hermesguard-alert.service", "hermesguard-alert.timer")
-    run("systemctl", "start", "hermesguard-alert.service")
-    mail = Path("/var/lib/private/hermesguard-alert/mail").read_text("utf-8")
-    assert "Subject: Lost messages were restored" in mail
-    assert chat.session_id in mail
-    os.kill(unit.pid, signal.SIGKILL)
-    letter = until(lambda: [path for path in mails.iterdir() if "died" in path.read_text("utf-8")])[0]
-    show("\n".join(letter.read_text("utf-8").splitlines()[:3]))
-    shutil.rmtree(dropin)
-    run("systemctl", "daemon-reload")
-    until(lambda: unit.value("SubState") == "running")
+        assert exit_code("systemctl", "start", notifier.name) != 0
+        show(notifier.entries()[-1]["MESSAGE"])
+        assert "chmod 600" in notifier.entries()[-1]["MESSAGE"]
+        run("systemctl", "reset-failed", notifier.name)
+        secrets.chmod(0o600)
+        began = time.monotonic()
+        run("systemctl", "start", notifier.name)
+        show(f"systemctl start {notifier.name}: {time.monotonic() - began:.2f} s; {notifier.status()}")
+        forged = f"MESSAGE_ID={BY_NAME['restored'].message_id}\nSYSLOG_IDENTIFIER=hermesguard\n"
+        forged += "HERMESGUARD_EVENT=restored\nHERMESGUARD_SESSION=forged\nMESSAGE=forged\n"
+        for user in ("alice", User("bob").name):
+            command = ["runuser", "-u", user, "--", "logger", "--journald"]
+            subprocess.run(command, input=forged, text=True, check=True)
+        until(lambda: heard, what="what happened in the hour before")
+        show(heard[0].splitlines()[0][:120])
+        until(lambda: "/ping" in pinged, what="a ping")
+        (chat,) = alice.chats(1)
+        alice.wipe(chat)
+        until_whole(chat)
+        until(lambda: any(chat.session_id in text for text in heard), what="a message")
+        show("\n".join(next(text for text in heard if chat.session_id in text).splitlines()[:3]))
+        known = len(heard)
+        os.kill(notifier.pid, signal.SIGKILL)
+        os.kill(unit.pid, signal.SIGKILL)
+        death = f"{unit.name} died: signal"
+        until(lambda: any(death in text for text in heard[known:]), 60, what="a word of the death")
+        until(lambda: unit.status().startswith("Guarding"))
+        assert not any("forged" in text for text in heard)
+        assert sum(chat.session_id in text for text in heard) == 1
+        stored = alice.run(
+            "hermesguard", "status", "--store", alice.store, "--sessions", alice.sessions, check=False
+        )
+        show(next(line for line in stored.splitlines() if line.startswith("notify")))
+        inside = f"/proc/{notifier.pid}/root{alice.store}"
+        shown = run("runuser", "-u", "alice", "--", "ls", f"{inside}/shadows", check=False)
+        assert "Permission denied" in shown, shown
+        found = exposure(unit=notifier.name)
+        show(f"systemd-analyze security {notifier.name}: {found}")
+        assert found <= 1.5
+        assert not run("systemd-analyze", "verify", notifier.name, "hermesguard-notify.service")
+    finally:
+        CONFIGURATION.write_text(before)
+        notifier.stop()
+        server.shutdown()
 
 
 def the_recipes_work() -> None:
     """Every command that docs/journal.md recommends runs as it stands there."""
     Path("/var/log/journal/remote").mkdir(parents=True, exist_ok=True)
-    Path("/var/lib/hermesguard-alert").mkdir(exist_ok=True)
     commands = Path("/results/recipes").read_text("utf-8")
     for command in commands.splitlines():
         command = command.replace("=hermesguard.service", "=hermesguard@alice.service").replace(" -f ", " ")
@@ -516,9 +547,66 @@ def the_recipes_work() -> None:
         show(f"{len(printed.splitlines()):5} lines: {command[:100]}")
 
 
+def the_page_starts_when_it_is_asked_and_ends_when_idle() -> None:
+    """Only a socket until somebody asks; then an answer in its sandbox; then only the socket again. The guard does the acts."""
+    alice = User("alice")
+    socket_unit, page = Unit("hermesguard-page@alice.socket"), Unit("hermesguard-page@alice.service")
+    drop_in = Path("/run/systemd/system/hermesguard-page@.service.d/idle.conf")
+    drop_in.parent.mkdir(parents=True, exist_ok=True)
+    drop_in.write_text("[Service]\nEnvironment=HERMESGUARD_PAGE_IDLE=3s\n")
+    run("systemctl", "daemon-reload")
+    socket_unit.start()
+    assert page.value("ActiveState") == "inactive"
+    began = time.monotonic()
+    said = alice.run("hermesguard", "open", "--no-browser", "--store", alice.store)
+    (link,) = (line for line in said.splitlines() if line.startswith("http://127.0.0.1:17893/open?token="))
+    show(f"the page answers {(time.monotonic() - began) * 1000:.0f} ms after hermesguard open was typed")
+    assert page.value("ActiveState") == "active"
+    token = alice.home / ".hermes/webui/sidecar-auth/hermesguard.token"
+    token.parent.mkdir(exist_ok=True)
+    token.write_text("a-token-as-hermes-webui-makes-it-0001")
+    os.chown(token, alice.uid, alice.uid)
+    token.chmod(0o600)
+    base = link.partition("/open")[0]
+    status, now = _asked(f"{base}/api/v1/now", token.read_text())
+    show(f"GET now: {status}, {now['status']['state']}, {now['status']['sessions']} sessions")
+    assert now["status"]["page"]["can_act"], "it reaches the guard's socket"
+    (chat,) = alice.chats(1, turns=10)
+    alice.wipe(chat)
+    until_whole(chat)
+    number = guard_of(alice).until_reported("restored", session=chat.session_id)["HERMESGUARD_INCIDENT"]
+    act = {"act": "undo", "incident": number}
+    status, done = _asked(f"{base}/api/v1/acts", token.read_text(), act)
+    assert (status, done["state"], messages(chat)) == (200, "done", 0)
+    status, refused = _asked(f"{base}/api/v1/now", "another-token-another-token")
+    assert (status, refused["code"]) == (401, "wrong_token")
+    until(lambda: page.value("ActiveState") == "inactive", what="the end of a page that nobody asks")
+    assert socket_unit.value("ActiveState") == "active"
+    assert page.value("Result") == "success"
+    socket_unit.stop()
+    drop_in.unlink()
+    alice.run("hermesguard", "purge", "--yes", chat.session_id, "--store", alice.store)
+
+
+def _asked(url: str, token: str, body: object = None) -> tuple[int, Any]:
+    """What the page answers to hermes-webui: the status and the object."""
+    data = None if body is None else json.dumps(body).encode()
+    headers = {"X-Hermes-Sidecar-Token": token, "Content-Type": "application/json"}
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, data, headers), timeout=20) as response:
+            return response.status, json.load(response)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+
+
 def the_units_are_tight() -> None:
-    """`systemd-analyze security` finds at most 0.4 for both system units."""
-    for unit in ("hermesguard.service", "hermesguard@alice.service"):
+    """`systemd-analyze security` finds at most 0.4 for the system units."""
+    for unit in (
+        "hermesguard.service",
+        "hermesguard@alice.service",
+        "hermesguard-page.service",
+        "hermesguard-page@alice.service",
+    ):
         found = exposure(unit=unit)
         show(f"systemd-analyze security {unit}: {found}")
         assert found <= 0.4
@@ -526,8 +614,10 @@ def the_units_are_tight() -> None:
 
 def the_units_are_valid() -> None:
     """`systemd-analyze verify` has not a word to say about the units."""
-    said = run("systemd-analyze", "verify", "hermesguard.service", "hermesguard@alice.service")
-    show(f"systemd-analyze verify hermesguard.service hermesguard@alice.service: {said or 'nothing'}")
+    units = ["hermesguard.service", "hermesguard@alice.service"]
+    units += [f"hermesguard-page{whose}.{kind}" for whose in ("", "@alice") for kind in ("socket", "service")]
+    said = run("systemd-analyze", "verify", *units)
+    show(f"systemd-analyze verify {' '.join(units)}: {said or 'nothing'}")
     assert not said
 
 

@@ -72,6 +72,55 @@ def ones_own_service_is_tight_and_valid() -> None:
     assert not said
 
 
+def ones_own_notifier() -> None:
+    """`systemctl --user enable --now hermesguard-notify` tells, from a configuration that nobody else may read."""
+    dora = _dora()
+    dora.store = dora.home / ".local/state/hermesguard"
+    heard: list[str] = []
+
+    class Listener(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            heard.append(self.rfile.read(int(self.headers["Content-Length"])).decode())
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = http.server.HTTPServer(("127.0.0.1", 0), Listener)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    configuration = dora.home / ".config/hermesguard/config.toml"
+    with dora.at_work():
+        configuration.parent.mkdir(parents=True, exist_ok=True)
+        configuration.write_text(
+            f'[notify]\nurls = ["json://127.0.0.1:{server.server_port}/"]\nevents = ["restored"]\ngather = "0"\n'
+        )
+        configuration.chmod(0o600)
+    notifier = "hermesguard-notify.service"
+    try:
+        dora.run("systemctl", "--user", "enable", "--now", notifier)
+        (chat,) = dora.chats(1)
+        dora.wipe(chat)
+        until_whole(chat)
+        until(lambda: any(chat.session_id in text for text in heard), what="a message")
+        show(
+            next(
+                line
+                for line in dora.run("hermesguard", "status", check=False).splitlines()
+                if line.startswith("notify")
+            )
+        )
+        user = ("runuser", "-u", dora.name, "--", "env", f"XDG_RUNTIME_DIR=/run/user/{dora.uid}")
+        found = exposure("--user", unit=notifier, prefix=user)
+        show(f"systemd-analyze --user security {notifier}: {found}")
+        assert found <= 1.9
+        assert not dora.run("systemd-analyze", "--user", "verify", notifier)
+    finally:
+        dora.run("systemctl", "--user", "disable", "--now", notifier)
+        configuration.unlink()
+        server.shutdown()
+
+
 def where_users_may_not_make_namespaces() -> None:
     """With the drop-in for kernels that allow users no namespaces it guards outside of any sandbox."""
     dora = _dora()

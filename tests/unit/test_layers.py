@@ -8,8 +8,9 @@ from pathlib import Path
 PACKAGE = Path(__file__).parents[2] / "hermesguard"
 FLOORS = (
     "cli",
+    "notify page",
     "daemon",
-    "guard salvage",
+    "guard salvage lookup offsite",
     "repair",
     "store judge",
     "watcher webui events config",
@@ -62,12 +63,25 @@ def test_an_arrow_that_is_turned_round_is_seen(tmp_path: Path) -> None:
     assert climbs(PACKAGE / "guard" / "guard.py", "store"), "a store that imported what the guard imports"
 
 
-def test_only_the_daemon_imports_the_watcher_and_only_the_commands_demo_and_salvage() -> None:
-    for room, allowed in (("watcher", "daemon"), ("demo", "cli"), ("salvage", "cli")):
+def test_only_the_daemon_imports_the_watcher_and_only_the_commands_demo_salvage_and_offsite() -> None:
+    for room, allowed in (("watcher", "daemon"), ("demo", "cli"), ("salvage", "cli"), ("offsite", "cli")):
         users = {
             path.relative_to(PACKAGE).parts[0] for path in PACKAGE.rglob("*.py") if room in imported(path)
         }
         assert users - {room} == {allowed}
+
+
+def test_whoever_has_the_network_knows_nothing_of_the_daemon_but_how_to_ask_it() -> None:
+    for path in (PACKAGE / "notify").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module and ".daemon" in node.module:
+                assert node.module == "hermesguard.daemon.control", path
+    assert not {
+        path
+        for room in ("daemon", "guard")
+        for path in (PACKAGE / room).rglob("*.py")
+        if "notify" in imported(path)
+    }
 
 
 def test_folders_and_files_stay_small() -> None:

@@ -42,7 +42,7 @@ RECIPES: Final[tuple[Recipe, ...]] = (
     Recipe(
         "Follow the losses as they happen",
         "One JSON object for each loss that was repaired, merged, uncertain, or could not be repaired. (`-f` alone may miss\n"
-        "what comes while it is being restarted; for alerts take the timer below.)",
+        "what comes while it is being restarted; to be told of each, `hermesguard notify`.)",
         f"journalctl -f -o json _SYSTEMD_UNIT={UNIT} {_ids('restored', 'merged', 'uncertain', 'missing', 'unrepaired')}",
     ),
     Recipe(
@@ -69,17 +69,14 @@ RECIPES: Final[tuple[Recipe, ...]] = (
     ),
     Recipe(
         "Did the guard itself die?",
-        "These are systemd's own ids: the watchdog struck, the process ended in a failure, a restart was scheduled. The\n"
-        "unit's ExecStopPost= example under packaging/examples alerts at once, also where OnFailure= does not fire\n"
-        "(systemd 252 with Restart=always).",
+        "These are systemd's own ids: the watchdog struck, the process ended in a failure, a restart was scheduled.\n"
+        "`hermesguard notify` tells of the first at once. (OnFailure= does not fire on systemd 252 with Restart=always.)",
         f"journalctl _PID=1 UNIT={UNIT} MESSAGE_ID={_WATCHDOG_ID} MESSAGE_ID={_EXIT_ID} MESSAGE_ID={_RESTART_ID}",
     ),
     Recipe(
         "An alert for each event, none missed and none twice",
-        "`packaging/examples/alert/` holds a service and a timer that read on from a cursor every minute and give each new\n"
-        "entry to a command (mail or an HTTP post). The cursor is written after the command has worked, so an entry is\n"
-        "delivered at least once. Typed (here the cursor moves on at once):",
-        f"journalctl --cursor-file=/var/lib/hermesguard-alert/cursor -o json _SYSTEMD_UNIT={UNIT} {_ids(*_ALERTS)}",
+        "That is what `hermesguard notify` does: see docs/notify.md. For a program of your own, read on from a cursor:",
+        f"journalctl --cursor-file=/var/lib/hermesguard-cursor -o json _SYSTEMD_UNIT={UNIT} {_ids(*_ALERTS)}",
     ),
     Recipe(
         "Did the journal drop anything?",

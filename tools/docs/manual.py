@@ -13,6 +13,7 @@ from hermesguard import __version__
 from hermesguard.cli.parser import DESCRIPTION, EXIT_CODES, build
 from hermesguard.cli.verbs import VERBS, Verb
 from hermesguard.config.options import OPTIONS, Option
+from hermesguard.config.tables import NOTIFY, OFFSITE
 from hermesguard.config.units import DURATION_FORM, SIZE_FORM
 from hermesguard.events.catalog import EVENTS, FIELDS
 from hermesguard.events.event import Event, paragraphs
@@ -216,6 +217,19 @@ def _configuration() -> Iterator[Block]:
     yield Text(f"Times are {_quoted_as_code(DURATION_FORM)}. Sizes are {_quoted_as_code(SIZE_FORM)}.")
     yield Heading("Keys")
     yield Terms([_key(option) for option in OPTIONS])
+    yield Heading("Keys of hermesguard notify")
+    yield Text(
+        "They may be written as lines of their own, as here, or without `notify.` below a line `[notify]` at the end of the "
+        "file. The guard does not read them. `HERMESGUARD_NOTIFY_URLS` and the like are their variables; they have no flags."
+    )
+    yield Terms([_key(option) for option in NOTIFY])
+    yield Heading("Keys of hermesguard offsite")
+    yield Text(
+        "Written as those of notify. `HERMESGUARD_OFFSITE_URL` and the like are their variables; `hermesguard offsite` has flags "
+        "for `url`, `endpoint`, `region` and `credentials`. Its state lies beside the store, in `<store>.offsite`, or where "
+        "`HERMESGUARD_OFFSITE_STATE` says."
+    )
+    yield Terms([_key(option) for option in OFFSITE])
     yield Heading("Reloading")
     yield Text(
         "SIGHUP (`systemctl reload hermesguard`) has the guard read the same files again. If one of them is wrong, it says so "
@@ -251,7 +265,7 @@ def default_file() -> str:
         "# and: systemctl reload hermesguard",
         "",
     ]
-    for option in OPTIONS:
+    for option in (*OPTIONS, *NOTIFY, *OFFSITE):
         lines += [f"# {line}" for line in _filled(option.meaning, 116)]
         lines += [f"# {line}" for line in _filled(f"Allowed: {option.kind.allowed}.", 116)]
         if option.field in ("sessions", "store"):

@@ -58,7 +58,23 @@ _PARTS = f"""\
 Every message may be there, and something still be gone: {", ".join(f"`{part}`" for part in PARTS)}.
 Live stays as it is; the state before is a version in the history, and the event `stripped` says what went. What a user sets
 counts only where one save took away several of them, for each has an act of its own. A context that was compressed is shorter
-by intent."""
+by intent.
+
+What is less than a part is a version too, without a word: the end of a reasoning, one of two attachments, a list that a later
+release keeps in a message, the summary before the context, the context's order, a title, a project or an unsent draft alone.
+
+## Messages of another session
+
+Where messages are lost, and what live adds stands whole in another session's file (the same words with the same time stamp), it
+was written into the wrong session: nothing of it is merged in, and it is in the history. Looked through are the 64 sessions that
+were saved last, 32 MB of them at most; a branch of the session says nothing.
+
+## Which side knows better
+
+What is not messages comes from live, but for three things: an older state that adds nothing (its time goes back) knows nothing
+better than the shadow; a title that the session had before, or none at all, is that of an older memory; the anchors of a
+compression belong to the context, and that is the shadow's where only the shadow was compressed. What is written from an empty
+memory comes last, whatever the clock says."""
 
 _SAME = """\
 Two messages are the same when their role, their text (white space apart) and their tool ids are; where both have a timestamp, it

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from typing import Final
 
 from hermesguard.cli.output.terminal import Screen, Style, columns_of, cut
+from hermesguard.config.units import counted as counted
+from hermesguard.config.units import moment as moment
 
 _GAP: Final = 2
 
@@ -102,15 +104,6 @@ def facts(screen: Screen, pairs: Sequence[tuple[str, Cell | str]]) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def moment(when: datetime | float | None) -> str:
-    """Return a time as the reader's clock shows it, "2026-11-22 10:00:03"; "-" for None and for what is no time."""
-    try:
-        known = datetime.fromtimestamp(when, UTC) if isinstance(when, int | float) else when
-        return f"{known.astimezone():%Y-%m-%d %H:%M:%S}" if known else "-"
-    except (OverflowError, OSError, ValueError):
-        return "-"
-
-
 def ago(when: datetime | None, now: datetime | None = None) -> str:
     """Return how long ago that was, in words: "12 s ago", "3 h ago", "never" for None."""
     if when is None:
@@ -119,8 +112,3 @@ def ago(when: datetime | None, now: datetime | None = None) -> str:
 
     seconds = ((now or datetime.now(UTC)) - when).total_seconds()
     return "just now" if seconds < 1 else f"{about_duration(seconds)} ago"
-
-
-def counted(number: int, noun: str, plural: str | None = None) -> str:
-    """Return "1 message", "2 messages", "12,345 messages"."""
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import accumulate
 from typing import Final
 
-from hermesguard.cli.library import Library
+from hermesguard.lookup.library import Library
 from hermesguard.store.history import Version
 from hermesguard.store.incidents import Incident
 from hermesguard.store.inventory import Entry, holdings

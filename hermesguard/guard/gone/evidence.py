@@ -132,10 +132,9 @@ class Evidence:
         return self._release[1]
 
     def _release_of_newest(self) -> Release:
-        seen = self._context.notes.seen
-        if not seen:
+        name = self._context.notes.seen.newest_one()
+        if not name:
             return Release()
-        name = max(seen, key=lambda session: seen[session][1])
         try:
             return self._context.directory.release_of(name)
         except OSError:

@@ -6,7 +6,7 @@ What the verdicts mean: lost is restored, deleted and not known stay away; what 
 
 import contextlib
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Final
 
 from hermesguard import files
@@ -40,6 +40,7 @@ class MissingFiles:
         self.evidence = Evidence(context)
         self._listed_path = context.copies.store.root / LISTED_FILE
         self._remembered = b""
+        self._remembered_at = -1
         self._brake = MassChangeBrake(
             context.copies.store.root / HELD_FILE, context.directory.path, context.reporter
         )
@@ -128,7 +129,7 @@ class MissingFiles:
                 return False
             together = [other for other, known in self._absences.items() if known.is_like_a_batch]
             count = len(together) + (len(self.held) if is_hot else 0)
-            if count <= brake.LARGEST_BATCH or 2 * count <= len(self._context.notes.messages):
+            if count <= brake.LARGEST_BATCH or 2 * count <= len(self._context.notes.seen):
                 return False
             reason = "More than half of all sessions vanished, and no index lists them"
         elif absence.lacks_evidence:
@@ -263,15 +264,18 @@ class MissingFiles:
         except (OSError, Unreadable):
             return None
 
-    def after_scan(self, present: Collection[str]) -> None:
-        """Forget what the scan found back, and write down what is held."""
+    def found(self, is_there: Callable[[str], bool]) -> None:
+        """Forget what is missed of the sessions whose files are there."""
         for name in [*self._absences, *self.held, *self._resolved]:
-            if name in present:
+            if is_there(name):
                 self.is_here(name)
+
+    def after_scan(self) -> None:
+        """Forget what is not missed any more, and write down what is held."""
         for name in self.evidence.moved.keys() - self._absences.keys():
             del self.evidence.moved[name]
         self._context.notes.forget_old()
-        self._context.directory.index.forget(self._context.notes.messages)
+        self._context.directory.index.forget(self._context.notes.seen)
         if not self._absences:
             self._context.directory.tombstones.forget()
             self.evidence.forget()
@@ -285,8 +289,11 @@ class MissingFiles:
 
     def remember(self) -> None:
         """Write down what the index says, for a deletion while no guard runs takes that away."""
-        self._context.directory.index.note(read=True)
-        state = self._context.directory.index.dump()
+        index = self._context.directory.index
+        index.note(read=True)
+        if index.changes == self._remembered_at:
+            return
+        self._remembered_at, state = index.changes, index.dump()
         if state in (b"", self._remembered):
             return
         try:
@@ -294,6 +301,7 @@ class MissingFiles:
             files.write_durably(self._listed_path, state)
             self._remembered = state
         except OSError as error:
+            self._remembered_at = -1
             self._context.copies.refused(error)
 
     def _done(self, name: str) -> None:

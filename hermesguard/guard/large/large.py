@@ -32,7 +32,7 @@ TORN_SECONDS = 1.0
 _PIECE_BYTES = 4 * 1024 * 1024
 _SHADOW_SUFFIX = ".large.tmp"
 _LOST = Verdict(
-    Action.RESTORE,
+    Action.LOSS,
     "too large to be read",
     ("the file lost nearly all of what it held, and nothing in it shows that this was intended",),
 )
@@ -63,7 +63,7 @@ class LargeSessions:
     def found(self, name: str, stamp: Stamp) -> None:
         """Report once that the live file is too large, and have its shadow made, if it is not that file's already."""
         context = self._context
-        context.notes.in_order(name, signature(stamp), context.notes.messages.get(name, 0))
+        context.notes.in_order(name, signature(stamp), context.notes.seen.messages_of(name) or 0)
         context.notes.unreadable[name] = "too large to be read"
         context.copies.drop(name)
         self._store.too_dense.add(name)  # the copy that is made of it is not read either
@@ -121,7 +121,7 @@ class LargeSessions:
         live = files.stamp(self._context.directory.file(name))
         if made is None:
             if live is not None and signature(live) != self._context.notes.seen.get(name):
-                self._context.notes.seen.pop(name, None)
+                self._context.notes.unsettle(name)
             return
         if before is not None and before.size_bytes > made.of.size_bytes:
             self._background.start(
@@ -136,12 +136,12 @@ class LargeSessions:
         except OSError as error:
             files.remove(made.path)
             self._context.copies.refused(error)
-            self._context.notes.seen.pop(name, None)
+            self._context.notes.unsettle(name)
             return
-        self._context.notes.messages[name] = made.count
+        self._context.notes.seen.count(name, made.count)
         live = files.stamp(self._context.directory.file(name))
         if live is None or signature(live) != signature(made.of):
-            self._context.notes.seen.pop(name, None)
+            self._context.notes.unsettle(name)
 
     def _packed(self, name: str, reason: str) -> str:
         """Put the shadow into the history without reading it at once; return the version's name. In the background."""
@@ -178,7 +178,7 @@ class LargeSessions:
         """Judge a live file by the head of a shadow that is too large to be read, and act."""
         notes = self._context.notes
         if self._background.is_busy(name):
-            notes.seen.pop(name, None)
+            notes.unsettle(name)
             return
         live: Document | None = None
         try:
@@ -236,7 +236,7 @@ class LargeSessions:
         path = context.directory.file(name)
         if files.stamp(path) != stamp:
             files.remove(staged)
-            context.notes.seen.pop(name, None)
+            context.notes.unsettle(name)
             context.notes.defer(name, None, 0.0)
             return
         exchange.exchange(staged, path)

@@ -1,5 +1,6 @@
 """What a request may bring: its arguments are checked before they become part of anything."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -11,17 +12,22 @@ from hermesguard.webui.compare.parts import PARTS
 
 # What each request takes: what it needs, and what it may have.
 _ARGUMENTS: Final[Mapping[str, tuple[frozenset[str], frozenset[str]]]] = {
-    "undo": (frozenset({"incident"}), frozenset({"merge", "dry_run"})),
-    "accept": (frozenset({"name"}), frozenset({"dry_run"})),
-    "restore": (frozenset({"name"}), frozenset({"version", "replace", "dry_run", "part"})),
+    "undo": (frozenset({"incident"}), frozenset({"merge", "dry_run", "details", "seen"})),
+    "accept": (frozenset({"name"}), frozenset({"dry_run", "seen"})),
+    "restore": (
+        frozenset({"name"}),
+        frozenset({"version", "replace", "dry_run", "part", "details", "seen"}),
+    ),
     "restore_all_missing": (frozenset(), frozenset({"dry_run"})),
     "salvage": (frozenset({"name", "file"}), frozenset({"restore"})),
     "purge": (frozenset({"name"}), frozenset({"dry_run"})),
     "prune": (frozenset(), frozenset({"dry_run"})),
+    "title": (frozenset({"name"}), frozenset()),
     "rebuild": (frozenset({"name"}), frozenset()),
     "verified": (frozenset({"files", "damaged"}), frozenset()),
 }
 _LONGEST_VERSION: Final = 200
+_SEEN: Final = re.compile(r"(?:[0-9a-f]{16})?")
 
 
 def _fits(name: str, value: object) -> bool:
@@ -35,6 +41,8 @@ def _fits(name: str, value: object) -> bool:
             return isinstance(value, str) and is_handed_over(value)
         case "version":
             return isinstance(value, str) and len(value) <= _LONGEST_VERSION
+        case "seen":
+            return isinstance(value, str) and _SEEN.fullmatch(value) is not None
         case "part":
             return value in PARTS
         case "files" | "damaged":

@@ -15,22 +15,40 @@ from hermesguard.repair.part_back import with_part
 from hermesguard.store import incidents
 from hermesguard.store.upkeep.pruning import finished
 from hermesguard.store.upkeep.retention import Rules
-from hermesguard.webui import session
+from hermesguard.webui import header, session
 from hermesguard.webui.session import Document, Unreadable
 
 
 class Operations(Decisions, Salvages):
     """What users ask for. Every method returns what it did (or, dry, would do) as a plain dict."""
 
+    def title(self, name: str) -> dict[str, Any]:
+        """Return the title of a session by its shadow, for messages that may have it; empty when there is none."""
+        try:
+            found = header.read(self._store.shadow_path(name), session.TITLE)
+        except FileNotFoundError:
+            found = {}
+        return {"session": name, "title": header.title(found)}
+
     # -- restore
 
     def restore(
-        self, name: str, version: str = "", replace: bool = False, dry_run: bool = False, part: str = ""
+        self,
+        name: str,
+        version: str = "",
+        replace: bool = False,
+        dry_run: bool = False,
+        part: str = "",
+        details: bool = False,
+        seen: str | None = None,
     ) -> dict[str, Any]:
         """Make a version (empty: the shadow) live again; messages that only live has are merged in, unless `replace`.
 
-        With `part` (one of `parts.PARTS`) only that part of the version comes back, into live as it is.
+        With `part` (one of `parts.PARTS`) only that part of the version comes back, into live as it is. `details` lets a
+        dry run tell which messages; `seen` is the digest of the live file that the user decided about.
         """
+        if seen is not None:
+            self.require_seen(name, seen)
         shadow = self._shadow(name)
         if version:
             source = self._bytes(self._version(name, version))
@@ -79,6 +97,7 @@ class Operations(Decisions, Salvages):
             "restored_by_user",
             "replaced" if replace else "restored",
             "asked for",
+            details=details,
         )
         closed = [] if dry_run else self._close(name, "restored_by_user", answer["action"])
         return {**answer, "resolved": closed}
@@ -96,7 +115,7 @@ class Operations(Decisions, Salvages):
     def restore_all_missing(self, dry_run: bool = False) -> dict[str, Any]:
         """Restore every session whose file is missing without evidence of a deletion."""
         try:
-            present = self._context.directory.listing().sessions
+            present = self._context.directory.states()
         except OSError as error:
             raise GuardError(
                 f"The sessions directory {self._context.directory.path} cannot be read: {error.strerror}",
@@ -120,7 +139,7 @@ class Operations(Decisions, Salvages):
         except FileExistsError:
             return True
         except OSError as error:
-            asked = Verdict(Action.RESTORE, "by a user", ("all missing sessions were asked for",))
+            asked = Verdict(Action.LOSS, "by a user", ("all missing sessions were asked for",))
             self._context.cannot_repair(name, copy, None, asked, error)
             return False
         resolves = self._context.recorder.open_incident(name, "warned")
@@ -130,6 +149,7 @@ class Operations(Decisions, Salvages):
 
     def purge(self, name: str, dry_run: bool = False) -> dict[str, Any]:
         """Remove every trace of a session from the store; live is not touched."""
+        self._context.copies.settle(name)
         shadow = self._store.shadow_path(name)
         paths = [version.path for version in self._store.versions(name)] + (
             [shadow] if shadow.is_file() else []
@@ -201,6 +221,7 @@ def begin(
         "salvage": operations.salvage,
         "purge": operations.purge,
         "prune": operations.prune,
+        "title": operations.title,
         "rebuild": operations.rebuild,
         "verified": operations.verified,
     }

@@ -6,9 +6,10 @@ from hermesguard import files
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.guard.guard import Guard
 from hermesguard.guard.make_live import Target, make_live
+from hermesguard.guard.requests.excerpts import excerpts
 from hermesguard.store import incidents
 from hermesguard.store.cache import Copy
-from hermesguard.store.history import Version
+from hermesguard.store.history import Version, digest
 from hermesguard.store.incidents import Incident
 from hermesguard.webui import session
 from hermesguard.webui.compare.diff import compare
@@ -42,6 +43,7 @@ class Requests:
         why: str,
         resolves: str = "",
         salvaged: str = "",
+        details: bool = False,
     ) -> dict[str, Any]:
         after = session.parse(wanted)
         before = live.document.messages if live and live.document else []
@@ -56,7 +58,7 @@ class Requests:
             "dry_run": dry_run,
         }
         if dry_run:
-            return result
+            return result | (excerpts(comparison) if details else {})
         shadow = self._shadow(name)
         if shadow and shadow.data not in (wanted, live.data if live else b""):
             self._context.keep_version(name, shadow.data, "displaced")
@@ -98,6 +100,16 @@ class Requests:
             resolves=resolves,
         )
         return self._context.recorder.record(entry).id
+
+    def require_seen(self, name: str, seen: str) -> None:
+        """Raise GuardError unless the live file is the one that a preview showed: `seen` is its digest, empty for no file."""
+        live = self._live(name)
+        if (digest(live.data) if live else "") != seen:
+            raise GuardError(
+                f"{name} has changed since it was looked at, and nothing was done",
+                "Look at it again",
+                ExitCode.REFUSED,
+            )
 
     def _shadow(self, name: str) -> Copy | None:
         try:

@@ -6,7 +6,8 @@ from typing import Any
 from hermesguard import files
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.guard.requests.requests import Live, Requests, count_of
-from hermesguard.repair.merge import merge_documents, with_messages
+from hermesguard.repair.merge import merge_documents
+from hermesguard.repair.shortened import with_messages
 from hermesguard.store import incidents
 from hermesguard.store.cache import Copy
 from hermesguard.store.history import Version
@@ -21,8 +22,17 @@ class Decisions(Requests):
 
     # -- undo and accept
 
-    def undo(self, incident: str, merge: bool = False, dry_run: bool = False) -> dict[str, Any]:
+    def undo(
+        self,
+        incident: str,
+        merge: bool = False,
+        dry_run: bool = False,
+        details: bool = False,
+        seen: str | None = None,
+    ) -> dict[str, Any]:
         """Reverse the automatic act of an incident; the same drop is not repaired a second time.
+
+        `details` and `seen` as in restore.
 
         Raises GuardError: no such incident, already undone, or nothing there to go back to.
         """
@@ -30,6 +40,8 @@ class Decisions(Requests):
         if found.members:
             return self._undo_all(found, merge, dry_run)
         name = found.session
+        if seen is not None:
+            self.require_seen(name, seen)
         shadow_before = self._version(name, found.version) if found.version else None
         displaced = self._version(name, found.displaced) if found.displaced else None
         live = self._live(name)
@@ -44,7 +56,15 @@ class Decisions(Requests):
                 f"Incident {incident} changed no file, so there is nothing to undo", "", ExitCode.REFUSED
             )
         return self._make_live(
-            name, wanted, live, dry_run, "undone", "undone", f"undo of incident {incident}", resolves=incident
+            name,
+            wanted,
+            live,
+            dry_run,
+            "undone",
+            "undone",
+            f"undo of incident {incident}",
+            resolves=incident,
+            details=details,
         )
 
     def _undo_all(self, found: Incident, merge: bool, dry_run: bool) -> dict[str, Any]:
@@ -110,8 +130,10 @@ class Decisions(Requests):
             result["version"] = version
         return result
 
-    def accept(self, name: str, dry_run: bool = False) -> dict[str, Any]:
+    def accept(self, name: str, dry_run: bool = False, seen: str | None = None) -> dict[str, Any]:
         """Say that live is right as it is: it becomes the shadow, and open incidents of the session are resolved."""
+        if seen is not None:
+            self.require_seen(name, seen)
         live = self._live(name)
         if live is None or live.document is None:
             raise GuardError(

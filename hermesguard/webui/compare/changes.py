@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from hermesguard.webui import benign
 from hermesguard.webui.compare.alignment import Pair, rising
 from hermesguard.webui.session import Message
+from hermesguard.webui.text import text_of
 
 # So many messages that say the same one after another, all stamped anew, are a conversation stamped anew and none said again.
 RESTAMPED_ROWS = 3
@@ -101,14 +102,14 @@ class _Gap:
 
 def _restamped(gap: _Gap) -> Iterable[Pair]:
     """Messages that say the same between the same messages; at the end so many of them that nobody said all that again."""
-    ids_old, ids_new = ([message.said for message in side] for side in gap.sides)
+    old, new = gap.sides
     if gap.is_bounded:
-        return rising(ids_old, ids_new)
-    same = zip(ids_old, ids_new, strict=False)
-    most = min(len(ids_old), len(ids_new))
-    size = next((number for number, (before, after) in enumerate(same) if before != after), most)
-    is_sure = size >= RESTAMPED_ROWS or size == len(ids_old) >= 2
-    spoken = gap.sides[0][:size]
+        return rising([message.identity for message in old], [message.identity for message in new])
+    same = zip(old, new, strict=False)
+    most = min(len(old), len(new))
+    size = next((number for number, pair in enumerate(same) if not _says_as_much(*pair)), most)
+    is_sure = size >= RESTAMPED_ROWS or size == len(old) >= 2
+    spoken = old[:size]
     is_sure = is_sure and any(m.role == "assistant" or benign.is_compaction_marker(m) for m in spoken)
     return [(index, index) for index in range(size)] if is_sure else []
 
@@ -122,19 +123,22 @@ def _tool_ids(gap: _Gap) -> Iterable[Pair]:
 def _stamps(gap: _Gap) -> Iterable[Pair]:
     """Messages of one role and one time stamp that is nobody else's, whose words are alike or changed harmlessly.
 
-    At the end a question is another if its stamp is in whole seconds, which two writers may share; so is what answers it.
+    At the end a question is another if its stamp is in whole seconds, which two writers may share; so is what answers it. Stamps
+    that are finer are shared by nobody, nor are many one after another: those messages are the same, whatever they say.
     """
     old, new = gap.sides
-    pairs = _by_key(
-        old, new, lambda message: [(message.role, message.timestamp)] if message.timestamp else []
+    pairs = list(
+        _by_key(old, new, lambda message: [(message.role, message.timestamp)] if message.timestamp else [])
     )
+    are_many = len(pairs) >= RESTAMPED_ROWS and len(pairs) == min(len(old), len(new))
     for a, b in pairs:
         before, after = old[a], new[b]
-        if not gap.is_bounded and before.identity != after.identity:
+        is_rough = float(before.timestamp or 0).is_integer() and not are_many
+        if not gap.is_bounded and is_rough and before.identity != after.identity:
             asked = any(map(benign.is_user_turn, (*old[: a + 1], *new[: b + 1])))
-            if asked and float(before.timestamp or 0).is_integer():
+            if asked:
                 return
-        if _may_be_one(before, after) and alike(before, after):
+        if _may_be_one(before, after) and (not is_rough or alike(before, after)):
             yield a, b
 
 
@@ -168,7 +172,11 @@ def _position(gap: _Gap) -> Iterable[Pair]:
     return [
         (index, index)
         for index, (a, b) in enumerate(pairs)
-        if _may_be_one(a, b) and (a.timestamp == b.timestamp if a.timestamp and b.timestamp else alike(a, b))
+        if _may_be_one(a, b)
+        and (
+            _says_as_much(a, b)
+            or (a.timestamp == b.timestamp if a.timestamp and b.timestamp else alike(a, b))
+        )
     ]
 
 
@@ -218,9 +226,12 @@ def _is_not_earlier(message: Message, other: Message) -> bool:
 
 
 def _is_cut(before: Message, after: Message) -> bool:
-    """Return whether an answer is there with its end cut off, and not written anew."""
-    if not after.words.strip() or before.identity == after.identity:
+    """Return whether an answer is there with its end, or all of it, cut off, and not written anew."""
+    if before.identity == after.identity:
         return False
+    if not after.words.strip():
+        is_said = before.role == "assistant" and not before.identity[2]
+        return is_said and bool(text_of(before.get("content")).strip()) and benign.empty(after)
     if not benign.streamed_on(after, before):
         return False
     stamps = before.timestamp, after.timestamp

@@ -351,7 +351,31 @@ def _moved(
     for index in rest:
         if waiting := places.get((new[index].said, new[index].timestamp)):
             moved.append((waiting.pop(), index))
+    moved += _moved_unstamped(old, new, lead, used_old, used_new)
     return tuple(sorted(moved, key=lambda pair: pair[1]))
+
+
+def _moved_unstamped(
+    old: Sequence[Message], new: Sequence[Message], lead: int, used_old: set[int], used_new: set[int]
+) -> list[Pair]:
+    """Return the pairs of messages without a stamp that say the same, but are crossed; none where much of new is really new."""
+    places: dict[str, list[int]] = {}
+    for index in range(len(old) - 1, lead - 1, -1):
+        if index not in used_old and old[index].timestamp is None:
+            places.setdefault(old[index].text, []).append(index)
+    if not places:
+        return []
+    moved: list[Pair] = []
+    others = 0
+    for index in range(lead, len(new)):
+        if index in used_new or new[index].timestamp is not None:
+            continue
+        if waiting := places.get(new[index].text):
+            moved.append((waiting.pop(), index))
+        else:
+            others += 1
+    is_sure = len(moved) >= 2 or (not others and not any(places.values()))
+    return moved if is_sure and len(moved) >= others else []
 
 
 def _equal(before: Message, after: Message) -> bool:

@@ -1,6 +1,6 @@
 """What hangs on messages, and what stands beside them: what a save took away of it though every message is there. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any, Final, NamedTuple
 
@@ -23,6 +23,14 @@ PARTS: Final = (
     *SETTINGS,
 )
 """The names of all parts that can be taken away alone, and brought back alone."""
+# What of a message is compared as its words and its tool ids, or is no part of what it says.
+_COMPARED: Final = frozenset({"role", "content", "timestamp", "tool_calls", "tool_call_id"})
+# A shorter text in a message, beside its words, is an id or a kind.
+_LONG_CHARACTERS: Final = 40
+_NOTHING: Final[tuple[object, ...]] = (None, "", [], {})
+_DRAFT: Final = "composer_draft"
+_PLACEHOLDER: Final = "[screenshot]"
+_PICTURES: Final = ("image", "image_url", "input_image")
 
 
 class Gone(NamedTuple):
@@ -62,8 +70,77 @@ def gone(before: Document, after: Document, comparison: Comparison) -> Iterator[
     if comparison.moved:
         yield Gone("order", comparison.moved)
     for key in SETTINGS:
-        if says(before, key) and key in after and not says(after, key):
+        if _is_unset(key, before, after):
             yield Gone(key)
+
+
+def lessened(before: Document, after: Document, comparison: Comparison) -> bool:
+    """Return whether a save took away less than a part: nobody is told of it, but the state before is worth a version.
+
+    That is a value of a message that is there, the end of its reasoning, one of several attachments, the summary that the model's
+    context began with, and a title, a project or a draft alone, which an act of a user takes away, or an older memory.
+    """
+    return (
+        any(_is_unset(key, before, after) for key in (session.TITLE, "project_id"))
+        or _lacks_draft(before, after)
+        or (_lessens_context(before, after) and not is_compressed_since(before, after))
+        or forgets_compression(
+            *({key: side.get(key) for key in anchors(side.keys)} for side in (before, after))
+        )
+        or any(
+            comparison.old[old].text != comparison.new[new].text
+            and _lessens(comparison.old[old], comparison.new[new])
+            for old, new in comparison.pairs
+        )
+    )
+
+
+def _is_unset(key: str, before: Document, after: Document) -> bool:
+    """Return whether a setting says nothing any more; not every release knows a draft."""
+    return says(before, key) and (key in after or key != _DRAFT) and not says(after, key)
+
+
+def empties_draft(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    """Return whether the text or the files of a draft are gone, in the members of a file."""
+    draft, now = before.get(_DRAFT), after.get(_DRAFT)
+    if not isinstance(draft, dict):
+        return False
+    return any(value and not (isinstance(now, dict) and now.get(key)) for key, value in draft.items())
+
+
+def _lacks_draft(before: Document, after: Document) -> bool:
+    """Return whether a draft is gone that was not sent."""
+    draft = before.get(_DRAFT)
+    if _DRAFT not in after or not empties_draft({_DRAFT: draft}, {_DRAFT: after.get(_DRAFT)}):
+        return False
+    words = " ".join(str(draft.get("text") or "").split())
+    sent = {" ".join(after.prompt.split()), *(message.identity[1] for message in after.messages[-4:])}
+    return not words or words not in sent
+
+
+def _lessens_context(before: Document, after: Document) -> bool:
+    """Return whether what the model sees lost its summary, or stands in another order."""
+    cards, now = (sum(map(benign.is_compaction_marker, document.context)) for document in (before, after))
+    return cards > now or bool(compare(before.context, after.context).moved)
+
+
+def _lessens(before: Message, after: Message) -> bool:
+    """Return whether a value of a message is gone, or a text or a list of it is shorter, and it has no other name now."""
+    if not isinstance(before.value, dict) or not isinstance(after.value, dict):
+        return False
+    if before.get("_partial") or benign.is_interruption_marker(before):
+        return False
+    for key, value in before.value.items():
+        is_said = isinstance(value, list | dict) or (
+            isinstance(value, str) and len(value) >= _LONG_CHARACTERS
+        )
+        if not value or not is_said or key.startswith("_") or key in _COMPARED:
+            continue
+        now = after.get(key)
+        is_shorter = isinstance(value, str | list) and isinstance(now, str | list) and len(now) < len(value)
+        if (not now or is_shorter) and value not in after.value.values():
+            return True
+    return False
 
 
 def is_compressed_since(before: Document, after: Document) -> bool:
@@ -75,6 +152,19 @@ def is_compressed_since(before: Document, after: Document) -> bool:
     return any(
         benign.is_compaction_marker(message) and message.identity[1] not in cards for message in after.context
     )
+
+
+def anchors(keys: Iterable[str]) -> Iterator[str]:
+    """Yield those of the keys that are anchors of a compression."""
+    return (key for key in keys if key.startswith(session.ANCHOR_PREFIX))
+
+
+def forgets_compression(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    """Return whether the members of a file have anchors of a compression, and those of the later one have none any more."""
+    said, says_now = (
+        any(values.get(key) not in _NOTHING for key in anchors(values)) for values in (before, after)
+    )
+    return said and not says_now
 
 
 def settings(values: dict[str, Any]) -> frozenset[str]:
@@ -103,7 +193,7 @@ def stripped(before: Message, after: Message) -> Iterator[str]:
         yield "reasoning"
     if before.get("attachments") and not after.get("attachments"):
         yield "attachments"
-    if before.role == "user" and _pictures(before) > _pictures(after):
+    if before.role != "tool" and _pictures(before) > _pictures(after):
         yield "pictures"
     if set(before.identity[2]) - set(after.identity[2]):
         yield "calls"
@@ -112,8 +202,10 @@ def stripped(before: Message, after: Message) -> Iterator[str]:
 def _pictures(message: Message) -> int:
     content = message.get("content")
     parts = content if isinstance(content, list) else ()
-    kinds = ("image", "image_url", "input_image")
-    return sum(isinstance(part, dict) and part.get("type") in kinds for part in parts)
+    return sum(
+        isinstance(part, dict) and part.get("type") in _PICTURES and _PLACEHOLDER not in str(part)
+        for part in parts
+    )
 
 
 def _belongs(before: Document, comparison: Comparison) -> bool:

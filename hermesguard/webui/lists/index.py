@@ -51,6 +51,8 @@ class Index:
         """When it was noticed last that the application, or anyone but the guard, had removed it."""
         self.went_unseen = False
         """It went while no guard was running."""
+        self.changes = 0
+        """How often what `dump` gives has changed."""
         self._place: tuple[int, int] | None = None
         """Inode and device of its directory; the device is 0 when it is of an earlier guard: a mount may have another one."""
 
@@ -63,7 +65,10 @@ class Index:
         """
         found = os.stat(self.path.parent)
         before, self._place = self._place, (found.st_ino, found.st_dev)
-        if before is None or before == self._place or before == (found.st_ino, 0):
+        if before == self._place:
+            return False
+        self.changes += 1
+        if before is None or before == (found.st_ino, 0):
             return False
         self._left_out |= self._listed
         self._listed, self._dropped, self._stamp, self.went = frozenset(), {}, None, None
@@ -125,6 +130,7 @@ class Index:
         self._read_at, self._is_behind = self._monotonic(), False
         if stamp == self._stamp and self._state == "there":
             return
+        self.changes += 1
         began_seconds = time.perf_counter()
         found = ids_in(load(self.path))
         self._pause_seconds = max(
@@ -146,6 +152,7 @@ class Index:
     def _is_gone(self) -> None:
         if self._state == "there":
             self._state, self.went, self.went_unseen = "gone", self._monotonic(), False
+            self.changes += 1
         self._stamp, self._is_behind = None, False
 
     # -- acting
@@ -171,6 +178,7 @@ class Index:
         except OSError:
             return False
         self._state, self._stamp, self._is_behind = "removed", None, False
+        self.changes += 1
         return removed
 
     # -- memory

@@ -4,7 +4,8 @@ import io
 from datetime import UTC, datetime, timedelta
 
 from hermesguard.cli.output.terminal import Screen
-from hermesguard.cli.output.timeline import Point, drawn, points
+from hermesguard.cli.output.timeline import drawn
+from hermesguard.lookup.points import Point, points
 from hermesguard.store.incidents import Incident
 
 BEGAN = datetime(2026, 11, 22, 9, tzinfo=UTC)

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hermesguard.cli.output.terminal import UNBOUNDED, Screen, columns_of
-from hermesguard.cli.output.transcript import changes, conversation, difference, markdown, summary, wrapped
+from hermesguard.cli.output.transcript import conversation, difference, markdown, summary, wrapped
+from hermesguard.lookup.changes import changes
 from hermesguard.webui import session
 from hermesguard.webui.compare.diff import compare
 

@@ -150,7 +150,7 @@ def test_one_part_that_the_act_would_leave_otherwise_says_that_it_was_not_that_a
 def test_the_sentence_that_people_read() -> None:
     before, after = undo(OLD)
     verdict = judged(before, after | {"pinned": True})
-    assert (verdict.action, verdict.rule) == (Action.RESTORE, "25 older state")
+    assert (verdict.action, verdict.rule) == (Action.LOSS, "25 older state")
     assert "an undo would not change `pinned`" in verdict.evidence
 
 
@@ -158,7 +158,7 @@ def test_an_answer_goes_with_its_question() -> None:
     """A pin that is saved from a copy of before the answer, in a release whose edits leave the context alone."""
     before = base(FIVE, OLD)
     stale = before | {"messages": FIVE[:9], "context_messages": FIVE[:9]}
-    assert judged(before, stale).action is Action.RESTORE
+    assert judged(before, stale).action is Action.LOSS
 
 
 def test_several_saves_may_be_several_acts() -> None:
@@ -195,8 +195,8 @@ def test_a_clock_that_was_put_back_is_no_evidence() -> None:
     before, after = undo(OLD)
     ahead, now = before | {"updated_at": 9000.0}, after | {"updated_at": 5000.0}
     assert judged(ahead, now, now=5001.0).action is Action.INTENDED
-    assert judged(ahead, now, now=9001.0).action is Action.RESTORE
-    assert judged(ahead, now, now=5900.0).action is Action.RESTORE
+    assert judged(ahead, now, now=9001.0).action is Action.LOSS
+    assert judged(ahead, now, now=5900.0).action is Action.LOSS
 
 
 def test_a_fresh_mark_that_fits_stands_whatever_else_the_save_changed() -> None:
@@ -210,11 +210,11 @@ def test_another_session_is_never_merged_in() -> None:
     before = base(FIVE, NEW)
     foreign = base(turns(3, 50, 5000), NEW) | {"session_id": "other", "created_at": 9.5}
     verdict = judged(before, foreign, name="s")
-    assert (verdict.action, verdict.is_foreign, verdict.messages_lost) == (Action.RESTORE, True, 10)
+    assert (verdict.action, verdict.is_foreign, verdict.messages_lost) == (Action.LOSS, True, 10)
     assert verdict.comparison
     assert not verdict.comparison.added
     # A session that was renamed says its new id.
-    assert judged(before, before | {"session_id": "new"}, name="new").action is Action.KEEP
+    assert judged(before, before | {"session_id": "new"}, name="new").action is Action.GROWTH
 
 
 def test_a_new_conversation_under_an_old_id_stands() -> None:

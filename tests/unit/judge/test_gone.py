@@ -57,6 +57,13 @@ def test_rule_18_a_side_question_at_once(kind: str) -> None:
     says(gone(members=side, waited_seconds=0.0, **WRITES_TOMBSTONES), Action.DELETED, "18")
 
 
+def test_rule_18_what_was_cleared_is_empty_though_old_releases_keep_its_context() -> None:
+    """The clean-up of empty sessions takes it, and removes the index in releases that do so at nothing else."""
+    cleared = {"title": "Untitled", "context_messages": FIVE}
+    says(gone([], cleared, index="unlinked", **PRUNES), Action.DELETED, "18")
+    says(gone([], cleared | {"title": "Tiles"}, index="unlinked", **PRUNES), Action.UNKNOWN, "26")
+
+
 def test_rule_18_an_entry_that_went_with_the_file() -> None:
     waits("18", PRUNED_WAIT_SECONDS, index="pruned", **PRUNES)
     verdict = gone(index="pruned", **PRUNES)
@@ -81,14 +88,14 @@ def test_rule_18_what_held_nothing(index: Any, release: Any) -> None:
     says(gone([], index=index, **release), Action.DELETED, "18")
     unsent = {"pending_user_message": "unsent"}
     answer = gone([], unsent, index=index, **WRITES_TOMBSTONES)
-    says(answer, Action.RESTORE, "20")
-    says(gone([], {"context_messages": FIVE}, index=index, **WRITES_TOMBSTONES), Action.RESTORE, "20")
+    says(answer, Action.LOSS, "20")
+    says(gone([], {"context_messages": FIVE}, index=index, **WRITES_TOMBSTONES), Action.LOSS, "20")
 
 
 @pytest.mark.parametrize("index", ["pruned", "unlinked", "none"])
 def test_rule_18_not_when_a_new_session_lacks_messages_of_this_one(index: Any) -> None:
     verdict = gone(index=index, moved_to="new")
-    says(verdict, Action.RESTORE, "20")
+    says(verdict, Action.LOSS, "20")
     assert "a new session with the same creation time lacks messages of it" in verdict.evidence
     says(gone(index=index, moved_to="new", tombstone=True), Action.DELETED, "18")
 
@@ -110,14 +117,14 @@ def test_rule_19_before_all_else(index: Any) -> None:
 def test_rule_20_the_index_lists_it_on(release: Any) -> None:
     waits("20", MISSING_WAIT_SECONDS, index="lists", **release)
     verdict = gone(index="lists", waited_seconds=MISSING_WAIT_SECONDS, **release)
-    says(verdict, Action.RESTORE, "20")
+    says(verdict, Action.LOSS, "20")
     assert "the index still lists it" in verdict.evidence
-    says(gone([], index="lists", **release), Action.RESTORE, "20")
+    says(gone([], index="lists", **release), Action.LOSS, "20")
 
 
 def test_rule_20_the_index_listed_it_on_for_a_while() -> None:
     verdict = gone(index="dropped", listed_seconds=1.0)
-    says(verdict, Action.RESTORE, "20")
+    says(verdict, Action.LOSS, "20")
     assert "the index went on listing it after the file had gone" in verdict.evidence
     says(gone(index="dropped", listed_seconds=0.9), Action.UNKNOWN, "26")
     says(gone(index="pruned", listed_seconds=1.5), Action.DELETED, "18")
@@ -127,7 +134,7 @@ def test_rule_20_the_index_listed_it_on_for_a_while() -> None:
 def test_rule_20_no_tombstone_where_every_deletion_leaves_one(index: Any) -> None:
     waits("20", MISSING_WAIT_SECONDS, index=index, **WRITES_TOMBSTONES)
     verdict = gone(index=index, **WRITES_TOMBSTONES)
-    says(verdict, Action.RESTORE, "20")
+    says(verdict, Action.LOSS, "20")
     assert "the application notes every deletion, and has noted none of it" in verdict.evidence
 
 
@@ -149,18 +156,18 @@ NO_MESSENGER = [
 def test_rule_20_sessions_of_messengers_never_have_a_tombstone(members: Any) -> None:
     says(gone(members=members, index="pruned", **WRITES_TOMBSTONES), Action.DELETED, "18")
     says(gone(members=members, index="unlisted", **WRITES_TOMBSTONES), Action.UNKNOWN, "26")
-    says(gone(members=members, index="lists", **WRITES_TOMBSTONES), Action.RESTORE, "20")
+    says(gone(members=members, index="lists", **WRITES_TOMBSTONES), Action.LOSS, "20")
 
 
 @pytest.mark.parametrize("members", NO_MESSENGER)
 def test_rule_20_what_the_application_does_not_take_for_a_messenger(members: Any) -> None:
-    says(gone(members=members, index="pruned", **WRITES_TOMBSTONES), Action.RESTORE, "20")
+    says(gone(members=members, index="pruned", **WRITES_TOMBSTONES), Action.LOSS, "20")
 
 
 def test_rule_20_a_clean_up_just_after_the_first_turn() -> None:
     """PR#7036: where a deletion takes the entry, an index that goes is a clean-up, and that takes no session with messages."""
     verdict = gone(index="unlinked", began_seconds=0.1, **PRUNES)
-    says(verdict, Action.RESTORE, "20")
+    says(verdict, Action.LOSS, "20")
     assert any("PR#7036" in sentence for sentence in verdict.evidence)
     says(gone(index="unlinked", began_seconds=2.0, **PRUNES), Action.UNKNOWN, "26")
     # Before, a deletion looks the same.

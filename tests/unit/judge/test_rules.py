@@ -75,7 +75,7 @@ def step(
 def test_rule_1_waits_a_second_and_then_restores() -> None:
     check(judge_unreadable("empty", Surroundings()), Action.WAIT, "1")
     assert judge_unreadable("empty", Surroundings()).wait_seconds == 1
-    check(judge_unreadable("empty", Surroundings(waited_seconds=1)), Action.RESTORE, "1")
+    check(judge_unreadable("empty", Surroundings(waited_seconds=1)), Action.LOSS, "1")
 
 
 # ---- 2 and 21: nothing is missing ------------------------------------------------------------------------------------
@@ -83,44 +83,44 @@ def test_rule_1_waits_a_second_and_then_restores() -> None:
 
 @pytest.mark.parametrize("era", [OLD, V137, V720, V875, NEW])
 def test_rule_2_growth_and_changes_of_everything_but_the_messages(era: Value) -> None:
-    step((FIVE, era), (turns(6), era), Action.KEEP, "2")
-    step((FIVE, {**era, **STALE}), (FIVE, {**era, "title": "Other", "pinned": True}), Action.KEEP, "2")
-    step(([], era), (FIVE, era), Action.KEEP, "2")
+    step((FIVE, era), (turns(6), era), Action.GROWTH, "2")
+    step((FIVE, {**era, **STALE}), (FIVE, {**era, "title": "Other", "pinned": True}), Action.GROWTH, "2")
+    step(([], era), (FIVE, era), Action.GROWTH, "2")
 
 
 def test_rule_2_says_what_went_harmlessly_and_that_messages_are_fewer() -> None:
     part = answer("x", 1100, _partial=True)
-    verdict = step(([*FIVE, part, part], NEW), ([*FIVE, part], NEW), Action.KEEP, "2")
+    verdict = step(([*FIVE, part, part], NEW), ([*FIVE, part], NEW), Action.GROWTH, "2")
     assert "harmless: duplicate partial" in verdict.evidence
     assert verdict.against == ("live has 1 messages fewer",)
     assert not verdict.takes_away
 
 
 def test_rule_2_a_prompt_that_vanished_unsaid_is_worth_a_version() -> None:
-    assert step((FIVE, STALE), (FIVE, {}), Action.KEEP, "2").takes_away
+    assert step((FIVE, STALE), (FIVE, {}), Action.GROWTH, "2").takes_away
     said = [*FIVE, user("unsent", 2000), answer("so", 2002)]
-    assert not step((FIVE, STALE), (said, {}), Action.KEEP, "2").takes_away
-    assert not step((FIVE, STALE), (FIVE, STALE), Action.KEEP, "2").takes_away
+    assert not step((FIVE, STALE), (said, {}), Action.GROWTH, "2").takes_away
+    assert not step((FIVE, STALE), (FIVE, STALE), Action.GROWTH, "2").takes_away
     before = [*FIVE[:2], user("unsent", 1020), *FIVE[2:]]
-    assert step((before, STALE), (before, {}), Action.KEEP, "2").takes_away
+    assert step((before, STALE), (before, {}), Action.GROWTH, "2").takes_away
 
 
 @pytest.mark.parametrize("era", [OLD, V137, V720, V875, NEW])
 def test_rule_2_a_turn_that_the_guard_took_for_dead_goes_on(era: Value) -> None:
     recovered = [*FIVE, user("unsent", 2000, _recovered=True)]
     running = era | STALE | {"pending_user_message": " unsent"}
-    step((recovered, era), (FIVE, running), Action.KEEP, "2")
-    assert verdict_on(file(recovered, **era), file(FIVE[:8], **running)).action is not Action.KEEP
+    step((recovered, era), (FIVE, running), Action.GROWTH, "2")
+    assert verdict_on(file(recovered, **era), file(FIVE[:8], **running)).action is not Action.GROWTH
     other = era | STALE | {"pending_user_message": "other words"}
-    assert verdict_on(file(recovered, **era), file(FIVE, **other)).action is not Action.KEEP
+    assert verdict_on(file(recovered, **era), file(FIVE, **other)).action is not Action.GROWTH
     dead = running | {"active_stream_id": None}
-    assert verdict_on(file(recovered, **era), file(FIVE, **dead)).action is not Action.KEEP
+    assert verdict_on(file(recovered, **era), file(FIVE, **dead)).action is not Action.GROWTH
 
 
 @pytest.mark.parametrize("era", [OLD, NEW])
 def test_rule_21_no_messages_ever(era: Value) -> None:
-    step(([], era), ([], {**era, "title": "Untitled"}), Action.KEEP, "21")
-    step(([], {**era, **STALE}), ([], {**era, **STALE, "pinned": True}), Action.KEEP, "21")
+    step(([], era), ([], {**era, "title": "Untitled"}), Action.GROWTH, "21")
+    step(([], {**era, **STALE}), ([], {**era, **STALE, "pinned": True}), Action.GROWTH, "21")
 
 
 # ---- 3: the wipe -----------------------------------------------------------------------------------------------------
@@ -128,18 +128,18 @@ def test_rule_21_no_messages_ever(era: Value) -> None:
 
 @pytest.mark.parametrize("era", [OLD, V137, V720, V875, NEW])
 def test_rule_3_the_wipe_takes_stream_prompt_messages_and_nothing_else(era: Value) -> None:
-    verdict = step((FIVE, {**era, **STALE}), ([], {**era, "updated_at": 9.5}), Action.RESTORE, "3")
+    verdict = step((FIVE, {**era, **STALE}), ([], {**era, "updated_at": 9.5}), Action.LOSS, "3")
     assert "active_stream_id went from set to null" in verdict.evidence
     assert "the prompt that was sent and not yet answered is gone too" in verdict.evidence
     assert verdict.is_wipe
 
 
 def test_rule_3_unknown_members_vanish() -> None:
-    step((FIVE, {**STALE, "later": {"a": 1}}), ([], {}), Action.RESTORE, "3")
+    step((FIVE, {**STALE, "later": {"a": 1}}), ([], {}), Action.LOSS, "3")
 
 
 def test_rule_3_a_first_prompt_without_any_message_is_destroyed_too() -> None:
-    verdict = step(([], STALE), ([], {}), Action.RESTORE, "3")
+    verdict = step(([], STALE), ([], {}), Action.LOSS, "3")
     assert verdict.takes_away
 
 
@@ -160,7 +160,7 @@ def test_what_is_not_quite_a_wipe(what: str) -> None:
     before, after = NO_WIPES[what]
     verdict = verdict_on(file(FIVE, **before), file([], **{**GONE, **after}))
     assert not verdict.is_wipe
-    assert verdict.action is not Action.KEEP
+    assert verdict.action is not Action.GROWTH
 
 
 def test_a_clear_of_an_untitled_session_with_a_stale_stream_is_no_wipe() -> None:
@@ -236,7 +236,7 @@ def test_rule_4_the_last_kept_message_goes_harmlessly_in_the_same_write() -> Non
         marked_so = V720 | at(1047.0)
         number = "9" if len(after) == 8 else "8b"
         step((before, V720), (after, marked_so), Action.INTENDED, number)
-    step((before, NEW), (FIVE[:6], NEW | marked(1047.0)), Action.RESTORE, "5")
+    step((before, NEW), (FIVE[:6], NEW | marked(1047.0)), Action.LOSS, "5")
 
 
 def test_rule_4_two_shrinks_and_new_messages_between_two_visits() -> None:
@@ -266,15 +266,15 @@ def test_rule_4b_a_message_from_the_middle() -> None:
 
 def test_rule_4b_not_two_turns_and_not_with_another_boundary() -> None:
     two = [*FIVE[:2], *FIVE[6:]]
-    step((FIVE, NEW), (two, NEW | marked(1055)), Action.RESTORE, "5")
+    step((FIVE, NEW), (two, NEW | marked(1055)), Action.LOSS, "5")
     deferred = [message for place, message in enumerate(FIVE) if place not in (2, 4)]
-    step((FIVE, NEW), (deferred, NEW | marked(1055)), Action.RESTORE, "5")
+    step((FIVE, NEW), (deferred, NEW | marked(1055)), Action.LOSS, "5")
     left = [*FIVE[:4], *FIVE[6:]]
     step((FIVE, NEW), (left, NEW | marked(1025)), Action.UNCERTAIN, "17")
 
 
 def test_rule_5_up_to_the_boundary() -> None:
-    verdict = step((FIVE, NEW), (FIVE[:4], NEW | marked(1045)), Action.RESTORE, "5")
+    verdict = step((FIVE, NEW), (FIVE[:4], NEW | marked(1045)), Action.LOSS, "5")
     assert verdict.keep_messages == 8
     assert verdict.evidence[0] == "the shrink is marked down to 8 messages, but only 4 of them are there"
     assert "the boundary is not the timestamp of the last message that was kept" in verdict.evidence
@@ -284,25 +284,25 @@ def test_rule_5_up_to_the_boundary() -> None:
 
 def test_rule_5_messages_that_share_a_second_with_the_boundary() -> None:
     messages = [user("a", 100), answer("b", 100), user("c", 101), answer("d", 101), user("e", 102)]
-    assert step((messages, NEW), (messages[:1], NEW | marked(101)), Action.RESTORE, "5").keep_messages == 4
+    assert step((messages, NEW), (messages[:1], NEW | marked(101)), Action.LOSS, "5").keep_messages == 4
 
 
 def test_rule_7_unmarked() -> None:
-    verdict = step((FIVE, NEW), (FIVE[:8], NEW), Action.RESTORE, "7")
+    verdict = step((FIVE, NEW), (FIVE[:8], NEW), Action.LOSS, "7")
     assert "what is left is the start of the conversation, unharmed" in verdict.against
     assert "one user turn is gone, as after an undo" in verdict.against
-    step((FIVE, NEW | marked(1045)), (FIVE[:8], NEW | marked(1045)), Action.RESTORE, "7")
-    step((FIVE, NEW | marked(1045)), (FIVE[:8], NEW | at(1045.0)), Action.RESTORE, "7")
+    step((FIVE, NEW | marked(1045)), (FIVE[:8], NEW | marked(1045)), Action.LOSS, "7")
+    step((FIVE, NEW | marked(1045)), (FIVE[:8], NEW | at(1045.0)), Action.LOSS, "7")
     step((FIVE, NEW), ([*FIVE[:8], *LATE], NEW), Action.MERGE, "7")
-    step((FIVE, NEW), ([], NEW | GONE), Action.RESTORE, "7")
+    step((FIVE, NEW), ([], NEW | GONE), Action.LOSS, "7")
 
 
 def test_rule_7_after_an_upgrade() -> None:
-    step((FIVE, V875), (FIVE[:8], NEW), Action.RESTORE, "7")
-    step((FIVE, OLD), (FIVE[:8], NEW), Action.RESTORE, "7")
+    step((FIVE, V875), (FIVE[:8], NEW), Action.LOSS, "7")
+    step((FIVE, OLD), (FIVE[:8], NEW), Action.LOSS, "7")
     # An undo by the release before, unseen, keeps its watermark through the upgrade.
     step((FIVE, V875), (FIVE[:8], NEW | at(1045.0)), Action.INTENDED, "9")
-    step((FIVE, NEW), (FIVE[:8], NEW | at(1045.0)), Action.RESTORE, "7")
+    step((FIVE, NEW), (FIVE[:8], NEW | at(1045.0)), Action.LOSS, "7")
 
 
 # ---- 6: clear --------------------------------------------------------------------------------------------------------
@@ -334,21 +334,21 @@ def test_rule_6_a_clear_that_is_not_marked(era: Value) -> None:
 def test_rule_6_a_clear_of_the_last_releases_that_did_not_mark_it() -> None:
     """v0.51.860 and later empty the context too, and set both marks to 0."""
     step((FIVE, V720), ([], cut_marks(V720, 0.0) | GONE | {"title": "Untitled"}), Action.INTENDED, "6")
-    step((FIVE, V720), ([], V720 | GONE | {"title": "Untitled"}), Action.RESTORE, "25")
+    step((FIVE, V720), ([], V720 | GONE | {"title": "Untitled"}), Action.LOSS, "25")
 
 
 def test_rule_6_not_when_the_file_was_made_anew_or_says_nothing() -> None:
     kept = {"context_messages": FIVE, "title": "Untitled"}
-    check(verdict_on(file(FIVE), file([], title=None, context_messages=FIVE)), Action.RESTORE, "25")
+    check(verdict_on(file(FIVE), file([], title=None, context_messages=FIVE)), Action.LOSS, "25")
     # A second server that knew the session when it was still empty: no context, or lower counters.
-    step((FIVE, OLD), ([], GONE | {"title": "Untitled"}), Action.RESTORE, "25")
-    step((FIVE, OLD), ([], kept | {"input_tokens": 0}), Action.RESTORE, "25")
-    step((FIVE, OLD), ([], kept | {"input_tokens": 200}), Action.RESTORE, "25")
-    verdict = step((FIVE, OLD), ([], kept | {"pinned": True}), Action.RESTORE, "25")
+    step((FIVE, OLD), ([], GONE | {"title": "Untitled"}), Action.LOSS, "25")
+    step((FIVE, OLD), ([], kept | {"input_tokens": 0}), Action.LOSS, "25")
+    step((FIVE, OLD), ([], kept | {"input_tokens": 200}), Action.LOSS, "25")
+    verdict = step((FIVE, OLD), ([], kept | {"pinned": True}), Action.LOSS, "25")
     assert "a clear would not change `pinned`" in verdict.evidence
     # A writer that marks its clears has not cleared.
     assert verdict_on(file(FIVE, **V875), file([], **V875 | kept)).action is not Action.INTENDED
-    step((FIVE, NEW), ([], NEW | GONE | {"title": "Untitled"}), Action.RESTORE, "7")
+    step((FIVE, NEW), ([], NEW | GONE | {"title": "Untitled"}), Action.LOSS, "7")
 
 
 def test_rule_6_an_older_state_with_an_older_clear_is_no_clear() -> None:
@@ -382,8 +382,8 @@ def test_rule_8_not_twice_from_one_watermark() -> None:
 
 def test_rule_8_not_two_turns_not_another_place_not_backwards() -> None:
     step((FIVE, V720), (FIVE[:6], V720 | at(1035.0)), Action.UNCERTAIN, "10")
-    step((FIVE, V720), (FIVE[:8], V720 | at(1035.0)), Action.RESTORE, "25")
-    step((FIVE, V720), (FIVE[:8], V720 | at(1045.0) | {"input_tokens": 60}), Action.RESTORE, "25")
+    step((FIVE, V720), (FIVE[:8], V720 | at(1035.0)), Action.LOSS, "25")
+    step((FIVE, V720), (FIVE[:8], V720 | at(1045.0) | {"input_tokens": 60}), Action.LOSS, "25")
 
 
 def test_rule_8_the_cut_and_the_next_turn_while_nobody_looked() -> None:
@@ -405,7 +405,7 @@ def test_rule_8_an_edit_and_a_regeneration(era: Value) -> None:
     step((FIVE, era), (FIVE[:9], cut_marks(era, 1050.0) | kept), Action.INTENDED, "8")
     if kept:
         step((FIVE, era), (FIVE[:8], cut_marks(era, 1045.0) | kept), Action.INTENDED, "9")
-        verdict = step((FIVE, era), (FIVE[:9], cut_marks(era, 1050.0)), Action.RESTORE, "25")
+        verdict = step((FIVE, era), (FIVE[:9], cut_marks(era, 1050.0)), Action.LOSS, "25")
         assert any("leave the model's context as it was" in sentence for sentence in verdict.evidence)
 
 
@@ -423,8 +423,8 @@ def test_rule_9_a_turn_with_tools_and_cards_is_one_turn() -> None:
 
 
 def test_rule_9_not_when_the_counters_go_back() -> None:
-    verdict = step((FIVE, OLD), (FIVE[:8], {"input_tokens": 60}), Action.RESTORE, "25")
-    step((FIVE, OLD), (FIVE[:8], {"input_tokens": 160}), Action.RESTORE, "25")
+    verdict = step((FIVE, OLD), (FIVE[:8], {"input_tokens": 60}), Action.LOSS, "25")
+    step((FIVE, OLD), (FIVE[:8], {"input_tokens": 160}), Action.LOSS, "25")
     assert "the token counters went backwards, as when an older state is written" in verdict.evidence
 
 
@@ -432,7 +432,7 @@ def test_rule_9_who_has_not_seen_a_repair_takes_nothing_back() -> None:
     """A server goes on from its own memory: that is one side of the repair, word for word."""
     live = file(FIVE[:8])
     around = {"repaired": True, "before_repair": (live, file([]))}
-    verdict = step((FIVE, OLD), (FIVE[:8], OLD), Action.RESTORE, "25", **around)
+    verdict = step((FIVE, OLD), (FIVE[:8], OLD), Action.LOSS, "25", **around)
     assert "live says again what it said before the repair" in verdict.evidence
     step((FIVE, OLD), (FIVE[:8], OLD), Action.INTENDED, "9", repaired=True, before_repair=(file(FIVE[:6]),))
     # A stale server has the counters that it had; who takes the last turn back leaves those of the repair.
@@ -457,8 +457,8 @@ def test_rule_10_two_turns_at_once(era: Value) -> None:
 
 def test_rule_11_the_only_turn() -> None:
     step((turns(1), OLD), ([], OLD), Action.INTENDED, "11")
-    step((turns(1), OLD), ([], {"input_tokens": 200}), Action.RESTORE, "25")
-    step((turns(1), OLD), ([], {"pinned": True}), Action.RESTORE, "25")
+    step((turns(1), OLD), ([], {"input_tokens": 200}), Action.LOSS, "25")
+    step((turns(1), OLD), ([], {"pinned": True}), Action.LOSS, "25")
 
 
 @pytest.mark.parametrize("era", [OLD, V137, V720, V875])
@@ -490,12 +490,12 @@ def test_rule_11_not_for_a_chat_longer_than_the_window() -> None:
 
 def test_rule_11_a_second_server_that_knew_no_turn_yet() -> None:
     prompt = GONE | {"pending_user_message": "its own", "active_stream_id": "b", "input_tokens": 0}
-    step((FIVE, OLD), ([], prompt), Action.RESTORE, "25")
+    step((FIVE, OLD), ([], prompt), Action.LOSS, "25")
 
 
 def test_rule_11_not_with_a_stream_and_not_after_a_repair() -> None:
     step((FIVE, STALE), ([], STALE), Action.UNCERTAIN, "22")
-    step((turns(1), OLD), ([], GONE), Action.RESTORE, "15", repaired=True)
+    step((turns(1), OLD), ([], GONE), Action.LOSS, "15", repaired=True)
     # The model's context is still there: this writer never lost the session.
     step((FIVE, OLD), ([], {"context_messages": FIVE}), Action.WAIT, "11b", repaired=True)
 
@@ -589,9 +589,9 @@ def test_rule_15_a_stale_writer_goes_on() -> None:
     merged = [*FIVE, *LATE]
     more = [*LATE, user("more", 3100), answer("more yet", 3101)]
     step((merged, OLD), (more, {"context_messages": more}), Action.MERGE, "15", repaired=True)
-    step((merged, OLD), (LATE, FRESH), Action.RESTORE, "15", repaired=True)
-    step((merged, OLD), ([], GONE), Action.RESTORE, "15", repaired=True)
-    step((merged, OLD), ([], GONE | {"title": "Named by a user"}), Action.RESTORE, "15", repaired=True)
+    step((merged, OLD), (LATE, FRESH), Action.LOSS, "15", repaired=True)
+    step((merged, OLD), ([], GONE), Action.LOSS, "15", repaired=True)
+    step((merged, OLD), ([], GONE | {"title": "Named by a user"}), Action.LOSS, "15", repaired=True)
     prompt = GONE | {"active_stream_id": "s", "pending_user_message": "next"}
     step((merged, OLD), ([], prompt), Action.MERGE, "13", repaired=True)
 
@@ -612,7 +612,7 @@ def test_a_stale_writer_with_the_watermark_of_an_earlier_cut(era: Value) -> None
     prompt = now | GONE | {"active_stream_id": "s", "pending_user_message": "next"}
     verdict = step((merged, was), ([], prompt), Action.MERGE, "13", repaired=True)
     assert "the truncation watermark is that of an earlier cut" in verdict.evidence
-    step((merged, was), ([], now | GONE), Action.RESTORE, "15", repaired=True)
+    step((merged, was), ([], now | GONE), Action.LOSS, "15", repaired=True)
     turn = now | {"truncation_watermark": 3101.0, "context_messages": more}
     step((merged, was), (more, turn), Action.MERGE, "15", repaired=True)
     # The conversation was edited from its first turn on.
@@ -686,10 +686,61 @@ def test_rule_22_nothing_explains_it() -> None:
 # ---- the table -------------------------------------------------------------------------------------------------------------
 
 
+ANEW = turns(1, 9, 2000)
+
+
+@pytest.mark.parametrize("era", [OLD, V137])
+def test_rule_8c_a_turn_that_was_cut_and_said_anew_between_two_looks(era: Value) -> None:
+    """The marks of a cut are gone again when the turn ends; how many saves there were is known."""
+    before = file(FIVE, era)
+    for live in ([*FIVE[:8], *ANEW], [*FIVE[:9], ANEW[1]]):
+        after = file(live, era, updated_at=9.5, input_tokens=120)
+        for saves, action in (
+            (4, Action.INTENDED),
+            (3, Action.INTENDED),
+            (2, Action.UNCERTAIN),
+            (1, Action.UNCERTAIN),
+        ):
+            assert verdict_on(before, after, saves=saves).action is action
+        assert verdict_on(before, after, saves=None).action is Action.UNCERTAIN
+        assert verdict_on(before, after, saves=4, writer="another").action is Action.UNCERTAIN
+        assert verdict_on(before, after, saves=4).rule.startswith("8c ")
+    # The first one: old releases keep the context, and one from an empty memory knows none of it.
+    for context, action in (([*FIVE, *ANEW], Action.INTENDED), (ANEW, Action.UNCERTAIN)):
+        after = file(ANEW, era, updated_at=9.5, context_messages=context)
+        assert verdict_on(before, after, saves=4).action is action
+    # Two turns are more than one act takes; what goes on elsewhere is a late worker.
+    assert (
+        verdict_on(before, file([*FIVE[:6], *ANEW], era, updated_at=9.5), saves=4).action is Action.UNCERTAIN
+    )
+    late = file([*FIVE[:7], ANEW[1]], era, updated_at=9.5)
+    assert verdict_on(before, late, saves=4).action is Action.UNCERTAIN
+    assert (
+        verdict_on(before, file([*FIVE[:8], *ANEW], era, updated_at=1.5), saves=4).action
+        is not Action.INTENDED
+    )
+    gone = file([*FIVE[:8], *ANEW], era, updated_at=9.5, context_messages=[])
+    assert verdict_on(before, gone, saves=4).action is not Action.INTENDED
+    asked = file(FIVE, era, pending_user_message="unsent", active_stream_id="s1", pending_started_at=1990.0)
+    assert (
+        verdict_on(asked, file([*FIVE[:8], *ANEW], era, updated_at=9.5), saves=4).action
+        is not Action.INTENDED
+    )
+    marked = file([*FIVE[:8], *ANEW], NEW, updated_at=9.5)
+    assert verdict_on(file(FIVE, NEW), marked, saves=4).action is not Action.INTENDED
+
+
+def test_rule_8b_what_is_back_at_its_place_does_not_speak_against_a_cut() -> None:
+    """A message that an older loss took is there again in the memory of the server that cuts."""
+    marked = {"truncation_watermark": FIVE[7]["timestamp"], "updated_at": 9.5}
+    verdict = verdict_on(file(FIVE[1:], V137), file([*FIVE[:8], *ANEW], V137 | marked))
+    assert (verdict.action, verdict.rule[:2]) == (Action.INTENDED, "8b")
+
+
 def test_all_rules_are_there_once() -> None:
     numbers = [rule.number for rule in (*UNREADABLE_RULES, *RULES, *MISSING_RULES)]
     assert {int(number) for number in numbers if number.isdecimal()} == {*range(1, 27)}
-    assert len(numbers) == len(set(numbers)) == 30
+    assert len(numbers) == len(set(numbers)) == 31
 
 
 def test_no_verdict_quotes_a_message() -> None:
@@ -759,8 +810,8 @@ def test_whatever_json_is_judged(before: Value, after: Value, repaired: bool) ->
     shadow, live = session.parse(json.dumps(before).encode()), session.parse(json.dumps(after).encode())
     verdict = judge(shadow, live, Surroundings(repaired=repaired))
     assert verdict.rule
-    if verdict.action is Action.KEEP:
+    if verdict.action is Action.GROWTH:
         assert verdict.comparison
         assert verdict.comparison.whole
-    assert judge(shadow, shadow).action is Action.KEEP
+    assert judge(shadow, shadow).action is Action.GROWTH
     judge_missing(shadow, Surroundings(gone=True))

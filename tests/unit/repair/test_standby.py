@@ -201,7 +201,7 @@ def test_a_start_makes_none(world: World) -> None:
     chat = asked(world)
     world.start()
     assert own_files(world.sessions) == []  # that of the guard before is gone
-    world.guard.standby.recent({chat.session_id: (1, 1)}, world.seconds, 1)
+    world.guard.standby.recent([(chat.session_id, 1, 1)], world.seconds)
     before = world.sessions.stat().st_mtime_ns
     get_ready(world)
     copy = world.guard.copies.held(chat.session_id)

@@ -220,7 +220,7 @@ def test_the_drill_reports_what_would_not_come_back(
     other = chats[3].session_id
 
     def forgetful(document, *more):
-        from hermesguard.repair.merge import with_messages
+        from hermesguard.repair.shortened import with_messages
 
         if document.get("session_id") == other:
             document = with_messages(document, document.messages[:-1])

@@ -194,6 +194,15 @@ def test_two_sessions_exchanged(watch: Watch, directory: Path) -> None:
     assert sorted(uncounted(watch)) == [Change("a.json", None, "b.json"), Change("b.json", None, "a.json")]
 
 
+def test_what_the_guard_puts_in_place_is_no_save(watch: Watch, directory: Path) -> None:
+    save(directory, "old.json")
+    repaired = directory / ".hermesguard-old.1.repair"
+    repaired.write_text("{}")
+    exchange(repaired, directory / "old.json")
+    save(directory, "old.json")
+    assert [(change.name, change.saves) for change in watch.take()] == [("old.json", 2)]
+
+
 def test_one_change_for_each_name_and_the_last_writer_counts(watch: Watch, directory: Path) -> None:
     for name, pid in (("a.json", 1), ("b.json", 2), ("a.json", 3)):
         save(directory, name, pid=pid)

@@ -5,15 +5,11 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from hermesguard.cli.library import Library
-from hermesguard.cli.lookup.typed import as_typed
 from hermesguard.cli.output import terminal as screen
 from hermesguard.cli.output.json import print_json
 from hermesguard.cli.output.tables import moment
 from hermesguard.cli.output.terminal import Screen, Style
 from hermesguard.cli.output.transcript import wrapped
-from hermesguard.cli.overview import entry_of
-from hermesguard.cli.selectors import LIVE
 from hermesguard.cli.verbs import VERBS
 from hermesguard.cli.witnesses import witnesses
 from hermesguard.config.settings import Settings
@@ -21,6 +17,11 @@ from hermesguard.config.units import about_duration
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.events.catalog import BY_NAME, EVENTS, FIELDS
 from hermesguard.events.event import Event, Value, paragraphs
+from hermesguard.lookup.library import Library
+from hermesguard.lookup.objects import event_object, meaning_of
+from hermesguard.lookup.overview import entry_of
+from hermesguard.lookup.selectors import LIVE
+from hermesguard.lookup.typed import as_typed
 from hermesguard.store import earlier
 from hermesguard.store.incidents import LOST_BEFORE, Incident
 
@@ -121,7 +122,7 @@ def _explain_session(arguments: argparse.Namespace, settings: Settings) -> int:
 
 def _explain_event(arguments: argparse.Namespace, settings: Settings, event: Event) -> int:
     if arguments.json:
-        print_json("event", event_json(event))
+        print_json("event", event_object(event))
         return ExitCode.OK
     here = screen.of()
     about = f"priority {event.priority.value} ({event.priority.name.lower()}), MESSAGE_ID {event.message_id}"
@@ -168,7 +169,7 @@ def _explain_incident(arguments: argparse.Namespace, settings: Settings, number:
         )
     event = BY_NAME.get(incident.event)
     resolved_by = next((later for later in library.everything if later.resolves == number), None)
-    meaning, reversal = _meaning(incident), "" if resolved_by else _reversal(incident)
+    meaning, reversal = meaning_of(incident), "" if resolved_by else _reversal(incident)
     advice = _advice(incident, event, reversal) if event and not resolved_by else []
     if incident.event == LOST_BEFORE and not resolved_by:
         advice = _what_to_do_about_lost(library, incident)
@@ -176,7 +177,7 @@ def _explain_incident(arguments: argparse.Namespace, settings: Settings, number:
     if arguments.json:
         members = {
             "incident": incident._asdict(),
-            "event": event_json(event) if event else None,
+            "event": event_object(event) if event else None,
             "meaning": meaning,
             "advice": [*map(as_typed, advice)],
             "witnesses": others,
@@ -235,16 +236,6 @@ def _write_sections(here: Screen, sections: Iterable[tuple[str, Sequence[str]]])
             here.write("\n" + here.paint(heading, Style.BOLD))
             for line in lines:
                 here.write("\n".join(wrapped(here, as_typed(line), "  ")))
-
-
-def _meaning(incident: Incident) -> str:
-    """Return the rule that decided, in words; empty when no rule did."""
-    from hermesguard.judge.judge import TABLE  # an event needs no judge
-
-    rule = next((rule for rule in TABLE if rule.label == incident.rule), None)
-    if rule is None:
-        return f"The rule that decided: {incident.rule}." if incident.rule else ""
-    return f"The rule that decided is {rule.label}. Its evidence: {rule.evidence}. Its judgement: {rule.judgement}."
 
 
 def _seen(incident: Incident) -> list[str]:
@@ -324,15 +315,3 @@ def values_of(incident: Incident) -> dict[str, Value]:
     if incident.messages_before is not None and incident.messages_live is not None:
         known["messages_lost"] = max(0, incident.messages_before - incident.messages_live)
     return {key: value for key, value in known.items() if key in FIELDS and value not in (None, "", [])}
-
-
-def event_json(event: Event) -> dict[str, Any]:
-    """Return what is documented of an event."""
-    return {
-        "name": event.name,
-        "message_id": event.message_id,
-        "priority": int(event.priority),
-        "title": event.title,
-        "advice": event.advice,
-        "fields": list(event.fields),
-    }

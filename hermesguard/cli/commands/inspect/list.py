@@ -1,21 +1,22 @@
 """`list` and `history`: the sessions, and the life of one."""
 
 import argparse
-from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
-from hermesguard.cli.library import Library
-from hermesguard.cli.lookup.typed import as_typed
 from hermesguard.cli.output import terminal as screen
 from hermesguard.cli.output.json import print_json
 from hermesguard.cli.output.tables import Cell, Column, counted, moment, table
 from hermesguard.cli.output.terminal import Style
-from hermesguard.cli.output.timeline import drawn, points
-from hermesguard.cli.overview import Entry, entries
-from hermesguard.cli.selectors import NEVER_GOOD, has_words
+from hermesguard.cli.output.timeline import drawn
 from hermesguard.config.settings import Settings
 from hermesguard.config.units import about_size
 from hermesguard.errors import ExitCode
+from hermesguard.lookup.library import Library
+from hermesguard.lookup.objects import history_object, session_object
+from hermesguard.lookup.overview import entries, order
+from hermesguard.lookup.points import points
+from hermesguard.lookup.selectors import NEVER_GOOD, has_words
+from hermesguard.lookup.typed import as_typed
 from hermesguard.store.history import Version
 from hermesguard.store.incidents import Incident
 
@@ -63,9 +64,9 @@ def list_sessions(arguments: argparse.Namespace, settings: Settings) -> int:
         if (not arguments.state or entry.state == arguments.state)
         and (entry.session.startswith(words) or has_words(entry.title, arguments.words))
     ]
-    found.sort(key=lambda entry: _order(entry, arguments.sort))
+    found.sort(key=lambda entry: order(entry, arguments.sort))
     if arguments.json:
-        print_json("sessions", {"sessions": [_as_json(entry) for entry in found]})
+        print_json("sessions", {"sessions": [session_object(entry) for entry in found]})
         return ExitCode.OK
     here = screen.of()
     messages = [
@@ -90,32 +91,6 @@ def list_sessions(arguments: argparse.Namespace, settings: Settings) -> int:
     return ExitCode.OK
 
 
-def _order(entry: Entry, sort: str) -> tuple[Any, ...]:
-    changed = -entry.changed.timestamp() if entry.changed else 0.0
-    first: dict[str, Any] = {
-        "changed": changed,
-        "title": entry.title.casefold(),
-        "messages": -(entry.messages or 0),
-        "versions": -entry.versions,
-        "incident": -int(entry.incident.id) if entry.incident and entry.incident.id.isdecimal() else 0,
-    }
-    return first[sort], changed, entry.session
-
-
-def _as_json(entry: Entry) -> dict[str, Any]:
-    return {
-        "session": entry.session,
-        "title": entry.title,
-        "message_count": entry.messages,
-        "changed": entry.changed.isoformat() if entry.changed else None,
-        "versions": entry.versions,
-        "last_incident": {"id": entry.incident.id, "event": entry.incident.event, "time": entry.incident.time}
-        if entry.incident
-        else None,
-        "state": entry.state,
-    }
-
-
 def history(arguments: argparse.Namespace, settings: Settings) -> int:
     """Draw the life of a session, and list its versions, newest first."""
     library = Library(settings)
@@ -128,16 +103,7 @@ def history(arguments: argparse.Namespace, settings: Settings) -> int:
     messages = newest.document.messages
     incidents = [one for one in log if not one.is_note]
     if arguments.json:
-        members = {
-            "session": name,
-            "title": newest.document.title,
-            "points": [
-                {"time": point.time.isoformat(), "message_count": point.messages, "mark": point.mark}
-                for point in points(messages, versions, incidents)
-            ],
-            "versions": [_version_json(version) for version in versions],
-            "incidents": [incident.id for incident in incidents],
-        }
+        members = history_object(name, newest.document, versions, incidents)
         print_json("history", members)
         return ExitCode.OK
     here = screen.of()
@@ -188,16 +154,3 @@ def _version_line(version: Version, log: list[Incident], back: int) -> tuple[str
 def reason_in_words(version: Version) -> str:
     """Return in words why a version is in the history."""
     return _REASONS.get(version.reason, version.reason)
-
-
-def _version_json(version: Version) -> dict[str, Any]:
-    when: datetime = version.time
-    return {
-        "name": version.name,
-        "time": when.isoformat(),
-        "message_count": version.messages,
-        "reason": version.reason,
-        "digest": version.digest,
-        "size_bytes": version.size_bytes,
-        "file": str(version.path),
-    }

@@ -8,16 +8,16 @@ from itertools import chain
 from typing import Final
 
 from hermesguard.cli.commands.inspect.explain import counts_of, values_of
-from hermesguard.cli.library import Library
-from hermesguard.cli.lookup.typed import as_typed
 from hermesguard.cli.output import terminal as screen
 from hermesguard.cli.output.json import print_json
 from hermesguard.cli.output.tables import Cell, Column, moment, table
 from hermesguard.cli.output.terminal import Screen, Style
-from hermesguard.cli.selectors import parse_moment
 from hermesguard.config.settings import Settings
 from hermesguard.errors import ExitCode
 from hermesguard.events.catalog import BY_NAME
+from hermesguard.lookup.library import Library
+from hermesguard.lookup.selectors import parse_moment
+from hermesguard.lookup.typed import as_typed
 from hermesguard.store import incidents
 from hermesguard.store.incidents import Incident
 

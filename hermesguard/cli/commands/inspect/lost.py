@@ -2,19 +2,20 @@
 
 import argparse
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
-from hermesguard.cli.library import Library
-from hermesguard.cli.lookup.missed import KINDS, Missed, in_words, missed, summary
-from hermesguard.cli.lookup.typed import as_typed
 from hermesguard.cli.output import terminal as screen
 from hermesguard.cli.output.json import print_json
 from hermesguard.cli.output.tables import counted, moment
 from hermesguard.cli.output.terminal import Screen, Style, cut
 from hermesguard.cli.output.transcript import wrapped
-from hermesguard.cli.selectors import parse_moment
 from hermesguard.config.settings import Settings
 from hermesguard.errors import ExitCode
+from hermesguard.lookup.library import Library
+from hermesguard.lookup.missed import KINDS, Missed, in_words, missed, summary
+from hermesguard.lookup.objects import lost_object
+from hermesguard.lookup.selectors import parse_moment
+from hermesguard.lookup.typed import as_typed
 
 _SHOWN: Final = 20
 _STYLES: Final = {
@@ -35,7 +36,7 @@ def lost(arguments: argparse.Namespace, settings: Settings) -> int:
     since = parse_moment(arguments.since, now) if arguments.since else None
     found = [one for one in missed(library) if not since or one.time >= since]
     if arguments.json:
-        print_json("lost", {"lost": [_as_json(library, one) for one in found]})
+        print_json("lost", {"lost": [lost_object(library, one) for one in found]})
         return ExitCode.OK
     here = screen.of()
     if not found:
@@ -73,17 +74,3 @@ def counts(one: Missed) -> str:
     if one.now is not None and one.kind != "deleted":
         parts.append(f"{one.now:,} now")
     return ": " + ", ".join(parts) if parts else ""
-
-
-def _as_json(library: Library, one: Missed) -> dict[str, Any]:
-    return {
-        "session": one.session,
-        "title": library.title(one.session),
-        "kind": one.kind,
-        "time": one.time.isoformat(),
-        "messages_before": one.before,
-        "messages_now": one.now,
-        "evidence": list(one.evidence),
-        "incident": one.incident or None,
-        "command": as_typed(one.command),
-    }

@@ -8,20 +8,21 @@ from typing import Any, Final
 
 from hermesguard import files
 from hermesguard.cli.commands.inspect.lost import counts
-from hermesguard.cli.commands.service.status import fact_lines, gather, headline, troubles_of
-from hermesguard.cli.library import Library
-from hermesguard.cli.lookup.missed import KINDS, Missed, missed
-from hermesguard.cli.lookup.typed import as_typed
+from hermesguard.cli.commands.service.status import fact_lines, gather, headline
 from hermesguard.cli.output import terminal as screen
 from hermesguard.cli.output.json import print_json
 from hermesguard.cli.output.tables import moment
-from hermesguard.cli.overview import Entry, entries
 from hermesguard.cli.report import series as chronicle
 from hermesguard.cli.report.page import Figure, Table, html
 from hermesguard.config.paths import is_inside
 from hermesguard.config.settings import Settings
 from hermesguard.config.units import about_size
 from hermesguard.errors import ExitCode, GuardError
+from hermesguard.lookup.health import troubles_of
+from hermesguard.lookup.library import Library
+from hermesguard.lookup.missed import KINDS, Missed, missed
+from hermesguard.lookup.overview import Entry, entries
+from hermesguard.lookup.typed import as_typed
 from hermesguard.store.incidents import Incident
 
 DEFAULT_NAME: Final = "hermesguard-report.html"

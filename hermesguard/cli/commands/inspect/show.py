@@ -3,25 +3,24 @@
 import argparse
 from datetime import datetime
 
-from hermesguard.cli.library import Copy, Library
-from hermesguard.cli.lookup.typed import as_typed
 from hermesguard.cli.output import terminal as screen
 from hermesguard.cli.output.json import print_json
 from hermesguard.cli.output.tables import counted, moment
 from hermesguard.cli.output.terminal import Screen, Style
 from hermesguard.cli.output.transcript import (
-    changes,
     conversation,
     difference,
     markdown,
     part_lines,
     summary,
 )
-from hermesguard.cli.selectors import LIVE, Chosen
 from hermesguard.config.settings import Settings
 from hermesguard.errors import ExitCode, GuardError
-from hermesguard.store.incidents import LOST_BEFORE, Incident
-from hermesguard.webui import session
+from hermesguard.lookup.changes import changes
+from hermesguard.lookup.library import Copy, Library
+from hermesguard.lookup.objects import conversation_object, difference_object
+from hermesguard.lookup.selectors import LIVE
+from hermesguard.lookup.typed import as_typed
 from hermesguard.webui.compare import parts
 from hermesguard.webui.compare.diff import compare
 
@@ -33,16 +32,7 @@ def show(arguments: argparse.Namespace, settings: Settings) -> int:
     copy = library.copy(name, chosen or library.newest(name))
     messages = copy.document.messages
     if arguments.json:
-        first = max(0, len(messages) - arguments.last) if arguments.last else 0
-        members = {
-            "session": copy.session,
-            "version": copy.chosen.name,
-            "title": copy.document.title,
-            "message_count": len(messages),
-            "first_message": first + 1,
-            "messages": [message.value for message in messages[first:]],
-        }
-        print_json("conversation", members)
+        print_json("conversation", conversation_object(copy, arguments.last))
         return ExitCode.OK
     here = screen.of()
     if arguments.markdown:
@@ -64,42 +54,17 @@ def diff(arguments: argparse.Namespace, settings: Settings) -> int:
     """Say message by message what became of A in B."""
     library = Library(settings)
     name, chosen = library.choose(arguments.session)
-    repair = None if chosen or arguments.other else _last_repair(library, name)
+    repair = None if chosen or arguments.other else library.last_repair(name)
     first = chosen or (repair[1] if repair else library.before(name))
     second = library.version(name, _without_at(arguments.other)) if arguments.other else LIVE
-    a, b = _copy_or_nothing(library, name, first, repair is not None), library.copy(name, second)
+    a, b = library.copy_or_nothing(name, first, repair is not None), library.copy(name, second)
     comparison = compare(a.document.messages, b.document.messages)
     found = changes(comparison)
     hung = list(parts.gone(a.document, b.document, comparison))
     is_way_back = second == LIVE and first != LIVE
     back = as_typed(f"hermesguard restore {name}@{first.name} --part") if is_way_back else ""
     if arguments.json:
-        members = {
-            "session": name,
-            "a": {"version": first.name, "message_count": len(a.document.messages)},
-            "b": {"version": second.name, "message_count": len(b.document.messages)},
-            "changes": [
-                {
-                    "kind": change.kind,
-                    "a_number": change.in_a,
-                    "b_number": change.in_b,
-                    "why": change.why,
-                }
-                for change in found
-                if change.kind != "same"
-            ],
-            "same": sum(change.kind == "same" for change in found),
-            "parts": [
-                {
-                    "name": part,
-                    "a_numbers": [index + 1 for index, _ in pairs],
-                    "b_numbers": [index + 1 for _, index in pairs],
-                    "command": f"{back} {part}" if back else "",
-                }
-                for part, pairs in hung
-            ],
-        }
-        print_json("difference", members)
+        print_json("difference", difference_object(a, b, found, hung, back))
         return ExitCode.OK
     here = screen.of()
     lines = [
@@ -113,30 +78,6 @@ def diff(arguments: argparse.Namespace, settings: Settings) -> int:
     ]
     _print(here, "\n".join(lines).rstrip(), arguments.no_pager)
     return ExitCode.OK
-
-
-def _last_repair(library: Library, name: str) -> tuple[Incident, Chosen] | None:
-    """Return the newest repair and what it displaced, when nothing was taken away on purpose or decided by a user since."""
-    versions = {version.name: version for version in library.store.versions(name)}
-    log = [
-        one
-        for one in library.everything
-        if one.session == name and one.event not in ("resolved", LOST_BEFORE)
-    ]
-    if not log or log[-1].is_by_user or log[-1].is_note:
-        return None
-    displaced = versions.get(log[-1].displaced)
-    return (log[-1], Chosen("version", displaced)) if displaced else None
-
-
-def _copy_or_nothing(library: Library, name: str, chosen: Chosen, is_displaced: bool) -> Copy:
-    """Return a copy; of what a repair displaced and nobody can read, one without messages."""
-    try:
-        return library.copy(name, chosen)
-    except GuardError:
-        if not is_displaced:
-            raise
-        return Copy(name, chosen, session.parse(b"{}"))
 
 
 def _without_at(text: str) -> str:

@@ -8,17 +8,17 @@ from typing import Any
 
 from hermesguard import files
 from hermesguard.cli.commands.inspect.list import reason_in_words
-from hermesguard.cli.library import Library
-from hermesguard.cli.lookup.typed import as_typed
 from hermesguard.cli.output import terminal as screen
 from hermesguard.cli.output.json import print_json
 from hermesguard.cli.output.tables import Column, counted, moment, table
-from hermesguard.cli.selectors import Chosen
 from hermesguard.config.paths import is_inside
 from hermesguard.config.settings import Settings
 from hermesguard.config.units import about_size
 from hermesguard.daemon import control
 from hermesguard.errors import ExitCode, GuardError
+from hermesguard.lookup.library import Library
+from hermesguard.lookup.selectors import Chosen
+from hermesguard.lookup.typed import as_typed
 from hermesguard.store.history import Version
 
 _OLDER_SHOWN = 5
@@ -39,6 +39,8 @@ def restore(arguments: argparse.Namespace, settings: Settings) -> int:
     library = Library(settings)
     name, chosen = library.choose(arguments.session)
     chosen = chosen or library.newest(name)
+    if name not in library.kept and name not in (library.live or ()):
+        raise library.nothing_left(name)
     if arguments.output:
         return _write_elsewhere(arguments, library, name, chosen)
     if chosen.kind == "live":

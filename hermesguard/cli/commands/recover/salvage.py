@@ -1,6 +1,7 @@
 """`salvage`: finds what was lost before the guard came, shows it, and brings it back."""
 
 import argparse
+import contextlib
 import sys
 import time
 from collections.abc import Iterable
@@ -11,11 +12,13 @@ from hermesguard.cli.output.json import print_json
 from hermesguard.cli.output.tables import Cell, Column, counted, moment, table
 from hermesguard.cli.output.terminal import Screen, Style
 from hermesguard.cli.output.transcript import wrapped
-from hermesguard.cli.selectors import find_session
 from hermesguard.config.settings import Settings
 from hermesguard.daemon import control
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.guard.requests.handover import hand_over
+from hermesguard.lookup.library import Library
+from hermesguard.lookup.selectors import find_session
+from hermesguard.lookup.typed import as_typed
 from hermesguard.salvage.finding import Finding, State
 from hermesguard.salvage.places import Places, places_of
 from hermesguard.salvage.standing import Standing
@@ -41,7 +44,7 @@ def salvage(arguments: argparse.Namespace, settings: Settings) -> int:
             f"The sessions directory {settings.sessions} cannot be read: {error.strerror}",
             "Name it with --sessions DIR, or run as a user who may read it",
         ) from None
-    named = _named(places, arguments.conversations)
+    named = _named(places, settings, arguments.conversations)
     if arguments.show and not named:
         raise GuardError("--show needs a session", "Name one: hermesguard salvage SID --show", ExitCode.USAGE)
     notes: list[str] = []
@@ -62,7 +65,7 @@ def salvage(arguments: argparse.Namespace, settings: Settings) -> int:
     return ExitCode.FAILED if any(answer["error"] for answer in answers) else ExitCode.OK
 
 
-def _named(places: Places, asked: Iterable[str]) -> list[str]:
+def _named(places: Places, settings: Settings, asked: Iterable[str]) -> list[str]:
     """Return the sessions that are meant; GuardError when one means none, or several."""
     texts = list(asked)
     if not texts:
@@ -72,6 +75,9 @@ def _named(places: Places, asked: Iterable[str]) -> list[str]:
         known = look.known()
     finally:
         look.close()
+    with contextlib.suppress(GuardError):  # there need not be a store yet
+        library = Library(settings)
+        known = {**dict.fromkeys(library.sessions, ""), **known}
     return list(dict.fromkeys(find_session(text, known, lambda: known) for text in texts))
 
 
@@ -138,7 +144,7 @@ def _report(
     for note in notes:
         here.write("\n".join(wrapped(here, note, "")))
     for line in _closing(arguments, answers):
-        here.write(here.safe(line))
+        here.write("\n".join(wrapped(here, as_typed(line), "")))
 
 
 def _row(answer: dict[str, Any]) -> list[Cell | str]:
@@ -168,6 +174,9 @@ def _closing(arguments: argparse.Namespace, answers: list[dict[str, Any]]) -> It
     back = sum(answer["messages_lost"] for answer in lost)
     if not answers:
         yield "No conversation looks shorter than its traces say."
+        return
+    if not lost and not doubtful:
+        yield "No trace has a message that is not there already."
         return
     yield f"{counted(len(lost), 'conversation')} lost {counted(back, 'message')} that can come back."
     live = [answer for answer in answers if answer["action"] == "salvaged"]

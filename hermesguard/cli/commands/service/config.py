@@ -3,19 +3,24 @@
 import argparse
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from shutil import which
 from typing import Final
 
+from hermesguard.cli.commands.service.check import of_notify, of_offsite
 from hermesguard.cli.output import terminal as screen
 from hermesguard.cli.output.json import print_json
 from hermesguard.cli.output.tables import Cell, Column, table
-from hermesguard.config.options import OPTIONS
+from hermesguard.config import tables
+from hermesguard.config.options import OPTIONS, Option
 from hermesguard.config.paths import configuration_files
 from hermesguard.config.settings import FLAGS, Settings
 from hermesguard.errors import ExitCode
 
-_OTHER_VARIABLES: Final = frozenset({"HERMESGUARD_DEBUG", "HERMESGUARD_LOG", "HERMESGUARD_LOG_LEVEL"})
+_OTHER_VARIABLES: Final = frozenset(
+    {"HERMESGUARD_DEBUG", "HERMESGUARD_LOG", "HERMESGUARD_LOG_LEVEL", "HERMESGUARD_OFFSITE_STATE"}
+)
 
 
 def config(arguments: argparse.Namespace, settings: Settings) -> int:
@@ -31,11 +36,19 @@ def config(arguments: argparse.Namespace, settings: Settings) -> int:
             }
             for option in OPTIONS
         }
+        for option, found in _of_tables(settings):
+            # As written: what is secret in it is left out there.
+            written = option.kind.write(found.values[option.field])
+            values[option.key] = {"value": written, "written": written, "origin": found.origins[option.field]}
         print_json("configuration", {"settings": values})
         return ExitCode.OK
     here = screen.of()
     messages = [
         (option.key, option.written(settings), _origin(settings.origins[option.field])) for option in OPTIONS
+    ]
+    messages += [
+        (option.key, option.kind.write(found.values[option.field]), _origin(found.origins[option.field]))
+        for option, found in _of_tables(settings)
     ]
     here.write(
         table(
@@ -52,20 +65,36 @@ def _check(arguments: argparse.Namespace, settings: Settings) -> int:
     paths = [Path(named)] if named else list(configuration_files(os.environ))
     found = [str(path) for path in paths if path.exists()]
     warnings = list(_warnings(settings))
+    findings = of_notify(settings, arguments.network) + of_offsite(settings, arguments.network)
+    warnings += [f"{one.what}. {one.remedy}" for one in findings if one.exit_code is ExitCode.OK]
+    problems = [one for one in findings if one.exit_code is not ExitCode.OK]
+    code = max((one.exit_code for one in problems), default=ExitCode.OK)
     if arguments.json:
-        print_json("configuration check", {"files": found, "warnings": warnings})
-        return ExitCode.OK
+        members = [{"what": one.what, "remedy": one.remedy} for one in problems]
+        print_json("configuration check", {"files": found, "problems": members, "warnings": warnings})
+        return code
     here = screen.of()
     where = ", ".join(found) or "no file; defaults are used where neither flag nor environment says otherwise"
-    here.write(here.safe(f"The configuration is right: {where}"))
+    if not problems:
+        here.write(here.safe(f"The configuration is right: {where}"))
+    for problem in problems:
+        here.write(here.safe(f"{problem.what}. {problem.remedy}."))
     for warning in warnings:
         print(here.safe(f"hermesguard: {warning}"), file=sys.stderr)
-    return ExitCode.OK
+    return code
+
+
+def _of_tables(settings: Settings) -> Iterator[tuple[Option, tables.Table]]:
+    """Yield the options of the other processes, each with the table that has its value."""
+    for name, options in tables.OPTIONS_OF.items():
+        values = tables.load(settings, name)
+        yield from ((option, values) for option in options)
 
 
 def _warnings(settings: Settings) -> list[str]:
     """Return what is not wrong but perhaps not meant."""
     known = {"HERMESGUARD_" + key.upper() for key in FLAGS} | _OTHER_VARIABLES
+    known |= {option.variable for options in tables.OPTIONS_OF.values() for option in options}
     unknown = sorted(name for name in os.environ if name.startswith("HERMESGUARD_") and name not in known)
     found = [f"the environment variable {name} means nothing to hermesguard" for name in unknown]
     if not settings.sessions.is_dir():

@@ -2,13 +2,15 @@
 
 import argparse
 import gc
+import os
 import sys
 from typing import Any, Final
 
-from hermesguard.cli.lookup.typed import as_typed
 from hermesguard.config.settings import Settings
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.events.reporter import open_reporter
+from hermesguard.lookup import typed
+from hermesguard.lookup.typed import as_typed
 
 _PARTING_SECONDS: Final = 1.0
 
@@ -18,6 +20,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     gc.disable()  # until all that stays is in memory (`Daemon._scanned`)
     from hermesguard.daemon import loop as daemon
 
+    typed.use(typed.command_in_reports(settings, os.environ))
     reporter = open_reporter()
     try:
         return daemon.run(settings, reporter)

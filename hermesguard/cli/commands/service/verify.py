@@ -5,7 +5,6 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from hermesguard.cli.library import Library
 from hermesguard.cli.output import terminal as screen
 from hermesguard.cli.output.json import print_json
 from hermesguard.cli.output.tables import counted
@@ -14,6 +13,7 @@ from hermesguard.config.units import about_size
 from hermesguard.daemon import control
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.events.event import plain
+from hermesguard.lookup.library import Library
 from hermesguard.repair.drill import drill as run_drill
 from hermesguard.store.upkeep import verify as verification
 from hermesguard.store.upkeep.verify import Damage, Progress

@@ -1,0 +1,138 @@
+"""What `config check` tries of [notify] and [offsite]: addresses, rights, and with the network what can be reached."""
+
+import os
+import socket
+import urllib.parse
+from typing import Any, NamedTuple
+
+from hermesguard.config.settings import Settings
+from hermesguard.errors import ExitCode, GuardError
+from hermesguard.notify import deliver
+from hermesguard.notify import settings as wishing
+from hermesguard.notify import state as states
+from hermesguard.notify.settings import Wishes
+from hermesguard.notify.sources import Identity, journal_knows
+from hermesguard.offsite import access, process
+from hermesguard.offsite import wishes as copying
+
+_CONNECT_SECONDS = 10.0
+
+
+class Finding(NamedTuple):
+    """Something that is wrong (`exit_code` says how), or perhaps not meant (0)."""
+
+    what: str
+    remedy: str
+    exit_code: ExitCode
+
+
+def of_notify(settings: Settings, with_network: bool) -> list[Finding]:
+    """Return what is wrong with [notify]. Raises GuardError (exit code 12) for a value that is not possible."""
+    wishes = wishing.load(settings)
+    if wishes.is_idle:
+        return []
+    found = [*_addresses(wishes, with_network), *_rights(settings, wishes)]
+    if with_network and wishes.ping_url:
+        parts = urllib.parse.urlsplit(wishes.ping_url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        found += _reached("ping_url", parts.hostname or "", port)
+    return found
+
+
+def of_offsite(settings: Settings, with_network: bool) -> list[Finding]:
+    """Return what is wrong with [offsite]. Raises GuardError (exit code 12) for a value that is not possible."""
+    wishes = copying.load(settings)
+    if not wishes.url:
+        return []
+    try:
+        access.recipients(wishes.recipients)
+        bucket = process.bucket_of(wishes, dict(os.environ))
+    except GuardError as error:
+        return [Finding(error.what, error.remedy, error.exit_code)]
+    if with_network:
+        try:
+            next(bucket.names(), None)
+        except OSError as error:
+            return [
+                Finding(
+                    f"offsite.url cannot be listed: {error}",
+                    "Look at the address, the bucket, the key and what it may do",
+                    ExitCode.PROBLEM,
+                )
+            ]
+    return []
+
+
+def _addresses(wishes: Wishes, with_network: bool) -> list[Finding]:
+    if not wishes.addresses:
+        return []
+    if not deliver.has_apprise():
+        return [
+            Finding("Apprise is not installed, which sends the messages", deliver.INSTALL, ExitCode.CONFIG)
+        ]
+    found = []
+    for address in wishes.addresses:
+        service = deliver.instance(address.url)
+        if service is None:
+            found.append(
+                Finding(
+                    f"{address.name} is no address that Apprise knows, or lacks a part",
+                    "Compare it with those in docs/notify.md; `apprise --details` lists what each service wants",
+                    ExitCode.CONFIG,
+                )
+            )
+        elif with_network and (place := _place(service)):
+            found += _reached(address.name, *place)
+    return found
+
+
+def _place(service: Any) -> tuple[str, int] | None:
+    """Return (host, port) that a service will speak to; None when Apprise does not tell."""
+    if host := getattr(service, "smtp_host", None):
+        return str(host), int(service.port or 25)
+    url = None
+    if getattr(service, "mode", None) == "cloud":
+        url = getattr(service, "cloud_notify_url", None)
+    elif "host" in getattr(service, "template_tokens", {}) and service.host:
+        return str(service.host), int(service.port or (443 if service.secure else 80))
+    url = url or getattr(service, "notify_url", None) or getattr(service, "api_url", None)
+    host = urllib.parse.urlsplit(str(url)).hostname if url else None
+    return (host, 443) if host else None
+
+
+def _reached(name: str, host: str, port: int) -> list[Finding]:
+    try:
+        socket.create_connection((host, port), timeout=_CONNECT_SECONDS).close()
+    except OSError as error:
+        why = error.strerror or str(error) or "no answer"
+        return [
+            Finding(
+                f"{name} cannot be reached now: {why}",
+                "Look at the address and the network",
+                ExitCode.PROBLEM,
+            )
+        ]
+    return []
+
+
+def _rights(settings: Settings, wishes: Wishes) -> list[Finding]:
+    found = []
+    directory = states.directory_of(settings.store)
+    place = directory if directory.is_dir() else directory.parent
+    if place.is_dir() and not os.access(place, os.W_OK | os.X_OK):
+        found.append(
+            Finding(
+                f"this user may not write into {place}, where notify keeps what it has sent",
+                "Check it as the user of the service, which systemd gives that directory",
+                ExitCode.OK,
+            )
+        )
+    if wishes.source == "journal" and not journal_knows(Identity.of(settings.store, wishes.unit)):
+        found.append(
+            Finding(
+                f"the journal has nothing of {wishes.unit or 'the guard'} that this user may read",
+                "Start the guard once; the user of notify must be in the group systemd-journal, as in the packaged units",
+                ExitCode.OK,
+            )
+        )
+    return found

@@ -1,0 +1,264 @@
+"""Which stores and guards there are on this machine, and which of them a command is about.
+
+This user's own store, those of the installed services (hermesguard.service, hermesguard@USER), and whatever runs: guards of
+this user wherever their store is, and guards in containers. Whoever names a store is taken at his word.
+"""
+
+import contextlib
+import os
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+from hermesguard.config.settings import Settings
+from hermesguard.errors import ExitCode, GuardError
+from hermesguard.lookup import typed
+from hermesguard.store.lock import lock_holder
+from hermesguard.store.place import Place, is_same_directory
+
+SERVICE_STATES = Path("/var/lib")
+PROCESSES = Path("/proc")
+UNIT_FOLDERS = tuple(map(Path, ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")))
+USER_UNIT_FOLDERS = tuple(map(Path, ("/etc/systemd/user", "/usr/lib/systemd/user")))
+
+_STANDING_ALONE: Final = frozenset({"run", "demo", "config"})
+"""Verbs that take the places as configured, whatever else there is."""
+_UNNAMED_STORE: Final = frozenset({"default", "environment XDG_STATE_HOME"})
+_UNNAMED_SESSIONS: Final = frozenset(
+    {"default", "environment HERMES_WEBUI_STATE_DIR", "environment HERMES_HOME"}
+)
+_GUARD_NAME: Final = re.compile(r"hermesguard(?:@(?P<user>[^/\s]+?))?(?P<suffix>\.service)?")
+_CONTAINER: Final = re.compile(r"(docker|libpod|podman|cri-containerd|crio)[-/]([0-9a-f]{12})[0-9a-f]{52}")
+_CONTAINER_PROGRAMS: Final = {"docker": "docker", "libpod": "podman", "podman": "podman"}
+
+
+class Found(NamedTuple):
+    """A guard of this machine. `store` is None where only its container has a name for it."""
+
+    name: str
+    store: Path | None
+    sessions: Path | None
+    command: str
+    """What to type before the verb to speak of this one."""
+    is_readable: bool = False
+    is_running: bool = False
+    is_makeshift: bool = False
+    """It runs on a store at a place of its own: meant only by whoever names it, or has the sessions that it guards."""
+
+
+def settle(settings: Settings, verb: str, words: Sequence[str] = ()) -> Settings:
+    """Return the settings with the store that a command is about, and the sessions directory that this store guards.
+
+    Raises GuardError: several stores could be meant (exit code 2), only others may read the one there is (1), or the
+    sessions directory that was named is not the one of this store (2).
+    """
+    if verb == "completion":  # a shell asks, and nobody reads what is wrong
+        with contextlib.suppress(GuardError):
+            return settle(settings, "list", words)
+        return settings
+    if verb == "notify":  # it may be there before the guard, whose store will be where it is configured
+        try:
+            return settle(settings, "list", words)
+        except GuardError as error:
+            if error.exit_code is not ExitCode.NO_STORE:
+                raise
+            return settings
+    if verb in _STANDING_ALONE or (verb == "offsite" and "restore" in words):
+        return _with_guarded(settings) if verb == "run" else settings
+    if settings.origins["store"] in _UNNAMED_STORE:
+        settings = _with_store(settings, words, is_for_all=verb == "scan")
+    guarded = Place(settings.store).guarded()
+    if guarded and not is_same_directory(guarded, settings.sessions):
+        if settings.origins["sessions"] not in _UNNAMED_SESSIONS:
+            raise GuardError(
+                f"The store {settings.store} is that of {guarded}, not of {settings.sessions} "
+                f"({settings.origins['sessions']})",
+                "Leave the sessions directory out, or name its own store with --store DIR",
+                ExitCode.USAGE,
+            )
+        settings = _replaced(settings, "sessions", guarded, f"the store {settings.store}")
+    typed.use(typed.command_for(settings, os.environ))
+    return settings
+
+
+def _with_guarded(settings: Settings) -> Settings:
+    """Return the settings of a guard that is to go on with a store, when no sessions directory is named."""
+    guarded = Place(settings.store).guarded()
+    if settings.origins["sessions"] != "default" or not guarded or not guarded.is_dir():
+        return settings
+    return _replaced(settings, "sessions", guarded, f"the store {settings.store}")
+
+
+def store_named(text: str) -> str:
+    """Return the store that `--store` names: a directory, or hermesguard@USER, hermesguard.service."""
+    match = _GUARD_NAME.fullmatch(text)
+    if match is None or not (match["user"] or match["suffix"]) or os.path.lexists(text):
+        return text
+    return str(SERVICE_STATES / ("hermesguard" + (f"-{match['user']}" if match["user"] else "")))
+
+
+def _with_store(settings: Settings, words: Sequence[str], is_for_all: bool) -> Settings:
+    """Return the settings with the store that is meant; `is_for_all` says that one may also be made for these sessions."""
+    is_asked = is_for_all or settings.origins["sessions"] not in _UNNAMED_SESSIONS
+    known = find(settings)
+    readable = [one for one in known if one.store and one.is_readable]
+    fitting = [
+        one for one in readable if one.sessions and is_same_directory(one.sessions, settings.sessions)
+    ] or [one for one in readable if one.store == settings.store and not (is_asked and one.sessions)]
+    if not fitting and not is_asked:
+        fitting = [one for one in readable if not one.is_makeshift]
+    if len(fitting) > 1 and len(running := [one for one in fitting if one.is_running]) == 1:
+        fitting = running
+    if len(fitting) > 1:
+        raise GuardError(
+            f"{len(fitting)} guards could be meant:\n{listed(fitting, words)}\nNothing was done",
+            "Type the line of the one you mean",
+            ExitCode.USAGE,
+        )
+    if fitting and fitting[0].store:
+        found = fitting[0]
+        if found.store == settings.store:
+            return settings
+        return _replaced(settings, "store", fitting[0].store, f"the guard {found.name}")
+    others = [one for one in known if one.is_makeshift or not one.is_readable]
+    if others and not is_for_all:
+        raise GuardError(
+            f"There is no store at {settings.store}. Other guards are on this machine:\n{listed(others, words)}\n"
+            "None of them guards the sessions of this user, or may be read by this user",
+            f"Type the line of the one you mean, or begin a guard of your own: {install_command()}",
+            ExitCode.NO_STORE,
+        )
+    return settings
+
+
+def _replaced(settings: Settings, field: str, path: Path, origin: str) -> Settings:
+    origins = MappingProxyType({**settings.origins, field: origin})
+    sources = settings.sources
+    if sources and field == "sessions":  # a reload must come to the same
+        sources = sources._replace(flags={**sources.flags, field: str(path)})
+    return replace(settings, **{field: path}, origins=origins, sources=sources)  # type: ignore[arg-type]
+
+
+def listed(known: Sequence[Found], words: Sequence[str]) -> str:
+    """Return a line for each guard: its name, whether it runs, and what to type to speak of it."""
+    rest = shlex.join(words) or "status"
+    states = [f"{one.name}{', running' if one.is_running else ''}" for one in known]
+    width = max(map(len, states))
+    return "\n".join(
+        f"  {state.ljust(width)}  {one.command} {rest}" for state, one in zip(states, known, strict=True)
+    )
+
+
+def find(settings: Settings) -> list[Found]:
+    """Return the guards of this machine, this user's own first: each store once, running or not."""
+    stores: dict[str, Found] = {}
+    containers = []
+    for one in (*_own(settings), *_installed(settings), *_running(settings)):
+        if one.store is None:
+            containers.append(one)
+        else:
+            stores.setdefault(os.path.realpath(one.store), one)
+    return [*stores.values(), *containers]
+
+
+def _own(settings: Settings) -> Iterator[Found]:
+    if (settings.store / "shadows").is_dir():
+        yield _found("your own", settings.store, settings)
+
+
+def _installed(settings: Settings) -> Iterator[Found]:
+    try:
+        names = sorted(os.listdir(SERVICE_STATES))
+    except OSError:
+        return
+    for name in names:
+        store = SERVICE_STATES / name
+        if re.fullmatch(r"hermesguard(-.+)?(?<!\.notify)(?<!\.offsite)", name) and store.is_dir():
+            service, _, user = name.partition("-")
+            yield _found(f"{service}@{user}" if user else f"{service}.service", store, settings)
+
+
+def _found(name: str, store: Path, settings: Settings) -> Found:
+    is_readable = os.access(store, os.R_OK | os.X_OK)
+    if is_readable and not (store / "shadows").is_dir():
+        is_readable = False
+    place = Place(store)
+    origin = "flag --store" if store != settings.store else settings.origins["store"]
+    command = typed.command_for(_replaced(settings, "store", store, origin), os.environ)
+    is_running = is_readable and lock_holder(store / "lock") is not None
+    return Found(name, store, place.guarded() if is_readable else None, command, is_readable, is_running)
+
+
+def _running(settings: Settings) -> Iterator[Found]:
+    for folder in sorted(PROCESSES.glob("[0-9]*")):
+        try:
+            words = (folder / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if b"run" not in words or not any(b"hermesguard" in word for word in words[:4]):
+            continue
+        if container := _container_of(folder):
+            program, number = container
+            command = f"{program} exec {number} hermesguard"
+            yield Found(f"the container {number}", None, None, command, is_running=True)
+        elif store := _store_of(folder):
+            yield _found(f"process {folder.name}", store, settings)._replace(
+                is_running=True, is_makeshift=True
+            )
+
+
+def _container_of(folder: Path) -> tuple[str, str] | None:
+    """Return (program, short id) of the container that another process is in; None when it is in none, or in our own."""
+    try:
+        group = (folder / "cgroup").read_text("utf-8", "replace")
+        ours = (PROCESSES / "self/cgroup").read_text("utf-8", "replace")
+    except OSError:
+        return None
+    match = _CONTAINER.search(group)
+    if match is None or match[2] in ours:
+        return None
+    return _CONTAINER_PROGRAMS.get(match[1], "crictl"), match[2]
+
+
+def _store_of(folder: Path) -> Path | None:
+    """Return the store whose lock a process has open; None when that may not be seen."""
+    try:
+        descriptors = os.listdir(folder / "fd")
+    except OSError:
+        return None
+    for descriptor in descriptors:
+        try:
+            target = Path(os.readlink(folder / "fd" / descriptor))
+        except OSError:
+            continue
+        if target.name == "lock" and (target.parent / "shadows").is_dir():
+            return target.parent
+    return None
+
+
+def start_command(store: Path) -> str:
+    """Return what starts the guard of a store, by what is installed for it."""
+    sudo = "" if os.geteuid() == 0 and not os.environ.get("SUDO_UID") else "sudo "
+    if store.parent == SERVICE_STATES and store.name.startswith("hermesguard"):
+        return f"{sudo}systemctl start {store.name.replace('-', '@', 1)}"
+    if os.environ.get(typed.VARIABLE):
+        return "start its container again"
+    home = Path(os.environ.get("HOME") or "/")
+    if any((folder / "hermesguard.service").exists() for folder in (home / ".config/systemd/user",)):
+        return "systemctl --user start hermesguard"
+    return typed.as_typed("hermesguard run")
+
+
+def install_command() -> str:
+    """Return what makes a guard where there is none yet: a service where the package has brought its unit."""
+    if any((folder / "hermesguard@.service").exists() for folder in UNIT_FOLDERS):
+        uid = os.environ.get("SUDO_UID", "")
+        user = typed.user_name(int(uid) if uid.isdecimal() else os.geteuid())
+        return f"sudo systemctl enable --now hermesguard@{user}"
+    if any((folder / "hermesguard.service").exists() for folder in USER_UNIT_FOLDERS):
+        return "systemctl --user enable --now hermesguard"
+    return "hermesguard run"

@@ -1,0 +1,95 @@
+"""Whether all is well, by what the guard and the store say of themselves."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from hermesguard.config.units import counted
+from hermesguard.lookup.guards import start_command
+
+_NAMED_AT_MOST: Final = 5
+URGENT: Final = frozenset({"lost before", "unreadable", "not repaired", "uncertain", "not known"})
+"""Kinds of what may be missed (module missed) that wait for a user."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Something that is not well, and what to do about it."""
+
+    words: str
+    remedy: str
+    is_critical: bool
+
+
+def troubles_of(known: dict[str, Any]) -> list[Trouble]:
+    """Return what is not well in a status, the worst first."""
+    found = []
+    if not known["running"] and known["pid"] is not None:
+        found.append(
+            Trouble(
+                f"{holder(known)} holds the store, but does not answer",
+                "It has just started, or cannot write its store: look for a full disk, a read-only file system",
+                True,
+            )
+        )
+    elif not known["running"]:
+        found.append(
+            Trouble(
+                "no guard runs on this store",
+                f"Start it: {start_command(Path(known['store']))}",
+                True,
+            )
+        )
+    elif not known["ready"]:
+        reason = known["watch_reason"] or "the first scan is still in progress"
+        found.append(Trouble(f"the guard is not ready, {reason}", "Wait for it, or see its log", True))
+    elif known["watch_lost"]:
+        found.append(
+            Trouble(
+                "the watch is lost",
+                f"Periodic scans continue; {known['watch_reason'] or 'see its log'}",
+                True,
+            )
+        )
+    if known["running"] and known["ready"] and not known["sessions"]:
+        found.append(
+            Trouble(
+                f"there is no conversation in {known['sessions_directory']}",
+                "If hermes-webui has any, the guard looks at the wrong directory: name the right one (hermesguard config show)",
+                False,
+            )
+        )
+    if known["store_error"]:
+        remedy = "Look for a full disk, a read-only file system, wrong owners"
+        found.append(Trouble(f"the store is not writable ({known['store_error']})", remedy, True))
+    if known["damaged_files"]:
+        words = f"{counted(known['damaged_files'], 'file')} of the store {'is' if known['damaged_files'] == 1 else 'are'} damaged"
+        found.append(Trouble(words, "See: hermesguard verify", True))
+    if known["held"]:
+        words = f"{counted(len(known['held']), 'session')} vanished at once"
+        found.append(Trouble(words, "See: hermesguard restore --all-missing --dry-run", True))
+    if known["unreadable"]:
+        names = _named(sorted(known["unreadable"]))
+        found.append(
+            Trouble(
+                f"{counted(len(known['unreadable']), 'session')} cannot be guarded ({names})",
+                f"See: hermesguard explain {min(known['unreadable'])}",
+                False,
+            )
+        )
+    if known["unresolved"]:
+        words = f"{counted(len(known['unresolved']), 'incident')} wait{'s' * (len(known['unresolved']) == 1)} for a user"
+        number = known["unresolved"][-1]
+        remedy = f"See: hermesguard explain {number}, which tells what answers it"
+        found.append(Trouble(words, remedy, False))
+    return found
+
+
+def _named(names: list[str]) -> str:
+    more = f" and {len(names) - _NAMED_AT_MOST} more" if len(names) > _NAMED_AT_MOST else ""
+    return ", ".join(names[:_NAMED_AT_MOST]) + more
+
+
+def holder(known: dict[str, Any]) -> str:
+    """Return what is known of who holds the store's lock; 0 is a process that cannot be seen from here."""
+    return f"process {known['pid']}" if known["pid"] else "a process elsewhere"

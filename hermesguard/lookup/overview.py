@@ -1,0 +1,180 @@
+"""What is known of each session at a glance: title, size, change, versions, incidents, state."""
+
+import os
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from hermesguard import files
+from hermesguard.lookup.library import Library
+from hermesguard.store.incidents import LOST_BEFORE, Incident
+from hermesguard.store.inventory import Entry as Holding
+from hermesguard.store.inventory import holding_of, holdings, messages_of
+from hermesguard.webui import session
+from hermesguard.webui.session import Unreadable
+
+_SHORTENED = frozenset({"intended", "clear", "meant"})
+"""Reasons of versions that hold what a user's act took away."""
+_NEVER = datetime.min.replace(tzinfo=UTC)
+_ENDS_SHORTENING = frozenset({"restored_by_user", "accepted", "undone"})
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One session. `state` is one of `arguments.LIST_STATES`; `messages` is None when no copy can be read."""
+
+    session: str
+    title: str
+    messages: int | None
+    changed: datetime | None
+    versions: int
+    incident: Incident | None
+    state: str
+
+
+def entries(library: Library) -> list[Entry]:
+    """Return what is known of all sessions, sorted by id."""
+    held = {holding.session: holding for holding in holdings(library.store)}
+    by_session = of_session(library.everything)
+    return [_entry(library, name, held.get(name), by_session[name]) for name in library.sessions]
+
+
+def entry_of(library: Library, name: str) -> Entry:
+    """Return what is known of one session."""
+    log = [one for one in library.everything if one.session == name]
+    return _entry(library, name, holding_of(library.store, name), log)
+
+
+def _entry(library: Library, name: str, holding: Holding | None, log: list[Incident]) -> Entry:
+    names = version_names(library, name)
+    is_live = library.live is None or name in library.live
+    if holding:
+        changed: datetime | None = datetime.fromtimestamp(holding.mtime_ns / 1e9, UTC)
+        messages = messages_of(library.store, holding)
+    else:
+        changed, messages = _last_version(names)
+    if name in library.kept:
+        state = state_of(log, library.resolved, has_shadow=bool(holding), is_live=is_live, names=names)
+    else:
+        changed, messages, state = _without_copy(library, name, is_live)
+    losses = [one for one in log if not one.is_note]
+    incident = losses[-1] if losses else None
+    return Entry(name, library.title(name), messages, changed, len(names), incident, state)
+
+
+def version_names(library: Library, name: str) -> list[str]:
+    """Return the names of the files in a session's history, oldest first, without opening any."""
+    try:
+        names = os.listdir(library.store.history_directory / name)
+    except OSError:
+        return []
+    return sorted(file for file in names if file.endswith(".json.gz") and not file.startswith("."))
+
+
+def _last_version(names: list[str]) -> tuple[datetime | None, int | None]:
+    return (time_of(names[-1]), count_of(names[-1])) if names else (None, None)
+
+
+def time_of(version: str) -> datetime | None:
+    """Return the time in the name of a version's file."""
+    try:
+        return datetime.fromisoformat(version.split("-")[0])
+    except ValueError:
+        return None
+
+
+def count_of(version: str) -> int | None:
+    """Return the number of messages in the name of a version's file."""
+    try:
+        return int(version.split("-")[1])
+    except (IndexError, ValueError):
+        return None
+
+
+def reason_of(version: str) -> str:
+    """Return the reason in the name of a version's file; empty when there is none."""
+    return version.split("-")[2] if version.count("-") > 2 else ""
+
+
+def _without_copy(library: Library, name: str, is_live: bool) -> tuple[datetime | None, int | None, str]:
+    """Return (changed, messages, state) of a session of which the store has nothing."""
+    if not is_live:
+        return None, None, "lost"
+    path = library.live_path(name)
+    stamp = files.stamp(path)
+    changed = datetime.fromtimestamp(stamp.mtime_ns / 1e9, UTC) if stamp else None
+    messages = live_count(path)
+    return changed, messages, "unreadable" if messages is None else "lost"
+
+
+def live_count(path: Path) -> int | None:
+    """Return how many messages a session file holds; None when it cannot be read."""
+    try:
+        return len(session.parse(files.read(path)[0]).messages)
+    except (OSError, Unreadable):
+        return None
+
+
+def of_session(log: Iterable[Incident]) -> defaultdict[str, list[Incident]]:
+    """Return the incidents of each session, oldest first."""
+    found: defaultdict[str, list[Incident]] = defaultdict(list)
+    for incident in log:
+        found[incident.session].append(incident)
+    return found
+
+
+def state_of(
+    log: Iterable[Incident],
+    resolved: Collection[str],
+    *,
+    has_shadow: bool,
+    is_live: bool,
+    names: Iterable[str] = (),
+) -> str:
+    """Return the state of a session that the store has, with these incidents and notes, and versions of these file names."""
+    log = list(log)
+    open_ones = [one for one in log if not one.is_by_user and one.id not in resolved]
+    losses = [one for one in open_ones if not one.is_note]
+    if not has_shadow:
+        return "missing" if losses and losses[-1].event == "not_known" else "deleted"
+    if not is_live:
+        return "missing"
+    if any(one.event in ("uncertain", "missing") and one.is_open for one in losses):
+        return "uncertain"
+    if losses and losses[-1].event == "unrepaired":
+        return "unrepaired"
+    if any(one.event == LOST_BEFORE for one in open_ones):
+        return "lost"
+    taken = shortened(log, names)
+    if taken and (not losses or losses[-1].time < (time_of(taken) or _NEVER).isoformat()):
+        return "shortened"
+    return "restored" if losses else "fine"
+
+
+def shortened(log: Iterable[Incident], names: Iterable[str]) -> str:
+    """Return the file name of the newest version that an act took away and that nobody has asked back since; else ""."""
+    taken = [name for name in names if reason_of(name) in _SHORTENED]
+    if not taken:
+        return ""
+    ended = max((one.time for one in log if one.event in _ENDS_SHORTENING), default="")
+    if ended:
+        time = time_of(taken[-1])
+        if time is None or time <= datetime.fromisoformat(ended):
+            return ""
+    return taken[-1]
+
+
+def order(entry: Entry, sort: str) -> tuple[Any, ...]:
+    """Return what sessions are sorted by; `sort` is one of `arguments.LIST_ORDERS`."""
+    changed = -entry.changed.timestamp() if entry.changed else 0.0
+    first: dict[str, Any] = {
+        "changed": changed,
+        "title": entry.title.casefold(),
+        "messages": -(entry.messages or 0),
+        "versions": -entry.versions,
+        "incident": -int(entry.incident.id) if entry.incident and entry.incident.id.isdecimal() else 0,
+    }
+    return first[sort], changed, entry.session

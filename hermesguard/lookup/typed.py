@@ -1,0 +1,130 @@
+"""How a command must be typed here: with `sudo -u`, with `--store`, or inside its container, where it needs that.
+
+Sentences are written with the bare word ("hermesguard explain 7"); whatever prints a remedy lets `as_typed` complete it.
+"""
+
+import os
+import pwd
+import re
+import shlex
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Final
+
+from hermesguard.config.paths import default_store
+from hermesguard.config.settings import Settings
+from hermesguard.errors import GuardError
+from hermesguard.events.event import complete_commands
+
+BARE: Final = "hermesguard"
+VARIABLE: Final = "HERMESGUARD_COMMAND"
+"""Names the command as it is typed outside, for the guard in a container: "docker exec hermesguard hermesguard"."""
+
+_CONTAINER_ID: Final = re.compile(r"[0-9a-f]{12}")
+_CONTAINER_MARKS: Final = {Path("/.dockerenv"): "docker", Path("/run/.containerenv"): "podman"}
+
+_here = BARE
+_command = re.compile(r"(?!)")
+
+
+def know(verbs: Iterable[str]) -> None:
+    """Take a sentence's "hermesguard" for a command when one of these words follows it."""
+    global _command
+    _command = re.compile(rf"\bhermesguard (?=(?:{'|'.join(verbs)})\b)")
+
+
+def use(command: str) -> None:
+    """Let commands be typed so from now on, in reports too."""
+    global _here
+    _here = command
+    complete_commands(as_typed)
+
+
+def command() -> str:
+    """Return what stands before the verb here: "hermesguard", or with what must stand around it."""
+    return _here
+
+
+def as_typed(text: str) -> str:
+    """Return `text` with each of our commands in it as it must be typed here."""
+    return text if _here == BARE else _command.sub(lambda _: f"{_here} ", text)
+
+
+def command_for(settings: Settings, environment: Mapping[str, str]) -> str:
+    """Return how commands on the store of `settings` are typed by whoever typed this one."""
+    if outside := environment.get(VARIABLE):
+        return outside
+    owner = owner_of(settings.store)
+    typist = int(environment["SUDO_UID"]) if environment.get("SUDO_UID", "").isdecimal() else os.geteuid()
+    is_other = owner is not None and owner != typist
+    flags: list[str] = []
+    if settings.sources and (config := settings.sources.flags.get("config")):
+        flags += ["--config", str(Path(config).absolute())]
+    elif is_other or settings.origins.get("store", "").startswith("flag"):
+        flags += ["--store", str(settings.store)]
+    words = [
+        *(_as_user(owner, is_for_root=os.geteuid() == 0) if is_other and owner is not None else []),
+        BARE,
+        *flags,
+    ]
+    inside = _in_container(environment)
+    return " ".join([inside, shlex.join(words)] if inside else [shlex.join(words)])
+
+
+def command_in_reports(settings: Settings, environment: Mapping[str, str]) -> str:
+    """Return how commands on the store of a guard are typed by whoever reads what it reports.
+
+    Of a service (it has a state directory of systemd's) that is an administrator.
+    """
+    if outside := environment.get(VARIABLE):
+        return outside
+    is_service = settings.origins.get("store") == "environment STATE_DIRECTORY"
+    words = [*(_as_user(os.geteuid(), is_for_root=True) if is_service else []), BARE]
+    if settings.sources and (config := settings.sources.flags.get("config")):
+        words += ["--config", str(Path(config).absolute())]
+    elif is_service or not _is_own_place(settings, environment):
+        words += ["--store", str(settings.store)]
+    inside = _in_container(environment)
+    return " ".join([inside, shlex.join(words)] if inside else [shlex.join(words)])
+
+
+def _as_user(uid: int, is_for_root: bool) -> list[str]:
+    """Return what stands before a command that another user is to run; root may have no sudo."""
+    if is_for_root and not shutil.which("sudo"):
+        return ["runuser", "-u", user_name(uid), "--"]
+    return ["sudo", "-u", user_name(uid)]
+
+
+def _is_own_place(settings: Settings, environment: Mapping[str, str]) -> bool:
+    """Return whether the store is where commands of the same user look for it without being told."""
+    try:
+        return settings.store == default_store({**environment, "STATE_DIRECTORY": ""})[0]
+    except GuardError:  # a user without a home
+        return False
+
+
+def owner_of(store: Path) -> int | None:
+    """Return the uid that a store belongs to; None when there is none."""
+    try:
+        return store.stat().st_uid
+    except OSError:
+        return None
+
+
+def user_name(uid: int) -> str:
+    """Return a user's name, as `sudo -u` takes it also for one without a name."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"#{uid}"
+
+
+def _in_container(environment: Mapping[str, str]) -> str:
+    """Return what leads into this container from outside; empty when this is none, or its name is not known."""
+    name = environment.get("HOSTNAME", "")
+    if _CONTAINER_ID.fullmatch(name):
+        for mark, program in _CONTAINER_MARKS.items():
+            if mark.exists():
+                return f"{program} exec {name}"
+    return ""

@@ -1,0 +1,1 @@
+"""Telling people what the guard found: a process of its own, with the network, that follows the journal."""

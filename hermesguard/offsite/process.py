@@ -1,0 +1,80 @@
+"""The process: one for a store, until it is stopped. It may be killed at any instruction, and so it is by SIGTERM."""
+
+import signal
+import time
+from pathlib import Path
+from typing import Final
+
+from hermesguard.errors import ExitCode, GuardError
+from hermesguard.events.reporter import Reporter
+from hermesguard.offsite import access
+from hermesguard.offsite.bucket import Bucket
+from hermesguard.offsite.overview import LOCK
+from hermesguard.offsite.state import State
+from hermesguard.offsite.upload.uploader import Uploader
+from hermesguard.offsite.wishes import Wishes, require_url
+from hermesguard.store.lock import Lock
+
+_SAY_AT_LEAST_SECONDS: Final = 0.5
+
+
+def bucket_of(wishes: Wishes, environment: dict[str, str]) -> Bucket:
+    """Return the storage that is configured; GuardError (exit code 12) when it, or its key, cannot be used."""
+    require_url(wishes)
+    credentials = None
+    if wishes.url.startswith("s3://"):
+        credentials = access.credentials(wishes.credentials, environment)
+    return Bucket(wishes.url, wishes.endpoint, wishes.region, credentials)
+
+
+def run(wishes: Wishes, reporter: Reporter, environment: dict[str, str], once: bool = False) -> int:
+    """Copy until stopped; with `once`, until all is copied or something fails. GuardError when it cannot begin."""
+    recipients = access.recipients(wishes.recipients)
+    bucket = bucket_of(wishes, environment)
+    try:
+        state = State(wishes.state)
+        lock = Lock(wishes.state / LOCK)
+        is_taken = lock.take()
+    except OSError as error:
+        raise GuardError(
+            f"The state {wishes.state} cannot be written: {error.strerror or error}",
+            "Give the right to write there, or name another place with HERMESGUARD_OFFSITE_STATE",
+        ) from None
+    if not is_taken:
+        raise GuardError(
+            "Another hermesguard offsite copies this store",
+            "Stop that one first (systemctl stop hermesguard-offsite)",
+            ExitCode.LOCKED,
+        )
+    uploader = Uploader(wishes, state, bucket, recipients, report=reporter.report)
+    reporter.report("offsite_started", path=str(wishes.store), target=wishes.url)
+    reporter.flush(_SAY_AT_LEAST_SECONDS)
+    if once:
+        return _once(uploader, reporter)
+    # Whatever is half done is finished or undone by the next start: there is nothing to wait for.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+    while True:
+        wait = uploader.turn()
+        reporter.flush(_SAY_AT_LEAST_SECONDS)
+        time.sleep(max(wait, 0.01))
+
+
+def _once(uploader: Uploader, reporter: Reporter) -> int:
+    while uploader.turn() == 0.0:
+        pass
+    reporter.flush(_SAY_AT_LEAST_SECONDS)
+    if uploader.failure:
+        raise GuardError(
+            f"Not all could be copied: {uploader.failure}", "What was copied is safe; run it again"
+        )
+    return ExitCode.OK
+
+
+def state_for_change(directory: Path) -> State:
+    """Return the state that a process has, to be changed beside it; GuardError when there is none."""
+    if not directory.is_dir():
+        raise GuardError(
+            "There are no offsite copies of this store yet", "See docs/offsite.md", ExitCode.NO_STORE
+        )
+    return State(directory)

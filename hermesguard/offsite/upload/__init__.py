@@ -1,0 +1,1 @@
+"""Copying what is new, and removing what the store no longer keeps."""

@@ -1,0 +1,75 @@
+"""Whatever a command prints names other commands as they must be typed here."""
+
+import re
+
+import pytest
+
+from hermesguard.cli.verbs import VERBS
+from tests.helpers import cli_store, lost_home
+
+OUTSIDE = "docker exec hg hermesguard"
+BARE = re.compile(rf"(?<!docker exec hg )\bhermesguard (?:{'|'.join(verb.name for verb in VERBS)})\b")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    home = lost_home.make(tmp_path_factory.mktemp("typed"))
+    scene = cli_store.Scene(home.root, home.app, "", "", "", "")
+    home.run = lambda *words: scene.call(
+        *words, HERMESGUARD_SESSIONS=str(home.sessions), HERMESGUARD_COMMAND=OUTSIDE
+    )
+    home.run("scan")
+    home.act()
+    home.run("scan")
+    return home
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("status", "lost", "list", "find ship", "find zeppelin", "log", "scan --check", "verify", "drill"),
+        *("explain restored", "explain uncertain", "explain zzz", "explain 99", "explain 1", "show zzz"),
+        *("show SID@-9", "history SID", "show SID", "diff SID", "explain SID", "restore SID", "restore zzz"),
+        *("undo 99", "undo 7 --dry-run", "accept SID --dry-run", "purge SID --dry-run", "prune --dry-run"),
+        *(
+            "show MISSING",
+            "history MISSING",
+            "explain MISSING",
+            "restore MISSING",
+            "accept MISSING",
+            "diff MISSING",
+        ),
+        *(
+            "salvage --dry-run",
+            "salvage SID",
+            "salvage SID --show",
+            "salvage MISSING --dry-run",
+            "salvage zzz",
+        ),
+        *("show TORN", "explain TORN", "salvage --show", "restore"),
+    ],
+)
+def test_each_command_that_is_named_is_named_as_it_is_typed(home, line):
+    ids = {"SID": home.id("undone"), "MISSING": home.id("missing"), "TORN": home.id("torn")}
+    words = [re.sub("SID|MISSING|TORN", lambda match: ids[match[0]], word) for word in line.split()]
+    _, out, err = home.run(*words)
+    assert out + err
+    assert not BARE.search(out + err), out + err
+
+
+def test_what_has_neither_file_nor_copy_says_where_else_it_may_be(home):
+    name = home.id("missing")
+    for verb in ("show", "history", "diff", "restore"):
+        code, _, err = home.run(verb, name)
+        assert code == 13, verb
+        assert f"{OUTSIDE} salvage {name} --show" in err, verb
+
+
+def test_broken_files_are_listed_however_many_there_are(tmp_path):
+    home = lost_home.make(tmp_path)
+    scene = cli_store.Scene(home.root, home.app, "", "", "", "")
+    for number in range(250):
+        (home.sessions / f"dddd{number:08d}.json").write_text('{"session_id": "torn')
+    scene.call("scan", HERMESGUARD_SESSIONS=str(home.sessions))
+    _, out, _ = scene.call("list", "--state", "unreadable", HERMESGUARD_SESSIONS=str(home.sessions))
+    assert out.count("dddd") == 250

@@ -1,0 +1,202 @@
+"""Which store a command is about, and how what it advises must be typed."""
+
+import dataclasses
+import os
+from pathlib import Path
+
+import pytest
+
+from hermesguard.cli.verbs import VERBS
+from hermesguard.config import settings as config
+from hermesguard.errors import ExitCode, GuardError
+from hermesguard.events import event
+from hermesguard.lookup import guards, typed
+from hermesguard.store.place import Place
+
+CONTAINER = "0123456789abcdef" * 4
+
+
+@pytest.fixture
+def machine(tmp_path, monkeypatch):
+    """A machine with nothing on it, and this user's home."""
+    (tmp_path / "home/.hermes/webui/sessions").mkdir(parents=True)
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "state").mkdir()
+    monkeypatch.setattr(guards, "SERVICE_STATES", tmp_path / "state")
+    monkeypatch.setattr(guards, "PROCESSES", tmp_path / "proc")
+    monkeypatch.setattr(guards, "UNIT_FOLDERS", (tmp_path / "units",))
+    monkeypatch.setattr(guards, "USER_UNIT_FOLDERS", ())
+    monkeypatch.setattr(typed.shutil, "which", lambda name: f"/usr/bin/{name}")
+    for name in ("SUDO_UID", typed.VARIABLE):
+        monkeypatch.delenv(name, raising=False)
+    yield tmp_path
+    typed.know(verb.name for verb in VERBS)
+    typed.use(typed.BARE)
+
+
+def load(machine, *, home=None, **flags):
+    return config.load(flags, {"HOME": str(home or machine / "home")}, ())
+
+
+def make(store: Path, sessions: Path) -> Path:
+    place = Place(store)
+    store.parent.mkdir(parents=True, exist_ok=True)
+    place.make()
+    sessions.mkdir(parents=True, exist_ok=True)
+    place.note_guarded(sessions)
+    return store
+
+
+def own_sessions(machine):
+    return machine / "home/.hermes/webui/sessions"
+
+
+def test_the_store_of_the_installed_service_is_found_by_the_sessions_that_it_guards(machine):
+    mine = make(machine / "state/hermesguard-me", own_sessions(machine))
+    make(machine / "state/hermesguard-ada", machine / "ada/sessions")
+    found = guards.settle(load(machine), "status")
+    assert (found.store, found.sessions) == (mine, own_sessions(machine))
+    assert typed.command() == "hermesguard", "the same words find it again"
+
+
+def test_the_only_guard_is_meant_and_its_sessions_are_known(machine):
+    store = make(machine / "state/hermesguard", machine / "srv/sessions")
+    found = guards.settle(load(machine), "lost")
+    assert (found.store, found.sessions) == (store, machine / "srv/sessions")
+
+
+def test_several_are_listed_and_asked_for_by_name(machine):
+    for name in ("ada", "bob"):
+        make(machine / f"state/hermesguard-{name}", machine / name)
+    with pytest.raises(GuardError) as caught:
+        guards.settle(load(machine), "status", ["status", "--json"])
+    assert caught.value.exit_code == ExitCode.USAGE
+    for name in ("ada", "bob"):
+        store = machine / f"state/hermesguard-{name}"
+        assert f"hermesguard@{name}  hermesguard --store {store} status --json" in caught.value.what
+    named = guards.store_named("hermesguard@ada")
+    assert guards.settle(load(machine, store=named), "status").sessions == machine / "ada"
+    assert guards.store_named("hermesguard.service") == str(machine / "state/hermesguard")
+    assert guards.store_named("hermesguard") == "hermesguard", "a directory may be called so"
+
+
+def test_sessions_that_are_not_those_of_the_store_are_an_error(machine):
+    store = make(machine / "store", machine / "ada")
+    (machine / "other").mkdir()
+    with pytest.raises(GuardError, match=r"is that of .*/ada, not of .*/other \(flag --sessions\)"):
+        guards.settle(load(machine, store=str(store), sessions=str(machine / "other")), "list")
+    os.symlink(machine / "ada", machine / "link")
+    assert guards.settle(load(machine, store=str(store), sessions=str(machine / "link")), "list")
+    with pytest.raises(GuardError, match="is that of"):
+        Place(store).note_guarded(machine / "other")
+    (machine / "ada").rmdir()
+    Place(store).note_guarded(machine / "other")
+    assert Place(store).guarded() == machine / "other", "the directory has moved"
+
+
+def test_a_copy_of_a_store_is_for_no_directory(machine):
+    store = make(machine / "store", machine / "ada")
+    os.rename(store, machine / "copy")
+    make(store, machine / "ada")
+    assert Place(machine / "copy").guarded() is None
+
+
+def test_a_store_of_another_user_is_spoken_to_with_sudo(machine, monkeypatch):
+    store = make(machine / "state/hermesguard-ada", machine / "ada")
+    monkeypatch.setattr(typed, "owner_of", lambda store: 4711)
+    command = f"sudo -u '#4711' hermesguard --store {store}"
+    monkeypatch.setattr(guards.os, "access", lambda path, mode: False)
+    with pytest.raises(GuardError) as caught:
+        guards.settle(load(machine), "status", ["status"])
+    assert caught.value.exit_code == ExitCode.NO_STORE
+    assert f"hermesguard@ada  {command} status" in caught.value.what
+    guards.settle(load(machine, store=str(store)), "status")
+    assert typed.as_typed("See: hermesguard explain 7; hermesguard@ada runs.") == (
+        f"See: {command} explain 7; hermesguard@ada runs."
+    )
+
+
+def test_what_was_typed_with_sudo_is_typed_with_sudo_again(machine, monkeypatch):
+    store = make(machine / "store", machine / "ada")
+    settings = load(machine, store=str(store))
+    outer = {"SUDO_UID": str(os.geteuid() + 1)}
+    assert typed.command_for(settings, outer).startswith("sudo -u ")
+    assert typed.command_for(settings, {}) == f"hermesguard --store {store}"
+    assert typed.command_for(dataclasses.replace(settings, origins={"store": "default"}), {}) == "hermesguard"
+    inside = {typed.VARIABLE: "docker exec hermesguard hermesguard"}
+    assert typed.command_for(settings, inside) == "docker exec hermesguard hermesguard"
+
+
+def process(machine, number, words, group, store=None):
+    folder = machine / "proc" / str(number)
+    (folder / "fd").mkdir(parents=True)
+    (folder / "cmdline").write_bytes("\0".join(words).encode() + b"\0")
+    (folder / "cgroup").write_text(group)
+    if store:
+        os.symlink(store / "lock", folder / "fd/3")
+
+
+def test_running_guards_are_found_wherever_their_store_is_and_those_in_containers(machine):
+    (machine / "proc/self").mkdir()
+    (machine / "proc/self/cgroup").write_text("0::/user.slice\n")
+    store = make(machine / "elsewhere", own_sessions(machine))
+    process(machine, 100, ["/usr/bin/python3", "/usr/bin/hermesguard", "run"], "0::/user.slice\n", store)
+    process(machine, 101, ["/bin/sh", "-c", "run"], "0::/user.slice\n", store)
+    assert guards.settle(load(machine), "status").store == store
+    other = make(machine / "makeshift", machine / "ada")
+    process(machine, 103, ["python3", "/usr/bin/hermesguard", "run"], "0::/user.slice\n", other)
+    assert guards.settle(load(machine), "status").store == store
+    with pytest.raises(GuardError, match=f"process 103, running *hermesguard --store {other} status"):
+        guards.settle(load(machine, home=machine / "nobody"), "status")
+    group = f"0::/system.slice/docker-{CONTAINER}.scope\n"
+    process(machine, 102, ["python3", "/opt/hermesguard/bin/hermesguard", "run"], group)
+    found = guards.find(load(machine))
+    assert [one.command for one in found] == [
+        f"hermesguard --store {store}",
+        f"hermesguard --store {other}",
+        f"docker exec {CONTAINER[:12]} hermesguard",
+    ]
+    assert found[2].is_running
+
+
+def test_where_there_is_none_the_installed_unit_is_advised(machine):
+    settings = guards.settle(load(machine), "status")
+    assert settings.store == machine / "home/.local/state/hermesguard"
+    assert guards.install_command() == "hermesguard run"
+    (machine / "units").mkdir()
+    (machine / "units/hermesguard@.service").touch()
+    assert guards.install_command().startswith("sudo systemctl enable --now hermesguard@")
+    assert guards.start_command(machine / "state/hermesguard-ada").endswith("systemctl start hermesguard@ada")
+
+
+def test_a_scan_never_takes_the_store_of_other_sessions(machine):
+    make(machine / "state/hermesguard-ada", machine / "ada")
+    assert guards.settle(load(machine), "scan").store == machine / "home/.local/state/hermesguard"
+    mine = make(machine / "state/hermesguard-me", own_sessions(machine))
+    assert guards.settle(load(machine), "scan").store == mine
+
+
+def test_what_a_guard_reports_is_typed_by_whoever_reads_it(machine, monkeypatch):
+    own = load(machine)
+    environment = {"HOME": str(machine / "home")}
+    assert typed.command_in_reports(own, environment) == "hermesguard"
+    named = load(machine, store=str(machine / "elsewhere"))
+    assert typed.command_in_reports(named, environment) == f"hermesguard --store {machine / 'elsewhere'}"
+    service = config.load({}, {**environment, "STATE_DIRECTORY": "/var/lib/hermesguard-ada"}, ())
+    me = typed.user_name(os.geteuid())
+    words = "hermesguard --store /var/lib/hermesguard-ada"
+    assert typed.command_in_reports(service, environment) == f"sudo -u {me} {words}"
+    monkeypatch.setattr(typed.shutil, "which", lambda name: None)
+    assert typed.command_in_reports(service, environment) == f"runuser -u {me} -- {words}"
+    inside = {**environment, typed.VARIABLE: "docker exec hermesguard hermesguard"}
+    assert typed.command_in_reports(service, inside) == "docker exec hermesguard hermesguard"
+
+
+def test_an_event_names_commands_as_they_are_typed():
+    typed.use("sudo -u ada hermesguard --store /var/lib/x")
+    try:
+        values = event.as_typed({"undo": "hermesguard undo 7", "session": "hermesguard undo 7", "count": 3})
+    finally:
+        typed.use(typed.BARE)
+    assert values["undo"] == "sudo -u ada hermesguard --store /var/lib/x undo 7"
+    assert (values["session"], values["count"]) == ("hermesguard undo 7", 3)
