@@ -95,11 +95,6 @@ def _read(path: Path, with_note: bool, limit_bytes: int | None) -> tuple[bytes, 
         os.close(descriptor)
 
 
-def is_same(path: Path, content: Iterable[bytes | memoryview]) -> bool:
-    """Return whether a regular file holds this content, read piece by piece. Raises OSError as `read` does."""
-    return stamp_if_same(path, content) is not None
-
-
 def stamp_if_same(path: Path, content: Iterable[bytes | memoryview]) -> Stamp | None:
     """Return the stamp of a regular file that holds this content, None when it holds another. Raises OSError as `read` does."""
     descriptor, found = opened(path, None)

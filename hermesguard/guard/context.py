@@ -25,8 +25,8 @@ from hermesguard.store.incidents import IncidentLog
 from hermesguard.store.store import Store
 from hermesguard.store.upkeep.pruning import Pruner
 from hermesguard.webui import session
+from hermesguard.webui.compare.elsewhere import MOST_FILES
 from hermesguard.webui.directory import SessionsDirectory, signature
-from hermesguard.webui.elsewhere import MOST_FILES
 from hermesguard.webui.session import Unreadable
 
 SHORTEST_WAIT_SECONDS = 0.001

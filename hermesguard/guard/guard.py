@@ -377,8 +377,6 @@ class Guard:
                 break
         return self.notes.next_due_seconds()
 
-    # -- acting
-
     def _in_order(self, name: str, stamp: Stamp, copy: Copy) -> None:
         if self.notes.seen.get(name) != signature(stamp) and not self.copies.has_pending(name):
             self.copies.touch(name, stamp.mtime_ns)

@@ -8,14 +8,14 @@ from pathlib import Path
 from hermesguard.files import Stamp
 from hermesguard.guard.make_live import Target
 from hermesguard.judge.judge import Action, Surroundings, Verdict, is_wipe, judge, judge_unreadable
-from hermesguard.pieces import Piece, Pieces, pieces_of
-from hermesguard.repair.merge import merged_pieces, merged_text
+from hermesguard.pieces import Piece, pieces_of
+from hermesguard.repair.merge import merged_file, merged_text
 from hermesguard.repair.shortened import without_messages
 from hermesguard.repair.standby import fill, prepared, tells_all
 from hermesguard.store.cache import Copy
 from hermesguard.webui import session
 from hermesguard.webui.compare.diff import texts
-from hermesguard.webui.elsewhere import strangers
+from hermesguard.webui.compare.elsewhere import strangers
 from hermesguard.webui.session import Document, Identity, TooDense, Unreadable
 
 
@@ -165,8 +165,8 @@ class Visit:
             live = beginning[1]
         if live is not None:
             live = without_messages(live, self.verdict.strangers)
-        merged = Pieces(
-            merged_pieces(
+        copy = Copy(
+            merged_file(
                 self.shadow.document,
                 live,
                 self.verdict.keep_messages,
@@ -174,7 +174,6 @@ class Visit:
                 titles=self.around.titles,
             )
         )
-        copy = Copy(merged if merged.size_bytes > session.LONG_BYTES else b"".join(merged))
         self._prove(copy.document)
         return copy
 

@@ -8,13 +8,13 @@ sections 1 (order of keys) and 6 (what the application makes of a repaired file)
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import Any
 
-from hermesguard.pieces import Piece, joined
-from hermesguard.repair.splice import dump, encoded, list_parts, text
+from hermesguard.pieces import Content, Piece, pieces_of
+from hermesguard.repair.splice import dump, file_of, list_parts, object_parts, text
 from hermesguard.webui import session
 from hermesguard.webui.compare.diff import Comparison, compare
 from hermesguard.webui.compare.parts import is_compressed_since, says
 from hermesguard.webui.session import Document, Message
-from hermesguard.webui.text import list_text, written
+from hermesguard.webui.text import list_text
 
 _TRUNCATION = (session.WATERMARK, session.BOUNDARY)
 # The title, and what says whose it is.
@@ -39,7 +39,7 @@ def merge_documents(
     sent and stands in no message becomes a message; `message_count` is true; `context_messages` and `tool_calls` follow.
     `is_newer`: live was written later, whatever its times say. `titles`: those that the session had before the shadow's.
     """
-    return b"".join(merged_pieces(shadow, live, keep_messages, is_newer, titles))
+    return b"".join(pieces_of(merged_file(shadow, live, keep_messages, is_newer=is_newer, titles=titles)))
 
 
 def merged_text(shadow: Document, live: Document | None = None, keep_messages: int | None = None) -> str:
@@ -47,15 +47,16 @@ def merged_text(shadow: Document, live: Document | None = None, keep_messages: i
     return "".join(map(text, _Mender(shadow, live, keep_messages).file()))
 
 
-def merged_pieces(
+def merged_file(
     shadow: Document,
     live: Document | None = None,
     keep_messages: int | None = None,
+    *,
     is_newer: bool = False,
     titles: Sequence[str] = (),
-) -> list[Piece]:
-    """As `merge_documents`; of long files the pieces are views of what is in memory, so that it costs nearly none."""
-    return list(joined(map(encoded, _Mender(shadow, live, keep_messages, is_newer, titles).file())))
+) -> Content:
+    """As `merge_documents`; a long file in pieces (`splice.file_of`)."""
+    return file_of(_Mender(shadow, live, keep_messages, is_newer, titles).file())
 
 
 class _Mender:
@@ -217,12 +218,7 @@ class _Mender:
 
     def file(self) -> Iterator[str | Piece]:
         """Yield the file in parts."""
-        separator = "{\n"
-        for key in self._keys():
-            yield f"{separator}  {written(key)}: "
-            yield from self._member(key)
-            separator = ",\n"
-        yield "{\n\n}" if separator == "{\n" else "\n}"
+        yield from object_parts((key, self._member(key)) for key in self._keys())
 
     def _keys(self) -> Iterator[str]:
         """Yield the base's keys in their order, and each key that only the shadow has behind the one it followed there."""

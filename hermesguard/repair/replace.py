@@ -10,9 +10,9 @@ from typing import NamedTuple, TypeVar
 from hermesguard import files
 from hermesguard.files import Stamp
 from hermesguard.judge.judge import Action, Surroundings, judge
-from hermesguard.pieces import Content, Piece, Pieces, is_same, pieces_of
+from hermesguard.pieces import Content, Piece, Pieces, are_equal, is_same, pieces_of
 from hermesguard.repair import exchange as staging
-from hermesguard.repair.merge import merged_pieces
+from hermesguard.repair.merge import merged_file
 from hermesguard.webui import session
 from hermesguard.webui.session import Document
 
@@ -117,7 +117,7 @@ def placing(
             expected_stamp = own
             before = (*_readable(judged, *((good(),) if good else ())), *earlier())
             expected, wanted = wanted, _answer(path.stem, wanted, out, placed, before)
-            if _are_same(wanted, expected):
+            if are_equal(wanted, expected):
                 break
             staged.append(staging.stage(path, wanted, like))
         kept(placed)
@@ -141,7 +141,7 @@ def placing(
 def _out(staged: Path, expected: Pieces, stamp: Stamp | None) -> Pieces:
     """Return what an exchange brought out: `expected` where it is that, also where it cannot be read but by its stamp is."""
     try:
-        return expected if files.is_same(staged, expected) else Pieces((files.read(staged)[0],))
+        return expected if files.stamp_if_same(staged, expected) else Pieces((files.read(staged)[0],))
     except OSError:
         found = files.stamp(staged)
         if found and stamp and _is_same_file(found, stamp):
@@ -179,7 +179,7 @@ class _Exchanged(NamedTuple):
 def _late(staged: list[Path], out: Pieces) -> Pieces:
     """Return what the displaced file says now; when it cannot be read, it is left where it is, to be looked at later."""
     try:
-        return out if files.is_same(staged[-1], out) else Pieces((files.read(staged[-1])[0],))
+        return out if files.stamp_if_same(staged[-1], out) else Pieces((files.read(staged[-1])[0],))
     except OSError:
         del staged[-1]
         return out
@@ -206,12 +206,7 @@ def _answer(name: str, ours: Pieces, theirs: Pieces, placed: Placed, before: tup
     if verdict.action is Action.INTENDED:
         placed.intended.append(ours)
         return theirs
-    merged = Pieces(merged_pieces(good, None if verdict.is_foreign else written, verdict.keep_messages))
-    return merged
-
-
-def _are_same(one: Pieces, other: Pieces) -> bool:
-    return one is other or (one.size_bytes == other.size_bytes and one.sha256 == other.sha256)
+    return pieces_of(merged_file(good, None if verdict.is_foreign else written, verdict.keep_messages))
 
 
 def _readable(*files_read: Content) -> Iterator[Document]:

@@ -14,7 +14,7 @@ FLOORS = (
     "repair",
     "store judge",
     "watcher webui events config",
-    "files errors clock reader copying",
+    "files pieces errors clock reader copying",
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms.split()}
 MOST_MODULES, MOST_LINES = 10, 400

@@ -18,7 +18,8 @@ from hermesguard.guard.gone.evidence import Absence, Evidence
 from hermesguard.guard.make_live import Target, make_live
 from hermesguard.guard.recorder import found
 from hermesguard.judge.judge import Action, Verdict, judge_missing
-from hermesguard.repair.merge import merged_pieces
+from hermesguard.pieces import pieces_of
+from hermesguard.repair.merge import merged_file
 from hermesguard.store.cache import Copy
 from hermesguard.store.history import LEFT_AWAY
 from hermesguard.webui.session import Unreadable
@@ -247,7 +248,7 @@ class MissingFiles:
         """Make a missing session's newest good copy live, repaired; return it. Raises OSError (FileExistsError: it is back)."""
         context = self._context
         like = context.directory.like(reversed(context.notes.seen))
-        made = make_live(context, Target(name, None, like), merged_pieces(copy.document))
+        made = make_live(context, Target(name, None, like), pieces_of(merged_file(copy.document)))
         self.is_here(name)
         return made.copy
 

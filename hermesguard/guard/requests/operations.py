@@ -10,7 +10,8 @@ from hermesguard.guard.requests.requests import Live
 from hermesguard.guard.requests.salvage import Salvages
 from hermesguard.guard.requests.undo import Decisions
 from hermesguard.judge.judge import Action, Verdict
-from hermesguard.repair.merge import merge_documents
+from hermesguard.pieces import Content, are_equal, pieces_of
+from hermesguard.repair.merge import merged_file
 from hermesguard.repair.part_back import with_part
 from hermesguard.store import incidents
 from hermesguard.store.upkeep.pruning import finished
@@ -51,9 +52,9 @@ class Operations(Decisions, Salvages):
             self.require_seen(name, seen)
         shadow = self._shadow(name)
         if version:
-            source = self._bytes(self._version(name, version))
+            source: Content = self._bytes(self._version(name, version))
         elif shadow:
-            source = shadow.data
+            source = shadow.content
         else:
             raise GuardError(
                 f"There is no shadow of {name}",
@@ -61,7 +62,7 @@ class Operations(Decisions, Salvages):
                 ExitCode.NOT_FOUND,
             )
         try:
-            wanted = session.parse(source)
+            wanted = session.parse_pieces(pieces_of(source))
         except Unreadable as error:
             raise GuardError(
                 f"That version of {name} is no readable session ({error})",
@@ -72,8 +73,8 @@ class Operations(Decisions, Salvages):
         if part:
             merged = self._with_part(name, live, wanted, part)
         else:
-            merged = merge_documents(wanted, live.document if live and not replace else None)
-        if live and live.document and live.data == merged:
+            merged = merged_file(wanted, live.document if live and not replace else None)
+        if live and live.document and are_equal(live.content, merged):
             messages = len(live.document.messages)
             unchanged = {
                 "messages_live": messages,
@@ -102,7 +103,7 @@ class Operations(Decisions, Salvages):
         closed = [] if dry_run else self._close(name, "restored_by_user", answer["action"])
         return {**answer, "resolved": closed}
 
-    def _with_part(self, name: str, live: Live | None, version: Document, part: str) -> bytes:
+    def _with_part(self, name: str, live: Live | None, version: Document, part: str) -> Content:
         """Return the live file with one part of a version."""
         if live is None or live.document is None:
             raise GuardError(

@@ -7,9 +7,10 @@ from hermesguard.errors import ExitCode, GuardError
 from hermesguard.guard.guard import Guard
 from hermesguard.guard.make_live import Target, make_live
 from hermesguard.guard.requests.excerpts import excerpts
+from hermesguard.pieces import Content, are_equal, pieces_of
 from hermesguard.store import incidents
 from hermesguard.store.cache import Copy
-from hermesguard.store.history import Version, digest
+from hermesguard.store.history import Version
 from hermesguard.store.incidents import Incident
 from hermesguard.webui import session
 from hermesguard.webui.compare.diff import compare
@@ -17,9 +18,14 @@ from hermesguard.webui.session import Document, Unreadable
 
 
 class Live(NamedTuple):
-    data: bytes
+    copy: Copy
     stamp: files.Stamp
     document: Document | None
+
+    @property
+    def content(self) -> Content:
+        """The file's bytes, of a long file in pieces."""
+        return self.copy.content
 
 
 class Requests:
@@ -35,7 +41,7 @@ class Requests:
     def _make_live(
         self,
         name: str,
-        wanted: bytes,
+        wanted: Content,
         live: Live | None,
         dry_run: bool,
         event: str,
@@ -45,7 +51,7 @@ class Requests:
         salvaged: str = "",
         details: bool = False,
     ) -> dict[str, Any]:
-        after = session.parse(wanted)
+        after = session.parse_pieces(pieces_of(wanted))
         before = live.document.messages if live and live.document else []
         comparison = compare(before, after.messages)
         result = {
@@ -60,11 +66,14 @@ class Requests:
         if dry_run:
             return result | (excerpts(comparison) if details else {})
         shadow = self._shadow(name)
-        if shadow and shadow.data not in (wanted, live.data if live else b""):
-            self._context.keep_version(name, shadow.data, "displaced")
+        if shadow and not any(
+            are_equal(shadow.content, known) for known in (wanted, live.content if live else b"")
+        ):
+            self._context.keep_version(name, shadow.content, "displaced", shadow.count)
         like = live.stamp if live else self._context.directory.like(reversed(self._context.notes.seen))
         try:
-            made = make_live(self._context, Target(name, live.data if live else None, like), [wanted])
+            target = Target(name, live.copy.data if live else None, like)
+            made = make_live(self._context, target, pieces_of(wanted))
         except OSError as error:
             what = f"{name} cannot be written: {error.strerror or error}"
             raise GuardError(what, "Fix the cause and retry; nothing was changed") from None
@@ -104,7 +113,7 @@ class Requests:
     def require_seen(self, name: str, seen: str) -> None:
         """Raise GuardError unless the live file is the one that a preview showed: `seen` is its digest, empty for no file."""
         live = self._live(name)
-        if (digest(live.data) if live else "") != seen:
+        if (live.copy.digest if live else "") != seen:
             raise GuardError(
                 f"{name} has changed since it was looked at, and nothing was done",
                 "Look at it again",
@@ -128,10 +137,11 @@ class Requests:
             raise GuardError(
                 f"The file of {name} cannot be read: {error.strerror}", "Give the right to read it"
             ) from None
+        copy = Copy(data)
         try:
-            return Live(data, stamp, session.parse(data))
+            return Live(copy, stamp, copy.document)
         except Unreadable:
-            return Live(data, stamp, None)
+            return Live(copy, stamp, None)
 
     def _incident(self, number: str) -> Incident:
         log = incidents.read_all(self._store.root)

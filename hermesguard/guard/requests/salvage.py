@@ -5,7 +5,8 @@ from typing import Any
 from hermesguard import files
 from hermesguard.errors import GuardError
 from hermesguard.guard.requests.requests import Requests
-from hermesguard.repair.merge import merge_documents
+from hermesguard.pieces import are_equal
+from hermesguard.repair.merge import merged_file
 from hermesguard.store.history import SALVAGED
 from hermesguard.webui import session
 from hermesguard.webui.session import Unreadable
@@ -37,8 +38,8 @@ class Salvages(Requests):
         if not restore:
             return kept
         live = self._live(name)
-        merged = merge_documents(document, live.document if live else None)
-        if live and live.document and live.data == merged:
+        merged = merged_file(document, live.document if live else None)
+        if live and live.document and are_equal(live.content, merged):
             return {**kept, "action": "unchanged"}
         why = "rebuilt from traces that hermes-webui and its agent left"
         made = self._make_live(

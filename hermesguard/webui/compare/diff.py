@@ -7,12 +7,11 @@ than n log n.
 """
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from itertools import chain, islice
-from operator import eq
-from typing import NamedTuple, overload
+from itertools import islice
+from typing import NamedTuple
 
 from hermesguard.webui import benign
-from hermesguard.webui.compare.alignment import Pair, rising
+from hermesguard.webui.compare.alignment import Pair, Pairs, rising
 from hermesguard.webui.compare.changes import Changes, changes
 from hermesguard.webui.long.document import LongMessages
 from hermesguard.webui.session import Message
@@ -85,36 +84,6 @@ class Comparison(NamedTuple):
             if not is_end:
                 yield self.old[old_index] if old_index in shortened else self.new[new_index]
             at_old, at_new = old_index + 1, new_index + 1
-
-
-class Pairs(Sequence[Pair]):
-    """Pairs of which the first ones are (0, 0), (1, 1) and so on: mostly that is nearly all of them."""
-
-    def __init__(self, lead: int, rest: Sequence[Pair]) -> None:
-        self._lead = lead
-        self._rest = tuple(rest)
-
-    def __len__(self) -> int:
-        return self._lead + len(self._rest)
-
-    @overload
-    def __getitem__(self, index: int) -> Pair: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Pair]: ...
-    def __getitem__(self, index: int | slice) -> Pair | list[Pair]:
-        if isinstance(index, slice):
-            return [self[number] for number in range(*index.indices(len(self)))]
-        number = range(len(self))[index]
-        return (number, number) if number < self._lead else self._rest[number - self._lead]
-
-    def __iter__(self) -> Iterator[Pair]:
-        return chain(((number, number) for number in range(self._lead)), self._rest)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Sequence) and len(self) == len(other) and all(map(eq, self, other))
-
-    def __hash__(self) -> int:
-        return hash((self._lead, self._rest))
 
 
 def compare(old: Sequence[Message], new: Sequence[Message]) -> Comparison:

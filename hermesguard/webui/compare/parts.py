@@ -212,13 +212,13 @@ def _belongs(before: Document, comparison: Comparison) -> bool:
     """Return whether a message is still there to which one of the tool calls belongs."""
     there = {old for old, _ in chain(comparison.pairs[comparison.lead :], comparison.shortened)}
     asked = (call.get("assistant_msg_idx") for call in before.tool_calls)
-    return any(place in there or _is_in(place, comparison.lead) for place in asked) or bool(
+    return any(_is_in(place, comparison.lead, there) for place in asked) or bool(
         comparison.pairs and comparison.old[0].count > 1
     )
 
 
-def _is_in(place: Any, lead: int) -> bool:
-    return isinstance(place, int | float) and 0 <= place < lead and place == int(place)
+def _is_in(place: Any, lead: int, behind: set[int]) -> bool:
+    return isinstance(place, int | float) and ((0 <= place < lead and place == int(place)) or place in behind)
 
 
 def _lacks_context(before: Document, after: Document, comparison: Comparison) -> bool:
