@@ -71,12 +71,13 @@ def pieces_of(content: Content) -> Pieces:
 
 
 def are_equal(one: Content, other: Content) -> bool:
-    """Return whether two contents are the same, by their digests where they lie in pieces."""
+    """Return whether two contents are the same, by their digests where both lie in pieces."""
     if one is other:
         return True
-    if isinstance(one, bytes) and isinstance(other, bytes):
-        return one == other
-    one, other = pieces_of(one), pieces_of(other)
+    if isinstance(other, bytes):
+        return is_same(other, pieces_of(one))
+    if isinstance(one, bytes):
+        return is_same(one, other)
     return one.size_bytes == other.size_bytes and one.sha256 == other.sha256
 
 

@@ -8,10 +8,9 @@ from typing import NamedTuple
 from hermesguard import files
 from hermesguard.files import Stamp
 from hermesguard.guard.context import Context
-from hermesguard.pieces import Content, Piece, is_same, pieces_of
+from hermesguard.pieces import Content, Piece, are_equal, is_same, pieces_of
 from hermesguard.repair.replace import Placed, finished, placing
 from hermesguard.store.cache import Copy
-from hermesguard.store.history import digest
 from hermesguard.webui.abridged import follow
 from hermesguard.webui.session import Document
 
@@ -114,7 +113,7 @@ def making_live(
     good = (lambda: shadow.content) if shadow else None
     path = context.directory.file(name)
     placed = yield from placing(path, pieces, target.data, target.like, kept, good, ready, earlier)
-    is_as_expected = expected is not None and _are_same(placed.live, expected)
+    is_as_expected = expected is not None and are_equal(placed.live, expected.content)
     followed = None
     if shadow and not is_as_expected:
         live = pieces_of(placed.live)
@@ -131,12 +130,6 @@ def making_live(
         placed.exchanged_ns,
         placed.exchanged,
     )
-
-
-def _are_same(content: Content, copy: Copy) -> bool:
-    if content is copy.content:
-        return True
-    return pieces_of(content).size_bytes == copy.size_bytes and digest(content) == copy.digest
 
 
 def _keep(context: Context, name: str, copy: Copy, before: Copy | None) -> None:

@@ -1,6 +1,6 @@
 """One session as a visit finds it. What it says and what became of it is found out when someone asks, and once."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -193,14 +193,14 @@ class Visit:
             _ = self.live_copy.abridged
 
     @cached_property
-    def pieces(self) -> list[Piece]:
+    def pieces(self) -> Sequence[Piece]:
         """Return the pieces of the repaired file; those of a wipe are the shadow's own bytes, but for what must change."""
         if self.updated and (known := prepared(self.shadow)):
             return known.pieces(self.updated)
         if self.is_wipe:
             shadow = self.shadow.abridged
             return fill(merged_text(shadow.document, self.live), shadow)
-        return list(pieces_of(self.repaired_copy.content))
+        return pieces_of(self.repaired_copy.content)
 
     def _prove(self, repaired: Document) -> None:
         """Raise unless everything that must come back is in the repaired file: what is not proved does not become live."""

@@ -85,7 +85,7 @@ def placing(
     exchanged: _Exchanged | None = None
     placed = Placed(b"")
     ours: list[Pieces] = []
-    made = Pieces(pieces)
+    made = pieces if isinstance(pieces, Pieces) else Pieces(pieces)
     try:
         staged.append(ready or staging.stage(path, made, like))
         if judged is None:

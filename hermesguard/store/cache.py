@@ -117,6 +117,8 @@ class Cache:
     limit_bytes: int
     size_bytes: int = 0
     """About how much memory all copies take."""
+    pinned: set[str] = field(default_factory=set)
+    """Sessions whose copies are not forgotten for others: someone works with them."""
     _copies: OrderedDict[str, Copy] = field(default_factory=OrderedDict)
 
     def get(self, name: str, now: float) -> Copy | None:
@@ -135,8 +137,11 @@ class Cache:
         self._copies[name] = copy
         copy.cached_bytes = copy.memory_bytes
         self.size_bytes += copy.cached_bytes
-        while self.size_bytes > self.limit_bytes and len(self._copies) > 1:
-            self.forget(next(iter(self._copies)))
+        while self.size_bytes > self.limit_bytes:
+            oldest = next((other for other in self._copies if other not in self.pinned), name)
+            if oldest == name:
+                break
+            self.forget(oldest)
         return copy
 
     def forget(self, name: str) -> None:

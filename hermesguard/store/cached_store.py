@@ -118,6 +118,10 @@ class Copies:
         stamp = files.Stamp.of(os.lstat(path))
         return files.TooLarge(path, stamp, self.store.limit_bytes or 0)
 
+    def pin(self, session: str, is_pinned: bool = True) -> None:
+        """Keep the copy of a session in memory while someone works with it, or no longer."""
+        (self._cache.pinned.add if is_pinned else self._cache.pinned.discard)(session)
+
     def hold(self, session: str, copy: Copy) -> None:
         """Take a copy that was read from the store into the cache."""
         copy.is_stored = True

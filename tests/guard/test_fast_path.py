@@ -118,7 +118,7 @@ def test_nothing_that_can_wait_comes_before_the_exchange(
         (world.guard.directory, "correct_index"),
         (session, "parse"),
         (visit, "judge"),
-        (visit, "merged_pieces"),
+        (visit, "merged_file"),
         (staging, "exchange"),
     ):
         order.note(owner, name)

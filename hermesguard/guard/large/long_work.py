@@ -56,6 +56,8 @@ class LongWork:
             self._going_on = name
             self._visit(name)
             self._going_on = ""
+            if not self._background.is_busy(name):
+                self._context.copies.pin(name, False)
         while self._waiting and not self._background.has_urgent:
             other = next(iter(self._waiting))
             del self._waiting[other]
@@ -99,6 +101,7 @@ class LongWork:
 
     def _start(self, name: str, work: Callable[[], object], then: Callable[[object], None]) -> None:
         self._missed.add(name)
+        self._context.copies.pin(name)
         self._background.start(name, work, then, is_urgent=True, is_first=name == self._going_on)
 
     def _loaded(self, name: str) -> Copy | None:

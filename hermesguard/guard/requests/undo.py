@@ -46,9 +46,12 @@ class Decisions(Requests):
         displaced = self._version(name, found.displaced) if found.displaced else None
         live = self._live(name)
         if found.action in ("kept", "stands", "left") and shadow_before:
-            wanted = merged_file(self._read(shadow_before), live.document if live else None)
+            wanted = self._merged(self._read(shadow_before), live.document if live else None)
         elif displaced:
-            wanted = self._as_it_was(found, shadow_before, displaced, live, merge)
+            is_told, before = displaced, shadow_before
+            wanted = self._once(
+                f"as it was {merge}", lambda: self._as_it_was(found, before, is_told, live, merge), live
+            )
         elif found.action == "salvaged" or (found.event == "missing" and found.action == "restored"):
             return self._remove_again(found, live, dry_run)
         else:
@@ -88,7 +91,7 @@ class Decisions(Requests):
     ) -> Content:
         data = self._bytes(displaced)
         try:
-            document = session.parse(data)
+            document = self._parsed(data)
         except Unreadable as error:
             raise GuardError(
                 f"What incident {found.id} displaced is no readable session ({error})",
@@ -145,13 +148,15 @@ class Decisions(Requests):
             shadow = self._context.copies.shadow(name)
         except OSError:
             shadow = None  # to accept live does not need it
-        messages_before = len(shadow.document.messages) if shadow else 0
+        messages_before = shadow.document.count if shadow else 0
         result = {
             "session": name,
             "action": "accepted",
             "messages_before": messages_before,
             "messages_live": count_of(live.document),
         }
+        if self._ahead:
+            self._ahead.write_for(self._store, name, live.copy, None, "accepted")
         if dry_run:
             return {**result, "dry_run": True}
         version = ""
