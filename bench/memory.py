@@ -35,6 +35,7 @@ def row(root: Path, megabytes: int) -> str:
     reset(process)
     save(path, document)
     size = path.stat().st_size
+    incidents = root / "store" / "incidents.jsonl"
     shadow = root / "store" / "shadows" / "long.json"
     until(lambda: shadow.exists() and shadow.stat().st_size == size)
     took = [time.monotonic() - began]
@@ -42,14 +43,13 @@ def row(root: Path, megabytes: int) -> str:
     for act in (grow, wipe, stale):
         time.sleep(1.5)
         reset(process)
-        before = len(document["messages"])
+        seen = lines(incidents)
         began = time.monotonic()
         act(path, document)
-        log = root / "store" / "shadows" / "long.delta"
         if act is grow:
-            until(log.exists)
+            until((root / "store" / "shadows" / "long.delta").exists)
         else:
-            until(partial(holds, path, before - (act is not wipe)))
+            until(partial(has_more, incidents, seen))
         took.append(time.monotonic() - began)
         time.sleep(1.0)
         peaks.append(peak(process))
@@ -128,8 +128,12 @@ def start(root: Path) -> "tuple[subprocess.Popen[bytes], int]":
     return process, peak(process)
 
 
-def holds(path: Path, count: int) -> bool:
-    return len(json.loads(path.read_bytes())["messages"]) >= count
+def lines(path: Path) -> int:
+    return len(path.read_bytes().splitlines()) if path.exists() else 0
+
+
+def has_more(path: Path, seen: int) -> bool:
+    return lines(path) > seen
 
 
 def reset(process: "subprocess.Popen[bytes]") -> None:

@@ -99,19 +99,23 @@ def stamp_if_same(path: Path, content: Iterable[bytes | memoryview]) -> Stamp | 
     """Return the stamp of a regular file that holds this content, None when it holds another. Raises OSError as `read` does."""
     descriptor, found = opened(path, None)
     try:
-        for piece in content:
-            for begin in range(0, len(piece), _COMPARED_BYTES):
-                part = piece[begin : begin + _COMPARED_BYTES]
-                if not _read_exactly(descriptor, len(part)).startswith(part):
-                    return None
-        return None if os.read(descriptor, 1) else Stamp.of(found)
+        return Stamp.of(found) if holds(descriptor, content) else None
     finally:
         os.close(descriptor)
 
 
+def holds(descriptor: int, content: Iterable[bytes | memoryview]) -> bool:
+    """Return whether an open file holds this content from where it stands, and nothing behind it. Raises OSError."""
+    for piece in content:
+        for begin in range(0, len(piece), _COMPARED_BYTES):
+            part = piece[begin : begin + _COMPARED_BYTES]
+            if not _read_exactly(descriptor, len(part)).startswith(part):
+                return False
+    return not os.read(descriptor, 1)
+
+
 def _read_exactly(descriptor: int, size_bytes: int) -> bytes:
-    """Return so many bytes of an open file from where it stands; fewer, if it ends."""
-    found = os.read(descriptor, size_bytes)
+    found = b""
     while len(found) < size_bytes and (more := os.read(descriptor, size_bytes - len(found))):
         found += more
     return found

@@ -19,14 +19,23 @@ class Reader:
         self._view = memoryview(self.buffer)
         self._size_bytes = 0
 
-    def read(self, path: Path, limit_bytes: int | None = None) -> tuple[int, files.Stamp]:
-        """Read as `read` does; return how many bytes of `buffer` are the file's content, and its stamp."""
+    def read(
+        self, path: Path, limit_bytes: int | None = None, known: bytes | None = None
+    ) -> tuple[int, files.Stamp]:
+        """Read as `files.read` does; return how many bytes of `buffer` are the file's content, and its stamp.
+
+        A long file that is as it is `known` is not in memory twice.
+        """
         descriptor, found = files.opened(path, limit_bytes)
         try:
             self._size_bytes = 0
             if found.st_size > LONG_BYTES:
                 self._view = memoryview(b"")
-                self.buffer = files.read_open(descriptor, found.st_size)
+                self.buffer = b""  # it goes before another one comes
+                if known is None or len(known) != found.st_size or not files.holds(descriptor, (known,)):
+                    os.lseek(descriptor, 0, os.SEEK_SET)
+                    known = files.read_open(descriptor, found.st_size)
+                self.buffer = known
                 self._size_bytes = len(self.buffer)
                 return self._size_bytes, files.Stamp.of(found)
             if isinstance(self.buffer, bytes):

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-OWN_BYTES: Final = 64 * 1024 * 1024
-"""What the guard itself takes, with nothing in hand."""
-HALVES_READ: Final = 7
-"""So many times half its size a session may take in memory. Measured (bench/memory.py): 2.0 to 3.4 times its size."""
+OWN_BYTES: Final = 96 * 1024 * 1024
+"""What the guard itself takes: 25 MB with nothing in hand, and what it has in memory of other sessions."""
+TIMES_READ: Final = 3
+"""So many times its size a session may take in memory. Measured (bench/memory.py): 1.1 to 2.4 times, and some 15 MB."""
 LARGEST_BYTES: Final = 1024 * 1024 * 1024
 """What is larger is not read into memory, however much of it there is: it would hold everything else up."""
 SMALLEST_BYTES: Final = 1024 * 1024
@@ -23,7 +23,7 @@ _GROUPS: Final = Path("/sys/fs/cgroup")
 
 def session_limit_bytes(chosen: int | None, groups: Path = _GROUPS) -> int:
     """Return how large a session may be to be read into memory; `chosen` (the setting) may only make it less."""
-    fits = 2 * (memory_bytes(groups) - OWN_BYTES) // HALVES_READ
+    fits = (memory_bytes(groups) - OWN_BYTES) // TIMES_READ
     return min(chosen or LARGEST_BYTES, max(SMALLEST_BYTES, fits), LARGEST_BYTES)
 
 

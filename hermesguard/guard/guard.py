@@ -189,7 +189,8 @@ class Guard:
             return False
         began_ns = time.perf_counter_ns()
         try:
-            size_bytes, stamp = self._reader.read(self.directory.file(name), self.context.limit_bytes)
+            path, limit_bytes = self.directory.file(name), self.context.limit_bytes
+            size_bytes, stamp = self._reader.read(path, limit_bytes, self.long_work.data(name))
         except (FileNotFoundError, NotADirectoryError):
             self._look_for(name)
             return False

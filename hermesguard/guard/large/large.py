@@ -27,7 +27,7 @@ from hermesguard.webui import session
 from hermesguard.webui.directory import signature
 from hermesguard.webui.session import Document, Unreadable
 
-REMEDY = "Give the guard more memory (MemoryMax= of its unit), or raise max_session_bytes"
+REMEDY = "Give the guard more memory (MemoryHigh= and MemoryMax= of its unit), or raise max_session_bytes"
 TORN_SECONDS = 1.0
 _PIECE_BYTES = 4 * 1024 * 1024
 _SHADOW_SUFFIX = ".large.tmp"

@@ -141,6 +141,13 @@ class LongWork:
         copy = self._known.pop(name, None)
         return copy if copy and same(copy.abridged, reader.buffer, size_bytes) else None
 
+    def data(self, name: str) -> bytes | None:
+        """Return the live file as it was when it was last read in the background; None when nothing waits for its visit."""
+        if visit := self._worked_out.get(name):
+            return visit.data
+        copy = self._known.get(name)
+        return copy.data if copy else None
+
     def worked_out(self, visit: Visit) -> Visit | None:
         """Return a visit of which all is known; None when that is being found out in the background."""
         name = visit.name

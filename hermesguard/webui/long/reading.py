@@ -27,7 +27,7 @@ from hermesguard.webui.grammar import (
 from hermesguard.webui.long.document import LongDocument, Places
 from hermesguard.webui.text import said_of
 
-WINDOW_BYTES: Final = 1024 * 1024
+WINDOW_BYTES: Final = 256 * 1024
 KEPT_VALUE_BYTES: Final = 64 * 1024
 """A member that is longer is read again when somebody asks for it."""
 ALLOWANCE_BYTES: Final = 64 * 1024 * 1024
