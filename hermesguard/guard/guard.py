@@ -29,7 +29,7 @@ from hermesguard.guard.visit import Visit
 from hermesguard.judge.judge import Action, Surroundings, judge
 from hermesguard.judge.verdict import Writer
 from hermesguard.reader import Reader
-from hermesguard.repair.standby import Standby
+from hermesguard.repair.standby import Standby, awaited_number
 from hermesguard.store.cache import Copy
 from hermesguard.store.start import snapshot
 from hermesguard.store.start.first_copies import FirstCopies
@@ -295,9 +295,10 @@ class Guard:
 
     def _around(self, name: str, shadow: Copy, data: bytes, stamp: Stamp, writer: Writer) -> Surroundings:
         repair = self.recorder.incidents.last_digest.get(name)
-        saves = self.notes.saves.get(name, 0) + self.saves_to_come(
-            name, lambda: files.stamp(self.directory.file(name)) == stamp
-        )
+        saves = self.notes.saves.get(name, 0)
+        # How many saves led to the awaited stub changes nothing about it, and each look at the watch makes its repair later.
+        if not awaited_number(shadow, data):
+            saves += self.saves_to_come(name, lambda: files.stamp(self.directory.file(name)) == stamp)
         if saves:
             self.notes.saves[name] = saves
         return Surroundings(

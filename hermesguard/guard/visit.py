@@ -11,7 +11,7 @@ from hermesguard.judge.judge import Action, Surroundings, Verdict, is_wipe, judg
 from hermesguard.pieces import Piece, pieces_of
 from hermesguard.repair.merge import merged_file, merged_text
 from hermesguard.repair.shortened import without_messages
-from hermesguard.repair.standby import fill, prepared, tells_all
+from hermesguard.repair.standby import awaited_number, fill, prepared, tells_all
 from hermesguard.store.cache import Copy
 from hermesguard.webui import session
 from hermesguard.webui.compare.diff import texts
@@ -52,8 +52,7 @@ class Visit:
     @cached_property
     def updated(self) -> bytes:
         """The `updated_at` of the stub that the standby repair awaits; empty when live is not that stub."""
-        known = prepared(self.shadow)
-        return known.updated(self.data) if known else b""
+        return awaited_number(self.shadow, self.data)
 
     @cached_property
     def is_wipe(self) -> bool:

@@ -127,6 +127,12 @@ def prepared(copy: Copy) -> Prepared | None:
     return copy.prepared if isinstance(copy.prepared, Prepared) else None
 
 
+def awaited_number(copy: Copy, data: bytes) -> bytes:
+    """Return the `updated_at` of `data` if it is the stub that the prepared repair of this copy awaits; empty when it is not."""
+    known = prepared(copy)
+    return known.updated(data) if known else b""
+
+
 def fill(text: str, known: Abridged) -> list[Piece]:
     """Return the pieces of an abridged `text` made from `known`, with the runs' own bytes where they belong."""
     pieces: list[Piece] = []
