@@ -88,8 +88,6 @@ class Guard:
         """Go on with other settings of the same directories."""
         self.settings = self.context.settings = settings
 
-    # -- looking
-
     def begin(self) -> None:
         """Take over what the store knows from before: shadows whose live is unchanged need not be opened again.
 
