@@ -156,10 +156,10 @@ class LookBack:
             for name in present
         }
         # Of a file that is still being read, or is too large to be, nothing can be said.
-        known |= {
+        known |= context.copies.store.too_dense | {
             name for name, count in counts.items() if count is None and name not in context.notes.unreadable
         }
-        lost = [sign for sign in signs(context.directory.path, found, counts) if sign.session not in known]
+        lost = signs(context.directory.path, found, counts, known)
         for sign in lost:
             context.recorder.note(
                 Incident(

@@ -55,7 +55,6 @@ class Guard:
         self.recorder = context.recorder
         self.shield = context.shield
         self.missing_files = MissingFiles(context)
-        self._leftovers = Recovery(context)
         self.scrub = Scrub(self.copies, self, context.reporter, context.clock)
         self._reported_two_writers = False
         self.standby = Standby(self.copies, self.directory)
@@ -65,6 +64,7 @@ class Guard:
         self.unfinished.limit_bytes = self.settings.cache_bytes
         self._reader = Reader()
         self.background = Background(partial(self.shield.caught, "background work"))
+        self._leftovers = Recovery(context, self.background.is_busy)
         self.first_copies = FirstCopies(self.copies.store, self._start_sync, self.copies.refused)
         self.copies.settle = self.first_copies.settle
         self._first_look = FirstLook(context, self.first_copies)

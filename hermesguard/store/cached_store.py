@@ -6,6 +6,7 @@ refused is a pending write, retried at every scan, and reported once. When the d
 
 import errno
 import os
+import threading
 import zlib
 from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
@@ -63,6 +64,8 @@ class Copies:
         self._delta_logs: dict[str, tuple[int, float]] = {}
         self._is_hopeless = False
         self._newest: datetime | None = None
+        self._naming = threading.Lock()
+        self.pinned = self._cache.pinned
 
     @property
     def cache_bytes(self) -> int:
@@ -117,10 +120,6 @@ class Copies:
         path = self.store.shadow_path(session)
         stamp = files.Stamp.of(os.lstat(path))
         return files.TooLarge(path, stamp, self.store.limit_bytes or 0)
-
-    def pin(self, session: str, is_pinned: bool = True) -> None:
-        """Keep the copy of a session in memory while someone works with it, or no longer."""
-        (self._cache.pinned.add if is_pinned else self._cache.pinned.discard)(session)
 
     def hold(self, session: str, copy: Copy) -> None:
         """Take a copy that was read from the store into the cache."""
@@ -229,7 +228,7 @@ class Copies:
 
     def version(self, session: str, data: Content, messages: int, reason: str) -> str:
         """Put `data` into the history, or owe it; return the name of the version that holds (or will hold) it."""
-        now = self._version_time()
+        now = self.version_time()
         if reason in WITHDRAWN and self.withdrawn is None:
             self.withdrawn = self._clock.monotonic()
         pending = self._pending.get(session)
@@ -247,13 +246,14 @@ class Copies:
         pending.versions.append(PendingVersion(compressed(data), known, messages, reason, now))
         return version_name(now)
 
-    def _version_time(self) -> datetime:
-        """Return the time for a version: its name, so that no two may have the same."""
-        now = self._clock.now()
-        if self._newest and timedelta(0) <= self._newest - now < CLOCK_TOLERANCE:
-            now = self._newest + timedelta(microseconds=1)
-        self._newest = now
-        return now
+    def version_time(self) -> datetime:
+        """Return the time for a version: its name, so that no two may have the same. Any thread may ask."""
+        with self._naming:
+            now = self._clock.now()
+            if self._newest and timedelta(0) <= self._newest - now < CLOCK_TOLERANCE:
+                now = self._newest + timedelta(microseconds=1)
+            self._newest = now
+            return now
 
     def _add_version(self, session: str, data: Content, messages: int, reason: str, time: datetime) -> str:
         kept = self._relieved(

@@ -260,7 +260,7 @@ class MissingFiles:
         if self._context.directory.index.says(name, now) != "lists":
             return None
         try:
-            copy = Copy(files.read(self._context.directory.backup(name))[0])
+            copy = Copy(files.read(self._context.directory.backup(name), self._context.limit_bytes)[0])
             return copy if copy.document.messages else None
         except (OSError, Unreadable):
             return None

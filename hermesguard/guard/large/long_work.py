@@ -57,7 +57,7 @@ class LongWork:
             self._visit(name)
             self._going_on = ""
             if not self._background.is_busy(name):
-                self._context.copies.pin(name, False)
+                self._context.copies.pinned.discard(name)
         while self._waiting and not self._background.has_urgent:
             other = next(iter(self._waiting))
             del self._waiting[other]
@@ -101,7 +101,7 @@ class LongWork:
 
     def _start(self, name: str, work: Callable[[], object], then: Callable[[object], None]) -> None:
         self._missed.add(name)
-        self._context.copies.pin(name)
+        self._context.copies.pinned.add(name)
         self._background.start(name, work, then, is_urgent=True, is_first=name == self._going_on)
 
     def _loaded(self, name: str) -> Copy | None:
@@ -178,7 +178,7 @@ class LongWork:
         except TooDense:
             self._too_dense[visit.name] = visit.stamp
             return
-        history, now = self._context.copies.store, self._context.clock.now
+        history, now = self._context.copies.store, self._context.copies.version_time
         before = history.written_before
         if visit.is_wipe:
             before.write_version(history, visit.name, visit.shadow, "loss", now())

@@ -2,9 +2,9 @@
 
 import contextlib
 from collections.abc import Callable, Generator, Iterator
+from datetime import datetime
 from typing import Any, TypeVar
 
-from hermesguard.clock import Clock
 from hermesguard.guard.large.background import Background
 from hermesguard.store.cache import Copy
 from hermesguard.store.store import Store
@@ -15,11 +15,11 @@ T = TypeVar("T")
 class Ahead:
     """What was found out of one request, and holds as long as it is asked of the same objects."""
 
-    def __init__(self, shadow: Copy | None, clock: Clock, *, writes: bool) -> None:
-        """`shadow` is the session's, read before; with `writes`, what is to be kept is written before, too."""
+    def __init__(self, shadow: Copy | None, time: Callable[[], datetime], *, writes: bool) -> None:
+        """`shadow` is the session's, read before; with `writes`, what is to be kept is written before, too; `time` names it."""
         self.shadow = shadow
         self.is_in_background = False
-        self._clock = clock
+        self._time = time
         self._writes = writes
         self._known: dict[tuple[object, ...], tuple[tuple[object, ...], Any]] = {}
 
@@ -39,7 +39,7 @@ class Ahead:
             return
         for gone in (self.shadow, live):
             if gone and gone.digest != copy.digest:
-                store.written_before.write_version(store, name, gone, reason, self._clock.now())
+                store.written_before.write_version(store, name, gone, reason, self._time())
         store.written_before.write_shadow(name, copy)
 
     @contextlib.contextmanager

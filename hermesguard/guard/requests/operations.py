@@ -250,7 +250,7 @@ def in_steps(
         while guard.long_work.loads(name, Reader(), 0):
             while guard.background.is_busy(name):
                 yield True
-        copies.pin(name)
+        copies.pinned.add(name)
         own = Operations(guard)
         act = getattr(own, verb)
         yield from own.find_out(
@@ -258,7 +258,7 @@ def in_steps(
         )
         return _done(act, arguments)
     finally:
-        copies.pin(name, False)
+        copies.pinned.discard(name)
 
 
 def _done(act: Callable[..., T], arguments: dict[str, Any]) -> T:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, TypeVar
 from hermesguard import files
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.guard.guard import Guard
+from hermesguard.guard.large.large import REMEDY
 from hermesguard.guard.large.long_work import LONG_BYTES
 from hermesguard.guard.make_live import Target, make_live
 from hermesguard.guard.requests.ahead import Ahead, waiting_for
@@ -69,7 +70,7 @@ class Requests:
     def find_out(self, name: str, dry: Callable[[], object], writes: bool) -> Generator[bool, None, None]:
         """Find out in the background what takes long of an act, by what it does when it is `dry`; yields True until then."""
         try:
-            ahead = self._ahead = Ahead(self._shadow(name), self._context.clock, writes=writes)
+            ahead = self._ahead = Ahead(self._shadow(name), self._context.copies.version_time, writes=writes)
         except GuardError:
             return  # the act meets it again
 
@@ -183,9 +184,13 @@ class Requests:
 
     def _read_live(self, name: str) -> Live | None:
         try:
-            data, stamp = files.read(self._context.directory.file(name))
+            data, stamp = files.read(self._context.directory.file(name), self._context.limit_bytes)
         except FileNotFoundError:
             return None
+        except files.TooLarge as error:
+            raise GuardError(
+                f"The file of {name} is too large to be read: {error.stamp.size_bytes} bytes", REMEDY
+            ) from None
         except OSError as error:
             raise GuardError(
                 f"The file of {name} cannot be read: {error.strerror}", "Give the right to read it"
