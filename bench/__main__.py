@@ -69,8 +69,8 @@ def _ticks() -> tuple[int, int]:
 
 def _table(run: Run, seconds: float, stolen: float) -> str:
     header = ["figure", "measured", "must reach", "aim", "verdict", "behind it"]
-    messages = [header, ["---"] * len(header), *(figure.cells() for figure in run.figures)]
-    table = "\n".join("| " + " | ".join(cells) + " |" for cells in messages)
+    lines = [header, ["---"] * len(header), *(figure.cells() for figure in run.figures)]
+    table = "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
     return (
         "# What it costs, and how fast it is\n\n"
         f"Made by `script/bench` on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC in {seconds / 60:.0f} minutes, "

@@ -141,7 +141,7 @@ def _late(run: Run) -> None:
 
 
 def _rates(run: Run) -> None:
-    """Scrub of a second, all rates in turn, so that a burst of noise meets all alike; of each rate the median round."""
+    """Rounds of a second, all rates in turn, so that a burst of noise meets all alike; of each rate the median round."""
     rounds = 3 if run.is_quick else 9
     found: dict[int, list[tuple[float, float, float]]] = {rate: [] for rate in RATES}
     for number in range(rounds):

@@ -227,7 +227,7 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One message of the table; smaller is better unless `more_is_better`."""
+    """One line of the table; smaller is better unless `more_is_better`."""
 
     name: str
     value: float
@@ -250,7 +250,7 @@ class Figure:
         return self.value >= bound if self.more_is_better else self.value <= bound
 
     def cells(self) -> list[str]:
-        """Return the cells of its message."""
+        """Return the cells of its line."""
         bounds = ["" if bound is None else f"{bound:g}{self.unit}" for bound in (self.must, self.aim)]
         return [self.name, f"{short(self.value)}{self.unit}", *bounds, self.verdict, self.note]
 

@@ -17,9 +17,9 @@ import pyrage
 
 from hermesguard.offsite.back.restore import Restoring
 from hermesguard.offsite.bucket import Bucket
+from hermesguard.offsite.settings import OffsiteSettings
 from hermesguard.offsite.state import State
 from hermesguard.offsite.upload.uploader import Uploader
-from hermesguard.offsite.wishes import Wishes
 from hermesguard.store.store import Store
 from tests.helpers.s3_server import BUCKET, KEY, s3_server
 
@@ -47,8 +47,8 @@ def session(number: int, messages: int, size_bytes: int) -> bytes:
     ).encode()
 
 
-def wishes_of(root: Path, interval_seconds: float) -> Wishes:
-    return Wishes(
+def options_of(root: Path, interval_seconds: float) -> OffsiteSettings:
+    return OffsiteSettings(
         root / "store", root / "state", f"s3://{BUCKET}/{root.name}", (), "", "us-east-1", None,
         interval_seconds, 10_000_000, None, 86400.0, 30 * 86400.0, 50,
     )  # fmt: skip
@@ -63,7 +63,7 @@ def there_and_back(root: Path, endpoint: str, count: int) -> None:
     identity = pyrage.x25519.Identity.generate()
     bucket = Bucket(f"s3://{BUCKET}/{root.name}", endpoint, credentials=KEY)
     state = State(root / "state")
-    uploader = Uploader(wishes_of(root, 30), state, bucket, [identity.to_public()])
+    uploader = Uploader(options_of(root, 30), state, bucket, [identity.to_public()])
     began, cpu = time.monotonic(), time.process_time()
     while uploader.turn() == 0.0:
         pass
@@ -96,7 +96,7 @@ def save_to_safe(root: Path, endpoint: str, rate: int, seconds: float, interval_
     identity = pyrage.x25519.Identity.generate()
     state = State(root / "state")
     uploader = Uploader(
-        wishes_of(root, interval_seconds),
+        options_of(root, interval_seconds),
         state,
         Bucket(f"s3://{BUCKET}/{root.name}", endpoint, credentials=KEY),
         [identity.to_public()],

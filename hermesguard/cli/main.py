@@ -35,6 +35,10 @@ def _spoken(argv: Sequence[str] | None) -> int:
         from hermesguard.lookup import typed
 
         _say(str(GuardError(error.what, typed.as_typed(error.remedy))))
+        if os.getpid() == 1 and "run" in (sys.argv[1:] if argv is None else argv):
+            from hermesguard.cli.commands.service.run import wait_before_a_restart
+
+            wait_before_a_restart(error.exit_code)
         return error.exit_code
     except BrokenPipeError:
         _give_up_stdout()  # the reader has what it wanted
@@ -87,7 +91,7 @@ def _dispatch(argv: Sequence[str] | None) -> int:
             flags["store"] = guards.store_named(flags["store"])
         settings = config.load(flags, os.environ)
         typed.know(one.name for one in VERBS)
-        settings = guards.settle(settings, verb.name, sys.argv[1:] if argv is None else argv)
+        settings = guards.with_its_store(settings, verb.name, sys.argv[1:] if argv is None else argv)
     module, function = verb.run.split(":")
     return int(getattr(import_module(module), function)(arguments, settings))
 

@@ -263,7 +263,7 @@ VERBS: Final[tuple[Verb, ...]] = (
         "Answers the page of hermesguard open and the extension in hermes-webui, on 127.0.0.1 alone, and ends when nobody "
         "has asked for five minutes. Usually its systemd socket starts it. It can write nothing: the guard acts.",
         "# as systemd does: on demand\nsystemctl enable --now hermesguard-page@alice.socket\n"
-        "# by hand, on another port\nhermesguard serve --page-port 17894",
+        "# without systemd, on another port\nhermesguard serve --page-port 17894",
         "hermesguard.cli.commands.page.serve:serve",
         arguments.serve,
     ),

@@ -5,6 +5,7 @@ from hermesguard.errors import GuardError
 from hermesguard.lookup.library import Library
 from hermesguard.salvage.places import places_of
 from hermesguard.store.incidents import Incident
+from hermesguard.store.store import Store
 from hermesguard.webui import session
 from hermesguard.webui.compare.diff import compare
 from hermesguard.webui.session import Message, Unreadable
@@ -30,12 +31,12 @@ def witnesses(settings: Settings, library: Library, incident: Incident) -> list[
         return []
 
 
-def lost_before(settings: Settings) -> int:
+def lost_before(settings: Settings, store: Store) -> int:
     """Return how many conversations look lost from before the guard came, by a quick look; 0 where nothing can be read."""
     from hermesguard.salvage.survey import glance
 
     try:
-        return glance(places_of(settings))
+        return glance(places_of(settings), store)
     except (GuardError, OSError):
         return 0
 

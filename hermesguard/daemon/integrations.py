@@ -42,7 +42,7 @@ def _seconds(time: str) -> float:
     return datetime.fromisoformat(time).timestamp() if time else 0.0
 
 
-class Outside:
+class Integrations:
     """The commands and the metrics of the settings. Nothing here waits or raises, but for `flush`, which has a deadline."""
 
     def __init__(self, settings: Settings, reporter: Reporter, look: "Callable[[], Figures | None]") -> None:

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 from hermesguard import __version__
 from hermesguard.config.settings import Settings
 from hermesguard.daemon.control import Answer, ControlServer, Work
-from hermesguard.daemon.integrations import Outside, figures_of
-from hermesguard.daemon.maintenance import Housekeeping
+from hermesguard.daemon.integrations import Integrations, figures_of
+from hermesguard.daemon.maintenance import Maintenance
 from hermesguard.daemon.status import status_of
 from hermesguard.daemon.supervisor import PROOF_SECONDS, SCAN_SLICE_SECONDS, Supervisor
 from hermesguard.daemon.writers import Writers
@@ -68,9 +68,9 @@ class Daemon(Supervisor):
         context = Context.furnish(settings, store, IncidentLog(settings.store), reporter)
         super().__init__(settings, reporter, Guard(context))
         self.guard.saves_to_come = self._saves_to_come
-        self._outside = Outside(settings, reporter, self._figures)
+        self._integrations = Integrations(settings, reporter, self._figures)
         self._operations = Operations(self.guard)
-        self._housekeeping = Housekeeping(self.guard)
+        self._maintenance = Maintenance(self.guard)
         self._server: ControlServer | None = None
         # Signals, and commands that ask; a save must cost little, so the watch is not waited for in that way.
         self._selector = selectors.EpollSelector()
@@ -107,7 +107,7 @@ class Daemon(Supervisor):
             if self._server:
                 self._server.close()
             self._disarm()
-            self._outside.close()
+            self._integrations.close()
             self._service.close()
             self.guard.background.close()
             self._writers.close()
@@ -142,7 +142,7 @@ class Daemon(Supervisor):
         if self._server:
             self._server.go_on(SCAN_SLICE_SECONDS)
         if not self._scan:
-            self._housekeeping.go_on()
+            self._maintenance.go_on()
         self._tell_systemd()
 
     def _patience(self) -> float:
@@ -150,14 +150,14 @@ class Daemon(Supervisor):
         now = time.monotonic()
         waits = [
             SLEEP_SECONDS,
-            self._housekeeping.patience_seconds(),
+            self._maintenance.patience_seconds(),
             self.reporter.pump(),
             self._service.pump(),
             self.guard.notes.next_due_seconds(),
             self.guard.rolled_back.wait_seconds(now),
             self.guard.directory.index.wait_seconds(),
             self.guard.standby.wait_seconds(now),
-            self._outside.pump(),
+            self._integrations.pump(),
         ]
         if self._scan or self._changes or self.guard.unfinished or (self._server and self._server.is_working):
             return 0.0
@@ -267,7 +267,7 @@ class Daemon(Supervisor):
         else:
             self._service.status(self._words())
         if self.watch and self.watch_lost_since is None and not self.guard.copies.broken:
-            self._outside.scanned(
+            self._integrations.scanned(
                 sessions=len(self.guard.notes.seen), messages=self.guard.notes.seen.messages
             )
 
@@ -319,7 +319,7 @@ class Daemon(Supervisor):
             if "watch" in changed:
                 self._disarm()
                 self._arm_due = 0.0
-            self._outside.configure(settings)
+            self._integrations.configure(settings)
             reason = f"changed: {', '.join(changed)}" if changed else "no changes"
             self.reporter.report("reloaded", reason=reason)
         self._service.ready(self._words())
@@ -341,7 +341,7 @@ class Daemon(Supervisor):
         )
 
     def _end(self, number: int) -> int:
-        self._housekeeping.end()
+        self._maintenance.end()
         self.guard.repair_now()
         self.guard.standby.files.drop_others(lambda _: False)
         self._service.stopping()
@@ -355,7 +355,7 @@ class Daemon(Supervisor):
             seconds=round(time.monotonic() - self._began, 1),
             incidents=self.guard.notes.totals.restored + self.guard.notes.totals.uncertain,
         )
-        self._outside.flush(PARTING_SECONDS)
+        self._integrations.flush(PARTING_SECONDS)
         self.reporter.flush(PARTING_SECONDS)
         return int(ExitCode.OK) if number == signal.SIGTERM else 128 + number
 

@@ -19,7 +19,7 @@ FIRST_READ_SECONDS: Final = 600.0
 AFTER_FAULT_SECONDS: Final = 600.0
 
 
-class Housekeeping:
+class Maintenance:
     """One piece of work at a time, for the guard that holds the store."""
 
     def __init__(self, guard: Guard, monotonic: Callable[[], float] = time.monotonic) -> None:

@@ -18,7 +18,7 @@ from hermesguard.guard.requests.operations import Operations, perform
 from hermesguard.judge.judge import Action, Surroundings, judge, judge_missing, judge_unreadable
 from hermesguard.store import incidents
 from hermesguard.store.incidents import IncidentLog
-from hermesguard.store.inventory import holdings, messages_of
+from hermesguard.store.inventory import messages_of, shadow_entries
 from hermesguard.store.store import Store
 from hermesguard.webui import header as head
 from hermesguard.webui import session
@@ -108,7 +108,7 @@ def _with_signs(
 ) -> list[dict[str, Any]]:
     """Return the findings, with what looks lost from before the guard came and nobody has answered yet."""
     counts: dict[str, int | None] = {
-        holding.session: messages_of(store, holding) for holding in holdings(store)
+        shadow.session: messages_of(store, shadow) for shadow in shadow_entries(store)
     }
     counts = {name: count for name, count in counts.items() if name in present}
     counts |= {found["session"]: found["messages_live"] for found in findings if found["session"] in present}

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from hermesguard.errors import ExitCode, GuardError
+from hermesguard.lookup.typed import VARIABLE
 
 _CAP_CHOWN = 0
 
@@ -37,13 +38,24 @@ def require(sessions: Path, *, came_late: bool, is_start: bool) -> None:
     if not is_readable or not (is_writable or is_read_only):
         raise GuardError(
             f"{sessions} cannot be {'written' if is_readable else 'read'}: Permission denied",
-            "Run the guard as the user of hermes-webui, or give its user the right to read and write there",
+            _as_that_user(os.stat(sessions))
+            if os.environ.get(VARIABLE)
+            else "Run the guard as the user of hermes-webui, or give its user the right to read and write there",
             ExitCode.REFUSED,
         )
-    owner = os.stat(sessions).st_uid
-    if owner != os.geteuid() and not may_give_away():
+    found = os.stat(sessions)
+    if found.st_uid != os.geteuid() and not may_give_away():
         raise GuardError(
-            f"{sessions} belongs to uid {owner}, and a repair by uid {os.geteuid()} would take the file away from it",
-            "Run the guard as that user: User= in the unit, or hermesguard@USER.service",
+            f"{sessions} belongs to uid {found.st_uid}, and a repair by uid {os.geteuid()} would take the file away from it",
+            _as_that_user(found),
             ExitCode.REFUSED,
         )
+
+
+def _as_that_user(found: os.stat_result) -> str:
+    if os.environ.get(VARIABLE):
+        return (
+            f"Run the container as that user: UID={found.st_uid} and GID={found.st_gid} in .env and `up --build` once more, "
+            f"or runAsUser: {found.st_uid}"
+        )
+    return "Run the guard as that user: User= in the unit, or hermesguard@USER.service"

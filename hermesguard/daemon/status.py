@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from hermesguard import __version__
 from hermesguard.config.settings import Settings
 from hermesguard.store import incidents
-from hermesguard.store.inventory import holdings, messages_of
+from hermesguard.store.incidents import Incident
+from hermesguard.store.inventory import messages_of, shadow_entries
 from hermesguard.store.lock import lock_holder
 from hermesguard.store.store import Store
 from hermesguard.store.upkeep.scrub_progress import progress_of
@@ -40,19 +42,25 @@ def _time(time_ns: int) -> str:
     return datetime.fromtimestamp(time_ns / 1e9, UTC).isoformat() if time_ns else ""
 
 
-def resting_status(settings: Settings) -> dict[str, Any]:
-    """Return what is known from the store alone when no guard runs. GuardError when there is no store."""
-    store = Store(settings.store)
-    store.open()
-    held = list(holdings(store))
-    newest_ns = max((holding.mtime_ns for holding in held), default=0)
-    return _common(settings, store) | {
+def resting_status(
+    settings: Settings, store: Store | None = None, log: Iterable[Incident] | None = None
+) -> dict[str, Any]:
+    """Return what is known from the store alone when no guard runs. GuardError when there is no store.
+
+    `store` and `log` are what the caller has opened and read of it already.
+    """
+    if store is None:
+        store = Store(settings.store)
+        store.open()
+    shadows = list(shadow_entries(store))
+    newest_ns = max((shadow.mtime_ns for shadow in shadows), default=0)
+    return _common(settings, store, log) | {
         "running": False,
         "pid": lock_holder(store.lock.path),
         "ready": False,
         "since": "",
-        "sessions": len(held),
-        "messages": sum(messages_of(store, holding) or 0 for holding in held),
+        "sessions": len(shadows),
+        "messages": sum(messages_of(store, shadow) or 0 for shadow in shadows),
         "last_scan": "",
         "last_save": _time(newest_ns),
         "repairs": 0,
@@ -66,8 +74,10 @@ def resting_status(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _common(settings: Settings, store: Store) -> dict[str, Any]:
-    log = incidents.read(store.root)
+def _common(settings: Settings, store: Store, everything: Iterable[Incident] | None = None) -> dict[str, Any]:
+    if everything is None:
+        everything = incidents.read_all(store.root)
+    log = [one for one in everything if not one.is_note]
     done = incidents.resolved(log)
     losses = [entry for entry in log if not entry.is_by_user]
     verified = progress_of(store.root)

@@ -83,10 +83,10 @@ class Service:
         self._pending.append(message.encode())
         # Readiness and the end of a reload must arrive; a sign of life that is late is better said anew.
         while len(self._pending) > _MOST_PENDING:
-            standby_file = (
+            dispensable = (
                 index for index, message in enumerate(self._pending) if not message.startswith(_MUST_ARRIVE)
             )
-            del self._pending[next(standby_file, 0)]
+            del self._pending[next(dispensable, 0)]
         self.pump()
 
     def _send(self, message: bytes) -> bool:

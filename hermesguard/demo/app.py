@@ -134,33 +134,33 @@ class App:
         return messages
 
     def write_index(self, chat: Chat | None = None, *, message_count: int | None = None) -> None:
-        """Write the message of `chat` into the index, or build the whole index anew where there is none.
+        """Write the entry of `chat` into the index, or build the whole index anew where there is none.
 
-        Messages of sessions that are neither on disk nor in memory go at the same time, whoever removed the file.
+        Entries of sessions that are neither on disk nor in memory go at the same time, whoever removed the file.
         """
-        messages = self.index()
+        entries = self.index()
         on_disk = {path.stem for path in self.directory.glob("*.json") if not path.name.startswith("_")}
-        if messages is None or chat is None:
-            messages = [_index_row(document) for document in map(self._readable, on_disk) if document]
-            messages += [
-                _index_row(self.chats[session_id].document) for session_id in self.chats.keys() - on_disk
+        if entries is None or chat is None:
+            entries = [_index_entry(document) for document in map(self._readable, on_disk) if document]
+            entries += [
+                _index_entry(self.chats[session_id].document) for session_id in self.chats.keys() - on_disk
             ]
         else:
             known = on_disk | self.chats.keys()
-            messages = [
-                message
-                for message in messages
-                if message["session_id"] in known and message["session_id"] != chat.session_id
+            entries = [
+                entry
+                for entry in entries
+                if entry["session_id"] in known and entry["session_id"] != chat.session_id
             ]
-            messages.append(_index_row(chat.document, message_count))
-        messages.sort(key=lambda message: message["updated_at"], reverse=True)
-        replace_file(self.directory / INDEX, dumps(messages), self.process_id)
+            entries.append(_index_entry(chat.document, message_count))
+        entries.sort(key=lambda entry: entry["updated_at"], reverse=True)
+        replace_file(self.directory / INDEX, dumps(entries), self.process_id)
 
     def _readable(self, session_id: str) -> Document | None:
         try:
             return self.read(session_id)
         except (FileNotFoundError, ValueError):
-            return None  # a torn file has no message
+            return None  # a torn file has no entry
 
     def forget_in_index(self, *session_ids: str) -> None:
         """Take the entries of sessions out of the index, if there is one."""
@@ -178,7 +178,7 @@ class App:
         )
 
 
-def _index_row(document: Document, message_count: int | None = None) -> Message:
+def _index_entry(document: Document, message_count: int | None = None) -> Message:
     messages = document["messages"]
     count = len(messages) if message_count is None else message_count
     last = next(

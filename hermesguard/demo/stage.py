@@ -139,7 +139,7 @@ class Guard:
             return False
 
 
-class Eyes:
+class Observer:
     """Looks at one file some thousand times a second, and remembers when each of its states was first seen."""
 
     def __init__(self, path: Path) -> None:
@@ -148,7 +148,7 @@ class Eyes:
         self._shut = threading.Event()
         self._thread = threading.Thread(target=self._look, name="demo-eyes", daemon=True)
 
-    def __enter__(self) -> "Eyes":
+    def __enter__(self) -> "Observer":
         self._seen = [(time.monotonic_ns(), self._state())]
         self._thread.start()
         return self

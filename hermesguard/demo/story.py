@@ -19,7 +19,7 @@ from hermesguard.demo.chat import Chat
 from hermesguard.demo.eras import Era
 from hermesguard.demo.files import dumps, text_of
 from hermesguard.demo.narrator import BOLD, GREEN, RED, Narrator, duration
-from hermesguard.demo.stage import Eyes, Guard, orderly_end
+from hermesguard.demo.stage import Guard, Observer, orderly_end
 from hermesguard.errors import ExitCode
 
 REPAIR_SECONDS = 20.0
@@ -146,7 +146,7 @@ class Story:
 
     def restored(self, chat: Chat, act: Callable[[], None], started_ns: int = 0) -> float:
         """Play `act`, wait until the file is whole, return after how many milliseconds it was; Untold if it never is."""
-        with Eyes(chat.path) as eyes:
+        with Observer(chat.path) as eyes:
             act()
             if not self.guard.wait(lambda: words_on_disk(chat) == self.expected[chat], REPAIR_SECONDS):
                 self.fail(f"has not brought the messages back within {REPAIR_SECONDS:.0f} s", chat)

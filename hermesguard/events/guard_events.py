@@ -303,4 +303,22 @@ GUARD_EVENTS: Final[tuple[Event, ...]] = (
         "The offsite copies keep the good one. `hermesguard verify` says what is damaged and rebuilds what can be rebuilt.",
         ("session", "error"),
     ),
+    Event(
+        "version_kept",
+        "c7f0b3ddee4543bd99ed98881306cfd6",
+        Priority.DEBUG,
+        "A version was added to the history",
+        "{session}: version {version} is in the history[ ({messages_before:message})][, because of {reason}].",
+        "No action required.",
+        ("session", "version", "messages_before", "reason", "size_bytes", "path", "incident"),
+    ),
+    Event(
+        "shadow_rebuilt",
+        "56fc11ecf7414e12a4ccd6c9298ae312",
+        Priority.WARNING,
+        "A damaged shadow was rebuilt",
+        "The damaged shadow of {session} was rebuilt from its live file[ ({messages_after:message})].",
+        "Nothing is lost, but a disk that damages one file damages others: dmesg, smartctl -a, hermesguard verify",
+        ("session", "path", "messages_after", "error", "reason"),
+    ),
 )

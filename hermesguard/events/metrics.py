@@ -42,7 +42,7 @@ _NETWORK: Final = "Allow it the network (the example network.conf), or choose an
 _WRITABLE: Final = "Let the unit write there (the example metrics.conf), and its user too"
 
 
-class Wishes(Protocol):
+class MetricsSettings(Protocol):
     """The settings that matter here (`config.Settings`)."""
 
     @property
@@ -77,17 +77,17 @@ class Metrics:
     A fault is reported as `metrics_failed`, once until it is repaired; every ten seconds it is tried again.
     """
 
-    def __init__(self, wishes: Wishes, report: Callable[..., None]) -> None:
+    def __init__(self, options: MetricsSettings, report: Callable[..., None]) -> None:
         self._report = report
         self._due = 0.0
         self._faults_due = 0.0
         self._reported: dict[str, str] = {}
-        self._desk = _Desk(wishes)
+        self._desk = _Desk(options)
         threading.Thread(target=_Exporter(self._desk).work, name="metrics", daemon=True).start()
 
-    def configure(self, wishes: Wishes) -> None:
+    def configure(self, options: MetricsSettings) -> None:
         """Use other settings from now on (a reload)."""
-        self._desk.wishes = wishes
+        self._desk.options = options
         self._reported.clear()
         self._desk.news.set()
 
@@ -128,7 +128,7 @@ class Metrics:
 class _Desk:
     """What the loop lays down and the threads take up; each member is replaced as a whole."""
 
-    wishes: Wishes
+    options: MetricsSettings
     figures: Figures | None = None
     events: Counter[str] = field(default_factory=Counter)
     news: threading.Event = field(default_factory=threading.Event)
@@ -151,7 +151,7 @@ class _Exporter:
             self._desk.news.wait()
             self._desk.news.clear()
             if self._desk.figures and not self._desk.is_closed:
-                self._give_out(self._desk.wishes.metrics_textfile, self._desk.wishes.metrics_port)
+                self._give_out(self._desk.options.metrics_textfile, self._desk.options.metrics_port)
         self._end_server()
 
     def _give_out(self, textfile: Path | None, port: int | None) -> None:
@@ -288,7 +288,7 @@ class _Collector:
     def collect(self) -> "Iterator[Metric]":
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
-        figures, store = self._desk.figures, str(self._desk.wishes.store)
+        figures, store = self._desk.figures, str(self._desk.options.store)
         if figures is None:
             return
         build = GaugeMetricFamily(

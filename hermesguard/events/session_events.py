@@ -75,6 +75,20 @@ SESSION_EVENTS: Final[tuple[Event, ...]] = (
         (*_JUDGED, "incident", "messages_after", "duration_us"),
     ),
     Event(
+        "returned",
+        "22e38319d5f84e5db63d26b897d7c429",
+        Priority.WARNING,
+        "Messages that had been removed on purpose are there again",
+        "{session}: a save brought {count:message} again that had been removed on purpose[; {messages_before} before]"
+        "[, {messages_live} now]" + _BY_WHOM + "." + _WHY + "[ To take them away again: {undo}]",
+        "The file stands as it was saved: the recovery of hermes-webui (v0.50.285 and later) puts its own backup back at a\n"
+        "start, also of a deleted conversation, and a second server may write from an older memory. If the messages may be\n"
+        "there, no action is required.\n"
+        "To take them away again: {undo}\n"
+        "While hermes-webui runs, it may have them in its memory: reload the page, and look whether they stay away.",
+        (*_JUDGED, "incident", "count", "displaced", "undo"),
+    ),
+    Event(
         "restored",
         "5624b3f52bf1461f9e740dd4db9878b0",
         Priority.WARNING,
@@ -377,23 +391,5 @@ SESSION_EVENTS: Final[tuple[Event, ...]] = (
         "No action possible: every copy of this session is gone from the store, as asked for by `hermesguard purge`, or\n"
         "because it was deleted longer than `keep_deleted` ago.",
         ("session", "files", "size_bytes", "versions", "reason"),
-    ),
-    Event(
-        "version_kept",
-        "c7f0b3ddee4543bd99ed98881306cfd6",
-        Priority.DEBUG,
-        "A version was added to the history",
-        "{session}: version {version} is in the history[ ({messages_before:message})][, because of {reason}].",
-        "No action required.",
-        ("session", "version", "messages_before", "reason", "size_bytes", "path", "incident"),
-    ),
-    Event(
-        "shadow_rebuilt",
-        "56fc11ecf7414e12a4ccd6c9298ae312",
-        Priority.WARNING,
-        "A damaged shadow was rebuilt",
-        "The damaged shadow of {session} was rebuilt from its live file[ ({messages_after:message})].",
-        "Nothing is lost, but a disk that damages one file damages others: dmesg, smartctl -a, hermesguard verify",
-        ("session", "path", "messages_after", "error", "reason"),
     ),
 )

@@ -7,6 +7,7 @@ from hermesguard.files import Stamp
 from hermesguard.guard import back_off
 from hermesguard.guard.context import Context, Deferred, state_of
 from hermesguard.guard.gone.brake import RolledBack
+from hermesguard.guard.gone.taken_back import TakenBack
 from hermesguard.guard.make_live import making_live
 from hermesguard.guard.recorder import found
 from hermesguard.guard.visit import Visit
@@ -41,12 +42,13 @@ class Acts:
         self.recorder = context.recorder
         self.standby = standby
         self.rolled_back = RolledBack(self.recorder, self.directory.path)
+        self.taken_back = TakenBack(self.copies, self.recorder.incidents, self.directory)
         self._reported_no_exchange = False
         self._repaired: dict[str, float] = {}
 
     def goes_on(self, name: str) -> None:
         """The application has saved all that is known: what was repaired is its own again."""
-        self.context.back_off.peace(name)
+        self.context.back_off.saved_all(name)
         self.recorder.incidents.goes_on(name)
 
     def index_changed(self) -> None:
@@ -69,10 +71,12 @@ class Acts:
                     version = self._version(visit, reason_of(visit))
                     if visit.verdict.taken:
                         self._report_stripped(visit, version)
+                self._note_returned(visit)
                 self.goes_on(visit.name)
                 self._stands(visit)
             case Action.INTENDED if visit.live:
                 version = self._withdrawn(visit)
+                self._note_taken_back(visit, version)
                 self._stands(visit)
                 self.recorder.note_intended(
                     visit.name,
@@ -109,8 +113,33 @@ class Acts:
         self.notes.retitled(visit.name, visit.shadow.abridged.settings, visit.live_copy.abridged.settings)
         self.context.keep(visit.name, visit.live_copy, visit.stamp)
 
+    def _note_taken_back(self, visit: Visit, version: str) -> None:
+        if comparison := visit.verdict.comparison:
+            went = [comparison.old[index] for index in comparison.missing]
+            self.taken_back.note(visit.name, version, went)
+
+    def _note_returned(self, visit: Visit) -> None:
+        """Tell once that a save brings again what a user had taken back; it stands, for the application wrote it."""
+        verdict = visit.verdict
+        if verdict.returned:
+            if self.taken_back.is_backup(visit.name, visit.data):
+                said = "it is the application's own backup (.json.bak), as its recovery puts it back"
+                verdict = verdict._replace(evidence=(*verdict.evidence, said))
+            self.recorder.note_returned(
+                visit.name,
+                verdict,
+                count=verdict.returned,
+                messages_before=visit.messages_before,
+                messages_live=visit.messages_live,
+                version=visit.again.version,
+                displaced=self._version(visit, "returned"),
+                writer_pid=visit.writer_pid,
+            )
+        if visit.may_come_again:
+            self.taken_back.forget(visit.name, visit.may_come_again)
+
     def _report_stripped(self, visit: Visit, version: str) -> None:
-        """Tell what a save took away though every message is there, and how it comes back."""
+        """Report what a save took away though every message is there, and how it comes back."""
         self.recorder.report(
             "stripped",
             visit.name,
@@ -122,7 +151,7 @@ class Acts:
         )
 
     def _withdrawn(self, visit: Visit) -> str:
-        """Keep what someone took away on purpose, unless it was cleared and such things are not to be kept at all."""
+        """Keep what a user took away on purpose, unless it was cleared and such things are not to be kept at all."""
         if visit.verdict.is_clear and self.context.settings.keep_deleted_seconds == 0:
             return ""
         return self._version(visit, reason_of(visit))

@@ -89,7 +89,7 @@ class BackOff:
         if current := self._passes.get(session):
             current.pause_seconds = 0.0
 
-    def peace(self, session: str) -> None:
+    def saved_all(self, session: str) -> None:
         """Note that the application has saved everything that is known: it does not write from an old memory.
 
         The next loss is one of its own, then, and repaired at once, however many there were before.

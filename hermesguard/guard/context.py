@@ -119,7 +119,7 @@ class Notes:
     clock: Clock
     seen: Seen = field(default_factory=Seen)
     """Each guarded session: what a listing showed when it was last found in order, and its messages."""
-    unsettled: set[str] = field(default_factory=set)
+    to_visit: set[str] = field(default_factory=set)
     """Sessions whose last visit did not find, or leave, them in order: the next scan visits them again."""
     unreadable: dict[str, str] = field(default_factory=dict)
     """Sessions with which nothing can be done, and why; reported once."""
@@ -143,15 +143,15 @@ class Notes:
         self.deferred.pop(name, None)
         self.unreadable.pop(name, None)
         self.saves.pop(name, None)
-        self.unsettled.discard(name)
+        self.to_visit.discard(name)
         if messages and self.seen.messages_of(name) == 0:
             self.began[name] = self.clock.monotonic()
         self.seen.note(name, state, messages)
 
-    def unsettle(self, name: str) -> None:
+    def revisit(self, name: str) -> None:
         """Note that a session is not in order, or that this is not known: the next scan visits it."""
-        self.seen.unsettle(name)
-        self.unsettled.add(name)
+        self.seen.revisit(name)
+        self.to_visit.add(name)
 
     def retitled(self, name: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
         """Note the title that a session had, if it has another now; both are members of its file."""
@@ -171,7 +171,7 @@ class Notes:
         self.deferred.pop(name, None)
         self.unreadable.pop(name, None)
         self.saves.pop(name, None)
-        self.unsettled.discard(name)
+        self.to_visit.discard(name)
         self.seen.forget(name)
         self.writers.forget(name)
 
@@ -201,7 +201,7 @@ class Notes:
         question.due = max(question.since + seconds, now + SHORTEST_WAIT_SECONDS)
 
     def due(self) -> Iterator[tuple[str, Deferred]]:
-        """Take and yield the deferred whose time has come; whoever answers may ask again."""
+        """Take and yield the deferred checks whose time has come; each may be deferred again."""
         now = self.clock.monotonic()
         for name in [name for name, question in self.deferred.items() if question.due <= now]:
             question = self.deferred.get(name)
@@ -314,7 +314,7 @@ class Context:
     ) -> None:
         """Record and report, once for each reason, that a loss could not be repaired; every scan retries."""
         reason = os.strerror(error.errno) if error.errno else str(error)
-        self.notes.unsettle(name)
+        self.notes.revisit(name)
         if self.notes.unreadable.get(name) == reason:
             return
         self.notes.unreadable[name] = reason

@@ -7,7 +7,8 @@ from functools import partial
 from hermesguard import files
 from hermesguard.files import Stamp
 from hermesguard.guard.context import NEW_SECONDS, Context
-from hermesguard.judge.judge import Action, Surroundings, judge
+from hermesguard.guard.gone.taken_back import TakenBack
+from hermesguard.judge.judge import Action, Surroundings, Verdict, judge
 from hermesguard.reader import Reader
 from hermesguard.store.cache import Copy
 from hermesguard.store.incidents import LOST_BEFORE, Incident
@@ -26,8 +27,9 @@ LOOKED_BACK_FILE = "looked-back"
 class FirstLook:
     """Finds the first copy of sessions."""
 
-    def __init__(self, context: Context, first_copies: FirstCopies) -> None:
+    def __init__(self, context: Context, first_copies: FirstCopies, taken_back: TakenBack) -> None:
         self._context = context
+        self._taken_back = taken_back
         self._copies = context.copies
         self._first_copies = first_copies
 
@@ -89,6 +91,8 @@ class FirstLook:
             return None
         if not self._copies.has_shadow(name):
             self._context.notes.newcomers[name] = self._context.clock.monotonic()
+        if not self._copies.has_shadow(name):
+            self._report_returned(name, copy)
         self._context.keep(name, copy, stamp)
         if is_damaged:
             path = str(self._copies.store.shadow_path(name))
@@ -96,6 +100,23 @@ class FirstLook:
                 "shadow_rebuilt", session=name, path=path, messages_after=copy.count
             )
         return copy
+
+    def _report_returned(self, name: str, copy: Copy) -> None:
+        """Tell that a session is there again which a user had deleted, or cleared before it was cleaned up."""
+        again, how = self._taken_back.whole(name, copy.document)
+        if not again.places:
+            return
+        evidence = [f"the conversation had been {how}, and it was created at the same time"]
+        if self._taken_back.is_backup(name, copy.data):
+            evidence.append("it is the application's own backup (.json.bak), as its recovery puts it back")
+        self._context.recorder.note_returned(
+            name,
+            Verdict(Action.GROWTH, "", tuple(evidence)),
+            count=len(again.places),
+            messages_live=copy.count,
+            version=again.version,
+        )
+        self._taken_back.forget(name, (again.version,))
 
     def _backup(self, name: str) -> Copy | None:
         try:

@@ -1,7 +1,7 @@
 """A visit: one look at one session, and the only place where a verdict becomes an act.
 
 Knows no threads, no signals, no systemd: whoever owns the loop calls `visit` for a name that changed, `scan` for a look at
-everything, and `run_deferred` for deferred whose time has come.
+everything, and `run_deferred` for the checks whose time has come.
 """
 
 import math
@@ -64,10 +64,10 @@ class Guard:
         self.unfinished.limit_bytes = self.settings.cache_bytes
         self._reader = Reader()
         self.background = Background(partial(self.shield.caught, "background work"))
-        self._leftovers = Recovery(context, self.background.is_busy)
+        self._recovery = Recovery(context, self.background.is_busy)
         self.first_copies = FirstCopies(self.copies.store, self._start_sync, self.copies.refused)
-        self.copies.settle = self.first_copies.settle
-        self._first_look = FirstLook(context, self.first_copies)
+        self.copies.make_durable = self.first_copies.make_durable
+        self._first_look = FirstLook(context, self.first_copies, self._acts.taken_back)
         self.scans = Scans(
             context,
             self.missing_files,
@@ -111,7 +111,7 @@ class Guard:
         """
         # What stands there while the bookkeeping of repairs waits is not left over: the next scan looks again.
         if not self.unfinished and not self.scans.is_unchanged:
-            self._leftovers.take()
+            self._recovery.take()
 
     def end(self) -> None:
         """Make durable what is not yet, and write down what is still to be written down."""
@@ -131,8 +131,8 @@ class Guard:
             return
         try:
             copies.store.place.check()
-            unsettled = sorted(self.notes.unsettled)
-            snapshot.write(copies.store.root, Snapshot(*self.notes.seen.dump(), unsettled, sessions))
+            to_visit = sorted(self.notes.to_visit)
+            snapshot.write(copies.store.root, Snapshot(*self.notes.seen.dump(), to_visit, sessions))
         except OSError as error:
             copies.refused(error)
 
@@ -163,7 +163,7 @@ class Guard:
         """
         if saves:
             self.notes.saves[name] = self.notes.saves.get(name, 0) + saves
-        self.notes.unsettled.add(name)
+        self.notes.to_visit.add(name)
         try:
             if self.unfinished:
                 if self.unfinished.is_own(name):
@@ -171,8 +171,7 @@ class Guard:
                 self.unfinished.finish(name)
             return self._visit(name, writer_pid)
         except TooDense:
-            if found := files.stamp(self.directory.file(name)):
-                self.large.found(name, found)
+            self.large.found_dense(name)
             return False
         except Exception as error:  # noqa: BLE001
             reference = self.shield.caught("visit", name, error)
@@ -189,6 +188,7 @@ class Guard:
         try:
             path, limit_bytes = self.directory.file(name), self.context.limit_bytes
             size_bytes, stamp = self._reader.read(path, limit_bytes, self.long_work.data(name))
+            self.long_work.require_thin(path, stamp)
         except (FileNotFoundError, NotADirectoryError):
             self._look_for(name)
             return False
@@ -202,9 +202,6 @@ class Guard:
             )
             return False
         was_missed = self.missing_files.is_here(name)
-        if self.long_work.is_too_dense(name, stamp):
-            self.large.found(name, stamp)
-            return False
         try:
             if self.long_work.loads(name, self._reader, size_bytes):
                 return False
@@ -220,7 +217,7 @@ class Guard:
         except OSError as error:
             # Without knowing what there was, nothing can be said of what there is; every scan tries again.
             self.copies.refused(error)
-            self.notes.unsettle(name)
+            self.notes.revisit(name)
             return False
         if shadow is None:
             return False
@@ -234,8 +231,6 @@ class Guard:
             self.notes.writers.stands(name, writer_pid)
             return copy.is_stored and not (copy.could_be_wiped or was_missed)
         data = self._reader.data
-        if size_bytes > LONG_BYTES:
-            self._reader.release()
         around = self._around(name, shadow, data, stamp, writer)
         visit = self.long_work.worked_out(
             Visit(
@@ -248,6 +243,8 @@ class Guard:
                 began_ns,
                 lambda: self.recorder.before_repair(name),
                 lambda: map(self.directory.file, self.notes.saved_last(name)),
+                coming := self._acts.taken_back.may_come_again(name, data, shadow),
+                partial(self._acts.taken_back.again, name, coming),
             )
         )
         if visit is None:
@@ -264,7 +261,7 @@ class Guard:
         if is_gone:
             self._look_for(name)
         shadow.lighten()
-        if copy := self.copies.held(name):
+        if copy := self.copies.cached(name):
             self.standby.saved(name, copy.could_be_wiped, self.context.clock.monotonic())
 
     def finish_repairs(self, most_seconds: float = math.inf) -> None:
@@ -314,6 +311,10 @@ class Guard:
         known = shadow.abridged
         found = follow(known, self._reader.buffer, size_bytes)
         if found is None:
+            return None
+        if found.count > known.count and self._acts.taken_back.may_come_again(
+            name, self._reader.buffer, shadow
+        ):
             return None
         if not only_adds(known, found):
             # What else is known of the session cannot speak against messages that are all there.

@@ -146,4 +146,4 @@ def _keep(context: Context, name: str, copy: Copy, before: Copy | None) -> None:
     else:
         # The application has written again: the shadow must not look as if it were of that file.
         context.copies.keep(name, copy, 0, before)
-        context.notes.unsettle(name)
+        context.notes.revisit(name)

@@ -107,6 +107,11 @@ class Recorder:
         noted = self.note(found(INTENDED, "stands", name, verdict, **known))
         self.report(INTENDED, name, verdict, incident=noted.id, **known)
 
+    def note_returned(self, name: str, verdict: Verdict, *, count: int, **known: Any) -> None:
+        """Write down and report that a save brings again what a user had taken away; that stands, and no repair is made."""
+        noted = self.note(found("returned", "returned", name, verdict, **known))
+        self.report("returned", name, verdict, incident=noted.id, undo=noted.undo, count=count, **known)
+
     def rolled_back(self, repairs: Mapping[str, str], directory: Path) -> None:
         """Record and report that many sessions went back to an older state at once; `repairs` gives the incident of each."""
         names = sorted(repairs)

@@ -81,8 +81,8 @@ class Start:
         if (found := self._snapshot) is not None:
             notes = self._context.notes
             notes.seen.load(found.names, found.sizes_bytes, found.times_ns, found.messages)
-            for name in found.unsettled:
-                notes.unsettle(name)
+            for name in found.to_visit:
+                notes.revisit(name)
             self._scans.trust(found.sessions)
             return
         with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""One session as a visit finds it. What it says and what became of it is found out when someone asks, and once."""
+"""One session as a visit finds it. What it says and what became of it is found out when it is asked for, and once."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 from hermesguard.files import Stamp
+from hermesguard.guard.gone.taken_back import Again
 from hermesguard.guard.make_live import Target
 from hermesguard.judge.judge import Action, Surroundings, Verdict, is_wipe, judge, judge_unreadable
 from hermesguard.pieces import Piece, pieces_of
@@ -15,8 +16,8 @@ from hermesguard.repair.standby import awaited_number, fill, prepared, tells_all
 from hermesguard.store.cache import Copy
 from hermesguard.webui import session
 from hermesguard.webui.compare.diff import texts
-from hermesguard.webui.compare.elsewhere import strangers
-from hermesguard.webui.session import Document, Identity, TooDense, Unreadable
+from hermesguard.webui.compare.elsewhere import is_much, strangers
+from hermesguard.webui.session import Document, Identity, Message, TooDense, Unreadable
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,12 @@ class Visit:
     began_ns: int
     before_repair: Callable[[], tuple[Document, ...]] = tuple
     """Gives the messages of the files that the last repairs were made of."""
-    others: Callable[[], Iterable[Path]] = tuple
+    other_sessions: Callable[[], Iterable[Path]] = tuple
     """Gives the files of the other sessions, those saved last first."""
+    may_come_again: tuple[str, ...] = ()
+    """Versions that may hold messages which a user took back, and which live adds."""
+    taken_back: Callable[[Sequence[Message]], Again] = lambda added: Again()
+    """Tells which of the messages had been taken back, by those versions."""
 
     @cached_property
     def _read(self) -> Document | str:
@@ -73,22 +78,72 @@ class Visit:
         if self.live is None:
             verdict = judge_unreadable(str(self._read), self.around)
             return self._with_beginning(verdict) if verdict.action is Action.LOSS else verdict
+        if self._is_asked_elsewhere:
+            return self._with_again.without(self._strangers, "stand whole in another session")
+        return self._with_again
+
+    @cached_property
+    def _judged(self) -> Verdict:
+        """What became of a session whose file can be read, by the two files alone."""
+        live = self.live
+        assert live is not None
         shadow = self.shadow.abridged.document if self.is_wipe else self.shadow.document
-        verdict = judge(shadow, self.live, self.around)
+        verdict = judge(shadow, live, self.around)
         if verdict.action is Action.INTENDED and self.around.repaired:
             # Who has not seen a repair cannot have meant to take it back: that is worth a look into the history.
-            return judge(shadow, self.live, replace(self.around, before_repair=self.before_repair()))
-        if verdict.action in (Action.MERGE, Action.UNCERTAIN) and not verdict.is_newer:
-            return verdict.without(self._strangers(verdict))
+            return judge(shadow, live, replace(self.around, before_repair=self.before_repair()))
         return verdict
 
-    def _strangers(self, verdict: Verdict) -> frozenset[int]:
-        """Return which of the messages that live adds stand whole in another session, by index in live."""
-        comparison = verdict.comparison
-        if comparison is None or not comparison.added:
+    @cached_property
+    def again(self) -> Again:
+        """Which of the messages that live adds had been taken back by a user."""
+        comparison = self._judged.comparison
+        if not self.may_come_again or comparison is None:
+            return Again()
+        return self.taken_back([comparison.new[index] for index in comparison.added])
+
+    @cached_property
+    def _with_again(self) -> Verdict:
+        """The verdict with what is known of messages that had been taken back: no repair brings them again."""
+        verdict, count = self._judged, len(self.again.places)
+        if verdict.action is Action.GROWTH and count:
+            said = f"{count} of the new messages had been removed on purpose"
+            return verdict._replace(evidence=(*verdict.evidence, said), returned=count)
+        if verdict.action in (Action.MERGE, Action.UNCERTAIN) and verdict.comparison:
+            added = verdict.comparison.added
+            places = frozenset(added[place] for place in self.again.places)
+            return verdict.without(places, "had been removed on purpose before")
+        return verdict
+
+    @property
+    def _is_asked_elsewhere(self) -> bool:
+        """Whether the other sessions are to be asked for the messages that live adds."""
+        verdict = self._with_again
+        if verdict.action not in (Action.MERGE, Action.UNCERTAIN) or verdict.is_newer:
+            return False
+        found = verdict.comparison
+        return found is not None and any(found.new[index].timestamp is not None for index in found.added)
+
+    @cached_property
+    def others(self) -> tuple[Path, ...]:
+        """The files of the other sessions that may be asked; found out by the loop, which owns what is known of them."""
+        return tuple(self.other_sessions())
+
+    @property
+    def reads_much(self) -> bool:
+        """Whether the verdict takes more reading, in the history or in other sessions, than a turn has time for."""
+        if self.live is None:
+            return False
+        return bool(self.may_come_again) or (self._is_asked_elsewhere and is_much(self.others))
+
+    @property
+    def _strangers(self) -> frozenset[int]:
+        """Which of the messages that live adds stand whole in another session, by index in live."""
+        comparison = self._with_again.comparison
+        if comparison is None:
             return frozenset()
         added = [comparison.new[index] for index in comparison.added]
-        found = strangers(added, self.shadow.document.messages, self.others())
+        found = strangers(added, self.shadow.document.messages, self.others)
         return frozenset(comparison.added[index] for index in found)
 
     @cached_property

@@ -167,11 +167,6 @@ ACTS: tuple[Act, ...] = (
 )
 
 
-def explained_by(case: Case) -> Act | None:
-    """Return the act that explains the whole change; None when there is none."""
-    return next((act for act in ACTS if act.explains(case)), None)
-
-
 def nearest(case: Case) -> tuple[str, ...]:
     """Return what is left unexplained by the act that comes nearest, as sentences; empty when no act fits the messages."""
     tried = [tuple(act.unexplained(case)) for act in ACTS if act.fits(case)]

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import Final
 
-from hermesguard.judge.messages import Messages, is_number, says_something, says_the_same
+from hermesguard.judge.messages import Messages, is_number, says_something
 from hermesguard.webui import benign, session
 from hermesguard.webui.session import Document, Message
 
@@ -56,7 +56,7 @@ class Case(Messages):
 
     @property
     def marks_shrinks(self) -> bool:
-        """The writer of live marks every shrink that someone means (exp-v0.52.216 or later)."""
+        """The writer of live marks every shrink that a user means (exp-v0.52.216 or later)."""
         return session.GENERATION in self.live
 
     @property
@@ -168,20 +168,6 @@ class Case(Messages):
                 if boundary_of(messages[count - 1]) == self.boundary
             ),
             None,
-        )
-
-    @property
-    def is_compressed(self) -> bool:
-        """The anchors of a /compress were set anew, and what is left is exactly what the model goes on with."""
-        return (
-            any(
-                key.startswith(session.ANCHOR_PREFIX)
-                and self.changed(key)
-                and says_something(self.live.get(key))
-                for key in self.live.keys
-            )
-            and bool(self.live.messages)
-            and says_the_same(self.live.messages, self.live.context)
         )
 
     # -- what stands beside the messages

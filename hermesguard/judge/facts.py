@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from hermesguard.judge.case import Case
 from hermesguard.webui import session
 
-LOSS, MEANT = "loss", "intended"
+LOSS, INTENDED = "loss", "intended"
 
 
 def facts(case: Case) -> Iterator[tuple[str, str]]:
@@ -46,26 +46,26 @@ def facts(case: Case) -> Iterator[tuple[str, str]]:
     if not case.is_same_chat:
         yield LOSS, f"{session.CREATED} is another, as if the file had been made anew"
     if case.is_shrink_marked:
-        yield MEANT, f"{session.GENERATION} was set anew"
+        yield INTENDED, f"{session.GENERATION} was set anew"
     if case.changed(session.CLEAR_GENERATION):
-        yield MEANT, f"{session.CLEAR_GENERATION} was set anew"
+        yield INTENDED, f"{session.CLEAR_GENERATION} was set anew"
     if case.is_watermarked:
-        yield MEANT, "the truncation watermark was set anew"
+        yield INTENDED, "the truncation watermark was set anew"
     elif case.shows_earlier_cut:
         yield LOSS, "the truncation watermark is that of an earlier cut"
     if case.is_cut_at_boundary:
-        yield MEANT, "the boundary is the timestamp of the last message that was kept"
+        yield INTENDED, "the boundary is the timestamp of the last message that was kept"
     elif case.boundary is not None:
         yield LOSS, "the boundary is not the timestamp of the last message that was kept"
     if case.is_start:
-        yield MEANT, "what is left is the start of the conversation, unharmed"
+        yield INTENDED, "what is left is the start of the conversation, unharmed"
     if case.lost_turns == 1:
-        yield MEANT, "one user turn is gone, as after an undo"
+        yield INTENDED, "one user turn is gone, as after an undo"
     if case.is_untitled_now:
-        yield MEANT, "the title was taken away, as by a clear"
+        yield INTENDED, "the title was taken away, as by a clear"
     if case.is_title_from_live:
-        yield MEANT, "the title was made anew from the first new question"
+        yield INTENDED, "the title was made anew from the first new question"
     if case.is_emptied and case.has_new_prompt:
-        yield MEANT, "a new prompt is pending"
+        yield INTENDED, "a new prompt is pending"
     if case.remembers:
-        yield MEANT, "they are still in the model's context, so the writer knew them"
+        yield INTENDED, "they are still in the model's context, so the writer knew them"

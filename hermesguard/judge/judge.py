@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import TypeVar
 
 from hermesguard.judge.case import Case
-from hermesguard.judge.facts import LOSS, MEANT, facts
+from hermesguard.judge.facts import INTENDED, LOSS, facts
 from hermesguard.judge.rule import Entry, Rule
 from hermesguard.judge.rules import RULES
 from hermesguard.judge.rules_missing import MISSING_RULES, UNREADABLE_RULES, Missing, Unread
@@ -35,7 +35,7 @@ def judge(shadow: Document, live: Document, around: Surroundings | None = None) 
         verdict = verdict._replace(taken=gone, lessens=bool(gone) or lessened(shadow, live, case.comparison))
         fewer = shadow.count - live.count
         return verdict._replace(against=(f"live has {fewer} messages fewer",)) if fewer > 0 else verdict
-    return _explained(verdict, facts(case), MEANT if verdict.action is Action.INTENDED else LOSS)
+    return _explained(verdict, facts(case), INTENDED if verdict.action is Action.INTENDED else LOSS)
 
 
 def is_wipe(shadow: Document, live: Document) -> bool:
@@ -53,7 +53,7 @@ def judge_missing(shadow: Document, around: Surroundings) -> Verdict:
     missing = Missing(shadow, around)
     verdict = _first(MISSING_RULES, missing)
     is_intended = verdict.action in (Action.DELETED, Action.RENAMED)
-    return _explained(verdict, missing.facts(), MEANT if is_intended else LOSS)
+    return _explained(verdict, missing.facts(), INTENDED if is_intended else LOSS)
 
 
 def _first(rules: Iterable[Rule[C]], case: C) -> Verdict:

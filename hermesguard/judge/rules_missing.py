@@ -8,7 +8,7 @@ asked in the order in which they stand here: what was renamed also has no entry 
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from hermesguard.judge.facts import LOSS, MEANT
+from hermesguard.judge.facts import INTENDED, LOSS
 from hermesguard.judge.rule import Rule, rule, says
 from hermesguard.judge.verdict import Action, IndexSays, Surroundings, Verdict
 from hermesguard.webui import session
@@ -91,15 +91,15 @@ class Missing(NamedTuple):
         """Yield (what it speaks for, sentence) of everything that can be seen."""
         around = self.around
         if around.tombstone:
-            yield MEANT, "the application has noted its deletion"
+            yield INTENDED, "the application has noted its deletion"
         elif self.lacks_tombstone and not self.is_temporary:
             yield LOSS, "the application notes every deletion, and has noted none of it"
         else:
             yield LOSS, "the application has not noted a deletion"
         if self.is_temporary:
-            yield MEANT, "it was a temporary session"
+            yield INTENDED, "it was a temporary session"
         if self.is_empty:
-            yield MEANT, "it held no message"
+            yield INTENDED, "it held no message"
         yield _INDEX_FACTS[around.index]
         if around.index != "lists" and around.listed_seconds >= LISTED_ON_SECONDS:
             yield LOSS, "the index went on listing it after the file had gone"
@@ -115,14 +115,14 @@ class Missing(NamedTuple):
 
 _INDEX_FACTS: Final[dict[IndexSays, tuple[str, str]]] = {
     "lists": (LOSS, "the index still lists it"),
-    "pruned": (MEANT, "its entry in the index went with it"),
-    "unlinked": (MEANT, "the index was removed with it, as at a deletion"),
+    "pruned": (INTENDED, "its entry in the index went with it"),
+    "unlinked": (INTENDED, "the index was removed with it, as at a deletion"),
     "dropped": (
-        MEANT,
+        INTENDED,
         "the index no longer lists it, but any save of another session drops the entries of files that are gone",
     ),
-    "rebuilt": (MEANT, "the index was built anew without it, as it is from the files that are there"),
-    "unlisted": (MEANT, "the index does not list it, and was not seen to list it before"),
+    "rebuilt": (INTENDED, "the index was built anew without it, as it is from the files that are there"),
+    "unlisted": (INTENDED, "the index does not list it, and was not seen to list it before"),
     "removed": (LOSS, "there is no index, for the guard removed it after a repair: that says nothing"),
     "none": (LOSS, "there is no index, which says nothing"),
 }

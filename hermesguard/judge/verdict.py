@@ -89,7 +89,7 @@ class Verdict(NamedTuple):
     wait_seconds: float = 0.0
     renamed_to: str = ""
     is_clear: bool = False
-    """Someone cleared the conversation: what is kept of it goes as soon as what is kept of a deleted one."""
+    """A user cleared the conversation: what is kept of it goes as soon as what is kept of a deleted one."""
     taken: tuple[str, ...] = ()
     """What hangs on the messages and is gone, though they are all there (module parts)."""
     lessens: bool = False
@@ -97,14 +97,16 @@ class Verdict(NamedTuple):
     is_foreign: bool = False
     """Live is the file of another session: nothing of it is to be merged in."""
     strangers: frozenset[int] = frozenset()
-    """Messages of live, by index, that stand whole in another session: nothing of them is merged in."""
+    """Messages of live, by index, that belong to another session, or had been taken back: nothing of them is merged in."""
     is_newer: bool = False
     """Live was written later whatever its times say: its writer goes on from an empty memory."""
+    returned: int = 0
+    """So many of the messages that live adds had been taken back by a user."""
     loses_prompt: bool = False
     """The shadow has a prompt that was sent and stands nowhere now."""
 
-    def without(self, strangers: frozenset[int]) -> "Verdict":
-        """Return the verdict when some of what live adds stands whole in another session."""
+    def without(self, strangers: frozenset[int], why: str) -> "Verdict":
+        """Return the verdict when some of what live adds does not belong here; `why` goes on from "some of the new messages"."""
         comparison = self.comparison
         if comparison is None or not strangers:
             return self
@@ -113,9 +115,9 @@ class Verdict(NamedTuple):
         count = len(strangers)
         return self._replace(
             action=action,
-            evidence=(*self.evidence, f"{count} of the new messages stand whole in another session"),
+            evidence=(*self.evidence, f"{count} of the new messages {why}"),
             comparison=comparison._replace(added=added),
-            strangers=strangers,
+            strangers=self.strangers | strangers,
         )
 
     def __repr__(self) -> str:

@@ -50,7 +50,7 @@ class Found(NamedTuple):
     """It runs on a store at a place of its own: meant only by whoever names it, or has the sessions that it guards."""
 
 
-def settle(settings: Settings, verb: str, words: Sequence[str] = ()) -> Settings:
+def with_its_store(settings: Settings, verb: str, words: Sequence[str] = ()) -> Settings:
     """Return the settings with the store that a command is about, and the sessions directory that this store guards.
 
     Raises GuardError: several stores could be meant (exit code 2), only others may read the one there is (1), or the
@@ -58,11 +58,11 @@ def settle(settings: Settings, verb: str, words: Sequence[str] = ()) -> Settings
     """
     if verb == "completion":  # a shell asks, and nobody reads what is wrong
         with contextlib.suppress(GuardError):
-            return settle(settings, "list", words)
+            return with_its_store(settings, "list", words)
         return settings
     if verb == "notify":  # it may be there before the guard, whose store will be where it is configured
         try:
-            return settle(settings, "list", words)
+            return with_its_store(settings, "list", words)
         except GuardError as error:
             if error.exit_code is not ExitCode.NO_STORE:
                 raise

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from hermesguard.config.units import counted
+from hermesguard.errors import GuardError
 from hermesguard.lookup.guards import start_command
 
 _NAMED_AT_MOST: Final = 5
@@ -21,8 +22,8 @@ class Trouble:
     is_critical: bool
 
 
-def troubles_of(known: dict[str, Any]) -> list[Trouble]:
-    """Return what is not well in a status, the worst first."""
+def troubles_of(known: dict[str, Any], hindrance: GuardError | None = None) -> list[Trouble]:
+    """Return what is not well in a status, the worst first; `hindrance` is why no guard could run."""
     found = []
     if not known["running"] and known["pid"] is not None:
         found.append(
@@ -32,6 +33,9 @@ def troubles_of(known: dict[str, Any]) -> list[Trouble]:
                 True,
             )
         )
+    elif not known["running"] and hindrance:
+        words = f"no guard runs on this store, and none can: {hindrance.what}"
+        found.append(Trouble(words, hindrance.remedy, True))
     elif not known["running"]:
         found.append(
             Trouble(

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -22,7 +23,7 @@ from hermesguard.lookup.selectors import (
 )
 from hermesguard.store import incidents
 from hermesguard.store.incidents import Incident
-from hermesguard.store.store import Store
+from hermesguard.store.store import Shadow, Store
 from hermesguard.webui import header as head
 from hermesguard.webui import session
 from hermesguard.webui.session import Document, Unreadable
@@ -39,6 +40,27 @@ class Copy:
     document: Document
 
 
+class StoreSeenOnce(Store):
+    """A store as one command sees it: what takes a look at every shadow is asked of the disk once."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self._listed: list[Shadow] | None = None
+        self._noted: dict[str, tuple[str, int] | None] = {}
+
+    def shadows(self) -> Iterator[Shadow]:
+        """Yield all shadows, by stat alone."""
+        if self._listed is None:
+            self._listed = list(super().shadows())
+        return iter(self._listed)
+
+    def shadow_note(self, session: str) -> tuple[str, int] | None:
+        """Return (digest, messages) as recorded when the shadow was kept; None where nothing could be recorded."""
+        if session not in self._noted:
+            self._noted[session] = super().shadow_note(session)
+        return self._noted[session]
+
+
 class Library:
     """The store that `settings` name, open for reading.
 
@@ -48,7 +70,7 @@ class Library:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.store = Store(settings.store)
+        self.store: Store = StoreSeenOnce(settings.store)
         try:
             os.scandir(settings.store).close()
             self.store.open()
@@ -133,6 +155,20 @@ class Library:
         """Return the title of a session; empty when it has none."""
         return head.title(self.head(name, session.TITLE)) or self._titles_elsewhere(name)
 
+    def title_once(self, name: str) -> str:
+        """Return the title of a session, or the last that it had where a clear took it away."""
+        now = self.title(name)
+        if now not in session.UNTITLED:
+            return now
+        for version in reversed(self.store.versions(name)):
+            with contextlib.suppress(OSError):
+                before = head.title(
+                    head.metadata(self.store.read_version(version)[: head.HEAD_BYTES], session.TITLE)
+                )
+                if before not in session.UNTITLED:
+                    return before
+        return now
+
     def _titles_elsewhere(self, name: str) -> str:
         if name not in self.kept and name in (self.live or ()):
             with contextlib.suppress(OSError):
@@ -164,14 +200,6 @@ class Library:
             except OSError:
                 continue
         return {}
-
-    def version_count(self, name: str) -> int:
-        """Return how many versions the history of a session has, by their names alone."""
-        try:
-            names = os.listdir(self.store.history_directory / name)
-        except OSError:
-            return 0
-        return sum(file.endswith(".json.gz") and not file.startswith(".") for file in names)
 
     def find(self, text: str) -> str:
         """Return the session that `text` means; GuardError (exit code 13) when it means none, or several."""

@@ -132,7 +132,7 @@ def lost_object(library: Library, one: Missed) -> dict[str, Any]:
     """Return one entry of `lost`."""
     return {
         "session": one.session,
-        "title": library.title(one.session),
+        "title": library.title_once(one.session),
         "kind": one.kind,
         "time": one.time.isoformat(),
         "messages_before": one.before,

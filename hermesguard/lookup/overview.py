@@ -11,8 +11,7 @@ from typing import Any
 from hermesguard import files
 from hermesguard.lookup.library import Library
 from hermesguard.store.incidents import LOST_BEFORE, Incident
-from hermesguard.store.inventory import Entry as Holding
-from hermesguard.store.inventory import holding_of, holdings, messages_of
+from hermesguard.store.inventory import ShadowEntry, messages_of, shadow_entries, shadow_entry
 from hermesguard.webui import session
 from hermesguard.webui.session import Unreadable
 
@@ -37,27 +36,27 @@ class Entry:
 
 def entries(library: Library) -> list[Entry]:
     """Return what is known of all sessions, sorted by id."""
-    held = {holding.session: holding for holding in holdings(library.store)}
+    shadows = {shadow.session: shadow for shadow in shadow_entries(library.store)}
     by_session = of_session(library.everything)
-    return [_entry(library, name, held.get(name), by_session[name]) for name in library.sessions]
+    return [_entry(library, name, shadows.get(name), by_session[name]) for name in library.sessions]
 
 
 def entry_of(library: Library, name: str) -> Entry:
     """Return what is known of one session."""
     log = [one for one in library.everything if one.session == name]
-    return _entry(library, name, holding_of(library.store, name), log)
+    return _entry(library, name, shadow_entry(library.store, name), log)
 
 
-def _entry(library: Library, name: str, holding: Holding | None, log: list[Incident]) -> Entry:
+def _entry(library: Library, name: str, shadow: ShadowEntry | None, log: list[Incident]) -> Entry:
     names = version_names(library, name)
     is_live = library.live is None or name in library.live
-    if holding:
-        changed: datetime | None = datetime.fromtimestamp(holding.mtime_ns / 1e9, UTC)
-        messages = messages_of(library.store, holding)
+    if shadow:
+        changed: datetime | None = datetime.fromtimestamp(shadow.mtime_ns / 1e9, UTC)
+        messages = messages_of(library.store, shadow)
     else:
         changed, messages = _last_version(names)
     if name in library.kept:
-        state = state_of(log, library.resolved, has_shadow=bool(holding), is_live=is_live, names=names)
+        state = state_of(log, library.resolved, has_shadow=bool(shadow), is_live=is_live, names=names)
     else:
         changed, messages, state = _without_copy(library, name, is_live)
     losses = [one for one in log if not one.is_note]

@@ -24,14 +24,18 @@ VARIABLE: Final = "HERMESGUARD_COMMAND"
 _CONTAINER_ID: Final = re.compile(r"[0-9a-f]{12}")
 _CONTAINER_MARKS: Final = {Path("/.dockerenv"): "docker", Path("/run/.containerenv"): "podman"}
 
+_ARGUMENTS: Final = r"(?: (?:--[\w-]+|\S*[\d@]\S*))*"
+
 _here = BARE
-_command = re.compile(r"(?!)")
+_verbs = "(?!)"
+_command = re.compile(_verbs)
 
 
 def know(verbs: Iterable[str]) -> None:
     """Take a sentence's "hermesguard" for a command when one of these words follows it."""
-    global _command
-    _command = re.compile(rf"\bhermesguard (?=(?:{'|'.join(verbs)})\b)")
+    global _verbs, _command
+    _verbs = rf"(?:{'|'.join(verbs)})\b"
+    _command = re.compile(rf"\bhermesguard (?={_verbs})")
 
 
 def use(command: str) -> None:
@@ -47,8 +51,19 @@ def command() -> str:
 
 
 def as_typed(text: str) -> str:
-    """Return `text` with each of our commands in it as it must be typed here."""
-    return text if _here == BARE else _command.sub(lambda _: f"{_here} ", text)
+    """Return `text` with each of our commands in it as it must be typed here; one that is so already stays."""
+    if _here == BARE:
+        return text
+    before = _here.removesuffix(BARE)
+    return _command.sub(
+        lambda found: found[0] if text.endswith(before, 0, found.start()) else f"{_here} ", text
+    )
+
+
+def unbroken(text: str, space: str) -> str:
+    """Return `text` with `space` for each space within one of our commands, so that no line ends there."""
+    command = rf"{re.escape(_here)} {_verbs}{_ARGUMENTS}"
+    return re.sub(command, lambda found: found[0].replace(" ", space), text)
 
 
 def command_for(settings: Settings, environment: Mapping[str, str]) -> str:

@@ -25,7 +25,7 @@ from hermesguard.notify.alerts import RELIEF, Alert
 from hermesguard.notify.deliver import Delivery, is_under_way
 from hermesguard.notify.digest import Message
 from hermesguard.notify.outbox import Outbox
-from hermesguard.notify.settings import Address, Wishes
+from hermesguard.notify.settings import Address, NotifySettings
 from hermesguard.notify.sources import Identity, IncidentLog, Journal, Source, journal_knows, user_of
 from hermesguard.notify.state import State
 from hermesguard.store.lock import Lock
@@ -59,13 +59,15 @@ class Surroundings:
 class Notifier:
     """One for each store; the lock in its directory keeps out a second one. Use it as a context."""
 
-    def __init__(self, settings: Settings, wishes: Wishes, around: Surroundings | None = None) -> None:
+    def __init__(
+        self, settings: Settings, options: NotifySettings, around: Surroundings | None = None
+    ) -> None:
         self.settings = settings
-        self.wishes = wishes
+        self.options = options
         self.around = around or Surroundings()
         self.directory = states.directory_of(settings.store)
-        self.identity = Identity.of(settings.store, wishes.unit)
-        self.sender = wishes.unit.removesuffix(".service") or f"the guard of {user_of(self.identity)}"
+        self.identity = Identity.of(settings.store, options.unit)
+        self.sender = options.unit.removesuffix(".service") or f"the guard of {user_of(self.identity)}"
         self._lock = Lock(self.directory / states.LOCK)
         self._source: Source | None = None
         self._delivery: Delivery | None = None
@@ -124,7 +126,7 @@ class Notifier:
         """Keep an outbox for each address of the settings, with what waits in it; those of others go."""
         known = {outbox.key: outbox for outbox in self.state.outboxes}
         outboxes = []
-        for address in self.wishes.addresses:
+        for address in self.options.addresses:
             outbox = known.pop(address.key, None) or Outbox(address.key, address.name)
             outbox.name = address.name
             # A state that was lost must not use a number again: who delivers would take it for done.
@@ -187,7 +189,7 @@ class Notifier:
 
     def _choose(self, now: float) -> Source | None:
         """Return where what happened is read; None as long as nobody can know that yet."""
-        source = self.state.source if self.wishes.source == "auto" else self.wishes.source
+        source = self.state.source if self.options.source == "auto" else self.options.source
         if not source:
             if journal_knows(self.identity, self.around.journal):
                 source = "journal"
@@ -203,7 +205,9 @@ class Notifier:
             what = "the journal" if source == "journal" else f"the incidents of {self.settings.store}"
             self.around.say(f"Reading {what}.")
         if source == "journal":
-            wanted = self.wishes.events | {name for name, ends in RELIEF.items() if ends & self.wishes.events}
+            wanted = self.options.events | {
+                name for name, ends in RELIEF.items() if ends & self.options.events
+            }
             return Journal(self.identity, wanted, self.around.journal)
         return IncidentLog(self.settings.store)
 
@@ -217,7 +221,7 @@ class Notifier:
 
     def _gather(self, alert: Alert, now: float) -> None:
         ends = RELIEF.get(alert.name, frozenset())
-        is_wanted = alert.name in self.wishes.events
+        is_wanted = alert.name in self.options.events
         title = ""
         for outbox in self.state.outboxes:
             ended = outbox.is_told & ends
@@ -233,7 +237,7 @@ class Notifier:
     def _title(self, alert: Alert) -> str:
         """Return the title of the conversation, if it may be told: the guard is asked, for this process sees no shadow."""
         session = alert.values.get("session")
-        if not (self.wishes.titles and isinstance(session, str)) or self._is_guard_deaf:
+        if not (self.options.titles and isinstance(session, str)) or self._is_guard_deaf:
             return ""
         try:
             answer = ask_running_guard(self.settings.store, "title", {"name": session})
@@ -245,7 +249,7 @@ class Notifier:
     # -- sending
 
     def _is_quiet(self, now: float) -> bool:
-        span = self.wishes.quiet_hours
+        span = self.options.quiet_hours
         return span is not None and span.has(datetime.fromtimestamp(now).astimezone().time())
 
     def _send(self, now: float) -> float:
@@ -255,9 +259,9 @@ class Notifier:
         if self._is_quiet(now):
             return _LONGEST_WAIT_SECONDS
         waits = [_LONGEST_WAIT_SECONDS]
-        for address, outbox in zip(self.wishes.addresses, self.state.outboxes, strict=True):
-            if not outbox.due(now, self.wishes.gather_seconds):
-                wait = outbox.wait_seconds(now, self.wishes.gather_seconds)
+        for address, outbox in zip(self.options.addresses, self.state.outboxes, strict=True):
+            if not outbox.due(now, self.options.gather_seconds):
+                wait = outbox.wait_seconds(now, self.options.gather_seconds)
                 waits += [] if wait is None else [wait]
                 continue
             if is_under_way(self.directory):
@@ -295,7 +299,7 @@ class Notifier:
 
     def _look(self, now: float) -> float:
         """Have the guard prove itself, and tell the address of ping_url, or, without a journal, whoever is to hear of it."""
-        is_asked = bool(self.wishes.ping_url) or self.state.source == "incidents"
+        is_asked = bool(self.options.ping_url) or self.state.source == "incidents"
         if not is_asked:
             return _LONGEST_WAIT_SECONDS
         monotonic = self.around.clock.monotonic()
@@ -303,7 +307,7 @@ class Notifier:
             return self._look_due - monotonic
         proof = self.around.prove(self.settings.store, datetime.fromtimestamp(now, UTC))
         for sign in self._watchman.signals(proof):
-            if self.wishes.ping_url:
+            if self.options.ping_url:
                 self._ping(sign, now)
             if self.state.source == "incidents":
                 self._tell_of(sign, now)
@@ -312,7 +316,7 @@ class Notifier:
         return pause
 
     def _ping(self, sign: ping.Signal, now: float) -> None:
-        error = self.around.visit(self.wishes.ping_url, self.wishes.ping_style, sign)
+        error = self.around.visit(self.options.ping_url, self.options.ping_style, sign)
         if sign.kind == "fail":
             self.around.say(f"The guard proves nothing: {sign.reason}.")
         if error:
@@ -334,7 +338,7 @@ class Notifier:
         moment = datetime.fromtimestamp(now, UTC).isoformat()
         if sign.kind == "fail":
             self._is_unwell = True
-            if "unwell" in self.wishes.events:
+            if "unwell" in self.options.events:
                 self._gather(Alert("unwell", moment, {"reason": sign.reason}), now)
         elif sign.kind == "success" and self._is_unwell:
             self._is_unwell = False
@@ -367,8 +371,8 @@ class Notifier:
             return True
         for outbox in self.state.outboxes:
             if outbox.gathering.kinds and not outbox.sending:
-                outbox.since = now - self.wishes.gather_seconds
-        return not any(outbox.due(now, self.wishes.gather_seconds) for outbox in self.state.outboxes)
+                outbox.since = now - self.options.gather_seconds
+        return not any(outbox.due(now, self.options.gather_seconds) for outbox in self.state.outboxes)
 
     def finish_delivery(self) -> None:
         """Wait for the delivery that is under way, a minute at most. Raises OSError when that cannot be noted."""

@@ -55,8 +55,8 @@ def judged(answer: dict[str, Any], now: datetime) -> Proof:
         reason = str(answer.get("watch_reason") or "the first scan is not over")
     elif answer.get("watch_lost"):
         reason = f"the watch is lost ({answer.get('watch_reason') or 'not known why'})"
-    elif answer.get("sight_error"):
-        reason = str(answer["sight_error"])
+    elif answer.get("watch_error"):
+        reason = str(answer["watch_error"])
     elif answer.get("store_error"):
         reason = f"the store is not writable ({answer['store_error']})"
     elif not scan or (now - datetime.fromisoformat(scan)).total_seconds() > longest:
@@ -109,7 +109,7 @@ class Watchman:
 
     @property
     def pause_seconds(self) -> float:
-        """Return when to look again: soon while a failure is in doubt."""
+        """Return when to look again: soon while a failure is uncertain."""
         return AGAIN_SECONDS if self.doubts and not self.is_failed else PAUSE_SECONDS
 
 

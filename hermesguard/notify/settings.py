@@ -34,7 +34,7 @@ class Address(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class NotifySettings:
     """The table [notify]. `events` are names of `alerts.KNOWN`; `unit` is empty for whatever the store's owner runs."""
 
     addresses: tuple[Address, ...]
@@ -53,7 +53,7 @@ class Wishes:
         return not (self.addresses or self.ping_url)
 
 
-def load(settings: Settings, environment: Mapping[str, str] = os.environ) -> Wishes:
+def load(settings: Settings, environment: Mapping[str, str] = os.environ) -> NotifySettings:
     """Return what [notify] asks for. Raises GuardError (exit code 12): a wrong value, or secrets that others may read."""
     table = tables.load(settings, "notify")
     for field in ("urls", "ping_url"):
@@ -66,7 +66,7 @@ def load(settings: Settings, environment: Mapping[str, str] = os.environ) -> Wis
         ping_url = ping or ping_url
     values = {key: value for key, value in table.values.items() if key not in ("urls", "urls_file")}
     values |= {"events": _events(table), "ping_url": ping_url}
-    return Wishes(addresses=_addresses(urls), **values)
+    return NotifySettings(addresses=_addresses(urls), **values)
 
 
 def _addresses(urls: list[str]) -> tuple[Address, ...]:

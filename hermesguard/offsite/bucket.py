@@ -92,7 +92,7 @@ class Bucket:
                 "timeout": timeout,
                 "connect_timeout": min(timeout, _CONNECT_TIMEOUT),
             },
-            # Each attempt is a request that somebody pays for: the caller decides when there is another one.
+            # Each attempt is a request that is paid for: the caller decides when there is another one.
             retry_config={"max_retries": 0, "retry_timeout": timeout},
             **more,
         )

@@ -6,10 +6,10 @@ from typing import Any, Final
 
 from hermesguard.errors import GuardError
 from hermesguard.offsite import batch
+from hermesguard.offsite.settings import OffsiteSettings
 from hermesguard.offsite.state import FILE_NAME, State, time_in_words
 from hermesguard.offsite.upload import budget
 from hermesguard.offsite.upload.survey import Survey
-from hermesguard.offsite.wishes import Wishes
 from hermesguard.store.lock import lock_holder
 
 LOCK: Final = "lock"
@@ -98,16 +98,16 @@ class Overview:
         return found
 
 
-def overview(wishes: Wishes) -> Overview:
+def overview(options: OffsiteSettings) -> Overview:
     """Return how the copies stand; GuardError when the state cannot be read."""
-    running = lock_holder(wishes.state / LOCK) is not None
-    found = Overview(wishes.url, running, requests_per_day=wishes.requests_per_day)
-    if not (wishes.state / FILE_NAME).exists():
-        found.interval_seconds = wishes.interval_seconds
+    running = lock_holder(options.state / LOCK) is not None
+    found = Overview(options.url, running, requests_per_day=options.requests_per_day)
+    if not (options.state / FILE_NAME).exists():
+        found.interval_seconds = options.interval_seconds
         return found
-    state = State(wishes.state, writes=False)
+    state = State(options.state, writes=False)
     try:
-        _fill(found, wishes, state)
+        _fill(found, options, state)
     except OSError as error:
         raise GuardError(
             f"The state of the copies cannot be read: {error}", "Try again, or as its owner"
@@ -117,12 +117,12 @@ def overview(wishes: Wishes) -> Overview:
     return found
 
 
-def _fill(found: Overview, wishes: Wishes, state: State) -> None:
+def _fill(found: Overview, options: OffsiteSettings, state: State) -> None:
     facts, now = state.facts(), time.time()
     objects = [one for one in state.objects() if one.stage in ("stored", "leaving")]
     found.objects, found.size_bytes = len(objects), sum(one.size_bytes for one in objects)
     found.requests_today = budget.used(state.requests(), now)
-    spacing = budget.spacing_seconds(wishes.interval_seconds, wishes.requests_per_day, found.requests_today)
+    spacing = budget.spacing_seconds(options.interval_seconds, options.requests_per_day, found.requests_today)
     found.interval_seconds = min(spacing, float(budget.HOUR_SECONDS))
     found.machine = facts.get("machine", "")
     found.last_copy = time_in_words(facts["stored_ns"]) if "stored_ns" in facts else ""
@@ -134,12 +134,12 @@ def _fill(found: Overview, wishes: Wishes, state: State) -> None:
     held = state.held()
     found.held_sessions = len({batch.session_of(path) for path in held} - {None}) or len(held)
     found.damaged_files = int(facts.get("damaged", "0"))
-    if wishes.lifetime_seconds is None:
+    if options.lifetime_seconds is None:
         found.left_behind = int(facts.get("left_behind", "0"))
     found.strangers = int(facts.get("strangers", "0"))
     if now - int(facts.get("missing_ns", "0")) / 1e9 < _RECENT_SECONDS:
         found.missing = int(facts.get("missing", "0"))
-    known, here = state.known(), Survey(wishes.store).look()
+    known, here = state.known(), Survey(options.store).look()
     waiting = [file for file in here.values() if path_waits(known, file.path, file.signature)]
     sessions = {batch.session_of(path) for path in here} - {None}
     unsafe = {batch.session_of(file.path) for file in waiting} - {None}

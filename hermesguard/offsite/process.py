@@ -10,34 +10,34 @@ from hermesguard.events.reporter import Reporter
 from hermesguard.offsite import access
 from hermesguard.offsite.bucket import Bucket
 from hermesguard.offsite.overview import LOCK
+from hermesguard.offsite.settings import OffsiteSettings, require_url
 from hermesguard.offsite.state import State
 from hermesguard.offsite.upload.uploader import Uploader
-from hermesguard.offsite.wishes import Wishes, require_url
 from hermesguard.store.lock import Lock
 
 _SAY_AT_LEAST_SECONDS: Final = 0.5
 
 
-def bucket_of(wishes: Wishes, environment: dict[str, str]) -> Bucket:
+def bucket_of(options: OffsiteSettings, environment: dict[str, str]) -> Bucket:
     """Return the storage that is configured; GuardError (exit code 12) when it, or its key, cannot be used."""
-    require_url(wishes)
+    require_url(options)
     credentials = None
-    if wishes.url.startswith("s3://"):
-        credentials = access.credentials(wishes.credentials, environment)
-    return Bucket(wishes.url, wishes.endpoint, wishes.region, credentials)
+    if options.url.startswith("s3://"):
+        credentials = access.credentials(options.credentials, environment)
+    return Bucket(options.url, options.endpoint, options.region, credentials)
 
 
-def run(wishes: Wishes, reporter: Reporter, environment: dict[str, str], once: bool = False) -> int:
+def run(options: OffsiteSettings, reporter: Reporter, environment: dict[str, str], once: bool = False) -> int:
     """Copy until stopped; with `once`, until all is copied or something fails. GuardError when it cannot begin."""
-    recipients = access.recipients(wishes.recipients)
-    bucket = bucket_of(wishes, environment)
+    recipients = access.recipients(options.recipients)
+    bucket = bucket_of(options, environment)
     try:
-        state = State(wishes.state)
-        lock = Lock(wishes.state / LOCK)
+        state = State(options.state)
+        lock = Lock(options.state / LOCK)
         is_taken = lock.take()
     except OSError as error:
         raise GuardError(
-            f"The state {wishes.state} cannot be written: {error.strerror or error}",
+            f"The state {options.state} cannot be written: {error.strerror or error}",
             "Give the right to write there, or name another place with HERMESGUARD_OFFSITE_STATE",
         ) from None
     if not is_taken:
@@ -46,8 +46,8 @@ def run(wishes: Wishes, reporter: Reporter, environment: dict[str, str], once: b
             "Stop that one first (systemctl stop hermesguard-offsite)",
             ExitCode.LOCKED,
         )
-    uploader = Uploader(wishes, state, bucket, recipients, report=reporter.report)
-    reporter.report("offsite_started", path=str(wishes.store), target=wishes.url)
+    uploader = Uploader(options, state, bucket, recipients, report=reporter.report)
+    reporter.report("offsite_started", path=str(options.store), target=options.url)
     reporter.flush(_SAY_AT_LEAST_SECONDS)
     if once:
         return _once(uploader, reporter)

@@ -9,7 +9,7 @@ from hermesguard.errors import ExitCode, GuardError
 from hermesguard.lookup.guards import start_command
 from hermesguard.page.answers import Problem, clipped
 from hermesguard.page.events import Act, restore
-from hermesguard.page.shelf import View
+from hermesguard.page.read_cache import View
 from hermesguard.store.history import digest
 from hermesguard.store.incidents import is_incident_id
 from hermesguard.webui.compare.parts import PARTS

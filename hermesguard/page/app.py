@@ -26,7 +26,7 @@ from hermesguard.page.access import (
 )
 from hermesguard.page.answers import MOST_BYTES, Problem, answer, encoded, error, refusal_of, whole_number
 from hermesguard.page.jobs import Jobs, job_object
-from hermesguard.page.shelf import Shelf
+from hermesguard.page.read_cache import ReadCache
 
 Environ = dict[str, Any]
 Start = Callable[..., Any]
@@ -81,7 +81,7 @@ class Gate:
         self._access = access
         self._inner = inner
         self._warm: Callable[[], None] | None = warm
-        """Reads ahead, once somebody who may ask has asked."""
+        """Reads ahead, after the first request that was allowed."""
         self.last_request = time.monotonic()
 
     def __call__(self, environ: Environ, start: Start) -> Iterable[bytes]:
@@ -212,14 +212,14 @@ class _App(bottle.Bottle):  # type: ignore[misc]
         return encoded(error(refusal))
 
 
-def build(settings: Settings, token_file: Path) -> tuple[Gate, Jobs, Shelf]:
+def build(settings: Settings, token_file: Path) -> tuple[Gate, Jobs, ReadCache]:
     """Return the application on the store of `settings`, the jobs that it has, and what it has read."""
-    app, shelf, access, jobs = _App(), Shelf(settings), Access(settings.store, token_file), Jobs(fault)
+    app, cache, access, jobs = _App(), ReadCache(settings), Access(settings.store, token_file), Jobs(fault)
     app.install(_answering)
     _own_routes(app, access)
-    _reading_routes(app, shelf)
-    _acting_routes(app, shelf, jobs)
-    return Gate(access, app, shelf.warm), jobs, shelf
+    _reading_routes(app, cache)
+    _acting_routes(app, cache, jobs)
+    return Gate(access, app, cache.warm), jobs, cache
 
 
 def _own_routes(app: Any, access: Access) -> None:
@@ -264,9 +264,9 @@ def _own_routes(app: Any, access: Access) -> None:
     app.route("/assets/<name:re:[A-Za-z0-9][A-Za-z0-9._-]*>", "GET", asset)
 
 
-def _reading_routes(app: Any, shelf: Shelf) -> None:
+def _reading_routes(app: Any, cache: ReadCache) -> None:
     def messages_of(sid: str, version: str) -> Any:
-        view = shelf.view()
+        view = cache.view()
         read = view.read(sid, view.chosen(sid, version))
         count, limit = len(read.copy.document.messages), _number("limit", 100, 1, 500)
         first = _number("from", 1, 1, 10**9)
@@ -278,7 +278,7 @@ def _reading_routes(app: Any, shelf: Shelf) -> None:
         return "conversation", messages.conversation(read, first, limit)
 
     def message(sid: str, version: str, number: str) -> Any:
-        view = shelf.view()
+        view = cache.view()
         part = _text("part") or "text"
         if part not in ("text", "reasoning", "tool"):
             raise Problem(400, "usage", "part is text, reasoning or tool")
@@ -293,7 +293,7 @@ def _reading_routes(app: Any, shelf: Shelf) -> None:
         )
 
     def diff(sid: str) -> Any:
-        view = shelf.view()
+        view = cache.view()
         a = view.chosen(sid, _text("a")) if _text("a") else None
         b = view.chosen(sid, _text("b") or "live")
         return "difference", messages.difference(
@@ -301,37 +301,37 @@ def _reading_routes(app: Any, shelf: Shelf) -> None:
         )
 
     def pulse() -> Any:
-        return "pulse", reads.pulse(shelf.view(), _text("session"))
+        return "pulse", reads.pulse(cache.view(), _text("session"))
 
     def status() -> Any:
-        return "status", reads.status(shelf.view(), bottle.request.environ[_HOME])
+        return "status", reads.status(cache.view(), bottle.request.environ[_HOME])
 
     def now() -> Any:
         lately = _number("lately", 20, 1, 100)
-        return "now", reads.now(shelf.view(), bottle.request.environ[_HOME], lately)
+        return "now", reads.now(cache.view(), bottle.request.environ[_HOME], lately)
 
     def sessions() -> Any:
         page = (_number("offset", 0, 0, 10**9), _number("limit", 50, 1, 200))
         return "sessions", reads.sessions(
-            shelf.view(), _text("search"), _text("state"), _text("sort") or "changed", *page
+            cache.view(), _text("search"), _text("state"), _text("sort") or "changed", *page
         )
 
     def session(sid: str) -> Any:
-        return "session", reads.session(shelf.view(), sid)
+        return "session", reads.session(cache.view(), sid)
 
     def timeline(sid: str) -> Any:
-        return "timeline", messages.timeline(shelf.view(), sid, _number("points", 600, 2, 1000))
+        return "timeline", messages.timeline(cache.view(), sid, _number("points", 600, 2, 1000))
 
     def incidents() -> Any:
         limit = _number("limit", 50, 1, 200)
-        return "events", reads.incidents(shelf.view(), _text("session"), _text("before"), limit)
+        return "events", reads.incidents(cache.view(), _text("session"), _text("before"), limit)
 
     def incident(number: str) -> Any:
-        return "explanation", reads.explanation(shelf.view(), number)
+        return "explanation", reads.explanation(cache.view(), number)
 
     def lost() -> Any:
         page = (_number("offset", 0, 0, 10**9), _number("limit", 50, 1, 200))
-        return "lost", reads.lost(shelf.view(), _text("kind"), *page)
+        return "lost", reads.lost(cache.view(), _text("kind"), *page)
 
     for path, route in (
         ("/pulse", pulse),
@@ -350,18 +350,18 @@ def _reading_routes(app: Any, shelf: Shelf) -> None:
         app.route(f"/api/v{reads.API}{path}", "GET", route)
 
 
-def _acting_routes(app: Any, shelf: Shelf, jobs: Jobs) -> None:
+def _acting_routes(app: Any, cache: ReadCache, jobs: Jobs) -> None:
     def find() -> Any:
         words = reads.require_words(_body())
-        job = jobs.begin("find", lambda job: reads.find(shelf, words, job), is_only=True)
+        job = jobs.begin("find", lambda job: reads.find(cache, words, job), is_only=True)
         return "job", job_object(job), 202
 
     def preview() -> Any:
-        return "preview", acts.preview(shelf.view(), acts.require_act(_body()))
+        return "preview", acts.preview(cache.view(), acts.require_act(_body()))
 
     def act() -> Any:
         wanted = acts.require_act(_body())
-        job = jobs.begin("act", lambda job: acts.perform(shelf.view(), wanted))
+        job = jobs.begin("act", lambda job: acts.perform(cache.view(), wanted))
         job.wait(_ACT_SECONDS)
         if job.refusal:
             return _said(job.refusal)

@@ -8,8 +8,8 @@ from hermesguard.lookup.missed import Missed
 from hermesguard.lookup.objects import meaning_of
 from hermesguard.lookup.overview import count_of, reason_of, time_of, version_names
 from hermesguard.lookup.selectors import LIVE
-from hermesguard.page.shelf import View
-from hermesguard.store.incidents import INTENDED, LOST_BEFORE, Incident
+from hermesguard.page.read_cache import View
+from hermesguard.store.incidents import INTENDED, LOST_BEFORE, RETURNED, Incident
 
 _REPAIRED: Final = frozenset({"restored", "merged"})
 _BY_USER: Final = {
@@ -116,6 +116,8 @@ def what_happened(view: View, incident: Incident) -> str:
         return "cleared" if reason == "clear" else "taken_back"
     if incident.event == LOST_BEFORE:
         return "lost_before"
+    if incident.event == RETURNED:
+        return "came_again"
     if incident.event == "not_known" or incident.action == "warned":
         return "gone"
     if incident.event == "uncertain":
@@ -136,7 +138,7 @@ def acts_on(incident: Incident, what: str) -> list[Act]:
         return [restore(name, incident.version)] if incident.version and name else []
     if what in ("gone", "not_brought_back"):
         return [restore(name, incident.version or "latest")] if name else []
-    if what == "brought_back" or (what == "not_sure" and incident.displaced):
+    if what in ("brought_back", "came_again") or (what == "not_sure" and incident.displaced):
         is_reversible = incident.members or incident.displaced or incident.event == "missing"
         return [{"act": "undo", "incident": incident.id}] if is_reversible else []
     return [restore(name, incident.version)] if what == "not_sure" and incident.version else []

@@ -10,7 +10,7 @@ from hermesguard.lookup.points import Point, points
 from hermesguard.lookup.selectors import NEVER_GOOD, Chosen
 from hermesguard.page import events
 from hermesguard.page.answers import clipped, fitting
-from hermesguard.page.shelf import Read, View
+from hermesguard.page.read_cache import Read, View
 from hermesguard.store.history import Version
 from hermesguard.webui.compare import parts
 from hermesguard.webui.compare.diff import Comparison, compare

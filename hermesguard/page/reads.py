@@ -26,7 +26,7 @@ from hermesguard.page import events
 from hermesguard.page.access import Home
 from hermesguard.page.answers import Problem, clipped, fitting
 from hermesguard.page.jobs import Job
-from hermesguard.page.shelf import Row, Shelf, View
+from hermesguard.page.read_cache import ReadCache, Row, View
 
 API: Final = 1
 STATES: Final = (
@@ -243,9 +243,9 @@ def require_words(value: Any) -> str:
     return words.strip()
 
 
-def find(shelf: Shelf, words: str, job: Job) -> dict[str, Any]:
+def find(cache: ReadCache, words: str, job: Job) -> dict[str, Any]:
     """Return `found`: conversations that have the words, in whatever copy."""
-    view = shelf.view()
+    view = cache.view()
     library, query = view.library, Query(words)
     names, look = library.sessions, looking(library, query)
     hits: list[Hit] = []

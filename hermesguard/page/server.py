@@ -37,8 +37,8 @@ def serve(settings: Settings, token_file: Path, ready: Callable[[str], None] = l
     for name in ("waitress", "waitress.queue"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # nothing of a request goes into a log
     sockets = _inherited() or [_bound(settings.page_port)]
-    gate, jobs, shelf = build(settings, token_file)
-    threading.Thread(target=shelf.prepare, name="prepare", daemon=True).start()
+    gate, jobs, cache = build(settings, token_file)
+    threading.Thread(target=cache.prepare, name="prepare", daemon=True).start()
     server = waitress.server.create_server(
         gate,
         sockets=sockets,

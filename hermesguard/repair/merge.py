@@ -44,7 +44,7 @@ def merge_documents(
 
 def merged_text(shadow: Document, live: Document | None = None, keep_messages: int | None = None) -> str:
     """As `merge_documents`, before it is encoded; an abridged shadow gives an abridged text (module abridge)."""
-    return "".join(map(text, _Mender(shadow, live, keep_messages).file()))
+    return "".join(map(text, _Merger(shadow, live, keep_messages).file()))
 
 
 def merged_file(
@@ -56,10 +56,10 @@ def merged_file(
     titles: Sequence[str] = (),
 ) -> Content:
     """As `merge_documents`; a long file in pieces (`splice.file_of`)."""
-    return file_of(_Mender(shadow, live, keep_messages, is_newer, titles).file())
+    return file_of(_Merger(shadow, live, keep_messages, is_newer, titles).file())
 
 
-class _Mender:
+class _Merger:
     def __init__(
         self,
         shadow: Document,
@@ -126,7 +126,7 @@ class _Mender:
         return messages
 
     def _follows(self, message: Message, prompt: Message, is_added: bool) -> bool:
-        """Return whether `row` was surely said later than `prompt` was sent.
+        """Return whether `message` was surely said later than `prompt` was sent.
 
         The moment of sending may be noted in whole seconds: of what was there with the prompt, only a message of a later
         second is later. What live adds was written after the shadow's prompt was sent, so that the same second is enough.
@@ -343,7 +343,7 @@ def started_seconds(side: Document) -> float | None:
 
 
 def _says(message: Message, prompt: Message) -> bool:
-    """Return whether `row` is the prompt, already said: the same words, not from before it was sent."""
+    """Return whether `message` is the prompt, already said: the same words, not from before it was sent."""
     if message.identity != prompt.identity:
         return False
     return message.timestamp is None or prompt.timestamp is None or message.timestamp >= prompt.timestamp - 1
@@ -376,7 +376,7 @@ def _is_behind(live: Document, shadow: Document) -> bool:
 
 
 def _was_answered(side: Document, messages: Sequence[Message]) -> bool:
-    """Return whether `rows` hold the prompt that is pending in `side`, with an answer to it.
+    """Return whether `messages` hold the prompt that is pending in `side`, with an answer to it.
 
     An application that read an older file holds such a prompt, and would say it once more.
     """

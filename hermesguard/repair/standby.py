@@ -317,7 +317,7 @@ class Standby:
         """Return whether there is anything to make ready of a session."""
         if self._copies.store.is_too_large(name):
             return False
-        return bool(self._copies.held(name)) or self._has_stream(name)
+        return bool(self._copies.cached(name)) or self._has_stream(name)
 
     def make_ready(self, name: str) -> None:
         """Make a session ready. Raises OSError when the store does not let its copy be read now."""

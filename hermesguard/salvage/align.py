@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 from typing import Final
+from unicodedata import normalize
 
 from hermesguard.salvage.trace import is_masked_form, words
 from hermesguard.webui.session import Message
@@ -42,7 +43,10 @@ def pairs(old: Sequence[Message], new: Sequence[Message]) -> list[Pair]:
 
 def _key(message: Message) -> _Key:
     role, said, tools = message.identity
-    return (role, "", tools) if tools else (role, said, ())
+    if tools:
+        return (role, "", tools)
+    # Programs differ in how they compose letters and accents.
+    return (role, said if said.isascii() else normalize("NFC", said), ())
 
 
 def _same_turn(old: Message, new: Message) -> bool:

@@ -1,5 +1,6 @@
 """All traces of one conversation, gathered, put together and judged."""
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
@@ -30,7 +31,6 @@ class Surroundings(NamedTuple):
 
     listed: Mapping[str, Mapping[str, Any]]
     tombstones: frozenset[str]
-    has_index: bool
 
 
 class Traces(Protocol):
@@ -83,7 +83,9 @@ class Gatherer:
         situation = self._situation(name, document, torn, is_there, found, withdrawn)
         standings = [
             Judged(Standing.TAKEN_BACK, "nothing was said in it")
-            if one.standing in (Standing.LOST, Standing.UNCERTAIN) and not worth_keeping(entry.any)
+            if one.standing in (Standing.LOST, Standing.UNCERTAIN)
+            and not worth_keeping(entry.any)
+            and not any(traces[number].kind is Kind.FILE for number in entry.forms)
             else one
             for entry, one in zip(entries, judged(entries, traces, situation), strict=True)
         ]
@@ -110,7 +112,8 @@ class Gatherer:
         if path is None:
             return None, None
         try:
-            data, stamp = copies.read_limited(path, self._survey.places.limit_bytes)
+            # The application reads through a link.
+            data, stamp = copies.read_limited(Path(os.path.realpath(path)), self._survey.places.limit_bytes)
         except Unusable as error:
             notes.append(str(error))
             return None, None

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from hermesguard.salvage.align import pairs
+from hermesguard.salvage.align import Pair, pairs
 from hermesguard.salvage.merge import Entry
 from hermesguard.salvage.trace import (
     BEST_FIRST,
@@ -17,7 +17,7 @@ from hermesguard.salvage.trace import (
     message_of,
 )
 from hermesguard.webui import benign, session
-from hermesguard.webui.session import Document, Message
+from hermesguard.webui.session import Document, Identity, Message
 
 # What every release of hermes-webui since v0.50 reads; used where no other session shows what the release in use writes.
 _MEMBERS: Final[Mapping[str, Any]] = {
@@ -200,7 +200,7 @@ class _Builder:
         paired = {new: old for old, new in found}
         if not found:
             return [*known]
-        begin = 0 if not self._is_compacted(known) else found[0][1]
+        begin = self._begin(known, found)
         result: list[Message] = []
         at = 0
         for position, message in enumerate(self.messages):
@@ -211,20 +211,36 @@ class _Builder:
                 result.append(_for_model(message))
         return result + list(known[at:])
 
+    def _begin(self, known: Sequence[Message], found: Sequence[Pair]) -> int:
+        """Return from which message on the context is to have all: what lies before was compressed away."""
+        summary = max((at for at, one in enumerate(known) if benign.is_compaction_marker(one)), default=None)
+        if summary is not None:
+            # A compression keeps copies of the first messages before its summary, and of the last behind it.
+            return next((new for old, new in found if old > summary), len(self.messages))
+        return found[0][1] if self._is_compacted() else 0
+
     def _known_context(self) -> Sequence[Message]:
         if self.plan.file and self.plan.file.context:
             return self.plan.file.context
-        return next((trace.context for trace in self.plan.traces if trace.context), ())
+        having = [trace for trace in self.plan.traces if trace.context]
+        if not having:
+            return ()
+        gone = self._gone()
+        newest = max(having, key=lambda trace: trace.taken_at or 0.0)
+        return [_for_model(message) for message in newest.context if message.identity not in gone]
 
-    def _is_compacted(self, context: Sequence[Message]) -> bool:
-        """Return whether the context begins behind a compression, so that what lies before it is not to come in again."""
+    def _gone(self) -> set[Identity]:
+        """Return the messages that do not come back."""
+        kept = {form.identity for index in self.order for form in self.plan.entries[index].forms.values()}
+        left = (entry for index, entry in enumerate(self.plan.entries) if index not in self.plan.wanted)
+        return {form.identity for entry in left for form in entry.forms.values()} - kept
+
+    def _is_compacted(self) -> bool:
+        """Return whether the context begins behind a compression that has left no summary in it."""
         anchors = self.base and any(
             self.base.get(key) for key in self.base.keys if key.startswith("compression_anchor")
         )
-        return bool(anchors) or any(map(benign.is_compaction_marker, context)) or self._database_compacted()
-
-    def _database_compacted(self) -> bool:
-        return any(trace.compacted for trace in self.plan.traces)
+        return bool(anchors) or any(trace.compacted for trace in self.plan.traces)
 
     def _came_back(self, position: int) -> bool:
         entry = self.plan.entries[self.order[position]]

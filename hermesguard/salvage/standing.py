@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any, Literal, NamedTuple
 
 from hermesguard.salvage.merge import Entry
-from hermesguard.salvage.trace import WRITTEN_BY_WEBUI, Kind, Trace, user_turns, worth_keeping
+from hermesguard.salvage.trace import BEFORE_A_SAVE, WRITTEN_BY_WEBUI, Kind, Trace, user_turns, worth_keeping
 from hermesguard.webui import benign, session
 
 _SAVE_SECONDS = 5.0
@@ -166,7 +166,9 @@ class _Judgement:
 
     def _one(self, index: int, entry: Entry) -> Judged:
         if self.file in entry.forms:
-            return Judged(Standing.PRESENT)
+            if self.situation.file == "whole":
+                return Judged(Standing.PRESENT)
+            return Judged(Standing.LOST, "the file is broken, and this much of it can still be read")
         if why := self._taken_back(index, entry):
             return Judged(Standing.TAKEN_BACK, why)
         if self.situation.doubt:
@@ -259,6 +261,10 @@ class _Judgement:
         having = map(self.traces.__getitem__, self.entries[index].forms)
         return any(one.kind in WRITTEN_BY_WEBUI and (one.taken_at or 0.0) >= since for one in having)
 
+    def _was_never_saved(self, index: int) -> bool:
+        """Return whether only journals have the message, from before its turn was saved: the index need not count it."""
+        return all(self.traces[number].kind in BEFORE_A_SAVE for number in self.entries[index].forms)
+
     def _is_counted(self, index: int) -> bool:
         """Return whether the index could count the message: it is no note, and was said before the index was written."""
         at = self.situation.index_at
@@ -276,13 +282,25 @@ class _Judgement:
         if self.situation.was_never_cut or not counted or is_of_file:
             return found
         known = [index for index in range(len(found)) if self._is_counted(index)]
-        kept = sum(found[index].standing in (Standing.PRESENT, Standing.LOST) for index in known)
-        if kept <= counted:
+        saved = [index for index in known if not self._was_never_saved(index)]
+        kept = sum(found[index].standing in (Standing.PRESENT, Standing.LOST) for index in saved)
+        if kept < counted:
             return found
+        if kept == counted:
+            why = f"the index counts {counted} messages, and as many were found without it, so it may have been taken back"
+            return [
+                Judged(Standing.UNCERTAIN, why)
+                if one.standing is Standing.LOST and index in known and self._was_never_saved(index)
+                else one
+                for index, one in enumerate(found)
+            ]
         why = f"the index counts {counted} messages and {kept} were found, so some may have been taken back"
         return [
             Judged(Standing.UNCERTAIN, why)
-            if one.standing is Standing.LOST and index in known and not self._page_had_since(index)
+            if one.standing is Standing.LOST
+            and index in known
+            and self.file not in self.entries[index].forms
+            and not self._page_had_since(index)
             else one
             for index, one in enumerate(found)
         ]

@@ -47,21 +47,23 @@ def survey(
             finding = look.examine(name)
             if sessions or finding.state in (State.LOST, State.UNCERTAIN):
                 yield finding
+            elif finding.state is State.WHOLE and (why := look.beyond_recovery(finding)):
+                look.notes += [why, *finding.notes]
         progress(len(names), len(names), "")
         if notes is not None:
             notes += look.notes
 
 
-def glance(places: Places) -> int:
+def glance(places: Places, store: Store) -> int:
     """Return how many conversations look lost, by a look at small and missing files alone: quick enough for each `status`."""
-    with contextlib.closing(Survey(places)) as look:
+    with contextlib.closing(Survey(places, store)) as look:
         return sum(look.examine(name).state is State.LOST for name in look.suspects(only_small=True))
 
 
 class Survey:
     """One look through a home. Close it at the end."""
 
-    def __init__(self, places: Places) -> None:
+    def __init__(self, places: Places, store: Store | None = None) -> None:
         self.places = places
         self.listing: Listing = home.listed(places.sessions, places.agent)
         self.around = _surroundings(places.sessions)
@@ -70,7 +72,9 @@ class Survey:
             found for path, profile in self.listing.databases if (found := self._opened(path, profile))
         ]
         self._archives: list[Archive] | None = None
-        self.store = Store(places.store) if places.store and places.store.is_dir() else None
+        self.store = store
+        if store is None and places.store and places.store.is_dir():
+            self.store = Store(places.store)
         self._gatherer = Gatherer(self)
 
     def close(self) -> None:
@@ -81,6 +85,19 @@ class Survey:
     def examine(self, name: str) -> Finding:
         """Return what all traces say of one conversation."""
         return self._gatherer.examine(name)
+
+    def beyond_recovery(self, finding: Finding) -> str:
+        """Return in a sentence that a conversation looks lost and no trace has more of it; empty when it does not look lost."""
+        listed = self.around.listed.get(finding.session, {}).get("message_count")
+        once = listed if isinstance(listed, int) and not isinstance(listed, bool) else 0
+        if finding.messages_now is None and (finding.session in self.listing.files or once):
+            state = "the file is broken" if finding.session in self.listing.files else "the file is gone"
+        elif finding.messages_now is not None and once > finding.messages_now:
+            state = f"the index counts {once:,} messages, the file has {finding.messages_now:,}"
+        else:
+            return ""
+        title = f' "{finding.title}"' if finding.title else ""
+        return f"{finding.session}{title}: {state}, and no trace has any more of it."
 
     @property
     def archives(self) -> list[Archive]:
@@ -198,7 +215,9 @@ class Survey:
     def _looks_shorter(self, name: str, counted: int) -> bool:
         path = self.listing.files[name]
         try:
-            value = orjson.loads(files.read(path)[0])
+            value = orjson.loads(files.read(Path(os.path.realpath(path)), self.places.limit_bytes)[0])
+        except files.TooLarge:
+            return False  # it is told below, by whoever asks for it by name
         except (OSError, ValueError):
             return True
         if not isinstance(value, dict):
@@ -229,12 +248,13 @@ class Survey:
             if any(not isinstance(trace, str) and len(trace.messages) > asked for trace in traces):
                 return True
         logs = self.listing.logs.get(name, ())
-        return any(_size_bytes(path) > 0 and _log_count(path) > count for path in logs)
+        limit = self.places.limit_bytes
+        return any(_size_bytes(path) > 0 and _log_count(path, limit) > count for path in logs)
 
 
-def _log_count(path: Path) -> int:
+def _log_count(path: Path, limit_bytes: int) -> int:
     try:
-        value = orjson.loads(files.read(path)[0])
+        value = orjson.loads(files.read(path, limit_bytes)[0])
     except (OSError, ValueError):
         return 0
     messages = value.get("messages") if isinstance(value, dict) else None
@@ -258,7 +278,6 @@ def _surroundings(sessions: Path) -> Surroundings:
     return Surroundings(
         rows,
         frozenset(one for one in ids if isinstance(one, str)) if isinstance(ids, list) else frozenset(),
-        isinstance(index, list),
     )
 
 

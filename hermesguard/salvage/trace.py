@@ -13,7 +13,7 @@ from hermesguard.webui.text import text_of
 
 # What hermes-webui and hermes-agent put in the place of a secret: "***", "sk-ab1...wxyz", "[REDACTED PRIVATE KEY]".
 _MASK: Final = re.compile(r"\*{3,}|\S{4,6}\.\.\.\S{4}|\[REDACTED[^\]\n]{0,40}\]")
-# An attachment's note, the workspace's line: what the model is given around the prompt.
+_MOST_MASKED: Final = 1_000_000
 _SPACES: Final = re.compile(r"\s+")
 
 
@@ -35,6 +35,9 @@ class Kind(StrEnum):
 
 WRITTEN_BY_WEBUI: Final = frozenset({Kind.FILE, Kind.COPY, Kind.SNAPSHOT, Kind.GUARD})
 """Traces that hold the conversation as its page showed it at one moment, so that what they lack was not there then."""
+
+BEFORE_A_SAVE: Final = frozenset({Kind.UNFINISHED, Kind.PROMPTS})
+"""Traces that are written before the session file is."""
 
 BEST_FIRST: Final = (
     Kind.FILE,
@@ -123,11 +126,19 @@ def worth_keeping(message: Message) -> bool:
 
 def masks(message: Message) -> int:
     """Return how many secrets look masked in a message."""
-    return len(_MASK.findall(text_of(message.get("content"))))
+    text = text_of(message.get("content"))
+    return len(_MASK.findall(text)) if _may_be_masked(text) else 0
+
+
+def _may_be_masked(text: str) -> bool:
+    """Return whether a mask may stand in a text: to look for the pattern itself takes seconds for some megabytes."""
+    return len(text) <= _MOST_MASKED and ("..." in text or "***" in text or "[REDACTED" in text)
 
 
 def is_masked_form(masked: str, other: str) -> bool:
     """Return whether `masked` is `other` with some of it masked."""
+    if not _may_be_masked(masked):
+        return False
     pieces = _MASK.split(masked)
     if len(pieces) == 1 or not other.startswith(pieces[0]) or not other.endswith(pieces[-1]):
         return False

@@ -16,7 +16,7 @@ _TIMES_READ = 4
 
 
 class Copy:
-    """A good copy of a session: its bytes and, once someone asked, what they say."""
+    """A good copy of a session: its bytes and, once that was asked for, what they say."""
 
     def __init__(
         self, data: Content = b"", document: Document | None = None, abridged: Abridged | None = None

@@ -50,7 +50,7 @@ class Copies:
         """Gives old history up to gain so many bytes on a full disk; returns how many it gained."""
         self.also_pending: list[Callable[[], None]] = []
         """What else waits for the store: each writes it, or raises OSError."""
-        self.settle: Callable[[str], None] = lambda session: None
+        self.make_durable: Callable[[str], None] = lambda session: None
         """Makes a first copy durable before it is used (module first_copies). Raises OSError."""
         self.withdrawn: float | None = None
         """When something that was taken away went into the history (monotonic), until a prune has seen to it."""
@@ -77,16 +77,11 @@ class Copies:
         self._cache.limit_bytes = limit_bytes
 
     @property
-    def cache_used_bytes(self) -> int:
-        """How many bytes of copies are in memory."""
-        return self._cache.size_bytes
-
-    @property
     def broken(self) -> str:
         """Why the store is not writable at present; empty when it is."""
         return self._broken
 
-    def held(self, session: str) -> Copy | None:
+    def cached(self, session: str) -> Copy | None:
         """Return the newest good copy if it is in memory."""
         return self._cache.get(session, self._clock.monotonic())
 
@@ -95,12 +90,12 @@ class Copies:
 
         Raises OSError when the store does not let it be read now: that says nothing about the session.
         """
-        if copy := self.held(session):
+        if copy := self.cached(session):
             return copy
         now = self._clock.monotonic()
         if (pending := self._pending.get(session)) and pending.shadow:
             return self._cache.put(session, pending.shadow[0], now)
-        self.settle(session)
+        self.make_durable(session)
         try:
             copy = Copy(self.store.read_shadow(session))
             _ = copy.abridged
@@ -135,7 +130,7 @@ class Copies:
 
     def rebuild(self, session: str) -> bool:
         """Write a damaged shadow again from what is in memory; return whether there was anything to write."""
-        copy = self.held(session)
+        copy = self.cached(session)
         if copy is None or not copy.is_stored:
             return False
         if self.keep(session, copy, 0):
@@ -217,7 +212,7 @@ class Copies:
             self._delta_logs.pop(session, None)
 
     def _replace_damaged_log(self, session: str, error: files.Damaged) -> None:
-        if (copy := self.held(session)) and copy.is_stored:
+        if (copy := self.cached(session)) and copy.is_stored:
             self.keep(session, copy, 0)
         else:
             self.report_damage(session, str(error))

@@ -26,7 +26,9 @@ _ALWAYS_WRITTEN = frozenset({"id", "time", "session", "event", "action"})
 _BY_USER = frozenset({"undone", "accepted", "restored_by_user", "purged"})
 INTENDED = "intended"
 LOST_BEFORE = "lost_before"
-_NO_LOSSES = frozenset({INTENDED, LOST_BEFORE})
+RETURNED = "returned"
+_NO_LOSSES = frozenset({INTENDED, LOST_BEFORE, RETURNED})
+MOST_TAKEN_BACK = 4
 
 
 class Incident(NamedTuple):
@@ -74,7 +76,7 @@ class Incident(NamedTuple):
 
     @property
     def is_note(self) -> bool:
-        """Return whether it is no loss that the guard saw: an act that a user meant, or what was lost before it came."""
+        """Return whether it is no loss that the guard saw: an act that a user meant, its end, or what was lost before it came."""
         return self.event in _NO_LOSSES
 
     @property
@@ -214,6 +216,8 @@ class IncidentLog:
     """By session: the digest of the guard's newest repair."""
     repairs: dict[str, list[Incident]] = field(default_factory=dict)
     """By session: its last repairs, the newest last."""
+    taken_back: dict[str, list[str]] = field(default_factory=dict)
+    """By session: the versions that hold what a user took back last, as long as it stays so, the newest last."""
     resolved: set[str] = field(default_factory=set)
     """Ids of the incidents that a later line put an end to."""
     unwritten: list[Incident] = field(default_factory=list)
@@ -258,6 +262,12 @@ class IncidentLog:
         if incident.resolves:
             self.resolved.add(incident.resolves)
         self._last_id = max(self._last_id, int(incident.id))
+        if incident.event == INTENDED and incident.version:
+            taken = self.taken_back.setdefault(incident.session, [])
+            taken[:] = [*(version for version in taken if version != incident.version), incident.version]
+            del taken[:-MOST_TAKEN_BACK]
+        elif incident.event == RETURNED and incident.version in self.taken_back.get(incident.session, ()):
+            self.taken_back[incident.session].remove(incident.version)
         if incident.digest:
             self.last_digest[incident.session] = incident.digest
             repairs = self.repairs.setdefault(incident.session, [])
@@ -303,8 +313,8 @@ class IncidentLog:
                 for incident in kept
             )
             self._replace(lines)
-        self.last_digest.pop(session, None)
-        self.repairs.pop(session, None)
+        for known in (self.last_digest, self.repairs, self.taken_back):
+            known.pop(session, None)
         return count
 
 

@@ -39,7 +39,7 @@ _ATTRIB = int(InotifyConstants.IN_ATTRIB)
 # heard when it closes, also when it dies; one that keeps the file open is found by the scan. No IN_CREATE: it would
 # wake the loop at the birth of each temporary file, a third of what seeing a save costs; the one thing that only it
 # tells is a hard link, and that never takes the place of anything. The application makes one, of a temporary file that
-# it deletes at once, where it writes a missing file again: that deletion is the hint. IN_ATTRIB is there for the canary
+# it deletes at once, where it writes a missing file again: that deletion is the hint. IN_ATTRIB is for the self-test
 # alone. That the directory is gone, IN_IGNORED says unasked.
 _MASK = int(
     InotifyConstants.IN_MOVE
@@ -189,12 +189,12 @@ class Inotify:
             self.overflowed = True
             self._moving.clear()
         elif self.trouble is None:
-            fate = "was deleted"
+            what = "was deleted"
             if mask & InotifyConstants.IN_MOVE_SELF:
-                fate = "was renamed or moved away"
+                what = "was renamed or moved away"
             elif mask & InotifyConstants.IN_UNMOUNT:
-                fate = "is gone, its file system was unmounted"
-            self.trouble = f"The directory {self._directory} {fate}."
+                what = "is gone, its file system was unmounted"
+            self.trouble = f"The directory {self._directory} {what}."
 
 
 @lru_cache(maxsize=512)

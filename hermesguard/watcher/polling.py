@@ -29,7 +29,7 @@ class Signature(NamedTuple):
     size_bytes: int
     mtime_ns: int
     ctime_ns: int
-    resolved: bool
+    is_final: bool
     """False: so new that it could change again within one tick of its clock and look the same."""
 
 
@@ -133,9 +133,9 @@ class Polling:
         look: Look = {}
         for path in snapshot.paths - {root}:
             info = snapshot.stat_info(path)
-            resolved = not 0 <= now_ns - info.st_ctime_ns < _CLOCK_TICK_NS
+            is_final = not 0 <= now_ns - info.st_ctime_ns < _CLOCK_TICK_NS
             look[os.path.basename(os.fsdecode(path))] = Signature(
-                info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns, resolved
+                info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns, is_final
             )
         return look
 
@@ -160,5 +160,5 @@ def differences(before: Look, after: Look) -> Iterator[Change]:
         was = before.get(name)
         if was is None:
             yield Change(name, moved_from=gone.get(now[:3]))
-        elif was[:4] != now[:4] or not was.resolved:
+        elif was[:4] != now[:4] or not was.is_final:
             yield Change(name)

@@ -87,7 +87,7 @@ class Abridged:
 
     @property
     def document(self) -> Document:
-        """What the abridged file says, each run standing as one message; found out when someone asks."""
+        """What the abridged file says, each run standing as one message; found out when it is asked for."""
         if self._document is None:
             self._document = _read(self.rests, self.holes)
         return self._document

@@ -33,6 +33,7 @@ _CONTROL_OPENINGS = (
     "continue from the compressed conversation context above.",
     "you've reached the maximum number of tool-calling iterations allowed.",
 )
+_UNSPOKEN = frozenset({"system", "developer", "session_meta"})
 _CONTROL_FLAGS = ("_verification_stop_synthetic", "_pre_verify_synthetic")
 _INTERRUPTION_OPENINGS = ("**response interrupted.**", "**previous turn did not complete.**")
 # So many messages beside one that is gone may have to do with it.
@@ -54,8 +55,10 @@ def is_compaction_marker(message: Message) -> bool:
 
 
 def is_control_message(message: Message) -> bool:
-    """A message that the agent speaks to itself in the role of the user: wake-ups, the iteration limit, hidden messages."""
+    """A message that the agent speaks to itself: instructions, wake-ups, the iteration limit, hidden messages."""
     if any(message.get(flag) for flag in _CONTROL_FLAGS) or message.get("_source") == "delegation_wakeup":
+        return True
+    if message.role in _UNSPOKEN:
         return True
     return message.role == "user" and message.words.lower().lstrip().startswith(_CONTROL_OPENINGS)
 
@@ -111,6 +114,10 @@ class Gone:
     """The nearest messages before it and behind it that are still there, by index; one beyond the ends where there are none."""
     now: "Window"
     """The messages of today from about where the two lists part."""
+    beside_now: tuple[Message | None, Message | None] = (None, None)
+    """What those two say today."""
+    is_repeated: bool = False
+    """It stood there more than once, with its time stamp or among the same others, and one of them still does."""
 
     @property
     def message(self) -> Message:
@@ -179,6 +186,26 @@ def duplicate_user(gone: Gone) -> bool:
     )
 
 
+def replay(gone: Gone) -> bool:
+    """A message that stood there twice, with one time stamp or among the same others: the history was replayed; one stays."""
+    return gone.is_repeated
+
+
+def folded(gone: Gone) -> bool:
+    """A message whose words the one beside it, of the same role, has taken in: two were made one."""
+    message, words = gone.message, _words(gone.message)
+    if message.role not in ("assistant", "user") or message.identity[2] or not words:
+        return False
+    for place, now in zip(gone.beside, gone.beside_now, strict=True):
+        low, high = sorted((place, gone.index))
+        between = gone.messages[low + 1 : high][:WINDOW_MESSAGES]
+        if now is None or any(other.role != message.role for other in (now, *between)):
+            continue
+        if words in _words(now) and words not in _words(gone.messages[place]):
+            return True
+    return False
+
+
 def compaction_marker(gone: Gone) -> bool:
     """A card about compacted context, dropped when a turn ends."""
     return is_compaction_marker(gone.message)
@@ -214,6 +241,8 @@ VANISHING: list[Callable[[Gone], bool]] = [
     superseded_partial,
     stopped_answer,
     duplicate_user,
+    replay,
+    folded,
     compaction_marker,
     control_message,
     interruption_marker,
@@ -221,7 +250,10 @@ VANISHING: list[Callable[[Gone], bool]] = [
 ]
 
 # Their content stands in succession that stays, so the shadow before them is worth no version.
-REPEATED = frozenset({"duplicate_partial", "superseded_partial", "duplicate_user"})
+REPEATED = frozenset({"duplicate_partial", "superseded_partial", "duplicate_user", "replay", "folded"})
+
+# What would stand beside itself if it were put back beside what took its place.
+STANDING = frozenset({"replay", "folded"})
 
 
 # ---- messages that change where they stand -------------------------------------------------------------------------------

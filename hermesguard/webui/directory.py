@@ -200,7 +200,7 @@ class SessionsDirectory:
     def successor(self, gone: Document, other: str, limit_bytes: int | None = None) -> Document | None:
         """Return another session if the application made it of the one that is gone; None if not, or if it cannot be read.
 
-        It has the new id inside; a copy that someone made has not.
+        It has the new id inside; a copy that a user made has not.
         """
         path = self.file(other)
         wanted = {session.CREATED: gone.get(session.CREATED), session.SESSION_ID: other}

@@ -59,13 +59,12 @@ Identity = tuple[str, str, tuple[str, ...]]
 
 def number(value: object) -> float | None:
     """Return a JSON number as a float; None when it is none, or none to reckon with (NaN, Infinity, 400 digits)."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
+    if type(value) is float:
+        return value if math.isfinite(value) else None
     try:
-        found = float(value)
+        return float(value) if type(value) is int else None  # a bool is no number
     except OverflowError:
         return None
-    return found if math.isfinite(found) else None
 
 
 @dataclass(eq=False, slots=True)
@@ -84,8 +83,9 @@ class Message:
     def identity(self) -> Identity:
         """(role, words of the text, tool ids): what makes two messages the same message, whatever their dress."""
         if self._identity is None:
-            tools = tuple(tool_ids(self.value))
-            said = _WORKSPACE.sub("", text_of(self.get("content")))
+            tools = tool_ids(self.value)
+            said = text_of(self.get("content"))
+            said = _WORKSPACE.sub("", said) if said.startswith("[") else said
             if not tools and not said.strip():
                 said = text_of(self.get("reasoning"))
             self._identity = (self.role, words_of(said), tools)
@@ -114,7 +114,9 @@ class Message:
     def timestamp(self) -> float | None:
         """Seconds since the epoch, or None when the message is not stamped."""
         value = self.value
-        return number(value.get("timestamp") or value.get("_ts")) or None if isinstance(value, dict) else None
+        if not isinstance(value, dict) or not (stamp := value.get("timestamp") or value.get("_ts")):
+            return None
+        return number(stamp) or None
 
     @property
     def mark(self) -> Hashable:

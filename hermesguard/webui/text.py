@@ -1,7 +1,7 @@
 """The words in what the application writes, and values as it writes them. Pure."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 
@@ -70,19 +70,16 @@ def _part_text(part: Any) -> str:
     return json.dumps(part, sort_keys=True)
 
 
-def tool_ids(value: Any) -> Iterator[str]:
+def tool_ids(value: Any) -> tuple[str, ...]:
+    """Return the ids of the tool calls that a message makes or answers."""
     if not isinstance(value, dict):
-        return
-    if value.get("tool_call_id"):
-        yield str(value["tool_call_id"])
-    calls = value.get("tool_calls")
-    content = value.get("content")
-    for part in (
-        *(calls if isinstance(calls, list) else ()),
-        *(content if isinstance(content, list) else ()),
-    ):
-        if isinstance(part, dict) and (found := part.get("tool_use_id") or part.get("id")):
-            yield str(found)
+        return ()
+    answered, calls, content = value.get("tool_call_id"), value.get("tool_calls"), value.get("content")
+    parts = [part for found in (calls, content) if isinstance(found, list) for part in found]
+    if not parts:
+        return (str(answered),) if answered else ()
+    made = (part.get("tool_use_id") or part.get("id") for part in parts if isinstance(part, dict))
+    return tuple(str(tool) for tool in (answered, *made) if tool)
 
 
 class Offsets:

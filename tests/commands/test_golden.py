@@ -85,10 +85,10 @@ def after_the_story():
 def printed(scene: Reported, words: str) -> str:
     """What a command prints, at each width; what is the same as at the width before is not said again."""
     words = words.replace("DIRECTORY", str(scene.root))
-    parts, before = [scene.resolved(f"$ hermesguard {words}\n")], None
+    parts, before = [scene.made_stable(f"$ hermesguard {words}\n")], None
     for name, columns in WIDTHS.items():
         code, out, err = scene.run(*words.split(), columns=columns)
-        text = scene.resolved(out + (f"--- on stderr\n{err}" if err else "")) + f"--- exit code {code}\n"
+        text = scene.made_stable(out + (f"--- on stderr\n{err}" if err else "")) + f"--- exit code {code}\n"
         parts.append(
             f"\n=== {name}{': the same' if text == before else ''}\n" + ("" if text == before else text)
         )
@@ -131,8 +131,8 @@ def test_colours_are_all_that_a_terminal_gets_more(after_the_story, words):
     words = words.replace("DIRECTORY", str(after_the_story.root)).split()
     plain = after_the_story.run(*words, columns=80)
     coloured = after_the_story.run(*words, columns=80, NO_COLOR="")
-    resolved = [after_the_story.resolved(re.sub(r"\x1b\[\d*m", "", out)) for _, out, _ in (plain, coloured)]
-    assert resolved[0] == resolved[1]
+    same = [after_the_story.made_stable(re.sub(r"\x1b\[\d*m", "", out)) for _, out, _ in (plain, coloured)]
+    assert same[0] == same[1]
     assert "\x1b" not in plain[1]
 
 

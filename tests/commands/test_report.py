@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hermesguard.cli.report import series as chronicle
+from hermesguard.cli.report import series
 from hermesguard.cli.report.page import Table, html
 from hermesguard.cli.report.series import Chart, Series
 from hermesguard.demo import losses
@@ -176,7 +176,7 @@ NOW = datetime(2026, 11, 22, 10, 0, 30, tzinfo=UTC)
 @given(st.timedeltas(timedelta(0), timedelta(days=365 * 100)))
 def test_ticks_are_few_and_cover_the_time(age):
     first = NOW - age
-    ticks = chronicle.ticks(first, NOW)
+    ticks = series.ticks(first, NOW)
     assert len(ticks) <= 61
     assert ticks == sorted(set(ticks))
     assert ticks[-1] == NOW
@@ -189,7 +189,7 @@ def test_ticks_are_few_and_cover_the_time(age):
 def test_a_running_sum_counts_what_happened_until_then(events):
     changes = [(NOW - timedelta(seconds=seconds), amount) for seconds, amount in events]
     ticks = [NOW - timedelta(seconds=seconds) for seconds in (3600, 1800, 60, 0)]
-    assert chronicle.running(ticks, changes) == tuple(
+    assert series.running(ticks, changes) == tuple(
         sum(amount for when, amount in changes if when <= tick) for tick in ticks
     )
 
@@ -208,7 +208,7 @@ def test_a_deleted_session_counts_until_it_was_deleted(scene, tmp_path):
 def test_no_two_times_under_a_chart_read_the_same(minutes):
     from hermesguard.cli.report.charts import svg
 
-    ticks = tuple(chronicle.ticks(NOW - timedelta(minutes=minutes), NOW))
+    ticks = tuple(series.ticks(NOW - timedelta(minutes=minutes), NOW))
     chart = Chart("x", "X", "", ticks, (Series("y", tuple(number % 3 for number in range(len(ticks)))),))
     drawn = ET.fromstring(svg(chart))
     under = [entry.text for entry in drawn.iter() if entry.get("class") == "major"]

@@ -1,10 +1,14 @@
 """Whatever a command prints names other commands as they must be typed here."""
 
 import re
+import sys
 
 import pytest
 
+from hermesguard.cli.output.terminal import Screen
+from hermesguard.cli.output.transcript import wrapped
 from hermesguard.cli.verbs import VERBS
+from hermesguard.lookup import typed
 from tests.helpers import cli_store, lost_home
 
 OUTSIDE = "docker exec hg hermesguard"
@@ -73,3 +77,25 @@ def test_broken_files_are_listed_however_many_there_are(tmp_path):
     scene.call("scan", HERMESGUARD_SESSIONS=str(home.sessions))
     _, out, _ = scene.call("list", "--state", "unreadable", HERMESGUARD_SESSIONS=str(home.sessions))
     assert out.count("dddd") == 250
+
+
+def test_a_command_that_is_typed_as_it_must_be_stays_so(home):
+    """A container may be called as the command is."""
+    typed.know(["lost", "scan"])
+    typed.use("docker exec hermesguard hermesguard")
+    once = typed.as_typed("See: hermesguard lost, or hermesguard scan --check")
+    assert once.count("docker exec hermesguard hermesguard ") == 2
+    assert typed.as_typed(once) == once
+
+
+@pytest.mark.parametrize("columns", range(20, 90, 7))
+@pytest.mark.parametrize("before", ["", "שלום "])
+def test_no_line_ends_within_a_command(columns, before):
+    typed.know(["restore", "salvage"])
+    typed.use("docker exec hermesguard hermesguard")
+    screen = Screen(sys.stdout, columns, 24, is_terminal=True, has_colour=False, is_ascii=False)
+    command = "docker exec hermesguard hermesguard restore 0000a0000008@-1 --replace"
+    said = f"{before}It is gone for good. To have it back: {command} or do nothing, and it stays as it is."
+    lines = wrapped(screen, said, "  ")
+    assert any(command in line for line in lines), lines
+    assert " ".join(" ".join(lines).split()) == said

@@ -71,7 +71,7 @@ def test_a_directory_that_is_gone_is_no_proof(tmp_path: Path) -> None:
         ({}, ""),
         ({"ready": False, "watch_reason": ""}, "the first scan is not over"),
         ({"watch_lost": True, "watch_reason": "gone"}, "the watch is lost (gone)"),
-        ({"sight_error": "A change was not seen."}, "A change was not seen."),
+        ({"watch_error": "A change was not seen."}, "A change was not seen."),
         ({"store_error": "No space left on device"}, "the store is not writable (No space left on device)"),
         ({"last_scan": "2027-01-15T07:58:00+00:00"}, "the last scan was at 2027-01-15T07:58:00+00:00"),
         ({"last_scan": ""}, "the last scan was at no time"),
@@ -81,7 +81,7 @@ def test_what_an_answer_proves(answer: dict[str, object], words: str) -> None:
     good = {
         "ready": True,
         "watch_lost": False,
-        "sight_error": "",
+        "watch_error": "",
         "store_error": "",
         "since": "2027-01-15T07:00:00+00:00",
         "last_scan": "2027-01-15T07:59:55+00:00",

@@ -256,7 +256,7 @@ def issue_1558_the_wipe(scene: Scene) -> Iterator[None]:
 
 
 @scenario(LOST, **by("15", OLD, V137))
-def issue_1558_the_ghost(scene: Scene) -> Iterator[None]:
+def issue_1558_the_stale_writer(scene: Scene) -> Iterator[None]:
     scene.chat.send(UNSENT)
     yield
     scene.expected = [*scene.on_disk(), UNSENT, "are you there?", "I know of nothing.", "still?", "No."]
@@ -271,13 +271,13 @@ def issue_1558_the_ghost(scene: Scene) -> Iterator[None]:
 
 
 @scenario(LOST, **by("15", OLD, V137))
-def issue_1558_the_ghost_of_a_conversation_that_was_edited(scene: Scene) -> Iterator[None]:
+def issue_1558_the_stale_writer_of_a_conversation_that_was_edited(scene: Scene) -> Iterator[None]:
     """The repair moves the watermark on; that of the stale writer is the older one."""
     acts.truncate(scene.chat, 8)
     yield
     scene.chat.turn("Said otherwise", "Answered otherwise.")
     yield
-    yield from issue_1558_the_ghost(scene)
+    yield from issue_1558_the_stale_writer(scene)
 
 
 @scenario(LOST, **by("13", OLD, V137))
@@ -402,7 +402,7 @@ def a_shrink_that_went_further_than_its_mark(scene: Scene) -> Iterator[None]:
 
 
 @scenario(LOST, **by("10", OLD, V137))
-def issue_5096_an_edit_cuts_1000_rows_to_28(scene: Scene) -> Iterator[None]:
+def issue_5096_an_edit_cuts_1000_messages_to_28(scene: Scene) -> Iterator[None]:
     for number in range(6, 500):
         scene.chat.add_turn(f"Question {number}", f"Answer {number}.")
     scene.chat.save()
@@ -513,7 +513,7 @@ def an_older_and_longer_backup_8_to_11(scene: Scene) -> Iterator[None]:
 
 
 @scenario(LOST, **by("22", *UNMARKED), NEW="7")
-def a_script_in_place_leaves_other_rows(scene: Scene) -> Iterator[None]:
+def a_script_in_place_leaves_other_messages(scene: Scene) -> Iterator[None]:
     old = f"of old, in {scene.chat.session_id}"
     scene.expected = [old, *scene.known()]
     losses.rewrite_in_place(scene.chat, [{"role": "user", "content": old, "timestamp": 1000.5}])

@@ -290,7 +290,7 @@ def test_hangup_reloads(tmp_path: Path) -> None:
 
 
 def kept_at_rest(daemon: Daemon, count: int) -> list[Path]:
-    """Sessions that a guard has seen and left behind in peace, in a directory whose time has settled."""
+    """Sessions that a guard has seen and left in order, in a directory that has not changed since."""
     app = App(daemon.sessions, Era.OLD)
     paths = [app.create(turns=5).path for _ in range(count)]
     os.utime(daemon.sessions, ns=(10**18, 10**18))

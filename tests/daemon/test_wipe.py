@@ -119,7 +119,7 @@ def test_twenty_wipes_in_a_row(tmp_path: Path, era: Era) -> None:
 def test_three_turns_of_a_stale_writer(tmp_path: Path) -> None:
     with Daemon(tmp_path) as daemon:
         chat = App(daemon.sessions, Era.OLD).create("The long one", turns=500)
-        deferred = texts(chat.messages)
+        asked = texts(chat.messages)
         daemon.start()
         strand(daemon, chat)
         losses.stale_writer(chat)
@@ -132,8 +132,8 @@ def test_three_turns_of_a_stale_writer(tmp_path: Path) -> None:
             for number in range(1, 4)
             for kind in ("question of", "answer to")
         ]
-        assert texts(chat.on_disk()["messages"]) == [*deferred, UNSENT, *reported]
-        assert texts(chat.on_disk()["context_messages"]) == [*deferred, UNSENT, *reported]
+        assert texts(chat.on_disk()["messages"]) == [*asked, UNSENT, *reported]
+        assert texts(chat.on_disk()["context_messages"]) == [*asked, UNSENT, *reported]
         chat.pin()
         daemon.until(lambda: count_on_disk(chat) == 1007 and chat.on_disk()["pinned"])
 

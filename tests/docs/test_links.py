@@ -42,8 +42,8 @@ def test_what_the_code_cites_of_the_application_is_a_section_of_our_page() -> No
     sections = re.findall(r"^## (\d+)\. ", (ROOT / "docs/hermes-webui.md").read_text("utf-8"), re.MULTILINE)
     cited = [
         (path, number)
-        for room in ("hermesguard", "tests", "tools")
-        for path in (ROOT / room).rglob("*.py")
+        for folder in ("hermesguard", "tests", "tools")
+        for path in (ROOT / folder).rglob("*.py")
         for citation in re.findall(
             r"hermes-webui\.md,\s+sections? ((?:\d+[^.)\"]{0,60}?)+)[.)\"]", path.read_text("utf-8")
         )

@@ -118,9 +118,7 @@ def test_the_hardening_gives_its_reasons(unit: Path) -> None:
 def test_each_line_of_the_sandbox_is_documented(unit: Path) -> None:
     service = (PACKAGING.parent / "docs" / "service.md").read_text(encoding="utf-8")
     table = service.partition("| setting |")[2].partition("\n\n")[0]
-    explained = {
-        key for message in table.splitlines()[2:] for key in re.findall(r"`(\w+)`", message.split("|")[1])
-    }
+    explained = {key for line in table.splitlines()[2:] for key in re.findall(r"`(\w+)`", line.split("|")[1])}
     hardening = unit.read_text(encoding="utf-8").partition("# -- limits")[2].partition("[Install]")[0]
     assert set(re.findall(r"^(\w+)=", hardening, re.MULTILINE)) <= explained
 

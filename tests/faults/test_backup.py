@@ -27,7 +27,7 @@ def life(world: World) -> list[Chat]:
     world.scan()
     acts.undo(chats[0])
     losses.wipe(chats[1])
-    chats[2].turn("What is in the tail?", "This is.")
+    chats[2].turn("What is in the delta log?", "This is.")
     assert world.guard.copies.store.delta_log_path(chats[2].session_id).exists()
     return chats
 
@@ -60,7 +60,7 @@ def test_a_copy_made_while_the_store_changes_is_good(world: World, tmp_path: Pat
     chats = life(world)
     growing = chats[2]
     for turn, first in enumerate(itertools.permutations([".json", ".delta"])):
-        # One half is copied before the tail is folded, or begun anew, the other after it.
+        # One half is copied before the delta log is flushed, or begun anew, the other after it.
         for step in ("grow", "fold", "nothing"):
             copied = tmp_path / f"copy-{turn}-{step}"
             shutil.copytree(world.store_path, copied, ignore=shutil.ignore_patterns(f"*{first[1]}"))

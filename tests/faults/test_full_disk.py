@@ -280,8 +280,8 @@ def test_no_descriptor_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     acts.delete(chats[2])
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     highest = max(map(int, os.listdir("/proc/self/fd")))
-    standby_file = [os.open("/dev/null", os.O_RDONLY) for _ in range(highest + 1)]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(standby_file) + 1, limits[1]))
+    descriptors = [os.open("/dev/null", os.O_RDONLY) for _ in range(highest + 1)]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(descriptors) + 1, limits[1]))
     try:
         for chat in chats:
             world.guard.visit(chat.session_id)
@@ -290,7 +290,7 @@ def test_no_descriptor_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         world.pass_time(60)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-        for descriptor in standby_file:
+        for descriptor in descriptors:
             os.close(descriptor)
     for _ in range(3):
         world.scan()

@@ -28,7 +28,7 @@ from tests.helpers.operations import (
 from tests.helpers.world import World
 
 ALL = bool(os.environ.get("HERMESGUARD_ALL_CUTS"))
-COMMON = ("growth", "growth into a tail", "wipe", "race", "undo")
+COMMON = ("growth", "growth into a delta log", "wipe", "race", "undo")
 PLACES = [("ext4", 1)]
 if ALL:
     PLACES += [("ext4", 2), ("xfs", 1), ("xfs", 2)]

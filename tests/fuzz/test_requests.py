@@ -87,7 +87,7 @@ def test_no_request_stops_the_guard_or_leaves_the_store(tmp_path: Path) -> None:
     world = World(tmp_path / "room")
     chat = world.app(Era.NEW).create(turns=3)
     world.scan()
-    victims = [tmp_path / "victim.json", tmp_path / "victim.tail", tmp_path / "room" / "victim.json"]
+    victims = [tmp_path / "victim.json", tmp_path / "victim.delta", tmp_path / "room" / "victim.json"]
     for victim in victims:
         victim.write_text(json.dumps(grammar.document(random.Random(1), 5)))
     before = [victim.read_bytes() for victim in victims]

@@ -53,7 +53,7 @@ def test_all_are_repaired_before_any_is_written_down(world: World, chats: list[C
     for chat in chats:
         assert {"loss", "displaced"} <= set(reasons(world, chat))
         assert world.shadow(chat).count == 11
-    assert not world.guard.notes.unsettled
+    assert not world.guard.notes.to_visit
 
 
 def test_a_scan_in_between_takes_none_of_it_for_left_over(world: World, chats: list[Chat]) -> None:

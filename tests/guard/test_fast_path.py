@@ -140,7 +140,7 @@ def test_what_was_made_ready_is_used_once_and_made_anew(world: World) -> None:
         chat.send(f"unsent {number}")
         world.pass_time(QUIET_SECONDS)
         world.guard.get_ready()
-        copy = world.guard.copies.held(chat.session_id)
+        copy = world.guard.copies.cached(chat.session_id)
         assert copy
         assert copy.prepared
         losses.wipe(chat)
@@ -174,7 +174,7 @@ def test_memory_is_bounded_and_a_session_beyond_it_is_guarded(
         chat.send("unsent")
         losses.wipe(chat)
         assert len(world.live(chat).messages) == 121
-    assert world.guard.copies.cache_used_bytes <= max(chat.path.stat().st_size for chat in chats)
+    assert world.guard.copies._cache.size_bytes <= max(chat.path.stat().st_size for chat in chats)
 
 
 def test_what_could_be_wiped_stays_in_memory_and_the_rest_goes(world: World) -> None:
@@ -183,8 +183,8 @@ def test_what_could_be_wiped_stays_in_memory_and_the_rest_goes(world: World) -> 
     stranded.send("unsent")
     world.pass_time(3600)
     world.scan()
-    assert world.guard.copies.held(stranded.session_id)
-    assert world.guard.copies.held(quiet.session_id) is None
+    assert world.guard.copies.cached(stranded.session_id)
+    assert world.guard.copies.cached(quiet.session_id) is None
 
 
 # -- writers in place

@@ -42,7 +42,7 @@ def test_all_have_copies_after_one_sync(
     assert all_kept(world, chats)
     assert len(shadows(world)) == SESSIONS
     assert world.guard.notes.seen.messages == 6 * SESSIONS
-    assert not world.guard.notes.unsettled
+    assert not world.guard.notes.to_visit
 
 
 def test_they_have_no_name_before_they_are_durable(
@@ -105,7 +105,7 @@ def test_one_that_is_purged_before_stays_away(world: World, chats: list[Chat]) -
     while chat.session_id not in world.guard.first_copies:
         next(scan)
     chat.path.unlink()
-    world.hands().purge(chat.session_id)
+    world.operations().purge(chat.session_id)
     for _ in scan:
         pass
     assert not any(chat.session_id in name for name in shadows(world))

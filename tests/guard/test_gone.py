@@ -152,7 +152,7 @@ def test_many_that_are_lost_at_once_are_held_and_what_is_deleted_beside_them_is_
     wait_and_scan(world)
     assert len(world.guard.missing_files.held) == 5
     assert heard(world, "deleted") == [chats[0].session_id]
-    assert len(world.hands().restore_all_missing()["restored"]) == 5
+    assert len(world.operations().restore_all_missing()["restored"]) == 5
 
 
 @pytest.mark.parametrize("era", ERAS)
@@ -241,9 +241,9 @@ def test_a_session_that_the_index_never_listed(world: World, era: Era) -> None:
     chat = app.create(turns=1)
     app.write_index()
     chats = json.loads((world.sessions / INDEX).read_text())
-    rows = [entry for entry in chats if entry["session_id"] != chat.session_id]
+    entries = [entry for entry in chats if entry["session_id"] != chat.session_id]
     world.watching = False
-    (world.sessions / INDEX).write_text(json.dumps(rows))
+    (world.sessions / INDEX).write_text(json.dumps(entries))
     world.watching = True
     world.store_path.joinpath("listed.json").unlink(missing_ok=True)
     world.start()
@@ -353,7 +353,7 @@ def test_what_is_not_known_can_be_had_back_by_the_command_that_is_told(world: Wo
     [fields] = [fields for name, fields in world.ear.heard if name == "not_known"]
     assert fields["undo"] == incident.undo == f"hermesguard undo {incident.id}"
     assert not incident.is_open
-    world.hands().undo(incident.id)
+    world.operations().undo(incident.id)
     assert len(world.live(chat).messages) == 4
     wait_and_scan(world)
     assert is_kept(world, chat)
@@ -364,7 +364,7 @@ def test_what_is_not_known_is_kept_as_long_as_the_history(world: World, days: in
     chat = left_away(world)
     assert history(world, chat) == ["gone"]
     world.seconds += days * 86400.0
-    for _ in world.hands().prune():
+    for _ in world.operations().prune():
         pass
     assert history(world, chat) == (["gone"] if days < 30 else [])
 
@@ -485,9 +485,9 @@ def test_a_directory_that_went_back_is_one_incident_that_names_all(
     assert len(heard(world, "uncertain") + heard(world, "restored") + heard(world, "merged")) == 3
     incident = world.incidents()[-1]
     assert (incident.event, list(incident.names), len(incident.members)) == ("rolled_back", names, 12)
-    world.hands().undo(incident.id)
+    world.operations().undo(incident.id)
     assert all(len(world.live(chat).messages) == 4 for chat in chats)
-    world.hands().purge(chats[0].session_id)
+    world.operations().purge(chats[0].session_id)
     assert chats[0].session_id not in (world.store_path / "incidents.jsonl").read_text()
 
 

@@ -188,7 +188,7 @@ def test_many_vanished_put_the_brake_on(world: World) -> None:
     world.pass_time(30)
     assert world.ear.names().count("mass_change_held") == 1
     assert len(list(world.guard.copies.store.shadows())) == 6
-    assert world.hands().restore_all_missing()["failed"] == []
+    assert world.operations().restore_all_missing()["failed"] == []
     assert len(list(world.sessions.glob("[0-9a-f]*.json"))) == 6
 
 
@@ -197,7 +197,7 @@ def test_undo_of_a_repair_is_not_repaired_again(world: World) -> None:
     losses.window_truncate(chat)
     [incident] = world.incidents()
     assert len(world.live(chat).messages) == 80
-    world.hands().undo(incident.id)
+    world.operations().undo(incident.id)
     world.scan()
     world.guard.visit(chat.session_id)
     assert len(world.live(chat).messages) == 28

@@ -16,6 +16,7 @@ from hermesguard.demo import losses
 from hermesguard.demo.chat import Chat
 from hermesguard.demo.eras import Era
 from hermesguard.webui import session
+from hermesguard.webui.compare.elsewhere import strangers
 from hermesguard.webui.directory import staged_name
 from hermesguard.webui.lists import lost_before
 from tests.helpers.world import World, watch_saves
@@ -199,3 +200,31 @@ def test_what_is_being_written_is_not_left_over(large: tuple[World, Chat]) -> No
     background.finish()
     world.guard.finish_interrupted_repairs()
     assert not staged.exists()
+
+
+def test_many_sessions_are_looked_through_in_the_background(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether what live adds stands in another session is asked of megabytes: no other session waits for that."""
+    world = World(tmp_path)
+    app = world.app(Era.OLD)
+    for _ in range(3):
+        app.create(turns=2, answer_characters=400_000)
+    chat = app.create(turns=5)
+    world.scan()
+    asked: list[str] = []
+
+    def noted(*arguments: Any) -> frozenset[int]:
+        asked.append(threading.current_thread().name)
+        return strangers(*arguments)
+
+    monkeypatch.setattr("hermesguard.guard.visit.strangers", noted)
+    done = world.guard.background.open()
+    value = json.loads(chat.path.read_bytes())
+    news = [{"role": "user", "content": "go on", "timestamp": 2_000_000_000.5}]
+    chat.path.write_text(json.dumps(value | {"messages": [*value["messages"][:4], *news]}))
+    world.guard.visit(chat.session_id, saves=1)
+    assert select.select([done], [], [], 30)[0]
+    world.guard.background.finish()
+    assert (asked, len(world.live(chat).messages)) == (["hermesguard-work"], 11)
+    world.guard.background.close()

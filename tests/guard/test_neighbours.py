@@ -391,6 +391,16 @@ def test_what_is_no_less_is_none(world: World, what: str) -> None:
     assert versions(world) == []
 
 
+@pytest.mark.parametrize("era", ERAS)
+def test_what_is_said_twice_stands_once_in_the_context(world: World, era: Value) -> None:
+    """The application keeps one of several messages that say the same; nobody is told, but the state before is a version."""
+    messages = [*FIVE, user("yes", 2000.5), answer("ok", 2001.5), user("yes", 2002.5), answer("ok", 2003.5)]
+    before = chat(messages, era)
+    after = before | {"context_messages": before["context_messages"][:12], "updated_at": 2009.5}
+    assert played(world, before, after) == after
+    assert alerts(world) == []
+
+
 def test_a_picture_is_one_only_with_its_data(world: World) -> None:
     part = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
     without = {"type": "image_url", "image_url": {"url": "[screenshot]"}}
@@ -398,3 +408,119 @@ def test_a_picture_is_one_only_with_its_data(world: World) -> None:
     played(world, before, chat([user([without], 900.5), answer([without], 901.5), *FIVE], NEW))
     assert before in versions(world)
     assert "stripped" in world.ear.names()
+
+
+# ---- what was taken back ---------------------------------------------------------------------------------------------
+
+
+def cut(kept: int, era: Value, **more: Any) -> Value:
+    """What an undo (or a clear) of that era leaves of the five turns."""
+    marks = {
+        key: {"truncation_watermark": 1045.0, "truncation_boundary": 1045.0}.get(key, era[key]) for key in era
+    }
+    if not kept:
+        marks |= {key: 0.0 for key in ("truncation_watermark", "truncation_boundary") if key in era}
+        marks |= {"clear_generation": "c1"} if "clear_generation" in era else {}
+        more |= {
+            "title": "Untitled",
+            "context_messages": [] if marks else chat(FIVE, OLD)["context_messages"],
+        }
+    marks |= {"intentional_shrink_generation": "g1"} if "intentional_shrink_generation" in era else {}
+    return chat(FIVE[:kept], marks, updated_at=2009.5, **more)
+
+
+def told(world: World, event: str) -> list[Value]:
+    return [values for name, values in world.ear.heard if name == event]
+
+
+@pytest.mark.parametrize("era", [OLD, V720, V875, NEW])
+@pytest.mark.parametrize("kept", [0, 8])
+@pytest.mark.parametrize("is_away", [False, True])
+def test_what_the_application_brings_again_is_told_and_one_command_takes_it_away(
+    world: World, era: Value, kept: int, is_away: bool
+) -> None:
+    """Its recovery puts its own backup back at a start, whether the guard was there all the time or not (#4836, #5532)."""
+    before, left = chat(FIVE, era), cut(kept, era)
+    written(world, before)
+    written(world, left)
+    assert alerts(world) == []
+    (world.sessions / "s.json.bak").write_text(json.dumps(before, indent=2), encoding="utf-8")
+    if is_away:
+        world.start()
+    written(world, before)
+    assert now(world) == before
+    [values] = told(world, "returned")
+    assert values["count"] == 10 - kept
+    assert any("its recovery puts it back" in sentence for sentence in values["evidence"])  # type: ignore[attr-defined]
+    written(world, chat([*FIVE, *NEWS], era, updated_at=3009.5))
+    assert len(told(world, "returned")) == 1
+    assert len(now(world)["messages"]) == 12
+    world.operations().undo(str(values["incident"]))
+    assert now(world) == left
+
+
+@pytest.mark.parametrize("is_cleared", [False, True])
+def test_a_deleted_conversation_that_the_application_brings_again_is_told(
+    world: World, is_cleared: bool
+) -> None:
+    """It builds a conversation anew from its backup, or from the agent's database, at a start (#5498, #6954)."""
+    before = chat(FIVE, V720)
+    written(world, before)
+    if is_cleared:
+        written(world, cut(0, V720))
+    (world.sessions / "_deleted_webui_sessions.json").write_text('{"version": 1, "ids": ["s"]}')
+    (world.sessions / "s.json").unlink()
+    world.guard.visit("s")
+    world.pass_time(20)
+    (world.sessions / "_deleted_webui_sessions.json").unlink()
+    written(world, before)
+    [values] = told(world, "returned")
+    assert (values["count"], now(world)) == (10, before)
+    assert "had been deleted" in values["evidence"][0]  # type: ignore[index]
+    world.operations().undo(str(values["incident"]))
+    assert not (world.sessions / "s.json").exists()
+    world.pass_time(20)
+    assert not (world.sessions / "s.json").exists()
+
+
+def test_what_was_deleted_and_is_imported_anew_was_not_brought_again(world: World) -> None:
+    written(world, chat(FIVE, V720))
+    (world.sessions / "_deleted_webui_sessions.json").write_text('{"version": 1, "ids": ["s"]}')
+    (world.sessions / "s.json").unlink()
+    world.guard.visit("s")
+    world.pass_time(20)
+    written(world, chat(FIVE[:6], V720, created_at=99.5))
+    assert told(world, "returned") == []
+
+
+def test_what_is_said_again_was_not_brought_again(world: World) -> None:
+    """The last question is asked once more: the same words, at another time."""
+    written(world, chat(FIVE, NEW))
+    written(world, cut(8, NEW))
+    again = [user("question 5", 3000.5), answer("answer 5", 3004.5)]
+    written(world, cut(8, NEW) | {"messages": [*FIVE[:8], *again], "updated_at": 3009.5})
+    assert told(world, "returned") == []
+
+
+@pytest.mark.parametrize("era", [OLD, V720, V875])
+def test_a_repair_brings_nothing_again_that_was_cleared(world: World, era: Value) -> None:
+    """The recovery puts the backup from before the clear over the new conversation: only that comes back."""
+    written(world, chat(FIVE, era))
+    written(world, cut(0, era))
+    begun = chat(NEWS, cut(0, era), title="go on", updated_at=3009.5)
+    written(world, begun)
+    written(world, chat(FIVE, era))
+    world.pass_time(4)
+    assert said(now(world)) == ["go on", "yes"]
+    loss = next(values for name, values in world.ear.heard if name in ("restored", "merged", "uncertain"))
+    assert any("had been removed on purpose before" in sentence for sentence in loss["evidence"])  # type: ignore[attr-defined]
+
+
+def test_what_was_taken_back_and_pruned_since_is_not_looked_for(world: World) -> None:
+    written(world, chat(FIVE, NEW))
+    written(world, cut(8, NEW))
+    for version in world.guard.copies.store.versions("s"):
+        version.path.unlink()
+    world.start()
+    written(world, chat(FIVE, NEW))
+    assert (now(world), alerts(world)) == (chat(FIVE, NEW), [])

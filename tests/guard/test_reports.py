@@ -163,7 +163,7 @@ def test_what_a_save_takes_away_is_told_and_comes_back_alone(world: World, part:
     assert part in told["parts"]  # type: ignore[operator]
     assert world.incidents() == []
     assert world.live("s").get("updated_at") == 9.5
-    world.hands().restore("s", str(told["version"]), part=part)
+    world.operations().restore("s", str(told["version"]), part=part)
     live = json.loads((world.sessions / "s.json").read_bytes())
     key = "messages" if part in ("reasoning", "attachments", "order", "pictures", "calls") else part
     assert live[key] == before[key]

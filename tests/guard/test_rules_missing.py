@@ -267,7 +267,7 @@ def test_undo_of_a_file_brought_back_is_not_undone_again(world: World) -> None:
     look(world, chat)
     world.pass_time(3)
     [incident] = world.incidents()
-    world.hands().undo(incident.id)
+    world.operations().undo(incident.id)
     for _ in range(3):
         world.scan()
         world.pass_time(30)
@@ -361,7 +361,7 @@ def test_many_at_once_are_held(world: World, era: Era, index: str) -> None:
     assert world.ear.names().count("mass_change_held") == 1
     assert {"deleted", "missing"}.isdisjoint(world.ear.names())
     assert all(map(is_kept, [world] * 6, chats))
-    result = world.hands().restore_all_missing()
+    result = world.operations().restore_all_missing()
     assert len(result["restored"]) == 6
     assert all(len(world.live(chat).messages) == 2 for chat in chats)
     assert world.ear.names().count("mass_change_released") == 1
@@ -393,7 +393,7 @@ def test_the_brake_holds_over_a_restart_also_when_few_are_left(world: World) -> 
     world.pass_time(2)
     world.scan()
     for chat in chats[:2]:
-        world.hands().restore(chat.session_id)
+        world.operations().restore(chat.session_id)
     world.scan()
     app.write_index(chats[5])
     world.start()
@@ -403,8 +403,8 @@ def test_the_brake_holds_over_a_restart_also_when_few_are_left(world: World) -> 
     assert sorted(world.guard.missing_files.held) == sorted(chat.session_id for chat in chats[2:4])
     assert {"deleted", "missing"}.isdisjoint(world.ear.names())
     assert is_kept(world, chats[2])
-    world.hands().purge(chats[2].session_id)
-    world.hands().restore(chats[3].session_id)
+    world.operations().purge(chats[2].session_id)
+    world.operations().restore(chats[3].session_id)
     world.scan()
     world.start()
     assert list(world.guard.missing_files.held) == []
@@ -433,7 +433,7 @@ def test_a_later_deletion_counts_although_others_are_held(world: World) -> None:
     assert len(world.guard.missing_files.held) == 5
 
 
-def test_a_tombstone_ends_the_holding_of_its_session(world: World) -> None:
+def test_a_tombstone_releases_its_session(world: World) -> None:
     app = world.app(Era.NEW)
     chats = [app.create(turns=1) for _ in range(5)]
     world.scan()
@@ -460,7 +460,7 @@ def test_an_empty_directory_is_no_evidence_even_for_few_sessions(world: World, e
     world.pass_time(30)
     assert world.ear.names().count("mass_change_held") == 1
     assert all(map(is_kept, [world] * count, chats))
-    assert len(world.hands().restore_all_missing()["restored"]) == count
+    assert len(world.operations().restore_all_missing()["restored"]) == count
 
 
 @pytest.mark.parametrize("era", ERAS)
@@ -486,7 +486,7 @@ def test_a_directory_that_is_gone_is_no_deletion(world: World) -> None:
     assert is_kept(world, first)
     assert is_kept(world, second)
     with pytest.raises(Exception, match=r"cannot be read.*mount"):
-        world.hands().restore_all_missing()
+        world.operations().restore_all_missing()
     away.rename(world.sessions)
     world.scan()
     assert world.ear.names().count("mass_change_released") == 1

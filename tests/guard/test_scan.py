@@ -23,13 +23,13 @@ def chats(world: World, monkeypatch: pytest.MonkeyPatch) -> list[Chat]:
     monkeypatch.setattr(scans, "SHARE_FOR_NAMES", 1e9)
     app = world.app(Era.OLD)
     made = [app.create(turns=5) for _ in range(SESSIONS)]
-    settle(world)
+    scan_until_quiet(world)
     world.scan()
     world.watching = False
     return made
 
 
-def settle(world: World) -> None:
+def scan_until_quiet(world: World) -> None:
     """Let the directory's time be one that a later change moves."""
     os.utime(world.sessions, ns=(10**18, 10**18))
 
@@ -106,12 +106,12 @@ def test_what_could_not_be_read_is_tried_again_by_every_scan(world: World, chats
     path.unlink()
     path.symlink_to(world.sessions / "nowhere")
     world.guard.visit(chats[-1].session_id)
-    assert chats[-1].session_id in world.guard.notes.unsettled
+    assert chats[-1].session_id in world.guard.notes.to_visit
     path.unlink()
     path.write_bytes(good)
-    settle(world)
+    scan_until_quiet(world)
     hear_and_scan(world)
-    assert chats[-1].session_id not in world.guard.notes.unsettled
+    assert chats[-1].session_id not in world.guard.notes.to_visit
     assert chats[-1].session_id not in world.guard.notes.unreadable
 
 
@@ -122,4 +122,4 @@ def test_a_directory_that_changed_just_now_may_change_again(world: World, chats:
     chats[1].path.unlink()
     os.utime(world.sessions, ns=(time_ns, time_ns))
     hear_and_scan(world)
-    assert chats[1].session_id in world.guard.notes.unsettled
+    assert chats[1].session_id in world.guard.notes.to_visit

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from hermesguard.judge.case import Case
 from hermesguard.judge.judge import Surroundings, Verdict, judge
 from hermesguard.webui import session
 from hermesguard.webui.session import Document
@@ -79,6 +80,11 @@ def file(messages: list[Any], era: Value = OLD, **members: Any) -> Document:
     return session.parse(
         json.dumps({**value, "messages": messages, "tool_calls": calls, "context_messages": context}).encode()
     )
+
+
+def case(before: tuple[list[Any], Value], after: tuple[list[Any], Value], **around: Any) -> Case:
+    """What can be seen of the step from one file to the other; each is its messages, and its era with its members."""
+    return Case(file(before[0], **before[1]), file(after[0], **after[1]), Surroundings(**around))
 
 
 def verdict_on(before: Document, after: Document, **around: Any) -> Verdict:

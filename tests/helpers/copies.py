@@ -12,9 +12,9 @@ import pyrage
 from hermesguard.clock import Clock
 from hermesguard.offsite.back.restore import Restored, Restoring
 from hermesguard.offsite.bucket import Bucket
+from hermesguard.offsite.settings import OffsiteSettings
 from hermesguard.offsite.state import State
 from hermesguard.offsite.upload.uploader import Uploader
-from hermesguard.offsite.wishes import Wishes
 from hermesguard.store.store import Store
 
 DAY = 86400.0
@@ -29,7 +29,7 @@ class Copies:
         self.root = root
         (root / "disk").mkdir(parents=True, exist_ok=True)
         self.identity = pyrage.x25519.Identity.generate()
-        self.wishes = Wishes(
+        self.options = OffsiteSettings(
             store=store,
             state=root / "state",
             url=url or f"file://{root / 'disk'}",
@@ -44,8 +44,8 @@ class Copies:
             keep_history_seconds=30 * DAY,
             keep_versions=50,
         )
-        self.wishes = dataclasses.replace(self.wishes, **wished)
-        self.make = make or (lambda: Bucket(self.wishes.url))
+        self.options = dataclasses.replace(self.options, **wished)
+        self.make = make or (lambda: Bucket(self.options.url))
         self.began, self.seconds = datetime.now(UTC), 0.0
         self.clock = Clock(lambda: self.seconds, lambda: self.began + timedelta(seconds=self.seconds))
         self.reports: list[tuple[str, dict[str, object]]] = []
@@ -56,10 +56,10 @@ class Copies:
 
     def start(self) -> None:
         """Start the uploader, as a new process does: only the disk is remembered."""
-        self.state = State(self.wishes.state)
+        self.state = State(self.options.state)
         self.bucket = self.make()
         self.uploader = Uploader(
-            self.wishes,
+            self.options,
             self.state,
             self.bucket,
             [self.identity.to_public()],

@@ -12,7 +12,7 @@ from pathlib import Path
 from hermesguard.notify import life
 from hermesguard.notify.notifier import Notifier, Surroundings
 from tests.helpers.journals import UNIT
-from tests.helpers.notifying import wishes
+from tests.helpers.notifying import options
 
 ROOT = Path(__file__).parents[2]
 
@@ -42,7 +42,7 @@ class Killable:
 
 def main() -> int:
     root = Path(sys.argv[1])
-    settings, asked = wishes(root, urls=sys.argv[2:], unit=UNIT, source="journal", gather="100ms")
+    settings, asked = options(root, urls=sys.argv[2:], unit=UNIT, source="journal", gather="100ms")
     with Notifier(settings, asked, Surroundings(host="host-a", journal=root / "journal")) as notifier:
         return life.run(notifier)
 

@@ -8,12 +8,12 @@ from typing import Any
 from hermesguard.clock import Clock
 from hermesguard.config import settings as config
 from hermesguard.config.settings import Settings
-from hermesguard.notify import settings as wishing
+from hermesguard.notify import settings as notify_settings
 from hermesguard.notify.deliver import Delivery
 from hermesguard.notify.digest import Message
 from hermesguard.notify.notifier import Notifier, Surroundings
 from hermesguard.notify.ping import Proof, Signal
-from hermesguard.notify.settings import Address, Wishes
+from hermesguard.notify.settings import Address, NotifySettings
 from tests.helpers.journals import UNIT, Journals
 from tests.helpers.waiting import until
 
@@ -47,7 +47,7 @@ class Desk:
         self.ping_answer = ""
         self.proof = Proof("", "start-1", "scan-1")
         self.journals = Journals(root / "journal")
-        self.settings, self.wishes = wishes(root, urls=list(urls), unit=UNIT, source="journal", **table)
+        self.settings, self.options = options(root, urls=list(urls), unit=UNIT, source="journal", **table)
         self.notifier = self.made()
 
     def made(self) -> Notifier:
@@ -61,7 +61,7 @@ class Desk:
             prove=lambda store, now: self.proof,
             visit=self._visit,
         )
-        return Notifier(self.settings, self.wishes, around)
+        return Notifier(self.settings, self.options, around)
 
     def restart(self) -> None:
         """As after a kill: a new notifier, on what the old one has left on the disk."""
@@ -77,7 +77,7 @@ class Desk:
         self.pings.append(signal)
         return self.ping_answer
 
-    def settle(self) -> None:
+    def until_idle(self) -> None:
         """Turn until nothing is left to be done at this instant."""
         while True:
             sent = len(self.sent)
@@ -92,17 +92,17 @@ class Desk:
         until_then = self.now + seconds
         while self.now < until_then:
             self.now = min(until_then, self.now + step_seconds)
-            self.settle()
+            self.until_idle()
 
 
-def wishes(root: Path, **table: object) -> tuple[Settings, Wishes]:
+def options(root: Path, **table: object) -> tuple[Settings, NotifySettings]:
     """The settings of a file with this table [notify], and what they ask for."""
     path = root / "hermesguard.toml"
     path.write_text("[notify]\n" + "".join(f"{key} = {toml(value)}\n" for key, value in table.items()))
     path.chmod(0o600)
     places = {"sessions": str(root / "sessions"), "store": str(root / "store")}
     settings = config.load(places, {"HOME": str(root)}, [path])
-    return settings, wishing.load(settings, {})
+    return settings, notify_settings.load(settings, {})
 
 
 def toml(value: object) -> str:

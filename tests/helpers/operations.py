@@ -77,7 +77,7 @@ def by_user(verb: str, **arguments: object) -> Callable[[World], None]:
     def done(world: World) -> None:
         world.refused = False  # type: ignore[attr-defined]
         try:
-            perform(world.hands(), verb, arguments)
+            perform(world.operations(), verb, arguments)
         except GuardError:
             world.refused = True  # type: ignore[attr-defined]
 
@@ -102,7 +102,7 @@ def long(world: World) -> Chat:
 
 def with_delta_log(world: World) -> Chat:
     chat = long(world)
-    chat.turn("In the tail", "there it is")
+    chat.turn("In the delta log", "there it is")
     world.guard.visit(NAME)
     assert world.guard.copies.store.delta_log_path(NAME).exists()
     return chat
@@ -234,26 +234,26 @@ def rotten(world: World) -> Chat:
 RACE = Operation("race", unsent, losses.wipe, raced)
 
 OPERATIONS = (
-    Operation("first sight", nothing_yet, create, visit),
+    Operation("first look", nothing_yet, create, visit),
     Operation("growth", small, grow, visit),
-    Operation("growth into a new tail", long, grow, visit),
-    Operation("growth into a tail", with_delta_log, grow, visit),
-    Operation("folding a tail", with_delta_log, nothing, log_flushed),
+    Operation("growth into a new delta log", long, grow, visit),
+    Operation("growth into a delta log", with_delta_log, grow, visit),
+    Operation("flushing a delta log", with_delta_log, nothing, log_flushed),
     Operation("wipe", unsent, losses.wipe, visit),
-    Operation("wipe over a tail", with_delta_log, losses.wipe, visit),
+    Operation("wipe over a delta log", with_delta_log, losses.wipe, visit),
     Operation("getting ready for a wipe", asked_at_length, nothing, ready_and_over),
     Operation("wipe that was awaited", standby_for, losses.wipe, visit),
     Operation("stale", stale_writer, grow, visit),
     RACE,
     Operation("undo", small, acts.undo, visit),
-    Operation("undo over a tail", with_delta_log, acts.undo, visit),
+    Operation("undo over a delta log", with_delta_log, acts.undo, visit),
     Operation("clear", small, acts.clear, visit),
     Operation("torn file", small, losses.tear, visit),
     Operation("deletion", small, acts.delete, visit),
     Operation("rename", lambda world: small(world, Era.OLD), acts.rotate, scan),
     Operation("vanished file", small, losses.vanish, visit),
     Operation("start over a wipe", unsent, losses.wipe, start),
-    Operation("start over a tail", with_delta_log, grow, start),
+    Operation("start over a delta log", with_delta_log, grow, start),
     Operation("damaged shadow", rotten, grow, visit),
     Operation("rebuilding", rotten, nothing, lambda world: world.guard.rebuild(NAME)),
     Operation("prune", with_history, nothing, by_user("prune"), takes_away=True, is_by_user=True),

@@ -1,4 +1,4 @@
-"""The page asked as a browser, hermes-webui's proxy, or somebody else would ask it: within this process, or by its port."""
+"""The page asked as a browser, hermes-webui's proxy, or another user would ask it: within this process, or by its port."""
 
 import io
 import json

@@ -72,7 +72,7 @@ class Reported:
         out.flush()
         return code, written.getvalue().decode(), err.getvalue()
 
-    def resolved(self, text: str) -> str:
+    def made_stable(self, text: str) -> str:
         """Return a text with times, durations, processes, digests and places that are the same in every run."""
         names = sorted(path.name.split("-", 1)[0] for path in (self.root / "store/history").glob("*/*"))
         for number, name in enumerate(dict.fromkeys(names), 1):

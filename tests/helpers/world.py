@@ -115,7 +115,7 @@ class World:
         """All incidents in the log."""
         return incidents.read(self.store_path)
 
-    def hands(self) -> Operations:
+    def operations(self) -> Operations:
         """What a user can do."""
         return Operations(self.guard)
 

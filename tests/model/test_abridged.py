@@ -113,7 +113,7 @@ def test_judgement_and_repair_are_the_same_with_and_without(
     before = written(chat)
     known = abridge.abridge(before, session.parse(before))
     assert known.holes
-    state = Tail(directory / "x.delta", before)
+    state = WithLog(directory / "x.delta", before)
     for _ in range(25):
         try:
             play(chat, draw)
@@ -163,8 +163,8 @@ def check(known: Abridged, data: bytes) -> Abridged:
     return then
 
 
-class Tail:
-    """A shadow with its tail, as the store would have it."""
+class WithLog:
+    """A shadow with its delta log, as the store would have it."""
 
     def __init__(self, path: Path, shadow: bytes) -> None:
         self.path, self.shadow = path, shadow
@@ -173,7 +173,7 @@ class Tail:
         self.delta_logs.begin("session", "digest", 1)
 
     def then(self, data: bytes) -> None:
-        """Take the next state, into the tail if it follows the one before, else as a new shadow."""
+        """Take the next state, into the delta log if it follows the one before, else as a new shadow."""
         if followed := follow(self.now, data):
             line = change(parts(self.now, followed), len(data), 2, followed.document.count, followed.checksum)
             self.delta_logs.append("session", line)

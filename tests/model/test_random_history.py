@@ -33,7 +33,7 @@ OPERATIONS = int(os.environ.get("HERMESGUARD_RANDOM_OPERATIONS", "1000"))
 SEED = int(os.environ.get("HERMESGUARD_RANDOM_SEED", "1"))
 SESSIONS = 50
 # A back-off makes the guard wait up to a minute (issue: the same session lost again and again).
-SETTLE_SECONDS = 90.0
+REST_SECONDS = 90.0
 
 Said = tuple[str, str]
 """Whose message it is, and its text."""
@@ -110,12 +110,12 @@ class History:
     def is_kept(self, talk: Talk) -> bool:
         return self.daemon.shadow(talk.chat.path) == talk.chat.path.read_bytes()
 
-    def resolve(self, talk: Talk) -> None:
+    def come_to_rest(self, talk: Talk) -> None:
         """Wait until the session is as it must be, and kept."""
         if not self.is_up:
             self.daemon.start()
         try:
-            self.daemon.until(lambda: talk.on_disk() == talk.meant and self.is_kept(talk), SETTLE_SECONDS)
+            self.daemon.until(lambda: talk.on_disk() == talk.meant and self.is_kept(talk), REST_SECONDS)
         except AssertionError:
             found = talk.on_disk() or []
             order = "" if found == talk.meant or sorted(found) != sorted(talk.meant) else ", in another order"
@@ -136,14 +136,14 @@ class History:
     def may_lose(self, talk: Talk) -> bool:
         """Whether the guard has seen what is there; what it never saw, it cannot bring back."""
         if self.is_up:
-            self.resolve(talk)
+            self.come_to_rest(talk)
         return talk.on_disk() == talk.meant and self.is_kept(talk)
 
     # -- what people do
 
     def grow(self, talk: Talk) -> None:
         if talk.is_open:
-            self.resolve(talk)
+            self.come_to_rest(talk)
         if not talk.prompt:
             self.send(talk)
         answer = self.words("answer")
@@ -153,7 +153,7 @@ class History:
 
     def send(self, talk: Talk) -> None:
         if talk.is_open:
-            self.resolve(talk)
+            self.come_to_rest(talk)
         if not talk.prompt:
             talk.prompt = self.words("prompt")
             talk.chat.send(talk.prompt)
@@ -163,7 +163,7 @@ class History:
         if not talk.marks_shrinks or talk.prompt or not users:
             return self.grow(talk)
         if talk.is_open:
-            self.resolve(talk)
+            self.come_to_rest(talk)
         acts.undo(talk.chat)
         del talk.meant[users[-1] :]
 
@@ -171,7 +171,7 @@ class History:
         if not talk.marks_shrinks or talk.prompt:
             return self.grow(talk)
         if talk.is_open:
-            self.resolve(talk)
+            self.come_to_rest(talk)
         acts.clear(talk.chat)
         talk.meant.clear()
 
@@ -180,7 +180,7 @@ class History:
         if talk.prompt:
             return self.grow(talk)
         if talk.is_open or talk.is_stale_writer:
-            self.resolve(talk)
+            self.come_to_rest(talk)
         messages = talk.chat.on_disk()["messages"]
         now = talk.chat.app.clock()
         added: list[dict[str, Any]] = [
@@ -203,7 +203,7 @@ class History:
     def stranded(self, talk: Talk) -> bool:
         """A stream that nobody ends is in the file, and the guard has seen it."""
         if talk.is_open:
-            self.resolve(talk)
+            self.come_to_rest(talk)
         if talk.is_stale_writer:
             return False
         if not talk.prompt and not talk.chat.document["active_stream_id"]:
@@ -246,7 +246,7 @@ class History:
     def awake(self, talk: Talk) -> None:
         """The server of a stale writer is started again."""
         talk.is_stale_writer, talk.is_open = False, True
-        self.resolve(talk)
+        self.come_to_rest(talk)
 
     def tear(self, talk: Talk) -> None:
         if not self.may_lose(talk):
@@ -283,7 +283,7 @@ class History:
             self.done[act.__name__] += 1
             act(talk)
         for talk in self.talks:
-            self.resolve(talk)
+            self.come_to_rest(talk)
 
 
 @pytest.mark.slow

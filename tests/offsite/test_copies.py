@@ -68,7 +68,7 @@ def test_names_and_content_tell_nothing(world: World, copies: Copies) -> None:
     for session in Store(world.store_path).sessions():
         assert session.encode() not in data
         assert session.encode() in copies.plain()
-    spool = list((copies.wishes.state / "spool").iterdir())
+    spool = list((copies.options.state / "spool").iterdir())
     assert spool == []
 
 
@@ -206,7 +206,7 @@ def test_one_session_by_the_beginning_of_its_id(world: World, copies: Copies) ->
         copies.back("nothing")
 
 
-def test_what_somebody_removed_there_is_copied_again(world: World, copies: Copies) -> None:
+def test_what_another_removed_there_is_copied_again(world: World, copies: Copies) -> None:
     copies.turn()
     for path in (copies.root / "disk").rglob("*.age"):
         path.unlink()
@@ -290,7 +290,7 @@ def test_a_lost_state_costs_a_full_copy_and_the_old_objects_go(world: World, cop
     copies.turn()
     old = {one.name for one in copies.bucket.names()}
     copies.state.close()
-    shutil.rmtree(copies.wishes.state)
+    shutil.rmtree(copies.options.state)
     copies.seconds += 60
     copies.start()
     copies.turn()

@@ -1,4 +1,4 @@
-"""Text of conversations is text: whatever somebody wrote into a title or a message, it is shown and does nothing."""
+"""Text of conversations is text: whatever was written into a title or a message, it is shown and does nothing."""
 
 import re
 

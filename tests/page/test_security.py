@@ -1,4 +1,4 @@
-"""What somebody else gets: another user, another page in the browser, a hostile conversation, an old link or cookie."""
+"""What others get: another user, another page in the browser, a hostile conversation, an old link or cookie."""
 
 import json
 import os
@@ -116,7 +116,7 @@ def test_another_page_gets_403_with_our_own_cookie(browser, headers):
 
 
 def test_a_cookie_alone_can_ask_nothing_of_the_api(browser):
-    """Cookies go to every port of 127.0.0.1, so somebody else's server may have seen it: the key it has not."""
+    """Cookies go to every port of 127.0.0.1, so another user's server may have seen it: the key it has not."""
     for wrong in ("", "0" * 64):
         reply = browser.ask(f"{BASE}/pulse", headers={"X-Hermesguard-Page": wrong})
         assert (reply.status, reply.json["code"]) == (401, "signed_out")
@@ -189,7 +189,7 @@ def test_another_user_gets_nothing_from_the_port_and_no_link(scene, tmp_path):
 
 
 def test_open_asks_no_stranger_at_the_port(scene, tmp_path):
-    """Somebody else's server at our port gets neither link nor token."""
+    """Another user's server at our port gets neither link nor token."""
     stranger = subprocess.Popen(
         [sys.executable, "-u", "-m", "http.server", "--bind", "127.0.0.1", "0"],
         stdout=subprocess.PIPE,

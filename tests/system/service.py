@@ -301,7 +301,7 @@ def the_store_is_full() -> None:
     run("umount", frank.store)
 
 
-def a_directory_of_somebody_else() -> None:
+def a_directory_of_another_user() -> None:
     """A sessions directory of another user is refused with a sentence, and systemd does not try again and again."""
     bob, carol = User("bob"), User("carol")
     carol.chats(1)
@@ -548,7 +548,7 @@ def the_recipes_work() -> None:
 
 
 def the_page_starts_when_it_is_asked_and_ends_when_idle() -> None:
-    """Only a socket until somebody asks; then an answer in its sandbox; then only the socket again. The guard does the acts."""
+    """Only a socket until the first request; then an answer in its sandbox; then the socket alone. The guard does the acts."""
     alice = User("alice")
     socket_unit, page = Unit("hermesguard-page@alice.socket"), Unit("hermesguard-page@alice.service")
     drop_in = Path("/run/systemd/system/hermesguard-page@.service.d/idle.conf")

@@ -31,12 +31,12 @@ class Cell:
     style: Style = Style.PLAIN
 
 
-def table(screen: Screen, columns: Sequence[Column], messages: Sequence[Sequence[Cell | str]]) -> str:
+def table(screen: Screen, columns: Sequence[Column], rows: Sequence[Sequence[Cell | str]]) -> str:
     """Return a table that fits the screen, a header above it; no line ends in spaces."""
-    cells = [[Cell(cell) if isinstance(cell, str) else cell for cell in message] for message in messages]
-    texts = [[screen.cell(cell.text) for cell in message] for message in cells]
+    cells = [[Cell(cell) if isinstance(cell, str) else cell for cell in row] for row in rows]
+    texts = [[screen.cell(cell.text) for cell in row] for row in cells]
     natural = [
-        max([len(column.title), *(columns_of(message[index]) for message in texts)])
+        max([len(column.title), *(columns_of(row[index]) for row in texts)])
         for index, column in enumerate(columns)
     ]
     widths = _fit(columns, natural, screen.width)
@@ -49,8 +49,8 @@ def table(screen: Screen, columns: Sequence[Column], messages: Sequence[Sequence
             [Style.BOLD] * len(columns),
         ),
         *(
-            _line(screen, columns, widths, line, [cell.style for cell in message])
-            for message, line in zip(cells, texts, strict=True)
+            _line(screen, columns, widths, line, [cell.style for cell in row])
+            for row, line in zip(cells, texts, strict=True)
         ),
     ]
     return "\n".join(lines)

@@ -8,11 +8,14 @@ from hermesguard.cli.output.tables import counted, moment
 from hermesguard.cli.output.terminal import UNBOUNDED, Screen, Style, columns_of, cut
 from hermesguard.config.units import about_size
 from hermesguard.lookup.changes import LABELS, Change, said_in, tools_of
+from hermesguard.lookup.typed import unbroken
 from hermesguard.webui.compare.diff import Comparison
 from hermesguard.webui.compare.parts import Gone
 from hermesguard.webui.session import Message
 
 _FOLDED_COLUMNS: Final = 120
+# Of the private use area: as wide as a space, and no line ends there.
+_SPACE_IN_COMMAND: Final = "\ue000"
 _ROLE_STYLES: Final = {
     "user": Style.CYAN,
     "assistant": Style.GREEN,
@@ -72,12 +75,16 @@ def wrapped(screen: Screen, text: str, indent: str) -> list[str]:
         if screen.width >= UNBOUNDED or columns_of(line) <= width:
             lines.append(line)
         elif line.isascii():
-            lines += textwrap.wrap(
-                line,
+            whole = unbroken(line, _SPACE_IN_COMMAND)
+            wrapped_lines = textwrap.wrap(
+                whole,
                 width,
                 break_on_hyphens=False,
+                # A command that is longer than a line is for the terminal to fold: so it can be copied.
+                break_long_words=_SPACE_IN_COMMAND not in whole,
                 subsequent_indent=_leading(line, width),
             )
+            lines += [one.replace(_SPACE_IN_COMMAND, " ") for one in wrapped_lines]
         else:
             lines += _wrapped_wide(line, width)
     return [indent + line if line.strip() else "" for line in lines]
@@ -89,10 +96,13 @@ def _leading(line: str, width: int) -> str:
 
 
 def _wrapped_wide(line: str, width: int) -> list[str]:
-    from rich.console import Console
+    from rich.console import Console, OverflowMethod
     from rich.text import Text
 
-    return [part.plain.rstrip() for part in Text(line).wrap(Console(width=width), width)]
+    whole = Text(unbroken(line, _SPACE_IN_COMMAND))
+    overflow: OverflowMethod = "ignore" if _SPACE_IN_COMMAND in whole.plain else "fold"
+    parts = whole.wrap(Console(width=width), width, overflow=overflow)
+    return [part.plain.rstrip().replace(_SPACE_IN_COMMAND, " ") for part in parts]
 
 
 def _heading(message: Message) -> list[str]:

@@ -111,7 +111,7 @@ class Table:
 
     title: str
     columns: Sequence[str]
-    messages: Sequence[Sequence[str]]
+    lines: Sequence[Sequence[str]]
     empty: str
     numbers: frozenset[int] = frozenset()
     note: str = ""
@@ -145,7 +145,7 @@ def html(
     """Return the page. Every text but the SVG is made safe here, whatever it holds."""
     state = "well" if is_healthy else "unwell"
     tables = list(tables)
-    targets = {row[table.targets] for table in tables if table.targets is not None for row in table.messages}
+    targets = {line[table.targets] for table in tables if table.targets is not None for line in table.lines}
     parts = [
         f"<h1>{_text(title)}</h1>",
         f'<p class="faint">{_text(subtitle)}</p>',
@@ -155,7 +155,7 @@ def html(
         _facts(facts),
         "<p>"
         + " · ".join(
-            f'<a href="#table-{number}">{_text(table.title)}</a> ({len(table.messages):,})'
+            f'<a href="#table-{number}">{_text(table.title)}</a> ({len(table.lines):,})'
             for number, table in enumerate(tables)
         )
         + "</p>",
@@ -166,7 +166,7 @@ def html(
     parts.append(_SEARCH)
     for number, table in enumerate(tables):
         parts.append(f'<h2 id="table-{number}">{_text(table.title)}</h2>')
-        if table.messages:
+        if table.lines:
             parts.append(_list(f"list-{number}", table, targets))
             parts.append(f'<p class="faint">{_text(table.note)}</p>' if table.note else "")
         else:
@@ -221,7 +221,7 @@ def _list(name: str, table: Table, targets: Collection[str]) -> str:
         return f"<tr{target}>{''.join(cell(place, text) for place, text in enumerate(cells))}</tr>"
 
     head = "".join(heading(place, column) for place, column in enumerate(table.columns))
-    body = "\n".join(map(row, table.messages))
+    body = "\n".join(map(row, table.lines))
     return f'<table class="list" id="{name}">\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>'
 
 

@@ -10,7 +10,7 @@ from typing import Final
 from hermesguard.lookup.library import Library
 from hermesguard.store.history import Version
 from hermesguard.store.incidents import Incident
-from hermesguard.store.inventory import Entry, holdings
+from hermesguard.store.inventory import ShadowEntry, shadow_entries
 from hermesguard.webui import session
 
 _MOST_TICKS: Final = 60
@@ -61,12 +61,12 @@ class _Life:
 
 def charts(library: Library, now: datetime) -> list[Chart]:
     """Return the charts of a store: its sessions, its incidents and its size, from the oldest to `now`."""
-    held = {holding.session: holding for holding in holdings(library.store)}
+    shadows = {shadow.session: shadow for shadow in shadow_entries(library.store)}
     versions = {name: library.store.versions(name) for name in library.sessions}
     lives = [
         life
         for name in library.sessions
-        if (life := _life(library, name, held.get(name), versions[name], now))
+        if (life := _life(library, name, shadows.get(name), versions[name], now))
     ]
     kept = [version for found in versions.values() for version in found]
     log = [incident for incident in library.incidents if not incident.is_by_user]
@@ -124,18 +124,18 @@ def kind_of(incident: Incident) -> str:
 
 
 def _life(
-    library: Library, name: str, holding: Entry | None, versions: Sequence[Version], now: datetime
+    library: Library, name: str, shadow: ShadowEntry | None, versions: Sequence[Version], now: datetime
 ) -> _Life | None:
     """Return the life of a session; None when it is not known when it began."""
     created = library.head(name, session.CREATED).get(session.CREATED)
     known = [version.time for version in versions]
-    if holding:
-        known.append(datetime.fromtimestamp(holding.mtime_ns / 1e9, UTC))
+    if shadow:
+        known.append(datetime.fromtimestamp(shadow.mtime_ns / 1e9, UTC))
     if not known:
         return None
     began = _as_time(created) if isinstance(created, int | float) else None
-    ended = None if holding else known[-1]
-    return _Life(min([*known, *([began] if began else []), now]), ended, holding.size_bytes if holding else 0)
+    ended = None if shadow else known[-1]
+    return _Life(min([*known, *([began] if began else []), now]), ended, shadow.size_bytes if shadow else 0)
 
 
 def _as_time(timestamp: float) -> datetime | None:

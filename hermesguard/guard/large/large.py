@@ -83,10 +83,6 @@ class LargeSessions:
                 name, partial(self._copied, name, stamp), partial(self._keep, name, shadow)
             )
 
-    def is_small(self, name: str) -> None:
-        """Note that the live file can be read again."""
-        self._reported.discard(name)
-
     def _copied(self, name: str, stamp: Stamp) -> _Made | None:
         """Copy the live file into the store; None when it is no session, or has changed. In the background."""
         self._store.place.check()
@@ -121,7 +117,7 @@ class LargeSessions:
         live = files.stamp(self._context.directory.file(name))
         if made is None:
             if live is not None and signature(live) != self._context.notes.seen.get(name):
-                self._context.notes.unsettle(name)
+                self._context.notes.revisit(name)
             return
         if before is not None and before.size_bytes > made.of.size_bytes:
             self._background.start(
@@ -136,12 +132,12 @@ class LargeSessions:
         except OSError as error:
             files.remove(made.path)
             self._context.copies.refused(error)
-            self._context.notes.unsettle(name)
+            self._context.notes.revisit(name)
             return
         self._context.notes.seen.count(name, made.count)
         live = files.stamp(self._context.directory.file(name))
         if live is None or signature(live) != signature(made.of):
-            self._context.notes.unsettle(name)
+            self._context.notes.revisit(name)
 
     def _packed(self, name: str, reason: str) -> str:
         """Put the shadow into the history without reading it at once; return the version's name. In the background."""
@@ -178,7 +174,7 @@ class LargeSessions:
         """Judge a live file by the head of a shadow that is too large to be read, and act."""
         notes = self._context.notes
         if self._background.is_busy(name):
-            notes.unsettle(name)
+            notes.revisit(name)
             return
         live: Document | None = None
         try:
@@ -236,7 +232,7 @@ class LargeSessions:
         path = context.directory.file(name)
         if files.stamp(path) != stamp:
             files.remove(staged)
-            context.notes.unsettle(name)
+            context.notes.revisit(name)
             context.notes.defer(name, None, 0.0)
             return
         exchange.exchange(staged, path)

@@ -1,4 +1,6 @@
-"""Reading, judging and merging sessions of megabytes: done in the background, so that no other session waits for it.
+"""Reading, judging and merging that takes long: done in the background, so that no other session waits for it.
+
+That is so for sessions of megabytes, and where many other sessions are looked through for the messages of one.
 
 A visit that would take long is put off: its parts are found out in the background, and then the session is visited again. If
 its file is as it was, all is known by then; if not, it is put off again, but not for ever. What takes long to write is written
@@ -7,6 +9,7 @@ there too, and only one session is in memory for this at a time: the others wait
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 from hermesguard import files
@@ -70,19 +73,20 @@ class LongWork:
         copies = self._context.copies
         found = files.stamp(self._context.directory.file(name))
         is_long = found is not None and found.size_bytes > LONG_BYTES
-        if not is_long and (copies.held(name) or copies.store.shadow_bytes(name) <= LONG_BYTES):
+        if not is_long and (copies.cached(name) or copies.store.shadow_bytes(name) <= LONG_BYTES):
             return False
         self._waiting[name] = None
         return True
 
-    def is_too_dense(self, name: str, stamp: Stamp) -> bool:
-        """Return whether that state of a session was found to take many times its size in memory."""
-        return self._too_dense.get(name) == stamp
+    def require_thin(self, path: Path, stamp: Stamp) -> None:
+        """Raise `files.TooLarge` when that state of a session was found to take many times its size in memory."""
+        if self._too_dense.get(path.stem) == stamp:
+            raise files.TooLarge(path, stamp, self._context.limit_bytes or 0)
 
     def loads(self, name: str, reader: Reader, size_bytes: int) -> bool:
         """Have what a session is compared with read in the background, if that takes long; return whether it is."""
         copies = self._context.copies
-        if not self._background.is_threaded or copies.held(name):
+        if not self._background.is_threaded or copies.cached(name):
             return False
         if name in self._known:
             if self._known[name] is None:
@@ -160,15 +164,18 @@ class LongWork:
         ):
             self._tries.pop(name, None)
             return before
-        is_short = len(visit.data) + visit.shadow.size_bytes <= LONG_BYTES
-        if is_short or visit.updated or not self._background.is_threaded:
+        if visit.updated or not self._background.is_threaded:
             return visit
         if len(visit.data) <= LONG_BYTES and visit.is_wipe:
             return visit  # its repair needs nothing that is not known
+        is_short = len(visit.data) + visit.shadow.size_bytes <= LONG_BYTES
+        if is_short and not visit.reads_much:
+            return visit
         if self._tries.get(name, 0) >= MOST_TRIES:
             del self._tries[name]
             return visit
         self._tries[name] = self._tries.get(name, 0) + 1
+        _ = visit.others  # what is known of other sessions belongs to the loop
         self._start(name, partial(self._work_out, visit), lambda _: self._worked_out.update({name: visit}))
         return None
 

@@ -154,7 +154,7 @@ class Operations(Decisions, Salvages):
 
     def purge(self, name: str, dry_run: bool = False) -> dict[str, Any]:
         """Remove every trace of a session from the store; live is not touched."""
-        self._context.copies.settle(name)
+        self._context.copies.make_durable(name)
         shadow = self._store.shadow_path(name)
         paths = [version.path for version in self._store.versions(name)] + (
             [shadow] if shadow.is_file() else []

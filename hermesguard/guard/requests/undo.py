@@ -52,7 +52,9 @@ class Decisions(Requests):
             wanted = self._once(
                 f"as it was {merge}", lambda: self._as_it_was(found, before, is_told, live, merge), live
             )
-        elif found.action == "salvaged" or (found.event == "missing" and found.action == "restored"):
+        elif found.action in ("salvaged", "returned") or (
+            found.event == "missing" and found.action == "restored"
+        ):
             return self._remove_again(found, live, dry_run)
         else:
             raise GuardError(

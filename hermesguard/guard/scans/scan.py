@@ -104,7 +104,7 @@ class Scans:
             self._recover()
         pending = (name for name in context.copies.pending if name not in listing.gone)
         changed = dict.fromkeys((*listing.changed, *pending))
-        notes.unsettled.intersection_update({*changed, *listing.gone})
+        notes.to_visit.intersection_update({*changed, *listing.gone})
         self._first_copies.is_open = len(changed) >= MANY
         for name in changed:
             self._visit(name)
@@ -182,7 +182,7 @@ class Scans:
 
     def _open(self) -> set[str]:
         """Return the sessions with which something is still to be done."""
-        return {*self._notes.unsettled, *self._context.copies.pending}
+        return {*self._notes.to_visit, *self._context.copies.pending}
 
     def _end(self) -> None:
         copies = self._context.copies

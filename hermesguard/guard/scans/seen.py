@@ -74,7 +74,7 @@ class Seen:
         self.messages += messages - (before >> 1 & _MOST_MESSAGES)
         self._known[name] = before & ~(_MOST_MESSAGES << 1) | messages << 1
 
-    def unsettle(self, name: str) -> None:
+    def revisit(self, name: str) -> None:
         """Note that the file of a session is not in order, or that this is not known."""
         if name in self._known:
             self._known[name] &= ~1

@@ -124,7 +124,7 @@ class Restoring:
                 self._read(one)
                 self._progress(number, len(objects))
             if self._at is not None:
-                self._settle_times()
+                self._set_times()
             self._finish()
         except BucketError as error:
             raise GuardError(
@@ -174,7 +174,7 @@ class Restoring:
             self._result.damaged.append((one.name, "it was removed meanwhile"))
         except files.Damaged as error:
             self._result.damaged.append((one.name, str(error)))
-        self._settle(one, index, placed)
+        self._finish_one(one, index, placed)
 
     def _target(self, path: str) -> Path:
         if self._at_ns is not None and path.startswith("history/") and _version_time(path) > self._at:  # type: ignore[operator]
@@ -207,7 +207,7 @@ class Restoring:
             return True
         return reason not in _NEVER_GOOD and (known.after is None or version < known.after[0])
 
-    def _settle(self, one: Stored, index: batch.Index | None, placed: dict[str, tuple[str, int]]) -> None:
+    def _finish_one(self, one: Stored, index: batch.Index | None, placed: dict[str, tuple[str, int]]) -> None:
         """Keep of what was written what the index confirms."""
         items = {item.path: item for item in index.items} if index else {}
         for path, (sha256, size_bytes) in placed.items():
@@ -244,7 +244,7 @@ class Restoring:
 
     # -- a time
 
-    def _settle_times(self) -> None:
+    def _set_times(self) -> None:
         """Choose of each session what was its newest good copy at the time."""
         for session, known in self._found.items():
             shadow = self._work / "shadows" / f"{session}.json"

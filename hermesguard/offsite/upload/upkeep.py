@@ -5,9 +5,9 @@ from typing import Final
 from hermesguard.clock import Clock
 from hermesguard.offsite import batch
 from hermesguard.offsite.bucket import Bucket, BucketError
+from hermesguard.offsite.settings import OffsiteSettings
 from hermesguard.offsite.state import Object, State
 from hermesguard.offsite.upload import retention
-from hermesguard.offsite.wishes import Wishes
 
 _SETTLED_NS: Final = 60 * 1_000_000_000
 
@@ -15,8 +15,8 @@ _SETTLED_NS: Final = 60 * 1_000_000_000
 class Upkeep:
     """Of one store and one storage."""
 
-    def __init__(self, wishes: Wishes, state: State, bucket: Bucket, clock: Clock) -> None:
-        self._wishes = wishes
+    def __init__(self, options: OffsiteSettings, state: State, bucket: Bucket, clock: Clock) -> None:
+        self._options = options
         self._state = state
         self._bucket = bucket
         self._clock = clock
@@ -27,9 +27,9 @@ class Upkeep:
         listed = {one.name: one.size_bytes for one in self._bucket.names(machine)}
         self._forget_missing(listed, now_ns)
         rules = retention.Rules(
-            self._wishes.keep_deleted_seconds,
-            self._wishes.keep_history_seconds,
-            self._wishes.lifetime_seconds,
+            self._options.keep_deleted_seconds,
+            self._options.keep_history_seconds,
+            self._options.lifetime_seconds,
         )
         stored = self._state.objects("stored")
         planned = retention.plan(stored, self._state.entries(), rules, now_ns)
@@ -38,7 +38,7 @@ class Upkeep:
         self._state.note(
             strangers=len(strangers), listed=len(listed), listed_bytes=sum(listed.values()), listed_ns=now_ns
         )
-        if self._wishes.lifetime_seconds is None:
+        if self._options.lifetime_seconds is None:
             self._remove(listed, strangers)
         else:
             gone = [one for one in self._state.objects("leaving") if one.name not in listed]
@@ -46,7 +46,7 @@ class Upkeep:
         return planned.renew
 
     def _forget_missing(self, listed: dict[str, int], now_ns: int) -> None:
-        """Forget what somebody took away, or what came out short: the next look copies what it held once more."""
+        """Forget what another took away, or what came out short: the next look copies what it held once more."""
         missing = [
             one
             for one in self._state.objects("stored")

@@ -14,11 +14,11 @@ from hermesguard.clock import Clock
 from hermesguard.errors import GuardError
 from hermesguard.offsite import batch
 from hermesguard.offsite.bucket import Bucket, BucketError, machine_folder
+from hermesguard.offsite.settings import OffsiteSettings
 from hermesguard.offsite.state import Known, Object, State
 from hermesguard.offsite.upload import budget, retention
 from hermesguard.offsite.upload.survey import VERSION, File, Survey
 from hermesguard.offsite.upload.upkeep import Upkeep
-from hermesguard.offsite.wishes import Wishes
 from hermesguard.store.history import WITHDRAWN
 
 BATCH_BYTES: Final = 32 * 1024 * 1024
@@ -48,21 +48,21 @@ class Uploader:
 
     def __init__(
         self,
-        wishes: Wishes,
+        options: OffsiteSettings,
         state: State,
         bucket: Bucket,
         recipients: list[Any],
         clock: Clock | None = None,
         report: Callable[..., None] = lambda name, **fields: None,
     ) -> None:
-        self._wishes = wishes
+        self._options = options
         self._state = state
         self._bucket = bucket
         self._recipients = recipients
         self._clock = clock or Clock()
         self._report = report
-        self._survey = Survey(wishes.store)
-        self._upkeep = Upkeep(wishes, state, bucket, self._clock)
+        self._survey = Survey(options.store)
+        self._upkeep = Upkeep(options, state, bucket, self._clock)
         self._renew: set[str] = set()
         self._failures = 0
         self.failure = ""
@@ -73,7 +73,7 @@ class Uploader:
         self._known: dict[str, Known] | None = None
         bucket.count = self.count
         facts = state.facts()
-        self.machine = facts.get("machine") or machine_folder(wishes.store) or os.urandom(8).hex()
+        self.machine = facts.get("machine") or machine_folder(options.store) or os.urandom(8).hex()
         if "machine" not in facts:
             state.note(machine=self.machine, began_ns=self._now_ns())
 
@@ -85,9 +85,9 @@ class Uploader:
 
     def count(self, requests: int) -> None:
         """Count requests before they are made; NoRequestsLeft when the day has not so many left. Raises OSError."""
-        if self._used() + requests > self._wishes.requests_per_day:
+        if self._used() + requests > self._options.requests_per_day:
             raise NoRequestsLeft(
-                f"the {self._wishes.requests_per_day} requests of these 24 hours are used up"
+                f"the {self._options.requests_per_day} requests of these 24 hours are used up"
             )
         self._state.count_requests(requests, self._clock.now().timestamp())
 
@@ -103,7 +103,7 @@ class Uploader:
                 self._next_copy = now + self._pace(has_more)
             except (OSError, GuardError) as error:
                 self._failed(error)
-                pause = budget.pause_seconds(self._failures, self._wishes.interval_seconds)
+                pause = budget.pause_seconds(self._failures, self._options.interval_seconds)
                 self._next_copy = now + max(pause, self._pace(False))
         if now >= self._next_upkeep:
             self._next_upkeep = now + _UPKEEP_SECONDS
@@ -112,9 +112,9 @@ class Uploader:
 
     def _pace(self, has_more: bool) -> float:
         used = self._used()
-        if has_more and budget.may_burst(self._wishes.requests_per_day, used):
+        if has_more and budget.may_burst(self._options.requests_per_day, used):
             return 0.0
-        spacing = budget.spacing_seconds(self._wishes.interval_seconds, self._wishes.requests_per_day, used)
+        spacing = budget.spacing_seconds(self._options.interval_seconds, self._options.requests_per_day, used)
         return min(spacing, budget.HOUR_SECONDS)
 
     def _copy(self) -> bool:
@@ -145,11 +145,11 @@ class Uploader:
             self._state.hold((), no_longer=back)
         fresh = [path for path in gone if path not in held and path not in accepted]
         rules = retention.Rules(
-            self._wishes.keep_deleted_seconds,
-            self._wishes.keep_history_seconds,
-            self._wishes.lifetime_seconds,
+            self._options.keep_deleted_seconds,
+            self._options.keep_history_seconds,
+            self._options.lifetime_seconds,
         )
-        strange = retention.unexplained(fresh, found, rules, self._wishes.keep_versions, self._clock.now())
+        strange = retention.unexplained(fresh, found, rules, self._options.keep_versions, self._clock.now())
         if retention.is_too_many(len(strange), len(known)):
             self._state.hold(strange)
             count = len({batch.session_of(path) for path in strange} - {None})
@@ -191,12 +191,12 @@ class Uploader:
     # -- objects
 
     def _make(self, wanted: list[File], removals: list[tuple[str, int]]) -> tuple[Object, int] | None:
-        """Make an object of files, the first ones first; return it and how many are settled, None when nothing was left."""
+        """Make an object of files, the first ones first; return it and how many are done, None when nothing was left."""
         name = batch.object_name(self.machine, self._clock.now(), self._state.last_name())
         known = self._safe()
         number = self._state.begin(name, self._now_ns())
         target = self._state.spooled(name)
-        settled = 0
+        done = 0
         items: list[tuple[batch.Item, str]] = []
         resigned: list[tuple[str, str]] = []
         with batch.writing(target, name, self._recipients) as made:
@@ -204,7 +204,7 @@ class Uploader:
             for file in wanted:
                 if made.plain_bytes and made.plain_bytes + file.size_bytes > BATCH_BYTES:
                     break
-                settled += 1
+                done += 1
                 try:
                     if self._is_unchanged(file, known.get(file.path)):
                         resigned.append((file.path, file.signature))
@@ -222,7 +222,7 @@ class Uploader:
             self._state.forget([self._named(name)])
             return None
         self._state.made(number, made.size_bytes, made.sha256, items, removals)
-        return self._named(name), settled
+        return self._named(name), done
 
     def _is_unchanged(self, file: File, known: Known | None) -> bool:
         """Return whether a file has another stamp and the content that was copied."""
@@ -265,7 +265,7 @@ class Uploader:
     # -- the rest
 
     def _keep_up(self) -> None:
-        if not budget.may_keep_up(self._wishes.requests_per_day, self._used()):
+        if not budget.may_keep_up(self._options.requests_per_day, self._used()):
             return
         self._known = None
         try:

@@ -31,6 +31,12 @@ function went(event) {
     return count ? counted(count, "message") : "something";
 }
 
+function cameAgain(event) {
+    const { messages_before: before, messages_live: live } = event;
+    const count = !none(before) && !none(live) && live > before ? live - before : 0;
+    return count === 1 ? "One message came again" : count ? `${counted(count, "message")} came again` : "Something came again";
+}
+
 const SENTENCES = {
     brought_back: (event) => [
         `${vanished(event)}.`,
@@ -46,6 +52,10 @@ const SENTENCES = {
     cleared: (event) => [
         `You cleared this conversation${event.messages_before ? ` of ${counted(event.messages_before, "message")}` : ""}.`,
         "That stands. A copy from before is kept for a while.",
+    ],
+    came_again: (event) => [
+        `${cameAgain(event)} that you had taken back.`,
+        "hermes-webui put that there again, so it stands until you take it away.",
     ],
     deleted: () => ["You deleted this conversation.", "A copy is kept for a while."],
     restored_by_you: (event) => [
@@ -74,6 +84,7 @@ const SHORT = {
     gone: () => "gone: deleted or lost, not known",
     taken_back: (event) => `you took ${went(event)} back`,
     cleared: () => "cleared by you, kept for a while",
+    came_again: (event) => `${cameAgain(event).toLowerCase()} that you had taken back`,
     deleted: () => "deleted by you, kept for a while",
     restored_by_you: (event) =>
         event.messages_back
@@ -92,7 +103,7 @@ export const inShort = (event) => (SHORT[event.what] ?? SHORT.other)(event);
 /** Return the mark of an event: loss, repair, unsure, yours, or nothing. */
 export function markOf(event) {
     if (["brought_back", "restored_by_you"].includes(event.what)) return "repair";
-    if (["not_sure", "gone", "lost_before"].includes(event.what)) return "unsure";
+    if (["not_sure", "gone", "lost_before", "came_again"].includes(event.what)) return "unsure";
     if (["not_brought_back", "unreadable"].includes(event.what)) return "loss";
     return "yours";
 }

@@ -1,6 +1,7 @@
 """Traces inside the backups that hermes-agent makes (`backups/*.zip`): session files, session logs and databases."""
 
 import contextlib
+import os
 import shutil
 import tempfile
 import zipfile
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO, Final
 
+from hermesguard import files
 from hermesguard.salvage.readers import copies
 from hermesguard.salvage.readers.copies import Unusable
 from hermesguard.salvage.readers.statedb import Database
@@ -41,8 +43,15 @@ class Archive:
         self._limit_bytes = limit_bytes
         self._stack = contextlib.ExitStack()
         try:
-            self._zip = self._stack.enter_context(zipfile.ZipFile(path))
+            descriptor, _ = files.opened(path, None)  # a pipe would be waited for
+            self._zip = self._stack.enter_context(
+                zipfile.ZipFile(self._stack.enter_context(os.fdopen(descriptor, "rb")))
+            )
+        except OSError as error:
+            self._stack.close()
+            raise Unusable(f"{path.name} cannot be read: {copies.reason(error)}. It is left out.") from None
         except _BROKEN as error:
+            self._stack.close()
             raise Unusable(
                 f"{path.name} is no zip archive that can be read ({error}). It is left out."
             ) from None
@@ -83,9 +92,9 @@ class Archive:
         member = self._members.get("state.db")
         if member is None:
             return None
+        directory = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="hermesguard-")))
         try:
             self._check(member, _MOST_DATABASE_BYTES)
-            directory = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="hermesguard-")))
             if member.file_size > shutil.disk_usage(directory).free // 2:
                 raise Unusable(f"There is no room to unpack state.db of {self.path.name}. It is left out.")
             with (directory / "state.db").open("wb") as target:
@@ -93,7 +102,7 @@ class Archive:
                     target.write(piece)
             return Database(directory / "state.db", "default", self._limit_bytes)
         except Unusable as error:
-            self.notes.append(f"{self.path.name}: {error}")
+            self.notes.append(f"{self.path.name}: {str(error).replace(f'{directory}/', '')}")
             return None
 
     def _bytes(self, member: zipfile.ZipInfo, limit_bytes: int) -> bytes:
@@ -125,6 +134,6 @@ class Archive:
                         )
                     yield piece
         except _BROKEN as error:
-            raise Unusable(
-                f"{self.path.name}: {member.filename} is damaged ({error}). It is left out."
-            ) from None
+            is_encrypted = bool(member.flag_bits & 1)
+            what = "encrypted" if is_encrypted else f"damaged ({error})"
+            raise Unusable(f"{self.path.name}: {member.filename} is {what}. It is left out.") from None

@@ -1,7 +1,9 @@
 """Traces that are JSON files: copies of the session file, a torn one, the agent's session logs and request dumps."""
 
+import errno
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from json.decoder import JSONDecoder
@@ -30,7 +32,14 @@ def read_limited(path: Path, limit_bytes: int) -> tuple[bytes, files.Stamp]:
             )
         return files.read(path)
     except OSError as error:
-        raise Unusable(f"{path.name} cannot be read: {error.strerror}. It is left out.") from None
+        raise Unusable(f"{path.name} cannot be read: {reason(error)}. It is left out.") from None
+
+
+def reason(error: OSError) -> str:
+    """Return in words why a file was not read."""
+    if error.errno == errno.ELOOP:
+        return "it is a symbolic link, and none is followed"
+    return error.strerror or str(error)
 
 
 def document_trace(kind: Kind, place: str, document: Document, taken_at: float | None) -> Trace:
@@ -89,12 +98,17 @@ def torn(data: bytes, kind: Kind, place: str, taken_at: float | None) -> Trace:
 
 
 def _elements(text: str, key: str) -> Iterator[Message]:
-    """Yield the elements of a top-level list as far as they are whole. The application's own two-space layout is relied on."""
+    """Yield the elements of a top-level list as far as they are whole.
+
+    It is found by the application's own two-space layout; in a file of another, it is the first of that name.
+    """
     opening = f'\n  "{key}": ['
-    at = text.find(opening)
-    if at < 0:
-        return
-    at += len(opening)
+    at = text.find(opening) + len(opening)
+    if at < len(opening):
+        found = re.search(rf'"{key}"\s*:\s*\[', text)
+        if found is None:
+            return
+        at = found.end()
     while True:
         while at < len(text) and text[at] in " \t\r\n,":
             at += 1
@@ -117,8 +131,11 @@ def log(path: Path, name: str, limit_bytes: int) -> Trace:
     taken_at = _seconds(value.get("last_updated"))
     messages = messages_of(value.get("messages"))
     # It is never written over by fewer messages, and so may still have what was taken back last.
-    is_whole = not any(map(benign.is_compaction_marker, messages))
-    return Trace(Kind.LOG, path.name, messages, taken_at, _known(metadata), is_whole=is_whole)
+    is_compressed = any(map(benign.is_compaction_marker, messages))
+    context = messages if is_compressed else ()
+    return Trace(
+        Kind.LOG, path.name, messages, taken_at, _known(metadata), context, is_whole=not is_compressed
+    )
 
 
 def dump(path: Path, name: str, limit_bytes: int) -> Trace:
@@ -140,7 +157,7 @@ def dump(path: Path, name: str, limit_bytes: int) -> Trace:
 def _object(path: Path, limit_bytes: int) -> dict[str, Any]:
     data, _ = read_limited(path, limit_bytes)
     try:
-        value = json.loads(data.decode("utf-8"))
+        value = json.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError):
         raise Unusable(f"{path.name} is not JSON, or torn. It is left out.") from None
     if not isinstance(value, dict):

@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 from urllib.parse import quote
 
-from hermesguard.salvage.align import pairs
-from hermesguard.salvage.readers.copies import Unusable
+from hermesguard import files
+from hermesguard.salvage.readers.compressed import Row, batches, once, repeated
+from hermesguard.salvage.readers.copies import Unusable, reason
 from hermesguard.salvage.trace import Kind, Trace, is_message, message_of
 from hermesguard.webui import benign
 from hermesguard.webui.session import Message
@@ -31,8 +32,6 @@ _SMALL_BYTES: Final = 64 * 1024 * 1024
 _MOST_COPIED_BYTES: Final = 1024**3
 _COPY_ATTEMPTS: Final = 3
 _MOST_PARENTS: Final = 20
-# How deep a continuation repeats the end of what it continues.
-_REPEATED: Final = 400
 _COLUMNS: Final = (
     "tool_call_id",
     "tool_calls",
@@ -77,9 +76,12 @@ class Database:
         self._stack = contextlib.ExitStack()
         self._connection = self._opened()
         try:
-            self._columns = self._read(lambda: self._columns_of("messages"))
-            self._session_columns = self._read(lambda: self._columns_of("sessions"))
-            if not {"session_id", "role", "content"} <= self._columns or "id" not in self._session_columns:
+            if not self._learn_columns() and _size(path, "-wal"):
+                # A log that lies beside it and is not its own: of a database that was put back, or of another one.
+                self._connection.close()
+                self._connection = self._without_newest("-wal")
+                self._learn_columns()
+            if not self._is_known:
                 raise Unusable(f"{path} is a database of another program. It is left out.")
             self.sessions = self._read(self._sessions)
         except BaseException:
@@ -91,14 +93,23 @@ class Database:
         self._connection.close()
         self._stack.close()
 
+    def _learn_columns(self) -> bool:
+        """Return whether it has the tables of the agent, and note their columns."""
+        self._columns = self._read(lambda: self._columns_of("messages"))
+        self._session_columns = self._read(lambda: self._columns_of("sessions"))
+        self._is_known = {"session_id", "role", "content"} <= self._columns and "id" in self._session_columns
+        return self._is_known
+
     # -- opening
 
     def _opened(self) -> sqlite3.Connection:
         try:
-            with self.path.open("rb") as file:
+            # As a link may lead to it, but a pipe would be waited for.
+            descriptor, _ = files.opened(os.path.realpath(self.path), None)
+            with open(descriptor, "rb") as file:
                 start = file.read(len(_MAGIC))
         except OSError as error:
-            raise Unusable(f"{self.path} cannot be read: {error.strerror}. It is left out.") from None
+            raise Unusable(f"{self.path} cannot be read: {reason(error)}. It is left out.") from None
         if start != _MAGIC:
             what = "empty" if not start else "zeroed" if not start.strip(b"\0") else "no SQLite database"
             raise Unusable(f"{self.path} is {what}. It is left out.")
@@ -243,24 +254,24 @@ class Database:
         withdrawn: set[int] = set()
         compacted: set[int] = set()
         context: list[Message] = []
+        is_compressed = False
         for part in self.chain(name):
-            own = list(self._read(lambda part=part: list(self._rows(part))))  # type: ignore[misc]
-            repeated = _repeated(messages, [message for message, _, _ in own])
-            if repeated or part != name:
-                compacted |= set(range(len(messages)))
-            for index, (message, is_withdrawn, is_compacted) in enumerate(own):
-                if not is_withdrawn and not is_compacted:
-                    context.append(message)
-                if index in repeated or not _is_shown(message):
-                    continue
-                if is_withdrawn:
-                    withdrawn.add(len(messages))
-                if is_compacted:
-                    compacted.add(len(messages))
-                messages.append(message)
-        if len(self.chain(name)) > 1:
-            last = [message for message, gone, compact in self._rows(name) if not gone and not compact]
-            context = last
+            own = self._read(lambda part=part: list(self._rows(part)))  # type: ignore[misc]
+            # Nothing of what a continuation goes on from is in its context, but for what it repeats.
+            compacted |= set(range(len(messages)))
+            active = [one for one in own if not one.is_withdrawn and not one.is_compacted]
+            context = [one.message for one in once(active)]
+            is_compressed = any(one.is_compacted or one.is_summary for one in own)
+            for batch in map(once, batches(own)):
+                again = repeated(messages, batch)
+                for index, one in enumerate(batch):
+                    if index in again or one.is_summary:
+                        continue
+                    if one.is_withdrawn:
+                        withdrawn.add(len(messages))
+                    if one.is_compacted:
+                        compacted.add(len(messages))
+                    messages.append(one.message)
         known: Mapping[str, Any] = {
             "title": row.title,
             "model": row.model,
@@ -274,7 +285,8 @@ class Database:
             tuple(messages),
             max((message.timestamp or 0.0 for message in messages), default=None),
             {key: value for key, value in known.items() if value not in (None, "")},
-            tuple(context) if compacted else (),
+            # A continuation without its summary is not all that the model knew.
+            tuple(context) if is_compressed else (),
             withdrawn=frozenset(withdrawn),
             compacted=frozenset(compacted),
         )
@@ -291,9 +303,8 @@ class Database:
             total += int(self._connection.execute(query, (part,)).fetchone()[0])
         return total
 
-    def _rows(self, name: str) -> Iterator[tuple[Message, bool, bool]]:
-        """Yield the messages of one session in the order in which they were written: each, whether it was taken back, and
-        whether it left the context by a compression."""
+    def _rows(self, name: str) -> Iterator[Row]:
+        """Yield the messages of one session in the order in which they were written."""
         others: list[str] = [column for column in _COLUMNS if column in self._columns]
         extra = [
             column if column in self._columns else default
@@ -306,8 +317,6 @@ class Database:
         ]
         order = "id" if "id" in self._columns else "rowid"
         query = f"SELECT role, content, {', '.join(extra + others)} FROM messages WHERE session_id = ? ORDER BY {order}"
-        seen: set[str] = set()
-        last: tuple[str, str] | None = None
         for role, content, active, compacted, display, summary, *values in self._connection.execute(
             query, (name,)
         ):
@@ -315,33 +324,12 @@ class Database:
             if display == "hidden" or not is_message(value):
                 continue
             message = message_of(value)
-            said = (message.role, message.identity[1])
-            ids = set(message.identity[2])
-            # Some releases of the agent wrote a turn to the database more than once.
-            if (ids and ids <= seen and message.role != "tool") or (
-                message.role == "tool" and {f"result {one}" for one in ids} <= seen and ids
-            ):
-                continue
-            if not ids and said == last and message.role == "user":
-                continue
-            seen |= {f"result {one}" for one in ids} if message.role == "tool" else ids
-            last = said
-            taken_back = active == 0 and not compacted
-            yield message, bool(taken_back), bool(compacted) and not summary
-
-
-def _is_shown(message: Message) -> bool:
-    return not benign.is_compaction_marker(message)
-
-
-def _repeated(before: list[Message], own: list[Message]) -> set[int]:
-    """Return which messages at the head of a continuation repeat the end of what it continues."""
-    if not before:
-        return set()
-    head, tail = own[:_REPEATED], before[-_REPEATED:]
-    found = pairs(tail, head)
-    # The tail is repeated as a block that reaches to the end of what came before.
-    return {new for old, new in found if old >= len(tail) - len(head)} if found else set()
+            yield Row(
+                message,
+                is_withdrawn=active == 0 and not compacted,
+                is_compacted=bool(compacted),
+                is_summary=bool(summary) or benign.is_compaction_marker(message),
+            )
 
 
 def _value(role: Any, content: Any, columns: Mapping[str, Any]) -> dict[str, Any]:

@@ -78,7 +78,7 @@ class FirstCopies:
         try:
             _sync_file_system(self._store.shadows_directory)
             for copy in batch.values():
-                with contextlib.suppress(FileNotFoundError):  # it was settled, or forgotten
+                with contextlib.suppress(FileNotFoundError):  # it was made durable, or forgotten
                     os.rename(copy.temporary, copy.path)
             files.sync_directory(self._store.shadows_directory)
         except OSError as error:
@@ -99,7 +99,7 @@ class FirstCopies:
             self.is_open = False
             self._refused(error)
 
-    def settle(self, session: str) -> None:
+    def make_durable(self, session: str) -> None:
         """Make the copy of one session durable, if it is not yet. Raises OSError; then it counts as not there."""
         copy = self._take(session)
         if copy is None:

@@ -1,4 +1,4 @@
-"""What a guard that ended in peace knew of each session: `<store>/snapshot`, so that the next start need not ask each file.
+"""What a guard that ended in order knew of each session: `<store>/snapshot`, so that the next start need not ask each file.
 
 It counts only as long as the directory of shadows is the one that it was written for, with not a name come or gone since. The
 state of the sessions directory is noted too: if that is the same, no session was saved since by rename, and the start
@@ -37,7 +37,7 @@ class Snapshot(NamedTuple):
     sizes_bytes: array[int]
     times_ns: array[int]
     messages: array[int]
-    unsettled: list[str]
+    to_visit: list[str]
     """Those of which it was not known whether they are in order."""
     sessions: DirectoryState | None
     """The sessions directory then; None when that proves nothing."""
@@ -60,7 +60,7 @@ def write(store: Path, found: Snapshot) -> None:
         "names_bytes": len(names),
         "shadows": list(state_of(store / "shadows")),
         "sessions": list(found.sessions) if found.sessions else None,
-        "unsettled": found.unsettled,
+        "to_visit": found.to_visit,
         "crc32": zlib.crc32(payload),
     }
     data = orjson.dumps(header) + b"\n" + payload
@@ -104,20 +104,20 @@ def read(store: Path) -> Snapshot | str | None:
     state = header.get("sessions")
     sessions = DirectoryState(*state) if state else None
     return Snapshot(
-        names.decode("ascii").split("\n")[:-1], sizes, times_ns, messages, header["unsettled"], sessions
+        names.decode("ascii").split("\n")[:-1], sizes, times_ns, messages, header["to_visit"], sessions
     )
 
 
 def _is_header(header: dict[str, Any]) -> bool:
     numbers = [header.get(key) for key in ("count", "names_bytes", "crc32")]
-    unsettled, sessions = header.get("unsettled"), header.get("sessions")
+    to_visit, sessions = header.get("to_visit"), header.get("sessions")
     return (
         header.get("format") == FORMAT
         and all(type(number) is int and number >= 0 for number in numbers)
         and _is_state(header.get("shadows"))
         and (sessions is None or _is_state(sessions))
-        and isinstance(unsettled, list)
-        and all(map(is_session_id, unsettled))
+        and isinstance(to_visit, list)
+        and all(map(is_session_id, to_visit))
     )
 
 

@@ -18,7 +18,7 @@ from hermesguard.store.history import Version
 from hermesguard.store.incidents import Incident
 from hermesguard.store.store import Store
 from hermesguard.store.upkeep import retention
-from hermesguard.store.upkeep.retention import Fate, Rules
+from hermesguard.store.upkeep.retention import Decision, Rules
 
 T = TypeVar("T")
 
@@ -35,7 +35,7 @@ _BLOCK_BYTES: Final = 4096
 class Pruned:
     """What a prune found and did."""
 
-    fates: list[Fate] = field(default_factory=list)
+    decisions: list[Decision] = field(default_factory=list)
     """Every version, when all were asked for, else only those that go or may go."""
     store_size_bytes: int = 0
     excess_bytes: int = 0
@@ -43,23 +43,23 @@ class Pruned:
     clock_is_trusted: bool = True
 
     @property
-    def going(self) -> list[Fate]:
+    def going(self) -> list[Decision]:
         """The versions that go."""
-        return [fate for fate in self.fates if fate.goes]
+        return [decision for decision in self.decisions if decision.goes]
 
     def as_answer(self, dry_run: bool) -> Generator[None, None, dict[str, Any]]:
         """Return it as the answer to the verb `prune`; yields between little pieces of work."""
         versions = []
-        for fate in self.fates:
+        for decision in self.decisions:
             versions.append(
                 {
-                    "session": fate.version.session,
-                    "version": fate.version.name,
-                    "message_count": fate.version.messages,
-                    "reason": fate.version.reason,
-                    "size_bytes": fate.version.size_bytes,
-                    "goes": fate.goes,
-                    "why": fate.why,
+                    "session": decision.version.session,
+                    "version": decision.version.name,
+                    "message_count": decision.version.messages,
+                    "reason": decision.version.reason,
+                    "size_bytes": decision.version.size_bytes,
+                    "goes": decision.goes,
+                    "why": decision.why,
                 }
             )
             if len(versions) % 100 == 0:
@@ -92,7 +92,7 @@ class Pruner:
         self._offset_seconds = self._clock_offset()
         self._distrusted_until: float | None = None
         self._reported_excess = False
-        self._standby_of: deque[Fate] = deque()
+        self._dispensable: deque[Decision] = deque()
         self._looked: float | None = None
 
     # -- by the rules
@@ -116,16 +116,23 @@ class Pruner:
                 newest = max(newest or versions[-1].time, versions[-1].time)
             now = self._clock.now()
             decided = partial(_decided, versions, session in shadows, needed, rules, now)
-            nothing: list[Fate] = []
-            for fate in self._shield.run("prune", session, decided, nothing):
-                if list_all or fate.goes or (fate.is_standby and rules.max_store_bytes is not None):
-                    found.fates.append(fate)
+            nothing: list[Decision] = []
+            for decision in self._shield.run("prune", session, decided, nothing):
+                if (
+                    list_all
+                    or decision.goes
+                    or (decision.is_dispensable and rules.max_store_bytes is not None)
+                ):
+                    found.decisions.append(decision)
             yield
         found.clock_is_trusted = self._trusts_clock(newest)
         if found.clock_is_trusted:
             self._fit(found, rules)
         else:
-            found.fates = [retention.held_by_clock(fate) if fate.goes else fate for fate in found.fates]
+            found.decisions = [
+                retention.kept_by_clock(decision) if decision.goes else decision
+                for decision in found.decisions
+            ]
         if not dry_run:
             yield from self._remove(found, shadows)
             self._report_excess(found, rules)
@@ -135,23 +142,23 @@ class Pruner:
         """Give up more until the store is not larger than it may be."""
         if rules.max_store_bytes is None:
             return
-        left_bytes = found.store_size_bytes - sum(fate.version.size_bytes for fate in found.going)
-        standby_file = [fate for fate in found.fates if fate.is_standby]
-        chosen = retention.given_up(
-            standby_file, left_bytes - rules.max_store_bytes, retention.over_limit(rules.max_store_bytes)
+        left_bytes = found.store_size_bytes - sum(decision.version.size_bytes for decision in found.going)
+        dispensable = [decision for decision in found.decisions if decision.is_dispensable]
+        chosen = retention.dropped_for_space(
+            dispensable, left_bytes - rules.max_store_bytes, retention.over_limit(rules.max_store_bytes)
         )
-        by_path = {fate.version.path: fate for fate in chosen}
-        found.fates = [by_path.get(fate.version.path, fate) for fate in found.fates]
-        left_bytes -= sum(fate.version.size_bytes for fate in chosen)
+        by_path = {decision.version.path: decision for decision in chosen}
+        found.decisions = [by_path.get(decision.version.path, decision) for decision in found.decisions]
+        left_bytes -= sum(decision.version.size_bytes for decision in chosen)
         found.excess_bytes = max(0, left_bytes - rules.max_store_bytes)
 
     def _remove(self, found: Pruned, shadows: Iterable[str]) -> Iterator[None]:
         kept = set(shadows)
-        sessions = {fate.version.session for fate in found.going}
+        sessions = {decision.version.session for decision in found.going}
         size_bytes = 0
-        for fate in found.going:
-            self._store.remove_version(fate.version)
-            size_bytes += fate.version.size_bytes
+        for decision in found.going:
+            self._store.remove_version(decision.version)
+            size_bytes += decision.version.size_bytes
             yield
         for session in sorted(sessions):
             directory = self._store.history_directory / session
@@ -204,13 +211,13 @@ class Pruner:
         What is young, what an open incident needs and the only copy of a session stay. Never raises.
         """
         now = self._clock.monotonic()
-        if not self._standby_of and (self._looked is None or now - self._looked >= RECHECK_SECONDS):
+        if not self._dispensable and (self._looked is None or now - self._looked >= RECHECK_SECONDS):
             self._looked = now
             with contextlib.suppress(OSError):
-                self._standby_of.extend(self._old_ones())
+                self._dispensable.extend(self._old_ones())
         gained = count = 0
-        while self._standby_of and gained < needed_bytes + _HEADROOM_BYTES:
-            version = self._standby_of.popleft().version
+        while self._dispensable and gained < needed_bytes + _HEADROOM_BYTES:
+            version = self._dispensable.popleft().version
             with contextlib.suppress(OSError):
                 if self._store.remove_version(version):
                     gained += -(-version.size_bytes // _BLOCK_BYTES) * _BLOCK_BYTES
@@ -219,23 +226,23 @@ class Pruner:
             self._reporter.report("pruned", versions=count, size_bytes=gained, reason="The disk is full")
         return gained
 
-    def _old_ones(self) -> list[Fate]:
+    def _old_ones(self) -> list[Decision]:
         needed = retention.needed(self._log())
         shadows = {shadow.session for shadow in self._store.shadows()}
         now = self._clock.now()
         found = []
         for session in self._store.histories():
             versions = self._store.versions(session)
-            for fate in retention.fates(versions, session in shadows, needed, _KEEP_ALL, now):
-                if fate.is_standby and (now - fate.version.time).total_seconds() >= YOUNG_SECONDS:
-                    found.append(fate)
-        return sorted(found, key=lambda fate: fate.version.time)
+            for decision in retention.decisions(versions, session in shadows, needed, _KEEP_ALL, now):
+                if decision.is_dispensable and (now - decision.version.time).total_seconds() >= YOUNG_SECONDS:
+                    found.append(decision)
+        return sorted(found, key=lambda decision: decision.version.time)
 
 
 def _decided(
     versions: list[Version], has_shadow: bool, needed: Mapping[str, str], rules: Rules, now: datetime
-) -> list[Fate]:
-    return list(retention.fates(versions, has_shadow, needed, rules, now))
+) -> list[Decision]:
+    return list(retention.decisions(versions, has_shadow, needed, rules, now))
 
 
 _KEEP_ALL: Final = Rules(

@@ -35,13 +35,13 @@ class Rules(NamedTuple):
         )
 
 
-class Fate(NamedTuple):
+class Decision(NamedTuple):
     """What becomes of a version, and why."""
 
     version: Version
     goes: bool
     why: str
-    is_standby: bool = False
+    is_dispensable: bool = False
     """It stays, but may go when space is short."""
 
 
@@ -61,16 +61,16 @@ def needed(log: Iterable[Incident]) -> dict[str, str]:
     }
 
 
-def fates(
+def decisions(
     versions: Sequence[Version], has_shadow: bool, needed_by: Mapping[str, str], rules: Rules, now: datetime
-) -> Iterator[Fate]:
-    """Yield the fate of each version of one session (given oldest first), newest first, by age and number."""
+) -> Iterator[Decision]:
+    """Yield what becomes of each version of one session (given oldest first), newest first, by age and number."""
     deleted = next((entry for entry in reversed(versions) if entry.reason == DELETED), None)
     if has_shadow:
         deleted = None  # it came back
     withdrawn = {entry.digest: entry for entry in versions if entry.reason in WITHDRAWN}
     for number, version in enumerate(reversed(versions), 1):
-        yield _fate(
+        yield _decision(
             version,
             deleted or withdrawn.get(version.digest),
             number,
@@ -81,7 +81,7 @@ def fates(
         )
 
 
-def _fate(
+def _decision(
     version: Version,
     withdrawn: Version | None,
     number: int,
@@ -89,24 +89,28 @@ def _fate(
     is_only_copy: bool,
     rules: Rules,
     now: datetime,
-) -> Fate:
+) -> Decision:
     if incident:
-        return Fate(version, False, f"incident {incident} is not resolved")
+        return Decision(version, False, f"incident {incident} is not resolved")
     if is_only_copy:
-        return Fate(version, False, "it is the only copy")
+        return Decision(version, False, "it is the only copy")
     if withdrawn:
         # What a user took away must not be recoverable from disk for long (hermes-webui #3802).
         age_seconds = (now - withdrawn.time).total_seconds()
         act = "deleted" if withdrawn.reason == DELETED else "cleared"
         if age_seconds >= rules.keep_deleted_seconds:
             kept = exact_duration(rules.keep_deleted_seconds)
-            return Fate(version, True, f"{act} {about_duration(age_seconds)} ago, and keep_deleted is {kept}")
-        return Fate(version, False, f"{act}, {_until(withdrawn.time, rules.keep_deleted_seconds)}", True)
+            return Decision(
+                version, True, f"{act} {about_duration(age_seconds)} ago, and keep_deleted is {kept}"
+            )
+        return Decision(version, False, f"{act}, {_until(withdrawn.time, rules.keep_deleted_seconds)}", True)
     if (now - version.time).total_seconds() >= rules.keep_history_seconds:
-        return Fate(version, True, f"older than keep_history, {exact_duration(rules.keep_history_seconds)}")
+        return Decision(
+            version, True, f"older than keep_history, {exact_duration(rules.keep_history_seconds)}"
+        )
     if number > rules.keep_versions:
-        return Fate(version, True, f"one of more than keep_versions, {rules.keep_versions}")
-    return Fate(version, False, _until(version.time, rules.keep_history_seconds), True)
+        return Decision(version, True, f"one of more than keep_versions, {rules.keep_versions}")
+    return Decision(version, False, _until(version.time, rules.keep_history_seconds), True)
 
 
 def _until(since: datetime, seconds: float) -> str:
@@ -122,21 +126,21 @@ def clock_is_behind(newest: datetime | None, now: datetime) -> bool:
     return newest is not None and now + CLOCK_TOLERANCE < newest
 
 
-def held_by_clock(fate: Fate) -> Fate:
-    """Return the fate of a version while the clock cannot be trusted."""
-    return fate._replace(
-        goes=False, why="the clock cannot be trusted, so that nothing goes", is_standby=False
+def kept_by_clock(decision: Decision) -> Decision:
+    """Return the decision about a version while the clock cannot be trusted."""
+    return decision._replace(
+        goes=False, why="the clock cannot be trusted, so that nothing goes", is_dispensable=False
     )
 
 
-def given_up(standby_file: Iterable[Fate], excess_bytes: int, why: str) -> list[Fate]:
+def dropped_for_space(dispensable: Iterable[Decision], excess_bytes: int, why: str) -> list[Decision]:
     """Return the oldest of the standby file versions, as many as must go to gain `excess_bytes`."""
     chosen = []
-    for fate in sorted(standby_file, key=lambda entry: (entry.version.time, entry.version.session)):
+    for decision in sorted(dispensable, key=lambda entry: (entry.version.time, entry.version.session)):
         if excess_bytes <= 0:
             break
-        excess_bytes -= fate.version.size_bytes
-        chosen.append(fate._replace(goes=True, why=why, is_standby=False))
+        excess_bytes -= decision.version.size_bytes
+        chosen.append(decision._replace(goes=True, why=why, is_dispensable=False))
     return chosen
 
 

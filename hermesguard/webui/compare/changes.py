@@ -14,7 +14,7 @@ from hermesguard.webui.session import Message
 from hermesguard.webui.text import text_of
 
 # So many messages that say the same one after another, all stamped anew, are a conversation stamped anew and none said again.
-RESTAMPED_ROWS = 3
+RESTAMPED_MESSAGES = 3
 # So much of the longer of two texts must be common to both, at their start and their end, for one to be the other, edited.
 ALIKE_SHARE = 0.5
 
@@ -107,11 +107,55 @@ def _restamped(gap: _Gap) -> Iterable[Pair]:
         return rising([message.identity for message in old], [message.identity for message in new])
     same = zip(old, new, strict=False)
     most = min(len(old), len(new))
-    size = next((number for number, pair in enumerate(same) if not _says_as_much(*pair)), most)
-    is_sure = size >= RESTAMPED_ROWS or size == len(old) >= 2
+    names: dict[str, str] = {}
+    size = next(
+        (number for number, pair in enumerate(same) if not (_says_as_much(*pair) or _renames(*pair, names))),
+        most,
+    )
+    is_sure = size >= RESTAMPED_MESSAGES or size == len(old) >= 2
     spoken = old[:size]
     is_sure = is_sure and any(m.role == "assistant" or benign.is_compaction_marker(m) for m in spoken)
     return [(index, index) for index in range(size)] if is_sure else []
+
+
+def _renamed(gap: _Gap) -> Iterable[Pair]:
+    """Messages that differ in their tool ids alone, as another provider gives them; at the end, of the same time stamp."""
+    old, new = gap.sides
+    if not any(message.identity[2] for message in old):
+        return
+    names: dict[str, str] = {}
+    for a, b in rising(*([_without_ids(message) for message in side] for side in (old, new))):
+        is_placed = gap.is_bounded or (old[a].timestamp is not None and old[a].timestamp == new[b].timestamp)
+        if is_placed and _renames(old[a], new[b], names):
+            yield a, b
+
+
+def _without_ids(message: Message) -> Hashable:
+    if not message.identity[2]:
+        return message.start + 0.5
+    return (*message.identity[:2], str(_functions(message)), message.timestamp is None)
+
+
+def _renames(before: Message, after: Message, names: dict[str, str]) -> bool:
+    """Return whether only the tool ids of a message are others: of a call, which tells the `names`, or of what answers one."""
+    first, second = before.identity, after.identity
+    if first[2] == second[2] or len(first[2]) != len(second[2]) or first[:2] != second[:2]:
+        return False
+    if called := _functions(before):
+        if called != _functions(after):
+            return False
+        names.update(zip(first[2], second[2], strict=True))
+        return True
+    return all(names.get(one) == other for one, other in zip(first[2], second[2], strict=True))
+
+
+def _functions(message: Message) -> list[object]:
+    """Return what a message calls, without the ids."""
+    calls = message.get("tool_calls")
+    found = (
+        [call.get("function") for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
+    )
+    return found if any(found) else []
 
 
 def _tool_ids(gap: _Gap) -> Iterable[Pair]:
@@ -130,16 +174,23 @@ def _stamps(gap: _Gap) -> Iterable[Pair]:
     pairs = list(
         _by_key(old, new, lambda message: [(message.role, message.timestamp)] if message.timestamp else [])
     )
-    are_many = len(pairs) >= RESTAMPED_ROWS and len(pairs) == min(len(old), len(new))
+    are_many = len(pairs) >= RESTAMPED_MESSAGES and len(pairs) == min(len(old), len(new))
     for a, b in pairs:
         before, after = old[a], new[b]
         is_rough = float(before.timestamp or 0).is_integer() and not are_many
-        if not gap.is_bounded and is_rough and before.identity != after.identity:
+        is_other = before.identity != after.identity and not _is_cleaned(before, after)
+        if not gap.is_bounded and is_rough and is_other:
             asked = any(map(benign.is_user_turn, (*old[: a + 1], *new[: b + 1])))
             if asked:
                 return
         if _may_be_one(before, after) and (not is_rough or alike(before, after)):
             yield a, b
+
+
+def _is_cleaned(before: Message, after: Message) -> bool:
+    """Return whether what stood before a prompt was taken out, as the prompt before it that was not answered is."""
+    words = after.identity[1]
+    return before.role == after.role == "user" and bool(words) and before.identity[1].endswith(f" {words}")
 
 
 def _sent(gap: _Gap) -> Iterable[Pair]:
@@ -182,6 +233,7 @@ def _position(gap: _Gap) -> Iterable[Pair]:
 
 _SIGNS: tuple[Callable[[_Gap], Iterable[Pair]], ...] = (
     _restamped,
+    _renamed,
     _tool_ids,
     _stamps,
     _sent,

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from hermesguard.webui import benign
 from hermesguard.webui.compare.alignment import Pair, Pairs, rising
 from hermesguard.webui.compare.changes import Changes, changes
+from hermesguard.webui.compare.replays import repeated
 from hermesguard.webui.long.document import LongMessages
 from hermesguard.webui.session import Message
 
@@ -65,19 +66,20 @@ class Comparison(NamedTuple):
         """Yield the messages of both, each once, in the order of the conversation.
 
         Of a message that both have, the newer form counts, except where it was shortened. Messages that the application may drop
-        come back too: it drops them again where it means to. Between two common messages those of old come first unless their
-        timestamps say otherwise; behind the last common message they come first in any case if new was surely written later,
-        whatever the clock said then.
+        come back too, but for those that stand in another: it drops them again where it means to. Between two common messages
+        those of old come first unless their timestamps say otherwise; behind the last common message they come first in any
+        case if new was surely written later, whatever the clock said then.
         """
         shortened = dict(self.shortened)
         elsewhere = {index for _, index in self.moved}
+        standing = {index for index, kind in self.harmless if kind in benign.STANDING}
         yield from self.new[: self.lead]
         at_old = at_new = self.lead
         anchors = sorted({*islice(self.pairs, self.lead, None), *self.shortened})
         for old_index, new_index in (*anchors, (len(self.old), len(self.new))):
             is_end = old_index == len(self.old)
             yield from _interleave(
-                self.old[at_old:old_index],
+                [self.old[index] for index in range(at_old, old_index) if index not in standing],
                 [self.new[index] for index in range(at_new, new_index) if index not in elsewhere],
                 by_time=not (is_end and is_newer_last),
             )
@@ -135,6 +137,7 @@ def _gone(
     behind.append(len(old))
     number = 0
     window: benign.Window | None = None
+    again = repeated(old, lead, found)
     for index in range(lead, len(old)):
         if index in found:
             number += 1
@@ -144,7 +147,11 @@ def _gone(
         if window is None:
             window = benign.Window(new[at : at + benign.WINDOW_MESSAGES])
         beside = (behind[number - 1] if number else lead - 1, behind[number])
-        gone = benign.Gone(old, index, beside, window)
+        now = (
+            (new[place[beside[0]]] if beside[0] in place else None),
+            (new[place[beside[1]]] if beside[1] in place else None),
+        )
+        gone = benign.Gone(old, index, beside, window, now, index in again)
         kind = benign.vanishing(gone) if old[index].count == 1 else ""
         harmless.append((index, kind)) if kind else missing.append(index)
     return missing, harmless
@@ -249,6 +256,12 @@ def _same_of(
     """Return the pairs of messages of the same identity and stamp among these."""
     if not left_old or not left_new:
         return []
+    if len(left_old) == len(left_new) == 1:
+        before, after = old[left_old[0]], new[left_new[0]]
+        if before.identity != after.identity:
+            return []
+        stamps = before.timestamp, after.timestamp
+        return [(left_old[0], left_new[0])] if None in stamps or stamps[0] == stamps[1] else []
     left = (side[index] for side, indices in ((old, left_old), (new, left_new)) for index in indices)
     unstamped = {message.said for message in left if message.timestamp is None}
 
@@ -260,12 +273,12 @@ def _same_of(
     return [(left_old[a], left_new[b]) for a, b in found]
 
 
-def _confirmed(old: Sequence[Message], pairs: list[Pair], rows_new: int) -> Iterator[Pair]:
+def _confirmed(old: Sequence[Message], pairs: list[Pair], count_new: int) -> Iterator[Pair]:
     """Yield the pairs that may be believed: stamped, in company, or all that there is in new."""
     known = set(pairs)
     for index, other in pairs:
         in_company = (index - 1, other - 1) in known or (index + 1, other + 1) in known
-        if old[index].timestamp is not None or in_company or len(pairs) == rows_new:
+        if old[index].timestamp is not None or in_company or len(pairs) == count_new:
             yield index, other
 
 
@@ -317,7 +330,7 @@ def _moved(
     places = {}
     for index in left:
         places.setdefault((old[index].said, old[index].timestamp), []).append(index)
-    for index in rest:
+    for index in rest if places else ():
         if waiting := places.get((new[index].said, new[index].timestamp)):
             moved.append((waiting.pop(), index))
     moved += _moved_unstamped(old, new, lead, used_old, used_new)
@@ -348,11 +361,12 @@ def _moved_unstamped(
 
 
 def _equal(before: Message, after: Message) -> bool:
-    return before.text == after.text or (_stamps_agree(before, after) and before.identity == after.identity)
+    # What is written alike says the same, so that the identity, which is known, decides most.
+    return before.identity == after.identity and (before.text == after.text or _stamps_agree(before, after))
 
 
 def _is_earlier(message: Message, other: Message) -> bool:
-    """Return whether `row` was surely said before `other`: a stamp in whole seconds stands for any instant of its second."""
+    """Return whether `message` was surely said before `other`: a stamp in whole seconds stands for any instant of its second."""
     first, second = message.timestamp or 0.0, other.timestamp or 0.0
     return first + (1.0 if first.is_integer() else 0.0) <= second and first < second
 

@@ -1,5 +1,6 @@
 """Messages of one session that stand whole in another one's file: an answer that was written into the wrong session."""
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
@@ -10,6 +11,21 @@ from hermesguard.webui.session import Message, Unreadable
 
 MOST_FILES: Final = 64
 MOST_BYTES: Final = 32 * 1024 * 1024
+MUCH_BYTES: Final = 1024 * 1024
+"""To look through more takes longer than one turn of a loop that has others to serve."""
+
+
+def is_much(others: Iterable[Path]) -> bool:
+    """Return whether to look through the other files takes long."""
+    left_bytes = MUCH_BYTES
+    for path in others:
+        try:
+            left_bytes -= os.stat(path).st_size
+        except OSError:
+            continue
+        if left_bytes < 0:
+            return True
+    return False
 
 
 def strangers(

@@ -25,7 +25,7 @@ _JOURNALS: Final = ("_run_journal", "_turn_journal")
 _LONGEST_BYTES: Final = 64 * 1024 * 1024
 
 
-class Row(NamedTuple):
+class Listed(NamedTuple):
     """What the index says of a session."""
 
     messages: int
@@ -35,7 +35,7 @@ class Row(NamedTuple):
 class Remains(NamedTuple):
     """What lay beside the session files at one moment."""
 
-    rows: Mapping[str, Row]
+    listed: Mapping[str, Listed]
     backups: Mapping[str, Path]
     temporary: Mapping[str, list[Path]]
     journals: frozenset[str]
@@ -63,7 +63,7 @@ def remains(directory: Path) -> Remains:
         elif ".tmp" in name and (owner := _owner(name)):
             temporary.setdefault(owner, []).append(directory / name)
     return Remains(
-        _rows(_loaded(directory / INDEX)), backups, temporary, _journals(directory), _deleted(directory)
+        _listed(_loaded(directory / INDEX)), backups, temporary, _journals(directory), _deleted(directory)
     )
 
 
@@ -76,8 +76,8 @@ def signs(
     """
     suspects = {
         name
-        for name, row in found.rows.items()
-        if row.messages > 0 and ((count := counts.get(name)) is None or row.messages > count)
+        for name, listed in found.listed.items()
+        if listed.messages > 0 and ((count := counts.get(name)) is None or listed.messages > count)
     }
     suspects |= {name for name, count in counts.items() if not count}
     suspects |= found.backups.keys() - counts.keys() | found.temporary.keys()
@@ -86,22 +86,22 @@ def signs(
 
 
 def _sign(directory: Path, name: str, found: Remains, counts: Mapping[str, int | None]) -> Sign | None:
-    count, row = counts.get(name), found.rows.get(name, Row(0, ""))
+    count, listed = counts.get(name), found.listed.get(name, Listed(0, ""))
     evidence: list[str] = []
-    once = [row.messages]
-    title = row.title
+    once = [listed.messages]
+    title = listed.title
     live = _document(directory / f"{name}.json") if not count else None
     if name not in counts:
-        if row.messages:
-            evidence.append(f"the index lists it with {row.messages} messages, and there is no file")
+        if listed.messages:
+            evidence.append(f"the index lists it with {listed.messages} messages, and there is no file")
         if (backup := found.backups.get(name)) and (document := _document(backup)) and document.count:
             evidence.append(f"only the application's backup is left, with {document.count} messages")
             once.append(document.count)
             title = document.title or title
     elif count is None:
         evidence.append("the file is broken")
-    elif row.messages > count:
-        evidence.append(f"the index counts {row.messages} messages, the file has {count}")
+    elif listed.messages > count:
+        evidence.append(f"the index counts {listed.messages} messages, the file has {count}")
     title = (live.title if live else "") or title
     if live and not live.messages and not _was_emptied_on_purpose(live):
         if live.context:
@@ -139,22 +139,24 @@ def _owner(name: str) -> str:
     return ""
 
 
-def _rows(value: Any) -> dict[str, Row]:
-    rows = {}
+def _listed(value: Any) -> dict[str, Listed]:
+    found = {}
     for entry in value if isinstance(value, list) else ():
         name = entry.get("session_id") if isinstance(entry, dict) else None
         if not is_session_id(name):
             continue
         count, title = entry.get(session.MESSAGE_COUNT), entry.get(session.TITLE)
         is_count = isinstance(count, int) and not isinstance(count, bool)
-        rows[str(name)] = Row(count if is_count else 0, title if isinstance(title, str) else "")
-    return rows
+        found[str(name)] = Listed(count if is_count else 0, title if isinstance(title, str) else "")
+    return found
 
 
 def titles(directory: Path) -> dict[str, str]:
     """Return the titles that the index knows."""
     try:
-        return {name: row.title for name, row in _rows(_loaded(directory / INDEX)).items() if row.title}
+        return {
+            name: listed.title for name, listed in _listed(_loaded(directory / INDEX)).items() if listed.title
+        }
     except OSError:
         return {}
 

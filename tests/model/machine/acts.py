@@ -155,7 +155,7 @@ class Acts(Stage):
     @rule(number=TALK)
     def rotated(self, number: int) -> None:
         talk = self.idle(number, "rotate")
-        self.resolve()
+        self.come_to_rest()
         if len(self.talks) == MOST_TALKS or not talk.can_shrink():
             return
         old = talk.chat.session_id
@@ -176,12 +176,12 @@ class Acts(Stage):
     @rule(number=TALK)
     def deleted(self, number: int) -> None:
         talk = self.pick(number, "deleted")
-        self.resolve()
+        self.come_to_rest()
         if not talk.era.buries:
             # Where another release has saved last, the guard would miss its tombstone (guarantees, section 3).
             talk.chat.reload()
             talk.chat.pin()
-            self.resolve()
+            self.come_to_rest()
         talk.chat.app.write_index(talk.chat)
         self.talks.remove(talk)
         self.gone.append(talk)
@@ -189,7 +189,7 @@ class Acts(Stage):
         acts.delete(talk.chat)
         self.look(talk.chat.session_id)
         talk.chat.app.write_index()  # the user looks at the list, and it is built anew where there is none
-        self.resolve()
+        self.come_to_rest()
 
     @rule(kind=st.sampled_from(["btw", "bg"]))
     def asked_beside(self, kind: str) -> None:
@@ -201,7 +201,7 @@ class Acts(Stage):
     def upgraded(self, number: int, era: Era) -> None:
         """The server is another release from here on; also an earlier one."""
         talk = self.idle(number, f"now {era.name}")
-        self.resolve()
+        self.come_to_rest()
         talk.chat = Chat(self.server(era), self.server(era).read(talk.chat.session_id))
         self.server(era).chats[talk.chat.session_id] = talk.chat
 
@@ -257,7 +257,7 @@ class Acts(Stage):
     def server_died_within_a_save(self, number: int) -> None:
         """Half a temp file is left, and who starts again reads the file."""
         talk = self.pick(number, "server died")
-        self.resolve()
+        self.come_to_rest()
         data = talk.chat.path.read_bytes()
         talk.chat.path.with_suffix(f".tmp.{talk.chat.app.process_id}.1").write_bytes(data[: len(data) // 2])
         self.restarts(talk)

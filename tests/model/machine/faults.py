@@ -12,7 +12,7 @@ from hermesguard.demo.chat import Chat
 from hermesguard.webui import benign
 from hermesguard.webui.session import Message
 from tests.model.machine.talks import OFTEN, Server, Talk, held_in
-from tests.model.machine.world import MOST_TALKS, SETTLING_SECONDS, TALK, Stage
+from tests.model.machine.world import MOST_TALKS, REST_SECONDS, TALK, Stage
 
 
 class Faults(Stage):
@@ -31,7 +31,7 @@ class Faults(Stage):
         else:
             losses.wipe(talk.chat)
         if then == "reads again":
-            self.resolve()
+            self.come_to_rest()
             talk.chat.reload()
             talk.reloaded()
 
@@ -47,7 +47,7 @@ class Faults(Stage):
     def late(self, number: int) -> None:
         talk = self.idle(number, "late worker")
         if not self.is_saved(talk):
-            self.resolve()
+            self.come_to_rest()
         messages = talk.chat.messages
         if sum(message["role"] == "user" for message in messages) > 1:
             text = self.answer()
@@ -120,7 +120,7 @@ class Faults(Stage):
     @rule(number=TALK)
     def a_rename_destroyed_the_only_copy(self, number: int) -> None:
         talk = self.idle(number, "#2223")
-        self.resolve()
+        self.come_to_rest()
         chat = talk.chat
         if not talk.era.renames_on_rotation or len(self.talks) == MOST_TALKS or not talk.can_shrink():
             return
@@ -135,24 +135,24 @@ class Faults(Stage):
         talk.chat = Chat(chat.app, before)
         self.talks.append(Talk(chat, held_in(chat.messages), story=["was made by #2223"]))
         self.look(old, chat.session_id)
-        self.resolve()
+        self.come_to_rest()
 
     @rule(number=TALK)
     def only_the_backup_was_left(self, number: int) -> None:
         talk = self.pick(number, "#2035")
-        self.resolve()
+        self.come_to_rest()
         if talk.era.keeps_backup and held_in(talk.chat.on_disk()["messages"]):
             talk.chat.app.write_index(talk.chat)
             talk.ask()
             losses.only_backup_left(talk.chat)
             self.look(talk.chat.session_id)
-            self.resolve()
+            self.come_to_rest()
 
     @rule(number=TALK, place=st.integers(0, 20))
     def rewritten_in_place(self, number: int, place: int) -> None:
         """The maintenance script writes into the same inode, and loses a message, or none."""
         talk = self.fresh(number, "in place")
-        self.resolve()
+        self.come_to_rest()
         messages = talk.chat.on_disk()["messages"]
         index = place % (len(messages) + 1)
         said = held_in(messages[index : index + 1])
@@ -167,7 +167,7 @@ class Faults(Stage):
     @rule()
     def all_vanished(self) -> None:
         """The directory is emptied: nothing is judged, nothing purged, and a user brings it all back."""
-        self.resolve()
+        self.come_to_rest()
         self.happened["all vanished"] += 1
         for talk in self.talks:
             talk.ask()
@@ -175,13 +175,13 @@ class Faults(Stage):
             path.unlink()
         self.look(*(talk.chat.session_id for talk in self.talks))
         with self.guarding():
-            self.world.pass_time(SETTLING_SECONDS)
+            self.world.pass_time(REST_SECONDS)
         self.start()
         for talk in self.talks:
             assert not talk.chat.path.exists(), talk.story
             assert self.world.guard.copies.store.has_shadow(talk.chat.session_id), talk.story
-        self.world.hands().restore_all_missing()
-        self.resolve()
+        self.world.operations().restore_all_missing()
+        self.come_to_rest()
 
     @rule(number=TALK)
     def emptied_over_a_turn(self, number: int) -> None:
@@ -198,7 +198,7 @@ class Faults(Stage):
         talk = self.idle(number, "recovered from .bak")
         if not talk.era.keeps_backup or not talk.chat.backup_path.exists():
             return
-        self.resolve()
+        self.come_to_rest()
         if not self.is_saved(talk):
             return
         self.injected = None  # a server that starts saves nothing from what it held before
@@ -210,7 +210,7 @@ class Faults(Stage):
         if losses.recover_from_backup(talk.chat):
             talk.extra.update({*backup} - {*talk.meant} | {*backup} & {OFTEN})
             self.look(talk.chat.session_id)
-            self.resolve()
+            self.come_to_rest()
             self.restarts(talk)
 
     @rule(number=TALK, share=st.sampled_from([0, 0.3, 0.99]), by_rename=st.booleans())
@@ -225,18 +225,18 @@ class Faults(Stage):
     @rule(number=TALK)
     def missing_files(self, number: int) -> None:
         talk = self.pick(number, "vanished")
-        self.resolve()
+        self.come_to_rest()
         talk.chat.app.write_index(talk.chat)
         talk.ask()
         losses.vanish(talk.chat)
         self.look(talk.chat.session_id)
-        self.resolve()  # else the index of another server drops its message while the guard is dead, as a deletion does
+        self.come_to_rest()  # else the index of another server drops its message while the guard is dead, as a deletion does
 
     @rule(number=TALK)
     def second_server_says_something(self, number: int) -> None:
         """It read the file before the last turn, and now saves its own over it."""
         talk = self.idle(number, "second server")
-        self.resolve()
+        self.come_to_rest()
         second = Server(
             self.world.sessions, talk.era, clock=self.ticks.__next__, seed=next(self.numbers), process_id=5000
         ).open(talk.chat.session_id)

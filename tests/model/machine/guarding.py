@@ -35,7 +35,7 @@ class Guarding(Stage):
 
     @rule()
     def rest(self) -> None:
-        self.resolve()
+        self.come_to_rest()
 
     @rule()
     def restarted(self) -> None:
@@ -75,7 +75,7 @@ class Guarding(Stage):
         talk = self.idle(number, f"down: {what}")
         if what == "undo" and talk.can_shrink() and talk.leaves_a_side():
             talk.save_again()
-        self.resolve()
+        self.come_to_rest()
         self.injected = None
         self.world.watching = False
         chat = talk.chat
@@ -98,7 +98,7 @@ class Guarding(Stage):
             case "wipe":
                 self.world.watching = True
                 self.send(talk, self.question())
-                self.resolve()
+                self.come_to_rest()
                 self.world.watching = False
                 talk.ask()
                 losses.wipe(chat)
@@ -112,4 +112,4 @@ class Guarding(Stage):
                 losses.stale_process(chat, messages_behind=1)
         self.world.watching = True
         self.start()
-        self.resolve()
+        self.come_to_rest()

@@ -31,7 +31,7 @@ from tests.model.machine import invariants
 from tests.model.machine.talks import OFTEN, Server, Talk, words_of
 
 # Longer than the longest pause of a back-off, and than every question stays open.
-SETTLING_SECONDS = 130.0
+REST_SECONDS = 130.0
 MOST_TALKS = 4
 TALK = st.integers(0, MOST_TALKS - 1)
 GUARDED_CALLS = ("rename", "link", "unlink", "fsync", "write", "mkdir", "ftruncate", "setxattr", "utime")
@@ -70,7 +70,7 @@ class Stage(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.steps_to_crash = None
         try:
-            self.resolve()
+            self.come_to_rest()
         finally:
             self.stack.close()
 
@@ -207,10 +207,10 @@ class Stage(RuleBasedStateMachine):
                 for document in (self.good(talk.chat.session_id), *more):
                     talk.seen.update(words_of(document.messages) if document else ())
 
-    def resolve(self) -> None:
+    def come_to_rest(self) -> None:
         """Let everything come to rest, and compare."""
         with self.guarding():
-            self.world.pass_time(SETTLING_SECONDS)
+            self.world.pass_time(REST_SECONDS)
         for _ in range(2):
             with self.guarding():
                 self.world.scan()
@@ -255,7 +255,7 @@ class Stage(RuleBasedStateMachine):
         """A session whose server holds what the user means: one that is behind is restarted first."""
         talk = self.pick(number, story)
         if talk.is_stale_writer or talk.cache != talk.meant:
-            self.resolve()
+            self.come_to_rest()
             talk.story.append("(restarted)")
             self.restarts(talk)
         if talk.prompt and not talk.chat.document["pending_user_message"]:

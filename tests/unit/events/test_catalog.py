@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from hermesguard.events.catalog import BY_NAME, EVENTS, FIELDS, accepted
 from hermesguard.events.event import Event, in_words, plain
 from hermesguard.events.journald import journal_field
+from tests.helpers.sources import SOURCES, nodes_of
 from tools.docs.events import catalog, main, markdown
 
 ROOT = Path(__file__).parents[3]
-SOURCES = sorted((ROOT / "hermesguard").rglob("*.py"))
 EACH = pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.name)
 EXAMPLES = {str: "Something", int: 2, float: 2.5, bool: True, list[str]: ["one", "two"]}
 
@@ -56,7 +56,7 @@ def test_a_sentence_is_whole_with_all_its_fields(event: Event) -> None:
     assert "  " not in text
 
 
-@settings(max_examples=1000)
+@settings(max_examples=300)
 @given(st.data())
 def test_a_sentence_is_well_formed_whatever_is_known(data: st.DataObject) -> None:
     event = data.draw(st.sampled_from(EVENTS))
@@ -178,7 +178,7 @@ def calls() -> Iterator[tuple[str, str, ast.Call]]:
     for path in SOURCES:
         if path.name in CATALOGUE or path.relative_to(ROOT).parts[1] in ("cli", "demo"):
             continue
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in nodes_of(path):
             if isinstance(node, ast.Call):
                 called = (
                     node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
@@ -202,7 +202,7 @@ def chosen_names() -> set[str]:
     return {
         name
         for path in SOURCES
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in nodes_of(path)
         if isinstance(node, ast.Assign)
         and any(isinstance(target, ast.Name) and target.id == "event" for target in node.targets)
         for name in literals(node.value)

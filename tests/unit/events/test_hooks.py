@@ -256,16 +256,16 @@ def test_a_command_that_cannot_be_started_is_told(
 def test_a_lasting_failure_is_told_once_in_ten_minutes(
     start: Started, failures: list[dict[str, object]], time: Time
 ) -> None:
-    hooks = start(heartbeat_command=python("raise SystemExit(3)"))
+    hooks = start(heartbeat_command=("false",))
     for _ in range(12):
         hooks.heartbeat(sessions=1)
         run_all(hooks)
         time.seconds += 60
     assert [failure["count"] for failure in failures] == [None, 9]
-    hooks.configure(Commands(heartbeat_command=python("pass")))
+    hooks.configure(Commands(heartbeat_command=("true",)))
     hooks.heartbeat()
     run_all(hooks)
-    hooks.configure(Commands(heartbeat_command=python("raise SystemExit(3)")))
+    hooks.configure(Commands(heartbeat_command=("false",)))
     time.seconds += 60
     hooks.heartbeat()
     run_all(hooks)

@@ -37,7 +37,7 @@ FIGURES = Figures(
 
 
 @dataclass
-class Wishes:
+class MetricsSettings:
     store: Path
     metrics_textfile: Path | None = None
     metrics_port: int | None = None
@@ -79,11 +79,11 @@ def value(text: str, name: str, **labels: str) -> float:
 class Loop:
     """A loop that calls the metrics as the daemon does, ten seconds later each time."""
 
-    def __init__(self, wishes: Wishes) -> None:
+    def __init__(self, options: MetricsSettings) -> None:
         self.reported: list[dict[str, str]] = []
         self.figures: Figures | None = FIGURES
         self._now = 0.0
-        self.metrics = Metrics(wishes, self._report)
+        self.metrics = Metrics(options, self._report)
 
     def _report(self, name: str, **fields: str) -> None:
         assert name == "metrics_failed"
@@ -109,7 +109,7 @@ def start(tmp_path: Path) -> Iterator[Started]:
     loops: list[Loop] = []
 
     def make(textfile: Path | None = None, port: int | None = None) -> Loop:
-        loops.append(Loop(Wishes(tmp_path / "store", textfile, port)))
+        loops.append(Loop(MetricsSettings(tmp_path / "store", textfile, port)))
         return loops[-1]
 
     yield make

@@ -82,11 +82,10 @@ def test_a_long_value_stays_below_what_journalctl_shows(journald: Journald, repo
 
 
 def test_a_journald_that_hangs_costs_nothing_and_gets_everything(journald: Journald) -> None:
-    times = (START + timedelta(seconds=second) for second in range(3000))
+    times = (START + timedelta(seconds=second) for second in range(1000))
     reporter = Reporter([Journal(journald.path)], Priority.INFO, Clock(now=lambda: next(times)))
-    for number in range(
-        3000
-    ):  # a journald that is not read from takes a few hundred; then a send would wait for ever
+    # A journald that is not read from takes a few hundred; then a send would wait for ever.
+    for number in range(1000):
         reporter.report("restored", **LOSS, writer_pid=number)
     delay = reporter.pump()
     assert delay is not None
@@ -100,8 +99,8 @@ def test_a_journald_that_hangs_costs_nothing_and_gets_everything(journald: Journ
 
     until(all_there)
     entries.extend(journald.read())
-    assert [int(entry["HERMESGUARD_WRITER_PID"]) for entry in entries] == list(range(3000))
-    assert entries[-1]["HERMESGUARD_TIME"] == "2026-11-22T12:49:59.123456Z"
+    assert [int(entry["HERMESGUARD_WRITER_PID"]) for entry in entries] == list(range(1000))
+    assert entries[-1]["HERMESGUARD_TIME"] == "2026-11-22T12:16:39.123456Z"
     reporter.close()
 
 

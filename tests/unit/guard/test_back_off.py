@@ -52,13 +52,13 @@ def test_a_version_goes_only_when_the_newest_copy_has_what_it_held() -> None:
 
 
 def test_a_pause_ends_with_the_writer_and_with_a_save_of_all_that_is_known() -> None:
-    for end in (BackOff.lift, BackOff.peace):
+    for end in (BackOff.lift, BackOff.saved_all):
         back_off = backing_off(1.0)
         back_off.note_incident("s", "7")
         assert back_off.wait_seconds("s", REPAIRS_BEFORE_BACK_OFF - 1) > 0
         end(back_off, "s")
         assert back_off.wait_seconds("s", REPAIRS_BEFORE_BACK_OFF - 1) == 0
-        assert back_off.incident("s") == ("" if end is BackOff.peace else "7")
+        assert back_off.incident("s") == ("" if end is BackOff.saved_all else "7")
 
 
 def test_ten_repairs_in_more_than_a_minute_are_no_back_off() -> None:

@@ -18,7 +18,7 @@ def test_it_says_what_two_dictionaries_would() -> None:
                 messages[name], states[name] = draw.randrange(10_000), state
                 seen.note(name, state, messages[name])
             case 2:
-                seen.unsettle(name)
+                seen.revisit(name)
                 states.pop(name, None)
             case 3:
                 seen.forget(name)

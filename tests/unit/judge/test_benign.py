@@ -14,6 +14,7 @@ START = turns(2)
 PART = answer("I am looking", 1100, _partial=True)
 ERROR = answer("**Error:** no connection", 1101, _error=True)
 ASKED = [*START, user("and now?", 1099)]
+UNSTAMPED = [{"role": m["role"], "content": m["content"]} for m in turns(2)]
 CALLS = "<function_calls><invoke>ls</invoke></function_calls>"
 
 
@@ -59,6 +60,31 @@ HARMLESS: dict[str, tuple[list[Value], list[Value], list[str]]] = {
         [*START, user("twice", 1100), user("twice", 1101), *turns(1, 12)],
         [*START, user("twice", 1100), *turns(1, 12)],
         ["duplicate_user"],
+    ),
+    "a history that was replayed": (
+        [*START, *turns(1, 12), *START, *turns(1, 13)],
+        [*START, *turns(1, 12), *turns(1, 13)],
+        ["replay"] * len(START),
+    ),
+    "a replay of messages without stamps": (
+        [*UNSTAMPED, *UNSTAMPED, user("so"), answer("and so")],
+        [*UNSTAMPED, user("so"), answer("and so")],
+        ["replay"] * len(UNSTAMPED),
+    ),
+    "words and a call that became one message": (
+        [*ASKED, answer("Let me look.", 1100), calling("c", 1101), tool("done", "c", 1102), *turns(1, 20)],
+        [*ASKED, calling("c", 1101, "Let me look."), tool("done", "c", 1102), *turns(1, 20)],
+        ["folded"],
+    ),
+    "two halves that became one answer": (
+        [*ASKED, answer("First half.", 1100), answer("Second half.", 1101), *turns(1, 20)],
+        [*ASKED, answer("First half.\n\nSecond half.", 1100), *turns(1, 20)],
+        ["folded"],
+    ),
+    "instructions to the model": (
+        [{"role": "system", "content": "be kind"}, *START],
+        START,
+        ["control_message"],
     ),
     "a compaction card": (
         [*START, answer("[CONTEXT COMPACTION — REFERENCE ONLY] Earlier turns were compacted", 1100)],
@@ -210,6 +236,18 @@ LOSSES: dict[str, tuple[list[Value], list[Value]]] = {
         [*ASKED, answer("", 1100, _partial=True, _partial_tool_calls=[{"name": "ls"}])],
         ASKED,
     ),
+    "an unstamped turn that was said before": (
+        [user("yes"), answer("ok"), user("a"), answer("b"), user("yes"), answer("ok")],
+        [user("yes"), answer("ok"), user("a"), answer("b")],
+    ),
+    "a replay that has something of its own": (
+        [*START, *turns(1, 12), *({**message, "attachments": ["a"]} for message in START), *turns(1, 13)],
+        [*START, *turns(1, 12), *turns(1, 13)],
+    ),
+    "words that the answer beside it had before": (
+        [*ASKED, answer("yes", 1100), answer("yes, and more", 1101), *turns(1, 20)],
+        [*ASKED, answer("yes, and more", 1101), *turns(1, 20)],
+    ),
     "equal prompts that are not neighbours": (
         [user("yes", 1), answer("a", 2), user("yes", 3), answer("b", 4)],
         [user("yes", 1), answer("a", 2), answer("b", 4)],
@@ -252,7 +290,50 @@ LOSSES: dict[str, tuple[list[Value], list[Value]]] = {
 }
 
 
+RENAMED: dict[str, tuple[list[Value], list[Value]]] = {
+    f"{how} {where}": tuple(  # type: ignore[misc]
+        [
+            *START,
+            user("look", None if how == "unstamped" else 1100),
+            *(
+                {key: value for key, value in message.items() if how != "unstamped" or key != "timestamp"}
+                for call in range(3)
+                for message in (
+                    calling(f"{prefix}{call}", 1101 + 2 * call),
+                    tool(f"found {call}", f"{prefix}{call}", 1102 + 2 * call),
+                )
+            ),
+            *end,
+        ]
+        for prefix in ("call_", "fc_")
+    )
+    for how in ("stamped", "unstamped")
+    for where, end in {
+        "before an answer": [answer("so", 1110), *turns(1, 20)],
+        "at the end": [],
+        "before an answer without a stamp": [answer("so")],
+    }.items()
+}
+
+
+@pytest.mark.parametrize("what", RENAMED)
+@pytest.mark.parametrize("news", [[], turns(1, 30)])
+def test_tool_ids_of_another_provider_make_no_other_messages(what: str, news: list[Value]) -> None:
+    before, after = RENAMED[what]
+    grown = file([*after, *news], NEW)
+    assert judged(before, [*after, *news]) == (Action.GROWTH, [])
+    assert len(session.parse(merge_documents(file(before, NEW), grown)).messages) == len(grown.messages)
+
+
 CHANGED: dict[str, tuple[list[Value], list[Value]]] = {
+    "a prompt before which the one that was broken off stood": (
+        [*START, user("fix it", 1090), ERROR, user("fix it\n\nand that", 1100)],
+        [*START, user("fix it", 1090), ERROR, user("and that", 1100), answer("both", 1105)],
+    ),
+    "two prompts that were queued and sent as one": (
+        [*START, user("look here", 1100), user("and there", 1101), answer("yes", 1105)],
+        [*START, user("look here\n\nand there", 1100), answer("yes", 1105)],
+    ),
     "thoughts cut out of a finished answer": (
         [*ASKED, answer("<think>hm</think>Let me see", 1100)],
         [*ASKED, answer("Let me see", 1100)],

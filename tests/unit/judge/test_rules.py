@@ -267,8 +267,8 @@ def test_rule_4b_a_message_from_the_middle() -> None:
 def test_rule_4b_not_two_turns_and_not_with_another_boundary() -> None:
     two = [*FIVE[:2], *FIVE[6:]]
     step((FIVE, NEW), (two, NEW | marked(1055)), Action.LOSS, "5")
-    deferred = [message for place, message in enumerate(FIVE) if place not in (2, 4)]
-    step((FIVE, NEW), (deferred, NEW | marked(1055)), Action.LOSS, "5")
+    asked = [message for place, message in enumerate(FIVE) if place not in (2, 4)]
+    step((FIVE, NEW), (asked, NEW | marked(1055)), Action.LOSS, "5")
     left = [*FIVE[:4], *FIVE[6:]]
     step((FIVE, NEW), (left, NEW | marked(1025)), Action.UNCERTAIN, "17")
 

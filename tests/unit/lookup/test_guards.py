@@ -54,14 +54,14 @@ def own_sessions(machine):
 def test_the_store_of_the_installed_service_is_found_by_the_sessions_that_it_guards(machine):
     mine = make(machine / "state/hermesguard-me", own_sessions(machine))
     make(machine / "state/hermesguard-ada", machine / "ada/sessions")
-    found = guards.settle(load(machine), "status")
+    found = guards.with_its_store(load(machine), "status")
     assert (found.store, found.sessions) == (mine, own_sessions(machine))
     assert typed.command() == "hermesguard", "the same words find it again"
 
 
 def test_the_only_guard_is_meant_and_its_sessions_are_known(machine):
     store = make(machine / "state/hermesguard", machine / "srv/sessions")
-    found = guards.settle(load(machine), "lost")
+    found = guards.with_its_store(load(machine), "lost")
     assert (found.store, found.sessions) == (store, machine / "srv/sessions")
 
 
@@ -69,13 +69,13 @@ def test_several_are_listed_and_asked_for_by_name(machine):
     for name in ("ada", "bob"):
         make(machine / f"state/hermesguard-{name}", machine / name)
     with pytest.raises(GuardError) as caught:
-        guards.settle(load(machine), "status", ["status", "--json"])
+        guards.with_its_store(load(machine), "status", ["status", "--json"])
     assert caught.value.exit_code == ExitCode.USAGE
     for name in ("ada", "bob"):
         store = machine / f"state/hermesguard-{name}"
         assert f"hermesguard@{name}  hermesguard --store {store} status --json" in caught.value.what
     named = guards.store_named("hermesguard@ada")
-    assert guards.settle(load(machine, store=named), "status").sessions == machine / "ada"
+    assert guards.with_its_store(load(machine, store=named), "status").sessions == machine / "ada"
     assert guards.store_named("hermesguard.service") == str(machine / "state/hermesguard")
     assert guards.store_named("hermesguard") == "hermesguard", "a directory may be called so"
 
@@ -84,9 +84,9 @@ def test_sessions_that_are_not_those_of_the_store_are_an_error(machine):
     store = make(machine / "store", machine / "ada")
     (machine / "other").mkdir()
     with pytest.raises(GuardError, match=r"is that of .*/ada, not of .*/other \(flag --sessions\)"):
-        guards.settle(load(machine, store=str(store), sessions=str(machine / "other")), "list")
+        guards.with_its_store(load(machine, store=str(store), sessions=str(machine / "other")), "list")
     os.symlink(machine / "ada", machine / "link")
-    assert guards.settle(load(machine, store=str(store), sessions=str(machine / "link")), "list")
+    assert guards.with_its_store(load(machine, store=str(store), sessions=str(machine / "link")), "list")
     with pytest.raises(GuardError, match="is that of"):
         Place(store).note_guarded(machine / "other")
     (machine / "ada").rmdir()
@@ -107,10 +107,10 @@ def test_a_store_of_another_user_is_spoken_to_with_sudo(machine, monkeypatch):
     command = f"sudo -u '#4711' hermesguard --store {store}"
     monkeypatch.setattr(guards.os, "access", lambda path, mode: False)
     with pytest.raises(GuardError) as caught:
-        guards.settle(load(machine), "status", ["status"])
+        guards.with_its_store(load(machine), "status", ["status"])
     assert caught.value.exit_code == ExitCode.NO_STORE
     assert f"hermesguard@ada  {command} status" in caught.value.what
-    guards.settle(load(machine, store=str(store)), "status")
+    guards.with_its_store(load(machine, store=str(store)), "status")
     assert typed.as_typed("See: hermesguard explain 7; hermesguard@ada runs.") == (
         f"See: {command} explain 7; hermesguard@ada runs."
     )
@@ -142,12 +142,12 @@ def test_running_guards_are_found_wherever_their_store_is_and_those_in_container
     store = make(machine / "elsewhere", own_sessions(machine))
     process(machine, 100, ["/usr/bin/python3", "/usr/bin/hermesguard", "run"], "0::/user.slice\n", store)
     process(machine, 101, ["/bin/sh", "-c", "run"], "0::/user.slice\n", store)
-    assert guards.settle(load(machine), "status").store == store
+    assert guards.with_its_store(load(machine), "status").store == store
     other = make(machine / "makeshift", machine / "ada")
     process(machine, 103, ["python3", "/usr/bin/hermesguard", "run"], "0::/user.slice\n", other)
-    assert guards.settle(load(machine), "status").store == store
+    assert guards.with_its_store(load(machine), "status").store == store
     with pytest.raises(GuardError, match=f"process 103, running *hermesguard --store {other} status"):
-        guards.settle(load(machine, home=machine / "nobody"), "status")
+        guards.with_its_store(load(machine, home=machine / "nobody"), "status")
     group = f"0::/system.slice/docker-{CONTAINER}.scope\n"
     process(machine, 102, ["python3", "/opt/hermesguard/bin/hermesguard", "run"], group)
     found = guards.find(load(machine))
@@ -160,7 +160,7 @@ def test_running_guards_are_found_wherever_their_store_is_and_those_in_container
 
 
 def test_where_there_is_none_the_installed_unit_is_advised(machine):
-    settings = guards.settle(load(machine), "status")
+    settings = guards.with_its_store(load(machine), "status")
     assert settings.store == machine / "home/.local/state/hermesguard"
     assert guards.install_command() == "hermesguard run"
     (machine / "units").mkdir()
@@ -171,9 +171,9 @@ def test_where_there_is_none_the_installed_unit_is_advised(machine):
 
 def test_a_scan_never_takes_the_store_of_other_sessions(machine):
     make(machine / "state/hermesguard-ada", machine / "ada")
-    assert guards.settle(load(machine), "scan").store == machine / "home/.local/state/hermesguard"
+    assert guards.with_its_store(load(machine), "scan").store == machine / "home/.local/state/hermesguard"
     mine = make(machine / "state/hermesguard-me", own_sessions(machine))
-    assert guards.settle(load(machine), "scan").store == mine
+    assert guards.with_its_store(load(machine), "scan").store == mine
 
 
 def test_what_a_guard_reports_is_typed_by_whoever_reads_it(machine, monkeypatch):

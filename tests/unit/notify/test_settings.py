@@ -9,23 +9,23 @@ from hermesguard.config import settings as config
 from hermesguard.config import tables
 from hermesguard.config.tables import NOTIFY
 from hermesguard.errors import ExitCode, GuardError
-from hermesguard.notify import settings as wishing
+from hermesguard.notify import settings as notify_settings
 from hermesguard.notify.alerts import ALERTS, KNOWN, RELIEF, URGENT
-from tests.helpers.notifying import wishes
+from tests.helpers.notifying import options
 
 URL = "ntfys://user:pa55word@ntfy.example.org/topic"
 
 
 def refusal(root: Path, **table: object) -> str:
     with pytest.raises(GuardError) as caught:
-        wishes(root, **table)
+        options(root, **table)
     assert caught.value.exit_code == ExitCode.CONFIG
     assert "pa55word" not in str(caught.value)
     return str(caught.value)
 
 
 def test_the_defaults_are_the_documented_ones_and_every_example_is_accepted(tmp_path: Path) -> None:
-    settings, asked = wishes(tmp_path)
+    settings, asked = options(tmp_path)
     assert asked.is_idle
     table = tables.load(settings, "notify")
     for option in NOTIFY:
@@ -75,18 +75,18 @@ def test_secrets_that_others_may_read_are_refused(tmp_path: Path, mode: int) -> 
     secrets.chmod(mode)
     assert "chmod 600" in refusal(tmp_path, urls_file=secrets)
     secrets.chmod(0o600)
-    assert wishes(tmp_path, urls_file=secrets)[1].addresses[0].url == URL
-    settings, _ = wishes(tmp_path, urls=[URL])
+    assert options(tmp_path, urls_file=secrets)[1].addresses[0].url == URL
+    settings, _ = options(tmp_path, urls=[URL])
     (tmp_path / "hermesguard.toml").chmod(mode)
     with pytest.raises(GuardError, match="may be read by others"):
-        wishing.load(settings, {})
+        notify_settings.load(settings, {})
 
 
 def test_a_file_of_addresses_has_remarks_and_the_ping(tmp_path: Path) -> None:
     secrets = tmp_path / "urls"
     secrets.write_text(f"# mine\n\n{URL}\nping https://hc-ping.com/uuid\n{URL}\n  json://x/y\n")
     secrets.chmod(0o600)
-    _, asked = wishes(tmp_path, urls_file=secrets)
+    _, asked = options(tmp_path, urls_file=secrets)
     assert [address.name for address in asked.addresses] == ["address 1 (ntfys)", "address 2 (json)"]
     assert asked.ping_url == "https://hc-ping.com/uuid"
     secrets.write_text("ping nonsense\n")
@@ -96,12 +96,12 @@ def test_a_file_of_addresses_has_remarks_and_the_ping(tmp_path: Path) -> None:
 
 
 def test_a_credential_of_systemd_is_read_whatever_its_mode(tmp_path: Path) -> None:
-    settings, _ = wishes(tmp_path)
+    settings, _ = options(tmp_path)
     credential = tmp_path / "credentials" / "notify.urls"
     credential.parent.mkdir()
     credential.write_text(URL)
     credential.chmod(0o440)
-    asked = wishing.load(settings, {"CREDENTIALS_DIRECTORY": str(credential.parent)})
+    asked = notify_settings.load(settings, {"CREDENTIALS_DIRECTORY": str(credential.parent)})
     assert [address.url for address in asked.addresses] == [URL]
 
 
@@ -111,7 +111,7 @@ def test_variables_win_over_files(tmp_path: Path) -> None:
     path.chmod(0o600)
     environment = {"HOME": str(tmp_path), "HERMESGUARD_NOTIFY_URLS": "json://a json://b"}
     environment["HERMESGUARD_NOTIFY_TITLES"] = "true"
-    asked = wishing.load(config.load({}, environment, [path]), {})
+    asked = notify_settings.load(config.load({}, environment, [path]), {})
     assert [address.url for address in asked.addresses] == ["json://a", "json://b"]
     assert asked.titles
 
@@ -126,7 +126,7 @@ def test_the_groups_are_made_of_events_that_there_are() -> None:
 def test_config_check_names_what_is_no_address_and_with_the_network_what_cannot_be_reached(
     tmp_path: Path,
 ) -> None:
-    settings, _ = wishes(
+    settings, _ = options(
         tmp_path,
         urls=[
             "bogus://pa55word",

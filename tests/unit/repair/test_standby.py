@@ -204,7 +204,7 @@ def test_a_start_makes_none(world: World) -> None:
     world.guard.standby.recent([(chat.session_id, 1, 1)], world.seconds)
     before = world.sessions.stat().st_mtime_ns
     get_ready(world)
-    copy = world.guard.copies.held(chat.session_id)
+    copy = world.guard.copies.cached(chat.session_id)
     assert copy
     assert copy.prepared
     assert world.sessions.stat().st_mtime_ns == before

@@ -17,7 +17,7 @@ def copy(size_bytes: int, stream: str | None = None) -> Copy:
 def test_the_size_is_that_of_the_cached_copies_and_within_the_bound() -> None:
     draw = random.Random(1)
     cache = Cache(limit_bytes=100_000)
-    held: set[str] = set()
+    names: set[str] = set()
     for now in range(500):
         name = f"s{draw.randrange(40)}"
         if draw.random() < 0.2:
@@ -25,9 +25,9 @@ def test_the_size_is_that_of_the_cached_copies_and_within_the_bound() -> None:
         elif draw.random() < 0.05:
             cache.forget_idle(now + IDLE_SECONDS - 3)
         else:
-            held.add(name)
+            names.add(name)
             cache.put(name, copy(draw.randrange(3000), draw.choice([None, "stream"])), now)
-        copies = [found for name in held if (found := cache.get(name, now))]
+        copies = [found for name in names if (found := cache.get(name, now))]
         assert cache.size_bytes == sum(found.memory_bytes for found in copies)
         assert cache.size_bytes <= 100_000
     assert len(copies) > 3

@@ -28,16 +28,16 @@ def version(days_ago: float, reason: str = "intended", digest: str = "", size_by
     return Version("s", path, time, 5, reason, digest, size_bytes)
 
 
-def fates(*versions, has_shadow=True, needed=None, rules=RULES, now=NOW):
-    """Return the fates, oldest first, as (goes, why)."""
+def decisions(*versions, has_shadow=True, needed=None, rules=RULES, now=NOW):
+    """Return the decisions, oldest first, as (goes, why)."""
     found = list(
-        retention.fates(sorted(versions, key=lambda v: v.time), has_shadow, needed or {}, rules, now)
+        retention.decisions(sorted(versions, key=lambda v: v.time), has_shadow, needed or {}, rules, now)
     )
-    return [(fate.goes, fate.why) for fate in reversed(found)]
+    return [(decision.goes, decision.why) for decision in reversed(found)]
 
 
 def test_by_age():
-    assert fates(version(31), version(29)) == [
+    assert decisions(version(31), version(29)) == [
         (True, "older than keep_history, 30d"),
         (False, "until 2026-06-02 00:00 UTC"),
     ]
@@ -45,7 +45,7 @@ def test_by_age():
 
 def test_by_number_the_newest_stay():
     rules = RULES._replace(keep_versions=2)
-    assert [goes for goes, _ in fates(version(4), version(3), version(2), version(1), rules=rules)] == [
+    assert [goes for goes, _ in decisions(version(4), version(3), version(2), version(1), rules=rules)] == [
         True,
         True,
         False,
@@ -54,7 +54,7 @@ def test_by_number_the_newest_stay():
 
 
 def test_the_only_copy_stays_whatever_its_age():
-    [(_, old), (goes, why)] = fates(version(400), version(300), has_shadow=False)
+    [(_, old), (goes, why)] = decisions(version(400), version(300), has_shadow=False)
     assert (goes, why) == (False, "it is the only copy")
     assert old == "older than keep_history, 30d"
 
@@ -64,7 +64,7 @@ def test_the_only_copy_stays_whatever_its_age():
 )
 def test_what_an_open_incident_needs_stays(rules):
     needed = version(100)
-    assert fates(needed, version(1), needed={needed.name: "12"}, rules=rules)[0] == (
+    assert decisions(needed, version(1), needed={needed.name: "12"}, rules=rules)[0] == (
         False,
         "incident 12 is not resolved",
     )
@@ -89,33 +89,35 @@ def test_open_incidents_are_uncertain_kept_and_failed_ones(event, action, is_nee
 
 
 def test_after_a_deletion_the_whole_history_goes():
-    assert fates(version(20), version(1.1, "deleted"), has_shadow=False) == [
+    assert decisions(version(20), version(1.1, "deleted"), has_shadow=False) == [
         (True, "deleted 26 h ago, and keep_deleted is 1d"),
         (True, "deleted 26 h ago, and keep_deleted is 1d"),
     ]
-    assert fates(version(20), version(0.5, "deleted"), has_shadow=False) == [
+    assert decisions(version(20), version(0.5, "deleted"), has_shadow=False) == [
         (False, "deleted, until 2026-06-01 12:00 UTC"),
         (False, "deleted, until 2026-06-01 12:00 UTC"),
     ]
 
 
 def test_a_session_that_came_back_keeps_its_history():
-    back, deleted = fates(version(20), version(2, "deleted"))
+    back, deleted = decisions(version(20), version(2, "deleted"))
     assert not back[0]
     assert deleted == (True, "deleted 2 d ago, and keep_deleted is 1d")
 
 
 def test_what_was_cleared_goes_with_every_copy_of_the_same_content():
     same = "0123456789abcdef"
-    wiped, other, cleared = fates(version(5, "loss", same), version(4), version(2, "clear", same))
+    wiped, other, cleared = decisions(version(5, "loss", same), version(4), version(2, "clear", same))
     assert wiped == cleared == (True, "cleared 2 d ago, and keep_deleted is 1d")
     assert not other[0]
 
 
 def test_the_oldest_versions_that_may_go_make_room():
-    found = list(retention.fates([version(3), version(2), version(1)], True, {}, RULES, NOW))
-    chosen = retention.given_up([fate for fate in found if fate.is_standby], 150, "why")
-    assert [fate.version.time for fate in chosen] == [version(3).time, version(2).time]
+    found = list(retention.decisions([version(3), version(2), version(1)], True, {}, RULES, NOW))
+    chosen = retention.dropped_for_space(
+        [decision for decision in found if decision.is_dispensable], 150, "why"
+    )
+    assert [decision.version.time for decision in chosen] == [version(3).time, version(2).time]
 
 
 def test_a_clock_behind_is_seen():
@@ -145,16 +147,17 @@ def test_prune_says_why_and_a_dry_run_removes_nothing(world: World):
     world.settings = replace(world.settings, keep_history_seconds=2.5 * DAY)
     world.start()
     before = names(world, chat.session_id)
-    said = finished(world.hands().prune(dry_run=True))
+    said = finished(world.operations().prune(dry_run=True))
     assert [entry["goes"] for entry in said["versions"]] == [False, False, True, True]
     assert all(entry["why"] for entry in said["versions"])
     assert names(world, chat.session_id) == before
-    done = finished(world.hands().prune())
+    done = finished(world.operations().prune())
     assert [entry["version"] for entry in done["versions"] if entry["goes"]] == before[1::-1]
     assert names(world, chat.session_id) == before[2:]
     assert world.ear.names().count("pruned") == 1
     assert (
-        finished(world.hands().prune())["versions"] == finished(world.hands().prune(dry_run=True))["versions"]
+        finished(world.operations().prune())["versions"]
+        == finished(world.operations().prune(dry_run=True))["versions"]
     )
 
 
@@ -165,7 +168,7 @@ def test_a_clock_that_jumps_backwards_removes_nothing(world: World):
     for restart in (False, True):
         if restart:
             world.start()
-        said = finished(world.hands().prune())
+        said = finished(world.operations().prune())
         assert not said["clock_is_trusted"]
         assert not any(entry["goes"] for entry in said["versions"])
         assert len(names(world, chat.session_id)) == 4
@@ -174,10 +177,10 @@ def test_a_clock_that_jumps_backwards_removes_nothing(world: World):
 def test_a_clock_that_jumps_forward_is_trusted_after_a_day(world: World):
     chat = history_of(world)
     world.clock_error_seconds = 400 * DAY
-    assert not any(entry["goes"] for entry in finished(world.hands().prune())["versions"])
+    assert not any(entry["goes"] for entry in finished(world.operations().prune())["versions"])
     assert world.ear.names().count("clock_changed") == 1
     world.pass_time(DAY + 1)
-    assert len([entry for entry in finished(world.hands().prune())["versions"] if entry["goes"]]) == 4
+    assert len([entry for entry in finished(world.operations().prune())["versions"] if entry["goes"]]) == 4
     assert world.ear.names().count("clock_changed") == 1
     assert names(world, chat.session_id) == []
 
@@ -190,7 +193,7 @@ def test_a_limit_that_cannot_be_met_is_reported_once_and_nothing_goes(world: Wor
     kept = names(world, chat.session_id)
     world.guard.adopt(replace(world.settings, max_store_bytes=1000))
     for _ in range(2):
-        said = finished(world.hands().prune())
+        said = finished(world.operations().prune())
         assert said["excess_bytes"] > 0
         assert names(world, chat.session_id) == kept
     assert world.shadow(chat).messages
@@ -207,7 +210,7 @@ def test_a_limit_takes_the_oldest_first(world: World):
     )
     limit = everything - before[0].size_bytes
     world.guard.adopt(replace(world.settings, max_store_bytes=limit))
-    said = finished(world.hands().prune())
+    said = finished(world.operations().prune())
     assert [entry["version"] for entry in said["versions"] if entry["goes"]] == [before[0].name]
     assert said["excess_bytes"] == 0
     assert "over_limit" not in world.ear.names()
@@ -225,9 +228,9 @@ def test_a_deleted_session_leaves_no_trace_after_keep_deleted(world: World, era:
     world.scan()
     assert len(names(world, chat.session_id)) == 2
     world.pass_time(0.9 * DAY)
-    assert not any(entry["goes"] for entry in finished(world.hands().prune())["versions"])
+    assert not any(entry["goes"] for entry in finished(world.operations().prune())["versions"])
     world.pass_time(0.2 * DAY)
-    finished(world.hands().prune())
+    finished(world.operations().prune())
     assert [path for path in world.store_path.rglob("*") if chat.session_id in str(path)] == []
     assert "purged" in world.ear.names()
     assert len(world.shadow(other).messages) == 6
@@ -272,7 +275,7 @@ def test_a_backup_that_a_deletion_leaves_behind_brings_nothing_back(world: World
     world.pass_time(12)
     world.scan()
     world.pass_time(2 * DAY)
-    finished(world.hands().prune())
+    finished(world.operations().prune())
     world.start()
     world.pass_time(60)
     assert not chat.path.exists()
@@ -287,4 +290,4 @@ def test_a_history_that_cannot_be_pruned_is_one_sentence(world: World, monkeypat
 
     monkeypatch.setattr("os.unlink", refuse)
     with pytest.raises(GuardError, match="cannot be pruned: Permission denied"):
-        finished(world.hands().prune())
+        finished(world.operations().prune())

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hermesguard.daemon.maintenance import FIRST_READ_SECONDS, Housekeeping
+from hermesguard.daemon.maintenance import FIRST_READ_SECONDS, Maintenance
 from hermesguard.demo import acts, losses
 from hermesguard.demo.chat import Chat
 from hermesguard.demo.eras import Era
@@ -149,7 +149,7 @@ def test_a_wipe_over_an_unreadable_shadow_does_not_become_the_shadow(world: Worl
     assert [values["session"] for name, values in world.ear.heard if name == "unreadable"] == [
         chat.session_id
     ]
-    world.hands().accept(chat.session_id)
+    world.operations().accept(chat.session_id)
     assert path.read_bytes() == chat.path.read_bytes()
 
 
@@ -164,10 +164,10 @@ def test_a_flipped_delta_log_is_found_and_what_reads_of_it_is_kept(
     for number in range(3):
         chat.turn(f"Growing {number}", f"grown {number}")
     words = world.words(chat)
-    tail = world.guard.copies.store.delta_log_path(chat.session_id)
-    lines = tail.read_bytes().splitlines(keepends=True)
+    log = world.guard.copies.store.delta_log_path(chat.session_id)
+    lines = log.read_bytes().splitlines(keepends=True)
     assert len(lines) > 3
-    tail.write_bytes(b"".join(lines[:-1]) + lines[-1].replace(b"grown 2", b"grovn 2"))
+    log.write_bytes(b"".join(lines[:-1]) + lines[-1].replace(b"grown 2", b"grovn 2"))
     with world.unwatched():
         losses.wipe(chat)
     assert "verify_failed" in world.ear.names()
@@ -187,16 +187,16 @@ def test_a_delta_log_left_over_from_a_crash_is_ignored(
     chat = world.app(Era.NEW).create(turns=60)
     chat.turn("First", "first")
     store = world.guard.copies.store
-    tail = store.delta_log_path(chat.session_id)
-    left = tail.read_bytes()
+    log = store.delta_log_path(chat.session_id)
+    left = log.read_bytes()
     newest = store.newest(chat.session_id)
     store.keep(chat.session_id, newest.data, newest.mtime_ns, newest.messages or 0)
-    tail.write_bytes(left)  # as if the power went between the two
+    log.write_bytes(left)  # as if the power went between the two
     again = Store(world.store_path)
     again.open()
     assert again.newest(chat.session_id) == store.newest(chat.session_id)
     again.fold(chat.session_id)
-    assert not tail.exists()
+    assert not log.exists()
     assert again.shadow_note(chat.session_id)[1] == newest.messages
     world.start()
     chat.turn("Second", "second")
@@ -238,11 +238,11 @@ def test_the_drill_reports_what_would_not_come_back(
 
 def keep_house(world: World, seconds: float) -> int:
     """Let the guard's standby file time pass; return how many slices of work there were."""
-    house = Housekeeping(world.guard, lambda: world.seconds)
+    house = Maintenance(world.guard, lambda: world.seconds)
     return keep_on(world, house, seconds)
 
 
-def keep_on(world: World, house: Housekeeping, seconds: float) -> int:
+def keep_on(world: World, house: Maintenance, seconds: float) -> int:
     until, slices = world.seconds + seconds, 0
     while (wait := house.patience_seconds()) + world.seconds <= until:
         world.seconds += wait
@@ -254,7 +254,7 @@ def keep_on(world: World, house: Housekeeping, seconds: float) -> int:
 
 def test_the_scrub_reads_the_whole_store_every_week(world: World, chats: list[Chat]) -> None:
     version = world.guard.copies.store.versions(chats[0].session_id)[0]
-    house = Housekeeping(world.guard, lambda: world.seconds)
+    house = Maintenance(world.guard, lambda: world.seconds)
     keep_on(world, house, 3 * 86400)
     first = scrub_progress.progress_of(world.store_path)
     assert (first.finished_files, first.finished_damaged) == (8, 0)
@@ -267,7 +267,7 @@ def test_the_scrub_reads_the_whole_store_every_week(world: World, chats: list[Ch
 
 
 def test_a_reading_goes_on_where_it_was_after_a_restart(world: World, chats: list[Chat]) -> None:
-    house = Housekeeping(world.guard, lambda: world.seconds)
+    house = Maintenance(world.guard, lambda: world.seconds)
     keep_on(world, house, 45000)
     house.end()
     halfway = scrub_progress.progress_of(world.store_path)
@@ -278,7 +278,7 @@ def test_a_reading_goes_on_where_it_was_after_a_restart(world: World, chats: lis
 
 
 def test_a_start_writes_no_scrub_progress(world: World, chats: list[Chat]) -> None:
-    house = Housekeeping(world.guard, lambda: world.seconds)
+    house = Maintenance(world.guard, lambda: world.seconds)
     keep_on(world, house, FIRST_READ_SECONDS - 1)
     house.end()
     assert not (world.store_path / scrub.FILE_NAME).exists()
@@ -304,7 +304,7 @@ def test_work_is_done_in_slices(world: World, chats: list[Chat]) -> None:
 
     world.seconds += 86400 * 40
     world.ear.heard.clear()
-    house = Housekeeping(world.guard, tick)
+    house = Maintenance(world.guard, tick)
     now[0] += 86400
     slices = 0
     while "pruned" not in world.ear.names():
@@ -318,7 +318,7 @@ def test_work_is_done_in_slices(world: World, chats: list[Chat]) -> None:
 
 def test_what_was_cleared_is_removed_after_keep_deleted(world: World) -> None:
     chat = world.app(Era.NEW).create(turns=3)
-    house = Housekeeping(world.guard, lambda: world.seconds)
+    house = Maintenance(world.guard, lambda: world.seconds)
     keep_on(world, house, 5)
     acts.clear(chat)
     assert len(world.guard.copies.store.versions(chat.session_id)) == 1
@@ -335,7 +335,7 @@ def test_a_disk_that_fails_does_not_end_the_housekeeping(
         raise PermissionError(13, "Permission denied")
 
     world.seconds += 86400 * 40
-    house = Housekeeping(world.guard, lambda: world.seconds)
+    house = Maintenance(world.guard, lambda: world.seconds)
     with monkeypatch.context() as patched:
         patched.setattr("os.unlink", refuse)
         keep_on(world, house, 7200)

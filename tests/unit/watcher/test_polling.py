@@ -18,9 +18,9 @@ from tests.helpers.waiting import until
 
 
 def signature(
-    inode: int, *, size: int = 10, mtime: int = 1, ctime: int = 1, resolved: bool = True
+    inode: int, *, size: int = 10, mtime: int = 1, ctime: int = 1, is_final: bool = True
 ) -> Signature:
-    return Signature(inode, size, mtime, ctime, resolved)
+    return Signature(inode, size, mtime, ctime, is_final)
 
 
 @pytest.fixture

@@ -223,7 +223,7 @@ def test_a_file_system_that_tells_nothing_is_polled(directory: Path, monkeypatch
 
 @needs_root
 def test_the_proof_keeps_the_setgid_bit(directory: Path) -> None:
-    """chmod(2) clears it when the owner is not in the directory's group: the canary file serves instead."""
+    """chmod(2) clears it when the owner is not in the directory's group: the file of the self-test serves instead."""
     os.chown(directory, NOBODY, 12345)
     directory.chmod(0o2775)
     with another_user():

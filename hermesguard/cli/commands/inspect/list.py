@@ -38,6 +38,7 @@ _REASONS: Final = {
     "clear": "cleared by a user",
     "tidied": "tidied up by hermes-webui",
     "stripped": "a save took something from its messages",
+    "returned": "what was removed on purpose came again",
     "uncertain": "uncertain",
     "deleted": "deleted by a user",
     "accepted": "another state was accepted",
@@ -69,7 +70,7 @@ def list_sessions(arguments: argparse.Namespace, settings: Settings) -> int:
         print_json("sessions", {"sessions": [session_object(entry) for entry in found]})
         return ExitCode.OK
     here = screen.of()
-    messages = [
+    lines = [
         (
             entry.session,
             entry.title or "Untitled",
@@ -82,8 +83,8 @@ def list_sessions(arguments: argparse.Namespace, settings: Settings) -> int:
         for entry in found
     ]
     here.write(
-        table(here, _LIST_COLUMNS, messages)
-        if messages
+        table(here, _LIST_COLUMNS, lines)
+        if lines
         else "No session fits."
         if words or arguments.state
         else "No session yet."

@@ -61,7 +61,7 @@ def log(arguments: argparse.Namespace, settings: Settings) -> int:
         }
         print_json("incidents", members)
     elif found:
-        here.write(table(here, _COLUMNS, [_message(library, incident) for incident in found]))
+        here.write(table(here, _COLUMNS, [_cells(library, incident) for incident in found]))
     else:
         here.write("No incidents" + (" in that time." if since else "."))
     return ExitCode.OK
@@ -88,7 +88,7 @@ def _follow_line(here: Screen, incident: Incident, as_json: bool) -> None:
     here.stream.flush()
 
 
-def _message(library: Library, incident: Incident) -> tuple[Cell | str, ...]:
+def _cells(library: Library, incident: Incident) -> tuple[Cell | str, ...]:
     style = {"unrepaired": Style.RED, "uncertain": Style.YELLOW, "missing": Style.YELLOW}.get(
         incident.event, Style.FAINT if incident.is_note else Style.PLAIN
     )

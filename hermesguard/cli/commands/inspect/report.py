@@ -12,7 +12,7 @@ from hermesguard.cli.commands.service.status import fact_lines, gather, headline
 from hermesguard.cli.output import terminal as screen
 from hermesguard.cli.output.json import print_json
 from hermesguard.cli.output.tables import moment
-from hermesguard.cli.report import series as chronicle
+from hermesguard.cli.report import series
 from hermesguard.cli.report.page import Figure, Table, html
 from hermesguard.config.paths import is_inside
 from hermesguard.config.settings import Settings
@@ -33,8 +33,8 @@ def report(arguments: argparse.Namespace, settings: Settings) -> int:
     """Write the page, or with --json print what it shows."""
     library = Library(settings)
     now = datetime.now(UTC)
-    known = gather(settings)
-    charts = chronicle.charts(library, now)
+    known = gather(settings, library)
+    charts = series.charts(library, now)
     sessions = entries(library)
     if arguments.json:
         print_json(
@@ -65,7 +65,7 @@ def _page(
     library: Library,
     now: datetime,
     known: dict[str, Any],
-    charts: list[chronicle.Chart],
+    charts: list[series.Chart],
     sessions: list[Entry],
 ) -> str:
     from hermesguard.cli.report.charts import svg  # pygal may not be there, and then that is the sentence
@@ -89,7 +89,7 @@ def _page(
 
 
 def _missed_table(library: Library, found: list[Missed]) -> Table:
-    messages = [
+    lines = [
         (
             moment(one.time),
             one.session,
@@ -102,7 +102,7 @@ def _missed_table(library: Library, found: list[Missed]) -> Table:
     return Table(
         "What may be missing",
         ("when", "session", "title", "what", "to type"),
-        messages,
+        lines,
         "Nothing, as far as this guard knows.",
         links=1,
         code=4,
@@ -113,13 +113,13 @@ def _incident_table(library: Library, log: list[Incident]) -> Table:
     """Return the newest of `log`, which has the newest first."""
     resolved = {later.resolves for later in library.incidents}
     names = ("messages_before", "messages_live", "messages_after")
-    messages = [
+    lines = [
         (
             f"#{incident.id}",
             moment(datetime.fromisoformat(incident.time)),
             incident.session,
             library.title(incident.session) or "Untitled",
-            chronicle.kind_of(incident) + (", resolved" if incident.id in resolved else ""),
+            series.kind_of(incident) + (", resolved" if incident.id in resolved else ""),
             *("?" if (count := getattr(incident, name)) is None else f"{count:,}" for name in names),
         )
         for incident in log[:_NEWEST_INCIDENTS]
@@ -127,7 +127,7 @@ def _incident_table(library: Library, log: list[Incident]) -> Table:
     return Table(
         "Newest incidents",
         ("#", "when", "session", "title", "what", "before", "found", "now"),
-        messages,
+        lines,
         "There has been none.",
         frozenset({5, 6, 7}),
         f"The newest {_NEWEST_INCIDENTS} of {len(log):,}." if len(log) > _NEWEST_INCIDENTS else "",
@@ -140,7 +140,7 @@ def _session_table(sessions: list[Entry], others: dict[str, str]) -> Table:
     oldest = datetime.fromtimestamp(0, UTC)
     ordered = sorted(sessions, key=lambda entry: entry.changed or oldest, reverse=True)
     ordered.sort(key=lambda entry: entry.state == "fine")
-    messages = [
+    lines = [
         (
             entry.session,
             entry.title or "Untitled",
@@ -150,18 +150,18 @@ def _session_table(sessions: list[Entry], others: dict[str, str]) -> Table:
         )
         for entry in ordered
     ]
-    messages += [(name, title or "Untitled", "?", "-", "no copy is kept") for name, title in others.items()]
+    lines += [(name, title or "Untitled", "?", "-", "no copy is kept") for name, title in others.items()]
     return Table(
         "Each session",
         ("session", "title", "messages", "last change", "state"),
-        messages,
+        lines,
         "There is none yet.",
         frozenset({2}),
         targets=0,
     )
 
 
-def _chart_json(chart: chronicle.Chart) -> dict[str, Any]:
+def _chart_json(chart: series.Chart) -> dict[str, Any]:
     return {
         "name": chart.name,
         "times": [tick.astimezone(UTC).isoformat() for tick in chart.ticks],

@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 from hermesguard.config.settings import Settings
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.notify import deliver
-from hermesguard.notify import settings as wishing
+from hermesguard.notify import settings as notify_settings
 from hermesguard.notify import state as states
-from hermesguard.notify.settings import Wishes
+from hermesguard.notify.settings import NotifySettings
 from hermesguard.notify.sources import Identity, journal_knows
 from hermesguard.offsite import access, process
-from hermesguard.offsite import wishes as copying
+from hermesguard.offsite import settings as offsite_settings
 
 _CONNECT_SECONDS = 10.0
 
@@ -28,12 +28,12 @@ class Finding(NamedTuple):
 
 def of_notify(settings: Settings, with_network: bool) -> list[Finding]:
     """Return what is wrong with [notify]. Raises GuardError (exit code 12) for a value that is not possible."""
-    wishes = wishing.load(settings)
-    if wishes.is_idle:
+    options = notify_settings.load(settings)
+    if options.is_idle:
         return []
-    found = [*_addresses(wishes, with_network), *_rights(settings, wishes)]
-    if with_network and wishes.ping_url:
-        parts = urllib.parse.urlsplit(wishes.ping_url)
+    found = [*_addresses(options, with_network), *_rights(settings, options)]
+    if with_network and options.ping_url:
+        parts = urllib.parse.urlsplit(options.ping_url)
         port = parts.port or (443 if parts.scheme == "https" else 80)
         found += _reached("ping_url", parts.hostname or "", port)
     return found
@@ -41,12 +41,12 @@ def of_notify(settings: Settings, with_network: bool) -> list[Finding]:
 
 def of_offsite(settings: Settings, with_network: bool) -> list[Finding]:
     """Return what is wrong with [offsite]. Raises GuardError (exit code 12) for a value that is not possible."""
-    wishes = copying.load(settings)
-    if not wishes.url:
+    options = offsite_settings.load(settings)
+    if not options.url:
         return []
     try:
-        access.recipients(wishes.recipients)
-        bucket = process.bucket_of(wishes, dict(os.environ))
+        access.recipients(options.recipients)
+        bucket = process.bucket_of(options, dict(os.environ))
     except GuardError as error:
         return [Finding(error.what, error.remedy, error.exit_code)]
     if with_network:
@@ -63,15 +63,15 @@ def of_offsite(settings: Settings, with_network: bool) -> list[Finding]:
     return []
 
 
-def _addresses(wishes: Wishes, with_network: bool) -> list[Finding]:
-    if not wishes.addresses:
+def _addresses(options: NotifySettings, with_network: bool) -> list[Finding]:
+    if not options.addresses:
         return []
     if not deliver.has_apprise():
         return [
             Finding("Apprise is not installed, which sends the messages", deliver.INSTALL, ExitCode.CONFIG)
         ]
     found = []
-    for address in wishes.addresses:
+    for address in options.addresses:
         service = deliver.instance(address.url)
         if service is None:
             found.append(
@@ -115,7 +115,7 @@ def _reached(name: str, host: str, port: int) -> list[Finding]:
     return []
 
 
-def _rights(settings: Settings, wishes: Wishes) -> list[Finding]:
+def _rights(settings: Settings, options: NotifySettings) -> list[Finding]:
     found = []
     directory = states.directory_of(settings.store)
     place = directory if directory.is_dir() else directory.parent
@@ -127,10 +127,10 @@ def _rights(settings: Settings, wishes: Wishes) -> list[Finding]:
                 ExitCode.OK,
             )
         )
-    if wishes.source == "journal" and not journal_knows(Identity.of(settings.store, wishes.unit)):
+    if options.source == "journal" and not journal_knows(Identity.of(settings.store, options.unit)):
         found.append(
             Finding(
-                f"the journal has nothing of {wishes.unit or 'the guard'} that this user may read",
+                f"the journal has nothing of {options.unit or 'the guard'} that this user may read",
                 "Start the guard once; the user of notify must be in the group systemd-journal, as in the packaged units",
                 ExitCode.OK,
             )

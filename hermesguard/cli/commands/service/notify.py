@@ -12,34 +12,34 @@ from hermesguard.config.settings import Settings
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.lookup.typed import owner_of, user_name
 from hermesguard.notify import deliver, life, ping
-from hermesguard.notify import settings as wishing
+from hermesguard.notify import settings as notify_settings
 from hermesguard.notify.digest import Message
 from hermesguard.notify.notifier import Notifier, Surroundings
-from hermesguard.notify.settings import Wishes
+from hermesguard.notify.settings import NotifySettings
 
 
 def notify(arguments: argparse.Namespace, settings: Settings) -> int:
     """Tell until stopped, or send a test."""
-    wishes = wishing.load(settings)
-    if wishes.is_idle:
+    options = notify_settings.load(settings)
+    if options.is_idle:
         raise GuardError(
             "Nobody is named who could be told",
             "Name an address in the configuration, notify.urls or notify.urls_file, or a notify.ping_url: see docs/notify.md",
             ExitCode.CONFIG,
         )
-    if wishes.addresses and not deliver.has_apprise():
+    if options.addresses and not deliver.has_apprise():
         raise GuardError(
             "Apprise is not installed, which sends the messages", deliver.INSTALL, ExitCode.CONFIG
         )
     here = screen.of()
     if arguments.test:
-        return _test(here, wishes, settings)
+        return _test(here, options, settings)
     _require_owner(settings.store)
 
     def say(line: str) -> None:
         print(here.safe(line), file=sys.stderr, flush=True)
 
-    with Notifier(settings, wishes, Surroundings(say=say)) as notifier:
+    with Notifier(settings, options, Surroundings(say=say)) as notifier:
         return life.run(notifier, arguments.once)
 
 
@@ -54,7 +54,7 @@ def _require_owner(store: Path) -> None:
         )
 
 
-def _test(here: screen.Screen, wishes: Wishes, settings: Settings) -> int:
+def _test(here: screen.Screen, options: NotifySettings, settings: Settings) -> int:
     """Send a test message to each address, and ping, if the guard gives reason to; say what became of it."""
     failed = 0
     message = Message(
@@ -65,16 +65,16 @@ def _test(here: screen.Screen, wishes: Wishes, settings: Settings) -> int:
     )
     # Not where the running notifier has its state: this may be another user.
     with tempfile.TemporaryDirectory(prefix="hermesguard-") as directory:
-        for address in wishes.addresses:
+        for address in options.addresses:
             error = deliver.Delivery(Path(directory), address, message).wait()
             failed += bool(error)
             here.write(here.safe(f"{address.name}: {error or 'the test message was taken'}"))
-    if wishes.ping_url:
+    if options.ping_url:
         proof = ping.prove(settings.store, datetime.now(UTC))
         if proof.reason:
             error = f"not visited, for the guard proves nothing: {proof.reason}"
         else:
-            error = ping.visit(wishes.ping_url, wishes.ping_style, ping.Signal("success"))
+            error = ping.visit(options.ping_url, options.ping_style, ping.Signal("success"))
         failed += bool(error)
         here.write(here.safe(f"ping_url: {error or 'visited'}"))
     return ExitCode.FAILED if failed else ExitCode.OK

@@ -16,12 +16,12 @@ from hermesguard.config.units import about_duration, about_size
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.lookup.typed import owner_of, user_name
 from hermesguard.offsite import access, process
-from hermesguard.offsite import wishes as wishing
+from hermesguard.offsite import settings as offsite_settings
 from hermesguard.offsite.back.restore import Restored, Restoring, choose_folder
 from hermesguard.offsite.bucket import Bucket, BucketError, folders
 from hermesguard.offsite.overview import Overview, overview
+from hermesguard.offsite.settings import OffsiteSettings
 from hermesguard.offsite.state import FILE_NAME, State
-from hermesguard.offsite.wishes import Wishes
 
 _SAMPLE: Final = 10
 _SHOWN_AT_MOST: Final = 20
@@ -30,18 +30,18 @@ _SHOWN_AT_MOST: Final = 20
 def offsite(arguments: argparse.Namespace, settings: Settings) -> int:
     """Do what the action says."""
     flags = {key: getattr(arguments, key) for key in ("url", "endpoint", "region", "credentials")}
-    wishes = wishing.load(settings, flags)
+    options = offsite_settings.load(settings, flags)
     _refuse_strange(arguments)
     match arguments.action:
         case "status":
-            return _status(arguments, wishes)
+            return _status(arguments, options)
         case "verify":
-            return _verify(arguments, wishes)
+            return _verify(arguments, options)
         case "restore":
-            return _restore(arguments, wishes)
+            return _restore(arguments, options)
         case "accept":
-            return _accept(arguments, wishes)
-    return _run(arguments, wishes)
+            return _accept(arguments, options)
+    return _run(arguments, options)
 
 
 def _refuse_strange(arguments: argparse.Namespace) -> None:
@@ -64,26 +64,26 @@ def _refuse_strange(arguments: argparse.Namespace) -> None:
             )
 
 
-def _run(arguments: argparse.Namespace, wishes: Wishes) -> int:
+def _run(arguments: argparse.Namespace, options: OffsiteSettings) -> int:
     from hermesguard.events.reporter import open_reporter
 
-    wishing.require_url(wishes)
-    owner = owner_of(wishes.store)
+    offsite_settings.require_url(options)
+    owner = owner_of(options.store)
     if owner is not None and owner != os.geteuid():
         raise GuardError(
-            f"The store {wishes.store} belongs to {user_name(owner)}",
+            f"The store {options.store} belongs to {user_name(owner)}",
             f"Run it as that user: sudo -u {user_name(owner)} hermesguard offsite",
             ExitCode.REFUSED,
         )
-    return process.run(wishes, open_reporter(), dict(os.environ), arguments.once)
+    return process.run(options, open_reporter(), dict(os.environ), arguments.once)
 
 
 # -- status
 
 
-def _status(arguments: argparse.Namespace, wishes: Wishes) -> int:
-    wishing.require_url(wishes)
-    found = overview(wishes)
+def _status(arguments: argparse.Namespace, options: OffsiteSettings) -> int:
+    offsite_settings.require_url(options)
+    found = overview(options)
     problems = found.problems()
     if arguments.json:
         listed = [{"what": what, "remedy": remedy} for what, remedy in problems]
@@ -136,17 +136,17 @@ def _time(text: str) -> datetime | None:
 # -- reading back
 
 
-def _bucket(wishes: Wishes) -> Bucket:
-    return process.bucket_of(wishes, dict(os.environ))
+def _bucket(options: OffsiteSettings) -> Bucket:
+    return process.bucket_of(options, dict(os.environ))
 
 
-def _verify(arguments: argparse.Namespace, wishes: Wishes) -> int:
+def _verify(arguments: argparse.Namespace, options: OffsiteSettings) -> int:
     from hermesguard.offsite.back.verify import verify
 
     keys = access.identities(Path(arguments.identity)) if arguments.identity else []
-    bucket, known, folder = _bucket(wishes), {}, arguments.folder
-    if folder is None and (wishes.state / FILE_NAME).exists():
-        state = State(wishes.state, writes=False)
+    bucket, known, folder = _bucket(options), {}, arguments.folder
+    if folder is None and (options.state / FILE_NAME).exists():
+        state = State(options.state, writes=False)
         known = {one.name: (one.size_bytes, one.sha256) for one in state.objects("stored")}
         folder = state.facts().get("machine")
         state.close()
@@ -173,7 +173,7 @@ def _verify(arguments: argparse.Namespace, wishes: Wishes) -> int:
     return ExitCode.PROBLEM if found.wrong else ExitCode.OK
 
 
-def _restore(arguments: argparse.Namespace, wishes: Wishes) -> int:
+def _restore(arguments: argparse.Namespace, options: OffsiteSettings) -> int:
     from hermesguard.lookup.selectors import parse_moment
 
     if not arguments.names:
@@ -196,7 +196,7 @@ def _restore(arguments: argparse.Namespace, wishes: Wishes) -> int:
         if sys.stderr.isatty():
             print(f"\r\x1b[K{done:,} of {total:,} objects read", end="", file=sys.stderr, flush=True)
 
-    restoring = Restoring(_bucket(wishes), keys, Path(into).absolute(), sessions, at, progress)
+    restoring = Restoring(_bucket(options), keys, Path(into).absolute(), sessions, at, progress)
     try:
         found = restoring.run(arguments.folder)
     finally:
@@ -227,8 +227,8 @@ def _say_restored(arguments: argparse.Namespace, found: Restored, into: Path) ->
     )
 
 
-def _accept(arguments: argparse.Namespace, wishes: Wishes) -> int:
-    state = process.state_for_change(wishes.state)
+def _accept(arguments: argparse.Namespace, options: OffsiteSettings) -> int:
+    state = process.state_for_change(options.state)
     try:
         count = state.accept()
     except OSError as error:

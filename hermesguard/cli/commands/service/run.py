@@ -3,6 +3,7 @@
 import argparse
 import gc
 import os
+import signal
 import sys
 from typing import Any, Final
 
@@ -13,6 +14,9 @@ from hermesguard.lookup import typed
 from hermesguard.lookup.typed import as_typed
 
 _PARTING_SECONDS: Final = 1.0
+_RESTART_SECONDS: Final = 60.0
+# As RestartPreventExitStatus= in the unit: these do not heal by themselves.
+_LASTING: Final = frozenset({ExitCode.USAGE, ExitCode.CONFIG, ExitCode.REFUSED})
 
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
@@ -29,6 +33,20 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
             reporter.report("failed", error=error.what, remedy=error.remedy)
             reporter.flush(_PARTING_SECONDS)
         raise
+
+
+def wait_before_a_restart(code: int) -> None:
+    """As a container's own process: wait a minute, or for a signal, where a restart mends nothing.
+
+    An engine restarts what ended whatever its exit code is, and while nothing runs nobody can ask what is wrong.
+    """
+    if code not in _LASTING:
+        return
+    signals = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+    signal.pthread_sigmask(
+        signal.SIG_BLOCK, signals
+    )  # the first process does not get what it neither heeds nor blocks
+    signal.sigtimedwait(signals, _RESTART_SECONDS)
 
 
 def scan(arguments: argparse.Namespace, settings: Settings) -> int:

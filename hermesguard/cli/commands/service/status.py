@@ -15,13 +15,13 @@ from hermesguard.cli.witnesses import lost_before
 from hermesguard.config.settings import Settings
 from hermesguard.config.units import about_size
 from hermesguard.daemon import control
+from hermesguard.daemon.status import resting_status
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.lookup.health import URGENT, Trouble, holder, troubles_of
 from hermesguard.lookup.library import Library
 from hermesguard.lookup.missed import KINDS, in_words, missed, summary
 from hermesguard.lookup.objects import status_object
 from hermesguard.lookup.typed import as_typed
-from hermesguard.store.store import Store
 
 _UNKNOWN: Final = 3
 
@@ -31,14 +31,14 @@ def status(arguments: argparse.Namespace, settings: Settings) -> int:
     if arguments.nagios:
         return _nagios(settings)
     library = Library(settings)
-    known = {**gather(settings), "last_guard": "", "last_guard_seen": ""}
+    known = {**gather(settings, library), "last_guard": "", "last_guard_seen": ""}
     known["missed"] = summary(missed(library, is_quick=True))
     if known["pid"] is None:
         from hermesguard.cli.last_guard import last_guard  # no need of the journal while a guard answers
 
         known["last_guard_seen"], known["last_guard"] = last_guard(settings.store)
     known["notify"] = _notifier(settings.store)
-    troubles = [*troubles_of(known), *_notifier_troubles(known)]
+    troubles = [*troubles_of(known, _hindrance(known, settings)), *_notifier_troubles(known)]
     code = ExitCode.PROBLEM if troubles else ExitCode.OK
     if arguments.json:
         print_json("status", status_object(known, known["missed"], _notifier_troubles(known)))
@@ -54,7 +54,7 @@ def status(arguments: argparse.Namespace, settings: Settings) -> int:
     for trouble in troubles:
         for line in wrapped(here, as_typed(trouble.remedy), "  "):
             here.write(line)
-    if "lost before" not in known["missed"] and (count := lost_before(settings)):
+    if "lost before" not in known["missed"] and (count := lost_before(settings, library.store)):
         looks = "looks" if count == 1 else "look"
         here.write(
             here.paint(
@@ -82,9 +82,27 @@ def _guarded(known: dict[str, Any]) -> str:
     return f"{counted(known['sessions'], 'session')} with {counted(known['messages'], 'message')}"
 
 
-def gather(settings: Settings) -> dict[str, Any]:
+def gather(settings: Settings, library: Library) -> dict[str, Any]:
     """Return what the guard (or, without one, the store) says, and what the store's files say."""
-    return {**control.ask(settings, "status"), "store_size_bytes": Store(settings.store).size_bytes()}
+    said = control.ask_running_guard(settings.store, "status", {})
+    if said is None:
+        said = resting_status(settings, library.store, library.everything)
+    return {**said, "store_size_bytes": library.store.size_bytes()}
+
+
+def _hindrance(known: dict[str, Any], settings: Settings) -> GuardError | None:
+    """Return why this user could run no guard here; None when one could, or one runs."""
+    if known["pid"] is not None:
+        return None
+    from hermesguard.daemon import permissions  # no need of it while a guard answers
+
+    try:
+        permissions.require(settings.sessions, came_late=False, is_start=True)
+    except GuardError as error:
+        return error
+    except OSError:  # it is not there, and would be waited for
+        return None
+    return None
 
 
 def fact_lines(known: dict[str, Any]) -> list[tuple[str, str]]:
@@ -158,12 +176,13 @@ def _nagios(settings: Settings) -> int:
     """Print one line as the Monitoring Plugins' guidelines ask: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN."""
     here = screen.of()
     try:
-        found = summary(missed(Library(settings), is_quick=True))
-        known = gather(settings) | {"notify": _notifier(settings.store)}
+        library = Library(settings)
+        found = summary(missed(library, is_quick=True))
+        known = gather(settings, library) | {"notify": _notifier(settings.store)}
     except GuardError as error:
         here.write(here.safe(f"HERMESGUARD UNKNOWN - {error.what}"))
         return _UNKNOWN
-    troubles = [*troubles_of(known), *_notifier_troubles(known)]
+    troubles = [*troubles_of(known, _hindrance(known, settings)), *_notifier_troubles(known)]
     missing = {kind: count for kind, count in found.items() if kind in URGENT}
     code = 2 if any(trouble.is_critical for trouble in troubles) else int(bool(troubles or missing))
     parts = [trouble.words for trouble in troubles]

@@ -21,8 +21,7 @@ from hermesguard.lookup.selectors import LATEST, LIVE, Chosen
 from hermesguard.page.answers import clipped
 from hermesguard.store.history import digest
 from hermesguard.store.incidents import FILE_NAME, Incident
-from hermesguard.store.inventory import Entry as Holding
-from hermesguard.store.inventory import holdings, messages_of
+from hermesguard.store.inventory import ShadowEntry, messages_of, shadow_entries
 from hermesguard.store.lock import lock_holder
 
 LARGEST_BYTES: Final = 40 * 1024 * 1024
@@ -43,7 +42,7 @@ class Row(NamedTuple):
     state: str
     versions: int
     incident: Incident | None
-    holding: Holding | None
+    shadow: ShadowEntry | None
     stamp: _Stamp
 
 
@@ -54,7 +53,7 @@ class Read(NamedTuple):
     digest: str
 
 
-class Shelf:
+class ReadCache:
     """The store of `settings`, read on demand by several threads."""
 
     def __init__(self, settings: Settings) -> None:
@@ -149,18 +148,18 @@ class Shelf:
 
     def rows(self, library: Library) -> dict[str, Row]:
         """Return all sessions, with their states."""
-        held = {holding.session: holding for holding in holdings(library.store)}
+        shadows = {shadow.session: shadow for shadow in shadow_entries(library.store)}
         histories = _histories(library)
         logs: defaultdict[str, list[Incident]] = of_session(library.everything)
         resolved = len(library.resolved)
         rows = {}
         for name in library.sessions:
-            holding, log = held.get(name), logs[name]
+            shadow, log = shadows.get(name), logs[name]
             is_live = library.live is None or name in library.live
-            stamp = (holding, histories.get(name), is_live, log[-1].id if log else "", resolved)
+            stamp = (shadow, histories.get(name), is_live, log[-1].id if log else "", resolved)
             row = self._rows.get(name)
             if row is None or row.stamp != stamp:
-                row = _row(library, name, holding, log, stamp, is_live)
+                row = _row(library, name, shadow, log, stamp, is_live)
             rows[name] = row
         self._rows = rows
         return rows
@@ -169,15 +168,15 @@ class Shelf:
 class View:
     """The store at one moment: what two requests ask for with nothing between them is found out once."""
 
-    def __init__(self, shelf: Shelf, library: Library) -> None:
-        self._shelf = shelf
+    def __init__(self, cache: ReadCache, library: Library) -> None:
+        self._cache = cache
         self.library = library
 
     @cached_property
     def rows(self) -> dict[str, Row]:
         """All sessions by id."""
-        with self._shelf._lock:
-            return self._shelf.rows(self.library)
+        with self._cache._lock:
+            return self._cache.rows(self.library)
 
     @cached_property
     def answers(self) -> dict[str, str]:
@@ -186,7 +185,7 @@ class View:
 
     def status(self, at_most_seconds: float) -> dict[str, Any]:
         """Return what the guard, or without one its store, says of itself, no older than that. Raises GuardError."""
-        return self._shelf.status(at_most_seconds)
+        return self._cache.status(at_most_seconds)
 
     @cached_property
     def missed_quickly(self) -> list[Missed]:
@@ -201,7 +200,7 @@ class View:
     def title(self, name: str) -> str:
         """Return the title of a session; empty when it has none, or is not known."""
         row = self.__dict__.get("rows", {}).get(name)
-        return clipped(self._shelf.title(self.library, row) if row else self.library.title(name))
+        return clipped(self._cache.title(self.library, row) if row else self.library.title(name))
 
     def state(self, name: str) -> str:
         """Return the state of a session; empty when it is not known."""
@@ -227,8 +226,8 @@ class View:
         """Return all that the list says of a session."""
         title = self.title(row.session)
         messages = (
-            messages_of(self.library.store, row.holding)
-            if row.holding
+            messages_of(self.library.store, row.shadow)
+            if row.shadow
             else entry_of(self.library, row.session).messages
         )
         return Entry(row.session, title, messages, row.changed, row.versions, row.incident, row.state)
@@ -248,8 +247,8 @@ class View:
         return Chosen("version", found)
 
     def read(self, name: str, chosen: Chosen) -> Read:
-        """Return a copy, read; raises as `Shelf.read`."""
-        return self._shelf.read(self.library, name, chosen)
+        """Return a copy, read; raises as `ReadCache.read`."""
+        return self._cache.read(self.library, name, chosen)
 
     def newest(self, name: str) -> Chosen:
         """Return the newest good copy of a session: what is shown first."""
@@ -259,7 +258,7 @@ class View:
 def _row(
     library: Library,
     name: str,
-    holding: Holding | None,
+    shadow: ShadowEntry | None,
     log: list[Incident],
     stamp: _Stamp,
     is_live: bool,
@@ -267,10 +266,10 @@ def _row(
     names = version_names(library, name) if stamp[1] else []
     losses = [one for one in log if not one.is_note]
     if name in library.kept:
-        state = state_of(log, library.resolved, has_shadow=bool(holding), is_live=is_live, names=names)
+        state = state_of(log, library.resolved, has_shadow=bool(shadow), is_live=is_live, names=names)
         changed = (
-            datetime.fromtimestamp(holding.mtime_ns / 1e9, UTC)
-            if holding
+            datetime.fromtimestamp(shadow.mtime_ns / 1e9, UTC)
+            if shadow
             else time_of(names[-1])
             if names
             else None
@@ -278,7 +277,7 @@ def _row(
     else:
         entry = entry_of(library, name)
         state, changed = entry.state, entry.changed
-    return Row(name, changed, state, len(names), losses[-1] if losses else None, holding, stamp)
+    return Row(name, changed, state, len(names), losses[-1] if losses else None, shadow, stamp)
 
 
 def _histories(library: Library) -> dict[str, int]:

@@ -13,7 +13,7 @@ from hermesguard.errors import ExitCode, GuardError
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class OffsiteSettings:
     """The table [offsite], and where the process keeps what it knows of the copies."""
 
     store: Path
@@ -31,7 +31,7 @@ class Wishes:
     keep_versions: int
 
 
-def load(settings: Settings, flags: Mapping[str, str | None] | None = None) -> Wishes:
+def load(settings: Settings, flags: Mapping[str, str | None] | None = None) -> OffsiteSettings:
     """Return what [offsite] asks for, `flags` over it; GuardError (exit code 12) when a value is wrong."""
     table = tables.load(settings, "offsite")
     values = dict(table.values)
@@ -41,7 +41,7 @@ def load(settings: Settings, flags: Mapping[str, str | None] | None = None) -> W
             values[option.field] = option.kind.read(
                 option, text, Place(f"flag --{key}", f"flag --{key}", "flag", os.environ)
             )
-    return Wishes(
+    return OffsiteSettings(
         store=settings.store,
         state=state_directory(settings.store, os.environ),
         keep_deleted_seconds=settings.keep_deleted_seconds,
@@ -51,9 +51,9 @@ def load(settings: Settings, flags: Mapping[str, str | None] | None = None) -> W
     )
 
 
-def require_url(wishes: Wishes) -> None:
+def require_url(options: OffsiteSettings) -> None:
     """Raise GuardError (exit code 12) when no place for the copies is named."""
-    if not wishes.url:
+    if not options.url:
         raise GuardError(
             "No place for offsite copies is configured",
             'Write [offsite], and below it url = "s3://BUCKET/PREFIX" and recipients = ["age1..."]: see docs/offsite.md',
