@@ -83,6 +83,11 @@ class LargeSessions:
                 name, partial(self._copied, name, stamp), partial(self._keep, name, shadow)
             )
 
+    def found_dense(self, name: str) -> None:
+        """As `found`, of a file that is small enough, but would take many times its size in memory."""
+        if stamp := files.stamp(self._context.directory.file(name)):
+            self.found(name, stamp)
+
     def _copied(self, name: str, stamp: Stamp) -> _Made | None:
         """Copy the live file into the store; None when it is no session, or has changed. In the background."""
         self._store.place.check()
