@@ -118,7 +118,7 @@ class Messages:
     def is_only_asked(self) -> bool:
         """Nothing is left but the pending prompt, which one of the application's save modes writes as a message at once."""
         prompt = " ".join(self.live.prompt.split())
-        return [message.identity for message in self.live.messages] == [
+        return [message.identity for message in self.live.messages[:2]] == [
             ("user", prompt, ())
         ] and self.has_only_new_messages
 

@@ -104,7 +104,7 @@ def _restamped(gap: _Gap) -> Iterable[Pair]:
     """Messages that say the same between the same messages; at the end so many of them that nobody said all that again."""
     old, new = gap.sides
     if gap.is_bounded:
-        return rising([message.identity for message in old], [message.identity for message in new])
+        return rising([message.said for message in old], [message.said for message in new])
     same = zip(old, new, strict=False)
     most = min(len(old), len(new))
     names: dict[str, str] = {}
