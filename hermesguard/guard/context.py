@@ -192,13 +192,17 @@ class Notes:
         return max(now - question.since, question.waits_seconds if question.due <= now else 0.0)
 
     def defer(self, name: str, state: bytes | None, seconds: float, writer_pid: int | None = None) -> None:
-        """Look at a session again when this state of it is `seconds` old."""
+        """Look at a session again when this state of it is `seconds` old; if it is older, in so many seconds from now.
+
+        So what is asked again and again, as while the store cannot be read, is asked at that pace and no faster.
+        """
         now = self.clock.monotonic()
         question = self.deferred.get(name)
         if question is None or question.state != state_of(state):
             question = self.deferred[name] = Deferred(now, now, state_of(state), writer_pid)
         question.waits_seconds = seconds
-        question.due = max(question.since + seconds, now + SHORTEST_WAIT_SECONDS)
+        due = question.since + seconds
+        question.due = max(due if due > now else now + seconds, now + SHORTEST_WAIT_SECONDS)
 
     def due(self) -> Iterator[tuple[str, Deferred]]:
         """Take and yield the deferred checks whose time has come; each may be deferred again."""

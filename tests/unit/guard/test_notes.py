@@ -34,6 +34,17 @@ def test_a_question_asked_again_while_it_is_due_stays() -> None:
     assert notes.next_due_seconds() is not None
 
 
+def test_what_cannot_be_answered_is_asked_at_its_own_pace_however_long() -> None:
+    now = [5.0]
+    notes = Notes(Clock(lambda: now[0]))
+    notes.defer("a", None, 1.0)
+    for _ in range(100):
+        now[0] += notes.next_due_seconds() or 0.0
+        for name, _ in notes.due():
+            notes.defer(name, None, 1.0)
+    assert now[0] >= 5.0 + 99.0
+
+
 def test_who_wrote_a_session_beside_its_shadow() -> None:
     writers = Writers()
     assert writers("a", 1) == "unknown"
