@@ -2,7 +2,7 @@
 
 import argparse
 import re
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 from hermesguard import __version__
 from hermesguard.cli.arguments import add_places
@@ -23,6 +23,9 @@ EXIT_CODES: Final = (
     ("14", "Refused."),
     ("128+n", "Ended by signal n."),
 )
+
+
+_ID_WITH_HYPHEN: Final = re.compile(r"-(?!-)(?:[\w-]*\d[\w-]{3,}(?:@\S*)?|[\w-]+@\S+)\Z", re.ASCII)
 
 
 class _Help(argparse.HelpFormatter):
@@ -54,7 +57,15 @@ class Parser(argparse.ArgumentParser):
 
 
 class _VerbParser(Parser):
-    """The parser of one verb; it reports unknown arguments itself, so that its own help is named."""
+    """The parser of one verb; it reports unknown arguments itself, so that its own help is named.
+
+    A session's id may begin with a hyphen, and is typed as it is printed: as argparse takes "-1" for a number, it takes
+    that for no option.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._negative_number_matcher = _ID_WITH_HYPHEN
 
     def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
         known, others = super().parse_known_args(args, namespace)

@@ -4,10 +4,11 @@ import re
 import shlex
 from typing import Final
 
+from hermesguard.config.addresses import is_web_address
 from hermesguard.config.options import FILE, Kind, Option, Place, duration, number
 
-_URL: Final = re.compile(r"s3://[a-z0-9][a-z0-9._-]{1,254}(/[^\s?#]*)?|file:///[^\0\n]+")
-_ENDPOINT: Final = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
+_SEGMENT: Final = r"/(?!\.{1,2}(/|$))[^\x00-\x20\x7f-\U0010ffff/?#]+"
+_URL: Final = re.compile(rf"s3://[a-z0-9][a-z0-9._-]{{1,254}}({_SEGMENT})*/?|file:///[^\0\n]+")
 
 
 def _parse_url(raw: object, place: Place) -> str:
@@ -21,9 +22,9 @@ def _parse_url(raw: object, place: Place) -> str:
 def _parse_endpoint(raw: object, place: Place) -> str:
     if raw == "off":
         return ""
-    if not isinstance(raw, str) or not _ENDPOINT.fullmatch(raw):
+    if not is_web_address(raw, with_user=False) or set(str(raw)) & set("?#"):
         raise ValueError
-    return raw.rstrip("/")
+    return str(raw).rstrip("/")
 
 
 def _parse_recipients(raw: object, place: Place) -> tuple[str, ...]:
@@ -31,6 +32,11 @@ def _parse_recipients(raw: object, place: Place) -> tuple[str, ...]:
     if not isinstance(words, list) or not all(isinstance(word, str) and word.strip() for word in words):
         raise TypeError
     return tuple(word.strip() for word in words)
+
+
+def _shown(recipient: str) -> str:
+    """Return a recipient as it may be shown: a private key, which must not stand there, may not."""
+    return "a private key" if "SECRET" in recipient.upper() or "PRIVATE" in recipient.upper() else recipient
 
 
 def _parse_lifetime(raw: object, place: Place) -> float | None:
@@ -66,7 +72,7 @@ OFFSITE: Final[tuple[Option, ...]] = (
         Kind(
             "a list of public keys of age, or of ssh-ed25519 keys",
             _parse_recipients,
-            lambda words: "[" + ", ".join(f'"{word}"' for word in words) + "]",
+            lambda words: "[" + ", ".join(f'"{_shown(word)}"' for word in words) + "]",
         ),
         "[]",
         '["age1ql3z7hjy54pw3..."]',

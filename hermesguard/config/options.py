@@ -34,6 +34,7 @@ class Kind(NamedTuple):
     write: Callable[[Any], str]
 
     def read(self, option: "Option", raw: object, place: Place) -> object:
+        """Return the value of `option`, as it stands at `place`. GuardError (exit code 12) when it is invalid."""
         try:
             return self.parse(raw, place)
         except (TypeError, ValueError):
@@ -81,6 +82,8 @@ def _path(raw: object, place: Place) -> Path:
 
 
 def choice(*choices: str) -> Kind:
+    """Return the kind whose values are these words."""
+
     def parse(raw: object, place: Place) -> str:
         if raw not in choices:
             raise ValueError
@@ -90,6 +93,8 @@ def choice(*choices: str) -> Kind:
 
 
 def duration(at_least: str = "0") -> Kind:
+    """Return the kind whose values are seconds, written as a duration, no shorter than that."""
+
     def parse(raw: object, place: Place) -> float:
         seconds = parse_duration("0" if raw == 0 and not isinstance(raw, bool) else _text(raw))
         if seconds < parse_duration(at_least):
@@ -118,6 +123,8 @@ def _size(*, may_be_off: bool = False) -> Kind:
 
 
 def number(low: int, high: int, *, may_be_off: bool = False) -> Kind:
+    """Return the kind whose values are whole numbers, both bounds included; "off" is None."""
+
     def parse(raw: object, place: Place) -> int | None:
         if may_be_off and raw == "off":
             return None
@@ -336,5 +343,6 @@ OPTIONS_BY_KEY: Final[Mapping[str, Option]] = {option.key: option for option in 
 
 
 def as_written(raw: object) -> str:
+    """Return a value as the file has it, cut to 80 characters."""
     text = repr(raw) if not isinstance(raw, str) else _quoted(raw)
     return text if len(text) <= 80 else text[:77] + "..."

@@ -8,6 +8,8 @@ from typing import Final
 from hermesguard.errors import ExitCode, GuardError
 
 SYSTEM_FILE: Final = Path("/etc/hermesguard/hermesguard.toml")
+OUTSIDE_VARIABLE: Final = "HERMESGUARD_COMMAND"
+"""Names the command as it is typed outside, for the guard in a container: "docker exec hermesguard hermesguard"."""
 
 
 def configuration_files(environment: Mapping[str, str]) -> tuple[Path, ...]:

@@ -10,6 +10,7 @@ from datetime import time
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
+from hermesguard.config.addresses import is_web_address
 from hermesguard.config.offsite_options import OFFSITE
 from hermesguard.config.options import FILE, Kind, Option, Place, as_written, choice, duration
 from hermesguard.config.settings import Settings, tables_in_files
@@ -72,9 +73,9 @@ def _parse_unit(raw: object, place: Place) -> str:
 def _parse_web_address(raw: object, place: Place) -> str:
     if raw == "off":
         return ""
-    if not isinstance(raw, str) or not re.fullmatch(r"https?://[^\s/]+\S*", raw):
+    if not is_web_address(raw):
         raise ValueError
-    return raw
+    return str(raw)
 
 
 def _hidden(addresses: tuple[str, ...]) -> str:
@@ -228,14 +229,28 @@ def load(settings: Settings, name: str) -> Table:
     return Table(MappingProxyType(values), MappingProxyType(origins))
 
 
+def has_table(settings: Settings, name: str) -> bool:
+    """Return whether anything is said of the table, in a file or by a variable."""
+    environment = settings.sources.environment if settings.sources else {}
+    return any(table for _, table in tables_in_files(settings, name)) or any(
+        environment.get(option.variable) for option in OPTIONS_OF[name]
+    )
+
+
 def _read(option: Option, raw: object, place: Place) -> object:
     try:
         return option.kind.read(option, raw, place)
     except GuardError as error:
-        if option.field not in _SECRET:
+        if not (option.field in _SECRET or _holds_secret(raw)):
             raise
         # The sentence shows the value, and goes to the journal.
         raise GuardError(f"{place.where}: invalid value", error.remedy, error.exit_code) from None
+
+
+def _holds_secret(raw: object) -> bool:
+    """Return whether a value in a wrong place may be a secret: a private key, or what stands in an address beside its host."""
+    text = str(raw)
+    return "@" in text or "?" in text or "SECRET" in text.upper()
 
 
 def _default(option: Option) -> object:

@@ -221,7 +221,7 @@ def _asked(request: bytes) -> tuple[str, dict[str, Any]]:
     if not isinstance(verb, str) or not isinstance(arguments, dict):
         raise GuardError(
             "The running guard did not understand the request",
-            "Restart it: it may be of another version",
+            "Restart it: it may be an older version",
             ExitCode.USAGE,
         )
     return verb, arguments

@@ -90,7 +90,10 @@ def check(settings: Settings) -> dict[str, Any]:
     newest = max(present, key=lambda name: present[name][1], default="")
     release = directory.release_of(newest) if newest else Release()
     findings = []
-    for name in sorted(present.keys() | shadows.keys()):
+    for name in shadows if not present else ():
+        if not directory.has_tombstone(name):
+            findings.append(_gone_with_all(store, name, len(shadows)))
+    for name in sorted(present.keys() | (shadows.keys() if present else set())):
         if present.get(name) != shadows.get(name) and (found := _finding(store, directory, release, name)):
             findings.append(found)
     findings = _with_signs(store, directory, present.keys(), findings)
@@ -181,6 +184,19 @@ def _finding(
             return None
     state = {Action.UNCERTAIN: "uncertain"}.get(verdict.action, "lost") if there else "missing"
     return {**result, "state": state, "rule": verdict.rule, "evidence": list(verdict.evidence)}
+
+
+def _gone_with_all(store: Store, name: str, count: int) -> dict[str, Any]:
+    """Return the finding of a session that is missing with all the others: nobody deletes all of them in one go."""
+    note = store.shadow_note(name)
+    return {
+        "session": name,
+        "messages_before": note[1] if note else None,
+        "messages_live": None,
+        "state": "missing",
+        "rule": "",
+        "evidence": [f"the directory has no session, and the store has copies of {count}"],
+    }
 
 
 def _document(path: Path) -> Document | None:

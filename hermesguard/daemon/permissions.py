@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
+from hermesguard.config.paths import OUTSIDE_VARIABLE
 from hermesguard.errors import ExitCode, GuardError
-from hermesguard.lookup.typed import VARIABLE
 
 _CAP_CHOWN = 0
 
@@ -39,7 +39,7 @@ def require(sessions: Path, *, came_late: bool, is_start: bool) -> None:
         raise GuardError(
             f"{sessions} cannot be {'written' if is_readable else 'read'}: Permission denied",
             _as_that_user(os.stat(sessions))
-            if os.environ.get(VARIABLE)
+            if os.environ.get(OUTSIDE_VARIABLE)
             else "Run the guard as the user of hermes-webui, or give its user the right to read and write there",
             ExitCode.REFUSED,
         )
@@ -53,7 +53,7 @@ def require(sessions: Path, *, came_late: bool, is_start: bool) -> None:
 
 
 def _as_that_user(found: os.stat_result) -> str:
-    if os.environ.get(VARIABLE):
+    if os.environ.get(OUTSIDE_VARIABLE):
         return (
             f"Run the container as that user: UID={found.st_uid} and GID={found.st_gid} in .env and `up --build` once more, "
             f"or runAsUser: {found.st_uid}"

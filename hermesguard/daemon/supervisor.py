@@ -156,8 +156,8 @@ class Supervisor:
 
         What is found broken here is reported, and healed, as if the loop had come upon it.
         """
-        error = (self.watch.self_test() or "") if self.watch else ""
-        if error:
+        watch_error = (self.watch.self_test() or "") if self.watch else ""
+        if watch_error:
             self._proof_due = 0.0
         copies = self.guard.copies
         try:
@@ -165,7 +165,7 @@ class Supervisor:
             files.prove_writable(copies.store.root)
         except OSError as error:
             copies.refused(error)
-        return {"watch_error": error, "scan_interval_seconds": self.settings.scan_interval_seconds}
+        return {"watch_error": watch_error, "scan_interval_seconds": self.settings.scan_interval_seconds}
 
     def _disarm(self) -> None:
         self._scan, self._is_heard, self._is_whole = None, False, False

@@ -31,6 +31,10 @@ class Reporter:
         self._listeners: dict[str, list[Callable[[Record], None]]] = {}
         self._outboxes = [Outbox(sink, self._notice_for(sink)) for sink in sinks]
 
+    def add(self, sink: Sink) -> None:
+        """Report to one more sink."""
+        self._outboxes.append(Outbox(sink, self._notice_for(sink)))
+
     def listen(self, listener: Callable[[Record], None], names: Iterable[str]) -> None:
         """Let `listener` hear of the events `names`, whatever their level; it must not wait (`hooks.Hooks.hear`)."""
         for name in names:

@@ -9,15 +9,18 @@ import select
 import socket
 import stat
 import sys
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from enum import Enum
-from typing import Final, NamedTuple, Protocol
+from pathlib import Path
+from typing import Any, Final, NamedTuple, Protocol
 
 import orjson
 
+from hermesguard import files
 from hermesguard.events.event import Event, Priority, Value
 
 SCHEMA_VERSION: Final = 2
@@ -185,6 +188,61 @@ class JournalText(Stream):
 
     def encode(self, record: Record) -> bytes:
         return f"<{record.event.priority:d}>{record.message}\n".encode()
+
+
+# ---- a file, for a process whose words no journal may keep
+
+_LARGEST_LOG_BYTES: Final = 1024 * 1024
+_LARGEST_LOG_READ_BYTES: Final = 16 * 1024 * 1024
+_KEPT_LINES: Final = 500
+
+
+class FileLog:
+    """A file of JSON lines, each with a `number` that only rises; only the newest 500 stay when it becomes long.
+
+    Waits for the disk, so it is not for the guard.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Raises OSError when there is a file that cannot be read."""
+        self._path = path
+        self._last = max((number for number, _ in read_log(path)), default=0)
+
+    def encode(self, record: Record) -> bytes:
+        # By the clock, so that a log that was lost uses no number again.
+        self._last = max(self._last + 1, time.time_ns() // 1000)
+        return orjson.dumps({"number": self._last, **record.to_object()}, option=orjson.OPT_APPEND_NEWLINE)
+
+    def offer(self, payload: bytes) -> Offer:
+        try:
+            files.append_durably(self._path, payload)
+            if self._path.stat().st_size > _LARGEST_LOG_BYTES:
+                lines = files.read(self._path)[0].splitlines(keepends=True)
+                files.write_durably(self._path, b"".join(lines[-_KEPT_LINES:]))
+        except OSError:
+            return Offer.LATER
+        return Offer.TAKEN
+
+    def finish(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def read_log(path: Path) -> list[tuple[int, dict[str, Any]]]:
+    """Return the lines of a `FileLog` by their numbers, the oldest first; none without a file. Raises OSError."""
+    try:
+        data = files.read(path, _LARGEST_LOG_READ_BYTES)[0]
+    except FileNotFoundError:
+        return []
+    found = []
+    for line in data.splitlines():
+        with suppress(ValueError):  # a torn line
+            value = orjson.loads(line)
+            if isinstance(value, dict) and isinstance(number := value.get("number"), int):
+                found.append((number, value))
+    return found
 
 
 # ---- a bounded queue before a sink: what cannot be said now is said later, and what cannot be kept is counted

@@ -112,6 +112,8 @@ class Visit:
         if verdict.action in (Action.MERGE, Action.UNCERTAIN) and verdict.comparison:
             added = verdict.comparison.added
             places = frozenset(added[place] for place in self.again.places)
+            if places and len(places) == len(added):
+                verdict = verdict._replace(action=Action.MERGE)  # it is an older state, put over a newer one
             return verdict.without(places, "had been removed on purpose before")
         return verdict
 

@@ -246,12 +246,16 @@ class Case(Messages):
         """Live says again what one side said before the repair: its writer has not seen the repair, so it takes nothing back.
 
         The token counters are then as they were on that side; who takes something back leaves the greater ones of the repair.
-        A prompt that the repair itself put there is no part of that: who takes it back has seen it.
+        A prompt that the repair itself put there is no part of that: who takes it back has seen it, unless another is sent in the
+        same moment, in which nobody can have taken it back first.
         """
         said = [message.said for message in self.live.messages]
         return (
             bool(said)
-            and not all(self.shadow.messages[index].get("_recovered") for index in self.comparison.missing)
+            and (
+                self.has_new_prompt
+                or not all(self.shadow.messages[index].get("_recovered") for index in self.comparison.missing)
+            )
             and any(
                 said == [message.said for message in before.messages]
                 and all(was == now for was, now in _counters(before, self.live))

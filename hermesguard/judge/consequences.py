@@ -180,10 +180,12 @@ def _differs(case: Case, key: str) -> bool:
 
 
 def stream_ends(case: Case) -> str:
-    """A stream that was set is not any more, or another prompt went."""
-    if case.may_be_several or not case.shadow.stream or case.live.stream:
+    """A stream that was set is not any more, or a prompt was sent in the same save, which only later releases do, and mark it."""
+    if case.may_be_several:
         return ""
-    return f"not change `{session.STREAM}`"
+    if case.has_new_prompt:
+        return "not send a prompt in the same save"
+    return f"not change `{session.STREAM}`" if case.shadow.stream and not case.live.stream else ""
 
 
 def stream_was_set(case: Case) -> str:

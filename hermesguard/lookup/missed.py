@@ -58,6 +58,8 @@ def missed(library: Library, *, is_quick: bool = False) -> list[Missed]:
     if not is_quick:
         names = set(library.kept) | names
     names |= library.broken
+    if library.live is not None:
+        names |= shadows - library.live
     found = [
         one for name in names - {""} for one in _of_session(library, name, by_session[name], name in shadows)
     ]
@@ -84,9 +86,15 @@ def _of_session(library: Library, name: str, log: list[Incident], has_shadow: bo
     elif name in library.broken and (stamp := files.stamp(library.live_path(name))):
         changed = datetime.fromtimestamp(stamp.mtime_ns / 1e9, UTC)
         yield Missed(changed, name, "unreadable", None, None, f"hermesguard explain {name}")
-    if losses:
-        yield _loss(losses[-1], has_shadow)
-    if name not in library.kept:
+    is_gone = has_shadow and library.live is not None and name not in library.live
+    # What was listed a while ago may be there by now.
+    is_gone = is_gone and files.stamp(library.live_path(name)) is None
+    loss = _loss(losses[-1], has_shadow) if losses else None
+    if is_gone and (loss is None or loss.kind == "repaired"):
+        yield _vanished(library, name)
+    elif loss:
+        yield loss
+    if is_gone or name not in library.kept:
         return
     names = version_names(library, name)
     if not has_shadow:
@@ -114,6 +122,14 @@ def _loss(incident: Incident, has_shadow: bool) -> Missed:
     time = datetime.fromisoformat(incident.time)
     before = incident.messages_before
     return Missed(time, incident.session, kind, before, now, command, incident.evidence, incident.id)
+
+
+def _vanished(library: Library, name: str) -> Missed:
+    """Return a conversation whose file is gone, and no guard has seen how."""
+    note = library.store.shadow_note(name)
+    stamp = files.stamp(library.store.shadow_path(name))
+    time = datetime.fromtimestamp(stamp.mtime_ns / 1e9, UTC) if stamp else datetime.now(UTC)
+    return Missed(time, name, "not known", note[1] if note else None, None, f"hermesguard restore {name}")
 
 
 def _lost_before(library: Library, note: Incident) -> Missed | None:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from hermesguard.errors import GuardError
 from hermesguard.events.event import Event
 from hermesguard.lookup.changes import Change
 from hermesguard.lookup.find.found import Found
@@ -20,10 +21,16 @@ from hermesguard.webui.session import Document
 
 
 def status_object(
-    known: dict[str, Any], missing: dict[str, int], others: Sequence[Trouble] = ()
+    known: dict[str, Any],
+    missing: dict[str, int],
+    others: Sequence[Trouble] = (),
+    hindrance: GuardError | None = None,
 ) -> dict[str, Any]:
-    """Return `status`, of what the guard says of itself and how much of each kind may be missed; `others` are told of besides."""
-    troubles = [*troubles_of(known), *others]
+    """Return `status`, of what the guard says of itself and how much of each kind may be missed.
+
+    `others` are told of besides; `hindrance` is why no guard could run.
+    """
+    troubles = [*troubles_of(known, hindrance), *others]
     return {
         "healthy": not troubles,
         "problems": [_problem(trouble) for trouble in troubles],

@@ -12,19 +12,19 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
-from hermesguard.config.paths import default_store
+from hermesguard.config.paths import OUTSIDE_VARIABLE, default_store
 from hermesguard.config.settings import Settings
 from hermesguard.errors import GuardError
 from hermesguard.events.event import complete_commands
 
 BARE: Final = "hermesguard"
-VARIABLE: Final = "HERMESGUARD_COMMAND"
-"""Names the command as it is typed outside, for the guard in a container: "docker exec hermesguard hermesguard"."""
+VARIABLE: Final = OUTSIDE_VARIABLE
 
+PROCESSES = Path("/proc")
 _CONTAINER_ID: Final = re.compile(r"[0-9a-f]{12}")
 _CONTAINER_MARKS: Final = {Path("/.dockerenv"): "docker", Path("/run/.containerenv"): "podman"}
 
-_ARGUMENTS: Final = r"(?: (?:--[\w-]+|\S*[\d@]\S*))*"
+_ARGUMENTS: Final = r"(?: (?:--[\w-]+|[A-Z]{3,}|\S*[\d@]\S*))*"
 
 _here = BARE
 _verbs = "(?!)"
@@ -71,7 +71,7 @@ def command_for(settings: Settings, environment: Mapping[str, str]) -> str:
     if outside := environment.get(VARIABLE):
         return outside
     owner = owner_of(settings.store)
-    typist = int(environment["SUDO_UID"]) if environment.get("SUDO_UID", "").isdecimal() else os.geteuid()
+    typist = _typist(environment)
     is_other = owner is not None and owner != typist
     flags: list[str] = []
     if settings.sources and (config := settings.sources.flags.get("config")):
@@ -79,12 +79,26 @@ def command_for(settings: Settings, environment: Mapping[str, str]) -> str:
     elif is_other or settings.origins.get("store", "").startswith("flag"):
         flags += ["--store", str(settings.store)]
     words = [
-        *(_as_user(owner, is_for_root=os.geteuid() == 0) if is_other and owner is not None else []),
+        *(_as_user(owner, is_for_root=typist == 0) if is_other and owner is not None else []),
         BARE,
         *flags,
     ]
     inside = _in_container(environment)
     return " ".join([inside, shlex.join(words)] if inside else [shlex.join(words)])
+
+
+def _typist(environment: Mapping[str, str]) -> int:
+    """Return the uid of whoever typed this command: sudo notes it, runuser and su wait for it to end."""
+    if (uid := environment.get("SUDO_UID", "")).isdecimal():
+        return int(uid)
+    parent = PROCESSES / str(os.getppid())
+    try:
+        if (parent / "comm").read_text("utf-8", "replace").strip() in ("runuser", "su"):
+            status = (parent / "status").read_text("utf-8", "replace")
+            return int(next(line.split()[1] for line in status.splitlines() if line.startswith("Uid:")))
+    except (OSError, ValueError, IndexError, StopIteration):
+        pass
+    return os.geteuid()
 
 
 def command_in_reports(settings: Settings, environment: Mapping[str, str]) -> str:

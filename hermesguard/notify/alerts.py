@@ -11,6 +11,8 @@ from hermesguard.store.incidents import Incident
 
 # systemd's own (sd-messages.h): a unit failed, with the reason.
 UNIT_FAILED: Final = "d9b373ed55a64feb8242e02dbe79a49c"
+OFFSITE_UNIT: Final = "hermesguard-offsite"
+"""How the names of the units of offsite copies begin."""
 
 _DIED: Final = Event(
     "died",
@@ -19,6 +21,15 @@ _DIED: Final = Event(
     "The guard died",
     "{path} died: {reason}. systemd starts it again, and what was lost meanwhile is restored then.",
     "If it goes on dying: journalctl -u {path}",
+    ("path", "reason"),
+)
+_OFFSITE_DIED: Final = Event(
+    "offsite_died",
+    UNIT_FAILED,
+    Priority.ERROR,
+    "Offsite copies have stopped",
+    "{path} ended: {reason}. Sessions are guarded, and what is new is on this machine only.",
+    "Look at: systemctl status {path}, and hermesguard offsite status",
     ("path", "reason"),
 )
 _UNWELL: Final = Event(
@@ -38,8 +49,11 @@ _WELL: Final = Event(
     "The guard is well again.",
     "No action required.",
 )
-KNOWN: Final[Mapping[str, Event]] = {**BY_NAME, **{event.name: event for event in (_DIED, _UNWELL, _WELL)}}
-"""By name: what can be told. The last three do not come from the guard: a dead one does not tell that it died."""
+KNOWN: Final[Mapping[str, Event]] = {
+    **BY_NAME,
+    **{event.name: event for event in (_DIED, _OFFSITE_DIED, _UNWELL, _WELL)},
+}
+"""By name: what can be told. The last four do not come from the guard: a dead one does not tell that it died."""
 
 URGENT: Final = frozenset(
     {
@@ -56,12 +70,13 @@ URGENT: Final = frozenset(
             "not_known",
         ),
         *("rolled_back", "mass_change_held", "backing_off", "two_writers"),
-        *("offsite_failing", "offsite_held"),
+        *("offsite_failing", "offsite_held", "offsite_died"),
     }
 )
 """What a user must hear of: something is lost or not guarded, or waits for a decision. What was repaired is none of it."""
 ALERTS: Final = frozenset(
-    {event.name for event in EVENTS if event.priority <= Priority.WARNING} | {"died", "unwell", "suppressed"}
+    {event.name for event in EVENTS if event.priority <= Priority.WARNING}
+    | {"died", "offsite_died", "unwell", "suppressed"}
 )
 RELIEF: Final[Mapping[str, frozenset[str]]] = {
     "watch_restored": frozenset({"watch_lost"}),
@@ -69,8 +84,13 @@ RELIEF: Final[Mapping[str, frozenset[str]]] = {
     "store_recovered": frozenset({"store_broken"}),
     "mass_change_released": frozenset({"mass_change_held"}),
     "well_again": frozenset({"unwell"}),
+    "offsite_started": frozenset({"offsite_died"}),
+    "offsite_again": frozenset({"offsite_failing", "offsite_died"}),
 }
 """By event that ends a trouble: which. It is told to whoever was told of the trouble."""
+
+OFFSITE: Final = frozenset(name for name in KNOWN if name.startswith("offsite_"))
+"""What `hermesguard offsite` says, or is said of it: a process of its own, with a unit of its own."""
 
 
 class Alert(NamedTuple):
@@ -91,9 +111,10 @@ def of_entry(entry: Mapping[str, Any]) -> Alert | None:
     """Return the alert in an entry of the journal that the guard, or systemd about the guard, has written; else None."""
     message_id = str(entry.get("MESSAGE_ID", "")).replace("-", "")
     if message_id == UNIT_FAILED:
-        unit = entry.get("UNIT") or entry.get("USER_UNIT")
+        unit = str(entry.get("UNIT") or entry.get("USER_UNIT"))
         result = entry.get("UNIT_RESULT")
-        return Alert("died", _time(entry), {"path": str(unit), "reason": str(result or "not known why")[:80]})
+        name = "offsite_died" if unit.startswith(OFFSITE_UNIT) else "died"
+        return Alert(name, _time(entry), {"path": unit, "reason": str(result or "not known why")[:80]})
     event = BY_NAME.get(str(entry.get("HERMESGUARD_EVENT", "")))
     if event is None or event.message_id != message_id:
         return None
@@ -140,3 +161,16 @@ def of_incident(incident: Incident) -> Alert | None:
     if incident.event == "lost_before":
         values["count"] = 1
     return Alert(event.name, incident.time, accepted(event, values)[0])
+
+
+def of_logged(value: Mapping[str, Any]) -> Alert | None:
+    """Return the alert in a line of the log of `hermesguard offsite`; None when it is none of its events."""
+    name, time = value.get("event"), value.get("time")
+    if name not in OFFSITE & BY_NAME.keys() or not isinstance(time, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(time).astimezone(UTC).isoformat()
+    except ValueError:
+        return None
+    event = BY_NAME[name]
+    return Alert(name, moment, accepted(event, {key: value.get(key) for key in event.fields})[0])

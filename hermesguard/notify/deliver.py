@@ -161,6 +161,7 @@ def _say(what: str, code: int) -> int:
 def send(url: str, message: Message) -> str:
     """Send a message by Apprise; return why it was refused, without anything of the address; empty when it was taken."""
     listener = _Listener()
+    _keep_what_is_posted()
     service = instance(url)
     if service is None:
         return "Apprise knows no such address"
@@ -173,9 +174,25 @@ def send(url: str, message: Message) -> str:
     return _without_secrets(listener.last or "it was refused, the service does not say why", url)
 
 
+def _keep_what_is_posted() -> None:
+    """Make a redirection that drops what was posted a refusal: the message would be gone, and taken for delivered."""
+    from requests import Response  # what Apprise sends by
+    from requests.sessions import SessionRedirectMixin
+
+    of_requests = SessionRedirectMixin.get_redirect_target
+
+    def target(session: SessionRedirectMixin, response: Response) -> str | None:
+        keeps = response.request.method in ("GET", "HEAD") or response.status_code in (307, 308)
+        return of_requests(session, response) if keeps else None
+
+    SessionRedirectMixin.get_redirect_target = target  # type: ignore[assignment, method-assign]
+
+
 def instance(url: str) -> Any:
     """Return what Apprise makes of an address; None when that is none."""
-    import apprise
+    with warnings.catch_warnings():  # it and its plugins import what they find on the machine
+        warnings.simplefilter("ignore")
+        import apprise
 
     # No picture either: whoever gets the message would have it loaded from elsewhere.
     asset = apprise.AppriseAsset(

@@ -26,7 +26,7 @@ from hermesguard.notify.deliver import Delivery, is_under_way
 from hermesguard.notify.digest import Message
 from hermesguard.notify.outbox import Outbox
 from hermesguard.notify.settings import Address, NotifySettings
-from hermesguard.notify.sources import Identity, IncidentLog, Journal, Source, journal_knows, user_of
+from hermesguard.notify.sources import Files, Identity, Journal, Source, journal_knows, user_of
 from hermesguard.notify.state import State
 from hermesguard.store.lock import Lock
 
@@ -131,8 +131,6 @@ class Notifier:
             outbox.name = address.name
             # A state that was lost must not use a number again: who delivers would take it for done.
             receipt = states.receipt(self.directory, address.key)
-            if outbox.sending and outbox.sending.number <= receipt:
-                outbox.done(self._now())
             outbox.number = max(outbox.number, receipt)
             outboxes.append(outbox)
         for outbox in known.values():
@@ -173,7 +171,7 @@ class Notifier:
         self._has_more = False
         if self._source is None:
             return _UNDECIDED_SECONDS
-        before = (self.state.cursor, self.state.incident)
+        before = self.state.position
         try:
             found = self._source.read(self.state)
         except (ImportError, OSError) as error:
@@ -181,7 +179,7 @@ class Notifier:
             self._source.close()
             self._source = None
             return _LONGEST_WAIT_SECONDS
-        self._is_changed |= before != (self.state.cursor, self.state.incident)
+        self._is_changed |= before != self.state.position
         self._has_more = bool(found)
         for alert in found:
             self._gather(alert, now)
@@ -199,7 +197,8 @@ class Notifier:
                 return None
         if source != self.state.source:
             if self.state.source:
-                self.state.since = now  # what was read so far came from elsewhere
+                # What was read so far came from elsewhere, and what came since then is here.
+                self.state.since = self.state.read_until or now
             self.state.source = source
             self._is_changed = True
             what = "the journal" if source == "journal" else f"the incidents of {self.settings.store}"
@@ -209,7 +208,7 @@ class Notifier:
                 name for name, ends in RELIEF.items() if ends & self.options.events
             }
             return Journal(self.identity, wanted, self.around.journal)
-        return IncidentLog(self.settings.store)
+        return Files(self.settings.store)
 
     def _guard_is_silent(self, now: float) -> bool:
         """Return whether a guard runs that has had time to be in the journal, and is not."""

@@ -4,6 +4,8 @@ The proof is asked of the guard itself (control socket, `prove`): its loop makes
 it, and writes into the store. A guard that hangs does not answer, and one that sees nothing does not claim to.
 """
 
+import base64
+import threading
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -21,6 +23,8 @@ PAUSE_SECONDS: Final = 60.0
 AGAIN_SECONDS: Final = 10.0
 """One look that fails may be a restart, or a watch that is being established again: another one decides."""
 _ANSWER_SECONDS: Final = 10.0
+LONGEST_SECONDS: Final = 20.0
+_THREAD: Final = "visit of ping_url"
 _LONGEST_REASON: Final = 300
 
 
@@ -39,11 +43,11 @@ def prove(store: Path, now: datetime) -> Proof:
     """Ask the guard of a store to prove that it guards. Raises nothing."""
     try:
         answer = ask_running_guard(store, "prove", {})
+        return Proof("no guard runs") if answer is None else judged(answer, now)
     except (GuardError, OSError) as error:
         return Proof(error.what if isinstance(error, GuardError) else str(error))
-    if answer is None:
-        return Proof("no guard runs")
-    return judged(answer, now)
+    except (ValueError, TypeError):
+        return Proof("the guard's answer is not understood")
 
 
 def judged(answer: dict[str, Any], now: datetime) -> Proof:
@@ -132,16 +136,42 @@ def address_for(url: str, style: str, signal: Signal) -> str:
 
 
 def visit(url: str, style: str, signal: Signal) -> str:
-    """Visit the address for a signal; return why that failed, without the address; empty when it went well."""
+    """Visit the address for a signal; return why that failed, without the address; empty when it went well.
+
+    Takes 20 s at most: what a server that trickles, or a resolver that hangs, would take longer for, goes on without us.
+    """
     target = address_for(url, style, signal)
     if not target:
         return ""
-    is_kuma = "status=" in urllib.parse.urlsplit(target).query
-    data = signal.reason.encode() if signal.reason and not is_kuma else None
-    request = urllib.request.Request(target, data=data, headers={"User-Agent": "hermesguard"})
+    if any(thread.name == _THREAD for thread in threading.enumerate()):
+        return "the visit before has no answer yet"
+    answers: list[str] = []
+    thread = threading.Thread(
+        target=lambda: answers.append(_visited(target, signal.reason, style == "plain")),
+        name=_THREAD,
+        daemon=True,
+    )
+    thread.start()
+    thread.join(LONGEST_SECONDS)
+    return answers[0] if answers else f"no answer within {LONGEST_SECONDS:.0f} s"
+
+
+def _visited(target: str, reason: str, is_plain: bool) -> str:
+    parts = urllib.parse.urlsplit(target)
+    is_kuma = "status=" in parts.query
+    headers = {"User-Agent": "hermesguard"}
+    if parts.username:
+        who = f"{urllib.parse.unquote(parts.username)}:{urllib.parse.unquote(parts.password or '')}"
+        headers["Authorization"] = f"Basic {base64.b64encode(who.encode()).decode()}"
+        parts = parts._replace(netloc=parts.netloc.rpartition("@")[2])
+    request = urllib.request.Request(
+        urllib.parse.urlunsplit(parts),
+        data=reason.encode() if reason and not is_kuma else None,
+        headers=headers,
+    )
     try:
         with urllib.request.urlopen(request, timeout=_ANSWER_SECONDS) as answer:
-            answer.read(4096)
+            return "" if is_plain else _refusal(answer.read(4096))
     except urllib.error.HTTPError as error:
         with error:
             return f"it answered with {error.code}"
@@ -149,6 +179,15 @@ def visit(url: str, style: str, signal: Signal) -> str:
         return str(getattr(error.reason, "strerror", None) or error.reason)[:_LONGEST_REASON]
     except Exception as error:  # noqa: BLE001 - http.client raises many kinds at garbage
         return type(error).__name__
+
+
+def _refusal(body: bytes) -> str:
+    """Return why an answer is none of such a service, though its status is good; empty when it may be one."""
+    text = body[:1000].decode("utf-8-sig", "replace").strip().lower()
+    if text.startswith("<"):
+        return "a page answered, and no service for pings (where that is right: ping_style = plain)"
+    if "not found" in text[:100] or '"ok":false' in text.replace(" ", ""):
+        return "the service does not know this address"
     return ""
 
 

@@ -2,7 +2,6 @@
 
 import os
 import re
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -10,13 +9,14 @@ from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
 from hermesguard.config import tables
+from hermesguard.config.addresses import is_web_address
+from hermesguard.config.secrets import read_secret, require_private
 from hermesguard.config.settings import Settings
 from hermesguard.config.tables import Span, Table
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.notify.alerts import ALERTS, KNOWN, URGENT
 
 CREDENTIAL: Final = "notify.urls"
-_LARGEST_FILE_BYTES: Final = 64 * 1024
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,31})://\S")
 _GROUPS: Final = {"urgent": URGENT, "alerts": ALERTS}
 
@@ -58,7 +58,7 @@ def load(settings: Settings, environment: Mapping[str, str] = os.environ) -> Not
     table = tables.load(settings, "notify")
     for field in ("urls", "ping_url"):
         if table.values[field] and Path(table.origins[field]).is_absolute():
-            require_private(Path(table.origins[field]), f"it has notify.{field}")
+            require_private(Path(table.origins[field]), f"notify.{field}")
     urls, ping_url = list(table.values["urls"]), table.values["ping_url"]
     for path, is_of_systemd in _secret_files(table, environment):
         more, ping = _read_secrets(path, is_of_systemd)
@@ -116,52 +116,14 @@ def _secret_files(table: Table, environment: Mapping[str, str]) -> list[tuple[Pa
 
 def _read_secrets(path: Path, is_of_systemd: bool) -> tuple[list[str], str]:
     """Return (addresses, ping_url) of a file: a line each, what follows # at its beginning is a remark."""
-    if not is_of_systemd:
-        require_private(path, "it has addresses of notify")
-    try:
-        with path.open("rb") as file:
-            text = file.read(_LARGEST_FILE_BYTES).decode("utf-8")
-    except OSError as error:
-        raise _unreadable(path, error.strerror or "") from None
-    except UnicodeDecodeError:
-        raise _unreadable(path, "it is not UTF-8 text") from None
+    text = read_secret(path, "addresses of notify", is_of_systemd)
     lines = [line.strip() for line in text.splitlines()]
     pings = [line.removeprefix("ping ").strip() for line in lines if line.startswith("ping ")]
     urls = [line for line in lines if line and not line.startswith(("#", "ping "))]
-    if len(pings) > 1 or any(not re.fullmatch(r"https?://[^\s/]+\S*", ping) for ping in pings):
+    if len(pings) > 1 or not all(is_web_address(ping) for ping in pings):
         raise GuardError(
             f"{path}: the line that begins with ping is wrong",
             "There may be one, with an address that begins with http:// or https://",
             ExitCode.CONFIG,
         )
     return urls, pings[0] if pings else ""
-
-
-def _unreadable(path: Path, why: str) -> GuardError:
-    return GuardError(
-        f"The addresses in {path} cannot be read: {why}",
-        f"Correct notify.urls_file, or give the file to the user of hermesguard notify (uid {os.geteuid()})",
-        ExitCode.CONFIG,
-    )
-
-
-def require_private(path: Path, why: str) -> None:
-    """Raise GuardError (exit code 12) unless only this user, and root, may read or change a file."""
-    try:
-        found = path.stat()
-    except OSError as error:
-        raise _unreadable(path, error.strerror or "") from None
-    if not stat.S_ISREG(found.st_mode):
-        raise _unreadable(path, "it is no file")
-    if os.geteuid() != 0 and found.st_uid not in (os.geteuid(), 0):
-        raise GuardError(
-            f"{path} belongs to uid {found.st_uid}, and {why}, which are secrets",
-            f"Make it this user's: chown {os.geteuid()} {path}",
-            ExitCode.CONFIG,
-        )
-    if found.st_mode & 0o077:
-        raise GuardError(
-            f"{path} may be read by others (mode {stat.S_IMODE(found.st_mode):04o}), and {why}, which are secrets",
-            f"Do: chmod 600 {path}; or, where others need that file, keep the addresses in one of their own: notify.urls_file",
-            ExitCode.CONFIG,
-        )

@@ -5,18 +5,22 @@ import pwd
 import time
 from collections.abc import Mapping
 from contextlib import closing, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
 
 from hermesguard.events.catalog import BY_NAME
 from hermesguard.events.journald import IDENTIFIER
+from hermesguard.events.sinks import read_log
 from hermesguard.notify import alerts
 from hermesguard.notify.alerts import Alert
 from hermesguard.notify.state import State
 from hermesguard.store import incidents
+from hermesguard.store.incidents import Incident
 
 MOST_AT_ONCE: Final = 500
+OFFSITE_LOG: Final = "events.jsonl"
+"""In the state directory of the offsite copies (offsite/process)."""
 _REOPEN_SECONDS: Final = 600.0
 # Not woken by each entry that anyone writes: messages are gathered for longer than this anyway.
 _POLL_SECONDS: Final = 2.0
@@ -50,26 +54,52 @@ class Identity(NamedTuple):
             uid = os.geteuid()
         return cls(uid, unit)
 
-    def own(self) -> tuple[dict[str, str], ...]:
-        """Return the trusted fields of what the guard itself writes: one of these, a unit of the system or of the user."""
-        uid = {"_UID": str(self.uid)}
+    @property
+    def offsite_unit(self) -> str:
+        """The unit of the offsite copies beside the guard's; empty when that has none."""
         if not self.unit:
-            return ({**uid, "SYSLOG_IDENTIFIER": IDENTIFIER},)
-        return ({**uid, "_SYSTEMD_UNIT": self.unit}, {**uid, "_SYSTEMD_USER_UNIT": self.unit})
+            return ""
+        rest = self.unit.removeprefix("hermesguard")
+        return f"{alerts.OFFSITE_UNIT}{rest if rest.startswith('@') else '.service'}"
 
-    def of_manager(self) -> tuple[dict[str, str], ...]:
-        """Return those of what the service manager writes about the guard; none when no unit is named."""
-        if not self.unit:
+    def own(self, unit: str) -> tuple[dict[str, str], ...]:
+        """Return the trusted fields of what a process of ours writes: one of these, a unit of the system or of the user."""
+        uid = {"_UID": str(self.uid)}
+        if not unit:
+            return ({**uid, "SYSLOG_IDENTIFIER": IDENTIFIER},)
+        return ({**uid, "_SYSTEMD_UNIT": unit}, {**uid, "_SYSTEMD_USER_UNIT": unit})
+
+    def of_manager(self, unit: str) -> tuple[dict[str, str], ...]:
+        """Return those of what the service manager writes about a unit of ours; none when no unit is named."""
+        if not unit:
             return ()
         manager = {"_UID": str(self.uid), "_SYSTEMD_UNIT": f"user@{self.uid}.service"}
-        return ({"_PID": "1", "UNIT": self.unit}, {**manager, "USER_UNIT": self.unit})
+        return ({"_PID": "1", "UNIT": unit}, {**manager, "USER_UNIT": unit})
+
+    def matches(self, names: frozenset[str]) -> list[tuple[dict[str, str], list[str]]]:
+        """Return which events, by MESSAGE_ID, are believed of whoever has which trusted fields.
+
+        The guard is believed what is the guard's, and the process of the offsite copies, which has the network, only what
+        is its own.
+        """
+        offsite = names & alerts.OFFSITE
+        found = []
+        for unit, ours, death in (
+            (self.unit, names - offsite if self.unit else names, "died"),
+            (self.offsite_unit, offsite if self.unit else frozenset(), "offsite_died"),
+        ):
+            ids = [BY_NAME[name].message_id for name in sorted(ours & BY_NAME.keys())]
+            found += [(fields, ids) for fields in self.own(unit) if ids]
+            if death in names:
+                found += [(fields, [alerts.UNIT_FAILED]) for fields in self.of_manager(unit)]
+        return found
 
     def wrote(self, entry: Mapping[str, Any]) -> bool:
-        """Return whether an entry is the guard's, or its manager's about it; the journal's matches say the same."""
-        is_about = str(entry.get("MESSAGE_ID", "")).replace("-", "") == alerts.UNIT_FAILED
+        """Return whether an entry is of who it has to be of: what the journal's matches say, once more."""
+        message_id = str(entry.get("MESSAGE_ID", "")).replace("-", "")
         return any(
-            all(str(entry.get(name)) == value for name, value in fields.items())
-            for fields in (self.of_manager() if is_about else self.own())
+            message_id in ids and all(str(entry.get(name)) == value for name, value in fields.items())
+            for fields, ids in self.matches(frozenset(alerts.KNOWN))
         )
 
 
@@ -100,6 +130,7 @@ class Journal:
                 continue
             count += 1
             state.cursor = entry["__CURSOR"]
+            state.read_until = max(state.read_until, _received(entry))
             if self._identity.wrote(entry) and (alert := alerts.of_entry(entry)):
                 found.append(alert)
         return found
@@ -110,10 +141,11 @@ class Journal:
         self._reader.fileno()  # from now on `process` hears of new files
         _match(self._reader, self._identity, self._names)
         if state.cursor:
-            with suppress(OSError):  # of another machine's journal: then by time
+            with suppress(OSError, ValueError):  # it is none: then by time
                 self._reader.seek_cursor(state.cursor)
                 return
-        self._reader.seek_realtime(datetime.fromtimestamp(max(0.0, state.since), UTC))
+        begin = max(0.0, state.since, state.read_until + 1e-6 if state.cursor else 0.0)
+        self._reader.seek_realtime(datetime.fromtimestamp(begin, UTC))
 
     def wait_seconds(self) -> float:
         return _POLL_SECONDS
@@ -124,6 +156,11 @@ class Journal:
             self._reader = None
 
 
+def _received(entry: Mapping[str, Any]) -> float:
+    received = entry.get("__REALTIME_TIMESTAMP")
+    return received.timestamp() if isinstance(received, datetime) else 0.0
+
+
 def _reader(directory: Path | None) -> Any:
     from systemd import journal  # libsystemd may be missing in a container
 
@@ -131,11 +168,7 @@ def _reader(directory: Path | None) -> Any:
 
 
 def _match(reader: Any, identity: Identity, names: frozenset[str]) -> None:
-    ids = [BY_NAME[name].message_id for name in sorted(names & BY_NAME.keys())]
-    choices = [(fields, ids) for fields in identity.own() if ids]
-    if "died" in names:
-        choices += [(fields, [alerts.UNIT_FAILED]) for fields in identity.of_manager()]
-    for number, (fields, wanted) in enumerate(choices):
+    for number, (fields, wanted) in enumerate(identity.matches(names)):
         if number:
             reader.add_disjunction()
         for name, value in fields.items():
@@ -156,28 +189,103 @@ def journal_knows(identity: Identity, directory: Path | None = None) -> bool:
 
 
 class IncidentLog:
-    """The incidents of the store, by their numbers, which only rise."""
+    """The incidents of the store, by their numbers, which only rise as long as the log is the same one."""
 
     def __init__(self, store: Path) -> None:
         self._store = store
         self._seen: tuple[int, int] | None = None
 
     def read(self, state: State) -> list[Alert]:
-        """Return the incidents with a higher number than `state.incident`, from `state.since` on."""
+        """Return the incidents with a higher number than `state.incident`, from `state.since` on.
+
+        Of a log that begins anew (the store was lost, or put back from a copy) those that are younger than what was read.
+        """
         stamp = _stamp(self._store / incidents.FILE_NAME)
         if stamp == self._seen:
             return []
         self._seen = stamp
+        known = incidents.read_all(self._store)
         since = datetime.fromtimestamp(max(0.0, state.since), UTC)
+        if self._is_another(known, state):
+            state.incident = 0
+            since = max(since, datetime.fromtimestamp(state.read_until, UTC) + _TICK)
         found = []
-        fresh = [one for one in incidents.read_all(self._store) if int(one.id) > state.incident]
+        fresh = [one for one in known if int(one.id) > state.incident]
         for incident in fresh:
             alert = alerts.of_incident(incident)
             if alert and datetime.fromisoformat(incident.time) >= since:
                 found.append(alert)
-        # An incident that grew stands behind later ones.
-        state.incident = max((int(one.id) for one in fresh), default=state.incident)
+        if fresh:
+            # An incident that grew stands behind later ones.
+            newest = max(fresh, key=lambda one: int(one.id))
+            state.incident, state.incident_mark = int(newest.id), _mark(newest)
+            times = [datetime.fromisoformat(one.time).timestamp() for one in fresh]
+            state.read_until = max(state.read_until, *times)
         return found
+
+    def _is_another(self, known: list[Incident], state: State) -> bool:
+        """Return whether the log is not the one that was read before."""
+        if not state.incident or not known:
+            return False
+        same = next((one for one in known if int(one.id) == state.incident), None)
+        return same is None or bool(state.incident_mark and _mark(same) not in (state.incident_mark, _PURGED))
+
+    def wait_seconds(self) -> float:
+        return _POLL_SECONDS
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+_TICK: Final = timedelta(microseconds=1)
+_PURGED: Final = "purged "
+
+
+def _mark(incident: Incident) -> str:
+    """Return by what an incident is known again, whatever was added to it."""
+    return f"{incident.event} {incident.session}"
+
+
+class OffsiteLog:
+    """What `hermesguard offsite` has written down beside its copies' state, where no journal has it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seen: tuple[int, int] | None = None
+
+    def read(self, state: State) -> list[Alert]:
+        """Return the events with a higher number than `state.offsite`, from `state.since` on. Raises OSError."""
+        stamp = _stamp(self._path)
+        if stamp is None or stamp == self._seen:
+            return []
+        found = []
+        since = datetime.fromtimestamp(max(0.0, state.since), UTC)
+        for number, value in read_log(self._path):
+            if number > state.offsite:
+                state.offsite = number
+                alert = alerts.of_logged(value)
+                if alert and datetime.fromisoformat(alert.time) >= since:
+                    found.append(alert)
+        self._seen = stamp
+        return found
+
+    def wait_seconds(self) -> float:
+        return _POLL_SECONDS
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class Files:
+    """All that a machine without a journal has: the incidents of the store, and the log of the offsite copies."""
+
+    def __init__(self, store: Path) -> None:
+        state = os.environ.get("HERMESGUARD_OFFSITE_STATE") or store.with_name(f"{store.name}.offsite")
+        self._sources = (IncidentLog(store), OffsiteLog(Path(state) / OFFSITE_LOG))
+
+    def read(self, state: State) -> list[Alert]:
+        """Return what is new in both."""
+        return [alert for source in self._sources for alert in source.read(state)]
 
     def wait_seconds(self) -> float:
         return _POLL_SECONDS

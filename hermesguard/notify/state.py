@@ -46,11 +46,22 @@ class State:
     """Of the journal: the last entry that was read."""
     incident: int = 0
     """Of the incident log: the highest number that was read."""
+    incident_mark: str = ""
+    """Of that one: by what it is known again, so that another log with the same numbers is seen."""
+    offsite: int = 0
+    """Of the log of the offsite copies: the highest number that was read."""
+    read_until: float = 0.0
+    """When what was read last happened."""
     outboxes: list[Outbox] = field(default_factory=list)
     ping: dict[str, Any] = field(default_factory=dict)
     """Of the dead man's switch, for `status`: "sent", "error", "reason"."""
     is_stopped: bool = False
     """Whether the last notifier was ended as it should."""
+
+    @property
+    def position(self) -> tuple[str, int, int]:
+        """How far was read, in all sources."""
+        return self.cursor, self.incident, self.offsite
 
     def line(self) -> bytes:
         """Return it as the file has it."""
@@ -60,6 +71,9 @@ class State:
             "source": self.source,
             "cursor": self.cursor,
             "incident": self.incident,
+            "incident_mark": self.incident_mark,
+            "offsite": self.offsite,
+            "read_until": self.read_until,
             "outboxes": [outbox.to_object() for outbox in self.outboxes],
             "ping": self.ping,
             "stopped": self.is_stopped,
@@ -83,6 +97,9 @@ def read(directory: Path) -> State | None:
             source=str(value["source"]),
             cursor=str(value["cursor"]),
             incident=int(value["incident"]),
+            incident_mark=str(value.get("incident_mark", "")),
+            offsite=int(value.get("offsite", 0)),
+            read_until=float(value.get("read_until", 0.0)),
             outboxes=[Outbox.from_object(one) for one in value["outboxes"]],
             ping={str(key): ping[key] for key in ping if isinstance(ping[key], str | float)},
             is_stopped=bool(value["stopped"]),

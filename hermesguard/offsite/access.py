@@ -1,11 +1,10 @@
 """Keys and credentials: the age recipients on the machine, the identity of a restore, the key of the storage."""
 
-import os
-import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from hermesguard.config.secrets import read_secret
 from hermesguard.errors import ExitCode, GuardError
 
 _NAMES: Final = {
@@ -93,17 +92,7 @@ def credentials(path: Path | None, environment: Mapping[str, str]) -> Credential
     if path is None:
         values = {name: environment.get(name.upper(), "") for name in _NAMES}
         return _complete(values, "the environment")
-    try:
-        with open(path, "rb") as file:
-            if not is_systemds:
-                _require_secret(path, os.fstat(file.fileno()))
-            text = file.read(_LONGEST_BYTES).decode("utf-8", "replace")
-    except OSError as error:
-        raise GuardError(
-            f"The credentials {path} cannot be read: {error.strerror}",
-            "Give the file to the user that the copies are made as, with mode 0600",
-            ExitCode.CONFIG,
-        ) from None
+    text = read_secret(path, "the key of the storage", is_systemds)
     values = {}
     for line in text.splitlines():
         key, equals, value = line.removeprefix("export ").partition("=")
@@ -121,26 +110,18 @@ def _complete(values: Mapping[str, str], origin: str) -> Credentials:
                 '[offsite] credentials = "/etc/hermesguard/offsite.credentials"',
                 ExitCode.CONFIG,
             )
+    if not all(value.isascii() and value.isprintable() and " " not in value for value in values.values()):
+        raise GuardError(
+            f"The key of the storage in {origin} has a character that no such key has",
+            "Copy it again from where the storage shows it",
+            ExitCode.CONFIG,
+        )
     return Credentials(
         values["aws_access_key_id"],
         values["aws_secret_access_key"],
         values.get("aws_session_token") or None,
         origin,
     )
-
-
-def _require_secret(path: Path, found: os.stat_result) -> None:
-    if not stat.S_ISREG(found.st_mode):
-        what, remedy = "is no regular file", "Name a file"
-    elif found.st_mode & 0o077:
-        what = f"can be read by others (mode {stat.S_IMODE(found.st_mode):04o})"
-        remedy = f"Run: chmod 600 {path}"
-    elif found.st_uid not in (0, os.geteuid()):
-        what = f"belongs to uid {found.st_uid}, and this is uid {os.geteuid()}"
-        remedy = "Give it to the user that the copies are made as"
-    else:
-        return
-    raise GuardError(f"The credentials {path}: the file {what}", remedy, ExitCode.CONFIG)
 
 
 def _library() -> Any:

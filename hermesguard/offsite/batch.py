@@ -39,6 +39,15 @@ PLAIN_FILES: Final = ("format", "incidents.jsonl")
 """Files of the store beside shadows and history that are copied."""
 
 
+class ForAnother(files.Damaged):
+    """An object that was encrypted for other keys than those that are there."""
+
+
+def _unreadable(failure: object) -> files.Damaged:
+    kind = ForAnother if "matching keys" in str(failure) else files.Damaged
+    return kind(f"it cannot be read: {failure}")
+
+
 class Item(NamedTuple):
     """One file in an object."""
 
@@ -292,14 +301,14 @@ def opened(source: Path, keys: Sequence[Any]) -> Iterator[tarfile.TarFile]:
                 pass  # to the last chunk, which says that nothing was cut off
     except (tarfile.TarError, EOFError, gzip.BadGzipFile, ValueError) as error:
         thread.join()
-        raise files.Damaged(f"it cannot be read: {failures[0] if failures else error}") from None
+        raise _unreadable(failures[0] if failures else error) from None
     except OSError as error:
         if isinstance(error, files.Damaged) or not failures:
             raise
-        raise files.Damaged(f"it cannot be read: {failures[0]}") from None
+        raise _unreadable(failures[0]) from None
     thread.join()
     if failures:
-        raise files.Damaged(f"it cannot be read: {failures[0]}")
+        raise _unreadable(failures[0])
 
 
 def members(tar: tarfile.TarFile) -> Iterator[tuple[str, IO[bytes]]]:

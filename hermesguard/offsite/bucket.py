@@ -69,7 +69,7 @@ class Bucket:
         self.count = count
         self.url = url
         parts = urlsplit(url)
-        self.directory = Path(parts.path) if parts.scheme == "file" else None
+        self.directory = Path(url.removeprefix("file://")) if parts.scheme == "file" else None
         if self.directory is not None:
             self._require_directory()
             self._store: Any = store.LocalStore(self.directory)
@@ -177,6 +177,11 @@ class Bucket:
             if missing and isinstance(error, self._missing) and "NoSuchBucket" not in str(error):
                 raise FileNotFoundError(f"{missing} is not in {self.url}") from None
             raise BucketError(_sentence(error), isinstance(error, self._refusals)) from None
+        except BaseException as error:
+            if type(error).__name__ != "PanicException":
+                raise
+            # A fault in obstore is no reason to end: it is told, and tried again.
+            raise BucketError(f"obstore has failed ({str(error)[:120]})") from None
 
 
 def _sentence(error: Exception) -> str:

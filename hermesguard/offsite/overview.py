@@ -5,15 +5,13 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from hermesguard.errors import GuardError
-from hermesguard.offsite import batch
+from hermesguard.offsite import batch, brief
 from hermesguard.offsite.settings import OffsiteSettings
-from hermesguard.offsite.state import FILE_NAME, State, time_in_words
-from hermesguard.offsite.upload import budget
+from hermesguard.offsite.state import FILE_NAME, LOCK, State, time_in_words
+from hermesguard.offsite.upload import budget, retention
 from hermesguard.offsite.upload.survey import Survey
 from hermesguard.store.lock import lock_holder
 
-LOCK: Final = "lock"
-_LATE_SECONDS: Final = 1800.0
 _RECENT_SECONDS: Final = 86400.0
 
 
@@ -23,6 +21,8 @@ class Overview:
 
     url: str
     running: bool
+    by_timer: bool = False
+    """`offsite run --once` was run lately: no process needs to run."""
     sessions: int = 0
     sessions_safe: int = 0
     waiting_files: int = 0
@@ -43,6 +43,8 @@ class Overview:
     damaged_files: int = 0
     left_behind: int = 0
     strangers: int = 0
+    strangers_until: str = ""
+    """When those of an earlier state of this machine go; empty when there are none, or the storage removes them."""
     missing: int = 0
     unsafe: tuple[str, ...] = ()
     """The sessions that are not safe."""
@@ -54,8 +56,8 @@ class Overview:
     def problems(self) -> list[tuple[str, str]]:
         """Return what is not well, each with what to do."""
         found = []
-        if not self.running:
-            found.append(("no hermesguard offsite runs for this store", "Start it: docs/offsite.md says how"))
+        if not (self.running or self.by_timer):
+            found.append(brief.NOT_RUNNING)
         if self.error:
             found.append(
                 (
@@ -63,7 +65,7 @@ class Overview:
                     "It is tried again by itself; look at the storage and its key",
                 )
             )
-        elif self.lag_seconds > max(_LATE_SECONDS, 3 * self.interval_seconds) and self.running:
+        elif brief.is_late(self.lag_seconds, self.interval_seconds) and self.running:
             found.append(
                 (f"{self.waiting_files} files wait for too long", "See the journal of hermesguard-offsite")
             )
@@ -122,8 +124,10 @@ def _fill(found: Overview, options: OffsiteSettings, state: State) -> None:
     objects = [one for one in state.objects() if one.stage in ("stored", "leaving")]
     found.objects, found.size_bytes = len(objects), sum(one.size_bytes for one in objects)
     found.requests_today = budget.used(state.requests(), now)
-    spacing = budget.spacing_seconds(options.interval_seconds, options.requests_per_day, found.requests_today)
-    found.interval_seconds = min(spacing, float(budget.HOUR_SECONDS))
+    found.interval_seconds = budget.interval_seconds(
+        options.interval_seconds, options.requests_per_day, found.requests_today
+    )
+    found.by_timer = brief.is_by_timer(facts, now)
     found.machine = facts.get("machine", "")
     found.last_copy = time_in_words(facts["stored_ns"]) if "stored_ns" in facts else ""
     found.last_look = time_in_words(facts["looked_ns"]) if "looked_ns" in facts else ""
@@ -137,17 +141,19 @@ def _fill(found: Overview, options: OffsiteSettings, state: State) -> None:
     if options.lifetime_seconds is None:
         found.left_behind = int(facts.get("left_behind", "0"))
     found.strangers = int(facts.get("strangers", "0"))
+    if found.strangers and options.lifetime_seconds is None:
+        until_ns = int(facts.get("began_ns", "0")) + int(retention.earlier_seconds(options) * 1e9)
+        found.strangers_until = time_in_words(until_ns)
     if now - int(facts.get("missing_ns", "0")) / 1e9 < _RECENT_SECONDS:
         found.missing = int(facts.get("missing", "0"))
     known, here = state.known(), Survey(options.store).look()
     waiting = [file for file in here.values() if path_waits(known, file.path, file.signature)]
     sessions = {batch.session_of(path) for path in here} - {None}
     unsafe = {batch.session_of(file.path) for file in waiting} - {None}
-    began = int(facts.get("began_ns", "0")) / 1e9
     found.waiting_files = len(waiting)
     if waiting:
         oldest = min(file.changed_ns for file in waiting) / 1e9
-        found.lag_seconds = round(max(0.0, now - max(oldest, began)), 1)
+        found.lag_seconds = brief.lag_seconds(now, oldest, facts)
     found.sessions, found.sessions_safe = len(sessions), len(sessions - unsafe)
     found.unsafe = tuple(sorted(str(session) for session in unsafe))
 

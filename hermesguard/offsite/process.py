@@ -7,14 +7,16 @@ from typing import Final
 
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.events.reporter import Reporter
+from hermesguard.events.sinks import FileLog
 from hermesguard.offsite import access
 from hermesguard.offsite.bucket import Bucket
-from hermesguard.offsite.overview import LOCK
 from hermesguard.offsite.settings import OffsiteSettings, require_url
-from hermesguard.offsite.state import State
+from hermesguard.offsite.state import LOCK, State
 from hermesguard.offsite.upload.uploader import Uploader
 from hermesguard.store.lock import Lock
 
+LOG: Final = "events.jsonl"
+"""What it reports, for who reads no journal: `hermesguard notify` in a container."""
 _SAY_AT_LEAST_SECONDS: Final = 0.5
 
 
@@ -36,16 +38,18 @@ def run(options: OffsiteSettings, reporter: Reporter, environment: dict[str, str
         lock = Lock(options.state / LOCK)
         is_taken = lock.take()
     except OSError as error:
-        raise GuardError(
-            f"The state {options.state} cannot be written: {error.strerror or error}",
-            "Give the right to write there, or name another place with HERMESGUARD_OFFSITE_STATE",
-        ) from None
+        raise _not_writable(options, error) from None
     if not is_taken:
         raise GuardError(
             "Another hermesguard offsite copies this store",
             "Stop that one first (systemctl stop hermesguard-offsite)",
             ExitCode.LOCKED,
         )
+    try:
+        reporter.add(FileLog(options.state / LOG))
+    except OSError as error:
+        raise _not_writable(options, error) from None
+    state.note(once=int(once))
     uploader = Uploader(options, state, bucket, recipients, report=reporter.report)
     reporter.report("offsite_started", path=str(options.store), target=options.url)
     reporter.flush(_SAY_AT_LEAST_SECONDS)
@@ -58,6 +62,13 @@ def run(options: OffsiteSettings, reporter: Reporter, environment: dict[str, str
         wait = uploader.turn()
         reporter.flush(_SAY_AT_LEAST_SECONDS)
         time.sleep(max(wait, 0.01))
+
+
+def _not_writable(options: OffsiteSettings, error: OSError) -> GuardError:
+    return GuardError(
+        f"The state {options.state} cannot be written: {error.strerror or error}",
+        "Give the right to write there, or name another place with HERMESGUARD_OFFSITE_STATE",
+    )
 
 
 def _once(uploader: Uploader, reporter: Reporter) -> int:

@@ -18,6 +18,7 @@ from hermesguard.offsite.batch import Item
 from hermesguard.offsite.upload import budget
 
 FILE_NAME: Final = "state.sqlite"
+LOCK: Final = "lock"
 SPOOL: Final = "spool"
 _FORMAT: Final = 1
 _TABLES: Final = """
@@ -285,7 +286,8 @@ class State:
         return {path for (path,) in self._all("SELECT path FROM held WHERE is_accepted")}
 
     def accept(self) -> int:
-        """Let go of all that is held; return how many files. Raises OSError."""
+        """Let go of all that is held, and of what an earlier state has made; return how many files. Raises OSError."""
+        self.note(let_go=1)
         with self.changing() as database:
             return int(database.execute("UPDATE held SET is_accepted = 1 WHERE NOT is_accepted").rowcount)
 

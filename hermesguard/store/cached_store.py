@@ -122,6 +122,7 @@ class Copies:
         self._cache.put(session, copy, self._clock.monotonic())
 
     def report_damage(self, session: str, error: str) -> None:
+        """Report that the shadow of a session is damaged, once for each reason."""
         if self._damaged.get(session) != error:
             self._damaged[session] = error
             self._reporter.report(

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from hermesguard import files
+from hermesguard.config.paths import OUTSIDE_VARIABLE
 from hermesguard.errors import ExitCode, GuardError
 
 FORMAT: Final = 2
@@ -71,9 +72,15 @@ class Place:
                 )
             user = os.geteuid()
             if found.st_uid != user and (writes or user != 0):
+                remedy = f"Run it as that user (sudo -u '#{found.st_uid}' ...), or choose another store with --store DIR"
+                if os.environ.get(OUTSIDE_VARIABLE):
+                    remedy = (
+                        f"Give the volume to the container's user: docker run --rm --user 0 --volumes-from hermesguard "
+                        f"--entrypoint chown hermesguard -R {user}:{os.getegid()} {self.root}"
+                    )
                 raise GuardError(
                     f"{directory} belongs to uid {found.st_uid}, and this is uid {user}",
-                    f"Run it as that user (sudo -u '#{found.st_uid}' ...), or choose another store with --store DIR",
+                    remedy,
                     ExitCode.REFUSED,
                 )
 

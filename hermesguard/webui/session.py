@@ -133,7 +133,9 @@ def parse(data: bytes) -> Document:
         raise Unreadable(f"not UTF-8 at byte {error.start}") from None
     except json.JSONDecodeError as error:
         raise Unreadable(
-            "empty" if not data.strip() else f"not JSON at character {error.pos}: {error.msg}"
+            "empty"
+            if not data.strip()
+            else f"not JSON at character {error.pos}: {error.msg.removesuffix(' starting at')}"
         ) from None
     except RecursionError:
         raise Unreadable(TOO_DEEP) from None

@@ -617,11 +617,11 @@ def test_restore_brings_a_version_back_and_undo_reverses_the_guard(command, own_
     assert messages() == 4
     code, out, _ = command("restore", "2026@-1", "--dry-run", where=own_scene)
     assert code == 0
-    assert "would be live: 6 messages, 4 before (2 come back)" in out
+    assert "would be live: 6 messages instead of 4 (2 come back)" in out
     assert messages() == 4
     code, out, _ = command("restore", "2026@-1", where=own_scene)
     assert code == 0
-    assert "is live: 6 messages, 4 before (2 come back)" in out
+    assert "is live: 6 messages instead of 4 (2 come back)" in out
     assert messages() == 6
     reverse = out.strip().rsplit("hermesguard ", 1)[1].split()
     assert command(*reverse, where=own_scene)[0] == 0
@@ -658,7 +658,7 @@ def test_restore_all_missing(command, own_scene):
 def test_accept_and_purge(command, own_scene):
     code, out, _ = command("accept", "3f2b", where=own_scene)
     assert code == 0
-    assert "is accepted as it is: 4 messages, 4 in the copy until now." in out
+    assert "is accepted as it is: 4 messages; the copy until now has 4." in out
     code, out, _ = command("purge", "3f2a", "--dry-run", where=own_scene)
     assert "would go" in out
     code, out, _ = command("purge", "3f2a", "--yes", where=own_scene)

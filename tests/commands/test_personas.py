@@ -78,7 +78,7 @@ def test_a_slip_is_reversed(tmp_path: Path, name: str, command: str) -> None:
 
 
 @pytest.mark.parametrize("command", ["hermesguard", DOCKER], ids=["shell", "docker"])
-def test_words_that_somebody_remembers_are_enough(tmp_path: Path, command: str) -> None:
+def test_words_that_a_user_remembers_are_enough(tmp_path: Path, command: str) -> None:
     home = lost_home.make(tmp_path)
     scene = Scene(home.root, home.app, "", "", "", "")
     before = messages(home.chats["deleted"].path)

@@ -1,6 +1,8 @@
 """Whatever a command prints names other commands as they must be typed here."""
 
+import os
 import re
+import shlex
 import sys
 
 import pytest
@@ -22,6 +24,7 @@ def home(tmp_path_factory):
     home.run = lambda *words: scene.call(
         *words, HERMESGUARD_SESSIONS=str(home.sessions), HERMESGUARD_COMMAND=OUTSIDE
     )
+    home.settings = scene.settings
     home.run("scan")
     home.act()
     home.run("scan")
@@ -99,3 +102,29 @@ def test_no_line_ends_within_a_command(columns, before):
     lines = wrapped(screen, said, "  ")
     assert any(command in line for line in lines), lines
     assert " ".join(" ".join(lines).split()) == said
+
+
+@pytest.mark.parametrize(
+    ("program", "uid", "words"),
+    [
+        ("runuser", 0, ["runuser", "-u", "USER", "--", "hermesguard", "--store", "STORE"]),
+        ("su", 4711, ["sudo", "-u", "USER", "hermesguard", "--store", "STORE"]),
+        ("bash", 0, ["hermesguard"]),
+    ],
+)
+def test_who_was_made_another_by_runuser_is_told_to_do_so_again(
+    home, tmp_path, monkeypatch, program, uid, words
+):
+    """What root asks as the store's owner, root must ask so again: the next command is typed by root too."""
+    parent = tmp_path / str(os.getppid())
+    parent.mkdir()
+    (parent / "comm").write_text(f"{program}\n")
+    (parent / "status").write_text(f"Name:\t{program}\nUid:\t{uid}\t0\t0\t0\n")
+    monkeypatch.setattr(typed, "PROCESSES", tmp_path)
+    monkeypatch.setattr(typed.shutil, "which", lambda _: None)
+    monkeypatch.setattr(typed, "owner_of", lambda _: 4712)
+    monkeypatch.setattr(typed.os, "geteuid", lambda: 4712)
+    monkeypatch.setattr(typed, "user_name", lambda _: "USER")
+    settings = home.settings()
+    command = typed.command_for(settings, {}).replace(str(settings.store), "STORE")
+    assert shlex.split(command)[: len(words)] == words

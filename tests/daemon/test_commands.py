@@ -150,10 +150,12 @@ def test_restore_undo_accept_and_purge_are_done_by_the_guard(daemon):
     versions = json.loads(command(daemon, "history", chat.session_id, "--json").stdout)["versions"]
     whole = next(entry["name"] for entry in versions if entry["message_count"] == 40)
     dry = command(daemon, "restore", f"{chat.session_id}@{whole}", "--dry-run")
-    assert "would be live: 41 messages, 0 before (41 come back)" in dry.stdout  # the unsent prompt among them
+    assert (
+        "would be live: 41 messages instead of 0 (41 come back)" in dry.stdout
+    )  # the unsent prompt among them
     assert chat.on_disk()["messages"] == []
     done = command(daemon, "restore", f"{chat.session_id}@{whole}")
-    assert "is live: 41 messages, 0 before (41 come back)" in done.stdout, done.stderr
+    assert "is live: 41 messages instead of 0 (41 come back)" in done.stdout, done.stderr
     assert len(chat.on_disk()["messages"]) == 41
     daemon.until_kept(chat.path)
     assert daemon.heard("restored_by_user")

@@ -1,4 +1,4 @@
-"""As a container's own process: what a restart does not mend is said once a minute, not at once again."""
+"""As a container's own process: what a restart does not change is said once a minute, not at once again."""
 
 import contextlib
 import os

@@ -127,3 +127,11 @@ def test_the_volume_takes_the_place_of_every_directory_of_the_host() -> None:
         assert volume.get("read_only") == bound[target].get("read_only"), target
     assert base["environment"]["HERMES_HOME"] in bound
     assert base["environment"]["HERMESGUARD_COMMAND"] == "docker exec hermesguard hermesguard"
+
+
+def test_nothing_is_asked_that_an_engine_without_rights_refuses() -> None:
+    """runc and crun start nothing whose score they may not lower: it takes CAP_SYS_RESOURCE, which a rootless engine lacks."""
+    base = yaml.safe_load(COMPOSE)["services"]["hermesguard"]
+    assert base.get("oom_score_adj", 0) >= 0
+    assert not base.get("privileged")
+    assert not base.get("cap_add")

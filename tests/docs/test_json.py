@@ -6,6 +6,7 @@ import subprocess
 import sys
 from datetime import datetime
 
+import pyrage
 import pytest
 
 from hermesguard import files
@@ -121,6 +122,24 @@ def printed(tmp_path_factory):
     run("log")
     run("extension", "install")
     run("extension", "status")
+    identity = pyrage.x25519.Identity.generate()
+    (root / "disk").mkdir()
+    (root / "key.txt").write_text(str(identity))
+    copies = {
+        "HERMESGUARD_OFFSITE_URL": f"file://{root}/disk",
+        "HERMESGUARD_OFFSITE_RECIPIENTS": str(identity.to_public()),
+    }
+    subprocess.run(
+        [sys.executable, "-m", "hermesguard", "offsite", "run", "--once"],
+        cwd=cli_store.ROOT,
+        env=scene.environment(copies),
+        check=True,
+    )
+    run("status", **copies)
+    run("offsite", "status", **copies)
+    run("offsite", "verify", "--identity", root / "key.txt", **copies)
+    run("offsite", "restore", "--identity", root / "key.txt", root / "back", **copies)
+    run("offsite", "accept", **copies)
     with Serving(root, scene.store, scene.sessions) as page:
         run("open", HERMESGUARD_PAGE_PORT=str(page.port))
     objects["incident"] = [

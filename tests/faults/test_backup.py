@@ -1,13 +1,8 @@
-"""Copies of a store in use, by the tools of docs/backup.md: whole, verified, and every conversation comes back."""
+"""A copy of a store in use, by whatever copies files (docs/backup.md): whole, verified, and every conversation comes back."""
 
 import itertools
-import os
-import re
 import shutil
-import subprocess
 from pathlib import Path
-
-import pytest
 
 from hermesguard.demo import acts, losses
 from hermesguard.demo.chat import Chat
@@ -16,8 +11,6 @@ from hermesguard.repair.drill import drill
 from hermesguard.store.store import Store
 from hermesguard.store.upkeep import verify as checkup
 from tests.helpers.world import World
-
-EXAMPLES = Path(__file__).parents[2] / "packaging" / "examples"
 
 
 def life(world: World) -> list[Chat]:
@@ -43,19 +36,6 @@ def check(copied: Path, chats: list[Chat], at_most_missing: int = 0) -> None:
     assert messages - at_most_missing <= result.messages <= messages
 
 
-def commands(unit: str, store: Path) -> list[list[str]]:
-    """The commands of a unit, as systemd would run them on that store."""
-    text = (EXAMPLES / unit).read_text(encoding="utf-8")
-    lines = re.findall(r"^ExecStart(?:Post)?=(.*)$", text, flags=re.MULTILINE)
-    return [line.replace("${STORE}", str(store)).replace("%%", "%").split() for line in lines]
-
-
-def run(unit: str, store: Path, environment: dict[str, str]) -> None:
-    for command in commands(unit, store):
-        done = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True)
-        assert done.returncode == 0, f"{command}: {done.stderr}"
-
-
 def test_a_copy_made_while_the_store_changes_is_good(world: World, tmp_path: Path) -> None:
     chats = life(world)
     growing = chats[2]
@@ -72,53 +52,3 @@ def test_a_copy_made_while_the_store_changes_is_good(world: World, tmp_path: Pat
             for path in (world.store_path / "shadows").glob(f"*{first[1]}"):
                 shutil.copy2(path, copied / "shadows" / path.name)
             check(copied, chats, at_most_missing=6)
-
-
-@pytest.mark.skipif(not shutil.which("restic"), reason="restic is not installed (Debian: restic)")
-def test_restic(world: World, tmp_path: Path) -> None:
-    chats = life(world)
-    (tmp_path / "password").write_text("a password\n")
-    environment = {
-        "RESTIC_REPOSITORY": str(tmp_path / "repository"),
-        "RESTIC_PASSWORD_FILE": str(tmp_path / "password"),
-        "RESTIC_CACHE_DIR": str(tmp_path / "cache"),
-    }
-    subprocess.run(["restic", "init", "--quiet"], env=os.environ | environment, check=True)
-    run("backup-restic.service", world.store_path, environment)
-    chats[2].turn("After the copy", "this is new")
-    run("backup-restic.service", world.store_path, environment)
-    back = tmp_path / "back"
-    restore = ["restic", "restore", "latest", "--quiet", "--tag", "hermesguard", "--target", str(back)]
-    subprocess.run(restore, env=os.environ | environment, check=True)
-    copied = back / world.store_path.relative_to("/")
-    check(copied, chats)
-    store = Store(copied)
-    assert store.shadow_note(chats[0].session_id) == world.guard.copies.store.shadow_note(chats[0].session_id)
-    assert not (copied / "lock").exists()
-
-
-@pytest.mark.skipif(not shutil.which("rclone"), reason="rclone is not installed (Debian: rclone)")
-def test_rclone(world: World, tmp_path: Path) -> None:
-    chats = life(world)
-    remote = tmp_path / "remote"
-    remote.mkdir()
-    configuration = tmp_path / "rclone.conf"
-    configuration.write_text(f"[hermesguard]\ntype = alias\nremote = {remote}\n")
-    environment = {"RCLONE_CONFIG": str(configuration)}
-    run("backup-rclone.service", world.store_path, environment)
-    before = (remote / "shadows" / f"{chats[3].session_id}.json").read_bytes()
-    acts.undo(chats[3])
-    run("backup-rclone.service", world.store_path, environment)
-    check(remote, chats)
-    assert (remote / "shadows-before" / f"{chats[3].session_id}.json").read_bytes() == before
-    assert not (remote / "lock").exists()
-
-
-@pytest.mark.parametrize("tool", ["restic", "rclone"])
-def test_the_units_are_understood(tool: str) -> None:
-    if not shutil.which("systemd-analyze"):
-        pytest.skip("systemd-analyze is not here")
-    units = [str(EXAMPLES / f"backup-{tool}.{kind}") for kind in ("service", "timer")]
-    done = subprocess.run(["systemd-analyze", "verify", "--man=no", *units], capture_output=True, text=True)
-    complaints = [line for line in done.stderr.splitlines() if f"{tool} is not executable" not in line]
-    assert complaints == []

@@ -524,3 +524,45 @@ def test_what_was_taken_back_and_pruned_since_is_not_looked_for(world: World) ->
     world.start()
     written(world, chat(FIVE, NEW))
     assert (now(world), alerts(world)) == (chat(FIVE, NEW), [])
+
+
+# ---- a prompt in the save that cuts ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("era", [OLD, V137, V720, V875])
+def test_a_server_that_is_a_turn_behind_and_sends_a_prompt_takes_nothing_back(
+    world: World, era: Value
+) -> None:
+    """Who edits or asks again cuts in a save of its own: in one save, the turn is missing in an older memory."""
+    before = chat(FIVE, era)
+    asks = {"active_stream_id": "s2", "pending_user_message": "go on", "pending_started_at": 3000.5}
+    value = played(world, before, chat(FIVE[:8], era, updated_at=3001.5, **asks))
+    assert (said(value), value["active_stream_id"]) == (said(before), "s2")
+    written(world, chat([*FIVE[:8], *NEWS], era, updated_at=3009.5))
+    world.pass_time(4)
+    assert said(now(world)) == [*said(before), "go on", "yes"]
+
+
+@pytest.mark.parametrize("era", [OLD, V137, V720, V875])
+def test_an_undo_and_then_a_prompt_are_two_saves(world: World, era: Value) -> None:
+    left = cut(8, era) | {"active_stream_id": "s2", "pending_user_message": "go on"}
+    assert played(world, chat(FIVE, era), left, saves=2) == left
+    assert alerts(world) == []
+
+
+@pytest.mark.parametrize("era", [OLD, V137])
+@pytest.mark.parametrize("saves", [1, 2])
+def test_a_prompt_that_a_repair_recovered_is_not_undone_by_an_old_memory(
+    world: World, era: Value, saves: int
+) -> None:
+    """The server never had the recovered prompt in its memory, and goes on with the next."""
+    sent = {"active_stream_id": "s1", "pending_user_message": "unsent", "pending_started_at": 2500.5}
+    written(world, chat(FIVE, era, **sent))
+    stub = chat([], era, updated_at=2600.5)
+    written(world, stub | {"context_messages": []})
+    assert said(now(world))[-1] == "unsent"
+    asks = {"active_stream_id": "s2", "pending_user_message": "go on", "pending_started_at": 3000.5}
+    written(world, chat(FIVE, era, updated_at=3001.5, **asks), saves=saves)
+    written(world, chat([*FIVE, *NEWS], era, updated_at=3009.5))
+    world.pass_time(70)
+    assert said(now(world)) == [*said(chat(FIVE, era)), "unsent", "go on", "yes"]

@@ -136,7 +136,7 @@ class Daemon:
         self.process = None
         return code
 
-    def until(self, condition: Callable[[], Any], seconds: float = 20.0) -> Any:
+    def until(self, condition: Callable[[], Any], seconds: float = 60.0) -> Any:
         """As `waiting.until`, but an end of the process ends the waiting too, with what it said."""
 
         def holds() -> Any:
@@ -158,7 +158,7 @@ class Daemon:
             if event["event"] == name and all(event.get(key) == value for key, value in fields.items())
         ]
 
-    def until_heard(self, name: str, seconds: float = 20.0, **fields: object) -> Record:
+    def until_heard(self, name: str, seconds: float = 60.0, **fields: object) -> Record:
         """The first event of that name with these values, waited for."""
         record: Record = self.until(lambda: self.heard(name, **fields), seconds)[0]
         return record

@@ -11,9 +11,7 @@ REORDERED = "invoice \u202egnp.exe\u202c \u2066end\u2069"
 CONTROLS = "bell \x07 escape \x1b[31m null \x00 delete \x7f soft\u00adhyphen \u200bzero"
 ARABIC = "خطة الحديقة مع server-01 لفصل الربيع"
 CHINESE = "把服务器机房搬到三楼的计划和时间表"
-LONG_TITLE = ("A title that somebody pasted from a long letter about the move of the whole archive " * 4)[
-    :300
-]
+LONG_TITLE = ("A title that was pasted from a long letter about the move of the whole archive " * 4)[:300]
 LONG_WORD = "w" * 300
 
 

@@ -1,11 +1,15 @@
 """Who receives messages, on the loopback: an HTTP server as ntfy's, and a mail server. Both can fail in every way."""
 
 import json
+import socket
+import ssl
+import subprocess
 import threading
 import time
 from email.message import Message as Mail
 from email.parser import BytesParser
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 from aiosmtpd.controller import Controller
@@ -14,14 +18,21 @@ from aiosmtpd.controller import Controller
 class Http:
     """Takes what is posted, in `bodies`, and visits, in `visits` (method and path); `mood` is how it answers.
 
-    "good", "refuse" (500), "garbage", "deaf" (no answer, the connection is closed), or a number: seconds until it answers.
+    "good", "refuse" (500), "busy" (429, Retry-After), "portal" (200, a page of HTML), "moved" (to `elsewhere`), "garbage",
+    "trickle" (an answer that never ends), "deaf" (no answer, the connection is closed), or a number: seconds until it answers.
     """
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, port: int = 0, certificate: Path | None = None) -> None:
+        """With `certificate` it speaks TLS, by one that it makes there."""
+        self._certificate = certificate
+        self.users: list[str] = []
         self.mood: str | float = "good"
         self.bodies: list[dict[str, Any]] = []
         self.visits: list[tuple[str, str, str]] = []
         self.port = port
+        self.elsewhere = ""
+        self.asked = 0
+        self._ending = threading.Event()
         self._server: ThreadingHTTPServer | None = None
         self.start()
 
@@ -50,11 +61,42 @@ class Http:
         self._server.daemon_threads = True
         self._server.handle_error = lambda *_: None  # type: ignore[method-assign]  # a client that was killed
         self.port = self._server.server_port
+        if self._certificate:
+            self._server.socket = _with_tls(self._server.socket, self._certificate)
+        self._ending.clear()
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
 
     def _receive(self, handler: BaseHTTPRequestHandler) -> None:
         body = handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
         mood = self.mood
+        self.asked += 1
+        if user := handler.headers.get("Authorization"):
+            self.users.append(user)
+        if mood == "trickle":
+            handler.wfile.write(b"HTTP/1.1 200 OK\r\n")
+            while not self._ending.wait(0.05):
+                try:
+                    handler.wfile.write(b"X-More: x\r\n")
+                except OSError:
+                    break
+            handler.close_connection = True
+            return
+        if mood == "busy":
+            handler.send_response(429)
+            handler.send_header("Retry-After", "3600")
+            handler.end_headers()
+            return
+        if mood == "moved":
+            handler.send_response(302)
+            handler.send_header("Location", self.elsewhere)
+            handler.end_headers()
+            return
+        if mood == "portal":
+            handler.send_response(200)
+            handler.send_header("Content-Type", "text/html")
+            handler.end_headers()
+            handler.wfile.write(b"<html><h1>Log in</h1></html>")
+            return
         if isinstance(mood, float):
             time.sleep(mood)
         if mood == "garbage":
@@ -77,10 +119,21 @@ class Http:
 
     def stop(self) -> None:
         """As if it was killed: nobody listens there any more."""
+        self._ending.set()
         if self._server:
             self._server.shutdown()
             self._server.server_close()
             self._server = None
+
+
+def _with_tls(listener: socket.socket, certificate: Path) -> socket.socket:
+    """A listening socket that speaks TLS, by a certificate that nobody vouches for."""
+    what = ["-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]
+    where = ["-keyout", str(certificate), "-out", str(certificate.with_suffix(".crt"))]
+    subprocess.run(["openssl", "req", *what, *where], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate.with_suffix(".crt"), certificate)
+    return context.wrap_socket(listener, server_side=True, do_handshake_on_connect=False)
 
 
 class Smtp:

@@ -9,7 +9,7 @@ from hermesguard.watcher.watcher import Change, Watch
 T = TypeVar("T")
 
 
-def until(condition: Callable[[], T], seconds: float = 20.0) -> T:
+def until(condition: Callable[[], T], seconds: float = 60.0) -> T:
     """Return the first truthy result of `condition`; AssertionError when none came within `seconds`."""
     deadline = time.monotonic() + seconds
     while not (result := condition()):

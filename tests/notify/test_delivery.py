@@ -7,11 +7,13 @@ import signal
 import socket
 import time
 from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from hermesguard.notify import deliver, ping
+from hermesguard.notify import state as states
 from hermesguard.notify.deliver import Delivery
 from hermesguard.notify.digest import Message
 from hermesguard.notify.ping import Signal
@@ -45,7 +47,7 @@ def test_a_message_goes_to_an_ntfy_server_and_says_nothing_twice(tmp_path: Path)
     server.stop()
 
 
-@pytest.mark.parametrize("mood", ["refuse", "garbage", "deaf", "killed"])
+@pytest.mark.parametrize("mood", ["refuse", "busy", "garbage", "deaf", "killed"])
 def test_each_way_to_fail_is_said_without_the_address(tmp_path: Path, mood: str) -> None:
     server = Http()
     server.mood = mood
@@ -55,6 +57,33 @@ def test_each_way_to_fail_is_said_without_the_address(tmp_path: Path, mood: str)
     assert error
     assert "topic-of-mine" not in error
     assert not list(tmp_path.glob("delivered-*"))
+    server.stop()
+
+
+@pytest.mark.parametrize("scheme", ["ntfy", "json"])
+def test_what_is_sent_on_to_elsewhere_without_its_text_is_not_delivered(tmp_path: Path, scheme: str) -> None:
+    server, elsewhere = Http(), Http()
+    server.mood, server.elsewhere = "moved", f"http://127.0.0.1:{elsewhere.port}/secure"
+    error = sent(tmp_path, f"{scheme}://127.0.0.1:{server.port}/topic-of-mine")
+    assert "302" in error
+    assert elsewhere.asked == 0
+    server.mood = "good"
+    assert sent(tmp_path, server.url) == ""
+    assert len(server.bodies) == 1
+    server.stop()
+    elsewhere.stop()
+
+
+def test_a_certificate_that_nobody_vouches_for_is_a_refusal(tmp_path: Path) -> None:
+    server = Http(certificate=tmp_path / "certificate.pem")
+    assert "topic-of-mine" not in sent(tmp_path, f"ntfys://127.0.0.1:{server.port}/topic-of-mine")
+    assert "ertificate" in sent(tmp_path, f"ntfys://127.0.0.1:{server.port}/topic-of-mine").replace(
+        "CERT", "Cert"
+    )
+    assert not server.bodies
+    why = ping.visit(f"https://127.0.0.1:{server.port}/secret", "auto", Signal("success"))
+    assert "CERTIFICATE" in why.upper()
+    assert "secret" not in why
     server.stop()
 
 
@@ -93,9 +122,26 @@ def test_an_order_to_end_lets_the_message_go_out(tmp_path: Path) -> None:
     server.mood = 0.5
     delivery = Delivery(tmp_path, Address(server.url, "x"), Message(1, "A title", "A body", "info"))
     until(lambda: deliver.is_under_way(tmp_path))
+    seen = b"".join(Path(f"/proc/{delivery.pid}/{name}").read_bytes() for name in ("cmdline", "environ"))
+    assert b"topic-of-mine" not in seen, "ps shows no address"
     os.kill(delivery.pid, signal.SIGTERM)
     assert delivery.wait() == ""
     assert len(server.bodies) == 1
+    server.stop()
+
+
+def test_an_order_to_end_waits_for_the_message_that_is_on_its_way(tmp_path: Path) -> None:
+    server, journals = Http(), Journals(tmp_path / "journal")
+    server.mood = 1.0
+    notifier = Killable(tmp_path, server.url)
+    notifier.start()
+    journals.write(incident(1))
+    until(lambda: server.asked, 60)
+    assert notifier.end(signal.SIGTERM) == 0
+    assert len(server.bodies) == 1
+    found = states.read(tmp_path / "store.notify")
+    assert found
+    assert (found.outboxes[0].waiting, found.outboxes[0].delivered, found.is_stopped) == (0, 1, True)
     server.stop()
 
 
@@ -208,10 +254,72 @@ def test_each_service_is_pinged_as_it_defines_it(
     url = f"http://127.0.0.1:{server.port}{address}"
     assert ping.visit(url, style, Signal(kind, "why" if kind == "fail" else "")) == ""
     assert server.visits == ([visited] if visited else [])
-    for mood, why in (("refuse", "it answered with 500"), ("garbage", ""), ("deaf", "")):
+    for mood, why in (
+        ("refuse", "it answered with 500"),
+        ("busy", "it answered with 429"),
+        ("garbage", ""),
+        ("deaf", ""),
+    ):
         server.mood = mood
         if visited:
             error = ping.visit(url, style, Signal(kind))
             assert error == why if why else error
             assert address not in error
     server.stop()
+
+
+def test_a_page_that_answers_in_place_of_the_service_is_no_success() -> None:
+    server = Http()
+    server.mood = "portal"
+    url = f"http://127.0.0.1:{server.port}/ping/uuid"
+    assert ping.visit(url, "auto", Signal("success")).startswith("a page answered")
+    assert ping.visit(url, "plain", Signal("success")) == ""
+    server.stop()
+
+
+@pytest.mark.parametrize(
+    ("body", "is_good"),
+    [
+        (b"OK", True),
+        (b"", True),
+        (b'{"ok":true}', True),
+        (b"OK (not found)", False),
+        (b'{"ok": false, "msg": "Monitor not found or not active."}', False),
+        (b"\xef\xbb\xbf  <!DOCTYPE html><title>Login</title>", False),
+        (b"\n<html>", False),
+    ],
+)
+def test_answers_of_services_for_pings(body: bytes, is_good: bool) -> None:
+    assert (ping._refusal(body) == "") is is_good
+
+
+def test_a_server_that_trickles_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ping, "LONGEST_SECONDS", 0.3)
+    server = Http()
+    server.mood = "trickle"
+    url = f"http://127.0.0.1:{server.port}/ping/uuid"
+    assert ping.visit(url, "auto", Signal("success")) == "no answer within 0 s"
+    assert ping.visit(url, "auto", Signal("success")) == "the visit before has no answer yet"
+    server.stop()
+    server.start()
+    server.mood = "good"
+    url = f"http://127.0.0.1:{server.port}/ping/uuid"
+    until(lambda: ping.visit(url, "auto", Signal("success")) == "")
+
+
+def test_a_user_in_the_address_is_one_for_the_server() -> None:
+    server = Http()
+    url = f"http://me:pa%2055@127.0.0.1:{server.port}/ping/uuid"
+    assert ping.visit(url, "auto", Signal("success")) == ""
+    assert server.users == ["Basic bWU6cGEgNTU="]
+    server.stop()
+
+
+@pytest.mark.parametrize(
+    "answer", [{"ready": True, "last_scan": "yesterday"}, {"ready": True, "scan_interval_seconds": "x"}, {}]
+)
+def test_whatever_the_guard_answers_is_no_proof_unless_it_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: dict[str, object]
+) -> None:
+    monkeypatch.setattr(ping, "ask_running_guard", lambda *_: answer)
+    assert ping.prove(tmp_path, datetime.now(UTC)).reason

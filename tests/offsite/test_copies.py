@@ -286,7 +286,10 @@ def test_a_file_that_is_not_what_the_index_says_is_not_restored(world: World, co
     assert "another digest" in found.damaged[0][1]
 
 
-def test_a_lost_state_costs_a_full_copy_and_the_old_objects_go(world: World, copies: Copies) -> None:
+@pytest.mark.parametrize("way", ["time", "accept"])
+def test_a_lost_state_costs_a_full_copy_and_the_old_objects_go_in_the_end(
+    world: World, copies: Copies, way: str
+) -> None:
     copies.turn()
     old = {one.name for one in copies.bucket.names()}
     copies.state.close()
@@ -295,7 +298,16 @@ def test_a_lost_state_costs_a_full_copy_and_the_old_objects_go(world: World, cop
     copies.start()
     copies.turn()
     copies.upkeep()
+    assert old <= {one.name for one in copies.bucket.names()}, (
+        "they may be all that is left of a store that was lost"
+    )
+    if way == "time":
+        copies.turn(31 * DAY)
+    else:
+        copies.state.accept()
+    copies.upkeep()
     assert old.isdisjoint(one.name for one in copies.bucket.names())
+    assert copies.state.facts()["let_go"] == "0" if way == "accept" else True
     same(copies.back()[1], Store(world.store_path))
 
 

@@ -178,7 +178,7 @@ def test_kills_of_the_process_at_random(world: World, rclone: S3Server, tmp_path
     assert done.returncode == 0, done.stdout + done.stderr
     same(Store(into), Store(world.store_path))
     status = subprocess.run([*command, "status"], capture_output=True, text=True)
-    assert "no hermesguard offsite runs" in status.stdout
+    assert "by a timer" in status.stdout
     assert f"{len(Store(into).sessions())} of " in status.stdout
 
 

@@ -124,7 +124,7 @@ def test_serve_ends_at_once_when_it_is_told(scene):
     )  # fmt: skip
     until(lambda: listening(port))
     process.send_signal(signal.SIGTERM)
-    assert process.wait(10) == 0
+    assert process.wait(30) == 0
     assert process.stderr
     assert process.stderr.read() == b""
     process.stderr.close()

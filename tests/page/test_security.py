@@ -206,7 +206,7 @@ def test_open_asks_no_stranger_at_the_port(scene, tmp_path):
         assert b"token" not in result.stdout
     finally:
         stranger.terminate()
-        stranger.wait(10)
+        stranger.wait(30)
         assert stranger.stdout
         stranger.stdout.close()
 

@@ -1,7 +1,6 @@
 """One conversation through time: the line, the moment, what went, and bringing it back."""
 
 import re
-import time
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -88,7 +87,6 @@ def test_a_finger_does_it_too(visitor: Visitor, server: StandIn) -> None:
 
 def test_an_older_version_is_back_after_four_clicks_at_most(visitor: Visitor, server: StandIn) -> None:
     page = visitor.see(server)
-    began = time.monotonic()
     page.get_by_role("button", name="Show A parser for dates").click()
     expect(page.locator(".moment")).to_contain_text("You took 2 messages back.")
     expect(page.locator(".preview")).to_contain_text(
@@ -96,7 +94,6 @@ def test_an_older_version_is_back_after_four_clicks_at_most(visitor: Visitor, se
     )
     page.get_by_role("button", name="Bring this back").click()
     expect(page.locator(".done")).to_contain_text("2 messages brought back. It has 24 messages now.")
-    assert time.monotonic() - began < 30
     assert len(server.conversations["taken0000001"].copies["live"]) == 24
     page.get_by_role("button", name="Undo").click()
     expect(page.locator(".done")).to_contain_text("It has 22 messages now.")

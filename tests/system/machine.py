@@ -1,11 +1,13 @@
 """What a scenario does on the booted system: users who chat, units, and what the journal says."""
 
+import http.server
 import itertools
 import json
 import os
 import pwd
 import re
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
@@ -79,7 +81,7 @@ class User:
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
-        """Let everything in the context be done by this person."""
+        """Let everything in the context be done by this user."""
         os.setegid(self.gid)
         os.seteuid(self.uid)
         try:
@@ -89,7 +91,7 @@ class User:
             os.setegid(0)
 
     def app(self, era: Era = Era.OLD) -> App:
-        """Return a hermes-webui of this person; the sessions directory is there then."""
+        """Return a hermes-webui of this user; the sessions directory is there then."""
         with self.at_work():
             return App(self.sessions, era, seed=next(_SEEDS))
 
@@ -115,7 +117,7 @@ class User:
             losses.wipe(chat)
 
     def run(self, *command: str | Path, check: bool = True) -> str:
-        """Run a command as this person."""
+        """Run a command as this user."""
         environment = {
             "HOME": str(self.home),
             "PATH": os.environ["PATH"],
@@ -187,9 +189,46 @@ class Unit:
         return self.value("StatusText")
 
 
-def guard_of(person: User) -> Unit:
+def guard_of(user: User) -> Unit:
     """Return the packaged template unit for a user."""
-    return Unit(f"hermesguard@{person.name}.service")
+    return Unit(f"hermesguard@{user.name}.service")
+
+
+class Receiver:
+    """Somebody on the loopback address who hears what is posted (`heard`), and is visited (`visited`), until it is closed."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+        self.visited: list[str] = []
+        receiver = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                receiver.heard.append(self.rfile.read(int(self.headers["Content-Length"])).decode())
+                self.send_response(200)
+                self.end_headers()
+
+            def do_GET(self) -> None:
+                receiver.visited.append(self.path)
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        self.place = f"127.0.0.1:{self._server.server_port}"
+
+    @property
+    def messages(self) -> list[str]:
+        """What the notifier said, as Apprise posts it to a json:// address."""
+        return [json.loads(text)["message"] for text in self.heard]
+
+    def close(self) -> None:
+        """Nobody listens there any more."""
+        self._server.shutdown()
+        self._server.server_close()
 
 
 def journal(*matches: str) -> list[Entry]:

@@ -1,4 +1,4 @@
-"""Somebody's chat is gone, and an administrator is asked: three commands, each as the output of the one before prints it."""
+"""A user's chat is gone, and an administrator is asked: three commands, each as the output of the one before prints it."""
 
 import json
 import re
@@ -59,7 +59,7 @@ def installed_too_late_under_the_service() -> None:
     after = (henry.home / ".hermes" / "state.db").stat()
     assert (after.st_mtime_ns, after.st_size) == (before.st_mtime_ns, before.st_size)
     assert chat.path.stat().st_uid == henry.uid
-    until(lambda: unit.entries("salvaged"), what="its entry in the journal")
+    until(lambda: unit.entries("restored_by_user"), what="its entry in the journal")
     unit.stop()
 
 

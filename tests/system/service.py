@@ -1,6 +1,5 @@
 """The packaged system service on a booted system: what an administrator sees, and what it survives."""
 
-import http.server
 import json
 import os
 import re
@@ -8,7 +7,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import threading
 import time
 import urllib.error
 import urllib.request
@@ -23,6 +21,7 @@ from hermesguard.demo.eras import Era
 from hermesguard.events.catalog import BY_NAME
 from hermesguard.events.event import Priority
 from machine import (
+    Receiver,
     Unit,
     User,
     exit_code,
@@ -461,29 +460,9 @@ def people_are_told() -> None:
     """hermesguard-notify@USER posts what the journal has of the guard, once each, after a kill too; the forged is not told."""
     alice = User("alice")
     unit, notifier = guard_of(alice), Unit("hermesguard-notify@alice.service")
-    heard: list[str] = []
-    pinged: list[str] = []
-
-    class Listener(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            heard.append(json.loads(self.rfile.read(int(self.headers["Content-Length"])))["message"])
-            self.send_response(200)
-            self.end_headers()
-
-        def do_GET(self) -> None:
-            pinged.append(self.path)
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = http.server.HTTPServer(("127.0.0.1", 0), Listener)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    receiver = Receiver()
     secrets = Path("/etc/hermesguard/notify-alice.urls")
-    secrets.write_text(
-        f"json://127.0.0.1:{server.server_port}/\nping http://127.0.0.1:{server.server_port}/ping\n"
-    )
+    secrets.write_text(f"json://{receiver.place}/\nping http://{receiver.place}/ping\n")
     secrets.chmod(0o644)
     os.chown(secrets, alice.uid, alice.gid)
     before = CONFIGURATION.read_text("utf-8")
@@ -504,22 +483,24 @@ def people_are_told() -> None:
         for user in ("alice", User("bob").name):
             command = ["runuser", "-u", user, "--", "logger", "--journald"]
             subprocess.run(command, input=forged, text=True, check=True)
-        until(lambda: heard, what="what happened in the hour before")
-        show(heard[0].splitlines()[0][:120])
-        until(lambda: "/ping" in pinged, what="a ping")
+        until(lambda: receiver.heard, what="what happened in the hour before")
+        show(receiver.messages[0].splitlines()[0][:120])
+        until(lambda: "/ping" in receiver.visited, what="a ping")
         (chat,) = alice.chats(1)
         alice.wipe(chat)
         until_whole(chat)
-        until(lambda: any(chat.session_id in text for text in heard), what="a message")
-        show("\n".join(next(text for text in heard if chat.session_id in text).splitlines()[:3]))
-        known = len(heard)
+        until(lambda: any(chat.session_id in text for text in receiver.messages), what="a message")
+        show("\n".join(next(text for text in receiver.messages if chat.session_id in text).splitlines()[:3]))
+        known = len(receiver.heard)
         os.kill(notifier.pid, signal.SIGKILL)
         os.kill(unit.pid, signal.SIGKILL)
         death = f"{unit.name} died: signal"
-        until(lambda: any(death in text for text in heard[known:]), 60, what="a word of the death")
+        until(
+            lambda: any(death in text for text in receiver.messages[known:]), 60, what="a word of the death"
+        )
         until(lambda: unit.status().startswith("Guarding"))
-        assert not any("forged" in text for text in heard)
-        assert sum(chat.session_id in text for text in heard) == 1
+        assert not any("forged" in text for text in receiver.messages)
+        assert sum(chat.session_id in text for text in receiver.messages) == 1
         stored = alice.run(
             "hermesguard", "status", "--store", alice.store, "--sessions", alice.sessions, check=False
         )
@@ -534,7 +515,7 @@ def people_are_told() -> None:
     finally:
         CONFIGURATION.write_text(before)
         notifier.stop()
-        server.shutdown()
+        receiver.close()
 
 
 def the_recipes_work() -> None:
@@ -625,8 +606,8 @@ def every_store_is_in_order() -> None:
     """After all of this every store verifies, and nobody has met a fault of hermesguard."""
     for store in sorted(Path("/var/lib").glob("hermesguard-*/shadows")):
         unit = Unit(f"hermesguard@{store.parent.name.removeprefix('hermesguard-')}.service")
-        person = User(store.parent.name.removeprefix("hermesguard-"))
-        said = person.run("hermesguard", "verify", "--store", store.parent, "--sessions", person.sessions)
+        user = User(store.parent.name.removeprefix("hermesguard-"))
+        said = user.run("hermesguard", "verify", "--store", store.parent, "--sessions", user.sessions)
         show(f"{store.parent}: {said.splitlines()[0]}")
         assert not unit.entries("internal_error")
         everything = json.dumps(unit.entries())

@@ -1,16 +1,16 @@
 """The other ways to run it as a service: a user's own service, the service for a user named hermeswebui, and the drop-ins."""
 
-import http.server
 import os
 import re
 import shutil
 import signal
-import threading
 import time
 import urllib.request
 from pathlib import Path
 
-from machine import EXAMPLES, Unit, User, exposure, journal, run, show, until, until_whole
+import pyrage
+
+from machine import EXAMPLES, Receiver, Unit, User, exposure, journal, run, show, until, until_whole
 
 UNIT = "hermesguard.service"
 
@@ -76,24 +76,12 @@ def ones_own_notifier() -> None:
     """`systemctl --user enable --now hermesguard-notify` tells, from a configuration that nobody else may read."""
     dora = _dora()
     dora.store = dora.home / ".local/state/hermesguard"
-    heard: list[str] = []
-
-    class Listener(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            heard.append(self.rfile.read(int(self.headers["Content-Length"])).decode())
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = http.server.HTTPServer(("127.0.0.1", 0), Listener)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    receiver = Receiver()
     configuration = dora.home / ".config/hermesguard/config.toml"
     with dora.at_work():
         configuration.parent.mkdir(parents=True, exist_ok=True)
         configuration.write_text(
-            f'[notify]\nurls = ["json://127.0.0.1:{server.server_port}/"]\nevents = ["restored"]\ngather = "0"\n'
+            f'[notify]\nurls = ["json://{receiver.place}/"]\nevents = ["restored"]\ngather = "0"\n'
         )
         configuration.chmod(0o600)
     notifier = "hermesguard-notify.service"
@@ -102,7 +90,7 @@ def ones_own_notifier() -> None:
         (chat,) = dora.chats(1)
         dora.wipe(chat)
         until_whole(chat)
-        until(lambda: any(chat.session_id in text for text in heard), what="a message")
+        until(lambda: any(chat.session_id in text for text in receiver.heard), what="a message")
         show(
             next(
                 line
@@ -118,7 +106,44 @@ def ones_own_notifier() -> None:
     finally:
         dora.run("systemctl", "--user", "disable", "--now", notifier)
         configuration.unlink()
-        server.shutdown()
+        receiver.close()
+
+
+def ones_own_copies() -> None:
+    """`systemctl --user enable --now hermesguard-offsite` copies to a disk that a drop-in names, and may write nowhere else."""
+    dora = _dora()
+    dora.store = dora.home / ".local/state/hermesguard"
+    disk, copier = dora.home / "disk", "hermesguard-offsite.service"
+    configuration = dora.home / ".config/hermesguard/config.toml"
+    dropin = dora.home / f".config/systemd/user/{copier}.d"
+    recipient = pyrage.x25519.Identity.generate().to_public()
+    with dora.at_work():
+        for directory in (disk, configuration.parent, dropin):
+            directory.mkdir(parents=True, exist_ok=True)
+        (dropin / "disk.conf").write_text("[Service]\nReadWritePaths=%h/disk\n")
+        configuration.write_text(
+            f'[offsite]\nurl = "file://{disk}"\nrecipients = ["{recipient}"]\ninterval = "1s"\n'
+        )
+    try:
+        dora.run("systemctl", "--user", "daemon-reload")
+        dora.run("systemctl", "--user", "enable", "--now", copier)
+        until(
+            lambda: "All is safe" in dora.run("hermesguard", "offsite", "status", check=False), what="copies"
+        )
+        show(
+            next(
+                line for line in dora.run("hermesguard", "status").splitlines() if line.startswith("offsite")
+            )
+        )
+        assert list(disk.rglob("*.age"))
+        user = ("runuser", "-u", dora.name, "--", "env", f"XDG_RUNTIME_DIR=/run/user/{dora.uid}")
+        found = exposure("--user", unit=copier, prefix=user)
+        show(f"systemd-analyze --user security {copier}: {found}")
+        assert found <= 1.9
+        assert not dora.run("systemd-analyze", "--user", "verify", copier)
+    finally:
+        dora.run("systemctl", "--user", "disable", "--now", copier)
+        configuration.unlink()
 
 
 def where_users_may_not_make_namespaces() -> None:
@@ -158,23 +183,11 @@ def alerts_over_the_network() -> None:
     webui = User("hermeswebui")
     webui.store = Path("/var/lib/hermesguard")
     unit = Unit(UNIT)
-    heard: list[bytes] = []
-
-    class Listener(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            heard.append(self.rfile.read(int(self.headers["Content-Length"])))
-            self.send_response(204)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = http.server.HTTPServer(("127.0.0.1", 0), Listener)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    receiver = Receiver()
     script = Path("/usr/local/bin/post")
     script.write_text(
         "#!/usr/bin/python3\nimport sys, urllib.request\n"
-        f"urllib.request.urlopen('http://127.0.0.1:{server.server_port}/', sys.stdin.buffer.read(), timeout=10)\n"
+        f"urllib.request.urlopen('http://{receiver.place}/', sys.stdin.buffer.read(), timeout=10)\n"
     )
     script.chmod(0o755)
     configuration = Path("/etc/hermesguard/hermesguard.toml")
@@ -188,21 +201,21 @@ def alerts_over_the_network() -> None:
         (chat,) = webui.chats(1)
         webui.wipe(chat)
         show(unit.until_reported("hook_failed")["MESSAGE"])
-        assert not heard
+        assert not receiver.heard
         shutil.copy(EXAMPLES / "network.conf", dropin)
         run("systemctl", "daemon-reload")
         run("systemctl", "restart", UNIT)
         show(f"exposure with network.conf: {exposure(unit=UNIT)}")
         (chat,) = webui.chats(1)
         webui.wipe(chat)
-        until(lambda: heard, what="an alert over the network")
-        show(heard[0].decode()[:120])
-        assert chat.session_id in heard[0].decode()
+        until(lambda: receiver.heard, what="an alert over the network")
+        show(receiver.heard[0][:120])
+        assert chat.session_id in receiver.heard[0]
     finally:
         configuration.write_text(before)
         shutil.rmtree(dropin)
         run("systemctl", "daemon-reload")
-        server.shutdown()
+        receiver.close()
     unit.stop()
 
 

@@ -210,7 +210,7 @@ def _configuration() -> Iterator[Block]:
         "`--keep-history` of `hermesguard run` and the variable `HERMESGUARD_KEEP_HISTORY`."
     )
     yield Text(
-        "A key that is not known is an error, and so is a value that is not possible: nothing is guessed. "
+        "A key that is not known is an error, and so is an invalid value: nothing is guessed. "
         "`hermesguard config check` says whether the files are right, `hermesguard config show` prints every value and where it "
         "comes from."
     )

@@ -91,8 +91,8 @@ and is still the same. Messages without any timestamp are believed to be the sam
 live takes up the end of the shadow.
 
 Between messages that are the same, what is left is paired by tool id, time stamp, position and role: restamped, enriched,
-redacted, cut or replaced by a marker, it is one message that was changed where it stands. Its newer form stays, and the state
-before is a version in the history."""
+redacted, cut, replaced by a marker, or under the tool ids of another provider, it is one message that was changed where it
+stands. Its newer form stays, and the state before is a version in the history."""
 
 _WAITING = f"""\
 Some cases only time can decide. Nothing sleeps meanwhile: a later write is judged by itself, and may decide the case.

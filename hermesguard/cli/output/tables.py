@@ -112,3 +112,8 @@ def ago(when: datetime | None, now: datetime | None = None) -> str:
 
     seconds = ((now or datetime.now(UTC)) - when).total_seconds()
     return "just now" if seconds < 1 else f"{about_duration(seconds)} ago"
+
+
+def moment_of(text: str) -> datetime | None:
+    """Return a time as the JSON objects have it; None for the empty text, which is none."""
+    return datetime.fromisoformat(text) if text else None

@@ -129,12 +129,14 @@ _MARKS: Final = {
 }
 
 
-def summary(found: Iterable[Change]) -> str:
-    """Return the changes as one sentence: "2 messages gone, 1 new, 997 the same"."""
+def summary(found: Iterable[Change], is_repair: bool = False) -> str:
+    """Return the changes as one sentence: "2 gone, 1 new, 997 the same"; what a repair has added came back."""
     counts: dict[str, int] = {}
     for change in found:
         counts[change.kind] = counts.get(change.kind, 0) + 1
-    words = {"dropped": "dropped without loss", "same": "the same"}
+    words = {"dropped": "dropped without loss", "same": "the same"} | (
+        {"new": "came back"} if is_repair else {}
+    )
     parts = [f"{counts[kind]:,} {words.get(kind, kind)}" for kind in (*_MARKS, "same") if kind in counts]
     return ", ".join(parts) or "no messages on either side"
 

@@ -63,7 +63,7 @@ def require_arguments(verb: str, arguments: Mapping[str, Any]) -> None:
     if not needed <= arguments.keys() <= needed | more:
         raise GuardError(
             f"The guard knows {verb} with other arguments",
-            "It may be of another version: restart it",
+            "It may be an older version: restart it",
             ExitCode.USAGE,
         )
 

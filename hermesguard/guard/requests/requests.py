@@ -28,6 +28,8 @@ _PACKED = 8
 
 
 class Live(NamedTuple):
+    """The live file as a request found it; `document` is None when it is no session."""
+
     copy: Copy
     stamp: files.Stamp
     document: Document | None
@@ -269,4 +271,5 @@ class Requests:
 
 
 def count_of(document: Document | None) -> int | None:
+    """Return how many messages a file has; None where there is none."""
     return len(document.messages) if document else None

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from hermesguard.config.units import moment
 from hermesguard.errors import GuardError
-from hermesguard.lookup.find.search import Hit, Passage, Query, chosen, search
+from hermesguard.lookup.find.search import WORDS, Hit, Passage, Query, chosen, search
 from hermesguard.lookup.library import Library
 from hermesguard.lookup.overview import entry_of, version_names
 
@@ -72,6 +72,8 @@ def _look_at(library: Library, query: Query, hit: Hit) -> Found | None:
         return None
     entry = entry_of(library, hit.session)
     command, where = _way_back(library, hit, entry.state)
+    if hit.rank == WORDS:
+        where = f"the words stand apart; {where}"
     return Found(hit, passage, title or "Untitled", entry.state, entry.changed, command, where)
 
 

@@ -26,9 +26,6 @@ _LEAST_SHARE: Final = 500
 """So many sessions are looked through sooner than a process is made."""
 _MOST_PROCESSES: Final = 8
 _GZIP_HEADER_BYTES: Final = 10
-_GZIP_TRAILER_BYTES: Final = 8
-_MOST_RATIO: Final = 1032
-"""Deflate makes nothing smaller than that (zlib's documentation)."""
 _LARGEST_VERSION_BYTES: Final = 1024 * 1024 * 1024
 _MOST_AT_ONCE_BYTES: Final = 64 * 1024
 _SPACE: Final = rb"(?:\\[nrt]|\s)+"
@@ -236,16 +233,13 @@ def _unpacked(packed: bytes) -> bytes:
     """Return what a version holds, at most so much of it as may be held. Raises zlib.error.
 
     Its checksum is not asked for, where nothing but the plain header of gzip stands before it: that takes a sixth of the time,
-    and whoever shows or restores the version asks for its digest. What cannot unpack to more than may be held is unpacked at
-    one go, in half the time.
+    and whoever shows or restores the version asks for its digest.
     """
-    if packed[3:4] != b"\0" or len(packed) <= _GZIP_HEADER_BYTES + _GZIP_TRAILER_BYTES:
-        return zlib.decompressobj(31).decompress(packed, _LARGEST_VERSION_BYTES)
-    stream = memoryview(packed)[_GZIP_HEADER_BYTES:]
-    if len(packed) * _MOST_RATIO > _LARGEST_VERSION_BYTES:
-        return zlib.decompressobj(-15).decompress(stream, _LARGEST_VERSION_BYTES)
-    size = int.from_bytes(packed[-4:], "little")
-    return zlib.decompress(stream[:-_GZIP_TRAILER_BYTES], -15, min(size, len(packed) * _MOST_RATIO) + 1)
+    if packed[3:4] == b"\0" and len(packed) > _GZIP_HEADER_BYTES:
+        return zlib.decompressobj(-15).decompress(
+            memoryview(packed)[_GZIP_HEADER_BYTES:], _LARGEST_VERSION_BYTES
+        )
+    return zlib.decompressobj(31).decompress(packed, _LARGEST_VERSION_BYTES)
 
 
 def _newest(library: Library, name: str) -> bytes:

@@ -114,6 +114,8 @@ class Restoring:
         self._gone: set[str] = set()
         self._found: dict[str, _Session] = {}
         self._result = Restored()
+        self._strange = 0
+        """How many objects are encrypted for other keys."""
 
     def run(self, folder: str | None = None) -> Restored:
         """Restore; GuardError when nothing is there, the directory is not empty, or the storage refuses. Nothing half stays."""
@@ -123,8 +125,15 @@ class Restoring:
             for number, one in enumerate(reversed(objects), 1):
                 self._read(one)
                 self._progress(number, len(objects))
+            if self._strange == len(objects):
+                raise GuardError(
+                    f"None of the {len(objects)} objects is encrypted for this key",
+                    "Name the identity whose public key stands in [offsite] recipients of the machine that made them",
+                    ExitCode.NOT_FOUND,
+                )
             if self._at is not None:
                 self._set_times()
+                self._require_something(objects)
             self._finish()
         except BucketError as error:
             raise GuardError(
@@ -153,6 +162,15 @@ class Restoring:
                 f"{self._into} cannot be used: {error.strerror}", "Name another directory"
             ) from None
 
+    def _require_something(self, objects: list[Stored]) -> None:
+        """Raise GuardError when the copies hold nothing of the time that was asked for."""
+        if not self._asked and not any(path.startswith(("shadows/", "history/")) for path in self._taken):
+            raise GuardError(
+                "The copies hold nothing as of that time",
+                f"The oldest of them was made at {batch.time_of(objects[0].name):%Y-%m-%d %H:%M} UTC: name a later time",
+                ExitCode.NOT_FOUND,
+            )
+
     # -- one object
 
     def _read(self, one: Stored) -> None:
@@ -173,6 +191,7 @@ class Restoring:
         except FileNotFoundError:
             self._result.damaged.append((one.name, "it was removed meanwhile"))
         except files.Damaged as error:
+            self._strange += isinstance(error, batch.ForAnother)
             self._result.damaged.append((one.name, str(error)))
         self._finish_one(one, index, placed)
 

@@ -1,7 +1,7 @@
 """How far apart requests are, so that a day never has more than are allowed. Pure.
 
 While half of the day's requests are left nothing changes. Then the pace falls with what is left: it never comes to a stop,
-and a load that lasts settles at two thirds of what is allowed. What cannot be sent at once goes into larger batches.
+and a load that lasts gets two thirds of what is allowed. What cannot be sent at once goes into larger batches.
 """
 
 from collections.abc import Mapping
@@ -33,6 +33,11 @@ def spacing_seconds(interval_seconds: float, per_day: int, used_today: int) -> f
     if left * 2 >= per_day:
         return interval_seconds
     return max(interval_seconds, _EASING_SECONDS / left)
+
+
+def interval_seconds(interval: float, per_day: int, used_today: int) -> float:
+    """Return how far apart copies are now, for people: an hour at most, for then there may be requests again."""
+    return min(spacing_seconds(interval, per_day, used_today), float(HOUR_SECONDS))
 
 
 def may_burst(per_day: int, used_today: int) -> bool:

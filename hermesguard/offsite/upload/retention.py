@@ -11,13 +11,19 @@ from enum import Enum, auto
 from typing import Final, NamedTuple
 
 from hermesguard.offsite.batch import session_of
+from hermesguard.offsite.settings import OffsiteSettings
 from hermesguard.offsite.state import Entry, Object
 from hermesguard.store.history import WITHDRAWN
 
 MOST_AT_ONCE: Final = 20
 MOST_SHARE: Final = 0.05
-"""More files than these, vanished at one look without a reason, are a fault rather than a wish."""
+"""More files than these, vanished at one look without a reason, are a fault rather than what a user wants."""
 _WASTE_SHARE: Final = 0.5
+
+
+def earlier_seconds(options: OffsiteSettings) -> float:
+    """Return how long objects stay that a state before the present one has made: as long as the store keeps anything."""
+    return max(options.keep_deleted_seconds, options.keep_history_seconds)
 
 
 class Rules(NamedTuple):

@@ -50,7 +50,7 @@ class Upkeep:
         missing = [
             one
             for one in self._state.objects("stored")
-            if listed.get(one.name) != one.size_bytes and now_ns - one.created_ns > _SETTLED_NS
+            if listed.get(one.name) != one.size_bytes and abs(now_ns - one.created_ns) > _SETTLED_NS
         ]
         if missing:
             short = [one for one in missing if one.name in listed]
@@ -67,8 +67,8 @@ class Upkeep:
         leaving = self._state.objects("leaving")
         names = [one.name for one in leaving if one.name in listed]
         facts = self._state.facts()
-        if facts.get("waiting") == "0":
-            # All is copied: what an earlier state of this machine left behind is not needed any more.
+        if facts.get("waiting") == "0" and self._may_go(facts):
+            # All is copied, and what was lost with an earlier state of this machine would have been missed by now.
             began_ns = int(facts.get("began_ns", "0"))
             names += [name for name in strangers if self._is_before(name, began_ns)]
         self._state.note(left_behind=len(names))
@@ -81,10 +81,17 @@ class Upkeep:
                 raise BucketError(
                     f"the storage still has {len(left)} objects that were removed", is_refusal=True
                 )
+        if facts.get("let_go") == "1":
+            self._state.note(let_go=0)
         self._forget(leaving, set())
 
     def _forget(self, leaving: list[Object], left: set[str]) -> None:
         self._state.forget([one for one in leaving if one.name not in left])
+
+    def _may_go(self, facts: dict[str, str]) -> bool:
+        """Return whether what an earlier state made may be removed: it may be all that is left of a store that was lost."""
+        since = (self._clock.now().timestamp() * 1e9 - int(facts.get("began_ns", "0"))) / 1e9
+        return facts.get("let_go") == "1" or since >= retention.earlier_seconds(self._options)
 
     def _is_before(self, name: str, began_ns: int) -> bool:
         time = batch.time_of(name)

@@ -5,6 +5,7 @@ known and removed. Nothing here writes into the store.
 """
 
 import contextlib
+import hashlib
 import os
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
@@ -24,6 +25,8 @@ from hermesguard.store.history import WITHDRAWN
 BATCH_BYTES: Final = 32 * 1024 * 1024
 """An object takes no more files when their plain size is above this."""
 _UPKEEP_SECONDS: Final = 3600.0
+_UPKEEP_AGAIN_SECONDS: Final = 30.0
+"""After one that failed; then twice as long each time, a quarter of an hour at most."""
 _LATE_SECONDS: Final = 1800.0
 """How long nothing may get through before it is reported."""
 
@@ -64,18 +67,24 @@ class Uploader:
         self._survey = Survey(options.store)
         self._upkeep = Upkeep(options, state, bucket, self._clock)
         self._renew: set[str] = set()
-        self._failures = 0
+        self._failures = self._upkeep_failures = 0
         self.failure = ""
         """Why the last copy failed; empty when it did not."""
-        self._is_late = False
         self._next_copy = self._next_upkeep = 0.0
         self._damaged: set[str] = set()
         self._known: dict[str, Known] | None = None
         bucket.count = self.count
         facts = state.facts()
+        self._is_late = facts.get("late") == "1"  # of a process before this one, of which people were told
         self.machine = facts.get("machine") or machine_folder(options.store) or os.urandom(8).hex()
         if "machine" not in facts:
             state.note(machine=self.machine, began_ns=self._now_ns())
+        self._for = hashlib.sha256("\n".join(sorted(options.recipients)).encode()).hexdigest()[:16]
+        """Whom the copies are for. When it is somebody else, all is copied once more."""
+        self._noted_for = facts.get("recipients")
+        if self._noted_for != self._for:
+            self._renew |= set(self._safe())
+            self._note_recipients()
 
     def _now_ns(self) -> int:
         return int(self._clock.now().timestamp() * 1e9)
@@ -90,6 +99,12 @@ class Uploader:
                 f"the {self._options.requests_per_day} requests of these 24 hours are used up"
             )
         self._state.count_requests(requests, self._clock.now().timestamp())
+
+    def _note_recipients(self) -> None:
+        """Note whom the copies are for, as soon as all of them are."""
+        if not self._renew:
+            self._state.note(recipients=self._for)
+            self._noted_for = self._for
 
     # -- one turn
 
@@ -131,12 +146,15 @@ class Uploader:
         one, count = made
         self._put(one)
         self._state.hold((), no_longer=(path for path, _ in removals))
+        left = work.wanted[count:]
+        self._state.note(waiting=len(left), oldest_ns=_oldest(left))
         return count < len(work.wanted)
 
     def look(self) -> Work:
         """Return what is to be done. Raises OSError, GuardError when the store cannot be looked at: then nothing is gone."""
         found = self._survey.look()
         known = self._safe()
+        self._renew &= found.keys() - self._damaged
         wanted = [file for file in found.values() if self._is_wanted(file, known.get(file.path))]
         wanted.sort(key=lambda file: (file.changed_ns, file.path))
         gone = [path for path in known if path not in found]
@@ -260,7 +278,9 @@ class Uploader:
         self._bucket.put(one.name, self._state.spooled(one))
         self._known = None
         self._state.stored(one, self._now_ns())
-        self._renew -= {entry.path for entry in self._state.entries(one.id)}
+        if self._renew or self._noted_for != self._for:
+            self._renew -= {entry.path for entry in self._state.entries(one.id)}
+            self._note_recipients()
 
     # -- the rest
 
@@ -271,7 +291,11 @@ class Uploader:
         try:
             self._renew |= self._upkeep.run(self.machine)
             self._state.note(upkeep_error="")
+            self._upkeep_failures = 0
         except (OSError, GuardError) as error:
+            self._upkeep_failures += 1
+            again = budget.pause_seconds(self._upkeep_failures, _UPKEEP_AGAIN_SECONDS)
+            self._next_upkeep = self._clock.monotonic() + again
             self._state_note(upkeep_error=_words(error))
 
     def _state_note(self, **values: object) -> None:
@@ -292,11 +316,14 @@ class Uploader:
         is_refusal = isinstance(error, BucketError) and error.is_refusal and self._failures >= 3
         if not self._is_late and (is_lasting or is_refusal) and not isinstance(error, NoRequestsLeft):
             self._is_late = True
+            self._state_note(late=1)
             self._report("offsite_failing", error=_words(error), seconds=round((now_ns - since_ns) / 1e9, 1))
 
     def _succeeded(self) -> None:
         if self._failures or self._is_late:
-            self._state_note(error="", failures=0)
+            self._state_note(error="", failures=0, late=0)
+        if self._failures and self._upkeep_failures:
+            self._next_upkeep = self._clock.monotonic()  # what was away is back
         self._failures = 0
         self.failure = ""
         if self._is_late:

@@ -15,6 +15,9 @@ from hermesguard.webui.text import text_of
 
 # So many messages that say the same one after another, all stamped anew, are a conversation stamped anew and none said again.
 RESTAMPED_MESSAGES = 3
+RESTAMPED_CHARACTERS = 20
+# So is one of which so much stands in the same order, although messages came between.
+RESTAMPED_SHARE = 0.5
 # So much of the longer of two texts must be common to both, at their start and their end, for one to be the other, edited.
 ALIKE_SHARE = 0.5
 
@@ -46,16 +49,28 @@ def changes(
     """
     found = Changes()
     moved_old, moved_new = {index for index, _ in moved}, {index for _, index in moved}
+    gaps: list[tuple[list[int], list[int], bool, bool]] = []
     at_old = at_new = lead
     for old_index, new_index in (*same, (len(old), len(new))):
         if at_old < old_index and at_new < new_index:
-            is_bounded = old_index < len(old) or new_index < len(new)
             left_old = [index for index in range(at_old, old_index) if index not in moved_old]
             left_new = [index for index in range(at_new, new_index) if index not in moved_new]
-            _Gap(old, new, left_old, left_new, is_bounded).fill(found, _SIGNS)
+            if left_old and left_new:
+                is_bounded = old_index < len(old) or new_index < len(new)
+                gaps.append((left_old, left_new, is_bounded, at_old > 0 and at_new > 0))
         at_old, at_new = old_index + 1, new_index + 1
+    calls = [_calls(old, (gap[0] for gap in gaps)), _calls(new, (gap[1] for gap in gaps))]
+    is_renamed = all(calls) and calls[0].isdisjoint(calls[1])
+    for gap in gaps:
+        _Gap(old, new, *gap, is_renamed).fill(found, _SIGNS)
     found.pairs.sort()
     return found
+
+
+def _calls(messages: Sequence[Message], gaps: Iterable[list[int]]) -> set[str]:
+    """Return the ids of the tool calls that are made in the gaps."""
+    left = (messages[index] for gap in gaps for index in gap)
+    return {tool for message in left if message.role != "tool" for tool in message.identity[2]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +82,10 @@ class _Gap:
     old: list[int]
     new: list[int]
     is_bounded: bool
+    is_next: bool
+    """It begins right behind two messages that are one."""
+    is_renamed: bool
+    """No tool id of the older list behind the lead stands in the newer one, as when another provider gave them."""
 
     @property
     def sides(self) -> tuple[list[Message], list[Message]]:
@@ -86,7 +105,8 @@ class _Gap:
 
     def _part(self, start: Pair, end: Pair, is_bounded: bool) -> "_Gap":
         old, new = self.old[start[0] : end[0]], self.new[start[1] : end[1]]
-        return _Gap(self.messages_old, self.messages_new, old, new, is_bounded)
+        is_next = self.is_next or start != (0, 0)
+        return _Gap(self.messages_old, self.messages_new, old, new, is_bounded, is_next, self.is_renamed)
 
     def _note(self, found: Changes, pair: Pair, sign: object) -> None:
         before, after = self.messages_old[pair[0]], self.messages_new[pair[1]]
@@ -102,60 +122,60 @@ class _Gap:
 
 def _restamped(gap: _Gap) -> Iterable[Pair]:
     """Messages that say the same between the same messages; at the end so many of them that nobody said all that again."""
-    old, new = gap.sides
+    said = [list(map(_said if gap.is_renamed else _identity, side)) for side in gap.sides]
     if gap.is_bounded:
-        return rising([message.said for message in old], [message.said for message in new])
-    same = zip(old, new, strict=False)
-    most = min(len(old), len(new))
-    names: dict[str, str] = {}
-    size = next(
-        (number for number, pair in enumerate(same) if not (_says_as_much(*pair) or _renames(*pair, names))),
-        most,
-    )
-    is_sure = size >= RESTAMPED_MESSAGES or size == len(old) >= 2
-    spoken = old[:size]
-    is_sure = is_sure and any(m.role == "assistant" or benign.is_compaction_marker(m) for m in spoken)
-    return [(index, index) for index in range(size)] if is_sure else []
-
-
-def _renamed(gap: _Gap) -> Iterable[Pair]:
-    """Messages that differ in their tool ids alone, as another provider gives them; at the end, of the same time stamp."""
+        return rising(*said)
     old, new = gap.sides
-    if not any(message.identity[2] for message in old):
-        return
+    size = _run(old, new, said)
+    if not (_is_spoken(old[:size]) and (size >= RESTAMPED_MESSAGES or size == len(old) >= 2)):
+        size = 0
+    pairs = rising(*said)
+    is_sure = len(pairs) >= max(RESTAMPED_MESSAGES, RESTAMPED_SHARE * len(old))
+    if not size and not (is_sure and _is_spoken(old[a] for a, _ in pairs)):
+        return []
+    start = [(index, index) for index in range(size)]
+    # Behind them a short word may be said again.
+    return [*start, *(pair for pair in pairs if min(pair) >= size and (not size or _is_long(old[pair[0]])))]
+
+
+def _is_long(message: Message) -> bool:
+    return len(message.identity[1]) >= RESTAMPED_CHARACTERS or bool(message.identity[2])
+
+
+def _run(old: Sequence[Message], new: Sequence[Message], said: Sequence[Sequence[Hashable]]) -> int:
+    """Return how many messages at the start say the same on both sides."""
     names: dict[str, str] = {}
-    for a, b in rising(*([_without_ids(message) for message in side] for side in (old, new))):
-        is_placed = gap.is_bounded or (old[a].timestamp is not None and old[a].timestamp == new[b].timestamp)
-        if is_placed and _renames(old[a], new[b], names):
-            yield a, b
+    for at, (before, after) in enumerate(zip(old, new, strict=False)):
+        if said[0][at] == said[1][at] or _says_as_much(before, after):
+            names.update(zip(before.identity[2], after.identity[2], strict=False))
+        elif not _answers(before, after, names):
+            return at
+    return min(len(old), len(new))
 
 
-def _without_ids(message: Message) -> Hashable:
-    if not message.identity[2]:
-        return message.start + 0.5
-    return (*message.identity[:2], str(_functions(message)), message.timestamp is None)
+def _answers(before: Message, after: Message, names: dict[str, str]) -> bool:
+    """Return whether two messages answer the same call, which got another of the `names`."""
+    first, second = before.identity[2], after.identity[2]
+    same = len(first) == len(second) and all(names.get(a) == b for a, b in zip(first, second, strict=True))
+    return bool(first) and same and before.role == after.role == "tool"
 
 
-def _renames(before: Message, after: Message, names: dict[str, str]) -> bool:
-    """Return whether only the tool ids of a message are others: of a call, which tells the `names`, or of what answers one."""
-    first, second = before.identity, after.identity
-    if first[2] == second[2] or len(first[2]) != len(second[2]) or first[:2] != second[:2]:
-        return False
-    if called := _functions(before):
-        if called != _functions(after):
-            return False
-        names.update(zip(first[2], second[2], strict=True))
-        return True
-    return all(names.get(one) == other for one, other in zip(first[2], second[2], strict=True))
+def _is_spoken(messages: Iterable[Message]) -> bool:
+    return any(m.role == "assistant" or benign.is_compaction_marker(m) for m in messages)
 
 
-def _functions(message: Message) -> list[object]:
-    """Return what a message calls, without the ids."""
+def _identity(message: Message) -> Hashable:
+    return message.said
+
+
+def _said(message: Message) -> Hashable:
+    """Return what a message says and calls, whatever the ids of the calls."""
     calls = message.get("tool_calls")
-    found = (
+    called = (
         [call.get("function") for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
     )
-    return found if any(found) else []
+    role, words, tools = message.said
+    return role, words, len(tools), str(called)
 
 
 def _tool_ids(gap: _Gap) -> Iterable[Pair]:
@@ -183,7 +203,7 @@ def _stamps(gap: _Gap) -> Iterable[Pair]:
             asked = any(map(benign.is_user_turn, (*old[: a + 1], *new[: b + 1])))
             if asked:
                 return
-        if _may_be_one(before, after) and (not is_rough or alike(before, after)):
+        if _may_be_one(gap, before, after) and (not is_rough or alike(before, after)):
             yield a, b
 
 
@@ -220,25 +240,49 @@ def _position(gap: _Gap) -> Iterable[Pair]:
     pairs = list(zip(old, new, strict=False))
     if not gap.is_bounded or len(old) != len(new) or any(a.role != b.role for a, b in pairs):
         return []
+    is_stamped = not _is_restamped_beside(gap)
     return [
         (index, index)
         for index, (a, b) in enumerate(pairs)
-        if _may_be_one(a, b)
+        if _may_be_one(gap, a, b)
         and (
             _says_as_much(a, b)
-            or (a.timestamp == b.timestamp if a.timestamp and b.timestamp else alike(a, b))
+            or (a.timestamp == b.timestamp if is_stamped and a.timestamp and b.timestamp else alike(a, b))
         )
     ]
 
 
+def _is_restamped_beside(gap: _Gap) -> bool:
+    """Return whether what follows says the same at another time: then the messages before it were stamped anew too."""
+    old, new = gap.old[-1] + 1, gap.new[-1] + 1
+    if old >= len(gap.messages_old) or new >= len(gap.messages_new):
+        return False
+    before, after = gap.messages_old[old], gap.messages_new[new]
+    return (
+        before.identity == after.identity
+        and None not in (before.timestamp, after.timestamp)
+        and (before.timestamp != after.timestamp)
+    )
+
+
+def _next(gap: _Gap) -> Iterable[Pair]:
+    """Messages without a stamp that say the same right behind the same message: those are one as they are at the start."""
+    if not gap.is_next:
+        return
+    for index, (before, after) in enumerate(zip(*gap.sides, strict=False)):
+        if before.identity != after.identity or None not in (before.timestamp, after.timestamp):
+            return
+        yield index, index
+
+
 _SIGNS: tuple[Callable[[_Gap], Iterable[Pair]], ...] = (
     _restamped,
-    _renamed,
     _tool_ids,
     _stamps,
     _sent,
     _first,
     _position,
+    _next,
 )
 
 
@@ -265,9 +309,11 @@ def _says_as_much(before: Message, after: Message) -> bool:
     return before.identity[:2] == after.identity[:2] and set(before.identity[2]) <= set(after.identity[2])
 
 
-def _may_be_one(before: Message, after: Message) -> bool:
+def _may_be_one(gap: _Gap, before: Message, after: Message) -> bool:
     """Return whether no tool ids say that these are two messages."""
     first, second = before.identity[2], after.identity[2]
+    if gap.is_renamed and len(first) == len(second):
+        return True
     return not (first and second) or not set(first).isdisjoint(second)
 
 

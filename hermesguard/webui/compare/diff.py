@@ -19,6 +19,8 @@ from hermesguard.webui.session import Message
 
 # A prompt that was recovered from `pending_*` is stamped with whole seconds; the application's own copy with fractions.
 RECOVERED_TOLERANCE_SECONDS = 1.0
+# Nobody says so much again, word by word.
+LONG_CHARACTERS = 80
 # Comparisons for each message that may be spent on the search for an overlap; repeated messages could make it quadratic.
 OVERLAP_EFFORT = 16
 
@@ -274,11 +276,12 @@ def _same_of(
 
 
 def _confirmed(old: Sequence[Message], pairs: list[Pair], count_new: int) -> Iterator[Pair]:
-    """Yield the pairs that may be believed: stamped, in company, or all that there is in new."""
+    """Yield the pairs that may be believed: stamped, in company, too long to be said twice, or all that there is in new."""
     known = set(pairs)
     for index, other in pairs:
         in_company = (index - 1, other - 1) in known or (index + 1, other + 1) in known
-        if old[index].timestamp is not None or in_company or len(pairs) == count_new:
+        is_long = len(old[index].identity[1]) >= LONG_CHARACTERS
+        if old[index].timestamp is not None or in_company or is_long or len(pairs) == count_new:
             yield index, other
 
 

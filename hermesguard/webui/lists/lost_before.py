@@ -181,8 +181,8 @@ def _journals(directory: Path) -> frozenset[str]:
 def _loaded(path: Path) -> Any:
     try:
         return orjson.loads(files.read(path, LONGEST_LIST_BYTES)[0])
-    except (FileNotFoundError, files.TooLarge, ValueError):
-        return None
+    except (OSError, ValueError):
+        return None  # a list that nobody can read tells nothing
 
 
 def _document(path: Path) -> Document | None:

@@ -330,6 +330,36 @@ CHANGED: dict[str, tuple[list[Value], list[Value]]] = {
         [*START, user("fix it", 1090), ERROR, user("fix it\n\nand that", 1100)],
         [*START, user("fix it", 1090), ERROR, user("and that", 1100), answer("both", 1105)],
     ),
+    "a conversation stamped anew in which a password was taken out": (
+        [
+            *START,
+            user("my password is hunter2, log in for me", 1100),
+            answer("it is done now, all of it", 1105),
+        ],
+        [
+            *({**message, "timestamp": 5000 + place} for place, message in enumerate(START)),
+            user("my password is [removed], log in for me", 5010),
+            answer("it is done now, all of it", 5011),
+        ],
+    ),
+    "outputs pruned under the tool ids of another provider": (
+        [user("look"), calling("a1"), tool("line " * 100, "a1"), calling("a2"), tool("ok", "a2")],
+        [user("look"), calling("b1"), tool("[pruned]", "b1"), calling("b2"), tool("[pruned]", "b2")],
+    ),
+    "an answer without a stamp behind the output of a tool that was pruned": (
+        [user("look"), calling("a1"), tool("line " * 100, "a1"), answer("so")],
+        [user("look"), calling("a1"), tool("[pruned]", "a1"), answer("so"), user("and?"), answer("yes")],
+    ),
+    "a password before an answer without a stamp": (
+        [*UNSTAMPED, user("my password is hunter2, log in for me"), answer("it is done " * 10)],
+        [
+            *UNSTAMPED,
+            user("my password is [removed], log in for me"),
+            answer("it is done " * 10),
+            user("and?", 9000),
+            answer("yes", 9001),
+        ],
+    ),
     "two prompts that were queued and sent as one": (
         [*START, user("look here", 1100), user("and there", 1101), answer("yes", 1105)],
         [*START, user("look here\n\nand there", 1100), answer("yes", 1105)],
@@ -364,6 +394,12 @@ def test_changed_in_place_is_one_message_and_the_state_before_a_version(what: st
     assert verdict.action is Action.GROWTH
     assert verdict.takes_away
     assert len(session.parse(merge_documents(before, after)).messages) == len(after.messages)
+
+
+def test_a_conversation_stamped_anew_behind_instructions_is_growth() -> None:
+    said = [*START, answer("an answer", 1105)]
+    anew = [{**message, "timestamp": 5000 + place} for place, message in enumerate(said)]
+    assert judged(said, [{"role": "system", "content": "be kind"}, *anew]) == (Action.GROWTH, [])
 
 
 @pytest.mark.parametrize("what", LOSSES)

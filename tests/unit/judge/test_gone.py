@@ -10,9 +10,10 @@ from hermesguard.judge.rules_missing import (
     PRUNED_WAIT_SECONDS,
     UNKNOWN_WAIT_SECONDS,
     UNLINKED_WAIT_SECONDS,
+    Missing,
 )
 from hermesguard.judge.verdict import Action, IndexSays, Surroundings, Verdict
-from tests.helpers.cases import file, turns
+from tests.helpers.cases import Value, file, turns
 
 FIVE = turns(5)
 INDEX: tuple[IndexSays, ...] = get_args(IndexSays)
@@ -197,3 +198,54 @@ def test_rule_23_each_state_of_the_index_is_said_in_a_sentence_of_its_own(index:
     }
     others = set.union(*(found for word, found in sentences.items() if word != index))
     assert sentences[index] - others
+
+
+# ---- facts -------------------------------------------------------------------------------------------------------------
+
+LISTED_ON = "the index went on listing it after the file had gone"
+CLEANED = "this release removes the index only when it cleans up empty sessions"
+JUST_BEGUN = "its first messages came just before"
+NO_TOMBSTONE = "the application notes every deletion, and has noted none of it"
+
+
+@pytest.mark.parametrize(
+    ("words", "around", "members", "is_said"),
+    [
+        ("the application has noted its deletion", {"tombstone": True}, {}, True),
+        ("the application has noted its deletion", {}, {}, False),
+        (NO_TOMBSTONE, {"may_leave_none": False}, {}, True),
+        (NO_TOMBSTONE, {"may_leave_none": False}, {"title": "btw: one more thing"}, False),
+        (NO_TOMBSTONE, {"may_leave_none": False, "tombstone": True}, {}, False),
+        ("the application has not noted a deletion", {}, {}, True),
+        ("the application has not noted a deletion", {"may_leave_none": False}, {}, False),
+        ("it was a temporary session", {}, {"title": "bg: a task"}, True),
+        ("it was a temporary session", {}, {}, False),
+        ("it held no message", {}, {"messages": [], "title": "Untitled"}, True),
+        ("it held no message", {}, {"messages": [], "context_messages": []}, True),
+        ("it held no message", {}, {"messages": []}, False),
+        ("it held no message", {}, {"messages": [], "title": "Untitled", "pending_user_message": "x"}, False),
+        ("it held no message", {}, {"messages": [], "title": "Untitled", "pending_user_message": " "}, True),
+        ("it held no message", {}, {}, False),
+        (LISTED_ON, {"index": "pruned", "listed_seconds": 1.0}, {}, True),
+        (LISTED_ON, {"index": "pruned", "listed_seconds": 0.9}, {}, False),
+        (LISTED_ON, {"index": "lists", "listed_seconds": 1.0}, {}, False),
+        (CLEANED, {"index": "unlinked", "unlinks_index": False}, {}, True),
+        (CLEANED, {"index": "unlinked", "unlinks_index": True}, {}, False),
+        (CLEANED, {"index": "pruned", "unlinks_index": False}, {}, False),
+        (JUST_BEGUN, {"began_seconds": 1.9}, {}, True),
+        (JUST_BEGUN, {"began_seconds": 2.0}, {}, False),
+        (JUST_BEGUN, {"began_seconds": None}, {}, False),
+        ("lacks messages of it", {"moved_to": "other"}, {}, True),
+        ("lacks messages of it", {}, {}, False),
+        ("its messages stand in no other session", {}, {}, True),
+        ("its messages stand in no other session", {"renamed_to": "other"}, {}, False),
+        ("its messages stand in no other session", {"moved_to": "other"}, {}, False),
+    ],
+)
+def test_a_fact_about_a_file_that_is_gone_is_said_where_it_is_so(
+    words: str, around: Value, members: Value, is_said: bool
+) -> None:
+    value = dict(members)
+    shadow = file(value.pop("messages", FIVE), context_messages=value.pop("context_messages", FIVE), **value)
+    said = [sentence for _, sentence in Missing(shadow, Surroundings(**around)).facts() if words in sentence]
+    assert bool(said) == is_said

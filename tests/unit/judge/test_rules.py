@@ -815,3 +815,41 @@ def test_whatever_json_is_judged(before: Value, after: Value, repaired: bool) ->
         assert verdict.comparison.whole
     assert judge(shadow, shadow).action is Action.GROWTH
     judge_missing(shadow, Surroundings(gone=True))
+
+
+# ---- rules that are not asked of their neighbour's case ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "around", "number"),
+    [
+        pytest.param(([], OLD), (FIVE, {"session_id": "t"}), {}, "2", id="another session, nothing to lose"),
+        pytest.param((FIVE, OLD), (FIVE, {"session_id": "t"}), {}, "23", id="another session"),
+        pytest.param((FIVE, NEW), ([], NEW | marked(0)), {}, "4", id="marked, and all of it went"),
+        pytest.param(
+            (FIVE, NEW | marked(1055)), ([*FIVE[2:], *LATE, *turns(2, 80, 7000)], NEW | marked(9, "g2")), {}, "17",
+            id="marked, and longer than it was",
+        ),
+    ],
+)  # fmt: skip
+def test_a_rule_leaves_its_neighbours_case_alone(
+    before: tuple[list[Any], Value], after: tuple[list[Any], Value], around: Value, number: str
+) -> None:
+    found = verdict_on(file(before[0], **before[1]), file(after[0], **after[1]), name="s", **around)
+    assert found.rule.split()[0] == number
+
+
+@pytest.mark.parametrize(("repaired", "is_newer"), [(True, True), (False, False)])
+def test_a_stale_writer_is_the_newer_side_whatever_its_times_say(repaired: bool, is_newer: bool) -> None:
+    found = verdict_on(file(FIVE), file(LATE, **GONE, updated_at=1.0), repaired=repaired)
+    assert found.is_newer == is_newer
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_three_messages_of_one_turn_are_no_single_deletion(count: int) -> None:
+    """Releases that delete single messages take two at the most."""
+    turn = [user("run", 1021), calling("t1", 1022), tool("done", "t1", 1023), answer("ok", 1024)]
+    before = [*FIVE[:2], *turn, *FIVE[2:]]
+    after = [*FIVE[:2], *turn[: len(turn) - count], *FIVE[2:]]
+    found = verdict_on(file(before, **NEW), file(after, **NEW | marked(1055)))
+    assert (found.rule.split()[0] == "4b") == (count <= 2)

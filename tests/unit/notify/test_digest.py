@@ -2,7 +2,7 @@
 
 from hermesguard.events.catalog import EVENTS
 from hermesguard.notify.alerts import KNOWN, Alert, of_entry
-from hermesguard.notify.digest import LONGEST_BODY_BYTES, Digest, with_number
+from hermesguard.notify.digest import LONGEST_BODY_BYTES, Digest, in_words, with_number
 from hermesguard.notify.outbox import Outbox
 
 TIME = "2027-01-15T08:00:00+00:00"
@@ -104,3 +104,23 @@ def test_a_clock_that_is_set_back_makes_nothing_wait_for_longer() -> None:
     outbox.failed("no", 1000.0)
     assert not outbox.due(1005.0, 60.0)
     assert outbox.due(10.0, 60.0)
+
+
+def test_numbers_without_neighbours_are_counted_and_not_all_kept() -> None:
+    digest = Digest()
+    for number in range(0, 2000, 2):
+        digest.add(alert(number), "")
+    kind = digest.kinds["unrepaired"]
+    assert (kind.count, len(kind.incidents)) == (1000, 200)
+    assert (kind.incidents[0], kind.incidents[-1][1]) == ((0, 0), 1998)
+    assert "(incidents from 0 to 1998, not all of these)" in digest.message(1, "host-a", "x").body
+
+
+def test_a_line_has_its_length_however_long_the_words_are() -> None:
+    values = {"session": "3f2a", "incident": "1", "error": "x" * 5000}
+    assert len(in_words(Alert("unrepaired", TIME, values), "t" * 5000)) == 300
+    assert len(in_words(Alert("store_broken", TIME, {"error": "x" * 5000, "path": "/s"}), "")) == 300
+
+
+def alert(number: int) -> Alert:
+    return Alert("unrepaired", TIME, {"session": "3f2a", "incident": str(number)})

@@ -1,5 +1,6 @@
 """What a user gets, and when: gathered, quiet at night, tried again, each alert in one message."""
 
+import os
 import re
 from datetime import datetime
 from itertools import pairwise
@@ -35,14 +36,14 @@ def incidents_in(body: str) -> list[int]:
 
 def test_many_incidents_in_a_minute_are_one_message(tmp_path: Path) -> None:
     desk = made(tmp_path)
-    for second in range(50):
+    for second in range(20):
         desk.journals.write(incident(second + 1), at=desk.now)
-        desk.sleep(1)
+        desk.sleep(2)
     assert not desk.sent
-    desk.sleep(15)
+    desk.sleep(25, 5)
     ((_, message),) = desk.sent
-    assert message.title == "hermesguard on host-a: Lost messages could not be restored, and 49 more"
-    assert incidents_in(message.body) == list(range(1, 51))
+    assert message.title == "hermesguard on host-a: Lost messages could not be restored, and 19 more"
+    assert incidents_in(message.body) == list(range(1, 21))
     assert "Message 1 of hermesguard@alice." in message.body
     desk.sleep(600, 60)
     assert len(desk.sent) == 1
@@ -330,3 +331,29 @@ def test_status_says_what_waits_and_why(tmp_path: Path) -> None:
 
 def test_the_guards_socket_answers_for_the_proof_and_the_title_soon() -> None:
     assert {"prove", "title"} <= control._QUICK
+
+
+def test_one_look_in_quiet_hours_is_over_without_a_word(tmp_path: Path) -> None:
+    desk = made(tmp_path, gather="0", quiet_hours="00:00-23:59")
+    desk.journals.write(incident(1), at=desk.now)
+    for _ in range(5):
+        desk.notifier.turn()
+    assert (desk.notifier.is_done(), desk.sent) == (True, [])
+    assert desk.notifier.state.outboxes[0].waiting == 1
+
+
+def test_a_notifier_that_gives_no_sign_of_life_is_said_to_hang(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = made(tmp_path)
+    monkeypatch.setattr(states, "lock_holder", lambda path: 4711)
+    lock = desk.notifier.directory / states.LOCK
+    for age, said in ((200.0, ""), (400.0, "the notifier hangs")):
+        os.utime(lock, (desk.now - age, desk.now - age))
+        known = states.summary(desk.settings.store, desk.now)
+        assert known
+        assert known["problem"] == said
+    monkeypatch.setattr(states, "lock_holder", lambda path: None)
+    known = states.summary(desk.settings.store, desk.now)
+    assert known
+    assert known["problem"] == "the notifier has ended without a word"

@@ -317,6 +317,52 @@ def test_tool_calls_follow_their_messages() -> None:
     assert said(result) == said({"messages": messages(1, 2, 3, 5, 7)})
 
 
+def test_a_tool_call_that_stays_where_it_was_is_not_written_anew() -> None:
+    """A number that Python would write in another way stands as it stood."""
+    odd = '{"tid": "a", "assistant_msg_idx": 1, "cost": 1.50e1}'
+    shadow = text(messages(1, 2, 3), tool_calls=["CALL"]).replace(b'"CALL"', odd.encode())
+    live = document(messages(1, 2), tool_calls=[{"tid": "b", "assistant_msg_idx": 0}])
+    assert odd.encode() in merge_documents(session.parse(shadow), live, None)
+    moved = document(messages(0, 1, 2), tool_calls=[{"tid": "b", "assistant_msg_idx": 0}])
+    again = merge_documents(session.parse(shadow), moved, None)
+    assert b'"assistant_msg_idx": 2' in again
+
+
+ODD_CALLS = b'[ {"tid": "a" , "assistant_msg_idx":1} ]'
+
+
+def with_calls(data: bytes, calls: bytes) -> bytes:
+    return data.replace(b'"tool_calls": []', b'"tool_calls": ' + calls)
+
+
+def test_tool_calls_of_the_shadow_alone_stay_as_they_are_written() -> None:
+    shadow = session.parse(with_calls(text(messages(1, 2, 3)), ODD_CALLS))
+    assert ODD_CALLS in merge_documents(shadow, document([]), None)
+    assert ODD_CALLS in merge_documents(shadow, None, None)
+    earlier = merge_documents(shadow, document(messages(0)), None)
+    assert ODD_CALLS not in earlier, "its message has moved"
+    assert b'"assistant_msg_idx": 2' in earlier
+    both = document([], tool_calls=[{"tid": "b"}])
+    assert [call["tid"] for call in repaired(shadow, both)["tool_calls"]] == ["a", "b"]
+    without = session.parse(text(messages(1)).replace(b',\n  "tool_calls": []', b""))
+    assert repaired(without, document([]))["tool_calls"] == []
+
+
+def test_a_list_that_is_one_sides_own_stays_as_it_is_written() -> None:
+    odd = b'[ {"role":"user","content":"one","timestamp":1.0e1},\n {"role": "assistant", "content": "two"} ]'
+    data = text([]).replace(b'"messages": []', b'"messages": ' + odd)
+    assert odd in merge_documents(session.parse(data), document([]), None)
+    assert odd in merge_documents(document([]), session.parse(data), None)
+    assert odd not in merge_documents(session.parse(data), document(messages(1)), None)
+
+
+def test_of_a_context_that_is_cut_behind_everything_nothing_is_left() -> None:
+    shadow = document(messages(1, 2, 3, 4), messages(7, 8))
+    assert repaired(shadow, None, 2)["context_messages"] == []
+    known = document(messages(1, 2, 3, 4), [*messages(1, 2), *messages(7, 8)])
+    assert said(repaired(known, None, 2), "context_messages") == said({"messages": messages(1, 2)})
+
+
 def test_a_boundary_that_hid_what_came_back_is_the_old_one_again() -> None:
     shadow = document(messages(1, 2, 3, 4), truncation_watermark=None, truncation_boundary=None)
     live = document(messages(1), truncation_watermark=1_760_000_001.0, truncation_boundary=1_760_000_001.0)

@@ -140,3 +140,25 @@ def test_a_continuation_without_a_summary_repeats_only_what_is_the_same_to_the_e
     home.remember(SID, [*again(FIRST[-3:], START + DAY), *THEN], parent_session_id="before")
     messages, _ = lists(wiped(home, len(FIRST + THEN)))
     assert messages == told(FIRST + THEN)
+
+
+def test_what_was_compressed_away_stays_out_of_the_context_whoever_still_has_it(tmp_path: Path) -> None:
+    """The run journal has all messages and knows nothing of the compression."""
+    home = Home(tmp_path, Era.NEW, 30)
+    home.run(SID, 1, [*FIRST, *THEN], THEN[-1]["timestamp"])
+    home.log(SID, [*FIRST[:3], summary(), *FIRST[-2:], *THEN])
+    messages, context = lists(wiped(home, len(FIRST + THEN)))
+    assert messages == told(FIRST + THEN)
+    assert context == told([*FIRST[:3], summary(), *FIRST[-2:], *THEN])
+
+
+def test_a_turn_that_the_agent_wrote_twice_comes_back_once(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    doubled = [
+        one
+        for message in FIRST
+        for one in ([message, message] if message["role"] != "assistant" else [message])
+    ]
+    home.remember(SID, doubled)
+    messages, context = lists(wiped(home, len(FIRST)))
+    assert messages == context == told(FIRST)

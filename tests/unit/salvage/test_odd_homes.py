@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import shutil
 import sqlite3
 import unicodedata
@@ -44,7 +45,7 @@ def in_statedb(home: Home, *statements: str) -> None:
     connection.close()
 
 
-def settled(home: Home, said: list[dict[str, object]] = CHAT) -> Path:
+def closed(home: Home, said: list[dict[str, object]] = CHAT) -> Path:
     """The database in one file, no log beside it."""
     home.remember(SID, said)
     connection = home.database()
@@ -82,7 +83,7 @@ def pipe(home: Home, at: str) -> None:
 
 def foreign_log(home: Home) -> None:
     """What a database that was put back finds beside itself."""
-    settled(home)
+    closed(home)
     other = sqlite3.connect(home.agent / "other.db")
     other.execute("PRAGMA journal_mode=WAL")
     other.execute("CREATE TABLE t(x)")
@@ -93,7 +94,7 @@ def foreign_log(home: Home) -> None:
 
 
 def damaged(home: Home, damage: Callable[[bytes], bytes]) -> None:
-    path = settled(home, CHAT * 30)
+    path = closed(home, CHAT * 30)
     path.write_bytes(damage(path.read_bytes()))
 
 
@@ -151,11 +152,11 @@ ODD_ROWS: dict[str, Odd] = {
         sqlite3.connect(home.agent / "state.db").execute("PRAGMA encoding = 'UTF-16'").connection.close(),
         home.remember(SID, CHAT),
     ),
-    "its log is noise": lambda home: (settled(home), written(home, "state.db-wal", b"\xa5" * 5000)),
+    "its log is noise": lambda home: (closed(home), written(home, "state.db-wal", b"\xa5" * 5000)),
     "its log is another's": foreign_log,
     "another profile has a copy": lambda home: (
         (home.agent / "profiles" / "b").mkdir(parents=True),
-        shutil.copy(settled(home), home.agent / "profiles" / "b" / "state.db"),
+        shutil.copy(closed(home), home.agent / "profiles" / "b" / "state.db"),
     ),
     "a profile leads back home": lambda home: (
         home.remember(SID, CHAT),
@@ -323,3 +324,31 @@ def test_an_answer_that_was_never_saved_makes_nothing_else_uncertain(tmp_path: P
     home.run(SID, 1, [], START + 60, done=False, text="Half an answer, that")
     ((finding,), _) = look(home)
     assert (finding.lost, finding.uncertain) == (len(CHAT), 1)
+
+
+HUGE: dict[str, str] = {
+    "the database": "state.db",
+    "its log": "state.db-wal",
+    "another conversation": "webui/sessions/bbbbbbbbbbbb.json",
+    "a log": LOG,
+    "the index": "webui/sessions/_index.json",
+    "the tombstones": "webui/sessions/_deleted_webui_sessions.json",
+    "a journal": RUNS,
+    "prompts": PROMPTS,
+    "a backup": f"webui/sessions/{SID}.json.bak",
+    "an archive": "backups/a.zip",
+}
+
+
+@pytest.mark.parametrize("name", HUGE)
+def test_a_file_of_seventeen_gigabytes_is_not_read_into_memory(tmp_path: Path, name: str) -> None:
+    """Mostly a hole. (The database ends where its pages do.)"""
+    home = emptied(Home(tmp_path, Era.NEW, 30))
+    closed(home)
+    path = home.agent / HUGE[name]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    os.truncate(path, 17 * 1024**3)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    is_whole_again(home)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 256 * 1024

@@ -198,3 +198,71 @@ def test_pictures_in_the_database_are_parts_again(tmp_path: Path) -> None:
     home.wipe(SID, index_count=len(said))
     home.remember(SID, said)
     assert back(home)[0]["content"] == parts
+
+
+def context(home: Home) -> None:
+    home.save(SID, [], context_messages=CHAT)
+    home.index[SID]["message_count"] = ALL
+    home.write_index()
+
+
+def torn(home: Home) -> None:
+    path = home.save(SID, CHAT, context_messages=[])
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+
+
+def compressed_log(home: Home) -> None:
+    summary = {"role": "user", "content": "[CONTEXT COMPACTION - REFERENCE ONLY] They spoke of rain."}
+    home.log(SID, [*CHAT[:3], {**summary, "timestamp": START}, *CHAT[-60:]])
+
+
+def compressed_database(home: Home) -> None:
+    at = CHAT[-60]["timestamp"]
+    summary = {"role": "user", "content": "[CONTEXT COMPACTION - REFERENCE ONLY] Rain.", "timestamp": at}
+    archived = [{**one, "active": 0, "compacted": 1} for one in CHAT[:-50]]
+    home.remember(SID, [*archived, *CHAT[:3], summary, *CHAT[-60:]])
+
+
+DOCUMENTED: dict[str, tuple[Callable[[Home], None], ...]] = {
+    "a whole temp file, or `.bak`": (temp_file,),
+    "run journal": (run_journal,),
+    "turn journal": (turn_journal,),
+    "`state.db`": (database,),
+    "`state.db` of a compressed conversation": (compressed_database,),
+    "session log": (session_log,),
+    "session log of a compressed conversation": (compressed_log,),
+    "request dump": (request_dump,),
+    "the file's `context_messages`": (context,),
+    "half of a torn file": (torn,),
+    "a backup of the home": (archive,),
+    "turn journal and session log": (turn_journal, session_log),
+    "half of a torn file, turn journal, `state.db`": (torn, turn_journal, database),
+    "all of them": tuple(leave for leave, _ in TRACES),
+}
+
+
+@pytest.mark.parametrize("name", DOCUMENTED)
+def test_the_table_in_the_documentation(tmp_path: Path, name: str) -> None:
+    """Messages, prompts, answers, tool calls with their results, messages with their time, and what the model gets to see."""
+    home = Home(tmp_path, Era.NEW, 30)
+    home.save(SID, CHAT)
+    home.wipe(SID, index_count=ALL)
+    for leave in DOCUMENTED[name]:
+        leave(home)
+    (finding,) = look(home, SID)
+    value = json.loads(finding.document())
+    messages = value["messages"]
+    results = {one["tool_call_id"] for one in messages if one["role"] == "tool"}
+    calls = [one for one in messages if one.get("tool_calls") and one["tool_calls"][0]["id"] in results]
+    figures = (
+        len(messages),
+        sum(one["role"] == "user" for one in messages),
+        sum(one["role"] == "assistant" and not one.get("tool_calls") for one in messages),
+        len(calls),
+        sum("timestamp" in one for one in messages),
+        len(value.get("context_messages", [])),
+    )
+    row = f"| {name} | {' | '.join(map(str, figures))} |"
+    text = (Path(__file__).parents[3] / "docs" / "salvage.md").read_text(encoding="utf-8")
+    assert row in text.splitlines()

@@ -179,3 +179,13 @@ def test_identity_sees_through_dress(content: Any) -> None:
     message = {"role": "user", "content": content, "_anything": 1}
     document = session.parse(json.dumps({"messages": [message]}).encode())
     assert document.messages[0].identity == ("user", "two words", ())
+
+
+@pytest.mark.parametrize("between", ["", ",", ";", " 1 ", '"', "::"])
+def test_a_key_that_is_escaped_wants_its_colon_as_any(between: str) -> None:
+    """What has no escape is read by one expression; the others are looked at one by one."""
+    escaped = '{"t\\u0069tle"' + between + ' "T", "messages": []}'
+    with pytest.raises(session.Unreadable):
+        session.parse(escaped.encode())
+    assert session.parse(b'{"t\\u0069tle": "T", "messages": []}').title == "T"
+    assert session.parse(b'{"t\\u0069tle" : "T", "messages": []}').title == "T"

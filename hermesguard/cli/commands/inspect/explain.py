@@ -238,14 +238,20 @@ def _write_sections(here: Screen, sections: Iterable[tuple[str, Sequence[str]]])
                 here.write("\n".join(wrapped(here, as_typed(line), "  ")))
 
 
+_COUNTED: Final = ("before", "found", "afterwards")
+
+
 def _seen(incident: Incident) -> list[str]:
     lines = [f"for: {sentence}" for sentence in incident.evidence]
     lines += [f"against: {sentence}" for sentence in incident.against]
     if incident.evidence and not incident.against:
         lines.append("against: nothing")
     if counts := counts_of(incident):
-        names = ("before", "found", "afterwards") if len(counts) == 3 else ("before", "afterwards")
-        lines.append(f"messages: {', '.join(map(' '.join, zip(counts, names, strict=True)))}")
+        names = _COUNTED if len(counts) == len(_COUNTED) else (_COUNTED[0], _COUNTED[-1])
+        known = [f"{count} {name}" for count, name in zip(counts, names, strict=True) if count != "?"]
+        is_unreadable = counts[1] == "?" and len(counts) == len(_COUNTED)
+        unreadable = "; what was found could not be read" if is_unreadable else ""
+        lines.append(f"messages: {', '.join(known)}{unreadable}")
     if incident.writer_pid is not None:
         command = f" ({incident.writer_command})" if incident.writer_command else ""
         lines.append(f"written by process {incident.writer_pid}{command}")

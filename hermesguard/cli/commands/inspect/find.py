@@ -33,7 +33,7 @@ def find(arguments: argparse.Namespace, settings: Settings) -> int:
         return ExitCode.OK if found else ExitCode.NOT_FOUND
     if not found:
         raise GuardError(
-            f'No conversation has "{text}", in no copy that is kept',
+            f'No conversation has "{text}" in any copy that is kept',
             "Try fewer words, or parts of them; what is known to be missing: hermesguard lost",
             ExitCode.NOT_FOUND,
         )
@@ -41,13 +41,14 @@ def find(arguments: argparse.Namespace, settings: Settings) -> int:
     here.write("\n\n".join(_block(here, one) for one in found))
     if left > len(found):
         command = as_typed(f"hermesguard find --all {text}")
-        here.write(here.safe(f"\nThese are the best {len(found)} of {left:,}; all of them: {command}"))
+        said = f"These are the best {len(found)} of {left:,}; all of them: {command}"
+        here.write("\n" + "\n".join(wrapped(here, said, "")))
     return ExitCode.OK
 
 
 def _block(here: Screen, one: Found) -> str:
     about = f"{one.hit.session}, {one.state}" + (f", {moment(one.changed)}" if one.changed else "")
-    title = cut(here.cell(one.title), max(24, here.width))
+    title = cut(here.cell(one.title) or "Untitled", max(24, here.width))
     lines = [here.paint(title, Style.BOLD), _INDENT + here.paint(here.safe(about), Style.FAINT)]
     if one.passage.text:
         number = f"#{one.passage.number} " if one.passage.number else ""

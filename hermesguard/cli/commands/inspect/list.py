@@ -6,7 +6,7 @@ from typing import Final
 from hermesguard.cli.output import terminal as screen
 from hermesguard.cli.output.json import print_json
 from hermesguard.cli.output.tables import Cell, Column, counted, moment, table
-from hermesguard.cli.output.terminal import Style
+from hermesguard.cli.output.terminal import Style, cut
 from hermesguard.cli.output.timeline import drawn
 from hermesguard.config.settings import Settings
 from hermesguard.config.units import about_size
@@ -109,7 +109,7 @@ def history(arguments: argparse.Namespace, settings: Settings) -> int:
         return ExitCode.OK
     here = screen.of()
     title = newest.document.title
-    here.write(here.paint(here.cell(f"{title or 'Untitled'}"), Style.BOLD))
+    here.write(here.paint(cut(here.cell(title) or "Untitled", here.width), Style.BOLD))
     here.write(
         here.paint(here.safe(f"{name}, {counted(len(messages), 'message')} in the newest copy"), Style.FAINT)
         + "\n"

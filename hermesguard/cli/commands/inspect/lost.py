@@ -52,7 +52,7 @@ def lost(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def _block(here: Screen, library: Library, one: Missed) -> str:
-    title = here.cell(library.title_once(one.session) or "Untitled")
+    title = here.cell(library.title_once(one.session)) or "Untitled"
     when = moment(one.time)
     heading = f"{here.paint(cut(title, max(24, here.width - len(when) - 2)), Style.BOLD)}  {here.paint(when, Style.FAINT)}"
     what = KINDS[one.kind][1] + counts(one)

@@ -6,7 +6,7 @@ from datetime import datetime
 from hermesguard.cli.output import terminal as screen
 from hermesguard.cli.output.json import print_json
 from hermesguard.cli.output.tables import counted, moment
-from hermesguard.cli.output.terminal import Screen, Style
+from hermesguard.cli.output.terminal import Screen, Style, cut
 from hermesguard.cli.output.transcript import (
     conversation,
     difference,
@@ -40,7 +40,7 @@ def show(arguments: argparse.Namespace, settings: Settings) -> int:
         here.write("\n".join(map(here.safe, text.split("\n"))) if here.is_terminal else text)
         return ExitCode.OK
     text = conversation(here, messages, last=arguments.last, full=arguments.full)
-    heading = here.paint(here.cell(copy.document.title or "Untitled"), Style.BOLD)
+    heading = here.paint(cut(here.cell(copy.document.title) or "Untitled", here.width), Style.BOLD)
     about = here.safe(f"{_named(copy)}, {counted(len(messages), 'message')}")
     _print(
         here,
@@ -71,7 +71,7 @@ def diff(arguments: argparse.Namespace, settings: Settings) -> int:
         here.safe(f"A  {_named(a)}, {counted(len(a.document.messages), 'message')}"),
         here.safe(f"B  {_named(b)}, {counted(len(b.document.messages), 'message')}"),
         *([f"What incident {repair[0].id} lost, and what came back:"] if repair else []),
-        here.paint(summary(found), Style.BOLD),
+        here.paint(summary(found, repair is not None), Style.BOLD),
         "",
         difference(here, comparison, found),
         *(map(here.safe, part_lines(hung, back))),

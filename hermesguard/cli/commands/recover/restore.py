@@ -11,6 +11,7 @@ from hermesguard.cli.commands.inspect.list import reason_in_words
 from hermesguard.cli.output import terminal as screen
 from hermesguard.cli.output.json import print_json
 from hermesguard.cli.output.tables import Column, counted, moment, table
+from hermesguard.cli.output.terminal import cut
 from hermesguard.config.paths import is_inside
 from hermesguard.config.settings import Settings
 from hermesguard.config.units import about_size
@@ -22,6 +23,7 @@ from hermesguard.lookup.typed import as_typed
 from hermesguard.store.history import Version
 
 _OLDER_SHOWN = 5
+_TITLE_COLUMNS = 60
 
 
 def restore(arguments: argparse.Namespace, settings: Settings) -> int:
@@ -55,7 +57,7 @@ def restore(arguments: argparse.Namespace, settings: Settings) -> int:
         dry_run=arguments.dry_run,
         **({"part": arguments.part} if arguments.part else {}),
     )
-    title = library.title(name) or "Untitled"
+    title = cut(" ".join(library.title(name).split()) or "Untitled", _TITLE_COLUMNS)
     if answer["action"] == "unchanged":
         sentence = f'"{title}" ({name}) has all of @{chosen.name} already{_messages(answer)}.'
         older = [] if chosen.version else library.store.versions(name)[: -_OLDER_SHOWN - 1 : -1]
@@ -145,7 +147,10 @@ def undo(arguments: argparse.Namespace, settings: Settings) -> int:
     answer = control.ask(settings, "undo", incident=number, merge=arguments.merge, dry_run=arguments.dry_run)
     done = "would be undone" if arguments.dry_run else "is undone"
     changes = _messages(answer) or ": the file is taken away again"
-    sentence = f"Incident {number} {done}. {answer['session']}{changes}.{_reverse(answer)}"
+    library = Library(settings)
+    title = cut(" ".join(library.title(answer["session"]).split()), _TITLE_COLUMNS)
+    named = f'"{title}" ({answer["session"]})' if title else answer["session"]
+    sentence = f"Incident {number} {done}. {named}{changes}.{_reverse(answer)}"
     return _report(arguments, "undo", answer, sentence)
 
 
@@ -155,7 +160,7 @@ def accept(arguments: argparse.Namespace, settings: Settings) -> int:
     answer = control.ask(settings, "accept", name=name, dry_run=arguments.dry_run)
     done = "would be accepted" if arguments.dry_run else "is accepted"
     messages = (
-        f"{counted(answer['messages_live'], 'message')}, {answer['messages_before']:,} in the copy until now"
+        f"{counted(answer['messages_live'], 'message')}; the copy until now has {answer['messages_before']:,}"
     )
     kept = f" That copy is kept as {name}@{answer['version']}." if answer.get("version") else ""
     return _report(arguments, "accept", answer, f"{name} {done} as it is: {messages}.{kept}")
@@ -245,7 +250,7 @@ def _report(
 
 
 def _messages(answer: dict[str, Any]) -> str:
-    """Return what an act changed, in messages: ": 1000 messages, 12 now (12 stay, 988 come back)"."""
+    """Return what an act changed, in messages: ": 1,000 messages instead of 12 (988 come back)"."""
     if "messages_gone" not in answer:
         return ""
     before, after = answer["messages_live"], answer["messages_after"]
@@ -254,7 +259,8 @@ def _messages(answer: dict[str, Any]) -> str:
         f"{answer['messages_gone']:,} go" if answer["messages_gone"] else "",
     ]
     what = " and ".join(filter(None, parts))
-    return f": {counted(after, 'message')}, {before:,} before" + (f" ({what})" if what else "")
+    instead = f" instead of {before:,}" if before != after or what else ""
+    return f": {counted(after, 'message')}{instead}" + (f" ({what})" if what else "")
 
 
 def _reverse(answer: dict[str, Any]) -> str:

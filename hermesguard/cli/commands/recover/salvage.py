@@ -129,7 +129,7 @@ def _report(
             Column("AFTER", is_right=True),
             Column("UNCERTAIN", is_right=True, rank=2),
             Column("TAKEN BACK", is_right=True, rank=3),
-            Column("", least=10),
+            Column("", least=20),
         )
         here.write(table(here, columns, [_row(answer) for answer in answers]))
     for answer in answers:
@@ -181,7 +181,8 @@ def _closing(arguments: argparse.Namespace, answers: list[dict[str, Any]]) -> It
     yield f"{counted(len(lost), 'conversation')} lost {counted(back, 'message')} that can come back."
     live = [answer for answer in answers if answer["action"] == "salvaged"]
     if lost and not arguments.restore:
-        yield "To bring them back: hermesguard salvage --restore. Message by message: hermesguard salvage SID --show"
+        yield "To bring them back: hermesguard salvage --restore"
+        yield "To see one message by message: hermesguard salvage SID --show"
     for answer in live:
         yield f"To reverse it: hermesguard undo {answer['incident']}"
     if doubtful and not arguments.conversations:

@@ -2,7 +2,9 @@
 
 import os
 import socket
+import tempfile
 import urllib.parse
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from hermesguard.config.settings import Settings
@@ -14,8 +16,11 @@ from hermesguard.notify.settings import NotifySettings
 from hermesguard.notify.sources import Identity, journal_knows
 from hermesguard.offsite import access, process
 from hermesguard.offsite import settings as offsite_settings
+from hermesguard.offsite.bucket import Bucket, BucketError
 
 _CONNECT_SECONDS = 10.0
+_PROBE = "hermesguard-check/probe"
+"""In no folder of a machine, so that it is no copy of anything."""
 
 
 class Finding(NamedTuple):
@@ -27,11 +32,19 @@ class Finding(NamedTuple):
 
 
 def of_notify(settings: Settings, with_network: bool) -> list[Finding]:
-    """Return what is wrong with [notify]. Raises GuardError (exit code 12) for a value that is not possible."""
+    """Return what is wrong with [notify]. Raises GuardError (exit code 12) for an invalid value."""
     options = notify_settings.load(settings)
     if options.is_idle:
         return []
     found = [*_addresses(options, with_network), *_rights(settings, options)]
+    if options.addresses and not options.events:
+        found.append(
+            Finding(
+                "notify.events is empty, so nothing would ever be told",
+                'Write events = ["urgent"], or leave it away',
+                ExitCode.OK,
+            )
+        )
     if with_network and options.ping_url:
         parts = urllib.parse.urlsplit(options.ping_url)
         port = parts.port or (443 if parts.scheme == "https" else 80)
@@ -40,7 +53,7 @@ def of_notify(settings: Settings, with_network: bool) -> list[Finding]:
 
 
 def of_offsite(settings: Settings, with_network: bool) -> list[Finding]:
-    """Return what is wrong with [offsite]. Raises GuardError (exit code 12) for a value that is not possible."""
+    """Return what is wrong with [offsite]. Raises GuardError (exit code 12) for an invalid value."""
     options = offsite_settings.load(settings)
     if not options.url:
         return []
@@ -49,17 +62,29 @@ def of_offsite(settings: Settings, with_network: bool) -> list[Finding]:
         bucket = process.bucket_of(options, dict(os.environ))
     except GuardError as error:
         return [Finding(error.what, error.remedy, error.exit_code)]
-    if with_network:
-        try:
-            next(bucket.names(), None)
-        except OSError as error:
-            return [
-                Finding(
-                    f"offsite.url cannot be listed: {error}",
-                    "Look at the address, the bucket, the key and what it may do",
-                    ExitCode.PROBLEM,
-                )
-            ]
+    return _tried(bucket, is_to_remove=options.lifetime_seconds is None) if with_network else []
+
+
+def _tried(bucket: Bucket, is_to_remove: bool) -> list[Finding]:
+    """Do what the copies will do, with one small object; return the first thing that the storage refuses."""
+    step = "offsite.url cannot be listed"
+    try:
+        next(bucket.names(_PROBE.partition("/")[0]), None)
+        step = "the key of offsite may list the storage, but not write into it"
+        with tempfile.NamedTemporaryFile(prefix="hermesguard-") as file:
+            file.write(b"Written by hermesguard config check.\n")
+            file.flush()
+            bucket.put(_PROBE, Path(file.name))
+        if is_to_remove:
+            step = "the key of offsite may write into the storage, but not remove anything"
+            bucket.remove([_PROBE])
+            if any(one.name == _PROBE for one in bucket.names(_PROBE.partition("/")[0])):
+                raise BucketError("it was removed, and is still there", is_refusal=True)
+    except OSError as error:
+        remedy = "Look at the address, the bucket, the key and what it may do"
+        if "remove" in step:
+            remedy = "Allow it, or set offsite.lifetime where the storage itself removes what is old: see docs/offsite.md"
+        return [Finding(f"{step}: {error}", remedy, ExitCode.PROBLEM)]
     return []
 
 
@@ -103,8 +128,8 @@ def _place(service: Any) -> tuple[str, int] | None:
 def _reached(name: str, host: str, port: int) -> list[Finding]:
     try:
         socket.create_connection((host, port), timeout=_CONNECT_SECONDS).close()
-    except OSError as error:
-        why = error.strerror or str(error) or "no answer"
+    except (OSError, UnicodeError, OverflowError) as error:
+        why = getattr(error, "strerror", "") or str(error) or "no answer"
         return [
             Finding(
                 f"{name} cannot be reached now: {why}",

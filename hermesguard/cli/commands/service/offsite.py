@@ -9,7 +9,7 @@ from typing import Final
 
 from hermesguard.cli.output import terminal as screen
 from hermesguard.cli.output.json import print_json
-from hermesguard.cli.output.tables import ago, counted, facts
+from hermesguard.cli.output.tables import ago, counted, facts, moment, moment_of
 from hermesguard.cli.output.terminal import Style
 from hermesguard.config.settings import Settings
 from hermesguard.config.units import about_duration, about_size
@@ -108,29 +108,24 @@ def _facts(found: Overview) -> list[tuple[str, str]]:
     lag = f"{about_duration(found.lag_seconds)}, {counted(found.waiting_files, 'file')} waiting"
     pairs = [
         ("storage", found.url),
-        ("process", "running" if found.running else "not running"),
+        ("process", "running" if found.running else "by a timer" if found.by_timer else "not running"),
         ("safe", f"{found.sessions_safe:,} of {counted(found.sessions, 'session')}"),
         ("lag", lag if found.waiting_files else "none"),
         ("size", f"{about_size(found.size_bytes)} in {counted(found.objects, 'object')}"),
         ("requests", f"{found.requests_today:,} in 24 hours, of {found.requests_per_day:,}"),
         ("interval", about_duration(found.interval_seconds)),
-        ("last copy", ago(_time(found.last_copy))),
-        ("last look", ago(_time(found.last_look))),
+        ("last copy", ago(moment_of(found.last_copy))),
+        ("last look", ago(moment_of(found.last_look))),
     ]
     if found.machine:
         pairs.append(("folder", found.machine))
     if found.strangers:
-        pairs.append(
-            (
-                "strangers",
-                f"{counted(found.strangers, 'object')} in the folder that this machine did not make",
-            )
-        )
+        words = f"{counted(found.strangers, 'object')} in the folder that are not known here"
+        if found.strangers_until:
+            until = moment(moment_of(found.strangers_until))
+            words += f"; if the store was lost, offsite restore brings them back: they go {until}"
+        pairs.append(("strangers", words))
     return pairs
-
-
-def _time(text: str) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
 
 
 # -- reading back

@@ -5,6 +5,7 @@ import gc
 import os
 import signal
 import sys
+from pathlib import Path
 from typing import Any, Final
 
 from hermesguard.config.settings import Settings
@@ -36,7 +37,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def wait_before_a_restart(code: int) -> None:
-    """As a container's own process: wait a minute, or for a signal, where a restart mends nothing.
+    """As a container's own process: wait a minute, or for a signal, where a restart changes nothing.
 
     An engine restarts what ended whatever its exit code is, and while nothing runs nobody can ask what is wrong.
     """
@@ -55,7 +56,7 @@ def scan(arguments: argparse.Namespace, settings: Settings) -> int:
 
     if arguments.check:
         found = local.check(settings)
-        _print_scan(arguments, "check", found, _check_lines(found))
+        _print_scan(arguments, "check", found, _check_lines(found, settings.sessions))
         return ExitCode.PROBLEM if found["wrong"] else ExitCode.OK
     reporter = open_reporter()
     status = local.scan(settings, reporter)
@@ -78,7 +79,7 @@ def _print_scan(arguments: argparse.Namespace, kind: str, found: dict[str, Any],
             here.write(here.safe(as_typed(line)))
 
 
-def _check_lines(found: dict[str, Any]) -> list[str]:
+def _check_lines(found: dict[str, Any], sessions: Path) -> list[str]:
     from hermesguard.cli.output.tables import counted  # a guard has no need of it
 
     lines = []
@@ -97,7 +98,12 @@ def _check_lines(found: dict[str, Any]) -> list[str]:
         lines.append(
             f"{counted(before, 'conversation')} may have been lost before the guard came.{_way_on()}"
         )
-    if wrong > before:
+    if not total and wrong > before:
+        lines.append(
+            f"All {wrong - before} sessions are gone from {sessions}. If it is the right directory, "
+            "and mounted: hermesguard restore --all-missing --dry-run"
+        )
+    elif wrong > before:
         lines.append(
             f"{wrong - before} of {total} sessions need repair. To repair them: {as_typed('hermesguard scan')}"
         )

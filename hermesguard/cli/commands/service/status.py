@@ -1,19 +1,18 @@
-"""`status`: is everything well?"""
+"""`status`: health and open problems."""
 
 import argparse
 import time
-from datetime import datetime
-from pathlib import Path
 from typing import Any, Final
 
 from hermesguard.cli.output import terminal as screen
 from hermesguard.cli.output.json import print_json
-from hermesguard.cli.output.tables import ago, counted, facts, moment
+from hermesguard.cli.output.tables import ago, counted, facts, moment, moment_of
 from hermesguard.cli.output.terminal import Style
 from hermesguard.cli.output.transcript import wrapped
 from hermesguard.cli.witnesses import lost_before
 from hermesguard.config.settings import Settings
-from hermesguard.config.units import about_size
+from hermesguard.config.tables import has_table
+from hermesguard.config.units import about_duration, about_size
 from hermesguard.daemon import control
 from hermesguard.daemon.status import resting_status
 from hermesguard.errors import ExitCode, GuardError
@@ -37,11 +36,12 @@ def status(arguments: argparse.Namespace, settings: Settings) -> int:
         from hermesguard.cli.last_guard import last_guard  # no need of the journal while a guard answers
 
         known["last_guard_seen"], known["last_guard"] = last_guard(settings.store)
-    known["notify"] = _notifier(settings.store)
-    troubles = [*troubles_of(known, _hindrance(known, settings)), *_notifier_troubles(known)]
+    known |= _others(settings)
+    hindrance, others = _hindrance(known, settings), _other_troubles(known)
+    troubles = [*troubles_of(known, hindrance), *others]
     code = ExitCode.PROBLEM if troubles else ExitCode.OK
     if arguments.json:
-        print_json("status", status_object(known, known["missed"], _notifier_troubles(known)))
+        print_json("status", status_object(known, known["missed"], others, hindrance))
         return code
     here = screen.of()
     style = Style.GREEN
@@ -100,8 +100,9 @@ def _hindrance(known: dict[str, Any], settings: Settings) -> GuardError | None:
         permissions.require(settings.sessions, came_late=False, is_start=True)
     except GuardError as error:
         return error
-    except OSError:  # it is not there, and would be waited for
-        return None
+    except OSError as error:
+        what = f"the sessions directory {settings.sessions} cannot be read: {error.strerror}"
+        return GuardError(what, "Mount it, or name the right one with --sessions DIR")
     return None
 
 
@@ -109,12 +110,12 @@ def fact_lines(known: dict[str, Any]) -> list[tuple[str, str]]:
     """Return what is known as names and values."""
     running = "not running"
     if known["running"]:
-        running = f"process {known['pid']}, since {moment(_time(known['since']))}"
+        running = f"process {known['pid']}, since {moment(moment_of(known['since']))}"
     elif known["pid"] is not None:
         running = f"{holder(known)}, which does not answer"
     elif known.get("last_guard"):
         seen = known["last_guard_seen"]
-        running += f"; the last one: {known['last_guard']}" + (f", {moment(_time(seen))}" if seen else "")
+        running += f"; the last one: {known['last_guard']}" + (f", {moment(moment_of(seen))}" if seen else "")
     watch = known["watch"] + (f" ({known['watch_reason']})" if known["watch_reason"] else "")
     pairs = [
         ("guard", running),
@@ -123,35 +124,47 @@ def fact_lines(known: dict[str, Any]) -> list[tuple[str, str]]:
         ("incidents", f"{known['incidents_today']} today, {known['incidents']} in all"),
     ]
     if known["last_incident"]:
-        pairs.append(("last incident", moment(_time(known["last_incident"]))))
+        pairs.append(("last incident", moment(moment_of(known["last_incident"]))))
     pairs += [
-        ("last save", ago(_time(known["last_save"]))),
-        ("verified", ago(_time(known["verified"]))),
+        ("last save", ago(moment_of(known["last_save"]))),
+        ("verified", ago(moment_of(known["verified"]))),
     ]
     if known["running"]:
-        pairs += [("last scan", ago(_time(known["last_scan"]))), ("watch", watch)]
+        pairs += [("last scan", ago(moment_of(known["last_scan"]))), ("watch", watch)]
     if known.get("notify"):
         pairs.append(("notify", _told(known["notify"])))
+    if known.get("offsite"):
+        pairs.append(("offsite", _copied(known["offsite"])))
     if known["unresolved"]:
         pairs.append(("open", ", ".join(f"#{number}" for number in known["unresolved"])))
     return pairs
 
 
-def _notifier_troubles(known: dict[str, Any]) -> list[Trouble]:
-    if not known.get("notify"):
-        return []
-    from hermesguard.notify.state import troubles  # only where there is a notifier
+def _others(settings: Settings) -> dict[str, Any]:
+    """Return how the notifier and the offsite copies of a store stand; None for what it never had."""
+    known: dict[str, Any] = {"notify": None, "offsite": None}
+    if settings.store.with_name(f"{settings.store.name}.notify").is_dir():
+        from hermesguard.notify import state  # only where there is a notifier
 
-    return [Trouble(words, remedy, False) for words, remedy in troubles(known["notify"])]
+        known["notify"] = state.summary(settings.store, time.time())
+    if has_table(settings, "offsite"):
+        from hermesguard.offsite import brief  # only where there are copies
+
+        known["offsite"] = brief.summary(settings)
+    return known
 
 
-def _notifier(store: Path) -> dict[str, Any] | None:
-    """Return how the notifier of a store stands; None when it never had one."""
-    if not store.with_name(f"{store.name}.notify").is_dir():
-        return None
-    from hermesguard.notify import state  # only where there is a notifier
+def _other_troubles(known: dict[str, Any]) -> list[Trouble]:
+    found: list[tuple[str, str]] = []
+    if known["notify"]:
+        from hermesguard.notify.state import troubles as of_notifier
 
-    return state.summary(store, time.time())
+        found += of_notifier(known["notify"])
+    if known["offsite"]:
+        from hermesguard.offsite.brief import troubles as of_copies
+
+        found += of_copies(known["offsite"])
+    return [Trouble(words, remedy, False) for words, remedy in found]
 
 
 def _told(notifier: dict[str, Any]) -> str:
@@ -160,16 +173,31 @@ def _told(notifier: dict[str, Any]) -> str:
     for address in notifier["addresses"]:
         sent = f"{counted(address['delivered'], 'message')} sent"
         if address["last_delivered"]:
-            sent += f", the last {ago(_time(address['last_delivered']))}"
+            sent += f", the last {ago(moment_of(address['last_delivered']))}"
         waits = f", {address['waiting']} waiting" if address["waiting"] else ""
         words.append(f"{address['name']}: {sent}{waits}")
     if notifier["last_ping"]:
-        words.append(f"last ping {ago(_time(notifier['last_ping']))}")
+        words.append(f"last ping {ago(moment_of(notifier['last_ping']))}")
     return "; ".join(words)
 
 
-def _time(text: str) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
+def _copied(copies: dict[str, Any]) -> str:
+    """Return in words how the offsite copies stand."""
+    if copies["problem"]:
+        return str(copies["problem"])
+    words = ["running" if copies["running"] else "by a timer" if copies["by_timer"] else "not running"]
+    if copies["waiting_files"]:
+        waits = (
+            f"{counted(copies['waiting_files'], 'file')} waiting for {about_duration(copies['lag_seconds'])}"
+        )
+        words.append(f"{waits}, as of {ago(moment_of(copies['last_look']))}")
+    elif copies["last_look"]:
+        words.append(f"all was safe {ago(moment_of(copies['last_look']))}")
+    if copies["error"]:
+        words.append(f"failing: {copies['error']}")
+    if copies["held_sessions"]:
+        words.append(f"{counted(copies['held_sessions'], 'session')} held")
+    return "; ".join(words)
 
 
 def _nagios(settings: Settings) -> int:
@@ -178,11 +206,11 @@ def _nagios(settings: Settings) -> int:
     try:
         library = Library(settings)
         found = summary(missed(library, is_quick=True))
-        known = gather(settings, library) | {"notify": _notifier(settings.store)}
+        known = gather(settings, library) | _others(settings)
     except GuardError as error:
         here.write(here.safe(f"HERMESGUARD UNKNOWN - {error.what}"))
         return _UNKNOWN
-    troubles = [*troubles_of(known, _hindrance(known, settings)), *_notifier_troubles(known)]
+    troubles = [*troubles_of(known, _hindrance(known, settings)), *_other_troubles(known)]
     missing = {kind: count for kind, count in found.items() if kind in URGENT}
     code = 2 if any(trouble.is_critical for trouble in troubles) else int(bool(troubles or missing))
     parts = [trouble.words for trouble in troubles]

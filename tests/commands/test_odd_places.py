@@ -1,0 +1,93 @@
+"""Directories that are empty, gone, or have something strange in them: each command says so, and what is missing is listed."""
+
+import json
+import os
+import shutil
+
+import pytest
+
+from hermesguard.errors import ExitCode
+from tests.helpers import cli_store
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory):
+    return cli_store.make(tmp_path_factory.mktemp("places"))
+
+
+@pytest.fixture
+def scene(original, tmp_path):
+    return cli_store.copied(original, tmp_path / "copy")
+
+
+def emptied(scene):
+    shutil.rmtree(scene.sessions)
+    scene.sessions.mkdir()
+
+
+def missed(scene):
+    return {one["session"]: one for one in json.loads(scene.call("lost", "--json")[1])["lost"]}
+
+
+def test_all_files_gone_while_no_guard_ran_are_missed(scene):
+    emptied(scene)
+    out = scene.call("status")[1]
+    assert out.startswith("Something missing? 4 gone. See: hermesguard lost\n")
+    found = missed(scene)
+    assert {one["kind"] for one in found.values()} == {"not known"}
+    assert len(found) == 4
+    code, out, _ = scene.call("scan", "--check")
+    assert code == ExitCode.PROBLEM
+    assert f"All 4 sessions are gone from {scene.sessions}." in out
+    for one in found.values():
+        assert scene.call(*one["command"].split()[1:])[0] == 0
+    assert {one["kind"] for one in missed(scene).values()} <= {"repaired", "shortened"}
+    assert len(list(scene.sessions.glob("*.json"))) == 4
+
+
+def test_one_file_gone_while_no_guard_ran_is_missed(scene):
+    (scene.sessions / f"{scene.whole}.json").unlink()
+    (one,) = (one for one in missed(scene).values() if one["session"] == scene.whole)
+    assert (one["kind"], one["messages_before"], one["command"]) == (
+        "not known", 4, f"hermesguard restore {scene.whole}",
+    )  # fmt: skip
+
+
+def test_a_directory_that_is_not_there_is_named_and_nothing_in_it_is_taken_for_gone(scene):
+    shutil.rmtree(scene.sessions)
+    code, out, _ = scene.call("status")
+    assert code == ExitCode.PROBLEM
+    what = f"the sessions directory {scene.sessions} cannot be read: No such file or directory"
+    assert what in out
+    assert what in json.loads(scene.call("status", "--json")[1])["problems"][0]["what"]
+    assert "gone" not in out.splitlines()[0]
+    assert "not known" not in {one["kind"] for one in missed(scene).values()}
+
+
+@pytest.mark.parametrize("how", ["torn", "garbage", "a directory", "a pipe"])
+def test_an_index_that_nobody_can_read_stops_no_command(scene, how):
+    path = scene.sessions / "_index.json"
+    data = path.read_bytes()
+    path.unlink()
+    if how == "a directory":
+        path.mkdir()
+    elif how == "a pipe":
+        os.mkfifo(path)
+    else:
+        path.write_bytes(data[:-20] if how == "torn" else b"\xff\x00" * 50)
+    for words in ("status", "lost", "list", "find garden", "scan --check", "salvage", "explain 1", "scan"):
+        code, out, err = scene.call(*words.split())
+        assert code == (ExitCode.PROBLEM if words == "status" else 0), (words, out, err)
+        assert err == ""
+
+
+def test_nothing_at_all(scene):
+    emptied(scene)
+    shutil.rmtree(scene.store)
+    assert scene.call("scan", "--check")[1] == "Nothing is wrong with any of 0 sessions.\n"
+    code, _, err = scene.call("status")
+    assert code == ExitCode.NO_STORE
+    assert "Start the guard (hermesguard run)" in err
+    assert scene.call("scan")[0] == 0
+    assert scene.call("lost")[1] == "Nothing is missing, as far as this guard knows.\n"
+    assert scene.call("list")[1] == "No session yet.\n"

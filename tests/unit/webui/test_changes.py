@@ -1,0 +1,336 @@
+"""Messages that were changed where they stand: which sign makes two of them one, and what is beside it and does not."""
+
+from typing import Any
+
+import pytest
+
+from hermesguard.webui.compare.changes import alike
+from hermesguard.webui.compare.diff import compare
+from tests.helpers.cases import Value, answer, calling, tool, user
+from tests.helpers.comparisons import LONG, THREE, bare, in_words, later, messages
+
+BROWSER = [{"id": "t2", "type": "function", "function": {"name": "browser", "arguments": "{}"}}]
+CASES: list[tuple[str, list[Any], list[Any], str]] = [
+    (
+        "the last answer in like words, whole second",
+        [*THREE[:5], answer("one two three four", 1035)],
+        [*THREE[:5], answer("one two three five", 1035)],
+        "lead 5, same 5-5, changed 5-5",
+    ),
+    (
+        "the last answer in other words, whole second",
+        [*THREE[:5], answer("one two three four", 1035)],
+        [*THREE[:5], answer("nothing of that", 1035)],
+        "lead 5, gone 5, new 5",
+    ),
+    (
+        "the last answer in other words, fine stamp",
+        [*THREE[:5], answer("one two three four", 1035.25)],
+        [*THREE[:5], answer("nothing of that", 1035.25)],
+        "lead 5, same 5-5, changed 5-5",
+    ),
+    (
+        "a question and its answer in other words, whole seconds",
+        THREE,
+        [*THREE[:4], user("quite another", 1030), answer("like answer 3", 1035)],
+        "lead 4, gone 4 5, new 4 5",
+    ),
+    (
+        "the same question, and another answer",
+        THREE,
+        [*THREE[:5], answer("zzz", 1035)],
+        "lead 5, gone 5, new 5",
+    ),
+    (
+        "three answers in other words at the same whole seconds",
+        [THREE[0], answer("aa", 2), answer("bb", 3), answer("cc", 4)],
+        [THREE[0], answer("dd", 2), answer("ee", 3), answer("ff", 4)],
+        "lead 1, same 1-1 2-2 3-3, changed 1-1 2-2 3-3",
+    ),
+    (
+        "two answers in other words at the same whole seconds",
+        [THREE[0], answer("aa", 2), answer("bb", 3)],
+        [THREE[0], answer("dd", 2), answer("ee", 3)],
+        "lead 1, gone 1 2, new 1 2",
+    ),
+    (
+        "three of four at the same whole seconds",
+        [THREE[0], answer("aa", 2), answer("bb", 3), answer("cc", 4), answer("gg", 5)],
+        [THREE[0], answer("dd", 2), answer("ee", 3), answer("ff", 4), answer("hh", 6)],
+        "lead 1, gone 1 2 3 4, new 1 2 3 4",
+    ),
+    (
+        "the same call under another id, at one fine stamp",
+        [THREE[0], calling("t1", 2.25)],
+        [THREE[0], calling("t2", 2.25)],
+        "lead 1, same 1-1, changed 1-1",
+    ),
+    (
+        "another call at one fine stamp",
+        [THREE[0], calling("t1", 2.25)],
+        [THREE[0], calling("t2", 2.25, tool_calls=BROWSER)],
+        "lead 1, gone 1, new 1",
+    ),
+    (
+        "a call at the fine stamp of an answer",
+        [THREE[0], answer("x", 2.25)],
+        [THREE[0], calling("t2", 2.25, "y")],
+        "lead 1, same 1-1, changed 1-1",
+    ),
+    (
+        "two of one stamp are no sign",
+        [THREE[0], answer("aa", 2.25), answer("bb", 2.25)],
+        [THREE[0], answer("dd", 2.25), answer("ee", 2.25)],
+        "lead 1, gone 1 2, new 1 2",
+    ),
+    (
+        "another role at one fine stamp",
+        [THREE[0], answer("aa", 2.25)],
+        [THREE[0], user("dd", 2.25)],
+        "lead 1, gone 1, new 1",
+    ),
+    ("a question at the end, stamped anew", THREE[:5], [*THREE[:4], later(THREE[4], 700)], "lead 5"),
+    (
+        "an answer at the end, stamped anew",
+        [*THREE[:4], answer("so", 1030)],
+        [*THREE[:4], answer("so", 2030)],
+        "lead 5",
+    ),
+    (
+        "two of three at the end, stamped anew",
+        THREE[:5],
+        [*THREE[:2], later(THREE[2], 700), later(THREE[3], 700)],
+        "lead 2, gone 2 3 4, new 2 3",
+    ),
+    (
+        "three questions at the end, stamped anew",
+        [THREE[0], user("a", 2000), user("b", 2001), user("c", 2002)],
+        [THREE[0], user("a", 3000), user("b", 3001), user("c", 3002)],
+        "lead 1, gone 1 2 3, new 1 2 3",
+    ),
+    (
+        "a compacted beginning, stamped anew",
+        [user("[CONTEXT COMPACTION — REFERENCE ONLY] x", 2000), user("b", 2001), user("c", 2002)],
+        [user("[CONTEXT COMPACTION — REFERENCE ONLY] x", 3000), user("b", 3001), user("c", 3002)],
+        "lead 0, same 0-0 1-1 2-2",
+    ),
+    (
+        "three at the end, the third in other words",
+        [*THREE[:4], answer("so", 1030)],
+        [THREE[0], later(THREE[1], 900), later(THREE[2], 900), answer("so it is", 3030)],
+        "lead 1, gone 1 2 3 4, new 1 2 3",
+    ),
+    (
+        "stamped anew with a tool id that came",
+        [THREE[0], answer("x", 2000), answer("call", 2001), answer("y", 2002)],
+        [THREE[0], answer("x", 3000), calling("t1", 3001, "call"), answer("y", 3002)],
+        "lead 1, same 1-1 2-2 3-3",
+    ),
+    (
+        "stamped anew, a tool id went",
+        [THREE[0], answer("x", 2000), calling("t1", 2001, "call"), answer("y", 2002)],
+        [THREE[0], answer("x", 3000), answer("call", 3001), answer("y", 3002)],
+        "lead 1, gone 1 2 3, new 1 2 3",
+    ),
+    (
+        "a recovered prompt, and the same said before it",
+        [*THREE[:2], user("ask", 1020, _recovered=True)],
+        [*THREE[:2], user("news", 500), user("ask", 600)],
+        "lead 2, gone 2, new 2 3",
+    ),
+    (
+        "a recovered prompt, and the same a second before it",
+        [*THREE[:2], user("ask", 1020, _recovered=True)],
+        [*THREE[:2], user("news", 500), user("ask", 1019)],
+        "lead 2, same 2-3, sent 2-3, new 2",
+    ),
+    (
+        "a recovered prompt, and the same without a stamp",
+        [*THREE[:2], user("ask", 1020, _recovered=True)],
+        [*THREE[:2], user("news", 500), user("ask")],
+        "lead 2, same 2-3, new 2",
+    ),
+    (
+        "a recovered prompt without a stamp",
+        [*THREE[:2], user("ask", _recovered=True), user("o", 1)],
+        [*THREE[:2], user("news", 500), user("ask", 700)],
+        "lead 2, same 2-3, sent 2-3, gone 3, new 2",
+    ),
+    (
+        "a prompt that was not recovered",
+        [*THREE[:2], user("ask", 1020)],
+        [*THREE[:2], user("news", 1500), user("ask", 1600)],
+        "lead 2, gone 2, new 2 3",
+    ),
+    (
+        "a recovered answer is no prompt",
+        [*THREE[:2], answer("ask", 1020, _recovered=True)],
+        [*THREE[:2], user("news", 1500), answer("ask", 1600)],
+        "lead 2, gone 2, new 2 3",
+    ),
+    (
+        "a recovered prompt, then another",
+        [*THREE[:2], user("ask", 1020, _recovered=True), user("more", 1021)],
+        [*THREE[:2], user("news", 1500), user("ask", 1600)],
+        "lead 2, same 2-3, sent 2-3, gone 3, new 2",
+    ),
+    (
+        "a question was emptied",
+        [*THREE[:4], user("about it", 1030)],
+        [*THREE[:4], user("", 1030)],
+        "lead 4, gone 4, new 4",
+    ),
+    (
+        "an answer was emptied, and calls",
+        [*THREE[:3], answer(LONG, 1025)],
+        [*THREE[:3], calling("t1", 1025)],
+        "lead 3, gone 3, new 3",
+    ),
+    (
+        "an answer was cut short, and another went",
+        [*THREE[:3], answer(LONG, 1025), user("o", 1026)],
+        [*THREE[:3], answer(LONG[:20], 1025)],
+        "lead 3, cut 3-3, gone 4",
+    ),
+    (
+        "the second of two was cut short",
+        [*THREE[:3], user("o", 1024), answer(LONG, 1025)],
+        [*THREE[:3], user("n", 1023), answer(LONG[:20], 1025)],
+        "lead 3, gone 3 4, new 3 4",
+    ),
+    (
+        "cut short where nothing is the same before it",
+        [answer(LONG, 1025), user("o", 1026)],
+        [answer(LONG[:20], 1025), user("n", 5000)],
+        "lead 0, cut 0-0, gone 1, new 1",
+    ),
+    (
+        "cut short, one of them unstamped",
+        [*THREE[:3], answer(LONG, 1025)],
+        [*THREE[:3], answer(LONG[:20])],
+        "lead 3, cut 3-3",
+    ),
+    (
+        "between equal ones at one stamp that both have twice",
+        [THREE[0], answer("aa", 2.5), answer("bb", 2.5), THREE[5]],
+        [THREE[0], answer("ac", 2.5), answer("bd", 2.5), THREE[5]],
+        "lead 1, same 1-1 2-2 3-3, changed 1-1 2-2",
+    ),
+    (
+        "between equal ones, unstamped, of other words",
+        [bare(THREE[0]), answer("aaaa"), bare(THREE[5])],
+        [bare(THREE[0]), answer("zzzz"), bare(THREE[5])],
+        "lead 1, same 2-2, gone 1, new 1",
+    ),
+    (
+        "between equal ones, the same call under another id",
+        [bare(THREE[0]), calling("t1"), bare(THREE[5])],
+        [bare(THREE[0]), calling("t2"), bare(THREE[5])],
+        "lead 1, same 1-1 2-2, changed 1-1",
+    ),
+    (
+        "between equal ones, another call",
+        [bare(THREE[0]), calling("t1"), bare(THREE[5])],
+        [bare(THREE[0]), calling("t2", tool_calls=BROWSER), bare(THREE[5])],
+        "lead 1, same 2-2, gone 1, new 1",
+    ),
+    (
+        "between equal ones, a call that came",
+        [bare(THREE[0]), answer("ab"), bare(THREE[5])],
+        [bare(THREE[0]), calling("t2", None, "ab"), bare(THREE[5])],
+        "lead 1, same 1-1 2-2",
+    ),
+    (
+        "between equal ones, one unstamped",
+        [THREE[0], answer("aaaa", 2), THREE[5]],
+        [THREE[0], answer("aaab"), THREE[5]],
+        "lead 1, same 1-1 2-2, changed 1-1",
+    ),
+    (
+        "between equal ones, tools in other words",
+        [bare(THREE[0]), calling("t1"), tool("aa", "t1"), bare(THREE[5])],
+        [bare(THREE[0]), calling("t1"), tool("zz", "t1"), bare(THREE[5])],
+        "lead 2, same 2-2 3-3, changed 2-2",
+    ),
+    (
+        "two changed, one in each gap",
+        [THREE[0], answer("aaaa"), THREE[2], answer("bbbb"), THREE[4]],
+        [THREE[0], answer("aaab"), THREE[2], answer("bbba"), THREE[4]],
+        "lead 1, same 1-1 2-2 3-3 4-4, changed 1-1 3-3",
+    ),
+    (
+        "one moved beside one that was changed",
+        [THREE[0], answer("aaaa", 2.25), THREE[1], THREE[2]],
+        [THREE[0], THREE[2], answer("aaab", 2.25), THREE[1]],
+        "lead 1, same 3-1, moved 2-3, gone 1, new 2",
+    ),
+    (
+        "a user's partial",
+        [*THREE[:2], user("answer", 1017, _partial=True)],
+        [*THREE[:2], answer("answer 2", 1018)],
+        "lead 2, gone 2, new 2",
+    ),
+    (
+        "a partial whose words only a user says",
+        [*THREE[:2], answer("xyz", 1017, _partial=True)],
+        [*THREE[:2], user("xyz is it", 1018)],
+        "lead 2, gone 2, new 2",
+    ),
+    (
+        "a partial beside the answer that has its words",
+        [*THREE[:2], answer("xyz", 1017, _partial=True), user("o", 1018)],
+        [*THREE[:2], user("o", 1018), answer("it is xyz indeed", 1019)],
+        "lead 2, same 3-2, harmless 2:superseded_partial, new 3",
+    ),
+    (
+        "a partial and a later partial of the same words",
+        [*THREE[:2], answer("xyz", 1017, _partial=True), user("o", 1018)],
+        [*THREE[:2], user("o", 1018), answer("xyz", 1019, _partial=True)],
+        "lead 2, same 3-2, gone 2, new 3",
+    ),
+    (
+        "a partial and a later partial of more words",
+        [*THREE[:2], answer("xyz", 1017, _partial=True), user("o", 1018)],
+        [*THREE[:2], user("o", 1018), answer("xyz and more", 1019, _partial=True)],
+        "lead 2, same 3-2, harmless 2:superseded_partial, new 3",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"), [case[1:] for case in CASES], ids=[case[0] for case in CASES]
+)
+def test_what_makes_two_messages_one(old: list[Any], new: list[Any], expected: str) -> None:
+    assert in_words(compare(messages(old), messages(new))) == expected
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "are_alike"),
+    [
+        (user("the same"), user("the same"), True),
+        (user("abcdefgh"), user("abcdxxxx"), True),
+        (user("abcdefgh"), user("abcxxxxx"), False),
+        (user("abcdefgh"), user("xxxxefgh"), True),
+        (user("abcdefgh"), user("xxxxxfgh"), False),
+        (user("abcdefgh"), user("abxxxxgh"), True),
+        (user("abcdefgh"), user("axxxxxgh"), False),
+        (user("abc"), user("abc and much more than there was before"), True),
+        (user("abc"), user("much more than there was before, then abc"), True),
+        (user("abc"), user("ab and much more than there was before, then c"), True),
+        (user("abd"), user("ab and much more than there was before, then c"), False),
+        (user("aaaa"), user("aaaaaaaaaaaaaaaa"), True),
+        (user(""), user("abc"), False),
+        (answer(""), answer("abc"), True),
+        (calling("t1"), calling("t1", words="abc"), True),
+        (tool("", "t1"), tool("abc", "t1"), True),
+        (tool("abc", "t1"), tool("xyz", "t1"), True),
+        (answer("abc"), answer("xyz"), False),
+        (answer("the same"), answer("the same", reasoning="more"), True),
+        (answer("<tool_call>run</tool_call>"), answer("abc"), False),
+    ],
+)
+def test_half_of_the_words_at_start_and_end_make_two_messages_alike(
+    before: Value, after: Value, are_alike: bool
+) -> None:
+    [one, other] = messages([before, after])
+    assert alike(one, other) == are_alike

@@ -1,0 +1,128 @@
+"""What makes one state of a file out of the one before: texts and places, found at the cost of what differs."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hermesguard.webui import session
+from hermesguard.webui.abridged import Abridged, abridge, follow
+from hermesguard.webui.delta import parts, shared
+from tests.helpers.cases import answer, turns, user
+
+WORDS = "words enough for a run, wörds beyond ASCII among them, " * 20
+BEFORE = [user(f"{number} {WORDS}", 1000.0 + number) for number in range(12)]
+
+
+def whole(messages: list[Any], **members: Any) -> bytes:
+    value = {"title": "T", "updated_at": 2.5, "messages": messages, "context_messages": messages, **members}
+    return json.dumps(value, indent=2, ensure_ascii=False).encode()
+
+
+def known(data: bytes) -> Abridged:
+    return abridge(data, session.parse(data))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "lead", "end"),
+    [
+        ("", "", 0, 0),
+        ("abc", "abc", 3, 0),
+        ("abc", "abcd", 3, 0),
+        ("abcd", "abc", 3, 0),
+        ("abc", "xbc", 0, 2),
+        ("abc", "axc", 1, 1),
+        ("abc", "xyz", 0, 0),
+        ("aa", "aaa", 2, 0),
+        ("ab", "aab", 1, 1),
+        ("xaby", "xaaby", 2, 2),
+        # One byte of two, three or four is the same: none of them is shared.
+        ("é", "è", 0, 0),
+        ("aéb", "aèb", 1, 1),
+        ("a€b", "a₭b", 1, 1),
+        ("a😀b", "a😁b", 1, 1),
+        ("a😀b", "a🠀b", 1, 1),
+        ("é", "éé", 2, 0),
+        ("aé", "a", 1, 0),
+        ("aΩ", "a©", 1, 0),  # they end with the same byte
+        ("ée", "èe", 0, 1),
+    ],
+)
+def test_what_two_texts_have_in_common(before: str, after: str, lead: int, end: int) -> None:
+    assert shared(before.encode(), after.encode()) == (lead, end)
+
+
+@given(st.text("aé€😀", max_size=8), st.text("aé€😀", max_size=8))
+def test_nothing_is_shared_twice_and_no_character_is_cut(before: str, after: str) -> None:
+    old, new = before.encode(), after.encode()
+    lead, end = shared(old, new)
+    assert lead + end <= min(len(old), len(new))
+    assert old[:lead] == new[:lead]
+    assert old[len(old) - end :] == new[len(new) - end :]
+    for text in (new[:lead], new[lead : len(new) - end], new[len(new) - end :]):
+        text.decode()
+    assert shared(old, old) == (len(old), 0)
+
+
+def test_another_time_of_saving_alone_is_all_that_is_written() -> None:
+    before = b'{\n  "title": "T",\n  "updated_at": 2.5,\n  "pinned": false\n}'
+    after = before.replace(b"2.5", b"31.25")
+    lead, end = shared(before, after)
+    assert before[:lead] == b'{\n  "title": "T",\n  '
+    assert before[len(before) - end :] == b'\n  "pinned": false\n}'
+    more = after.replace(b"false", b"true")
+    lead, end = shared(before, more)
+    assert (before[:lead], before[len(before) - end :]) == (
+        b'{\n  "title": "T",\n  "updated_at": ',
+        b"e\n}",
+    )
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        whole([*BEFORE, *turns(1)], updated_at=9.5),
+        whole([*BEFORE, answer("wörds", 2000)], updated_at=9.25, title="Ü"),
+        whole(BEFORE, updated_at=9.5),
+        whole(BEFORE),
+        whole([*BEFORE, user("x")], context_messages=BEFORE),
+        whole([*BEFORE[:-1], answer("another", 5)], draft="d"),
+    ],
+)
+def test_the_parts_make_the_new_file_out_of_the_old_one(after: bytes) -> None:
+    before = whole(BEFORE)
+    old = known(before)
+    new = follow(old, after)
+    assert new
+    made = parts(old, new)
+    joined = b"".join(
+        part.encode() if isinstance(part, str) else before[part[0] : part[0] + part[1]] for part in made
+    )
+    assert joined == after
+    assert sum(len(part) for part in made if isinstance(part, str)) < 1500, "what differs, and no more"
+    assert all(part[1] > 0 if isinstance(part, list) else part for part in made)
+
+
+# ---- files that are followed -------------------------------------------------------------------------------------------
+
+
+def test_a_small_file_is_known_as_it_stands_and_not_followed() -> None:
+    data = whole(turns(2))
+    document = session.parse(data)
+    small = abridge(data, document)
+    assert small.document is document
+    assert not small.holes
+    assert follow(small, whole(turns(3))) is None
+
+
+def test_a_run_that_only_begins_the_same_is_not_followed() -> None:
+    old = known(whole(BEFORE))
+    changed = [*BEFORE[:4], user(f"4 {WORDS}?", 1004.0), *BEFORE[5:]]
+    assert follow(old, whole(changed)) is None
+    as_long = [*BEFORE[:4], user(f"4 {WORDS[:-1]}!", 1004.0), *BEFORE[5:]]
+    assert len(whole(as_long)) == len(whole(BEFORE))
+    assert follow(old, whole(as_long)) is None
+    assert follow(old, whole(BEFORE[:6])) is None
+    assert follow(old, whole([*BEFORE, user("x", 9.0)]))
