@@ -7,11 +7,12 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 NO_LINK = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
+_COMPARED_BYTES = 1024 * 1024
 _READING = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _DIGEST_ATTRIBUTE = "user.hermesguard"
 
@@ -88,13 +89,45 @@ def opened(path: Path | str, limit_bytes: int | None) -> tuple[int, os.stat_resu
 def _read(path: Path, with_note: bool, limit_bytes: int | None) -> tuple[bytes, Stamp, bytes | None]:
     descriptor, found = opened(path, limit_bytes)
     try:
-        parts = []
-        while part := os.read(descriptor, max(found.st_size + 1, 4096)):
-            parts.append(part)
-        data = parts[0] if len(parts) == 1 else b"".join(parts)
+        data = read_open(descriptor, found.st_size)
         return data, Stamp.of(found), note(descriptor) if with_note else None
     finally:
         os.close(descriptor)
+
+
+def stamp_if_same(path: Path, content: Iterable[bytes | memoryview]) -> Stamp | None:
+    """Return the stamp of a regular file that holds this content, None when it holds another. Raises OSError as `read` does."""
+    descriptor, found = opened(path, None)
+    try:
+        return Stamp.of(found) if holds(descriptor, content) else None
+    finally:
+        os.close(descriptor)
+
+
+def holds(descriptor: int, content: Iterable[bytes | memoryview]) -> bool:
+    """Return whether an open file holds this content from where it stands, and nothing behind it. Raises OSError."""
+    for piece in content:
+        for begin in range(0, len(piece), _COMPARED_BYTES):
+            part = piece[begin : begin + _COMPARED_BYTES]
+            if not _read_exactly(descriptor, len(part)).startswith(part):
+                return False
+    return not os.read(descriptor, 1)
+
+
+def _read_exactly(descriptor: int, size_bytes: int) -> bytes:
+    found = b""
+    while len(found) < size_bytes and (more := os.read(descriptor, size_bytes - len(found))):
+        found += more
+    return found
+
+
+def read_open(descriptor: int, size_bytes: int) -> bytes:
+    """Return what an open file of about so many bytes holds from where it stands. Raises OSError."""
+    parts = []
+    while part := os.read(descriptor, max(size_bytes + 1, 4096)):
+        parts.append(part)
+        size_bytes -= len(part)  # what is asked for at the end is in memory twice for a moment
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def pieces(path: Path, size_bytes: int = 1024 * 1024) -> Iterator[bytes]:
@@ -134,7 +167,12 @@ def sync_file(path: Path) -> None:
         os.close(descriptor)
 
 
-def write_durably(path: Path, data: bytes, mtime_ns: int | None = None, note: bytes | None = None) -> None:
+def write_durably(
+    path: Path,
+    data: bytes | Iterable[bytes | memoryview],
+    mtime_ns: int | None = None,
+    note: bytes | None = None,
+) -> None:
     """Put a file of mode 0600 at `path`, whole at every instant, and durable when this returns.
 
     `mtime_ns` back-dates it; `note` goes into an extended attribute where the file system has them. A crash leaves the
@@ -152,7 +190,12 @@ def write_durably(path: Path, data: bytes, mtime_ns: int | None = None, note: by
 
 
 def write_new(
-    path: Path, data: bytes, mtime_ns: int | None, note: bytes | None, *, is_synced: bool = False
+    path: Path,
+    data: bytes | Iterable[bytes | memoryview],
+    mtime_ns: int | None,
+    note: bytes | None,
+    *,
+    is_synced: bool = False,
 ) -> None:
     """Write a new file of mode 0600, as `open_new` opens it; its name is not durable yet, and its content only if `is_synced`.
 
@@ -161,7 +204,8 @@ def write_new(
     descriptor = open_new(path)
     try:
         try:
-            write_all(descriptor, data)
+            for piece in (data,) if isinstance(data, bytes) else data:
+                write_all(descriptor, piece)
             if note is not None:
                 write_note(descriptor, note)
             if mtime_ns is not None:

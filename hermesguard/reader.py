@@ -2,24 +2,44 @@
 
 import os
 from pathlib import Path
+from typing import Final
 
 from hermesguard import files
+
+LONG_BYTES: Final = 4 * 1024 * 1024
+"""What is longer is read into memory of its own, which whoever keeps it need not copy."""
 
 
 class Reader:
     """Reads one file after another into the same memory: to get new memory costs more than to read into it."""
 
     def __init__(self) -> None:
-        self.buffer = bytearray()
-        """What was read, and behind that what an earlier, longer file left."""
+        self.buffer: bytearray | bytes = bytearray()
+        """What was read, and behind that what an earlier, longer file left; of a long file nothing else."""
         self._view = memoryview(self.buffer)
         self._size_bytes = 0
 
-    def read(self, path: Path, limit_bytes: int | None = None) -> tuple[int, files.Stamp]:
-        """Read as `read` does; return how many bytes of `buffer` are the file's content, and its stamp."""
+    def read(
+        self, path: Path, limit_bytes: int | None = None, known: bytes | None = None
+    ) -> tuple[int, files.Stamp]:
+        """Read as `files.read` does; return how many bytes of `buffer` are the file's content, and its stamp.
+
+        A long file that is as it is `known` is not in memory twice.
+        """
         descriptor, found = files.opened(path, limit_bytes)
         try:
             self._size_bytes = 0
+            if found.st_size > LONG_BYTES:
+                self._view = memoryview(b"")
+                self.buffer = b""  # it goes before another one comes
+                if known is None or len(known) != found.st_size or not files.holds(descriptor, (known,)):
+                    os.lseek(descriptor, 0, os.SEEK_SET)
+                    known = files.read_open(descriptor, found.st_size)
+                self.buffer = known
+                self._size_bytes = len(self.buffer)
+                return self._size_bytes, files.Stamp.of(found)
+            if isinstance(self.buffer, bytes):
+                self.release()
             if len(self.buffer) <= found.st_size:
                 self._make_room(found.st_size + 1)
             rest = self._view
@@ -42,6 +62,8 @@ class Reader:
     @property
     def data(self) -> bytes:
         """What was read, to keep."""
+        if isinstance(self.buffer, bytes):
+            return self.buffer
         return bytes(self._view[: self._size_bytes])
 
     def is_same(self, data: bytes) -> bool:

@@ -288,7 +288,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         '"off"',
         '"256MiB"',
         "Size limit of sessions that are read into memory. Larger ones are copied unread, and restored unread when lost. "
-        "Off: as large as the memory limit of the guard allows (MemoryMax= of its unit), at most 1 GiB.",
+        "Off: a third of what the memory limit of the guard leaves (MemoryHigh= of its unit, less 96 MiB), at most 1 GiB.",
     ),
     Option(
         "alert_command",

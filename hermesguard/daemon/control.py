@@ -30,7 +30,8 @@ _QUICK = frozenset({"status", "prove", "title"})
 LONGEST_REQUEST_BYTES = 64 * 1024
 
 Answer = dict[str, Any]
-Work = Generator[None, None, Answer]
+Work = Generator[bool | None, None, Answer]
+"""What does a request in little steps; one that gives True waits for the background."""
 """An answer that takes time: done in little steps, between which the guard guards."""
 Answerer = Callable[[str, str, dict[str, Any]], Answer | Work]
 """Called with the name of one of several directories (or an empty one), the verb, and its arguments."""
@@ -86,14 +87,19 @@ class ControlServer:
 
     @property
     def is_working(self) -> bool:
-        """Return whether an answer is being worked on."""
-        return bool(self._working)
+        """Return whether an answer is being worked on that does not wait for something."""
+        return any(not conversation.is_waiting for conversation in self._working)
 
     def go_on(self, seconds: float) -> None:
         """Go on for so long with the answers that take time, one after the other."""
         until = time.monotonic() + seconds
-        while self._working and time.monotonic() < until:
-            self._working[0].go_on()
+        for conversation in [other for other in self._working if other.is_waiting]:
+            conversation.go_on()
+        while time.monotonic() < until:
+            active = next((other for other in self._working if not other.is_waiting), None)
+            if active is None:
+                break
+            active.go_on()
 
     def close(self) -> None:
         """Stop listening and remove the socket."""
@@ -120,6 +126,7 @@ class _Conversation:
         self._answer = answer
         self._working = working
         self._work: Work | None = None
+        self.is_waiting = False
         self._request = b""
         self._reply = b""
 
@@ -178,7 +185,7 @@ class _Conversation:
     def _step(self) -> Answer | None:
         assert self._work
         try:
-            next(self._work)
+            self.is_waiting = next(self._work) is True
         except StopIteration as end:
             answer: Answer = end.value
             return answer

@@ -196,7 +196,7 @@ SESSION_EVENTS: Final[tuple[Event, ...]] = (
         "{session} is too large to be read: {size_bytes:byte}[, with a limit of {limit_bytes}]." + _REMEDY,
         "This session is copied and restored unread: when all of it is lost it comes back, but a smaller loss is not seen,\n"
         "and new messages are kept in the history instead of merged. The guard goes on with the others. To have it read,\n"
-        "raise MemoryMax= of the unit (systemctl edit hermesguard) to about twenty times its size, and restart the guard.",
+        "raise MemoryHigh= and MemoryMax= of the unit (systemctl edit hermesguard) by three times its size, and restart it.",
         ("session", "path", "size_bytes", "limit_bytes", "error", "remedy"),
     ),
     Event(

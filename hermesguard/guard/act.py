@@ -5,10 +5,10 @@ from collections.abc import Generator
 
 from hermesguard.files import Stamp
 from hermesguard.guard import back_off
-from hermesguard.guard.context import Context, Deferred
+from hermesguard.guard.context import Context, Deferred, state_of
 from hermesguard.guard.gone.brake import RolledBack
 from hermesguard.guard.gone.taken_back import TakenBack
-from hermesguard.guard.make_live import Target, making_live
+from hermesguard.guard.make_live import making_live
 from hermesguard.guard.recorder import found
 from hermesguard.guard.visit import Visit
 from hermesguard.judge.judge import Action
@@ -18,6 +18,17 @@ from hermesguard.store.cache import Copy
 
 # The application writes its index some milliseconds after the session; on a busy machine it may be longer.
 INDEX_SECONDS = 10.0
+
+
+def reason_of(visit: Visit) -> str:
+    """Return the reason under which the shadow of a visit goes into the history, should it go."""
+    verdict = visit.verdict
+    match verdict.action:
+        case Action.GROWTH:
+            return "stripped" if verdict.taken else "tidied"
+        case Action.INTENDED:
+            return "clear" if verdict.is_clear else "intended"
+    return "loss"
 
 
 class Acts:
@@ -57,7 +68,7 @@ class Acts:
                 self.notes.defer(visit.name, visit.data, visit.verdict.wait_seconds, visit.writer_pid)
             case Action.GROWTH if visit.live:
                 if visit.verdict.takes_away:
-                    version = self._version(visit, "stripped" if visit.verdict.taken else "tidied")
+                    version = self._version(visit, reason_of(visit))
                     if visit.verdict.taken:
                         self._report_stripped(visit, version)
                 self._note_returned(visit)
@@ -143,10 +154,10 @@ class Acts:
         """Keep what a user took away on purpose, unless it was cleared and such things are not to be kept at all."""
         if visit.verdict.is_clear and self.context.settings.keep_deleted_seconds == 0:
             return ""
-        return self._version(visit, "clear" if visit.verdict.is_clear else "intended")
+        return self._version(visit, reason_of(visit))
 
     def _version(self, visit: Visit, reason: str) -> str:
-        return self.copies.version(visit.name, visit.shadow.data, visit.messages_before, reason)
+        return self.copies.version(visit.name, visit.shadow.content, visit.messages_before, reason)
 
     def repair(self, visit: Visit) -> bool:
         """As `repairing`, to its end."""
@@ -162,7 +173,7 @@ class Acts:
             if visit.verdict.comparison and visit.verdict.comparison.added:
                 version = self.context.keep_version(name, visit.data, "displaced")
                 self.context.back_off.note_version(name, version, visit.news)
-            self.notes.deferred[name] = Deferred(now, now + wait, visit.data, visit.writer_pid)
+            self.notes.deferred[name] = Deferred(now, now + wait, state_of(visit.data), visit.writer_pid)
             return False
         standby_file = None
         if visit.updated:
@@ -172,7 +183,7 @@ class Acts:
         try:
             made = yield from making_live(
                 self.context,
-                Target(name, visit.data, visit.stamp),
+                visit.target,
                 pieces,
                 shadow=visit.shadow,
                 keep_shadow=True,

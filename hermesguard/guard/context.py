@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,15 @@ from hermesguard.guard.recorder import Recorder, found
 from hermesguard.guard.scans.seen import Seen
 from hermesguard.judge.judge import Verdict
 from hermesguard.judge.verdict import Writer
+from hermesguard.pieces import Content, pieces_of
 from hermesguard.store.cache import Cache, Copy
 from hermesguard.store.cached_store import Copies
 from hermesguard.store.incidents import IncidentLog
 from hermesguard.store.store import Store
 from hermesguard.store.upkeep.pruning import Pruner
 from hermesguard.webui import session
+from hermesguard.webui.compare.elsewhere import MOST_FILES
 from hermesguard.webui.directory import SessionsDirectory, signature
-from hermesguard.webui.elsewhere import MOST_FILES
 from hermesguard.webui.session import Unreadable
 
 SHORTEST_WAIT_SECONDS = 0.001
@@ -34,6 +36,13 @@ MOST_WRITERS = 16
 MOST_TITLES = 8
 
 
+def state_of(data: bytes | None) -> bytes | None:
+    """Return what tells a state of live from others while a question about it is open: of a long file, something short."""
+    if data is None or len(data) <= session.LONG_BYTES:
+        return data
+    return blake2b(data, digest_size=32).digest()
+
+
 @dataclass(slots=True)
 class Deferred:
     """Something that only time can answer: when it was first asked, of which state of live, and when to look again."""
@@ -41,6 +50,7 @@ class Deferred:
     since: float
     due: float
     state: bytes | None = None
+    """Of live, by `state_of`."""
     writer_pid: int | None = None
     waits_seconds: float = 0.0
 
@@ -175,7 +185,7 @@ class Notes:
     def waited_seconds(self, name: str, state: bytes | None) -> float:
         """Return how long the question about this state of a session has been open; 0 when there is none."""
         question = self.deferred.get(name)
-        if question is None or question.state != state:
+        if question is None or question.state != state_of(state):
             return 0.0
         now = self.clock.monotonic()
         # A sum of floats and their difference need not agree in the last bit: what is due has waited long enough.
@@ -188,8 +198,8 @@ class Notes:
         """
         now = self.clock.monotonic()
         question = self.deferred.get(name)
-        if question is None or question.state != state:
-            question = self.deferred[name] = Deferred(now, now, state, writer_pid)
+        if question is None or question.state != state_of(state):
+            question = self.deferred[name] = Deferred(now, now, state_of(state), writer_pid)
         question.waits_seconds = seconds
         due = question.since + seconds
         question.due = max(due if due > now else now + seconds, now + SHORTEST_WAIT_SECONDS)
@@ -288,12 +298,13 @@ class Context:
                 event, session=name, error=error, path=str(self.directory.file(name)), **more
             )
 
-    def keep_version(self, name: str, data: bytes, reason: str) -> str:
-        """Put bytes into the history, whatever they are; return the version's name."""
-        try:
-            messages = len(session.parse(data).messages)
-        except Unreadable:
-            messages = 0
+    def keep_version(self, name: str, data: Content, reason: str, messages: int | None = None) -> str:
+        """Put bytes into the history, whatever they are; return the version's name. `messages` says how many, where known."""
+        if messages is None:
+            try:
+                messages = len(session.parse_pieces(pieces_of(data)).messages)
+            except Unreadable:
+                messages = 0
         return self.copies.version(name, data, messages, reason)
 
     def cannot_repair(
@@ -322,7 +333,7 @@ class Context:
                 messages_before=messages,
                 messages_live=messages_live,
                 error=reason,
-                version=self.copies.version(name, copy.data, messages, "loss"),
+                version=self.copies.version(name, copy.content, messages, "loss"),
                 writer_pid=writer_pid,
             )
         )

@@ -9,14 +9,14 @@ from hermesguard.files import Stamp
 from hermesguard.guard.context import NEW_SECONDS, Context
 from hermesguard.guard.gone.taken_back import TakenBack
 from hermesguard.judge.judge import Action, Surroundings, Verdict, judge
+from hermesguard.reader import Reader
 from hermesguard.store.cache import Copy
 from hermesguard.store.incidents import LOST_BEFORE, Incident
 from hermesguard.store.start.first_copies import LARGEST_BYTES, FirstCopies
-from hermesguard.webui import session
 from hermesguard.webui.directory import signature
 from hermesguard.webui.glance import glance
 from hermesguard.webui.lists.lost_before import Remains, remains, signs
-from hermesguard.webui.session import Document, Unreadable
+from hermesguard.webui.session import Document, TooDense, Unreadable
 
 # Faults of the process and not of the file: what cannot be read now can be read soon.
 _PASSING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
@@ -33,16 +33,21 @@ class FirstLook:
         self._copies = context.copies
         self._first_copies = first_copies
 
-    def is_kept(self, name: str, data: bytes, stamp: Stamp) -> bool:
+    def is_kept(self, name: str, reader: Reader, stamp: Stamp) -> bool:
         """Make live the first copy of a session of many, if it is one by which nothing else can be judged; return whether.
 
         Raises OSError when the store does not take it.
         """
         context = self._context
-        if not self._first_copies.is_open or len(data) > LARGEST_BYTES or self._copies.is_damaged(name):
+        if (
+            not self._first_copies.is_open
+            or stamp.size_bytes > LARGEST_BYTES
+            or self._copies.is_damaged(name)
+        ):
             return False
         if files.stamp(context.directory.backup(name)) or self._copies.has_pending(name):
             return False
+        data = reader.data
         found = glance(data)
         if found is None or found.could_be_wiped:
             return False
@@ -52,14 +57,17 @@ class FirstLook:
         self._first_copies.add(name, data, stamp.mtime_ns, found.messages, kept)
         return True
 
-    def copy(self, name: str, data: bytes, stamp: Stamp, known: Copy | None = None) -> Copy | None:
+    def copy(self, name: str, reader: Reader, stamp: Stamp, known: Copy | None = None) -> Copy | None:
         """Return the copy to judge a session by: the application's own backup, else live itself.
 
-        `known` is live as a copy, where it was read before. None, reported once, when there is nothing to judge by. Raises
-        OSError when the store or the backup cannot be read now.
+        `reader` has just read live; `known` is it as a copy, where that was found out before. None, reported once, when there
+        is nothing to judge by. Raises OSError when the store or the backup cannot be read now.
         """
         try:
-            live: Document | None = known.document if known else session.parse(data)
+            copy = known or Copy(reader.data)
+            live: Document | None = copy.document
+        except TooDense:
+            raise
         except Unreadable as error:
             live, reason = None, str(error)
         is_damaged = self._copies.is_damaged(name)
@@ -83,7 +91,6 @@ class FirstLook:
             return None
         if not self._copies.has_shadow(name):
             self._context.notes.newcomers[name] = self._context.clock.monotonic()
-        copy = known or Copy(data, live)
         if not self._copies.has_shadow(name):
             self._report_returned(name, copy)
         self._context.keep(name, copy, stamp)
@@ -170,10 +177,10 @@ class LookBack:
             for name in present
         }
         # Of a file that is still being read, or is too large to be, nothing can be said.
-        known |= {
+        known |= context.copies.store.too_dense | {
             name for name, count in counts.items() if count is None and name not in context.notes.unreadable
         }
-        lost = [sign for sign in signs(context.directory.path, found, counts) if sign.session not in known]
+        lost = signs(context.directory.path, found, counts, known)
         for sign in lost:
             context.recorder.note(
                 Incident(

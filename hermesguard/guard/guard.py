@@ -15,7 +15,7 @@ from hermesguard.config.settings import Settings
 from hermesguard.errors import GuardError
 from hermesguard.files import Stamp
 from hermesguard.guard.act import Acts
-from hermesguard.guard.context import Context
+from hermesguard.guard.context import Context, state_of
 from hermesguard.guard.first_look import FirstLook
 from hermesguard.guard.gone.missing import MissingFiles
 from hermesguard.guard.large.background import Background
@@ -38,6 +38,7 @@ from hermesguard.store.upkeep.scrub import Scrub
 from hermesguard.store.upkeep.verify import damage_of_shadow
 from hermesguard.webui.abridged import follow, only_adds, same
 from hermesguard.webui.directory import DirectoryState, signature
+from hermesguard.webui.session import TooDense
 
 RECHECK_SECONDS = 1.0
 
@@ -54,7 +55,6 @@ class Guard:
         self.recorder = context.recorder
         self.shield = context.shield
         self.missing_files = MissingFiles(context)
-        self._recovery = Recovery(context)
         self.scrub = Scrub(self.copies, self, context.reporter, context.clock)
         self._reported_two_writers = False
         self.standby = Standby(self.copies, self.directory)
@@ -64,6 +64,7 @@ class Guard:
         self.unfinished.limit_bytes = self.settings.cache_bytes
         self._reader = Reader()
         self.background = Background(partial(self.shield.caught, "background work"))
+        self._recovery = Recovery(context, self.background.is_busy)
         self.first_copies = FirstCopies(self.copies.store, self._start_sync, self.copies.refused)
         self.copies.make_durable = self.first_copies.make_durable
         self._first_look = FirstLook(context, self.first_copies, self._acts.taken_back)
@@ -86,8 +87,6 @@ class Guard:
     def adopt(self, settings: Settings) -> None:
         """Go on with other settings of the same directories."""
         self.settings = self.context.settings = settings
-
-    # -- looking
 
     def begin(self) -> None:
         """Take over what the store knows from before: shadows whose live is unchanged need not be opened again.
@@ -171,17 +170,25 @@ class Guard:
                     return False
                 self.unfinished.finish(name)
             return self._visit(name, writer_pid)
+        except TooDense:
+            self.large.found_dense(name)
+            return False
         except Exception as error:  # noqa: BLE001
             reference = self.shield.caught("visit", name, error)
             self.notes.unreadable[name] = f"internal error {reference}"
             return False
+        finally:
+            if len(self._reader.buffer) > LONG_BYTES:
+                self._reader.release()
 
     def _visit(self, name: str, writer_pid: int | None) -> bool:
-        if self.long_work.is_busy(name):
+        if self.long_work.is_busy(name) or self.long_work.must_wait(name):
             return False
         began_ns = time.perf_counter_ns()
         try:
-            size_bytes, stamp = self._reader.read(self.directory.file(name), self.context.limit_bytes)
+            path, limit_bytes = self.directory.file(name), self.context.limit_bytes
+            size_bytes, stamp = self._reader.read(path, limit_bytes, self.long_work.data(name))
+            self.long_work.require_thin(path, stamp)
         except (FileNotFoundError, NotADirectoryError):
             self._look_for(name)
             return False
@@ -199,10 +206,10 @@ class Guard:
             if self.long_work.loads(name, self._reader, size_bytes):
                 return False
             shadow = self.copies.shadow(name)
-            if shadow is None and self._first_look.is_kept(name, self._reader.data, stamp):
+            if shadow is None and self._first_look.is_kept(name, self._reader, stamp):
                 return False
             shadow = shadow or self._first_look.copy(
-                name, self._reader.data, stamp, self.long_work.known(name, self._reader, size_bytes)
+                name, self._reader, stamp, self.long_work.known(name, self._reader, size_bytes)
             )
         except files.TooLarge:
             self.large.judge(name, self._reader.data, stamp)
@@ -224,8 +231,6 @@ class Guard:
             self.notes.writers.stands(name, writer_pid)
             return copy.is_stored and not (copy.could_be_wiped or was_missed)
         data = self._reader.data
-        if size_bytes > LONG_BYTES:
-            self._reader.release()
         around = self._around(name, shadow, data, stamp, writer)
         visit = self.long_work.worked_out(
             Visit(
@@ -272,7 +277,7 @@ class Guard:
         writers = self.notes.writers
         writer = writers(name, pid)
         asked = self.notes.deferred.get(name)
-        if pid is None or (asked is not None and asked.state == self._reader.data):
+        if pid is None or (asked is not None and asked.state == state_of(self._reader.data)):
             return writer  # it was noted when it came
         other = writers.saved(pid)
         if other is not None and not self._reported_two_writers:
@@ -372,8 +377,6 @@ class Guard:
             if time.monotonic() >= until:
                 break
         return self.notes.next_due_seconds()
-
-    # -- acting
 
     def _in_order(self, name: str, stamp: Stamp, copy: Copy) -> None:
         if self.notes.seen.get(name) != signature(stamp) and not self.copies.has_pending(name):

@@ -8,9 +8,10 @@ from typing import NamedTuple
 from hermesguard import files
 from hermesguard.files import Stamp
 from hermesguard.guard.context import Context
+from hermesguard.pieces import Content, Piece, are_equal, is_same, pieces_of
 from hermesguard.repair.replace import Placed, finished, placing
 from hermesguard.store.cache import Copy
-from hermesguard.webui.abridged import Piece, follow
+from hermesguard.webui.abridged import follow
 from hermesguard.webui.session import Document
 
 
@@ -22,6 +23,10 @@ class Target(NamedTuple):
     """The live file's bytes; None when there is no file."""
     like: Stamp | None
     """Whose owner, group and mode the new file gets."""
+    messages: int | None = None
+    """How many messages it holds; None where that is not known."""
+    content: Content | None = None
+    """The same bytes, where their digest is known already."""
 
 
 class Made(NamedTuple):
@@ -96,26 +101,32 @@ def making_live(
 
     def kept(placed: Placed) -> None:
         if shadow and keep_shadow:
-            versions[:] = [context.copies.version(name, shadow.data, shadow.count, "loss")]
-        displaced[:] = [context.keep_version(name, data, "displaced") for data in placed.displaced]
+            versions[:] = [context.copies.version(name, shadow.content, shadow.count, "loss")]
+        displaced[:] = [
+            context.keep_version(name, content, "displaced", target.messages if data is target.data else None)
+            for data in placed.displaced
+            for content in ((target.content or data) if data is target.data else data,)
+        ]
         for taken_back in placed.intended:
             context.keep_version(name, taken_back, "intended")
 
-    good = (lambda: shadow.data) if shadow else None
+    good = (lambda: shadow.content) if shadow else None
     path = context.directory.file(name)
     placed = yield from placing(path, pieces, target.data, target.like, kept, good, ready, earlier)
-    followed = follow(shadow.abridged, placed.live) if shadow else None
-    is_as_expected = expected is not None and placed.live == expected.data
+    is_as_expected = expected is not None and are_equal(placed.live, expected.content)
+    followed = None
+    if shadow and not is_as_expected:
+        live = pieces_of(placed.live)
+        whole = b"".join(live) if len(live) > 1 or not isinstance(live[0], bytes) else live[0]
+        followed = follow(shadow.abridged, whole)
     copy = expected if expected and is_as_expected else Copy(placed.live, abridged=followed)
-    if is_as_expected:
-        followed = None
     _keep(context, name, copy, shadow if followed else None)
     context.directory.correct_index(name, copy.count)
     return Made(
         copy,
         versions[0] if versions else "",
         tuple(displaced),
-        placed.live in placed.displaced,
+        any(data is placed.live or is_same(data, pieces_of(placed.live)) for data in placed.displaced),
         placed.exchanged_ns,
         placed.exchanged,
     )
@@ -127,11 +138,10 @@ def _keep(context: Context, name: str, copy: Copy, before: Copy | None) -> None:
     with contextlib.suppress(OSError):  # the shadow is durable anyhow; a torn live is repaired from it
         files.sync_file(path)
         files.sync_directory(path.parent)
-    try:
-        live, stamp = files.read(path, context.limit_bytes)
-    except OSError:
-        live = b""
-    if live == copy.data:
+    stamp = None
+    with contextlib.suppress(OSError):
+        stamp = files.stamp_if_same(path, pieces_of(copy.content))
+    if stamp is not None:
         context.keep(name, copy, stamp, before)
     else:
         # The application has written again: the shadow must not look as if it were of that file.

@@ -6,6 +6,7 @@ may have messages that nobody has looked at yet.
 
 import contextlib
 import errno
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -38,8 +39,10 @@ _INTERRUPTED = Verdict(
 class Recovery:
     """Deals with staged names that no repair is going on for."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, is_busy: Callable[[str], bool]) -> None:
+        """`is_busy` says of a session whether something is made of it in the background."""
         self._context = context
+        self._is_busy = is_busy
         self._copies = context.copies
         self._reported: dict[Path, str] = {}
 
@@ -50,6 +53,8 @@ class Recovery:
         cannot be read.
         """
         for path, name in list(staged(self._context.directory.path)):
+            if self._is_busy(name):
+                continue  # it may be just about to be written
             self._context.shield.run("leftover", name, partial(self._deal_with, path, name), None)
 
     def _deal_with(self, path: Path, name: str) -> None:
@@ -110,7 +115,7 @@ class Recovery:
 
     def _live(self, name: str) -> tuple[Document, bytes, files.Stamp] | None:
         try:
-            data, stamp = files.read(self._context.directory.file(name))
+            data, stamp = files.read(self._context.directory.file(name), self._context.limit_bytes)
             return session.parse(data), data, stamp
         except (FileNotFoundError, Unreadable):
             return None

@@ -85,6 +85,8 @@ class Start:
                 notes.revisit(name)
             self._scans.trust(found.sessions)
             return
+        with contextlib.suppress(OSError):
+            self._copies.store.remove_leftovers(self._copies.store.shadows_directory)
         self._copies.find_delta_logs()
         self._copies.flush_delta_logs(quiet_seconds=0)
         for name, state, messages in self._copies.store.take_stock():

@@ -7,15 +7,17 @@ from pathlib import Path
 
 from hermesguard.files import Stamp
 from hermesguard.guard.gone.taken_back import Again
+from hermesguard.guard.make_live import Target
 from hermesguard.judge.judge import Action, Surroundings, Verdict, is_wipe, judge, judge_unreadable
-from hermesguard.repair.merge import merge_documents, merged_text
+from hermesguard.pieces import Piece, pieces_of
+from hermesguard.repair.merge import merged_file, merged_text
 from hermesguard.repair.shortened import without_messages
 from hermesguard.repair.standby import awaited_number, fill, prepared, tells_all
 from hermesguard.store.cache import Copy
 from hermesguard.webui import session
-from hermesguard.webui.abridged import Piece
-from hermesguard.webui.elsewhere import is_much, strangers
-from hermesguard.webui.session import Document, Identity, Message, Unreadable
+from hermesguard.webui.compare.diff import texts
+from hermesguard.webui.compare.elsewhere import is_much, strangers
+from hermesguard.webui.session import Document, Identity, Message, TooDense, Unreadable
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,8 @@ class Visit:
     def _read(self) -> Document | str:
         try:
             return session.parse(self.data)
+        except TooDense:
+            raise
         except Unreadable as error:
             return str(error)
 
@@ -200,6 +204,13 @@ class Visit:
         """Live as a copy to keep; only when it could be read."""
         return Copy(self.data, self.live)
 
+    @property
+    def target(self) -> Target:
+        """What a repair is to displace; of a long file all is known by then, and need not be found out once more."""
+        if len(self.data) > session.LONG_BYTES and self.live:
+            return Target(self.name, self.data, self.stamp, self.live.count, self.live_copy.content)
+        return Target(self.name, self.data, self.stamp)
+
     @cached_property
     def repaired_copy(self) -> Copy:
         """The repaired file as a copy to keep, proved to have everything; not for a wipe, which is repaired by pieces."""
@@ -211,7 +222,7 @@ class Visit:
         if live is not None:
             live = without_messages(live, self.verdict.strangers)
         copy = Copy(
-            merge_documents(
+            merged_file(
                 self.shadow.document,
                 live,
                 self.verdict.keep_messages,
@@ -238,14 +249,14 @@ class Visit:
             _ = self.live_copy.abridged
 
     @cached_property
-    def pieces(self) -> list[Piece]:
+    def pieces(self) -> Sequence[Piece]:
         """Return the pieces of the repaired file; those of a wipe are the shadow's own bytes, but for what must change."""
         if self.updated and (known := prepared(self.shadow)):
             return known.pieces(self.updated)
         if self.is_wipe:
             shadow = self.shadow.abridged
             return fill(merged_text(shadow.document, self.live), shadow)
-        return [self.repaired_copy.data]
+        return pieces_of(self.repaired_copy.content)
 
     def _prove(self, repaired: Document) -> None:
         """Raise unless everything that must come back is in the repaired file: what is not proved does not become live."""
@@ -261,8 +272,9 @@ class Visit:
             for index in back
             if self.verdict.keep_messages is None or index < self.verdict.keep_messages
         ]
-        wanted = {message.text for message in (*kept, *new)}
+        text_of = texts(old, repaired.messages, comparison.new if comparison else ())
+        wanted = {text_of(message) for message in (*kept, *new)}
         for message in repaired.messages:
-            wanted.discard(message.text)
+            wanted.discard(text_of(message))
         if wanted:
             raise AssertionError("the repaired file lacks messages")

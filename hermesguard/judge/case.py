@@ -228,16 +228,17 @@ class Case(Messages):
     @cached_property
     def remembers(self) -> bool:
         """Live still has context or tool calls of messages that it no longer shows: its writer never lost the session."""
-        missing = [self.shadow.messages[index] for index in self.comparison.missing]
-        tools = {tool for message in missing for tool in message.identity[2]}
+        missing = self.comparison.missing
+        messages = self.shadow.messages
+        tools = {tool for index in missing for tool in messages[index].identity[2]}
         if any(_call_id(call) in tools for call in self.live.tool_calls):
             return True
-        known = {(message.identity, message.timestamp) for message in missing}
-        if any((message.identity, message.timestamp) in known for message in self.live.context):
+        known = {(messages[index].said, messages[index].timestamp) for index in missing}
+        if any((message.said, message.timestamp) in known for message in self.live.context):
             return True
         # Most releases keep no stamps there; then it takes more than one, for short words are said again.
-        said = {message.identity for message in missing}
-        again = said & {message.identity for message in self.live.context if message.timestamp is None}
+        said = {messages[index].said for index in missing}
+        again = said & {message.said for message in self.live.context if message.timestamp is None}
         return len(again) > 1
 
     @cached_property
@@ -248,7 +249,7 @@ class Case(Messages):
         A prompt that the repair itself put there is no part of that: who takes it back has seen it, unless another is sent in the
         same moment, in which nobody can have taken it back first.
         """
-        said = [message.identity for message in self.live.messages]
+        said = [message.said for message in self.live.messages]
         return (
             bool(said)
             and (
@@ -256,7 +257,7 @@ class Case(Messages):
                 or not all(self.shadow.messages[index].get("_recovered") for index in self.comparison.missing)
             )
             and any(
-                said == [message.identity for message in before.messages]
+                said == [message.said for message in before.messages]
                 and all(was == now for was, now in _counters(before, self.live))
                 for before in self.around.before_repair
             )

@@ -4,8 +4,10 @@ Each function returns what the act would do instead, as the end of a sentence th
 and an empty string where the part is as the act leaves it.
 """
 
+from collections.abc import Hashable
+
 from hermesguard.judge.case import WINDOW_MESSAGES, Case
-from hermesguard.judge.messages import says_something
+from hermesguard.judge.messages import says_something, says_the_same
 from hermesguard.webui import benign, session
 from hermesguard.webui.compare.diff import compare
 from hermesguard.webui.session import Message
@@ -87,8 +89,7 @@ def context_is_another(case: Case) -> str:
     live = case.live
     if session.CONTEXT not in live:
         return ""
-    same = [message.value for message in live.messages] == [message.value for message in live.context]
-    return "" if same else "leave the same in the model's context"
+    return "" if says_the_same(live.messages, live.context) else "leave the same in the model's context"
 
 
 def _is_kept(case: Case) -> bool:
@@ -107,8 +108,8 @@ def _is_gone(case: Case) -> bool:
     """The whole context went, although messages are left that were in it."""
     if case.live.context or not case.shadow.context or not case.live.messages:
         return False
-    said = {message.identity for message in case.live.messages}
-    return any(message.identity in said for message in case.shadow.context)
+    said = {message.said for message in case.live.messages}
+    return any(message.said in said for message in case.shadow.context)
 
 
 # ---- tool calls
@@ -130,8 +131,8 @@ def calls_are_left(case: Case) -> str:
     return f"empty `{session.TOOL_CALLS}`" if case.live.tool_calls else ""
 
 
-def _call(call: Message) -> str:
-    return str(call.get("tid") or call.text)
+def _call(call: Message) -> Hashable:
+    return str(call.get("tid") or "") or call.digest
 
 
 def _place(call: Message) -> int:

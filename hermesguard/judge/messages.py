@@ -1,5 +1,6 @@
 """What can be seen of the messages of a shadow and a live file that are to be judged. Pure."""
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -117,7 +118,7 @@ class Messages:
     def is_only_asked(self) -> bool:
         """Nothing is left but the pending prompt, which one of the application's save modes writes as a message at once."""
         prompt = " ".join(self.live.prompt.split())
-        return [message.identity for message in self.live.messages] == [
+        return [message.identity for message in self.live.messages[:2]] == [
             ("user", prompt, ())
         ] and self.has_only_new_messages
 
@@ -132,6 +133,11 @@ class Messages:
 def is_number(value: Any) -> bool:
     """Return whether a JSON value is a number to reckon with."""
     return session.number(value) is not None
+
+
+def says_the_same(one: Sequence[Message], other: Sequence[Message]) -> bool:
+    """Return whether two lists hold the same values."""
+    return len(one) == len(other) and all(a.value == b.value for a, b in zip(one, other, strict=True))
 
 
 def says_something(value: Any) -> bool:

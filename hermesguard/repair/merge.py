@@ -5,14 +5,16 @@ comes from, so numbers beyond 64 bits, NaN and lone surrogates come out as they 
 sections 1 (order of keys) and 6 (what the application makes of a repaired file).
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import Any
 
+from hermesguard.pieces import Content, Piece, pieces_of
+from hermesguard.repair.splice import dump, file_of, list_parts, object_parts, text
 from hermesguard.webui import session
 from hermesguard.webui.compare.diff import Comparison, compare
 from hermesguard.webui.compare.parts import is_compressed_since, says
 from hermesguard.webui.session import Document, Message
-from hermesguard.webui.text import list_text, written
+from hermesguard.webui.text import list_text
 
 _TRUNCATION = (session.WATERMARK, session.BOUNDARY)
 # The title, and what says whose it is.
@@ -37,12 +39,24 @@ def merge_documents(
     sent and stands in no message becomes a message; `message_count` is true; `context_messages` and `tool_calls` follow.
     `is_newer`: live was written later, whatever its times say. `titles`: those that the session had before the shadow's.
     """
-    return _Merger(shadow, live, keep_messages, is_newer, titles).file().encode("utf-8")
+    return b"".join(pieces_of(merged_file(shadow, live, keep_messages, is_newer=is_newer, titles=titles)))
 
 
 def merged_text(shadow: Document, live: Document | None = None, keep_messages: int | None = None) -> str:
-    """As `repair`, before it is encoded; an abridged shadow gives an abridged text (module abridge)."""
-    return _Merger(shadow, live, keep_messages).file()
+    """As `merge_documents`, before it is encoded; an abridged shadow gives an abridged text (module abridge)."""
+    return "".join(map(text, _Merger(shadow, live, keep_messages).file()))
+
+
+def merged_file(
+    shadow: Document,
+    live: Document | None = None,
+    keep_messages: int | None = None,
+    *,
+    is_newer: bool = False,
+    titles: Sequence[str] = (),
+) -> Content:
+    """As `merge_documents`; a long file in pieces (`splice.file_of`)."""
+    return file_of(_Merger(shadow, live, keep_messages, is_newer, titles).file())
 
 
 class _Merger:
@@ -103,10 +117,10 @@ class _Merger:
 
     def _with_prompts(self, comparison: Comparison, merged: Iterable[Message]) -> list[Message]:
         messages = list(merged)
-        added = {id(comparison.new[index]) for index in comparison.added}
+        added = {comparison.new[index].mark for index in comparison.added}
         for prompt in self.prompts:
             place = len(messages)
-            while place > 0 and self._follows(messages[place - 1], prompt, id(messages[place - 1]) in added):
+            while place > 0 and self._follows(messages[place - 1], prompt, messages[place - 1].mark in added):
                 place -= 1
             messages.insert(place, prompt)
         return messages
@@ -134,28 +148,32 @@ class _Merger:
         if self.live and knows_context_better(self.live, self.shadow):
             return list(new)
         comparison = compare(self._kept_context(), new)
-        said = {self.comparison.new[index].identity for index in self.comparison.added}
-        strangers = {id(new[index]) for index in comparison.added if new[index].identity not in said}
+        said = {self.comparison.new[index].said for index in self.comparison.added}
+        strangers = {new[index].mark for index in comparison.added if new[index].said not in said}
         merged = comparison.merged(self.is_newer_last)
-        return self._with_prompts(comparison, (message for message in merged if id(message) not in strangers))
+        return self._with_prompts(
+            comparison, (message for message in merged if message.mark not in strangers)
+        )
 
     def _kept_context(self) -> Sequence[Message]:
         """Return the shadow's context as far as it belongs to the messages that are to come back."""
         context = self.shadow.context
         if not self.cut:
             return context
-        kept = {(message.identity, message.timestamp) for message in self.comparison.old}
+        kept = {(message.said, message.timestamp) for message in self.comparison.old}
         ends = (
-            index for index, message in enumerate(context, 1) if (message.identity, message.timestamp) in kept
+            index for index, message in enumerate(context, 1) if (message.said, message.timestamp) in kept
         )
         return context[: max(ends, default=0)]
 
     def _tool_calls(self) -> list[str]:
         """Return the texts of both sides' entries, each pointing to where its message stands now."""
-        place: dict[int, int] = {}
+        if not self.shadow.tool_calls and not (self.live and self.live.tool_calls):
+            return []
+        place: dict[Hashable, int] = {}
         index = 0
         for message in self.messages:
-            place[id(message)] = index
+            place[message.mark] = index
             index += message.count
         twin_new = {
             new: old
@@ -172,9 +190,9 @@ class _Merger:
                 text = call.text
                 index = call.get("assistant_msg_idx")
                 if isinstance(index, int) and 0 <= index < len(own):
-                    now = place.get(id(own[index]))
+                    now = place.get(own[index].mark)
                     if now is None and index in twin:
-                        now = place.get(id(other[twin[index]]))
+                        now = place.get(other[twin[index]].mark)
                     if now is not None and now != index:
                         text = dump({**call.value, "assistant_msg_idx": now}, level=2)
                 key = str(call.get("tid") or text)
@@ -183,23 +201,24 @@ class _Merger:
                     entries.append(text)
         return entries
 
-    def _calls_text(self) -> str:
+    def _calls_text(self) -> Iterator[str | Piece]:
         """Return the tool calls; the shadow's own text where no message of its has another place now."""
         alone = session.TOOL_CALLS in self.shadow and not (self.live and self.live.tool_calls)
         old = self.comparison.old
         if (
             alone
             and len(self.messages) >= len(old)
-            and all(a is b for a, b in zip(old, self.messages, strict=False))
+            and all(a.mark == b.mark for a, b in zip(old, self.messages, strict=False))
         ):
-            return self.shadow.raw(session.TOOL_CALLS)
-        return list_text(self._tool_calls())
+            yield from self.shadow.raw_parts(session.TOOL_CALLS)
+        else:
+            yield list_text(self._tool_calls())
 
     # -- members
 
-    def file(self) -> str:
-        members = ",\n".join(f"  {written(key)}: {self._member(key)}" for key in self._keys())
-        return "{\n" + members + "\n}"
+    def file(self) -> Iterator[str | Piece]:
+        """Yield the file in parts."""
+        yield from object_parts((key, self._member(key)) for key in self._keys())
 
     def _keys(self) -> Iterator[str]:
         """Yield the base's keys in their order, and each key that only the shadow has behind the one it followed there."""
@@ -214,28 +233,41 @@ class _Merger:
                 order.insert(place, key)
         yield from order
 
-    def _member(self, key: str) -> str:
+    def _member(self, key: str) -> Iterator[str | Piece]:
         if key == session.MESSAGES:
-            return self._messages_text(key, self.messages)
-        if key == session.CONTEXT:
-            return self._messages_text(key, self._context())
-        if key == session.TOOL_CALLS:
-            return self._calls_text() if not self.cut else self.base.raw(key)
+            yield from self._messages_text(key, self.messages)
+        elif key == session.CONTEXT:
+            yield from self._messages_text(key, self._context())
+        elif key == session.TOOL_CALLS and not self.cut:
+            yield from self._calls_text()
+        elif (text := self._made(key)) is not None:
+            yield text
+        else:
+            yield from self._source_of(key).raw_parts(key)
+
+    def _made(self, key: str) -> str | None:
+        """Return what a member says that is neither side's; None when one side's counts."""
         if key == session.MESSAGE_COUNT:
             return str(sum(message.count for message in self.messages))
         if key == session.STREAM or key.startswith(session.PENDING_PREFIX):
             if self.runs_on and key in self.base:
-                return self.base.raw(key)
+                return None
             return "[]" if key == session.PENDING_ATTACHMENTS else "null"
         if key == session.WATERMARK and self.prompts and self._truncation_source(key).get(key):
             return dump(float(self.prompts[-1].timestamp or 0), level=1)
-        if key in session.TOKEN_COUNTERS and key in self.base:
-            return self._greater(key).raw(key)
-        if key in _TRUNCATION:
-            return self._truncation_source(key).raw(key)
-        return self._source(key).raw(key)
+        return None
 
-    def _messages_text(self, key: str, messages: Sequence[Message]) -> str:
+    def _source_of(self, key: str) -> Document:
+        """Return the side whose member counts."""
+        if key == session.TOOL_CALLS or key == session.STREAM or key.startswith(session.PENDING_PREFIX):
+            return self.base
+        if key in session.TOKEN_COUNTERS and key in self.base:
+            return self._greater(key)
+        if key in _TRUNCATION:
+            return self._truncation_source(key)
+        return self._source(key)
+
+    def _messages_text(self, key: str, messages: Sequence[Message]) -> Iterator[str | Piece]:
         """Return a message list; where it is one side's own list, that side's text as it stands."""
         for side in (self.shadow, self.live):
             own = (side.messages if key == session.MESSAGES else side.context) if side else []
@@ -243,10 +275,11 @@ class _Merger:
                 side
                 and key in side
                 and len(own) == len(messages)
-                and all(a is b for a, b in zip(own, messages, strict=True))
+                and all(a.mark == b.mark for a, b in zip(own, messages, strict=True))
             ):
-                return side.raw(key)
-        return list_text([message.text for message in messages])
+                yield from side.raw_parts(key)
+                return
+        yield from list_parts(messages)
 
     def _source(self, key: str) -> Document:
         """Return the side whose value counts: live's, unless the writer emptied what the shadow had, or never knew it."""
@@ -361,8 +394,3 @@ def _was_answered(side: Document, messages: Sequence[Message]) -> bool:
             return answered
         answered |= message.get("role") == "assistant" and not message.get("_partial")
     return False
-
-
-def dump(value: Any, level: int) -> str:
-    """Return `value` as the application writes it at that depth."""
-    return written(value, indent=2).replace("\n", "\n" + "  " * level)

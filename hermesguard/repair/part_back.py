@@ -1,15 +1,15 @@
 """One part of a version brought back into the live file, and nothing else of it. Pure."""
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from hermesguard.repair.merge import dump
+from hermesguard.pieces import Content, Piece
+from hermesguard.repair.splice import dump, file_of, list_parts, object_parts
 from hermesguard.webui import session
 from hermesguard.webui.compare import parts
 from hermesguard.webui.compare.diff import Comparison, compare
 from hermesguard.webui.session import Document, Message
-from hermesguard.webui.text import list_text, tool_ids
+from hermesguard.webui.text import tool_ids
 
 _KEYS = {
     "reasoning": parts.REASONING,
@@ -19,21 +19,20 @@ _KEYS = {
 }
 
 
-def with_part(live: Document, version: Document, part: str) -> bytes:
+def with_part(live: Document, version: Document, part: str) -> Content:
     """Return the live file with that part (one of `parts.PARTS`) as the version has it; every other byte of a value stays."""
-    texts = {key: live.raw(key) for key in live.keys}
+    members: dict[str, Iterable[str | Piece]] = {key: live.raw_parts(key) for key in live.keys}
     if part in (*_KEYS, "order"):
         comparison = compare(version.messages, live.messages)
         messages = _in_order(comparison) if part == "order" else _whole(comparison, part)
-        texts[session.MESSAGES] = list_text(list(messages))
+        members[session.MESSAGES] = list_parts(messages)
     elif part in version:
-        texts[part] = version.raw(part)
-    members = ",\n".join(f"  {json.dumps(key, ensure_ascii=False)}: {text}" for key, text in texts.items())
-    return ("{\n" + members + "\n}").encode("utf-8")
+        members[part] = version.raw_parts(part)
+    return file_of(object_parts(members.items()))
 
 
-def _whole(comparison: Comparison, part: str) -> Iterator[str]:
-    """Yield the texts of live's messages, each with that part of its own form in the version, if it lacks it."""
+def _whole(comparison: Comparison, part: str) -> Iterator[Message]:
+    """Yield live's messages, each with that part of its own form in the version, if it lacks it."""
     there = (*comparison.pairs, *comparison.shortened, *comparison.moved)
     before = {new: old for old, new in there}
     for index, message in enumerate(comparison.new):
@@ -41,15 +40,16 @@ def _whole(comparison: Comparison, part: str) -> Iterator[str]:
         yield _with_keys(message, known, part)
 
 
-def _with_keys(message: Message, known: Message, part: str) -> str:
+def _with_keys(message: Message, known: Message, part: str) -> Message:
     if known is message or part not in parts.stripped(known, message):
-        return message.text
+        return message
     more = {key: known.get(key) for key in _KEYS[part] if known.get(key)}
     if part == "calls" and (calls := _lacking(known, {**message.value, **more})):
         said = message.get("content")  # some providers have the calls among the words
         text = [{"type": "text", "text": said}] if isinstance(said, str) and said else []
         more["content"] = [*(said if isinstance(said, list) else text), *calls]
-    return dump({**message.value, **more}, level=2)
+    value = {**message.value, **more}
+    return Message(value, dump(value, level=2))
 
 
 def _lacking(known: Message, value: dict[str, Any]) -> list[Any]:
@@ -59,11 +59,11 @@ def _lacking(known: Message, value: dict[str, Any]) -> list[Any]:
     return [piece for piece in pieces if not set(tool_ids({"content": [piece]})) <= have]
 
 
-def _in_order(comparison: Comparison) -> Iterator[str]:
-    """Yield the texts of live's messages in the order of the version; what only live has comes last."""
+def _in_order(comparison: Comparison) -> Iterator[Message]:
+    """Yield live's messages in the order of the version; what only live has comes last."""
     now = dict((*comparison.pairs, *comparison.moved))
     known = set(now.values())
     for index in range(len(comparison.old)):
         if index in now:
-            yield comparison.new[now[index]].text
-    yield from (message.text for index, message in enumerate(comparison.new) if index not in known)
+            yield comparison.new[now[index]]
+    yield from (message for index, message in enumerate(comparison.new) if index not in known)

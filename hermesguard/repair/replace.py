@@ -10,10 +10,10 @@ from typing import NamedTuple, TypeVar
 from hermesguard import files
 from hermesguard.files import Stamp
 from hermesguard.judge.judge import Action, Surroundings, judge
+from hermesguard.pieces import Content, Piece, Pieces, are_equal, is_same, pieces_of
 from hermesguard.repair import exchange as staging
-from hermesguard.repair.merge import merge_documents
+from hermesguard.repair.merge import merged_file
 from hermesguard.webui import session
-from hermesguard.webui.abridged import Piece
 from hermesguard.webui.session import Document
 
 T = TypeVar("T")
@@ -26,9 +26,9 @@ MOST_ROUNDS = 20
 class Placed:
     """What came of it: the bytes that are live now, and everything that was displaced on the way, oldest first."""
 
-    live: bytes
+    live: Content
     displaced: list[bytes] = field(default_factory=list)
-    intended: list[bytes] = field(default_factory=list)
+    intended: list[Content] = field(default_factory=list)
     """States that a write in between took back on purpose."""
     exchanged_ns: int = 0
     """When live was right for the first time (time.perf_counter_ns)."""
@@ -42,7 +42,7 @@ def place(
     judged: bytes | None,
     like: Stamp | None,
     kept: Callable[[Placed], None],
-    good: Callable[[], bytes] | None = None,
+    good: Callable[[], Content] | None = None,
     ready: Path | None = None,
     earlier: Callable[[], Iterable[Document]] = tuple,
 ) -> Placed:
@@ -66,7 +66,7 @@ def placing(
     judged: bytes | None,
     like: Stamp | None,
     kept: Callable[[Placed], None],
-    good: Callable[[], bytes] | None,
+    good: Callable[[], Content] | None,
     ready: Path | None,
     earlier: Callable[[], Iterable[Document]],
 ) -> Generator[Stamp, None, Placed]:
@@ -84,41 +84,42 @@ def placing(
     staged: list[Path] = []
     exchanged: _Exchanged | None = None
     placed = Placed(b"")
-    ours: list[bytes] = []
+    ours: list[Pieces] = []
+    made = pieces if isinstance(pieces, Pieces) else Pieces(pieces)
     try:
-        staged.append(ready or staging.stage(path, pieces, like))
+        staged.append(ready or staging.stage(path, made, like))
         if judged is None:
             staging.put_back(staged[0], path)
-            placed.live = b"".join(pieces)
+            placed.live = made
             kept(placed)
             return placed
-        expected, wanted = judged, b""
+        expected, wanted = Pieces((judged,)), made
         expected_stamp = like
         for _ in range(MOST_ROUNDS):
             own = files.stamp(staged[-1])
             placed.exchanged &= staging.exchange(staged[-1], path)
             exchanged = _Exchanged(staged[-1], path, own)
             placed.exchanged_ns = placed.exchanged_ns or time.perf_counter_ns()
-            placed.live = wanted = wanted or b"".join(pieces)
+            placed.live = wanted
             ours.append(wanted)
             if own and not ours[1:]:
                 yield own
             out = _out(staged[-1], expected, expected_stamp)
             _note(placed, out, ours)
-            if out == expected:
+            if out is expected:
                 kept(placed)
                 # An in-place writer may hold the displaced file open and finish its write there.
                 late = _late(staged, out)
-                if late == out:
+                if late is out:
                     return placed
                 out = late
                 _note(placed, out, ours)
             expected_stamp = own
             before = (*_readable(judged, *((good(),) if good else ())), *earlier())
             expected, wanted = wanted, _answer(path.stem, wanted, out, placed, before)
-            if wanted == expected:
+            if are_equal(wanted, expected):
                 break
-            staged.append(staging.stage(path, [wanted], like))
+            staged.append(staging.stage(path, wanted, like))
         kept(placed)
         return placed
     except OSError:
@@ -137,10 +138,10 @@ def placing(
                 files.remove(temporary)
 
 
-def _out(staged: Path, expected: bytes, stamp: Stamp | None) -> bytes:
-    """Return what an exchange brought out; where it cannot be read, `expected` if by its stamp it is still that file."""
+def _out(staged: Path, expected: Pieces, stamp: Stamp | None) -> Pieces:
+    """Return what an exchange brought out: `expected` where it is that, also where it cannot be read but by its stamp is."""
     try:
-        return files.read(staged)[0]
+        return expected if files.stamp_if_same(staged, expected) else Pieces((files.read(staged)[0],))
     except OSError:
         found = files.stamp(staged)
         if found and stamp and _is_same_file(found, stamp):
@@ -175,25 +176,28 @@ class _Exchanged(NamedTuple):
         return False
 
 
-def _late(staged: list[Path], out: bytes) -> bytes:
+def _late(staged: list[Path], out: Pieces) -> Pieces:
     """Return what the displaced file says now; when it cannot be read, it is left where it is, to be looked at later."""
     try:
-        return files.read(staged[-1])[0]
+        return out if files.stamp_if_same(staged[-1], out) else Pieces((files.read(staged[-1])[0],))
     except OSError:
         del staged[-1]
         return out
 
 
-def _note(placed: Placed, out: bytes, ours: list[bytes]) -> None:
-    if out not in ours and out not in placed.displaced:
-        placed.displaced.append(out)
+def _note(placed: Placed, out: Pieces, ours: list[Pieces]) -> None:
+    data = out[0] if len(out) == 1 else b"".join(out)
+    if not isinstance(data, bytes):
+        data = bytes(data)
+    if not any(is_same(data, own) for own in ours) and data not in placed.displaced:
+        placed.displaced.append(data)
 
 
-def _answer(name: str, ours: bytes, theirs: bytes, placed: Placed, before: tuple[Document, ...]) -> bytes:
+def _answer(name: str, ours: Pieces, theirs: Pieces, placed: Placed, before: tuple[Document, ...]) -> Pieces:
     """Return what must be live when the application wrote `theirs` although `ours`, made of `before`, is the good state."""
-    good = session.parse(ours)
+    good = session.parse_pieces(ours)
     try:
-        written = session.parse(theirs)
+        written = session.parse_pieces(theirs)
     except session.Unreadable:
         return ours
     verdict = judge(good, written, Surroundings(name=name, repaired=True, before_repair=before))
@@ -202,10 +206,10 @@ def _answer(name: str, ours: bytes, theirs: bytes, placed: Placed, before: tuple
     if verdict.action is Action.INTENDED:
         placed.intended.append(ours)
         return theirs
-    return merge_documents(good, None if verdict.is_foreign else written, verdict.keep_messages)
+    return pieces_of(merged_file(good, None if verdict.is_foreign else written, verdict.keep_messages))
 
 
-def _readable(*files_read: bytes) -> Iterator[Document]:
-    for data in files_read:
+def _readable(*files_read: Content) -> Iterator[Document]:
+    for content in files_read:
         with contextlib.suppress(session.Unreadable):
-            yield session.parse(data)
+            yield session.parse_pieces(pieces_of(content))

@@ -1,11 +1,11 @@
 """A session file with some of its messages only, as a merge takes it. Pure."""
 
-import json
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterable
 
+from hermesguard.pieces import Piece, pieces_of
+from hermesguard.repair.splice import file_of, list_parts, object_parts
 from hermesguard.webui import session
 from hermesguard.webui.session import Document, Message
-from hermesguard.webui.text import list_text
 
 
 def without_messages(document: Document, indices: Container[int]) -> Document:
@@ -15,22 +15,23 @@ def without_messages(document: Document, indices: Container[int]) -> Document:
         return document
     kept = [message for index, message in enumerate(document.messages) if index not in indices]
     context = [message for message in document.context if message.identity not in out]
-    calls = [call for call in document.tool_calls if call.get("assistant_msg_idx") not in indices]
-    lists = {session.MESSAGES: kept, session.CONTEXT: context, session.TOOL_CALLS: calls}
-    texts = {key: list_text([message.text for message in found]) for key, found in lists.items()}
-    return _with_lists(document, texts)
+    calls = [call for call in document.tool_calls if not _is_in(call.get("assistant_msg_idx"), indices)]
+    return _with_lists(
+        document, {session.MESSAGES: kept, session.CONTEXT: context, session.TOOL_CALLS: calls}
+    )
 
 
-def with_messages(document: Document, messages: Sequence[Message]) -> Document:
+def _is_in(place: object, indices: Container[int]) -> bool:
+    return isinstance(place, int) and place in indices
+
+
+def with_messages(document: Document, messages: Iterable[Message]) -> Document:
     """Return `document` with only these of its messages, its context and tool calls left out."""
-    parts = (session.MESSAGES, session.CONTEXT, session.TOOL_CALLS)
-    texts = {
-        key: list_text([message.text for message in messages]) if key == session.MESSAGES else "[]"
-        for key in parts
-    }
-    return _with_lists(document, texts)
+    return _with_lists(document, {session.MESSAGES: messages, session.CONTEXT: (), session.TOOL_CALLS: ()})
 
 
-def _with_lists(document: Document, texts: dict[str, str]) -> Document:
-    members = (f"{json.dumps(key)}: {texts.get(key) or document.raw(key)}" for key in document.keys)
-    return session.parse(("{" + ",".join(members) + "}").encode("utf-8"))
+def _with_lists(document: Document, lists: dict[str, Iterable[Message]]) -> Document:
+    def parts(key: str) -> Iterable[str | Piece]:
+        return list_parts(lists[key]) if key in lists else document.raw_parts(key)
+
+    return session.parse_pieces(pieces_of(file_of(object_parts((key, parts(key)) for key in document.keys))))

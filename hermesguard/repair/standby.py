@@ -26,12 +26,13 @@ from typing import NamedTuple
 from hermesguard import files
 from hermesguard.files import Stamp
 from hermesguard.judge.judge import is_wipe
+from hermesguard.pieces import Piece
 from hermesguard.repair import exchange as staging
 from hermesguard.repair.merge import merged_text, started_seconds
 from hermesguard.store.cache import Copy
 from hermesguard.store.cached_store import Copies
 from hermesguard.webui import header, session
-from hermesguard.webui.abridged import Abridged, Hole, Piece
+from hermesguard.webui.abridged import Abridged, Hole
 from hermesguard.webui.directory import SessionsDirectory, standby_name
 from hermesguard.webui.session import Document
 from hermesguard.webui.text import written

@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
+from hermesguard.pieces import Content, Pieces, pieces_of
 from hermesguard.store.history import digest
 from hermesguard.webui import session
 from hermesguard.webui.abridged import Abridged, abridge, tightened
@@ -18,17 +19,18 @@ class Copy:
     """A good copy of a session: its bytes and, once that was asked for, what they say."""
 
     def __init__(
-        self, data: bytes = b"", document: Document | None = None, abridged: Abridged | None = None
+        self, data: Content = b"", document: Document | None = None, abridged: Abridged | None = None
     ) -> None:
         """Of `data`, or, when it is given, of what `abridged` is of."""
-        self.size_bytes = len(data) if abridged is None else abridged.size_bytes
+        size_bytes = data.size_bytes if isinstance(data, Pieces) else len(data)
+        self.size_bytes = size_bytes if abridged is None else abridged.size_bytes
         """How many bytes the file has."""
         self.is_stored = False
         """The store has exactly this, durably."""
         self.used = 0.0
         self.cached_bytes = 0
         """What it counts for in the cache."""
-        self._data: bytes | None = data if abridged is None else None
+        self._content: Content | None = data if abridged is None else None
         self._document = document
         self._abridged = abridged
         self._digest = ""
@@ -37,21 +39,38 @@ class Copy:
 
     @property
     def data(self) -> bytes:
-        """The file's bytes."""
-        return self.abridged.data if self._data is None else self._data
+        """The file's bytes, put together; of a long file rather take the `content`."""
+        if self._content is None:
+            return self.abridged.data
+        return self._content if isinstance(self._content, bytes) else b"".join(self._content)
+
+    @property
+    def content(self) -> Content:
+        """The file's bytes, of a long file in pieces."""
+        if self._content is None or (self.is_long and isinstance(self._content, bytes)):
+            content = Pieces(self.abridged.pieces if self._content is None else (self._content,))
+            if not self.is_long:
+                return b"".join(content)
+            self._content = content
+        return self._content
+
+    @property
+    def is_long(self) -> bool:
+        """Whether it is read piece by piece (`session.LONG_BYTES`)."""
+        return self.size_bytes > session.LONG_BYTES
 
     @property
     def document(self) -> Document:
         """What the copy says, in full; Unreadable when it is damaged."""
         if self._document is None:
-            self._document = session.parse(self.data)
+            self._document = session.parse_pieces(pieces_of(self.content))
         return self._document
 
     @property
     def abridged(self) -> Abridged:
         """What the copy says, its long runs of messages standing as one each; Unreadable when it is damaged."""
         if self._abridged is None:
-            self._abridged = abridge(self.data, self.document)
+            self._abridged = abridge(b"" if self.is_long else self.data, self.document)
         return self._abridged
 
     @property
@@ -63,7 +82,7 @@ class Copy:
     def digest(self) -> str:
         """The digest by which the store knows the content."""
         if not self._digest:
-            self._digest = digest(self.data)
+            self._digest = digest(self.content)
         return self._digest
 
     @property
@@ -74,9 +93,12 @@ class Copy:
         return _OBJECTS_BYTES + _TIMES_READ * self.size_bytes
 
     def lighten(self) -> None:
-        """Keep the abridged form and give the memory of the full one back (about six times the bytes of the file)."""
-        if self._data is not None and self.abridged.holes:
-            self._data = self._document = None
+        """Keep the abridged form and give the memory of the full one back (about six times the bytes of the file).
+
+        Of a long file both are views of the same bytes.
+        """
+        if self._content is not None and self.abridged.holes and not self.is_long:
+            self._content = self._document = None
 
     @property
     def could_be_wiped(self) -> bool:
@@ -95,6 +117,8 @@ class Cache:
     limit_bytes: int
     size_bytes: int = 0
     """About how much memory all copies take."""
+    pinned: set[str] = field(default_factory=set)
+    """Sessions whose copies are not forgotten for others: someone works with them."""
     _copies: OrderedDict[str, Copy] = field(default_factory=OrderedDict)
 
     def get(self, name: str, now: float) -> Copy | None:
@@ -113,8 +137,11 @@ class Cache:
         self._copies[name] = copy
         copy.cached_bytes = copy.memory_bytes
         self.size_bytes += copy.cached_bytes
-        while self.size_bytes > self.limit_bytes and len(self._copies) > 1:
-            self.forget(next(iter(self._copies)))
+        while self.size_bytes > self.limit_bytes:
+            oldest = next((other for other in self._copies if other not in self.pinned), name)
+            if oldest == name:
+                break
+            self.forget(oldest)
         return copy
 
     def forget(self, name: str) -> None:

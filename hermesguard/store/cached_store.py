@@ -6,43 +6,31 @@ refused is a pending write, retried at every scan, and reported once. When the d
 
 import errno
 import os
+import threading
 import zlib
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from hermesguard import files
 from hermesguard.clock import Clock
 from hermesguard.events.reporter import Reporter
 from hermesguard.events.shield import Shield
+from hermesguard.pieces import Content, pieces_of
 from hermesguard.store.cache import Cache, Copy
 from hermesguard.store.delta_log import change
 from hermesguard.store.history import WITHDRAWN, digest, version_name
 from hermesguard.store.store import Store
+from hermesguard.store.upkeep.pending import Pending, PendingVersion, compressed
 from hermesguard.webui.delta import parts
-from hermesguard.webui.session import Unreadable
+from hermesguard.webui.session import TooDense, Unreadable
 
 T = TypeVar("T")
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 # When one session cannot be served for such a reason, none can: trying all of them would cost as much as writing them.
 _SAME_FOR_ALL = FULL | {errno.EROFS, errno.ESTALE, errno.EMFILE, errno.ENFILE}
-
-
-class _Version(NamedTuple):
-    packed: bytes
-    digest: str
-    messages: int
-    reason: str
-    time: datetime
-
-
-@dataclass(slots=True)
-class _Pending:
-    versions: list[_Version] = field(default_factory=list)
-    shadow: tuple[Copy, int] | None = None
 
 
 # A small file is copied as fast as its change is appended.
@@ -69,13 +57,15 @@ class Copies:
         self._cache = cache
         self._reporter = reporter
         self._clock = clock
-        self._pending: dict[str, _Pending] = {}
+        self._pending: dict[str, Pending] = {}
         self._broken = ""
         self._reported: set[str] = set()
         self._damaged: dict[str, str] = {}
         self._delta_logs: dict[str, tuple[int, float]] = {}
         self._is_hopeless = False
         self._newest: datetime | None = None
+        self._naming = threading.Lock()
+        self.pinned = self._cache.pinned
 
     @property
     def cache_bytes(self) -> int:
@@ -112,10 +102,19 @@ class Copies:
             copy.is_stored = True
         except FileNotFoundError:
             return None
+        except TooDense:
+            raise self.too_dense(session) from None
         except (files.Damaged, Unreadable) as error:
             self.report_damage(session, str(error))
             return None
         return self._cache.put(session, copy, now)
+
+    def too_dense(self, session: str) -> files.TooLarge:
+        """Note that a session's shadow takes too much memory to be read; return the error that says so."""
+        self.store.too_dense.add(session)
+        path = self.store.shadow_path(session)
+        stamp = files.Stamp.of(os.lstat(path))
+        return files.TooLarge(path, stamp, self.store.limit_bytes or 0)
 
     def hold(self, session: str, copy: Copy) -> None:
         """Take a copy that was read from the store into the cache."""
@@ -179,7 +178,7 @@ class Copies:
             and self._keep_change(session, copy, mtime_ns, before)
         ):
             return True
-        self._pending.setdefault(session, _Pending()).shadow = (copy, mtime_ns)
+        self._pending.setdefault(session, Pending()).shadow = (copy, mtime_ns)
         return self._retry(session)
 
     def _keep_change(self, session: str, copy: Copy, mtime_ns: int, before: Copy) -> bool:
@@ -223,9 +222,9 @@ class Copies:
         """Take over the delta logs that a guard before this one left behind."""
         self._delta_logs = dict.fromkeys(self.store.with_delta_logs(), (0, -QUIET_SECONDS))
 
-    def version(self, session: str, data: bytes, messages: int, reason: str) -> str:
+    def version(self, session: str, data: Content, messages: int, reason: str) -> str:
         """Put `data` into the history, or owe it; return the name of the version that holds (or will hold) it."""
-        now = self._version_time()
+        now = self.version_time()
         if reason in WITHDRAWN and self.withdrawn is None:
             self.withdrawn = self._clock.monotonic()
         pending = self._pending.get(session)
@@ -234,28 +233,30 @@ class Copies:
                 return self._add_version(session, data, messages, reason, now)
             except OSError as error:
                 self.refused(error)
-            pending = self._pending[session] = _Pending()
+            pending = self._pending[session] = Pending()
         known = digest(data)
         for version in pending.versions:
             if version.digest == known and version.reason == reason:
                 return version_name(version.time)
         # It may have to wait for long, and others with it.
-        pending.versions.append(_Version(zlib.compress(data, 1), known, messages, reason, now))
+        pending.versions.append(PendingVersion(compressed(data), known, messages, reason, now))
         return version_name(now)
 
-    def _version_time(self) -> datetime:
-        """Return the time for a version: its name, so that no two may have the same."""
-        now = self._clock.now()
-        if self._newest and timedelta(0) <= self._newest - now < CLOCK_TOLERANCE:
-            now = self._newest + timedelta(microseconds=1)
-        self._newest = now
-        return now
+    def version_time(self) -> datetime:
+        """Return the time for a version: its name, so that no two may have the same. Any thread may ask."""
+        with self._naming:
+            now = self._clock.now()
+            if self._newest and timedelta(0) <= self._newest - now < CLOCK_TOLERANCE:
+                now = self._newest + timedelta(microseconds=1)
+            self._newest = now
+            return now
 
-    def _add_version(self, session: str, data: bytes, messages: int, reason: str, time: datetime) -> str:
+    def _add_version(self, session: str, data: Content, messages: int, reason: str, time: datetime) -> str:
         kept = self._relieved(
-            len(data), lambda: self.store.add_version(session, data, messages, reason, time)
+            pieces_of(data).size_bytes,
+            lambda: self.store.add_version(session, data, messages, reason, time),
         )
-        if kept.time == time:
+        if self.store.written_before.is_untold(kept.path) or kept.time == time:
             self._reporter.report(
                 "version_kept",
                 session=session,
@@ -373,7 +374,7 @@ class Copies:
             if pending.shadow:
                 copy, mtime_ns = pending.shadow
                 self._relieved(
-                    len(copy.data), lambda: self.store.keep(session, copy.data, mtime_ns, copy.count)
+                    copy.size_bytes, lambda: self.store.keep(session, copy.content, mtime_ns, copy.count)
                 )
                 copy.is_stored = True
                 self._delta_logs.pop(session, None)

@@ -21,14 +21,17 @@ from typing import NamedTuple
 
 from hermesguard import files
 from hermesguard.errors import ExitCode, GuardError
+from hermesguard.pieces import Content, pieces_of
 from hermesguard.store import delta_log as delta_logs
 from hermesguard.store import earlier
 from hermesguard.store.history import History, digest
 from hermesguard.store.lock import Lock, lock_holder
 from hermesguard.store.place import Place, is_strange
+from hermesguard.store.upkeep.written_before import SUFFIX, WrittenBefore
 from hermesguard.webui.session import is_session_id, session_id
 
 _TEMPORARY_SUFFIX = ".tmp"
+_UNFINISHED = (f".large{_TEMPORARY_SUFFIX}", SUFFIX)
 
 
 class Shadow(NamedTuple):
@@ -61,6 +64,9 @@ class Store(History):
         self.place.relock = self._relock
         self.limit_bytes: int | None = None
         """No shadow that is larger is read into memory: `files.TooLarge`."""
+        self.too_dense: set[str] = set()
+        """Sessions whose shadow would take many times its size in memory: it is not read either."""
+        self.written_before = WrittenBefore(self.shadows_directory)
         self.set_aside: Callable[[Path, str], None] = self._set_aside
         """Moves what is none of ours out of the way (`Place.set_aside`), and reports why. Raises OSError."""
         self._delta_logs = delta_logs.DeltaLogs(self.delta_log_path)
@@ -199,7 +205,7 @@ class Store(History):
     def is_too_large(self, session: str) -> bool:
         """Return whether the shadow of a session is too large to be read into memory."""
         found = files.stamp(self.shadow_path(session)) if self.limit_bytes is not None else None
-        return found is not None and found.size_bytes > (self.limit_bytes or 0)
+        return found is not None and (found.size_bytes > (self.limit_bytes or 0) or session in self.too_dense)
 
     def read_shadow(self, session: str) -> bytes:
         """Return the newest good copy, its delta log applied.
@@ -222,7 +228,8 @@ class Store(History):
 
     def _read_base(self, session: str) -> tuple[bytes, files.Stamp, tuple[str, int] | None]:
         try:
-            data, stamp, note = files.read_noted(self.shadow_path(session), self.limit_bytes)
+            limit_bytes = 0 if session in self.too_dense else self.limit_bytes
+            data, stamp, note = files.read_noted(self.shadow_path(session), limit_bytes)
         except FileNotFoundError:
             self.place.check(self.shadows_directory)
             raise
@@ -244,11 +251,13 @@ class Store(History):
             self.delta_log_path(session), data, noted[0] if noted else digest(data), stamp.mtime_ns
         )
 
-    def keep(self, session: str, data: bytes, mtime_ns: int, messages: int) -> None:
+    def keep(self, session: str, data: Content, mtime_ns: int, messages: int) -> None:
         """Make `data` the shadow; durable when this returns. `mtime_ns` is live's, so that a restart can compare by stat."""
         self.place.check(self.shadows_directory)
         noted = f"{digest(data)} {messages}".encode()
-        files.write_durably(self.shadow_path(session), data, mtime_ns, noted)
+        if not self.written_before.install(session, data, mtime_ns, self.shadow_path(session)):
+            files.write_durably(self.shadow_path(session), pieces_of(data), mtime_ns, noted)
+        self.too_dense.discard(session)
         self._drop_delta_log(session)
 
     def replace_shadow(self, session: str, path: Path) -> None:
@@ -265,8 +274,11 @@ class Store(History):
         self.place.check(self.shadows_directory)
         if session not in self._delta_logs:
             self.fold(session)  # one of a guard before us, if it still counts, must not be lost
-            data, stamp, noted = self._read_base(session)
-            self._delta_logs.begin(session, noted[0] if noted else digest(data), stamp.mtime_ns)
+            noted, stamp = self.shadow_note(session), files.stamp(self.shadow_path(session))
+            if not noted or not stamp:
+                data, stamp, _ = self._read_base(session)
+                noted = (digest(data), 0)
+            self._delta_logs.begin(session, noted[0], stamp.mtime_ns)
         self._delta_logs.append(session, change)
 
     def fold(self, session: str) -> None:
@@ -358,33 +370,21 @@ class Store(History):
         return (
             kept
             + [path.with_name(f".{path.name}{_TEMPORARY_SUFFIX}") for path in kept]
-            + [
-                self.shadow_path(session).with_name(f".{session}.json.{kind}{_TEMPORARY_SUFFIX}")
-                for kind in ("large", "first")
-            ]
+            + [self.shadow_path(session).with_name(f".{session}.json{ending}") for ending in _UNFINISHED]
             + [history / name for name in names]
         )
-
-    def remove_leftovers(self, directory: Path) -> None:
-        """Remove the temp files that a crash left in a directory of the store. Only for the holder of the lock."""
-        for name in files.names(directory):
-            if name.startswith(".") and name.endswith(_TEMPORARY_SUFFIX):
-                files.remove(directory / name)
 
     def size_bytes(self) -> int:
         """Return the sum of the sizes of all files in the store; a user waits for it, so it opens none."""
         total = 0
         directories = [str(self.root)]
         while directories:
-            try:
-                with os.scandir(directories.pop()) as entries:
-                    for entry in entries:
-                        if entry.is_dir(follow_symlinks=False):
-                            directories.append(entry.path)
-                        else:
-                            total += _size_bytes(entry)
-            except FileNotFoundError:
-                continue
+            with contextlib.suppress(FileNotFoundError), os.scandir(directories.pop()) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        directories.append(entry.path)
+                    else:
+                        total += _size_bytes(entry)
         return total
 
 

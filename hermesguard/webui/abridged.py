@@ -13,13 +13,15 @@ import math
 import os
 import re
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import orjson
 
+from hermesguard.pieces import Piece, find, joined_checksum, stand, with_more
 from hermesguard.webui import benign, session
 from hermesguard.webui.compare import parts
+from hermesguard.webui.long.document import LongDocument, LongMessages
 from hermesguard.webui.session import Document, Message, Run
 from hermesguard.webui.text import Offsets
 
@@ -30,12 +32,7 @@ LONGEST_REST = 16
 # While a prompt waits for its answer, more messages stay outside: whether it became one of them is asked when it is answered.
 PROMPT_MESSAGES = 8
 LONGEST_PROMPT_REST = 64
-_PROBE_BYTES = 96
-# Messages that begin alike are not rare; a file of nothing else is read in full.
-_MOST_PROBES = 64
-_ADLER_MODULUS = 65521
 
-Piece = bytes | memoryview
 Seam = tuple[bytes, bytes]
 """The rest behind a run: further messages of its list, and what follows the last of them."""
 
@@ -48,7 +45,7 @@ class Hole(NamedTuple):
     """A run of messages that was taken out: of which list, its bytes in chunks that end with a message, and what it is."""
 
     key: str
-    chunks: tuple[bytes, ...]
+    chunks: tuple[Piece, ...]
     size_bytes: int
     checksum: int
     run: Run
@@ -122,7 +119,7 @@ class Abridged:
         self._seams[number] = (end, self.rests[number + 1][len(end) :])
 
     @property
-    def pieces(self) -> Iterator[bytes]:
+    def pieces(self) -> Iterator[Piece]:
         """The file's bytes, in order."""
         yield self.rests[0]
         for hole, rest in zip(self.holes, self.rests[1:], strict=True):
@@ -139,12 +136,14 @@ class Abridged:
         """The Adler-32 of the whole file, at the cost of the rests."""
         value = zlib.adler32(self.rests[0])
         for hole, rest in zip(self.holes, self.rests[1:], strict=True):
-            value = zlib.adler32(rest, _joined(value, hole.checksum, hole.size_bytes))
+            value = zlib.adler32(rest, joined_checksum(value, hole.checksum, hole.size_bytes))
         return value
 
 
 def abridge(data: bytes, document: Document) -> Abridged:
     """Return `data`, which says `document`, with its long runs abridged."""
+    if isinstance(document, LongDocument):
+        return _abridge_long(document)
     offset = Offsets(document.text, data)
     rests: list[bytes] = []
     holes: list[Hole] = []
@@ -170,14 +169,38 @@ def abridge(data: bytes, document: Document) -> Abridged:
     )
 
 
-def _once(chunks: tuple[bytes, ...], holes: Sequence[Hole]) -> tuple[bytes, ...]:
+def _abridge_long(document: LongDocument) -> Abridged:
+    """As `abridge`, for a long file: its runs stay where they are in memory, not copied."""
+    file = document.file
+    rests: list[bytes] = []
+    holes: list[Hole] = []
+    position = 0
+    outside = PROMPT_MESSAGES if document.prompt else 1
+    for key, messages in document.lists().items():
+        if not isinstance(messages, LongMessages) or len(messages) <= outside:
+            continue
+        start, end = messages[:-outside].span()
+        if end - start >= SHORTEST_RUN_BYTES and start >= position:
+            rests.append(file.part(position, start))
+            chunks, checksum = tuple(file.views(start, end)), 1
+            for chunk in chunks:
+                checksum = zlib.adler32(chunk, checksum)
+            holes.append(Hole(key, chunks, end - start, checksum, _run(key, messages[:-outside])))
+            position = end
+    rests.append(file.part(position, file.size_bytes))
+    return _abridged(rests, holes, file.size_bytes)
+
+
+def _once(chunks: tuple[Piece, ...], holes: Sequence[Hole]) -> tuple[Piece, ...]:
     """Return the chunks, or equal ones of another run: what the model is sent mostly is what people see, in memory once."""
+    if not all(isinstance(chunk, bytes) for chunk in chunks):
+        return chunks  # where a long file was read, they are in memory anyhow
     return next((hole.chunks for hole in holes if hole.chunks == chunks), chunks)
 
 
 def same(known: Abridged, data: bytes | bytearray, size_bytes: int) -> bool:
     """Return whether the first `size_bytes` of `data` are the file that is known."""
-    return known.size_bytes == size_bytes and _stand(data, known.pieces, 0, size_bytes)
+    return known.size_bytes == size_bytes and stand(data, known.pieces, 0, size_bytes)
 
 
 def follow(known: Abridged, data: bytes | bytearray, size_bytes: int | None = None) -> Abridged | None:
@@ -283,25 +306,6 @@ def _takes_part(known: Abridged, followed: Abridged) -> bool:
     )
 
 
-def find(data: bytes | bytearray, chunks: Sequence[bytes], position: int, end: int) -> int:
-    """Return where the chunks stand in `data` at or behind `position`; -1 when they do not, or cannot be found cheaply."""
-    probe = chunks[0][:_PROBE_BYTES]
-    for _ in range(_MOST_PROBES):
-        position = data.find(probe, position, end)
-        if position < 0 or _stand(data, chunks, position, end):
-            return position
-        position += 1
-    return -1
-
-
-def _stand(data: bytes | bytearray, pieces: Iterable[bytes], position: int, end: int) -> bool:
-    for piece in pieces:
-        if not data.startswith(piece, position, end):
-            return False
-        position += len(piece)
-    return True
-
-
 def tightened(known: Abridged) -> Abridged:
     """Return the same file with all messages but the last of each list in its run, if many have gathered behind the runs."""
     if known.rest_messages <= (LONGEST_PROMPT_REST if known.prompt else LONGEST_REST):
@@ -313,7 +317,10 @@ def tightened(known: Abridged) -> Abridged:
         text = end.decode("utf-8")
         if messages := _further(text)[:-1]:
             more = _until(messages, text)
-            chunks, checksum = _with(hole.chunks, more), _joined(hole.checksum, zlib.adler32(more), len(more))
+            chunks, checksum = (
+                with_more(hole.chunks, more),
+                joined_checksum(hole.checksum, zlib.adler32(more), len(more)),
+            )
             run = _run(hole.key, [hole.run, *messages])
             hole = Hole(hole.key, _once(chunks, holes), hole.size_bytes + len(more), checksum, run)
             end = end[len(more) :]
@@ -331,26 +338,14 @@ def tightened(known: Abridged) -> Abridged:
     )
 
 
-def _with(chunks: tuple[bytes, ...], more: bytes) -> tuple[bytes, ...]:
-    """Return the chunks and one more, few and each much longer than the next, so that long ones are seldom copied."""
-    made = [*chunks, more]
-    while len(made) > 1 and len(made[-2]) < 4 * len(made[-1]):
-        made[-2:] = [made[-2] + made[-1]]
-    return tuple(made)
-
-
-def _joined(first: int, second: int, second_bytes: int) -> int:
-    """Return the Adler-32 of two texts in succession from those of each (RFC 1950, section 8.2)."""
-    low = (first & 0xFFFF) + (second & 0xFFFF) - 1
-    high = (first >> 16) + (second >> 16) + second_bytes * ((first & 0xFFFF) - 1)
-    return high % _ADLER_MODULUS << 16 | low % _ADLER_MODULUS
-
-
 def _run(key: str, messages: Sequence[Message]) -> Run:
     mark = f"{key} of {_SECRET}"
     run = Run(mark, f'"{mark}"')
     run.latest = -math.inf
     run.count = 0
+    if isinstance(messages, LongMessages):
+        run.count, run.turns, run.latest = len(messages), messages.turns, messages.latest
+        messages = ()
     for message in messages:
         run.count += message.count
         if isinstance(message, Run):
@@ -370,7 +365,7 @@ def _read(rests: Sequence[bytes], holes: Sequence[Hole]) -> Document:
     for hole in holes:
         messages = lists.get(hole.key)
         run = hole.run
-        if messages and messages[0].value == run.value:
+        if isinstance(messages, list) and messages and messages[0].value == run.value:
             messages[0] = Run(
                 run.value, run.text, messages[0].start, run.count, turns=run.turns, latest=run.latest
             )

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
-from hermesguard.webui.session import Message, Run
+from hermesguard.webui.document import Message, Run
+from hermesguard.webui.text import words_of
 
 # Tool calls that the model wrote as text, cut out of answers (hermes-webui #702); an unclosed one reaches to the end.
 _CALLS = re.compile(
@@ -41,7 +42,7 @@ _INTERRUPTIONS = frozenset({"*task cancelled.*", "task cancelled."})
 
 
 def _words(message: Message) -> str:
-    return " ".join(message.words.split())
+    return words_of(message.words)
 
 
 def is_compaction_marker(message: Message) -> bool:

@@ -197,7 +197,7 @@ class SessionsDirectory:
             header.read(self.file(name), session.MESSAGE_COUNT, session.CLEAR_GENERATION)
         )
 
-    def successor(self, gone: Document, other: str) -> Document | None:
+    def successor(self, gone: Document, other: str, limit_bytes: int | None = None) -> Document | None:
         """Return another session if the application made it of the one that is gone; None if not, or if it cannot be read.
 
         It has the new id inside; a copy that a user made has not.
@@ -207,7 +207,7 @@ class SessionsDirectory:
         try:
             if not gone.messages or header.read(path, *wanted) != wanted:
                 return None
-            return session.parse(files.read(path)[0])
+            return session.parse(files.read(path, limit_bytes)[0])
         except (OSError, Unreadable):
             return None
 

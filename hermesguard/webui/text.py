@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 
 def said_of(error: ValueError) -> str:
@@ -19,6 +19,25 @@ def written(value: Any, **layout: Any) -> str:
     except UnicodeEncodeError:
         return json.dumps(value, **layout)
     return text
+
+
+_WORDS_CHARACTERS: Final = 64 * 1024
+
+
+def words_of(text: str) -> str:
+    """Return the words of a text, one space between two; of a long text not all words are apart at a time."""
+    if len(text) <= _WORDS_CHARACTERS:
+        return " ".join(text.split())
+    found: list[str] = []
+    is_open = False  # the last piece ended within a word
+    for start in range(0, len(text), _WORDS_CHARACTERS):
+        part = text[start : start + _WORDS_CHARACTERS]
+        if words := " ".join(part.split()):
+            if found and not (is_open and not part[0].isspace()):
+                found.append(" ")
+            found.append(words)
+        is_open = not part[-1].isspace() and (bool(words) or is_open)
+    return "".join(found)
 
 
 def list_text(texts: Sequence[str]) -> str:

@@ -85,7 +85,7 @@ def test_a_signal_is_heeded_while_a_long_session_is_compared(shuffled: tuple[Dae
     daemon, _ = shuffled
     began = time.monotonic()
     assert daemon.stop(signal.SIGTERM) == 0
-    assert time.monotonic() - began < 5  # a second on an idle machine
+    assert time.monotonic() - began < 1  # measured: 0.06 to 0.22 s, also with files of 130 MB
 
 
 def test_a_session_that_is_too_large_comes_back(tmp_path: Path, good: Chat) -> None:

@@ -231,7 +231,7 @@ def test_a_repair_that_cannot_be_proved_does_not_become_live(
 ) -> None:
     chat = world.app(Era.OLD).create(turns=40)
     monkeypatch.setattr(
-        "hermesguard.guard.visit.merge_documents", lambda shadow, live, keep_messages: b'{"messages": []}'
+        "hermesguard.guard.visit.merged_file", lambda shadow, live, keep_messages, **more: b'{"messages": []}'
     )
     losses.window_truncate(chat)
     assert len(world.live(chat).messages) == 28

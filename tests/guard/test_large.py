@@ -10,12 +10,15 @@ from typing import Any
 
 import pytest
 
+from hermesguard import files
 from hermesguard.config import memory
 from hermesguard.demo import losses
 from hermesguard.demo.chat import Chat
 from hermesguard.demo.eras import Era
 from hermesguard.webui import session
-from hermesguard.webui.elsewhere import strangers
+from hermesguard.webui.compare.elsewhere import strangers
+from hermesguard.webui.directory import staged_name
+from hermesguard.webui.lists import lost_before
 from tests.helpers.world import World, watch_saves
 
 LIMIT_BYTES = 20_000
@@ -154,6 +157,49 @@ def test_what_has_not_been_read_does_not_look_lost(tmp_path: Path, characters: i
     world.scan()
     assert "lost_before" not in world.ear.names()
     assert shadow_path(world, chat).read_bytes() == chat.path.read_bytes()
+
+
+def test_the_first_look_back_reads_nothing_that_is_too_large(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The index counts messages of it, and the guard none: that is no sign of a loss, and no reason to read it."""
+    chat = World(tmp_path / "other").app(Era.NEW).create(turns=40, answer_characters=500)
+    read: list[Path] = []
+    real = lost_before.files.read
+
+    def reading(path: Path, limit_bytes: int | None = None) -> tuple[bytes, files.Stamp]:
+        found = real(path, limit_bytes)
+        read.append(path)
+        return found
+
+    sessions = tmp_path / "webui" / "sessions"
+    sessions.mkdir(parents=True)
+    path = sessions / chat.path.name
+    path.write_bytes(chat.path.read_bytes())
+    (sessions / "_index.json").write_bytes((chat.path.parent / "_index.json").read_bytes())
+    monkeypatch.setattr(lost_before, "_LONGEST_BYTES", LIMIT_BYTES)
+    monkeypatch.setattr(lost_before.files, "read", reading)
+    world = World(tmp_path, max_session_bytes=LIMIT_BYTES)
+    assert "lost_before" not in world.ear.names()
+    assert path not in read
+    assert world.ear.names().count("too_large") == 1
+
+
+def test_what_is_being_written_is_not_left_over(large: tuple[World, Chat]) -> None:
+    """A scan while the background writes a repaired file must not take it for the rest of a broken repair."""
+    world, chat = large
+    background = world.guard.background
+    wakeup, written = background.open(), threading.Event()
+    background.start(chat.session_id, written.wait, lambda _: None)
+    staged = staged_name(chat.path, 0)
+    staged.write_bytes(chat.path.read_bytes()[:1000])
+    world.guard.finish_interrupted_repairs()
+    assert staged.exists()
+    written.set()
+    assert select.select([wakeup], [], [], 60)[0]
+    background.finish()
+    world.guard.finish_interrupted_repairs()
+    assert not staged.exists()
 
 
 def test_many_sessions_are_looked_through_in_the_background(

@@ -146,7 +146,9 @@ class Evidence:
         seen_moving = [self.moved[name]] if name in self.moved else []
         moved_to = ""
         for other in seen_moving + list(self._context.notes.newcomers):
-            if other != name and (found := self._context.directory.successor(gone, other)):
+            if other != name and (
+                found := self._context.directory.successor(gone, other, self._context.limit_bytes)
+            ):
                 if compare(gone.messages, found.messages).whole:
                     return other, True
                 moved_to = moved_to or other

@@ -18,7 +18,8 @@ from hermesguard.guard.gone.evidence import Absence, Evidence
 from hermesguard.guard.make_live import Target, make_live
 from hermesguard.guard.recorder import found
 from hermesguard.judge.judge import Action, Verdict, judge_missing
-from hermesguard.repair.merge import merge_documents
+from hermesguard.pieces import pieces_of
+from hermesguard.repair.merge import merged_file
 from hermesguard.store.cache import Copy
 from hermesguard.store.history import LEFT_AWAY
 from hermesguard.webui.session import Unreadable
@@ -165,7 +166,7 @@ class MissingFiles:
             case Action.WAIT:
                 context.notes.defer(name, None, verdict.wait_seconds)
             case Action.DELETED:
-                version = context.copies.version(name, copy.data, messages, "deleted")
+                version = context.copies.version(name, copy.content, messages, "deleted")
                 if context.copies.forget(name):
                     if context.settings.keep_deleted_seconds == 0:
                         context.copies.store.purge(name)
@@ -175,7 +176,7 @@ class MissingFiles:
                         "deleted", name, verdict, messages_before=messages, version=version
                     )
             case Action.UNKNOWN:
-                version = context.copies.version(name, copy.data, messages, LEFT_AWAY)
+                version = context.copies.version(name, copy.content, messages, LEFT_AWAY)
                 if context.copies.forget(name):
                     self._done(name)
                     context.recorder.record(
@@ -247,7 +248,7 @@ class MissingFiles:
         """Make a missing session's newest good copy live, repaired; return it. Raises OSError (FileExistsError: it is back)."""
         context = self._context
         like = context.directory.like(reversed(context.notes.seen))
-        made = make_live(context, Target(name, None, like), [merge_documents(copy.document)])
+        made = make_live(context, Target(name, None, like), pieces_of(merged_file(copy.document)))
         self.is_here(name)
         return made.copy
 
@@ -259,7 +260,7 @@ class MissingFiles:
         if self._context.directory.index.says(name, now) != "lists":
             return None
         try:
-            copy = Copy(files.read(self._context.directory.backup(name))[0])
+            copy = Copy(files.read(self._context.directory.backup(name), self._context.limit_bytes)[0])
             return copy if copy.document.messages else None
         except (OSError, Unreadable):
             return None

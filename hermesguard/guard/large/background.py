@@ -71,17 +71,20 @@ class Background:
         then: Callable[[Any], None],
         *,
         is_urgent: bool = False,
+        is_first: bool = False,
     ) -> None:
         """Do `work`, and then call `then` with what it returned; what it raises is reported.
 
-        What is urgent (a judgement) goes before what is not (a copy).
+        What is urgent (a judgement) goes before what is not (a copy), and what is first before all.
         """
         job = _Job(session, work, then, is_urgent)
         if self._wakeup is None:
             _do(job)
             self._end(job)
             return
-        if is_urgent:
+        if is_first:
+            self._waiting.appendleft(job)
+        elif is_urgent:
             self._waiting.insert(sum(other.is_urgent for other in self._waiting), job)
         else:
             self._waiting.append(job)

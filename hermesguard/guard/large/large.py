@@ -27,7 +27,7 @@ from hermesguard.webui import session
 from hermesguard.webui.directory import signature
 from hermesguard.webui.session import Document, Unreadable
 
-REMEDY = "Give the guard more memory (MemoryMax= of its unit), or raise max_session_bytes"
+REMEDY = "Give the guard more memory (MemoryHigh= and MemoryMax= of its unit), or raise max_session_bytes"
 TORN_SECONDS = 1.0
 _PIECE_BYTES = 4 * 1024 * 1024
 _SHADOW_SUFFIX = ".large.tmp"
@@ -66,6 +66,7 @@ class LargeSessions:
         context.notes.in_order(name, signature(stamp), context.notes.seen.messages_of(name) or 0)
         context.notes.unreadable[name] = "too large to be read"
         context.copies.drop(name)
+        self._store.too_dense.add(name)  # the copy that is made of it is not read either
         if name not in self._reported:
             self._reported.add(name)
             context.reporter.report(
@@ -81,6 +82,11 @@ class LargeSessions:
             self._background.start(
                 name, partial(self._copied, name, stamp), partial(self._keep, name, shadow)
             )
+
+    def found_dense(self, name: str) -> None:
+        """As `found`, of a file that is small enough, but would take many times its size in memory."""
+        if stamp := files.stamp(self._context.directory.file(name)):
+            self.found(name, stamp)
 
     def _copied(self, name: str, stamp: Stamp) -> _Made | None:
         """Copy the live file into the store; None when it is no session, or has changed. In the background."""

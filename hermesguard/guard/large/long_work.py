@@ -3,19 +3,25 @@
 That is so for sessions of megabytes, and where many other sessions are looked through for the messages of one.
 
 A visit that would take long is put off: its parts are found out in the background, and then the session is visited again. If
-its file is as it was, all is known by then; if not, it is put off again, but not for ever.
+its file is as it was, all is known by then; if not, it is put off again, but not for ever. What takes long to write is written
+there too, and only one session is in memory for this at a time: the others wait unread.
 """
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Final
 
+from hermesguard import files
+from hermesguard.files import Stamp
+from hermesguard.guard.act import reason_of
 from hermesguard.guard.context import Context
 from hermesguard.guard.large.background import Background
 from hermesguard.guard.visit import Visit
 from hermesguard.reader import Reader
 from hermesguard.store.cache import Copy
-from hermesguard.webui.session import Unreadable
+from hermesguard.webui.abridged import same
+from hermesguard.webui.session import TooDense, Unreadable
 
 LONG_BYTES: Final = 2 * 1024 * 1024
 """What is larger takes longer than a turn of the loop to read, judge and merge."""
@@ -35,6 +41,9 @@ class LongWork:
         self._tries: dict[str, int] = {}
         self._known: dict[str, Copy | None] = {}
         self._worked_out: dict[str, Visit] = {}
+        self._waiting: dict[str, None] = {}
+        self._too_dense: dict[str, Stamp] = {}
+        self._going_on = ""
         background.ended = self._ended
 
     def is_busy(self, name: str) -> bool:
@@ -47,7 +56,32 @@ class LongWork:
     def _ended(self, name: str) -> None:
         if name in self._missed and not self._background.is_busy(name):
             self._missed.discard(name)
+            self._going_on = name
             self._visit(name)
+            self._going_on = ""
+            if not self._background.is_busy(name):
+                self._context.copies.pinned.discard(name)
+        while self._waiting and not self._background.has_urgent:
+            other = next(iter(self._waiting))
+            del self._waiting[other]
+            self._visit(other)
+
+    def must_wait(self, name: str) -> bool:
+        """Return whether a long session has to wait for another one; it is visited when that is done with."""
+        if not self._background.has_urgent or name == self._going_on:
+            return False
+        copies = self._context.copies
+        found = files.stamp(self._context.directory.file(name))
+        is_long = found is not None and found.size_bytes > LONG_BYTES
+        if not is_long and (copies.cached(name) or copies.store.shadow_bytes(name) <= LONG_BYTES):
+            return False
+        self._waiting[name] = None
+        return True
+
+    def require_thin(self, path: Path, stamp: Stamp) -> None:
+        """Raise `files.TooLarge` when that state of a session was found to take many times its size in memory."""
+        if self._too_dense.get(path.stem) == stamp:
+            raise files.TooLarge(path, stamp, self._context.limit_bytes or 0)
 
     def loads(self, name: str, reader: Reader, size_bytes: int) -> bool:
         """Have what a session is compared with read in the background, if that takes long; return whether it is."""
@@ -60,23 +94,42 @@ class LongWork:
             return False
         shadow_bytes = copies.store.shadow_bytes(name)
         if shadow_bytes > LONG_BYTES and not copies.store.is_too_large(name):
+            reader.release()
             self._start(name, partial(self._loaded, name), partial(self._hold, name))
             return True
         if not shadow_bytes and size_bytes > LONG_BYTES:
-            self._start(name, partial(_read, reader.data), partial(self._note, name))
             reader.release()
+            self._start(name, partial(self._read_live, name), partial(self._note, name))
             return True
         return False
 
     def _start(self, name: str, work: Callable[[], object], then: Callable[[object], None]) -> None:
         self._missed.add(name)
-        self._background.start(name, work, then, is_urgent=True)
+        self._context.copies.pinned.add(name)
+        self._background.start(name, work, then, is_urgent=True, is_first=name == self._going_on)
 
     def _loaded(self, name: str) -> Copy | None:
+        copies = self._context.copies
         try:
-            return _read(self._context.copies.store.read_shadow(name))
+            return _read(copies.store.read_shadow(name))
+        except TooDense:
+            copies.too_dense(name)
         except OSError:
-            return None  # the visit meets it again, and reports it
+            pass
+        return None  # the visit meets it again, and reports it
+
+    def _read_live(self, name: str) -> Copy | None:
+        try:
+            data, stamp = files.read(self._context.directory.file(name), self._context.limit_bytes)
+            copy = _read(data)
+        except TooDense:
+            self._too_dense[name] = stamp
+            return None
+        except OSError:
+            return None
+        if copy:
+            self._context.copies.store.written_before.write_shadow(name, copy)
+        return copy
 
     def _hold(self, name: str, copy: object) -> None:
         if isinstance(copy, Copy):
@@ -90,8 +143,14 @@ class LongWork:
     def known(self, name: str, reader: Reader, size_bytes: int) -> Copy | None:
         """Return the live file as a copy, if it was read in the background and is as it was then."""
         copy = self._known.pop(name, None)
-        is_same = copy is not None and copy.size_bytes == size_bytes and reader.is_same(copy.data)
-        return copy if is_same else None
+        return copy if copy and same(copy.abridged, reader.buffer, size_bytes) else None
+
+    def data(self, name: str) -> bytes | None:
+        """Return the live file as it was when it was last read in the background; None when nothing waits for its visit."""
+        if visit := self._worked_out.get(name):
+            return visit.data
+        copy = self._known.get(name)
+        return copy.data if copy else None
 
     def worked_out(self, visit: Visit) -> Visit | None:
         """Return a visit of which all is known; None when that is being found out in the background."""
@@ -117,8 +176,28 @@ class LongWork:
             return visit
         self._tries[name] = self._tries.get(name, 0) + 1
         _ = visit.others  # what is known of other sessions belongs to the loop
-        self._start(name, visit.work_out, lambda _: self._worked_out.update({name: visit}))
+        self._start(name, partial(self._work_out, visit), lambda _: self._worked_out.update({name: visit}))
         return None
+
+    def _work_out(self, visit: Visit) -> None:
+        try:
+            visit.work_out()
+        except TooDense:
+            self._too_dense[visit.name] = visit.stamp
+            return
+        history, now = self._context.copies.store, self._context.copies.version_time
+        before = history.written_before
+        if visit.is_wipe:
+            before.write_version(history, visit.name, visit.shadow, "loss", now())
+        elif visit.known_copy:
+            before.write_version(history, visit.name, visit.shadow, "loss", now())
+            if visit.live:
+                before.write_version(history, visit.name, visit.live_copy, "displaced", now())
+            before.write_shadow(visit.name, visit.known_copy)
+        elif visit.live:
+            if visit.verdict.takes_away:
+                before.write_version(history, visit.name, visit.shadow, reason_of(visit), now())
+            before.write_shadow(visit.name, visit.live_copy)
 
 
 def _read(data: bytes) -> Copy | None:
@@ -126,6 +205,8 @@ def _read(data: bytes) -> Copy | None:
     copy = Copy(data)
     try:
         _ = copy.document, copy.abridged
+    except TooDense:
+        raise
     except Unreadable:
         return None
     return copy

@@ -1,7 +1,8 @@
 """What people ask the guard to do: undo, accept, restore, purge. The same code serves the running guard and a command alone."""
 
 from collections.abc import Callable, Generator
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from hermesguard import files
 from hermesguard.errors import ExitCode, GuardError
@@ -10,13 +11,16 @@ from hermesguard.guard.requests.requests import Live
 from hermesguard.guard.requests.salvage import Salvages
 from hermesguard.guard.requests.undo import Decisions
 from hermesguard.judge.judge import Action, Verdict
-from hermesguard.repair.merge import merge_documents
+from hermesguard.pieces import Content, are_equal
+from hermesguard.reader import Reader
 from hermesguard.repair.part_back import with_part
 from hermesguard.store import incidents
 from hermesguard.store.upkeep.pruning import finished
 from hermesguard.store.upkeep.retention import Rules
 from hermesguard.webui import header, session
 from hermesguard.webui.session import Document, Unreadable
+
+T = TypeVar("T")
 
 
 class Operations(Decisions, Salvages):
@@ -51,9 +55,9 @@ class Operations(Decisions, Salvages):
             self.require_seen(name, seen)
         shadow = self._shadow(name)
         if version:
-            source = self._bytes(self._version(name, version))
+            source: Content = self._bytes(self._version(name, version))
         elif shadow:
-            source = shadow.data
+            source = shadow.content
         else:
             raise GuardError(
                 f"There is no shadow of {name}",
@@ -61,7 +65,7 @@ class Operations(Decisions, Salvages):
                 ExitCode.NOT_FOUND,
             )
         try:
-            wanted = session.parse(source)
+            wanted = self._parsed(source)
         except Unreadable as error:
             raise GuardError(
                 f"That version of {name} is no readable session ({error})",
@@ -72,8 +76,8 @@ class Operations(Decisions, Salvages):
         if part:
             merged = self._with_part(name, live, wanted, part)
         else:
-            merged = merge_documents(wanted, live.document if live and not replace else None)
-        if live and live.document and live.data == merged:
+            merged = self._merged(wanted, live.document if live and not replace else None)
+        if live and live.document and are_equal(live.content, merged):
             messages = len(live.document.messages)
             unchanged = {
                 "messages_live": messages,
@@ -102,7 +106,7 @@ class Operations(Decisions, Salvages):
         closed = [] if dry_run else self._close(name, "restored_by_user", answer["action"])
         return {**answer, "resolved": closed}
 
-    def _with_part(self, name: str, live: Live | None, version: Document, part: str) -> bytes:
+    def _with_part(self, name: str, live: Live | None, version: Document, part: str) -> Content:
         """Return the live file with one part of a version."""
         if live is None or live.document is None:
             raise GuardError(
@@ -110,7 +114,8 @@ class Operations(Decisions, Salvages):
                 f"Bring it back as a whole: hermesguard restore {name}",
                 ExitCode.REFUSED,
             )
-        return with_part(live.document, version, part)
+        document = live.document
+        return self._once(part, lambda: with_part(document, version, part), document, version)
 
     def restore_all_missing(self, dry_run: bool = False) -> dict[str, Any]:
         """Restore every session whose file is missing without evidence of a deletion."""
@@ -179,7 +184,7 @@ class Operations(Decisions, Salvages):
             self._context.reporter.report("purged", session=name, files=count, size_bytes=size_bytes)
         return result
 
-    def prune(self, dry_run: bool = False) -> Generator[None, None, dict[str, Any]]:
+    def prune(self, dry_run: bool = False) -> Generator[bool | None, None, dict[str, Any]]:
         """Remove the versions that need not be kept, in little steps; return for each why it stays or goes."""
         rules = Rules.of(self._context.settings)
         try:
@@ -211,9 +216,9 @@ def perform(operations: Operations, verb: str, arguments: dict[str, Any]) -> dic
 
 def begin(
     operations: Operations, verb: str, arguments: dict[str, Any]
-) -> dict[str, Any] | Generator[None, None, dict[str, Any]]:
+) -> dict[str, Any] | Generator[bool | None, None, dict[str, Any]]:
     """Do one of the verbs that people type, or return what does it in little steps and returns its answer."""
-    acts: dict[str, Callable[..., dict[str, Any] | Generator[None, None, dict[str, Any]]]] = {
+    acts: dict[str, Callable[..., dict[str, Any] | Generator[bool | None, None, dict[str, Any]]]] = {
         "undo": operations.undo,
         "accept": operations.accept,
         "restore": operations.restore,
@@ -230,8 +235,35 @@ def begin(
             f"Unknown request {verb}", "The daemon may be an older version: restart it", ExitCode.USAGE
         )
     require_arguments(verb, arguments)
+    if name := operations.long_session(verb, arguments):
+        return in_steps(operations, verb, arguments, name)
+    return _done(acts[verb], arguments)
+
+
+def in_steps(
+    operations: Operations, verb: str, arguments: dict[str, Any], name: str
+) -> Generator[bool, None, dict[str, Any]]:
+    """Do a verb of a long session; yields True while what takes long of it is found out in the background."""
+    guard = operations.guard
+    copies = guard.context.copies
     try:
-        return acts[verb](**arguments)
+        while guard.long_work.loads(name, Reader(), 0):
+            while guard.background.is_busy(name):
+                yield True
+        copies.pinned.add(name)
+        own = Operations(guard)
+        act = getattr(own, verb)
+        yield from own.find_out(
+            name, partial(act, **arguments | {"dry_run": True}), not arguments.get("dry_run")
+        )
+        return _done(act, arguments)
+    finally:
+        copies.pinned.discard(name)
+
+
+def _done(act: Callable[..., T], arguments: dict[str, Any]) -> T:
+    try:
+        return act(**arguments)
     except OSError as error:
         raise GuardError(
             f"That could not be done, or not all of it: {error.strerror or error}",

@@ -1,43 +1,93 @@
 """What all requests of users share: reading both sides, making the result live, writing it down."""
 
-from typing import Any, NamedTuple
+from collections.abc import Callable, Generator
+from typing import Any, NamedTuple, TypeVar
 
 from hermesguard import files
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.guard.guard import Guard
+from hermesguard.guard.large.large import REMEDY
+from hermesguard.guard.large.long_work import LONG_BYTES
 from hermesguard.guard.make_live import Target, make_live
+from hermesguard.guard.requests.ahead import Ahead, waiting_for
 from hermesguard.guard.requests.excerpts import excerpts
+from hermesguard.pieces import Content, are_equal, pieces_of
+from hermesguard.repair.merge import merged_file
 from hermesguard.store import incidents
 from hermesguard.store.cache import Copy
-from hermesguard.store.history import Version, digest
+from hermesguard.store.history import Version
 from hermesguard.store.incidents import Incident
 from hermesguard.webui import session
 from hermesguard.webui.compare.diff import compare
 from hermesguard.webui.session import Document, Unreadable
 
+T = TypeVar("T")
+_LONG = frozenset({"undo", "accept", "restore", "salvage"})
+# So many times its size the content of a version may have.
+_PACKED = 8
+
 
 class Live(NamedTuple):
     """The live file as a request found it; `document` is None when it is no session."""
 
-    data: bytes
+    copy: Copy
     stamp: files.Stamp
     document: Document | None
+
+    @property
+    def content(self) -> Content:
+        """The file's bytes, of a long file in pieces."""
+        return self.copy.content
 
 
 class Requests:
     """Acts of a user on one guard's sessions. Every method returns what it did (or, dry, would do) as a plain dict."""
 
     def __init__(self, guard: Guard) -> None:
-        self._guard = guard
+        self.guard = self._guard = guard
         self._context = guard.context
         self._store = guard.context.copies.store
+        self._ahead: Ahead | None = None
+        """What was found out before, of a request about a long session."""
+
+    def _once(self, what: str, work: Callable[[], T], *of: object) -> T:
+        """Return what `work` gives of these objects, or gave when the same was found out before."""
+        return self._ahead.once(what, work, of) if self._ahead else work()
+
+    def long_session(self, verb: str, arguments: dict[str, Any]) -> str:
+        """Return the session that a request is about, if to do it takes longer than a turn of the loop; else nothing."""
+        name = arguments.get("name", "")
+        if verb == "undo":
+            log = incidents.read_all(self._store.root)
+            name = next((entry.session for entry in log if entry.id == arguments["incident"]), "")
+        if not name or verb not in _LONG or not self._guard.background.is_threaded:
+            return ""
+        live = files.stamp(self._context.directory.file(name))
+        sizes = [live.size_bytes if live else 0, self._store.shadow_bytes(name)]
+        if "file" in arguments and (handed := files.stamp(self._store.root / arguments["file"])):
+            sizes.append(handed.size_bytes)
+        sizes += (_PACKED * version.size_bytes for version in self._store.versions(name))
+        return name if max(sizes) > LONG_BYTES else ""
+
+    def find_out(self, name: str, dry: Callable[[], object], writes: bool) -> Generator[bool, None, None]:
+        """Find out in the background what takes long of an act, by what it does when it is `dry`; yields True until then."""
+        try:
+            ahead = self._ahead = Ahead(self._shadow(name), self._context.copies.version_time, writes=writes)
+        except GuardError:
+            return  # the act meets it again
+
+        def work() -> None:
+            with ahead.in_background():
+                dry()
+
+        yield from waiting_for(self._guard.background, name, work)
 
     # -- parts
 
     def _make_live(
         self,
         name: str,
-        wanted: bytes,
+        wanted: Content,
         live: Live | None,
         dry_run: bool,
         event: str,
@@ -47,9 +97,10 @@ class Requests:
         salvaged: str = "",
         details: bool = False,
     ) -> dict[str, Any]:
-        after = session.parse(wanted)
-        before = live.document.messages if live and live.document else []
-        comparison = compare(before, after.messages)
+        copy = self._once("copy", lambda: Copy(wanted), wanted)
+        after = copy.document
+        before = live.document.messages if live and live.document else ()
+        comparison = self._once("comparison", lambda: compare(before, after.messages), before, after)
         result = {
             "session": name,
             "action": action,
@@ -59,14 +110,20 @@ class Requests:
             "messages_back": len(comparison.added),
             "dry_run": dry_run,
         }
+        if self._ahead:
+            self._ahead.write_for(self._store, name, copy, live.copy if live else None)
         if dry_run:
             return result | (excerpts(comparison) if details else {})
         shadow = self._shadow(name)
-        if shadow and shadow.data not in (wanted, live.data if live else b""):
-            self._context.keep_version(name, shadow.data, "displaced")
+        known = (wanted, live.content if live else b"")
+        if shadow and not any(are_equal(shadow.content, content) for content in known):
+            self._context.keep_version(name, shadow.content, "displaced", shadow.count)
         like = live.stamp if live else self._context.directory.like(reversed(self._context.notes.seen))
         try:
-            made = make_live(self._context, Target(name, live.data if live else None, like), [wanted])
+            target = Target(name, None, like)
+            if live:
+                target = Target(name, live.copy.data, like, count_of(live.document) or 0, live.content)
+            made = make_live(self._context, target, pieces_of(copy.content), expected=copy)
         except OSError as error:
             what = f"{name} cannot be written: {error.strerror or error}"
             raise GuardError(what, "Fix the cause and retry; nothing was changed") from None
@@ -106,7 +163,7 @@ class Requests:
     def require_seen(self, name: str, seen: str) -> None:
         """Raise GuardError unless the live file is the one that a preview showed: `seen` is its digest, empty for no file."""
         live = self._live(name)
-        if (digest(live.data) if live else "") != seen:
+        if (live.copy.digest if live else "") != seen:
             raise GuardError(
                 f"{name} has changed since it was looked at, and nothing was done",
                 "Look at it again",
@@ -114,6 +171,8 @@ class Requests:
             )
 
     def _shadow(self, name: str) -> Copy | None:
+        if self._ahead and self._ahead.is_in_background:
+            return self._ahead.shadow
         try:
             return self._context.copies.shadow(name)
         except OSError as error:
@@ -122,18 +181,27 @@ class Requests:
             ) from None
 
     def _live(self, name: str) -> Live | None:
+        stamp = files.stamp(self._context.directory.file(name)) if self._ahead else None
+        return self._once(f"live {stamp}", lambda: self._read_live(name))
+
+    def _read_live(self, name: str) -> Live | None:
         try:
-            data, stamp = files.read(self._context.directory.file(name))
+            data, stamp = files.read(self._context.directory.file(name), self._context.limit_bytes)
         except FileNotFoundError:
             return None
+        except files.TooLarge as error:
+            raise GuardError(
+                f"The file of {name} is too large to be read: {error.stamp.size_bytes} bytes", REMEDY
+            ) from None
         except OSError as error:
             raise GuardError(
                 f"The file of {name} cannot be read: {error.strerror}", "Give the right to read it"
             ) from None
+        copy = Copy(data)
         try:
-            return Live(data, stamp, session.parse(data))
+            return Live(copy, stamp, copy.document)
         except Unreadable:
-            return Live(data, stamp, None)
+            return Live(copy, stamp, None)
 
     def _incident(self, number: str) -> Incident:
         log = incidents.read_all(self._store.root)
@@ -184,13 +252,22 @@ class Requests:
         return found
 
     def _bytes(self, version: Version) -> bytes:
+        return self._once(version.path.name, lambda: self._read_version(version))
+
+    def _read_version(self, version: Version) -> bytes:
         try:
             return self._store.read_version(version)
         except OSError as error:
             raise GuardError(str(error), "hermesguard verify shows what else is damaged") from None
 
     def _read(self, version: Version) -> Document:
-        return session.parse(self._bytes(version))
+        return self._parsed(self._bytes(version))
+
+    def _merged(self, good: Document, live: Document | None) -> Content:
+        return self._once("merged", lambda: merged_file(good, live), good, live)
+
+    def _parsed(self, content: Content) -> Document:
+        return self._once("document", lambda: session.parse_pieces(pieces_of(content)), content)
 
 
 def count_of(document: Document | None) -> int | None:

@@ -6,10 +6,10 @@ from typing import Any
 from hermesguard import files
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.guard.requests.requests import Live, Requests, count_of
-from hermesguard.repair.merge import merge_documents
+from hermesguard.pieces import Content, are_equal, pieces_of
+from hermesguard.repair.merge import merged_file
 from hermesguard.repair.shortened import with_messages
 from hermesguard.store import incidents
-from hermesguard.store.cache import Copy
 from hermesguard.store.history import Version
 from hermesguard.store.incidents import Incident
 from hermesguard.webui import session
@@ -46,9 +46,12 @@ class Decisions(Requests):
         displaced = self._version(name, found.displaced) if found.displaced else None
         live = self._live(name)
         if found.action in ("kept", "stands", "left") and shadow_before:
-            wanted = merge_documents(self._read(shadow_before), live.document if live else None)
+            wanted = self._merged(self._read(shadow_before), live.document if live else None)
         elif displaced:
-            wanted = self._as_it_was(found, shadow_before, displaced, live, merge)
+            is_told, before = displaced, shadow_before
+            wanted = self._once(
+                f"as it was {merge}", lambda: self._as_it_was(found, before, is_told, live, merge), live
+            )
         elif found.action in ("salvaged", "returned") or (
             found.event == "missing" and found.action == "restored"
         ):
@@ -87,10 +90,10 @@ class Decisions(Requests):
 
     def _as_it_was(
         self, found: Incident, before: Version | None, displaced: Version, live: Live | None, merge: bool
-    ) -> bytes:
+    ) -> Content:
         data = self._bytes(displaced)
         try:
-            document = session.parse(data)
+            document = self._parsed(data)
         except Unreadable as error:
             raise GuardError(
                 f"What incident {found.id} displaced is no readable session ({error})",
@@ -99,9 +102,9 @@ class Decisions(Requests):
             ) from None
         if not merge or live is None or live.document is None:
             return data
-        repaired = merge_documents(self._read(before), document) if before else data
-        since = compare(session.parse(repaired).messages, live.document.messages)
-        return merge_documents(
+        repaired = merged_file(self._read(before), document) if before else data
+        since = compare(session.parse_pieces(pieces_of(repaired)).messages, live.document.messages)
+        return merged_file(
             document, with_messages(live.document, [live.document.messages[index] for index in since.added])
         )
 
@@ -117,7 +120,7 @@ class Decisions(Requests):
             "dry_run": dry_run,
         }
         if not dry_run:
-            version = self._context.keep_version(name, live.data, "deleted")
+            version = self._context.keep_version(name, live.content, "deleted", count_of(live.document))
             try:
                 if self._context.copies.has_pending(name):
                     raise OSError(errno.ENOSPC, self._context.copies.broken)
@@ -147,19 +150,21 @@ class Decisions(Requests):
             shadow = self._context.copies.shadow(name)
         except OSError:
             shadow = None  # to accept live does not need it
-        messages_before = len(shadow.document.messages) if shadow else 0
+        messages_before = shadow.document.count if shadow else 0
         result = {
             "session": name,
             "action": "accepted",
             "messages_before": messages_before,
             "messages_live": count_of(live.document),
         }
+        if self._ahead:
+            self._ahead.write_for(self._store, name, live.copy, None, "accepted")
         if dry_run:
             return {**result, "dry_run": True}
         version = ""
-        if shadow and shadow.data != live.data:
-            version = self._context.copies.version(name, shadow.data, messages_before, "accepted")
-        self._context.keep(name, Copy(live.data, live.document), live.stamp)
+        if shadow and not are_equal(shadow.content, live.content):
+            version = self._context.copies.version(name, shadow.content, messages_before, "accepted")
+        self._context.keep(name, live.copy, live.stamp)
         for open_incident in self._open(name):
             self._context.recorder.note(
                 Incident(

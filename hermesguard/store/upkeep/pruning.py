@@ -255,7 +255,7 @@ _KEEP_ALL: Final = Rules(
 )
 
 
-def finished(work: Generator[None, None, T]) -> T:
+def finished(work: Generator[object, None, T]) -> T:
     """Do all of a work at once and return what came of it."""
     while True:
         try:

@@ -2,9 +2,42 @@
 
 from bisect import bisect_left
 from collections import Counter, deque
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
+from itertools import chain
+from operator import eq
+from typing import overload
 
 Pair = tuple[int, int]
+
+
+class Pairs(Sequence[Pair]):
+    """Pairs of which the first ones are (0, 0), (1, 1) and so on: mostly that is nearly all of them."""
+
+    def __init__(self, lead: int, rest: Sequence[Pair]) -> None:
+        self._lead = lead
+        self._rest = tuple(rest)
+
+    def __len__(self) -> int:
+        return self._lead + len(self._rest)
+
+    @overload
+    def __getitem__(self, index: int) -> Pair: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Pair]: ...
+    def __getitem__(self, index: int | slice) -> Pair | list[Pair]:
+        if isinstance(index, slice):
+            return [self[number] for number in range(*index.indices(len(self)))]
+        number = range(len(self))[index]
+        return (number, number) if number < self._lead else self._rest[number - self._lead]
+
+    def __iter__(self) -> Iterator[Pair]:
+        return chain(((number, number) for number in range(self._lead)), self._rest)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and len(self) == len(other) and all(map(eq, self, other))
+
+    def __hash__(self) -> int:
+        return hash((self._lead, self._rest))
 
 
 def rising(old: Sequence[Hashable], new: Sequence[Hashable]) -> list[Pair]:

@@ -165,12 +165,13 @@ def _is_spoken(messages: Iterable[Message]) -> bool:
 
 
 def _identity(message: Message) -> Hashable:
-    return message.identity
+    return message.said
 
 
 def _said(message: Message) -> Hashable:
     """Return what a message says and calls, whatever the ids of the calls."""
-    return (*message.identity[:2], len(message.identity[2]), _called(message))
+    role, words, tools = message.said
+    return role, words, len(tools), _called(message)
 
 
 def _called(message: Message) -> str:

@@ -6,14 +6,15 @@ role or time stamp: a message that was changed where it stands is one message, n
 than n log n.
 """
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
 from hermesguard.webui import benign
-from hermesguard.webui.compare.alignment import Pair, rising
+from hermesguard.webui.compare.alignment import Pair, Pairs, rising
 from hermesguard.webui.compare.changes import Changes, changes
 from hermesguard.webui.compare.replays import repeated
+from hermesguard.webui.long.document import LongMessages
 from hermesguard.webui.session import Message
 
 # A prompt that was recovered from `pending_*` is stamped with whole seconds; the application's own copy with fractions.
@@ -31,7 +32,7 @@ class Comparison(NamedTuple):
     new: Sequence[Message]
     lead: int
     """So many messages at the start are the same on both sides."""
-    pairs: tuple[Pair, ...]
+    pairs: Sequence[Pair]
     """(old, new) of all messages that are one message, the lead included, both rising."""
     moved: tuple[Pair, ...]
     """(old, new) of messages that are the same, but stand in another order."""
@@ -74,8 +75,9 @@ class Comparison(NamedTuple):
         shortened = dict(self.shortened)
         elsewhere = {index for _, index in self.moved}
         standing = {index for index, kind in self.harmless if kind in benign.STANDING}
-        at_old = at_new = 0
-        anchors = sorted({*self.pairs, *self.shortened})
+        yield from self.new[: self.lead]
+        at_old = at_new = self.lead
+        anchors = sorted({*islice(self.pairs, self.lead, None), *self.shortened})
         for old_index, new_index in (*anchors, (len(self.old), len(self.new))):
             is_end = old_index == len(self.old)
             yield from _interleave(
@@ -91,14 +93,14 @@ class Comparison(NamedTuple):
 def compare(old: Sequence[Message], new: Sequence[Message]) -> Comparison:
     """Return what became of the messages of `old` in `new`."""
     lead = _lead(old, new)
-    pairs = [(index, index) for index in range(lead)]
+    pairs: list[Pair] = []
     found = Changes()
     moved: tuple[Pair, ...] = ()
     if lead < len(old) and lead < len(new):
         same = _match(old, new, lead)
         moved = _moved(old, new, lead, same)
         found = changes(old, new, lead, same, moved)
-        pairs += sorted([*same, *found.pairs])
+        pairs = sorted([*same, *found.pairs])
     there = (*pairs, *found.shortened, *moved)
     found_old = {index for index, _ in there}
     found_new = {index for _, index in there}
@@ -107,7 +109,7 @@ def compare(old: Sequence[Message], new: Sequence[Message]) -> Comparison:
         old,
         new,
         lead,
-        tuple(pairs),
+        Pairs(lead, pairs),
         moved,
         tuple(missing),
         tuple(found.shortened),
@@ -118,6 +120,13 @@ def compare(old: Sequence[Message], new: Sequence[Message]) -> Comparison:
     )
 
 
+def texts(*sides: Sequence[Message]) -> Callable[[Message], Hashable]:
+    """Return what tells messages apart by their texts: the text, or, where one list is of a long file, what is shorter."""
+    if any(isinstance(side, LongMessages) for side in sides):
+        return lambda message: message.digest
+    return lambda message: message.text
+
+
 def _gone(
     old: Sequence[Message], new: Sequence[Message], lead: int, pairs: Sequence[Pair], found: set[int]
 ) -> tuple[list[int], list[tuple[int, str]]]:
@@ -126,7 +135,7 @@ def _gone(
     harmless: list[tuple[int, str]] = []
     place = dict(pairs)
     at = max(0, lead - 1)
-    behind = sorted(index for index in found if index >= lead)
+    behind = sorted(found)
     behind.append(len(old))
     number = 0
     window: benign.Window | None = None
@@ -215,16 +224,15 @@ def _match(old: Sequence[Message], new: Sequence[Message], lead: int) -> list[Pa
     if len(overlap) >= len(tail) and overlap:
         return overlap
     end_old, end_new = len(old) - len(tail), len(new) - len(tail)
-    texts = rising(
-        [message.text for message in old[lead:end_old]], [message.text for message in new[lead:end_new]]
-    )
+    text_of = texts(old, new)
+    same = rising(list(map(text_of, old[lead:end_old])), list(map(text_of, new[lead:end_new])))
     at_old = at_new = lead
     pairs: list[Pair] = []
-    crossed = _crossed(old[lead:end_old], new[lead:end_new], texts)
-    for index_old, index_new in (*((lead + a, lead + b) for a, b in texts), (end_old, end_new)):
+    crossed = _crossed(old[lead:end_old], new[lead:end_new], same, text_of)
+    for index_old, index_new in (*((lead + a, lead + b) for a, b in same), (end_old, end_new)):
         if at_old < index_old and at_new < index_new:
-            left_old = [index for index in range(at_old, index_old) if old[index].text not in crossed]
-            left_new = [index for index in range(at_new, index_new) if new[index].text not in crossed]
+            left_old = [index for index in range(at_old, index_old) if text_of(old[index]) not in crossed]
+            left_new = [index for index in range(at_new, index_new) if text_of(new[index]) not in crossed]
             pairs += _same_of(old, new, left_old, left_new)
         if index_old < end_old:
             pairs.append((index_old, index_new))
@@ -232,11 +240,16 @@ def _match(old: Sequence[Message], new: Sequence[Message], lead: int) -> list[Pa
     return [*_confirmed(old, pairs, end_new - lead), *tail]
 
 
-def _crossed(old: Sequence[Message], new: Sequence[Message], pairs: Sequence[Pair]) -> set[str]:
+def _crossed(
+    old: Sequence[Message],
+    new: Sequence[Message],
+    pairs: Sequence[Pair],
+    text_of: Callable[[Message], Hashable],
+) -> set[Hashable]:
     """Return the texts of stamped messages that both have, but not among these pairs: they stand in another order."""
     paired_old, paired_new = {index for index, _ in pairs}, {index for _, index in pairs}
-    left = {m.text for index, m in enumerate(old) if index not in paired_old and m.timestamp is not None}
-    return {m.text for index, m in enumerate(new) if index not in paired_new and m.text in left}
+    left = {text_of(m) for index, m in enumerate(old) if index not in paired_old and m.timestamp is not None}
+    return {text for index, m in enumerate(new) if index not in paired_new and (text := text_of(m)) in left}
 
 
 def _same_of(
@@ -251,11 +264,12 @@ def _same_of(
             return []
         stamps = before.timestamp, after.timestamp
         return [(left_old[0], left_new[0])] if None in stamps or stamps[0] == stamps[1] else []
-    left = (*(old[index] for index in left_old), *(new[index] for index in left_new))
-    unstamped = {message.identity for message in left if message.timestamp is None}
+    left = (side[index] for side, indices in ((old, left_old), (new, left_new)) for index in indices)
+    unstamped = {message.said for message in left if message.timestamp is None}
 
     def key(message: Message) -> Hashable:
-        return message.identity, None if message.identity in unstamped else message.timestamp
+        said = message.said
+        return said, None if said in unstamped else message.timestamp
 
     found = rising([key(old[index]) for index in left_old], [key(new[index]) for index in left_new])
     return [(left_old[a], left_new[b]) for a, b in found]
@@ -301,24 +315,26 @@ def _moved(
 ) -> tuple[Pair, ...]:
     """Return the pairs of stamped messages that are equal, but crossed, so that no rising pairs have them."""
     used_old, used_new = {index for index, _ in paired}, {index for _, index in paired}
-    texts: dict[Hashable, list[int]] = {}
+    text_of = texts(old, new)
+    places: dict[Hashable, list[int]] = {}
     for index in range(len(old) - 1, lead - 1, -1):
         if index not in used_old and old[index].timestamp is not None:
-            texts.setdefault(old[index].text, []).append(index)
+            places.setdefault(text_of(old[index]), []).append(index)
     moved: list[Pair] = []
     rest: list[int] = []
     for index in range(lead, len(new)):
         if index in used_new:
             continue
-        if waiting := texts.get(new[index].text):
+        if waiting := places.get(text_of(new[index])):
             moved.append((waiting.pop(), index))
         else:
             rest.append(index)
-    places: dict[Hashable, list[int]] = {}
-    for index in sorted((index for left in texts.values() for index in left), reverse=True) if rest else ():
-        places.setdefault((old[index].identity, old[index].timestamp), []).append(index)
+    left = sorted((index for found in places.values() for index in found), reverse=True) if rest else []
+    places = {}
+    for index in left:
+        places.setdefault((old[index].said, old[index].timestamp), []).append(index)
     for index in rest if places else ():
-        if waiting := places.get((new[index].identity, new[index].timestamp)):
+        if waiting := places.get((new[index].said, new[index].timestamp)):
             moved.append((waiting.pop(), index))
     moved += _moved_unstamped(old, new, lead, used_old, used_new)
     return tuple(sorted(moved, key=lambda pair: pair[1]))
@@ -358,7 +374,7 @@ def _is_earlier(message: Message, other: Message) -> bool:
     return first + (1.0 if first.is_integer() else 0.0) <= second and first < second
 
 
-def _interleave(old: list[Message], new: list[Message], by_time: bool) -> Iterator[Message]:
+def _interleave(old: Sequence[Message], new: Sequence[Message], by_time: bool) -> Iterator[Message]:
     """Yield two runs of messages, each in its own order: `by_time`, where every message is stamped; else old before new."""
     if not by_time or any(message.timestamp is None for message in (*old, *new)):
         yield from (*old, *new)

@@ -1,6 +1,7 @@
 """What hangs on messages, and what stands beside them: what a save took away of it though every message is there. Pure."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Any, Final, NamedTuple
 
 from hermesguard.webui import benign, session
@@ -57,7 +58,7 @@ def gone(before: Document, after: Document, comparison: Comparison) -> Iterator[
     What went with messages that are missing does not count.
     """
     hung: dict[str, list[Pair]] = {}
-    for old, new in (*comparison.pairs, *comparison.shortened):
+    for old, new in chain(comparison.pairs, comparison.shortened):
         if comparison.old[old].text != comparison.new[new].text:
             for part in stripped(comparison.old[old], comparison.new[new]):
                 hung.setdefault(part, []).append((old, new))
@@ -209,21 +210,26 @@ def _pictures(message: Message) -> int:
 
 def _belongs(before: Document, comparison: Comparison) -> bool:
     """Return whether a message is still there to which one of the tool calls belongs."""
-    there = {old for old, _ in (*comparison.pairs, *comparison.shortened)}
-    return any(call.get("assistant_msg_idx") in there for call in before.tool_calls) or bool(
+    there = {old for old, _ in chain(comparison.pairs[comparison.lead :], comparison.shortened)}
+    asked = (call.get("assistant_msg_idx") for call in before.tool_calls)
+    return any(_is_in(place, comparison.lead, there) for place in asked) or bool(
         comparison.pairs and comparison.old[0].count > 1
     )
+
+
+def _is_in(place: Any, lead: int, behind: set[int]) -> bool:
+    return isinstance(place, int | float) and ((0 <= place < lead and place == int(place)) or place in behind)
 
 
 def _lacks_context(before: Document, after: Document, comparison: Comparison) -> bool:
     """Return whether the model sees less of messages that are still there, without a compression."""
     if not before.context or is_compressed_since(before, after):
         return False
-    went = (*comparison.missing, *(old for old, _ in comparison.harmless))
-    without = {comparison.old[old].identity[:2] for old in went}
+    went = chain(comparison.missing, (old for old, _ in comparison.harmless))
+    without = {comparison.old[old].said[:2] for old in went}
     missing = compare(before.context, after.context).missing
     # The application keeps one of several messages that say the same.
-    without |= {message.identity[:2] for message in after.context} if missing else set()
-    lost = any(before.context[index].identity[:2] not in without for index in missing)
+    without |= {message.said[:2] for message in after.context} if missing else set()
+    lost = any(before.context[index].said[:2] not in without for index in missing)
     size = sum(message.count for message in before.context)
     return lost and sum(message.count for message in after.context) < size

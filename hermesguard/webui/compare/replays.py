@@ -34,7 +34,7 @@ def repeated(old: Sequence[Message], lead: int, found: set[int]) -> set[int]:
 
 
 def _key(message: Message) -> object:
-    return message.identity, message.timestamp
+    return message.said, message.timestamp
 
 
 def _holds(twin: Message, message: Message) -> bool:
@@ -52,15 +52,15 @@ def _runs(places: Sequence[int]) -> Iterator[list[int]]:
 
 def _stands(old: Sequence[Message], run: Sequence[int], lead: int, found: set[int]) -> bool:
     """Return whether the same messages stand elsewhere one after another, all of them found."""
-    wanted = [old[index].identity for index in run]
+    wanted = [old[index].said for index in run]
     at = 0
     for index, message in enumerate(old):
         if not (index < lead or index in found):
             at = 0
-        elif message.identity == wanted[at]:
+        elif message.said == wanted[at]:
             at += 1
         else:
-            at = int(message.identity == wanted[0])
+            at = int(message.said == wanted[0])
         if at == len(wanted):
             return True
     return False

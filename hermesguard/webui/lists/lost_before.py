@@ -6,7 +6,7 @@ repairs anything, and nothing is read that need not be.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -21,6 +21,8 @@ from hermesguard.webui.session import Document, Unreadable, is_session_id
 _TEMPORARY: Final = (".tmp.", ".json.recover.tmp", ".json.reconcile.tmp.", ".json.bak.tmp.")
 _BACKUP: Final = ".json.bak"
 _JOURNALS: Final = ("_run_journal", "_turn_journal")
+# What is longer is no remnant worth the time: these are read one after the other, before anything else is done.
+_LONGEST_BYTES: Final = 64 * 1024 * 1024
 
 
 class Listed(NamedTuple):
@@ -65,8 +67,10 @@ def remains(directory: Path) -> Remains:
     )
 
 
-def signs(directory: Path, found: Remains, counts: Mapping[str, int | None]) -> list[Sign]:
-    """Return the sessions that look lost, by id.
+def signs(
+    directory: Path, found: Remains, counts: Mapping[str, int | None], but: Set[str] = frozenset()
+) -> list[Sign]:
+    """Return the sessions that look lost, by id; nothing is read of those that are left out (`but`).
 
     `counts` has how many messages each session's file holds, None where it cannot be read.
     """
@@ -77,7 +81,7 @@ def signs(directory: Path, found: Remains, counts: Mapping[str, int | None]) -> 
     }
     suspects |= {name for name, count in counts.items() if not count}
     suspects |= found.backups.keys() - counts.keys() | found.temporary.keys()
-    known = (_sign(directory, name, found, counts) for name in sorted(suspects - found.deleted))
+    known = (_sign(directory, name, found, counts) for name in sorted(suspects - found.deleted - but))
     return [sign for sign in known if sign]
 
 
@@ -183,6 +187,6 @@ def _loaded(path: Path) -> Any:
 
 def _document(path: Path) -> Document | None:
     try:
-        return session.parse(files.read(path)[0])
+        return session.parse(files.read(path, _LONGEST_BYTES)[0])
     except (OSError, Unreadable):
         return None

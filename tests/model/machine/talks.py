@@ -2,6 +2,7 @@
 
 import contextlib
 import operator
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -19,7 +20,7 @@ OFTEN = "yes"
 SAID_OFTEN = {OFTEN, PICTURE[0]["text"]}
 
 
-def words_of(messages: list[Message]) -> list[str]:
+def words_of(messages: Sequence[Message]) -> list[str]:
     """What was said, without the messages that nobody said."""
     return [message.words for message in messages if not is_furniture(message)]
 

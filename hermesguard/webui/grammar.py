@@ -1,0 +1,57 @@
+"""JSON as Python's `json` reads it, a value at a time: what the application can read back is what counts. Pure."""
+
+import re
+import sys
+from collections.abc import Callable
+from json.decoder import JSONDecoder
+from typing import Any, Final
+
+# The application writes with the interpreter's default limit of 1000 frames; ours must read all that from deeper down.
+RECURSION_LIMIT: Final = 5000
+sys.setrecursionlimit(max(sys.getrecursionlimit(), RECURSION_LIMIT))
+DEEPEST: Final = 1024
+"""How deep a value may be nested: as deep as orjson reads, and somewhat deeper than the application does."""
+TOO_DEEP: Final = "nested deeper than the application can read"
+
+SPACE: Final = re.compile(r"[ \t\n\r]*")
+FOLLOW: Final = re.compile(r"[ \t\n\r]*([],])[ \t\n\r]*")
+"""What follows an element of a list."""
+KEY: Final = re.compile(r'"([^"\\\x00-\x1f]*)"[ \t\n\r]*:[ \t\n\r]*')
+"""A key without escapes, and the colon."""
+NEXT_MEMBER: Final = re.compile(r'[ \t\n\r]*(?:,[ \t\n\r]*(?=")|(?=\}))')
+SHALLOW_BYTES: Final = 2 * DEEPEST
+"""What is shorter cannot be nested deeper."""
+_NESTING = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]')
+decode: Final = JSONDecoder().raw_decode
+scan: Callable[[str, int], tuple[Any, int]] = vars(JSONDecoder())["scan_once"]
+"""Read the JSON value at a position: (value, end). StopIteration where none is."""
+
+
+class Unreadable(ValueError):
+    """The bytes are not a session that the application could read; str() says why, without quoting them."""
+
+
+class TooDense(Unreadable):
+    """The application may read it, but it would take many times its size in memory: it is not to be read here."""
+
+
+def require_shallow(text: str, begin: int = 0, end: int | None = None) -> None:
+    """Raise Unreadable when the JSON value in `text[begin:end]` is nested deeper than `DEEPEST`."""
+    end = len(text) if end is None else end
+    if end - begin <= SHALLOW_BYTES or text.count("[", begin, end) + text.count("{", begin, end) <= DEEPEST:
+        return
+    depth = 0
+    for match in _NESTING.finditer(text, begin, end):
+        mark = match[0]
+        if mark in "[{":
+            depth += 1
+            if depth > DEEPEST:
+                raise Unreadable(TOO_DEEP)
+        elif mark in "]}":
+            depth -= 1
+
+
+def skip(text: str, position: int) -> int:
+    """Return where the white space at a position ends."""
+    match = SPACE.match(text, position)
+    return match.end() if match else position

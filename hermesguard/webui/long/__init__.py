@@ -1,0 +1,1 @@
+"""Session files of megabytes, read piece by piece."""

@@ -1,0 +1,134 @@
+"""A request about a long session: what takes long of it is done in the background, and holds only if nothing has changed."""
+
+import json
+import select
+import threading
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hermesguard.demo import acts
+from hermesguard.demo.eras import Era
+from hermesguard.guard.large import long_work
+from hermesguard.guard.requests import requests
+from hermesguard.guard.requests.operations import Operations, begin
+from hermesguard.store import history
+from hermesguard.webui import session
+from hermesguard.webui.long import reading
+from tests.helpers.world import World
+
+SHORT_BYTES = 20_000
+
+
+class Long:
+    """A world in which a conversation of 60 kB is long, with a background; `here` says what was done by the loop itself."""
+
+    def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.world = World(root)
+        self.chat = self.world.app(Era.NEW).create(turns=40, answer_characters=500)
+        self.world.guard.visit(self.chat.session_id)
+        for module in (session, long_work, requests):
+            monkeypatch.setattr(module, "LONG_BYTES", SHORT_BYTES)
+        self.here: list[str] = []
+        self._listen(monkeypatch, reading, "parse")
+        self._listen(monkeypatch, history, "packed")
+        self._wakeup = self.world.guard.background.open()
+
+    def _listen(self, monkeypatch: pytest.MonkeyPatch, module: Any, name: str) -> None:
+        real: Callable[..., Any] = getattr(module, name)
+
+        def listening(*arguments: Any) -> Any:
+            if threading.current_thread() is threading.main_thread():
+                self.here.append(name)
+            return real(*arguments)
+
+        monkeypatch.setattr(module, name, listening)
+
+    def wait(self) -> None:
+        """Let the background finish a job."""
+        assert select.select([self._wakeup], [], [], 60)[0]
+        self.world.guard.background.finish()
+
+    def settle(self) -> None:
+        while self.world.guard.background.is_busy(self.chat.session_id):
+            self.wait()
+
+    def ask(self, verb: str, **arguments: Any) -> Generator[bool | None, None, dict[str, Any]]:
+        work = begin(Operations(self.world.guard), verb, arguments)
+        assert isinstance(work, Generator)
+        return work
+
+    def answer(self, work: Generator[bool | None, None, dict[str, Any]]) -> dict[str, Any]:
+        """Go on to the answer, as the loop does."""
+        while True:
+            try:
+                next(work)
+            except StopIteration as ended:
+                answer: dict[str, Any] = ended.value
+                return answer
+            self.wait()
+
+    def cut(self) -> None:
+        """The application's user takes the last turns back, and the guard sees it."""
+        acts.truncate(self.chat, 40)
+        self.world.guard.visit(self.chat.session_id)
+        self.settle()
+        self.here.clear()
+
+
+@pytest.fixture
+def long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Long:
+    return Long(tmp_path, monkeypatch)
+
+
+def test_the_loop_reads_and_packs_nothing(long: Long) -> None:
+    long.cut()
+    answer = long.answer(long.ask("restore", name=long.chat.session_id, version=versions(long)[0]))
+    assert answer["messages_after"] == 80
+    assert long.here == []
+    assert answer["messages_after"] == len(long.world.live(long.chat).messages)
+    long.here.clear()
+    again = long.ask("restore", name=long.chat.session_id, version=answer["version"], replace=True)
+    answer = long.answer(again)
+    assert long.here == []
+    assert answer["messages_after"] == len(long.world.live(long.chat).messages) == 40
+
+
+def test_a_dry_run_writes_nothing(long: Long) -> None:
+    long.cut()
+    before = versions(long)
+    answer = long.answer(
+        long.ask("restore", name=long.chat.session_id, version=before[0], dry_run=True, details=True)
+    )
+    assert (answer["messages_back"], answer["dry_run"]) == (40, True)
+    assert versions(long) == before
+    assert len(long.world.live(long.chat).messages) == 40
+
+
+def test_what_was_saved_meanwhile_is_not_lost(long: Long) -> None:
+    long.cut()
+    work = long.ask("restore", name=long.chat.session_id, version=versions(long)[0])
+    next(work)
+    long.chat.turn("said meanwhile", "and answered")
+    answer = long.answer(work)
+    assert answer["messages_after"] == 82
+    assert "said meanwhile" in [message.words for message in long.world.live(long.chat).messages]
+
+
+def test_an_accepted_file_is_the_shadow(long: Long) -> None:
+    path = long.chat.path
+    value = json.loads(path.read_bytes())
+    value["messages"] = value["messages"][:10] + value["messages"][20:]
+    path.write_text(json.dumps(value, indent=2), encoding="utf-8")
+    answer = long.answer(long.ask("accept", name=long.chat.session_id))
+    assert (answer["messages_before"], answer["messages_live"]) == (80, 70)
+    assert long.here == []
+    store = long.world.guard.copies.store
+    assert store.read_shadow(long.chat.session_id) == path.read_bytes()
+    assert not list(store.shadows_directory.glob(".*"))
+
+
+def versions(long: Long) -> list[str]:
+    return [version.name for version in long.world.guard.copies.store.versions(long.chat.session_id)]
