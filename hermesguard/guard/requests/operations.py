@@ -1,6 +1,7 @@
 """What people ask the guard to do: undo, accept, restore, purge. The same code serves the running guard and a command alone."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
 
@@ -247,23 +248,31 @@ def in_steps(
     guard = operations.guard
     copies = guard.context.copies
     try:
-        while guard.long_work.loads(name, Reader(), 0):
-            while guard.background.is_busy(name):
-                yield True
-        copies.pinned.add(name)
-        own = Operations(guard)
-        act = getattr(own, verb)
-        yield from own.find_out(
-            name, partial(act, **arguments | {"dry_run": True}), not arguments.get("dry_run")
-        )
-        return _done(act, arguments)
+        with _as_sentence():
+            while guard.long_work.loads(name, Reader(), 0):
+                while guard.background.is_busy(name):
+                    yield True
+            copies.pinned.add(name)
+            own = Operations(guard)
+            act: Callable[..., dict[str, Any]] = getattr(own, verb)
+            yield from own.find_out(
+                name, partial(act, **arguments | {"dry_run": True}), not arguments.get("dry_run")
+            )
+            return act(**arguments)
     finally:
         copies.pinned.discard(name)
 
 
 def _done(act: Callable[..., T], arguments: dict[str, Any]) -> T:
-    try:
+    with _as_sentence():
         return act(**arguments)
+
+
+@contextmanager
+def _as_sentence() -> Iterator[None]:
+    """Turn an OSError into the GuardError that a user reads."""
+    try:
+        yield
     except OSError as error:
         raise GuardError(
             f"That could not be done, or not all of it: {error.strerror or error}",

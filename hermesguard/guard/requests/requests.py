@@ -1,6 +1,6 @@
 """What all requests of users share: reading both sides, making the result live, writing it down."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any, NamedTuple, TypeVar
 
 from hermesguard import files
@@ -56,18 +56,28 @@ class Requests:
 
     def long_session(self, verb: str, arguments: dict[str, Any]) -> str:
         """Return the session that a request is about, if to do it takes longer than a turn of the loop; else nothing."""
-        name = arguments.get("name", "")
-        if verb == "undo":
-            log = incidents.read_all(self._store.root)
-            name = next((entry.session for entry in log if entry.id == arguments["incident"]), "")
-        if not name or verb not in _LONG or not self._guard.background.is_threaded:
+        if verb not in _LONG or not self._guard.background.is_threaded:
             return ""
+        try:
+            name = self._session_of(verb, arguments)
+            return name if name and max(self._sizes_bytes(name, arguments)) > LONG_BYTES else ""
+        except OSError:
+            return ""  # the act meets it again, and says so
+
+    def _session_of(self, verb: str, arguments: dict[str, Any]) -> str:
+        if verb != "undo":
+            return str(arguments.get("name", ""))
+        log = incidents.read_all(self._store.root)
+        return next((entry.session for entry in log if entry.id == arguments["incident"]), "")
+
+    def _sizes_bytes(self, name: str, arguments: dict[str, Any]) -> Iterator[int]:
+        """Yield the sizes of all that a request may work with, a packed version's as it may be unpacked."""
         live = files.stamp(self._context.directory.file(name))
-        sizes = [live.size_bytes if live else 0, self._store.shadow_bytes(name)]
+        yield live.size_bytes if live else 0
+        yield self._store.shadow_bytes(name)
         if "file" in arguments and (handed := files.stamp(self._store.root / arguments["file"])):
-            sizes.append(handed.size_bytes)
-        sizes += (_PACKED * version.size_bytes for version in self._store.versions(name))
-        return name if max(sizes) > LONG_BYTES else ""
+            yield handed.size_bytes
+        yield from (_PACKED * version.size_bytes for version in self._store.versions(name))
 
     def find_out(self, name: str, dry: Callable[[], object], writes: bool) -> Generator[bool, None, None]:
         """Find out in the background what takes long of an act, by what it does when it is `dry`; yields True until then."""

@@ -292,6 +292,10 @@ class Uploader:
             self._renew |= self._upkeep.run(self.machine)
             self._state.note(upkeep_error="")
             self._upkeep_failures = 0
+        except NoRequestsLeft as error:
+            self._state_note(
+                upkeep_error=_words(error)
+            )  # an hour later there may be some: to try sooner would use them up
         except (OSError, GuardError) as error:
             self._upkeep_failures += 1
             again = budget.pause_seconds(self._upkeep_failures, _UPKEEP_AGAIN_SECONDS)
