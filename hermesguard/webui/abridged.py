@@ -360,7 +360,7 @@ def _run(key: str, messages: Sequence[Message]) -> Run:
 
 def _read(rests: Sequence[bytes], holes: Sequence[Hole]) -> Document:
     """Return what the rests say with each hole's run in its place as one message. Raises Unreadable."""
-    document = session.parse(_joined_bytes(rests, holes))
+    document = session.parse_at_once(_joined_bytes(rests, holes))
     lists = document.lists()
     for hole in holes:
         messages = lists.get(hole.key)

@@ -193,6 +193,10 @@ class LongDocument(Document):
         self._lists = found
 
     @property
+    def text(self) -> str:
+        return self.file.part(0, self.file.size_bytes).decode("utf-8")
+
+    @property
     def count(self) -> int:
         return len(self.messages)
 

@@ -37,6 +37,7 @@ MESSAGE_BYTES: Final = 256
 # An error so near to the end of what is in view may come from its being cut there: the longest word is "-Infinity".
 _CUT_CHARACTERS: Final = 16
 _FOUR_BYTES = re.compile(rb"[\xf0-\xf4]")
+_STRINGS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 
 
 def parse(pieces: Sequence[Piece]) -> LongDocument:
@@ -69,6 +70,7 @@ class _Reading:
         self._known = (0, 0)
         self._used_bytes = 0
         self._is_last = False
+        self._broken_at = -1
         self._messages = 0
         self.end_bytes = 0
         """Where the document ended."""
@@ -84,14 +86,16 @@ class _Reading:
         try:
             self._text, self._used_bytes = codecs.utf_8_decode(raw, "strict", self._is_last)
         except UnicodeDecodeError as error:
-            raise Unreadable(f"not UTF-8 at byte {begin + error.start}") from None
+            # A whole session may stand before it; nothing behind it is looked at.
+            self._text, self._used_bytes = raw[: error.start].decode("utf-8"), error.start
+            self._is_last, self._broken_at = True, begin + error.start
         self._base_bytes, self._at, self._known = begin, 0, (0, 0)
 
     def _require_thin(self, raw: bytes) -> None:
         """Raise TooDense when one value of these bytes would take too much memory: its text twice, and its parts."""
         characters = len(raw) if raw.isascii() else (4 if _FOUR_BYTES.search(raw) else 2) * len(raw)
-        parts = 96 * (raw.count(b"{") + raw.count(b"[")) + 64 * raw.count(b",")
-        if 2 * characters + parts > ALLOWANCE_BYTES + self._file.size_bytes // 2:
+        allowed = ALLOWANCE_BYTES + self._file.size_bytes // 2 - 2 * characters
+        if _parts_bytes(raw) > allowed and _parts_bytes(_STRINGS.sub(b"", raw)) > allowed:
             raise TooDense("one value in it takes many times its size in memory")
 
     def _offset(self, at: int) -> int:
@@ -136,8 +140,13 @@ class _Reading:
         return self._is_last or not is_cut
 
     def _wrong(self, at: int, said: str) -> Unreadable:
+        if self._broken_at >= 0:
+            return self._not_text()
         self._known = (0, 0)
         return Unreadable(f"not JSON at byte {self._offset(min(at, len(self._text)))}: {said}")
+
+    def _not_text(self) -> Unreadable:
+        return Unreadable(f"not UTF-8 at byte {self._broken_at}")
 
     def _mark(self) -> str:
         """Return the next character that is no white space, and go there; empty at the end."""
@@ -151,6 +160,8 @@ class _Reading:
 
     def document(self) -> LongDocument:
         if self._mark() != "{":
+            if self._broken_at >= 0:
+                raise self._not_text()
             raise Unreadable("JSON, but not an object" if self._mark() else "empty")
         self._at += 1
         spans: dict[str, tuple[int, int]] = {}
@@ -216,8 +227,17 @@ class _Reading:
         return False
 
     def rest(self) -> int:
-        """Return where in the file something follows what was read; 0 when nothing does."""
-        return self._offset(self._at) if self._mark() else 0
+        """Return where in the file something follows what was read; 0 when nothing does. Raises Unreadable."""
+        if self._mark():
+            return self._offset(self._at)
+        if self._broken_at >= 0:
+            raise self._not_text()
+        return 0
+
+
+def _parts_bytes(raw: bytes) -> int:
+    """Return about how much memory the lists, objects and members in a value take."""
+    return 96 * (raw.count(b"{") + raw.count(b"[")) + 64 * raw.count(b",")
 
 
 def read_key(text: str, position: int) -> tuple[str, int]:
