@@ -360,15 +360,14 @@ def _run(key: str, messages: Sequence[Message]) -> Run:
 
 def _read(rests: Sequence[bytes], holes: Sequence[Hole]) -> Document:
     """Return what the rests say with each hole's run in its place as one message. Raises Unreadable."""
-    document = session.parse_at_once(_joined_bytes(rests, holes))
+    document = session.parse(_joined_bytes(rests, holes))
     lists = document.lists()
     for hole in holes:
         messages = lists.get(hole.key)
         run = hole.run
-        if isinstance(messages, list) and messages and messages[0].value == run.value:
-            messages[0] = Run(
-                run.value, run.text, messages[0].start, run.count, turns=run.turns, latest=run.latest
-            )
+        if messages and messages[0].value == run.value:
+            first = Run(run.value, run.text, messages[0].start, run.count, turns=run.turns, latest=run.latest)
+            document.replace(hole.key, [first, *messages[1:]])
     return document
 
 

@@ -188,6 +188,15 @@ class Document:
         """The whole file."""
         return self._text
 
+    def replace(self, key: str, messages: Sequence[Message]) -> None:
+        """Have other messages stand for those of a list, at the same places of the text."""
+        if key == MESSAGES:
+            self.messages = messages
+        elif key == CONTEXT:
+            self.context = messages
+        else:
+            self.tool_calls = messages
+
     def __contains__(self, key: str) -> bool:
         return key in self._spans
 

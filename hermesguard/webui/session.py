@@ -89,7 +89,6 @@ __all__ = [
     "is_session_id",
     "number",
     "parse",
-    "parse_at_once",
     "parse_pieces",
     "require_shallow",
     "scan",
@@ -124,11 +123,8 @@ def parse(data: bytes) -> Document:
     Raises Unreadable when the application could not read it either: not UTF-8, not JSON, not an object; `TooDense` when it is
     long, and would take many times its size in memory.
     """
-    return reading.parse((data,)) if len(data) > LONG_BYTES else parse_at_once(data)
-
-
-def parse_at_once(data: bytes) -> Document:
-    """As `parse`, with every message in memory, however long it is."""
+    if len(data) > LONG_BYTES:
+        return reading.parse((data,))
     try:
         return _parse(data.decode("utf-8"))
     except UnicodeDecodeError as error:
