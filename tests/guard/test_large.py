@@ -19,6 +19,7 @@ from hermesguard.webui import session
 from hermesguard.webui.compare.elsewhere import strangers
 from hermesguard.webui.directory import staged_name
 from hermesguard.webui.lists import lost_before
+from hermesguard.webui.long import reading
 from tests.helpers.world import World, watch_saves
 
 LIMIT_BYTES = 20_000
@@ -228,3 +229,23 @@ def test_many_sessions_are_looked_through_in_the_background(
     world.guard.background.finish()
     assert (asked, len(world.live(chat).messages)) == (["hermesguard-work"], 11)
     world.guard.background.close()
+
+
+def test_what_is_saved_of_a_session_that_takes_many_times_its_size_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "LONG_BYTES", LIMIT_BYTES)
+    monkeypatch.setattr(reading, "ALLOWANCE_BYTES", -(10**9))
+    world = World(tmp_path)
+    watch_saves(world, monkeypatch)
+    chat = world.app(Era.NEW).create(turns=40, answer_characters=500)
+    world.scan()
+    for _ in range(3):
+        chat.turn("one more", "of them")
+        saved = chat.path.read_bytes()
+        world.pass_time(5)
+        world.scan()
+        assert chat.path.read_bytes() == saved
+        assert shadow_path(world, chat).read_bytes() == saved
+    assert world.ear.names().count("too_large") == 1
+    assert world.incidents() == []
