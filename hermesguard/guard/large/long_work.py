@@ -61,8 +61,8 @@ class LongWork:
             self._going_on = name
             self._visit(name)
             self._going_on = ""
-            if name not in self.asked:
-                self._let_go(name)
+        if name not in self.asked:
+            self._let_go(name)
         while self._waiting and not self._background.has_urgent:
             other = next(iter(self._waiting))
             del self._waiting[other]
@@ -113,7 +113,7 @@ class LongWork:
             reader.release()
             self._start(name, partial(self._loaded, name), partial(self._hold, name))
             return True
-        if not shadow_bytes and size_bytes > LONG_BYTES:
+        if (not shadow_bytes or name in copies.store.too_dense) and size_bytes > LONG_BYTES:
             reader.release()
             self._start(name, partial(self._read_live, name), partial(self._note, name))
             return True
