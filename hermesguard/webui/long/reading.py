@@ -96,7 +96,15 @@ class _Reading:
         characters = len(raw) if raw.isascii() else (4 if _FOUR_BYTES.search(raw) else 2) * len(raw)
         allowed = ALLOWANCE_BYTES + self._file.size_bytes // 2 - 2 * characters
         if _parts_bytes(raw) > allowed and _parts_bytes(_STRINGS.sub(b"", raw)) > allowed:
-            raise TooDense("one value in it takes many times its size in memory")
+            raise self._dense("one value in it takes many times its size in memory")
+
+    def _dense(self, said: str) -> Unreadable:
+        """Return what is to be raised of a file that takes too much memory: one that breaks off, nobody can read."""
+        size_bytes = self._file.size_bytes
+        ending = self._file.part(max(0, size_bytes - WINDOW_BYTES), size_bytes).rstrip(b" \t\n\r")
+        if not ending or ending.endswith(b"}"):
+            return TooDense(said)
+        return Unreadable("not JSON: it breaks off")
 
     def _offset(self, at: int) -> int:
         """Return where in the file a character in view stands; asked in rising order."""
@@ -206,7 +214,9 @@ class _Reading:
             base.add(value, begin, end)
             self._messages += 1
             if self._messages * MESSAGE_BYTES > ALLOWANCE_BYTES + self._file.size_bytes:
-                raise TooDense("its messages are so many that to compare them takes more memory than they do")
+                raise self._dense(
+                    "its messages are so many that to compare them takes more memory than they do"
+                )
             if (match := FOLLOW.match(self._text, self._at)) and match.end() < len(self._text):
                 self._at = match.end() if match[1] == "," else match.end(1)
                 if match[1] == "]":

@@ -102,7 +102,15 @@ def test_what_would_take_many_times_its_size_is_told(monkeypatch: pytest.MonkeyP
     with pytest.raises(TooDense):
         long(b'{"messages": [' + b"{}," * 1000 + b"{}]}")
     with pytest.raises(TooDense):
-        long(b'{"messages": [[' + b"[]," * 1000 + b"[]]]}")
+        long(b'{"messages": [[' + b"[]," * 1000 + b"[]]]}\n")
+    for torn in (
+        b'{"messages": [' + b"{}," * 1000,
+        b'{"messages": [["' + b"a" * 3000,
+        b'{"a": "' + b"a" * 3000 + b"\0",
+    ):
+        with pytest.raises(Unreadable) as told:
+            long(torn)
+        assert type(told.value) is Unreadable
 
 
 @pytest.mark.parametrize("seed", range(200))
