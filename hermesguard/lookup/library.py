@@ -336,7 +336,7 @@ class Library:
     def copy(self, name: str, chosen: Chosen) -> Copy:
         """Return a copy, read; GuardError when it is not there (exit code 13), damaged or no session (1)."""
         try:
-            return Copy(name, chosen, session.parse(self.read(name, chosen)))
+            return Copy(name, chosen, session.parse_anyhow(self.read(name, chosen)))
         except Unreadable as error:
             if name not in self.kept:
                 raise GuardError(

@@ -58,11 +58,11 @@ def drill(store: Store, progress: Progress = no_progress) -> Drill:
 
 def _came_back(store: Store, name: str, scratch: Path) -> tuple[int, int]:
     """Return (messages that came back, messages that did not)."""
-    shadow = session.parse(store.read_shadow(name))
+    shadow = session.parse_anyhow(store.read_shadow(name))
     target = scratch / f"{name}.json"
     try:
         place(target, [merge_documents(shadow)], None, None, lambda placed: None)
-        comparison = compare(shadow.messages, session.parse(files.read(target)[0]).messages)
+        comparison = compare(shadow.messages, session.parse_anyhow(files.read(target)[0]).messages)
     finally:
         files.remove(target)
     missing = len(comparison.missing) + len(comparison.shortened)

@@ -122,9 +122,13 @@ def placing(
             staged.append(staging.stage(path, wanted, like))
         kept(placed)
         return placed
-    except OSError:
-        if placed.displaced:
-            kept(placed)
+    except Exception:
+        try:
+            if placed.displaced:
+                kept(placed)
+        except Exception:
+            staged.clear()  # what was displaced is nowhere else: the next scan looks at it
+            raise
         # The last word is the application's until it is answered.
         if exchanged and not exchanged.taken_back():
             staged.remove(exchanged.staged)

@@ -365,10 +365,9 @@ def _read(rests: Sequence[bytes], holes: Sequence[Hole]) -> Document:
     for hole in holes:
         messages = lists.get(hole.key)
         run = hole.run
-        if isinstance(messages, list) and messages and messages[0].value == run.value:
-            messages[0] = Run(
-                run.value, run.text, messages[0].start, run.count, turns=run.turns, latest=run.latest
-            )
+        if messages and messages[0].value == run.value:
+            first = Run(run.value, run.text, messages[0].start, run.count, turns=run.turns, latest=run.latest)
+            document.replace(hole.key, [first, *messages[1:]])
     return document
 
 

@@ -167,7 +167,7 @@ class Run(Message):
 
 
 class Document:
-    """A session file, read. `text` is the whole file; members and messages are spans of it."""
+    """A session file, read; members and messages are spans of its text."""
 
     def __init__(
         self,
@@ -176,12 +176,26 @@ class Document:
         values: dict[str, Any],
         messages: Mapping[str, Sequence[Message]],
     ):
-        self.text = text
+        self._text = text
         self._spans = spans
         self._values = values
         self.messages: Sequence[Message] = messages.get(MESSAGES, [])
         self.context: Sequence[Message] = messages.get(CONTEXT, [])
         self.tool_calls: Sequence[Message] = messages.get(TOOL_CALLS, [])
+
+    @property
+    def text(self) -> str:
+        """The whole file."""
+        return self._text
+
+    def replace(self, key: str, messages: Sequence[Message]) -> None:
+        """Have other messages stand for those of a list, at the same places of the text."""
+        if key == MESSAGES:
+            self.messages = messages
+        elif key == CONTEXT:
+            self.context = messages
+        else:
+            self.tool_calls = messages
 
     def __contains__(self, key: str) -> bool:
         return key in self._spans
@@ -208,7 +222,7 @@ class Document:
     def raw(self, key: str) -> str:
         """Return the text of a member's value as it stands in the file; KeyError when it is missing."""
         start, end = self._spans[key]
-        return self.text[start:end]
+        return self._text[start:end]
 
     def raw_parts(self, key: str) -> Iterator[str | Piece]:
         """Yield that text in parts as they lie in memory; KeyError when it is missing."""
@@ -217,18 +231,18 @@ class Document:
     @property
     def stream(self) -> Any:
         """The id of the stream that the application believes to be running; None or empty when there is none."""
-        return self._values.get(STREAM)
+        return self.get(STREAM)
 
     @property
     def prompt(self) -> str:
         """The prompt that was sent but stands in no message yet; empty when there is none."""
-        value = self._values.get(PENDING_MESSAGE)
+        value = self.get(PENDING_MESSAGE)
         return value if isinstance(value, str) else ""
 
     @property
     def title(self) -> str:
         """The title; empty when there is none."""
-        value = self._values.get(TITLE)
+        value = self.get(TITLE)
         return value if isinstance(value, str) else ""
 
     @cached_property

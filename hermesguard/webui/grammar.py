@@ -21,7 +21,8 @@ KEY: Final = re.compile(r'"([^"\\\x00-\x1f]*)"[ \t\n\r]*:[ \t\n\r]*')
 NEXT_MEMBER: Final = re.compile(r'[ \t\n\r]*(?:,[ \t\n\r]*(?=")|(?=\}))')
 SHALLOW_BYTES: Final = 2 * DEEPEST
 """What is shorter cannot be nested deeper."""
-_NESTING = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]')
+# A string is gone over at once: what could be taken back of it would be kept, a hundred bytes for each of its characters.
+_NESTING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[{]|[\]}]', re.DOTALL)
 decode: Final = JSONDecoder().raw_decode
 scan: Callable[[str, int], tuple[Any, int]] = vars(JSONDecoder())["scan_once"]
 """Read the JSON value at a position: (value, end). StopIteration where none is."""
@@ -42,7 +43,7 @@ def require_shallow(text: str, begin: int = 0, end: int | None = None) -> None:
         return
     depth = 0
     for match in _NESTING.finditer(text, begin, end):
-        mark = match[0]
+        mark = text[match.start()]
         if mark in "[{":
             depth += 1
             if depth > DEEPEST:

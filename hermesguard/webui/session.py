@@ -89,6 +89,7 @@ __all__ = [
     "is_session_id",
     "number",
     "parse",
+    "parse_anyhow",
     "parse_pieces",
     "require_shallow",
     "scan",
@@ -123,8 +124,18 @@ def parse(data: bytes) -> Document:
     Raises Unreadable when the application could not read it either: not UTF-8, not JSON, not an object; `TooDense` when it is
     long, and would take many times its size in memory.
     """
-    if len(data) > LONG_BYTES:
-        return reading.parse((data,))
+    return reading.parse((data,)) if len(data) > LONG_BYTES else _parsed_at_once(data)
+
+
+def parse_anyhow(data: bytes) -> Document:
+    """As `parse`, however much memory it takes: for who asks for one session, and has no others to guard meanwhile."""
+    try:
+        return parse(data)
+    except TooDense:
+        return _parsed_at_once(data)
+
+
+def _parsed_at_once(data: bytes) -> Document:
     try:
         return _parse(data.decode("utf-8"))
     except UnicodeDecodeError as error:

@@ -15,6 +15,7 @@ from hermesguard.guard.large import long_work
 from hermesguard.guard.requests import requests
 from hermesguard.guard.requests.operations import Operations, begin
 from hermesguard.store import history
+from hermesguard.store.cache import Copy
 from hermesguard.webui import session
 from hermesguard.webui.long import reading
 from tests.helpers.world import World
@@ -128,6 +129,97 @@ def test_an_accepted_file_is_the_shadow(long: Long) -> None:
     store = long.world.guard.copies.store
     assert store.read_shadow(long.chat.session_id) == path.read_bytes()
     assert not list(store.shadows_directory.glob(".*"))
+
+
+@pytest.mark.parametrize("verb", ["restore", "accept"])
+def test_the_background_asks_nothing_of_what_is_the_loops_own(
+    long: Long, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    long.cut()
+    copies = long.world.guard.copies
+    real, elsewhere = copies.shadow, []
+
+    def shadow(name: str) -> Copy | None:
+        if threading.current_thread() is not threading.main_thread():
+            elsewhere.append(name)
+        return real(name)
+
+    monkeypatch.setattr(copies, "shadow", shadow)
+    long.answer(long.ask(verb, name=long.chat.session_id))
+    assert elsewhere == []
+
+
+def test_a_copy_that_is_damaged_does_not_hold_a_request_up(long: Long) -> None:
+    long.cut()
+    name, copies = long.chat.session_id, long.world.guard.copies
+    version = versions(long)[0]
+    copies.drop(name)
+    copies.store.shadow_path(name).write_bytes(b"{" * 2 * SHORT_BYTES)
+    long.world.guard.directory.backup(name).unlink(missing_ok=True)
+    long.chat.path.write_bytes(b"[" * 2 * SHORT_BYTES)
+    work = long.ask("restore", name=name, version=version)
+    for _ in range(20):
+        if next(work, None) is None:
+            break
+        long.wait()
+    assert len(long.world.live(long.chat).messages) == 80
+
+
+@pytest.mark.parametrize("act", ["gone", "back", "asked"])
+def test_what_was_found_out_for_nothing_is_given_back(long: Long, act: str) -> None:
+    guard, path = long.world.guard, long.chat.path
+    good = path.read_bytes()
+    acts.truncate(long.chat, 40)
+    guard.visit(long.chat.session_id)
+    assert guard.background.is_busy(long.chat.session_id)
+    if act == "gone":
+        path.unlink()
+    elif act == "back":
+        path.write_bytes(good)
+    else:
+        work = long.ask("restore", name=long.chat.session_id)
+        next(work)
+        path.write_bytes(good)
+        work.close()
+    long.settle()
+    work_of, store = guard.long_work, guard.copies.store
+    assert not any((work_of._known, work_of._worked_out, work_of.asked, guard.copies.pinned))
+    assert not store.written_before._shadows
+    assert not list(store.shadows_directory.glob(".*"))
+
+
+def test_a_purge_waits_for_what_is_being_written(long: Long) -> None:
+    acts.truncate(long.chat, 40)
+    long.world.guard.visit(long.chat.session_id)
+    long.chat.path.unlink()
+    long.answer(long.ask("purge", name=long.chat.session_id))
+    long.settle()
+    store = long.world.guard.copies.store
+    assert not [path for path in store.traces(long.chat.session_id) if path.exists()]
+
+
+def test_without_a_thread_the_loop_does_the_work(long: Long, monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    long.cut()
+    assert len(long.world.guard.copies.shadow(long.chat.session_id).document.messages) == 40
+
+
+def test_a_copy_that_cannot_be_read_is_not_read_again_and_again(
+    long: Long, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_shadow(name: str) -> bytes:
+        raise MemoryError
+
+    long.world.guard.copies.drop(long.chat.session_id)
+    monkeypatch.setattr(long.world.guard.copies.store, "read_shadow", read_shadow)
+    acts.truncate(long.chat, 40)
+    long.world.guard.visit(long.chat.session_id)
+    long.wait()
+    assert not long.world.guard.background.is_busy(long.chat.session_id)
+    assert len(long.world.live(long.chat).messages) == 40
 
 
 def versions(long: Long) -> list[str]:

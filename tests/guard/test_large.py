@@ -5,6 +5,7 @@ import json
 import os
 import select
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,15 @@ from hermesguard.config import memory
 from hermesguard.demo import losses
 from hermesguard.demo.chat import Chat
 from hermesguard.demo.eras import Era
+from hermesguard.errors import GuardError
+from hermesguard.guard.large import long_work
+from hermesguard.pieces import Piece
 from hermesguard.webui import session
 from hermesguard.webui.compare.elsewhere import strangers
 from hermesguard.webui.directory import staged_name
 from hermesguard.webui.lists import lost_before
+from hermesguard.webui.long import reading
+from hermesguard.webui.long.document import LongDocument
 from tests.helpers.world import World, watch_saves
 
 LIMIT_BYTES = 20_000
@@ -228,3 +234,58 @@ def test_many_sessions_are_looked_through_in_the_background(
     world.guard.background.finish()
     assert (asked, len(world.live(chat).messages)) == (["hermesguard-work"], 11)
     world.guard.background.close()
+
+
+def test_what_is_saved_of_a_session_that_takes_many_times_its_size_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "LONG_BYTES", LIMIT_BYTES)
+    monkeypatch.setattr(reading, "ALLOWANCE_BYTES", -(10**9))
+    world = World(tmp_path)
+    watch_saves(world, monkeypatch)
+    chat = world.app(Era.NEW).create(turns=40, answer_characters=500)
+    world.scan()
+    for _ in range(3):
+        chat.turn("one more", "of them")
+        saved = chat.path.read_bytes()
+        world.pass_time(5)
+        world.scan()
+        assert chat.path.read_bytes() == saved
+        assert shadow_path(world, chat).read_bytes() == saved
+    assert world.ear.names().count("too_large") == 1
+    assert world.incidents() == []
+    world.guard.copies.store.too_dense.clear()  # as if the copy had been another one
+    for verb in ("accept", "restore"):
+        with pytest.raises(GuardError, match="too large"):
+            getattr(world.operations(), verb)(chat.session_id)
+    assert chat.path.read_bytes() == saved
+
+
+def test_the_loop_does_not_read_what_takes_many_times_its_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[threading.Thread] = []
+    parse = reading.parse
+
+    def listening(pieces: Sequence[Piece]) -> LongDocument:
+        read.append(threading.current_thread())
+        return parse(pieces)
+
+    monkeypatch.setattr(session, "LONG_BYTES", LIMIT_BYTES)
+    monkeypatch.setattr(long_work, "LONG_BYTES", LIMIT_BYTES)
+    monkeypatch.setattr(reading, "ALLOWANCE_BYTES", -(10**9))
+    monkeypatch.setattr(reading, "parse", listening)
+    world = World(tmp_path)
+    background = world.guard.background
+    done = background.open()
+    chat = world.app(Era.NEW).create(turns=40, answer_characters=500)
+    for _ in range(3):
+        world.guard.visit(chat.session_id)
+        while background.is_busy(chat.session_id):
+            assert select.select([done], [], [], 60)[0]
+            background.finish()
+        assert shadow_path(world, chat).read_bytes() == chat.path.read_bytes()
+        chat.turn("one more", "of them")
+    assert read
+    assert threading.main_thread() not in read
+    background.close()

@@ -95,7 +95,11 @@ class Background:
             return
         job = self._running = self._waiting.popleft()
         sys.setswitchinterval(SWITCH_SECONDS)
-        threading.Thread(target=self._run, args=(job,), name="hermesguard-work", daemon=True).start()
+        thread = threading.Thread(target=self._run, args=(job,), name="hermesguard-work", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # no thread is to be had (TasksMax=, no memory): late is better than never
+            self._run(job)
 
     def _run(self, job: _Job) -> None:
         _do(job)

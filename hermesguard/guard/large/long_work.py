@@ -44,6 +44,8 @@ class LongWork:
         self._waiting: dict[str, None] = {}
         self._too_dense: dict[str, Stamp] = {}
         self._going_on = ""
+        self.asked: set[str] = set()
+        """Sessions that a user waits for: what is ready for them is needed yet."""
         background.ended = self._ended
 
     def is_busy(self, name: str) -> bool:
@@ -59,12 +61,26 @@ class LongWork:
             self._going_on = name
             self._visit(name)
             self._going_on = ""
-            if not self._background.is_busy(name):
-                self._context.copies.pinned.discard(name)
+        if name not in self.asked:
+            self._let_go(name)
         while self._waiting and not self._background.has_urgent:
             other = next(iter(self._waiting))
             del self._waiting[other]
             self._visit(other)
+
+    def answered(self, name: str) -> None:
+        """Note that a user waits for a session no more."""
+        self.asked.discard(name)
+        if not self.is_busy(name):
+            self._let_go(name)
+
+    def _let_go(self, name: str) -> None:
+        """Give back what was found out of a session and was not used: its file is another one by now, or gone."""
+        if not self._background.is_busy(name):
+            self._context.copies.pinned.discard(name)
+            self._context.copies.store.written_before.drop(name)
+            for known in (self._known, self._worked_out, self._tries):
+                known.pop(name, None)
 
     def must_wait(self, name: str) -> bool:
         """Return whether a long session has to wait for another one; it is visited when that is done with."""
@@ -97,7 +113,7 @@ class LongWork:
             reader.release()
             self._start(name, partial(self._loaded, name), partial(self._hold, name))
             return True
-        if not shadow_bytes and size_bytes > LONG_BYTES:
+        if (not shadow_bytes or name in copies.store.too_dense) and size_bytes > LONG_BYTES:
             reader.release()
             self._start(name, partial(self._read_live, name), partial(self._note, name))
             return True
@@ -114,7 +130,7 @@ class LongWork:
             return _read(copies.store.read_shadow(name))
         except TooDense:
             copies.too_dense(name)
-        except OSError:
+        except Exception:  # noqa: BLE001
             pass
         return None  # the visit meets it again, and reports it
 
@@ -125,7 +141,7 @@ class LongWork:
         except TooDense:
             self._too_dense[name] = stamp
             return None
-        except OSError:
+        except Exception:  # noqa: BLE001
             return None
         if copy:
             self._context.copies.store.written_before.write_shadow(name, copy)

@@ -236,6 +236,8 @@ def begin(
             f"Unknown request {verb}", "The daemon may be an older version: restart it", ExitCode.USAGE
         )
     require_arguments(verb, arguments)
+    if verb == "purge" and operations.guard.background.is_busy(arguments["name"]):
+        return _purged(operations, arguments)
     if name := operations.long_session(verb, arguments):
         return in_steps(operations, verb, arguments, name)
     return _done(acts[verb], arguments)
@@ -246,13 +248,12 @@ def in_steps(
 ) -> Generator[bool, None, dict[str, Any]]:
     """Do a verb of a long session; yields True while what takes long of it is found out in the background."""
     guard = operations.guard
-    copies = guard.context.copies
+    guard.long_work.asked.add(name)
     try:
         with _as_sentence():
-            while guard.long_work.loads(name, Reader(), 0):
-                while guard.background.is_busy(name):
-                    yield True
-            copies.pinned.add(name)
+            if guard.long_work.loads(name, Reader(), 0):
+                yield from _until_idle(operations, name)
+            guard.context.copies.pinned.add(name)
             own = Operations(guard)
             act: Callable[..., dict[str, Any]] = getattr(own, verb)
             yield from own.find_out(
@@ -260,7 +261,18 @@ def in_steps(
             )
             return act(**arguments)
     finally:
-        copies.pinned.discard(name)
+        guard.long_work.answered(name)
+
+
+def _purged(operations: Operations, arguments: dict[str, Any]) -> Generator[bool, None, dict[str, Any]]:
+    """Purge a session when nothing is written of it in the background; yields True until then."""
+    yield from _until_idle(operations, arguments["name"])
+    return _done(operations.purge, arguments)
+
+
+def _until_idle(operations: Operations, name: str) -> Generator[bool, None, None]:
+    while operations.guard.background.is_busy(name):
+        yield True
 
 
 def _done(act: Callable[..., T], arguments: dict[str, Any]) -> T:

@@ -19,7 +19,7 @@ from hermesguard.store.history import Version
 from hermesguard.store.incidents import Incident
 from hermesguard.webui import session
 from hermesguard.webui.compare.diff import compare
-from hermesguard.webui.session import Document, Unreadable
+from hermesguard.webui.session import Document, TooDense, Unreadable
 
 T = TypeVar("T")
 _LONG = frozenset({"undo", "accept", "restore", "salvage"})
@@ -210,6 +210,8 @@ class Requests:
         copy = Copy(data)
         try:
             return Live(copy, stamp, copy.document)
+        except TooDense as error:
+            raise GuardError(f"The file of {name} is too large to be read: {error}", REMEDY) from None
         except Unreadable:
             return Live(copy, stamp, None)
 

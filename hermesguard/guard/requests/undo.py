@@ -147,8 +147,8 @@ class Decisions(Requests):
                 ExitCode.REFUSED,
             )
         try:
-            shadow = self._context.copies.shadow(name)
-        except OSError:
+            shadow = self._shadow(name)
+        except GuardError:
             shadow = None  # to accept live does not need it
         messages_before = shadow.document.count if shadow else 0
         result = {

@@ -13,7 +13,7 @@ from hermesguard import files
 from hermesguard.store.history import Version, rot_of
 from hermesguard.store.store import Store
 from hermesguard.webui import session
-from hermesguard.webui.session import Unreadable
+from hermesguard.webui.session import TooDense, Unreadable
 
 Progress = Callable[[int, int], None]
 """Called with how many sessions are done, and how many there are."""
@@ -102,6 +102,8 @@ def _checked_shadow(store: Store, name: str, tally: Tally) -> Damage | None:
             raise files.Damaged(f"it has {document.count} messages, and {newest.messages} were kept")
     except (FileNotFoundError, files.TooLarge):
         return None
+    except TooDense:
+        pass  # it was kept unread too, and has the digest that it had then
     except (OSError, Unreadable) as error:
         damage = Damage(name, store.shadow_path(name), said(error))
         tally.damaged.append(damage)
@@ -120,6 +122,8 @@ def _check_version(store: Store, version: Version, tally: Tally) -> None:
             raise files.Damaged(f"it has {count} messages, and {version.messages} were kept")
     except FileNotFoundError:
         return
+    except TooDense:
+        pass
     except (OSError, Unreadable) as error:
         tally.damaged.append(Damage(version.session, version.path, said(error), version.name))
     tally.files += 1

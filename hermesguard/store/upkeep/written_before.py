@@ -52,6 +52,13 @@ class WrittenBefore:
             return False
         return files.move(path, target)
 
+    def drop(self, session: str) -> None:
+        """Take away what was written for a session and was not needed."""
+        known = self._shadows.pop(session, None)
+        if known:
+            with contextlib.suppress(OSError):
+                files.remove(known[1])
+
     def is_untold(self, version: Path) -> bool:
         """Return whether a version was written so and is told for the first time."""
         is_untold = version in self._versions

@@ -190,11 +190,15 @@ class LongDocument(Document):
         found = {key: LongMessages(base, range(len(base.begins))) for key, base in lists.items()}
         super().__init__("", spans, values, found)
         self.file = file
-        self._lists = found
+        self._lists = frozenset(found)
+
+    @property
+    def text(self) -> str:
+        return self.file.part(0, self.file.size_bytes).decode("utf-8")
 
     @property
     def count(self) -> int:
-        return len(self.messages)
+        return len(self.messages) if isinstance(self.messages, LongMessages) else super().count
 
     def get(self, key: str) -> Any:
         if key in self._values or key not in self._spans or key in self._lists:
@@ -202,7 +206,8 @@ class LongDocument(Document):
         return scan(self.raw(key), 0)[0]
 
     def lists(self) -> dict[str, Sequence[Message]]:
-        return {key: self._lists[key] for key in self._spans if key in self._lists}
+        found = super().lists()
+        return {key: messages for key, messages in found.items() if key in self._lists}
 
     def raw(self, key: str) -> str:
         return self.file.part(*self._spans[key]).decode("utf-8")

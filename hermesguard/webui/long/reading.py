@@ -37,6 +37,7 @@ MESSAGE_BYTES: Final = 256
 # An error so near to the end of what is in view may come from its being cut there: the longest word is "-Infinity".
 _CUT_CHARACTERS: Final = 16
 _FOUR_BYTES = re.compile(rb"[\xf0-\xf4]")
+_STRINGS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 
 
 def parse(pieces: Sequence[Piece]) -> LongDocument:
@@ -69,6 +70,7 @@ class _Reading:
         self._known = (0, 0)
         self._used_bytes = 0
         self._is_last = False
+        self._broken_at = -1
         self._messages = 0
         self.end_bytes = 0
         """Where the document ended."""
@@ -84,15 +86,25 @@ class _Reading:
         try:
             self._text, self._used_bytes = codecs.utf_8_decode(raw, "strict", self._is_last)
         except UnicodeDecodeError as error:
-            raise Unreadable(f"not UTF-8 at byte {begin + error.start}") from None
+            # A whole session may stand before it; nothing behind it is looked at.
+            self._text, self._used_bytes = raw[: error.start].decode("utf-8"), error.start
+            self._is_last, self._broken_at = True, begin + error.start
         self._base_bytes, self._at, self._known = begin, 0, (0, 0)
 
     def _require_thin(self, raw: bytes) -> None:
         """Raise TooDense when one value of these bytes would take too much memory: its text twice, and its parts."""
         characters = len(raw) if raw.isascii() else (4 if _FOUR_BYTES.search(raw) else 2) * len(raw)
-        parts = 96 * (raw.count(b"{") + raw.count(b"[")) + 64 * raw.count(b",")
-        if 2 * characters + parts > ALLOWANCE_BYTES + self._file.size_bytes // 2:
-            raise TooDense("one value in it takes many times its size in memory")
+        allowed = ALLOWANCE_BYTES + self._file.size_bytes // 2 - 2 * characters
+        if _parts_bytes(raw) > allowed and _parts_bytes(_STRINGS.sub(b"", raw)) > allowed:
+            raise self._dense("one value in it takes many times its size in memory")
+
+    def _dense(self, said: str) -> Unreadable:
+        """Return what is to be raised of a file that takes too much memory: one that breaks off, nobody can read."""
+        size_bytes = self._file.size_bytes
+        ending = self._file.part(max(0, size_bytes - WINDOW_BYTES), size_bytes).rstrip(b" \t\n\r")
+        if not ending or ending.endswith(b"}"):
+            return TooDense(said)
+        return Unreadable("not JSON: it breaks off")
 
     def _offset(self, at: int) -> int:
         """Return where in the file a character in view stands; asked in rising order."""
@@ -136,8 +148,13 @@ class _Reading:
         return self._is_last or not is_cut
 
     def _wrong(self, at: int, said: str) -> Unreadable:
+        if self._broken_at >= 0:
+            return self._not_text()
         self._known = (0, 0)
         return Unreadable(f"not JSON at byte {self._offset(min(at, len(self._text)))}: {said}")
+
+    def _not_text(self) -> Unreadable:
+        return Unreadable(f"not UTF-8 at byte {self._broken_at}")
 
     def _mark(self) -> str:
         """Return the next character that is no white space, and go there; empty at the end."""
@@ -151,6 +168,8 @@ class _Reading:
 
     def document(self) -> LongDocument:
         if self._mark() != "{":
+            if self._broken_at >= 0:
+                raise self._not_text()
             raise Unreadable("JSON, but not an object" if self._mark() else "empty")
         self._at += 1
         spans: dict[str, tuple[int, int]] = {}
@@ -195,7 +214,9 @@ class _Reading:
             base.add(value, begin, end)
             self._messages += 1
             if self._messages * MESSAGE_BYTES > ALLOWANCE_BYTES + self._file.size_bytes:
-                raise TooDense("its messages are so many that to compare them takes more memory than they do")
+                raise self._dense(
+                    "its messages are so many that to compare them takes more memory than they do"
+                )
             if (match := FOLLOW.match(self._text, self._at)) and match.end() < len(self._text):
                 self._at = match.end() if match[1] == "," else match.end(1)
                 if match[1] == "]":
@@ -216,8 +237,17 @@ class _Reading:
         return False
 
     def rest(self) -> int:
-        """Return where in the file something follows what was read; 0 when nothing does."""
-        return self._offset(self._at) if self._mark() else 0
+        """Return where in the file something follows what was read; 0 when nothing does. Raises Unreadable."""
+        if self._mark():
+            return self._offset(self._at)
+        if self._broken_at >= 0:
+            raise self._not_text()
+        return 0
+
+
+def _parts_bytes(raw: bytes) -> int:
+    """Return about how much memory the lists, objects and members in a value take."""
+    return 96 * (raw.count(b"{") + raw.count(b"[")) + 64 * raw.count(b",")
 
 
 def read_key(text: str, position: int) -> tuple[str, int]:

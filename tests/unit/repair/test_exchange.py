@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Never
 
 import pytest
 
@@ -13,7 +14,9 @@ from hermesguard import files
 from hermesguard.demo import losses
 from hermesguard.demo.eras import Era
 from hermesguard.repair import exchange as staging
+from hermesguard.repair.replace import place
 from hermesguard.store.lock import Lock, lock_holder
+from hermesguard.webui import session
 from hermesguard.webui.directory import is_staged, staged
 from tests.helpers import images
 from tests.helpers.world import World, watch_saves
@@ -156,6 +159,31 @@ def test_a_missing_file_is_put_back_and_never_over_another(
     staging.put_back(staged, live)
     assert live.read_bytes() == b"repaired"
     assert not staged.exists()
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_a_fault_of_the_process_in_the_middle_loses_no_save(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_kept: bool
+) -> None:
+    def out_of_memory(*_: object) -> Never:
+        raise MemoryError
+
+    live = tmp_path / "s.json"
+    live.write_bytes(b'{"messages": ["saved meanwhile"]}')
+    history: list[bytes] = []
+    monkeypatch.setattr(session, "parse_pieces", out_of_memory)
+    with pytest.raises(MemoryError):
+        place(
+            live,
+            [b'{"messages": ["repaired"]}'],
+            b"what was judged",
+            files.stamp(live),
+            lambda placed: history.extend(placed.displaced) if is_kept else out_of_memory(),
+        )
+    if is_kept:
+        assert live.read_bytes() == history[0] == b'{"messages": ["saved meanwhile"]}'
+    left = [path.read_bytes() for path, _ in staged(tmp_path)]
+    assert left == ([] if is_kept else [b'{"messages": ["saved meanwhile"]}'])
 
 
 def test_the_names_of_what_is_left_tell_the_session(tmp_path: Path) -> None:

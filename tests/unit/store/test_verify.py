@@ -10,11 +10,15 @@ from hermesguard.daemon.maintenance import FIRST_READ_SECONDS, Maintenance
 from hermesguard.demo import acts, losses
 from hermesguard.demo.chat import Chat
 from hermesguard.demo.eras import Era
+from hermesguard.lookup.library import Library
+from hermesguard.lookup.selectors import Chosen
 from hermesguard.repair import drill as drills
 from hermesguard.repair.drill import drill
 from hermesguard.store.store import Store
 from hermesguard.store.upkeep import scrub, scrub_progress
 from hermesguard.store.upkeep import verify as checkup
+from hermesguard.webui import session
+from hermesguard.webui.long import reading
 from tests.helpers.world import World
 
 
@@ -54,6 +58,23 @@ def test_a_good_store_is_good(world: World, chats: list[Chat]) -> None:
     assert (tally.sessions, tally.files, tally.versions, tally.damaged) == (5, 5 + versions, versions, [])
     assert versions == 3
     assert seen == [(done, 5) for done in range(6)]
+
+
+def test_what_takes_many_times_its_size_is_not_damaged(
+    world: World, chats: list[Chat], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "LONG_BYTES", 100)
+    monkeypatch.setattr(reading, "ALLOWANCE_BYTES", -(10**9))
+    shadow = world.guard.copies.store.read_shadow(chats[0].session_id)
+    with pytest.raises(session.TooDense):
+        session.parse(shadow)
+    tally = checkup.verify(world.guard.copies.store, lambda name: False)
+    assert tally.damaged == []
+    assert tally.files > tally.versions
+    name = chats[0].session_id
+    assert drill(world.guard.copies.store).failed == {}
+    copy = Library(world.guard.settings).copy(name, Chosen("latest"))
+    assert copy.document.text.encode() == shadow
 
 
 def test_every_flipped_bit_of_a_shadow_is_found(world: World, chats: list[Chat]) -> None:

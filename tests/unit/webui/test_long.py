@@ -2,6 +2,7 @@
 
 import json
 import random
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -38,6 +39,10 @@ def long(data: bytes) -> LongDocument:
 
 def require_equal(whole: Document, pieces: Document, data: bytes) -> None:
     assert whole.keys == pieces.keys
+    assert pieces.text.encode() == data
+    assert repr((whole.prompt, whole.title, whole.stream)) == repr(
+        (pieces.prompt, pieces.title, pieces.stream)
+    )
     assert [whole.raw(key) for key in whole.keys] == [pieces.raw(key) for key in whole.keys]
     assert repr([whole.get(key) for key in whole.keys]) == repr([pieces.get(key) for key in whole.keys])
     for ours, theirs in zip(whole.lists().values(), pieces.lists().values(), strict=True):
@@ -51,8 +56,10 @@ def require_equal(whole: Document, pieces: Document, data: bytes) -> None:
 
 
 @pytest.mark.parametrize("seed", range(400))
-def test_documents_of_every_kind(seed: int) -> None:
+def test_documents_of_every_kind(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     chosen = random.Random(seed)
+    monkeypatch.setattr(reading, "WINDOW_BYTES", chosen.randrange(4, 80))
+    monkeypatch.setattr(reading, "KEPT_VALUE_BYTES", chosen.choice((0, 10, 1000)))
     data = grammar.text(chosen, grammar.document(chosen))
     data = data if seed % 2 else grammar.mutated(chosen, data)
     whole, pieces = read(session.parse, data), read(long, data)
@@ -95,7 +102,70 @@ def test_what_would_take_many_times_its_size_is_told(monkeypatch: pytest.MonkeyP
     with pytest.raises(TooDense):
         long(b'{"messages": [' + b"{}," * 1000 + b"{}]}")
     with pytest.raises(TooDense):
-        long(b'{"messages": [[' + b"[]," * 1000 + b"[]]]}")
+        long(b'{"messages": [[' + b"[]," * 1000 + b"[]]]}\n")
+    for torn in (
+        b'{"messages": [' + b"{}," * 1000,
+        b'{"messages": [["' + b"a" * 3000,
+        b'{"a": "' + b"a" * 3000 + b"\0",
+    ):
+        with pytest.raises(Unreadable) as told:
+            long(torn)
+        assert type(told.value) is Unreadable
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_whole_beginnings_of_every_kind(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = random.Random(seed)
+    monkeypatch.setattr(reading, "WINDOW_BYTES", chosen.randrange(4, 80))
+    data = grammar.text(chosen, grammar.document(chosen, 3))
+    older = json.dumps({"messages": ["中😀" * 60]}, ensure_ascii=False).encode()
+    ends = (b"\0" * chosen.randrange(200), older[chosen.randrange(len(older)) :], b" \n", b"\xff")
+    data = chosen.choice((b"", b" ")) + data + chosen.choice(ends)
+    expected = session.whole_beginning(data)
+    monkeypatch.setattr(session, "LONG_BYTES", 10)
+    if read(session.parse, expected):
+        assert session.whole_beginning(data) == expected
+
+
+def test_a_long_prompt_that_is_pending_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    prompt = "a pasted text " * (reading.KEPT_VALUE_BYTES // 10)
+    value = {"session_id": "x", "messages": [], "pending_user_message": prompt, "title": "t"}
+    assert long(json.dumps(value).encode()).prompt == prompt
+
+
+@pytest.mark.parametrize("where", ["messages", "notes"])
+def test_what_is_long_behind_the_runs_does_not_change_what_they_stand_for(
+    monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    messages = [
+        {"role": "user", "content": f"{number} " * 200, "timestamp": number + 1} for number in range(20)
+    ]
+    value: dict[str, Any] = {"session_id": "x", "messages": messages, "notes": ""}
+    if where == "messages":
+        messages[-1]["content"] = "long " * 2000
+    else:
+        value["notes"] = "long " * 2000
+    data = json.dumps(value, indent=2).encode()
+    monkeypatch.setattr(session, "LONG_BYTES", 5000)
+    found = abridge(data, session.parse(data))
+    assert found.holes
+    assert found.document.count == len(messages)
+    assert isinstance(found.document.messages[0], session.Run)
+
+
+def test_a_text_with_many_brackets_takes_no_memory_but_its_own() -> None:
+    said = json.dumps({"role": "tool", "content": json.dumps([{"a": [1, '"']}] * 20_000)})
+    tracemalloc.start()
+    session.require_shallow(said)
+    taken_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert taken_bytes < len(said)
+
+
+def test_a_text_with_many_commas_is_not_dense(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "ALLOWANCE_BYTES", 150_000)
+    said = json.dumps({"messages": ['a,{"\\' * 3000, 1]}).encode()
+    assert len(long(said).messages) == 2
 
 
 @pytest.mark.parametrize("end", [b"\0\0\0", b'er": 1}]}'])
