@@ -35,7 +35,7 @@ def status_of(guard: Guard) -> dict[str, Any]:
         "store_error": guard.copies.broken,
         "unreadable": dict(notes.unreadable),
         "held": sorted(guard.missing_files.held),
-        "waiting": sorted(notes.deferred),
+        "waiting": sorted(notes.deferred.keys() | guard.long_work.sessions),
     }
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from hermesguard.daemon.status import status_of
 from hermesguard.demo import acts
 from hermesguard.demo.eras import Era
 from hermesguard.guard.large import long_work
@@ -224,3 +225,19 @@ def test_a_copy_that_cannot_be_read_is_not_read_again_and_again(
 
 def versions(long: Long) -> list[str]:
     return [version.name for version in long.world.guard.copies.store.versions(long.chat.session_id)]
+
+
+def test_status_names_a_long_session_until_it_is_judged(long: Long) -> None:
+    name = long.chat.session_id
+    whole = json.loads(long.chat.path.read_bytes())["messages"]
+    long.chat.path.write_bytes(b"")
+    long.world.guard.visit(name)
+    assert status_of(long.world.guard)["waiting"] == [name]
+    for _ in range(60):
+        long.world.seconds += 2
+        long.world.guard.run_deferred()
+        if not status_of(long.world.guard)["waiting"]:
+            break
+        if long.world.guard.background.is_busy(name):
+            long.wait()
+    assert json.loads(long.chat.path.read_bytes())["messages"] == whole

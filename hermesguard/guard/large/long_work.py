@@ -48,6 +48,11 @@ class LongWork:
         """Sessions that a user waits for: what is ready for them is needed yet."""
         background.ended = self._ended
 
+    @property
+    def sessions(self) -> frozenset[str]:
+        """The sessions of which nothing can be said yet: what takes long of them is being found out, or waits for its turn."""
+        return frozenset(self._missed) | self._waiting.keys()
+
     def is_busy(self, name: str) -> bool:
         """Return whether a session is being worked on; it is visited again when that is over."""
         if not self._background.is_busy(name):
