@@ -7,6 +7,7 @@ from typing import Any, Final
 from hermesguard.config.units import counted
 from hermesguard.errors import GuardError
 from hermesguard.lookup.guards import start_command
+from hermesguard.store.place import top_of
 
 _NAMED_AT_MOST: Final = 5
 URGENT: Final = frozenset({"lost before", "unreadable", "not repaired", "uncertain", "not known"})
@@ -105,14 +106,13 @@ def _of_directories(known: dict[str, Any]) -> list[Trouble]:
         return found
     for one in several:
         if one["missing"]:
-            found.append(
-                Trouble(
-                    f"the directory {one['name']} is missing ({one['sessions_directory']})",
-                    f"What is kept of its {counted(one['sessions'], 'conversation')} stays: bring it back, or mount it. "
-                    f"If it is gone for good, remove its part of the store: {one['store']}",
-                    False,
-                )
-            )
+            if not one["sessions"]:
+                continue  # the application may keep its conversations there, and never did
+            remedy = f"What is kept of its {counted(one['sessions'], 'conversation')} stays: bring it back, or mount it"
+            if top_of(Path(one["store"])) != Path(one["store"]):
+                remedy += f". If it is gone for good, remove its part of the store: {one['store']}"
+            words = f"the directory {one['name']} is missing ({one['sessions_directory']})"
+            found.append(Trouble(words, remedy, False))
         elif one["watch_lost"]:
             reason = f" ({one['watch_reason']})" if one["watch_reason"] else ""
             remedy = "See its log; it is tried again all the time, and the other directories are guarded"

@@ -127,6 +127,13 @@ class Watched:
                 raise
             self._say_waiting(error)
             return
+        except OSError as error:  # it went away again
+            watch.stop()
+            what = (
+                f"The directory {self.settings.sessions} cannot be reached: {os.strerror(error.errno or 0)}"
+            )
+            self._say_waiting(GuardError(what, ""))
+            return
         self.watch, self.is_missing = watch, False
         self._ears.listen(watch.fileno())
         if watch.mode == "polling":
