@@ -155,6 +155,10 @@ def test_a_directory_that_is_gone_does_not_keep_a_command_from_the_others(home: 
     assert "Not looked at" in home.run("scan", "--check")
     assert home.json("scan")["repairs"] == 1
     assert messages(chat) == before
+    chat.path.unlink()
+    done = hermesguard(home.root, "restore", "--all-missing", "--store", home.store)
+    assert (done.returncode, str(home.sessions()) in done.stderr) == (1, True)
+    assert messages(chat) == before
     assert str(home.sessions()) in "".join(home.json("salvage", "--dry-run")["notes"])
 
 
@@ -198,3 +202,19 @@ def test_what_is_lost_in_two_directories_is_salvaged_by_its_full_name(home: Home
         assert (done["error"], messages(chats["work"]), messages(chats["default"])) == ("", counts["work"], 1)
         (done,) = home.json("salvage", f"default:{name}", "--restore")["conversations"]
         assert (done["error"], messages(chats["default"])) == ("", counts["default"])
+
+
+def test_a_part_that_the_running_guard_does_not_have_keeps_nothing_from_the_others(home: Home) -> None:
+    chats = [home.chat(), home.chat("work")]
+    home.json("scan")
+    losses.wipe(chats[0])
+    profile(home, "work").rename(home.root / "away")
+    with home.daemon("--sessions", str(home.sessions())) as daemon:
+        daemon.start()
+        daemon.until_heard("restored")
+        done = hermesguard(home.root, "prune", "--dry-run", "--json", "--store", home.store)
+        assert (done.returncode, "no directory work" in done.stderr) == (13, True)
+        assert {one["session"] for one in json.loads(done.stdout)["versions"]} == {chats[0].session_id}
+        assert "all good" in home.run("verify")
+        number = home.json("log")["incidents"][0]["id"]
+        assert f'"Title of default" ({chats[0].session_id})' in home.run("undo", number, "--dry-run")
