@@ -60,7 +60,7 @@ def troubles_of(known: dict[str, Any], hindrance: GuardError | None = None) -> l
     if known["running"] and known["ready"] and not known["sessions"]:
         found.append(
             Trouble(
-                f"there is no conversation in {known['sessions_directory']}",
+                f"there is no conversation in {_where(known)}",
                 "If hermes-webui has any, the guard looks at the wrong directory: name the right one (hermesguard config show)",
                 False,
             )
@@ -118,6 +118,11 @@ def _of_directories(known: dict[str, Any]) -> list[Trouble]:
             remedy = "See its log; it is tried again all the time, and the other directories are guarded"
             found.append(Trouble(f"the directory {one['name']} is not watched{reason}", remedy, True))
     return found
+
+
+def _where(known: dict[str, Any]) -> str:
+    several = len(known.get("directories", ()))
+    return f"any of {several} directories" if several > 1 else str(known["sessions_directory"])
 
 
 def _named(names: list[str]) -> str:

@@ -170,6 +170,15 @@ def test_the_first_scan_of_who_uses_profiles_alone(home: Home) -> None:
     assert home.json("scan")["repairs"] == 1
 
 
+def test_no_conversation_anywhere_is_said_of_all(home: Home) -> None:
+    for name in ("default", "work"):
+        home.sessions(name).mkdir(parents=True)
+    with home.daemon() as daemon:
+        daemon.start()
+        daemon.until(lambda: len(daemon.heard("ready")) == 2)
+        assert "there is no conversation in any of 2 directories" in home.run("status")
+
+
 def test_a_scan_beside_a_guard_says_that_one_runs(home: Home) -> None:
     home.chat()
     home.chat("work")
