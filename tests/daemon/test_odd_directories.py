@@ -179,6 +179,17 @@ def test_no_conversation_anywhere_is_said_of_all(home: Home) -> None:
         assert "there is no conversation in any of 2 directories" in home.run("status")
 
 
+def test_what_to_type_about_one_directory_can_be_typed(home: Home) -> None:
+    home.chat("work")
+    home.json("scan")
+    told = home.run("status", "--profile", "work")
+    assert "--profile work lost" in told or "Start it" in told
+    assert "--profile work run" not in told, "run guards them all"
+    shown = home.run("config", "show")
+    assert "\\n" not in shown
+    assert f"\nThe sessions directories that are found: {home.sessions()}, {home.sessions('work')}" in shown
+
+
 def test_a_scan_beside_a_guard_says_that_one_runs(home: Home) -> None:
     home.chat()
     home.chat("work")
