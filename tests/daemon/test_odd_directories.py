@@ -10,8 +10,8 @@ import pytest
 
 from hermesguard.demo import losses
 from hermesguard.demo.chat import Chat
-from tests.daemon.test_directories import until_copied
-from tests.helpers.daemon_process import Daemon, hermesguard
+from tests.daemon.test_directories import is_wipe_repaired, until_copied
+from tests.helpers.daemon_process import AS_NOBODY, Daemon, hermesguard
 from tests.helpers.profiles import Home, messages
 
 
@@ -188,6 +188,17 @@ def test_what_to_type_about_one_directory_can_be_typed(home: Home) -> None:
     shown = home.run("config", "show")
     assert "\\n" not in shown
     assert f"\nThe sessions directories that are found: {home.sessions()}, {home.sessions('work')}" in shown
+
+
+def test_a_profile_that_may_not_be_written_is_waited_for_and_it_is_said_why(home: Home) -> None:
+    chat = home.chat()
+    home.sessions("other").mkdir(parents=True)
+    home.sessions("other").chmod(0o555)
+    with home.daemon(prefix=AS_NOBODY if os.geteuid() == 0 else ()) as daemon:
+        daemon.start()
+        told = daemon.until_heard("waiting", directory="other")
+        assert "cannot be written" in told["message"]
+        assert is_wipe_repaired(daemon, home, "default", chat)
 
 
 def test_a_scan_beside_a_guard_says_that_one_runs(home: Home) -> None:
