@@ -88,10 +88,12 @@ def birthplaces(environment: Mapping[str, str], known: Collection[Path] = ()) ->
 
 
 def _profiles(home: Path) -> list[str]:
+    """Return the profiles, those that are links to others last; what begins with a dot is none."""
     try:
-        return sorted(os.listdir(home / PROFILES))
+        names = [name for name in os.listdir(home / PROFILES) if not name.startswith(".")]
     except OSError:
         return []
+    return sorted(names, key=lambda name: (os.path.islink(home / PROFILES / name), name))
 
 
 def _may_be_there(sessions: Path) -> bool:

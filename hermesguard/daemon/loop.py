@@ -213,8 +213,7 @@ class Daemon:
     def _is_well(self) -> bool:
         """Return whether every directory that is there is watched, and the store takes what it is given."""
         return all(
-            (one.is_watching or (one is not self.directories.first and one.is_missing))
-            and not one.guard.copies.broken
+            (one.is_watching or self.directories.is_nothing_missed(one)) and not one.guard.copies.broken
             for one in self.directories
         )
 
@@ -238,8 +237,7 @@ class Daemon:
 
     @property
     def _is_watching(self) -> bool:
-        first = self.directories.first
-        return first.is_watching and all(one.is_watching or one.is_missing for one in self.directories)
+        return all(one.is_watching or self.directories.is_nothing_missed(one) for one in self.directories)
 
     # -- signals and systemd
 

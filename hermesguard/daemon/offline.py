@@ -1,6 +1,7 @@
 """The guard's work without a daemon: one scan, or one request of a user, under the store's lock."""
 
 import contextlib
+import os
 import time
 from collections.abc import Callable, Iterator, Set
 from pathlib import Path
@@ -17,7 +18,7 @@ from hermesguard.guard.guard import Guard
 from hermesguard.guard.requests.operations import Operations, perform
 from hermesguard.judge.judge import Action, Surroundings, judge, judge_missing, judge_unreadable
 from hermesguard.store import incidents
-from hermesguard.store.directories.parts import part_settings, parts_of, planned
+from hermesguard.store.directories.parts import Part, part_settings, parts_of, planned
 from hermesguard.store.incidents import IncidentLog
 from hermesguard.store.inventory import messages_of, shadow_entries
 from hermesguard.store.place import top_of
@@ -83,24 +84,35 @@ def scan(settings: Settings, reporter: Reporter) -> dict[str, Any]:
     Waits for what only time can answer (a torn file, a vanished one), at most some seconds. Every sessions directory is looked
     at, the first one first: further ones lie in its store.
     """
-    parts = planned(settings)
-    if len(parts) == 1:
+    parts = _there(settings)
+    if len(parts) == 1 and parts[0].root == settings.store:
         check_sessions_directory(settings)
         return _scan(settings, reporter)
-    found, refused = [], []
-    for number, part in enumerate(parts):
+    Store(settings.store).create()  # the others' parts lie in it, whether it has copies of its own or not
+    found, refused, errors = [], [], []
+    for part in parts:
+        mine = part_settings(settings, part)
         try:
-            check_sessions_directory(part_settings(settings, part))
+            check_sessions_directory(mine)
             status = _scan(
-                part_settings(settings, part), PartReporter(reporter, part.name) if number else reporter
+                mine, reporter if part.root == settings.store else PartReporter(reporter, part.name)
             )
         except GuardError as error:
+            errors.append(error)
             refused.append({"sessions_directory": str(part.sessions), "error": error.what})
         else:
             found.append(OfOne(part.name, status | _AT_REST, False))
     if not found:
-        raise GuardError(refused[0]["error"], "Run as a user who may read it")
+        raise errors[0]
     return merged(found, refused)
+
+
+def _there(settings: Settings) -> list[Part]:
+    """Return the planned parts without those of which there is no directory, and nothing is kept; at least the first one."""
+    parts = planned(settings)
+    return [part for part in parts if os.path.lexists(part.sessions) or Store(part.root).sessions()] or parts[
+        :1
+    ]
 
 
 def _scan(settings: Settings, reporter: Reporter) -> dict[str, Any]:
@@ -115,19 +127,26 @@ def _scan(settings: Settings, reporter: Reporter) -> dict[str, Any]:
 
 def check(settings: Settings) -> dict[str, Any]:
     """Look at every session without changing anything; return what was found, each finding with its evidence."""
-    parts = planned(settings)
-    found = [_check(part_settings(settings, part)) for part in parts]
-    if len(found) == 1:
-        return found[0]
+    parts = _there(settings)
+    if len(parts) == 1:
+        return _check(part_settings(settings, parts[0]))
+    found, refused, errors = {}, [], []
+    for part in parts:
+        try:
+            found[part.name] = _check(part_settings(settings, part))
+        except GuardError as error:
+            errors.append(error)
+            refused.append({"sessions_directory": str(part.sessions), "error": error.what})
+    if not found:
+        raise errors[0]
     return {
         "schema_version": SCHEMA_VERSION,
-        "sessions": sum(one["sessions"] for one in found),
+        "sessions": sum(one["sessions"] for one in found.values()),
         "findings": [
-            {**finding, "directory": part.name}
-            for part, one in zip(parts, found, strict=True)
-            for finding in one["findings"]
+            {**finding, "directory": name} for name, one in found.items() for finding in one["findings"]
         ],
-        "wrong": sum(one["wrong"] for one in found),
+        "wrong": sum(one["wrong"] for one in found.values()),
+        "refused": refused,
     }
 
 

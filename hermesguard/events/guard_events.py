@@ -21,7 +21,7 @@ GUARD_EVENTS: Final[tuple[Event, ...]] = (
         "1df02b8f21864e0f9348703299501d86",
         Priority.WARNING,
         "The sessions directory is missing",
-        "The sessions directory {path} is not there; waiting for it.",
+        "Waiting for the sessions directory {path}: {reason}.",
         "Nothing is guarded yet. This is normal before hermes-webui has run for the first time.\n"
         "If hermes-webui is in use, the guard watches the wrong directory: find out where the application keeps its\n"
         "sessions (HERMES_WEBUI_STATE_DIR, HERMES_HOME), set `sessions` in the configuration, and reload.\n"

@@ -7,6 +7,7 @@ from typing import Any, Final
 from hermesguard.config.units import counted
 from hermesguard.errors import GuardError
 from hermesguard.lookup.guards import start_command
+from hermesguard.store.place import top_of
 
 _NAMED_AT_MOST: Final = 5
 URGENT: Final = frozenset({"lost before", "unreadable", "not repaired", "uncertain", "not known"})
@@ -59,7 +60,7 @@ def troubles_of(known: dict[str, Any], hindrance: GuardError | None = None) -> l
     if known["running"] and known["ready"] and not known["sessions"]:
         found.append(
             Trouble(
-                f"there is no conversation in {known['sessions_directory']}",
+                f"there is no conversation in {_where(known)}",
                 "If hermes-webui has any, the guard looks at the wrong directory: name the right one (hermesguard config show)",
                 False,
             )
@@ -105,19 +106,23 @@ def _of_directories(known: dict[str, Any]) -> list[Trouble]:
         return found
     for one in several:
         if one["missing"]:
-            found.append(
-                Trouble(
-                    f"the directory {one['name']} is missing ({one['sessions_directory']})",
-                    f"What is kept of its {counted(one['sessions'], 'conversation')} stays: bring it back, or mount it. "
-                    f"If it is gone for good, remove its part of the store: {one['store']}",
-                    False,
-                )
-            )
+            if not one["sessions"]:
+                continue  # the application may keep its conversations there, and never did
+            remedy = f"What is kept of its {counted(one['sessions'], 'conversation')} stays: bring it back, or mount it"
+            if top_of(Path(one["store"])) != Path(one["store"]):
+                remedy += f". If it is gone for good, remove its part of the store: {one['store']}"
+            words = f"the directory {one['name']} is missing ({one['sessions_directory']})"
+            found.append(Trouble(words, remedy, False))
         elif one["watch_lost"]:
             reason = f" ({one['watch_reason']})" if one["watch_reason"] else ""
             remedy = "See its log; it is tried again all the time, and the other directories are guarded"
             found.append(Trouble(f"the directory {one['name']} is not watched{reason}", remedy, True))
     return found
+
+
+def _where(known: dict[str, Any]) -> str:
+    several = len(known.get("directories", ()))
+    return f"any of {several} directories" if several > 1 else str(known["sessions_directory"])
 
 
 def _named(names: list[str]) -> str:

@@ -27,6 +27,10 @@ _CONTAINER_MARKS: Final = {Path("/.dockerenv"): "docker", Path("/run/.containere
 
 _ARGUMENTS: Final = r"(?: (?:--[\w-]+|[A-Z]{3,}|\S*[\d@]\S*))*"
 
+_PROFILE: Final = re.compile(r" --profile \S+")
+_FOR_ALL: Final = re.compile(r"(?:run|config|demo)\b")
+"""Verbs that are about all directories, and take no --profile."""
+
 _here = BARE
 _verbs = "(?!)"
 _command = re.compile(_verbs)
@@ -56,9 +60,13 @@ def as_typed(text: str) -> str:
     if _here == BARE:
         return text
     before = _here.removesuffix(BARE)
-    return _command.sub(
-        lambda found: found[0] if text.endswith(before, 0, found.start()) else f"{_here} ", text
-    )
+
+    def typed(found: re.Match[str]) -> str:
+        if text.endswith(before, 0, found.start()):
+            return found[0]
+        return f"{_PROFILE.sub('', _here) if _FOR_ALL.match(text, found.end()) else _here} "
+
+    return _command.sub(typed, text)
 
 
 def unbroken(text: str, space: str) -> str:

@@ -240,9 +240,11 @@ class Notifier:
         if not (self.options.titles and isinstance(session, str)) or self._is_guard_deaf:
             return ""
         try:
-            answer = ask_running_guard(self.settings.store, "title", {"name": session})
-        except (GuardError, OSError):
-            self._is_guard_deaf = True  # for this turn: a guard that hangs takes ten seconds to say nothing
+            directory = str(alert.values.get("directory", ""))
+            answer = ask_running_guard(self.settings.store, "title", {"name": session}, directory)
+        except (GuardError, OSError) as error:
+            # For this turn: a guard that hangs takes ten seconds to say nothing.
+            self._is_guard_deaf = getattr(error, "exit_code", None) is not ExitCode.NOT_FOUND
             return ""
         return str(answer["title"]) if answer else ""
 

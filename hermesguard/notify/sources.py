@@ -3,7 +3,7 @@
 import os
 import pwd
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -206,7 +206,11 @@ class IncidentLog:
         if stamp == self._seen:
             return []
         self._seen = stamp
-        known = [one for store in stores for one in incidents.read_all(store)]
+        known = _all_of(stores)
+        if stamp != tuple(_stamp(store / incidents.FILE_NAME) for store in stores):
+            # A log that was read first may lack what was written before the newest of another one.
+            highest = max((int(one.id) for one in known), default=0)
+            known = [one for one in _all_of(stores) if int(one.id) <= highest]
         since = datetime.fromtimestamp(max(0.0, state.since), UTC)
         if self._is_another(known, state):
             state.incident = 0
@@ -237,6 +241,10 @@ class IncidentLog:
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+def _all_of(stores: Iterable[Path]) -> list[Incident]:
+    return [one for store in stores for one in incidents.read_all(store)]
 
 
 _TICK: Final = timedelta(microseconds=1)

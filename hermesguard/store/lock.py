@@ -9,6 +9,7 @@ import errno
 import fcntl
 import os
 import struct
+import time
 from pathlib import Path
 from typing import Final
 
@@ -64,7 +65,10 @@ class Lock:
 
     def _rise(self) -> None:
         """Write a number that is higher than the last holder's. Not synced: after a power cut there is no other holder."""
-        self._number = _number_in(self._token) + 1
+        last = _number_in(self._token)
+        if last == 0 and os.path.lexists(self._token):
+            last = int(time.time())  # it is damaged: more than any that was counted up to
+        self._number = last + 1
         temporary = self._token.with_name(f".{TOKEN}.tmp")
         files.write_new(temporary, f"{self._number}\n".encode(), None, None)
         os.rename(temporary, self._token)
@@ -91,12 +95,12 @@ class Lock:
 
 
 def _number_in(token: Path) -> int:
-    """Return the number in a file; 0 when there is none."""
+    """Return the number in a file; 0 when there is none, or one that nobody can have counted up to."""
     try:
         text = files.read(token, _LONGEST_BYTES)[0].strip()
     except OSError:
         return 0
-    return int(text) if text.isdigit() else 0
+    return int(text) if text.isdigit() and len(text) < _LONGEST_BYTES - 1 else 0
 
 
 def lock_holder(path: Path) -> int | None:

@@ -57,6 +57,8 @@ _MASK = int(
     | InotifyConstants.IN_ONLYDIR
 )
 _NO_NEWS = _ATTRIB | _ISDIR
+_IS_NEW = 0x10000000
+"""IN_MASK_CREATE (Linux 4.18): a directory has one watch under all its names, and who asks second must not take it away."""
 _SCOUT_MASK = int(
     InotifyConstants.IN_CREATE
     | InotifyConstants.IN_MOVED_TO
@@ -103,10 +105,12 @@ class Queue:
             self._descriptor = -1
 
     def add(self, directory: Path, mask: int, source: "Inotify | Scout") -> int:
-        """Let `source` hear of a directory; return the number of the watch. Raises OSError."""
-        watch = inotify_add_watch(self._descriptor, os.fsencode(directory), mask)
+        """Let `source` hear of a directory; return the number of the watch. OSError, EEXIST when it is heard of already."""
+        watch = inotify_add_watch(self._descriptor, os.fsencode(directory), mask | _IS_NEW)
         if watch == -1:
             raise _last_error()
+        if watch in self._sources:
+            raise OSError(errno.EEXIST, os.strerror(errno.EEXIST), str(directory))
         self._sources[watch] = source
         return int(watch)
 

@@ -3,6 +3,8 @@
 import signal
 from pathlib import Path
 
+import pytest
+
 from hermesguard.demo import losses
 from hermesguard.demo.app import App
 from hermesguard.demo.eras import Era
@@ -61,3 +63,18 @@ def test_the_number_rises_with_each_that_takes_the_lock(tmp_path: Path) -> None:
     third = Lock(tmp_path / "lock")
     assert third.take()
     assert third.is_ours()
+
+
+@pytest.mark.parametrize("damage", [b"", b"no number\n", b"9" * 20, b"7" * 4096])
+def test_a_damaged_number_does_not_hide_that_the_lock_was_taken(tmp_path: Path, damage: bytes) -> None:
+    first, second, third = (Lock(tmp_path / "lock") for _ in range(3))
+    for _ in range(3):
+        assert first.take()
+        first.release()
+    (tmp_path / "token").write_bytes(damage)
+    assert second.take()
+    assert (second.is_ours(), first.is_ours()) == (True, False)
+    second.release()
+    assert third.take()
+    assert (third.is_ours(), second.is_ours()) == (True, False)
+    third.release()

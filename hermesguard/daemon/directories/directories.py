@@ -11,11 +11,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hermesguard.config.paths import birthplaces, may_be_sessions
+from hermesguard.config.paths import birthplaces
 from hermesguard.config.settings import Settings
 from hermesguard.daemon.directories.ears import Ears
 from hermesguard.daemon.directories.elsewhere import QUIET_SCANS, Elsewhere, Life
-from hermesguard.daemon.directories.finding import identity, of_another, wanted
+from hermesguard.daemon.directories.finding import (
+    broken_name,
+    identity,
+    identity_by_name,
+    of_another,
+    orphan,
+    wanted,
+)
 from hermesguard.daemon.directories.supervisor import SCAN_SLICE_SECONDS, Supervisor
 from hermesguard.daemon.status import OfOne, merged
 from hermesguard.daemon.systemd import Service
@@ -61,6 +68,8 @@ class Directories:
         self._scanned = scanned
         self._refused: dict[Path, str] = {}
         self._refused_until: dict[Path, float] = {}
+        self._identities: dict[str, tuple[int, int] | None] = {}
+        """By name: which directory it was when it came."""
         self._others_due = 0.0
         self._new: set[str] = set()
         """Names of directories of which the store had no part when this guard started."""
@@ -68,6 +77,7 @@ class Directories:
         self._newest: dict[str, tuple[int, float]] = {}
         self._look_due = 0.0
         self._is_started = False
+        self._is_first_start = store.place.guarded() is None
         name = parts.parts_of(store.root, settings.sessions)[0].name
         self.first = self._supervised(name, settings, store, reporter)
         self.all = [self.first]
@@ -79,6 +89,10 @@ class Directories:
     def is_one(self) -> bool:
         """Return whether there is but one, as things are."""
         return len(self.all) == 1
+
+    def is_nothing_missed(self, one: Supervisor) -> bool:
+        """Return whether a directory is not there, and need not be: beside others, the first one too if it had nothing."""
+        return one.is_missing and not self.is_one and (one is not self.first or not one.guard.notes.seen)
 
     @property
     def is_settled(self) -> bool:
@@ -132,7 +146,7 @@ class Directories:
                 break
             self._take_in_all()
         for one in self.all[1:]:
-            if one.is_missing and _is_nothing(one):
+            if one.is_missing and one.has_nothing:
                 self._drop(one)
         self._yield_to_others()
         self._say_elsewhere()
@@ -141,10 +155,24 @@ class Directories:
         now = time.monotonic()
         known = frozenset(one.settings.sessions for one in self.all)
         waiting = {sessions for sessions, due in self._refused_until.items() if now < due}
-        identities = {one.watch.identity for one in self.all if one.watch}
-        for sessions in wanted(self.settings, self._store.root, self.first.settings.sessions, known):
-            if sessions not in known and sessions not in waiting and identity(sessions) not in identities:
-                self._take_in(sessions)
+        identities = {self._identity_of(one) for one in self.all} - {None}
+        found = wanted(self.settings, self._store.root, self.first.settings.sessions, known)
+        for sessions in found:
+            if sessions in known or sessions in waiting or (itself := identity(sessions)) in identities:
+                continue
+            if one := self._take_in(sessions):
+                self._identities[one.name] = itself
+                identities |= {itself} - {None}
+        for gone in self._refused.keys() - set(found):
+            del self._refused[gone], self._refused_until[gone]
+
+    def _identity_of(self, one: Supervisor) -> tuple[int, int] | None:
+        """Return which directory it is, whatever it is called; None when that is not known."""
+        if one.watch:
+            return one.watch.identity
+        if one.is_missing:
+            return None
+        return self._identities.get(one.name) or identity_by_name(one.settings.sessions)
 
     def _looks_out(self) -> bool:
         """Look out for directories that come; return whether there is a new place in which that is done."""
@@ -167,12 +195,18 @@ class Directories:
                 self._drop(one)
                 self._refuse(one.settings.sessions, of_another(one.settings.sessions, store))
 
-    def _take_in(self, sessions: Path) -> None:
+    def _take_in(self, sessions: Path) -> Supervisor | None:
+        """Begin to guard a directory; return what does, None when it is refused."""
+        if "\n" in str(sessions):
+            self._refuse(sessions, broken_name(sessions))
+            return None
         if owner := guarded_by_others().get(sessions):
             self._refuse(sessions, of_another(sessions, owner))
-            return
+            return None
         known = parts.parts_of(self._store.root, self.first.settings.sessions)
-        part = parts.part_for(known[1:], sessions) or self._orphan(known, sessions)
+        part = parts.part_for(known[1:], sessions) or orphan(known, sessions, self.settings.environment)
+        if part and part.name in {one.name for one in self.all}:
+            return None  # the same directory by another name: what guards it has this part, and its lock
         taken = {part.name for part in known} | {one.name for one in self.all} | self._strange()
         name = part.name if part else parts.name_for(sessions, taken)
         store = Store(parts.root_of(self._store.root, name))
@@ -186,8 +220,13 @@ class Directories:
         except (GuardError, OSError) as error:
             store.lock.release()
             self._refuse(sessions, error)
-            return
-        if part is None:
+            return None
+        except Exception as error:  # noqa: BLE001
+            store.lock.release()
+            reference = self.first.guard.shield.caught("directory", "", error)
+            self._refuse(sessions, GuardError(f"It met an error of its own ({reference})", "See the log"))
+            return None
+        if part is None and (self._is_started or not self._is_first_start):
             self._new.add(name)
         one.came_late = self._is_started
         self._refused.pop(sessions, None)
@@ -197,19 +236,7 @@ class Directories:
         self.adopted(one)
         if part is None:
             one.reporter.report("directory_found", path=str(sessions), store=str(store.root))
-
-    def _orphan(self, known: list[parts.Part], sessions: Path) -> parts.Part | None:
-        """Return the part of the same name of which the directory is no more, when the home was moved."""
-        name = parts.name_for(sessions)
-        for part in known[1:]:
-            is_gone = not os.path.lexists(part.sessions)
-            if (
-                part.name == name
-                and is_gone
-                and not may_be_sessions(part.sessions, self.settings.environment)
-            ):
-                return part
-        return None
+        return one
 
     def _strange(self) -> set[str]:
         try:
@@ -228,6 +255,8 @@ class Directories:
 
     def _drop(self, one: Supervisor) -> None:
         self.all.remove(one)
+        self._identities.pop(one.name, None)
+        self._newest.pop(one.name, None)
         self.dropped(one)
         one.close()
         self.share()
@@ -317,7 +346,7 @@ class Directories:
         if self.is_one:
             return self.first
         if isinstance(name, str) and is_session_id(name):
-            found = [one for one in self.all if _has_session(one, name)]
+            found = [one for one in self.all if one.has_session(name)]
         elif isinstance(number, str):
             logs = [(one, one.guard.recorder.incidents.all()) for one in self.all]
             found = [one for one, log in logs if any(it.id == number for it in log)]
@@ -364,13 +393,3 @@ class Directories:
             self._newest[one.name] = (len(notes.seen), newest)
         is_there = one.watch is not None
         return Life(one.name, max(newest, notes.totals.last_save_ns / 1e9), one.name in self._new, is_there)
-
-
-def _is_nothing(one: Supervisor) -> bool:
-    """Return whether there is nothing left to guard: no copy is kept, or its part of the store was taken away."""
-    store = one.guard.copies.store
-    return not store.shadows_directory.is_dir() or not (len(one.guard.notes.seen) or store.histories())
-
-
-def _has_session(one: Supervisor, name: str) -> bool:
-    return name in one.guard.notes.seen or bool(one.guard.copies.store.versions(name))

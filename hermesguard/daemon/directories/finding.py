@@ -1,6 +1,7 @@
 """Which sessions directories a guard is to guard, by its settings and what is there."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from hermesguard.config.settings import Settings
 from hermesguard.errors import GuardError
 from hermesguard.store.directories import parts
 from hermesguard.store.place import Place
+from hermesguard.store.store import Store
+from hermesguard.watcher.mounts import hears_every_change, type_by_name
 
 
 def first_directory(settings: Settings) -> Settings:
@@ -40,10 +43,21 @@ def wanted(settings: Settings, store: Path, first: Path, known: frozenset[Path])
         del found[0]
     for part in parts.parts_of(store, first)[1:]:
         if part.sessions not in known and (
-            may_be_sessions(part.sessions, environment) or os.path.isdir(part.sessions)
+            os.path.isdir(part.sessions)
+            or (may_be_sessions(part.sessions, environment) and Store(part.root).sessions())
         ):
             found.append(part.sessions)
     return list(dict.fromkeys(found))
+
+
+def orphan(known: list[parts.Part], sessions: Path, environment: Mapping[str, str]) -> parts.Part | None:
+    """Return the part of the same name whose directory is no more, when the home was moved; `known` begins with the first."""
+    name = parts.name_for(sessions)
+    for part in known[1:]:
+        is_gone = not os.path.lexists(part.sessions)
+        if part.name == name and is_gone and not may_be_sessions(part.sessions, environment):
+            return part
+    return None
 
 
 def identity(sessions: Path) -> tuple[int, int] | None:
@@ -53,6 +67,17 @@ def identity(sessions: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
+
+
+def identity_by_name(sessions: Path) -> tuple[int, int] | None:
+    """As `identity`; None too of a directory that may not answer, which is not touched."""
+    return identity(sessions) if hears_every_change(type_by_name(sessions)) else None
+
+
+def broken_name(sessions: Path) -> GuardError:
+    """Return the error that a store cannot note whose it is."""
+    name = str(sessions).replace("\n", "\\n")
+    return GuardError(f"The name of {name} has a line break in it", "Rename it, without one")
 
 
 def of_another(sessions: Path, store: Path) -> GuardError:

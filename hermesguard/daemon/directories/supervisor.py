@@ -273,6 +273,16 @@ class Supervisor(Watched):
             "watch_lost": self.watch_lost_since is not None or watch is None,
         }
 
+    def has_session(self, name: str) -> bool:
+        """Return whether a session is there, or a copy of it."""
+        return name in self.guard.notes.seen or bool(self.guard.copies.store.versions(name))
+
+    @property
+    def has_nothing(self) -> bool:
+        """Return whether there is nothing left to guard: no copy is kept, or its part of the store was taken away."""
+        store = self.guard.copies.store
+        return not store.shadows_directory.is_dir() or not (len(self.guard.notes.seen) or store.histories())
+
     def end(self) -> None:
         """Make durable what is not yet, and leave nothing behind in the directory."""
         self.maintenance.end()

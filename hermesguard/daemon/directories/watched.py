@@ -107,9 +107,8 @@ class Watched:
         self._arm_due = now + WAITING_SECONDS
         try:
             watch = self._started(now)
-            if watch and (same := self.taken(watch)):
-                watch.stop()
-                raise GuardError(f"{self.settings.sessions} is the same directory as {same}", "")
+            if watch:
+                self._require_own(watch)
         except GuardError as error:
             self._say_waiting(error)
             return
@@ -126,6 +125,13 @@ class Watched:
             if self.may_refuse or error.exit_code is not ExitCode.REFUSED:
                 raise
             self._say_waiting(error)
+            return
+        except OSError as error:  # it went away again
+            watch.stop()
+            what = (
+                f"The directory {self.settings.sessions} cannot be reached: {os.strerror(error.errno or 0)}"
+            )
+            self._say_waiting(GuardError(what, ""))
             return
         self.watch, self.is_missing = watch, False
         self._ears.listen(watch.fileno())
@@ -148,7 +154,11 @@ class Watched:
         if self._asking is None:
             watch = Watch(self.settings.sessions, watch=self.settings.watch, queue=self._ears.queue)
             if not self.may_be_silent or hears_every_change(type_by_name(self.settings.sessions)):
-                watch.start()
+                try:
+                    watch.start()
+                except GuardError:
+                    self._require_own(watch)  # the kernel has one watch for a directory, whatever its names
+                    raise
                 return watch
             self._asking = Asking(watch)
             self._asked = now
@@ -160,6 +170,12 @@ class Watched:
             return None
         asking, self._asking, self._is_unanswered = self._asking, None, False
         return asking.answer()
+
+    def _require_own(self, watch: Watch) -> None:
+        """Raise GuardError, and end the watch, when another one has that directory by another name."""
+        if same := self.taken(watch):
+            watch.stop()
+            raise GuardError(f"{self.settings.sessions} is the same directory as {same}", "")
 
     def _say_waiting(self, error: GuardError) -> None:
         sessions = self.settings.sessions

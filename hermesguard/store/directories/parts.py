@@ -51,7 +51,7 @@ def planned(settings: Settings) -> list[Part]:
     if settings.profile or len(settings.directories) == 1:
         return found
     for sessions in found_sessions(settings.environment) if settings.is_auto else settings.directories:
-        if sessions.is_dir() and part_for(found, sessions) is None:
+        if "\n" not in str(sessions) and sessions.is_dir() and part_for(found, sessions) is None:
             name = name_for(sessions, (part.name for part in found))
             found.append(Part(name, root_of(settings.store, name), sessions))
     return found

@@ -100,3 +100,10 @@ def test_what_is_no_directory_is_refused(tmp_path: Path, text: str) -> None:
 def test_one_in_another_is_refused(tmp_path: Path) -> None:
     with pytest.raises(GuardError, match="lies in"):
         load(tmp_path, sessions=f"{tmp_path / 'one'}:{tmp_path / 'one' / 'two'}")
+
+
+def test_a_link_to_another_profile_comes_after_it_and_what_begins_with_a_dot_is_none(tmp_path: Path) -> None:
+    (work, _) = made(tmp_path, ".hermes/profiles/work", ".hermes/profiles/.trash")
+    (tmp_path / ".hermes/profiles/alias").symlink_to("work")
+    alias = tmp_path / ".hermes/profiles/alias/webui/sessions"
+    assert found_sessions({"HOME": str(tmp_path)})[1:] == [work, alias]

@@ -233,7 +233,7 @@ def test_a_second_notifier_leaves(tmp_path: Path) -> None:
 
 
 def test_titles_are_told_only_if_that_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def ask(store: Path, verb: str, arguments: dict[str, str]) -> dict[str, str]:
+    def ask(store: Path, verb: str, arguments: dict[str, str], directory: str = "") -> dict[str, str]:
         return {"title": "Our garden"} if verb == "title" else {}
 
     monkeypatch.setattr("hermesguard.notify.notifier.ask_running_guard", ask)

@@ -11,6 +11,7 @@ from hermesguard.events.reporter import Reporter
 from hermesguard.events.sinks import FileLog
 from hermesguard.notify.sources import Files, Identity, IncidentLog, Journal, OffsiteLog, journal_knows
 from hermesguard.notify.state import State
+from hermesguard.store import incidents
 from hermesguard.store.incidents import Incident
 from tests.helpers.journals import UNIT, Journals, incident, of_death, of_guard
 
@@ -308,3 +309,26 @@ def test_a_log_of_the_copies_stays_small_and_its_numbers_rise(
     path.unlink()
     Reporter([FileLog(path)]).report("offsite_again")
     assert sinks.read_log(path)[-1][0] > before, "a log that was lost uses no number again"
+
+
+def test_an_incident_that_comes_while_the_parts_are_read_is_told_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = tmp_path / "directories/work"
+    (part / "shadows").mkdir(parents=True)
+    (part / "sessions").write_text(f"/home/alice/.hermes/profiles/work/webui/sessions\n{part}\n")
+    logged(tmp_path, 1)
+    logged(part, 2)
+    log, state = IncidentLog(tmp_path), State(since=SOME_TIME)
+    read_all = incidents.read_all
+
+    def read_as_two_come(store: Path) -> list[Incident]:
+        found = read_all(store)
+        if store == tmp_path and not any(one.id == "3" for one in found):
+            logged(tmp_path, 3)
+            logged(part, 4)
+        return found
+
+    monkeypatch.setattr(incidents, "read_all", read_as_two_come)
+    heard = [alert.values["incident"] for _ in range(3) for alert in log.read(state)]
+    assert sorted(map(str, heard)) == ["1", "2", "3", "4"]

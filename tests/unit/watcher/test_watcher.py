@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import hermesguard.watcher.inotify
+from hermesguard.errors import GuardError
 from hermesguard.watcher import polling
 from hermesguard.watcher.watcher import Change, Watch
 from tests.helpers.namespaces import REPOSITORY
@@ -347,3 +348,22 @@ def test_a_watch_that_is_not_running_says_so(directory: Path) -> None:
     assert watch.watch_lost() == watch.self_test() == f"The directory {directory} is not being watched."
     with pytest.raises(RuntimeError, match="not running"):
         watch.take()
+
+
+def test_a_directory_that_is_watched_already_is_not_taken_from_who_watches_it(directory: Path) -> None:
+    queue = hermesguard.watcher.inotify.Queue()
+    other = directory.with_name("other-name")
+    other.symlink_to(directory)
+    first, second = (Watch(path, queue=lambda: queue) for path in (directory, other))
+    first.start()
+    with pytest.raises(GuardError, match="File exists"):
+        second.start()
+    second.stop()
+    save(directory, "one.json")
+    assert [change.name for change in first.take()] == ["one.json"]
+    first.stop()
+    second.start()
+    save(directory, "two.json")
+    assert [change.name for change in second.take()] == ["two.json"]
+    second.stop()
+    queue.close()

@@ -105,10 +105,19 @@ def _closed(answer: dict[str, Any]) -> str:
 def _restore_all_missing(arguments: argparse.Namespace, settings: Settings) -> int:
     answer: dict[str, Any] = {"missing": [], "restored": [], "failed": [], "dry_run": arguments.dry_run}
     library = library_of(settings)
+    errors = []
     for part in library.libraries:
-        found = control.ask(part.settings, "restore_all_missing", dry_run=arguments.dry_run)
+        if len(library.libraries) > 1 and not part.kept:
+            continue
+        try:
+            found = control.ask(part.settings, "restore_all_missing", dry_run=arguments.dry_run)
+        except GuardError as error:  # of this directory alone
+            errors.append(error)
+            continue
         for key in ("missing", "restored", "failed"):
             answer[key] += [library.name_in(part, name) for name in found[key]]
+    if errors and len(errors) == len(library.libraries):
+        raise errors[0]
     if arguments.json:
         print_json("restore all missing", answer)
     else:
@@ -121,12 +130,16 @@ def _restore_all_missing(arguments: argparse.Namespace, settings: Settings) -> i
             f"{counted(len(names), 'session')} {done}."
             if names or answer["failed"]
             else "No session is missing."
+            if not errors
+            else "No session is missing elsewhere."
         )
     if answer["failed"]:
         raise GuardError(
             f"{counted(len(answer['failed']), 'session')} could not be restored: {', '.join(answer['failed'])}",
             f"hermesguard history {answer['failed'][0]} shows what there is of it, hermesguard verify what is damaged",
         )
+    if errors:
+        raise errors[0]
     return ExitCode.OK
 
 
@@ -165,8 +178,8 @@ def undo(arguments: argparse.Namespace, settings: Settings) -> int:
     answer = _asked(library, part, "undo", incident=number, merge=arguments.merge, dry_run=arguments.dry_run)
     done = "would be undone" if arguments.dry_run else "is undone"
     changes = _messages(answer) or ": the file is taken away again"
-    library = Library(part.settings)  # as it is now
-    title = cut(" ".join(library.title(answer["session"]).split()), _TITLE_COLUMNS)
+    now = Library(part.settings).title(library.place(answer["session"])[1])
+    title = cut(" ".join(now.split()), _TITLE_COLUMNS)
     named = f'"{title}" ({answer["session"]})' if title else answer["session"]
     sentence = f"Incident {number} {done}. {named}{changes}.{_reverse(answer)}"
     return _report(arguments, "undo", answer, sentence)
@@ -189,11 +202,25 @@ def accept(arguments: argparse.Namespace, settings: Settings) -> int:
 def prune(arguments: argparse.Namespace, settings: Settings) -> int:
     """Remove what need not be kept, and say of each version why it stays or goes."""
     library = library_of(settings)
-    answers = [control.ask(part.settings, "prune", dry_run=arguments.dry_run) for part in library.libraries]
+    answers, errors = [], []
+    for part in library.libraries:
+        try:
+            answers.append((part, control.ask(part.settings, "prune", dry_run=arguments.dry_run)))
+        except GuardError as error:  # of this part alone
+            errors.append(error)
+    if not answers:
+        raise errors[0]
     answer = _pruned(library, answers)
+    _print_pruned(arguments, answer)
+    if errors:
+        raise errors[0]
+    return ExitCode.OK
+
+
+def _print_pruned(arguments: argparse.Namespace, answer: dict[str, Any]) -> None:
     if arguments.json:
         print_json("prune", answer)
-        return ExitCode.OK
+        return
     here = screen.of()
     messages = [
         (f"{entry['session']}@{entry['version']}", "goes" if entry["goes"] else "stays", str(entry["why"]))
@@ -210,18 +237,17 @@ def prune(arguments: argparse.Namespace, settings: Settings) -> int:
     if answer["excess_bytes"]:
         excess = about_size(answer["excess_bytes"])
         here.write(f"The store is {excess} larger than max_store_bytes allows, and nothing more may go.")
-    return ExitCode.OK
 
 
-def _pruned(library: Library, answers: list[dict[str, Any]]) -> dict[str, Any]:
+def _pruned(library: Library, answers: list[tuple[Library, dict[str, Any]]]) -> dict[str, Any]:
     """Return what was pruned in all parts of the store together."""
-    answer = dict(answers[0])
+    answer = dict(answers[0][1])
     for key in ("store_size_bytes", "excess_bytes"):
-        answer[key] = sum(one[key] for one in answers)
-    answer["clock_is_trusted"] = all(one["clock_is_trusted"] for one in answers)
+        answer[key] = sum(one[key] for _, one in answers)
+    answer["clock_is_trusted"] = all(one["clock_is_trusted"] for _, one in answers)
     answer["versions"] = [
         {**entry, "session": library.name_in(part, entry["session"])}
-        for part, one in zip(library.libraries, answers, strict=True)
+        for part, one in answers
         for entry in one["versions"]
     ]
     return answer

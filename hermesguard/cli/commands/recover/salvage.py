@@ -5,7 +5,7 @@ import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,14 +18,14 @@ from hermesguard.config.settings import Settings
 from hermesguard.daemon import control
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.guard.requests.handover import hand_over
-from hermesguard.lookup.directories.together import library_of
+from hermesguard.lookup.directories.together import SEPARATOR, library_of
 from hermesguard.lookup.selectors import find_session
 from hermesguard.lookup.typed import as_typed
 from hermesguard.salvage.finding import Finding, State
 from hermesguard.salvage.places import Places, places_of
 from hermesguard.salvage.standing import Standing
 from hermesguard.salvage.survey import Survey, survey
-from hermesguard.store.directories.parts import meant
+from hermesguard.store.directories.parts import Part, meant, part_settings
 from hermesguard.store.store import Store
 
 _PROGRESS_AFTER_SECONDS: Final = 1.0
@@ -39,27 +39,31 @@ _SIGNS: Final = {
 
 def salvage(arguments: argparse.Namespace, settings: Settings) -> int:
     """Look for what was lost, and do with it what was asked for."""
-    places = _places(arguments, settings)
-    named = _named(places, settings, arguments.conversations)
+    notes: list[str] = []
+    parts = _parts(settings, notes)
+    places = [places_of(part_settings(settings, part), arguments.hermes_home) for part in parts]
+    named = _named(parts, places, settings, arguments.conversations)
     if arguments.show and not any(named):
         raise GuardError("--show needs a session", "Name one: hermesguard salvage SID --show", ExitCode.USAGE)
-    notes: list[str] = []
     answers: list[dict[str, Any]] = []
     here = screen.of()
     others = _elsewhere(settings)
+    called = _names(settings)
     with _Progress() as progress:
-        for place, names in zip(places, named, strict=True):
+        for part, place, names in zip(parts, places, named, strict=True):
             if arguments.conversations and not names:
                 continue
-            mine = replace(settings, sessions=place.sessions, store=place.store or settings.store)
             for finding in survey(place, names, progress, notes):
                 if finding.session in others(place.sessions):
                     continue
+                known = {**finding.summary(), "session": called(part, finding.session)}
+                if len(places) > 1:
+                    known["directory"] = part.name
                 if arguments.show:
                     progress.clear()
-                    answers.append(_shown(arguments, here, finding))
+                    answers.append(_shown(arguments, here, finding, known))
                     continue
-                answers.append(_done(arguments, mine, finding, bool(names)))
+                answers.append(_done(arguments, part_settings(settings, part), finding, known, bool(names)))
     if arguments.json:
         members = {"dry_run": arguments.dry_run, "conversations": answers, "notes": notes}
         print_json("salvage", members)
@@ -68,20 +72,32 @@ def salvage(arguments: argparse.Namespace, settings: Settings) -> int:
     return ExitCode.FAILED if any(answer["error"] for answer in answers) else ExitCode.OK
 
 
-def _places(arguments: argparse.Namespace, settings: Settings) -> list[Places]:
-    """Return where to look, for each sessions directory; GuardError when one cannot be read."""
-    found = []
+def _parts(settings: Settings, notes: list[str]) -> list[Part]:
+    """Return the directories in which to look, with a note of each other one; GuardError when none can be read."""
+    found, errors = [], []
     for part in meant(settings):
         try:
             next(part.sessions.iterdir(), None)
         except OSError as error:
-            raise GuardError(
-                f"The sessions directory {part.sessions} cannot be read: {error.strerror}",
-                "Name it with --sessions DIR, or run as a user who may read it",
-            ) from None
-        mine = replace(settings, store=part.root, sessions=part.sessions)
-        found.append(places_of(mine, arguments.hermes_home))
+            what = f"The sessions directory {part.sessions} cannot be read: {error.strerror}"
+            errors.append((part, what))
+        else:
+            found.append(part)
+    if not found:
+        raise GuardError(errors[0][1], "Name it with --sessions DIR, or run as a user who may read it")
+    notes += [
+        f"{what}; nothing was looked for there." for part, what in errors if Store(part.root).sessions()
+    ]
     return found
+
+
+def _names(settings: Settings) -> Callable[[Part, str], str]:
+    """Return what tells how a session of a part is called: by the name of the part too when another one has it as well."""
+    if len(meant(settings)) == 1:
+        return lambda _, session: session
+    library = library_of(settings)
+    libraries = {one.settings.sessions: one for one in library.libraries}
+    return lambda part, session: library.name_in(libraries[part.sessions], session)
 
 
 def _elsewhere(settings: Settings) -> Callable[[Path], frozenset[str]]:
@@ -99,7 +115,9 @@ def _elsewhere(settings: Settings) -> Callable[[Path], frozenset[str]]:
     return others
 
 
-def _named(places: list[Places], settings: Settings, asked: Iterable[str]) -> list[list[str]]:
+def _named(
+    parts: list[Part], places: list[Places], settings: Settings, asked: Iterable[str]
+) -> list[list[str]]:
     """Return the sessions that are meant, of each directory; GuardError when one means none, or several."""
     texts = list(asked)
     found: list[list[str]] = [[] for _ in places]
@@ -113,11 +131,19 @@ def _named(places: list[Places], settings: Settings, asked: Iterable[str]) -> li
         finally:
             look.close()
     with contextlib.suppress(GuardError):  # there need not be a store yet
-        for number, one in enumerate(library_of(settings).libraries):
-            known[number] = {**dict.fromkeys(one.sessions, ""), **known[number]}
+        stores = {one.settings.sessions: one for one in library_of(settings).libraries}
+        for number, part in enumerate(parts):
+            known[number] = {**dict.fromkeys(stores[part.sessions].sessions, ""), **known[number]}
     others = _elsewhere(settings)
     everything = {name: title for names in reversed(known) for name, title in names.items()}
     for text in dict.fromkeys(texts):
+        directory, separator, rest = text.partition(SEPARATOR)
+        if separator and len(parts) > 1 and directory in (by_name := [part.name for part in parts]):
+            mine = by_name.index(directory)
+            name = find_session(rest, known[mine], partial(known.__getitem__, mine))
+            if name not in found[mine]:
+                found[mine].append(name)
+            continue
         name = find_session(text, everything, lambda: everything)
         having = [
             number
@@ -131,11 +157,15 @@ def _named(places: list[Places], settings: Settings, asked: Iterable[str]) -> li
 
 
 def _done(
-    arguments: argparse.Namespace, settings: Settings, finding: Finding, is_named: bool
+    arguments: argparse.Namespace,
+    settings: Settings,
+    finding: Finding,
+    known: dict[str, Any],
+    is_named: bool,
 ) -> dict[str, Any]:
     """Do with one finding what was asked for; return it with what was done."""
     answer: dict[str, Any] = {
-        **finding.summary(),
+        **known,
         "action": "none",
         "version": "",
         "incident": "",
@@ -242,10 +272,12 @@ def _closing(arguments: argparse.Namespace, answers: list[dict[str, Any]]) -> It
         )
 
 
-def _shown(arguments: argparse.Namespace, here: Screen, finding: Finding) -> dict[str, Any]:
+def _shown(
+    arguments: argparse.Namespace, here: Screen, finding: Finding, known: dict[str, Any]
+) -> dict[str, Any]:
     """Print one conversation message by message; return it."""
     if not arguments.json:
-        here.write(here.paint(here.safe(f"{finding.session}  {finding.title or 'Untitled'}"), Style.BOLD))
+        here.write(here.paint(here.safe(f"{known['session']}  {finding.title or 'Untitled'}"), Style.BOLD))
         for message, one in finding.preview():
             sign, style = _SIGNS[one.standing]
             said = " ".join(message.words.split()) or ", ".join(message.identity[2])
@@ -259,7 +291,7 @@ def _shown(arguments: argparse.Namespace, here: Screen, finding: Finding) -> dic
         for message, one in finding.preview()
     ]
     return {
-        **finding.summary(),
+        **known,
         "action": "none",
         "version": "",
         "incident": "",

@@ -61,7 +61,8 @@ def config(arguments: argparse.Namespace, settings: Settings) -> int:
     )
     if settings.is_auto:
         paths = ", ".join(map(str, found_sessions(settings.environment)))
-        here.write(here.safe(f"\nThe sessions directories that are found: {paths}"))
+        here.write("")
+        here.write(here.safe(f"The sessions directories that are found: {paths}"))
     return ExitCode.OK
 
 

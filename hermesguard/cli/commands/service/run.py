@@ -57,7 +57,7 @@ def scan(arguments: argparse.Namespace, settings: Settings) -> int:
     if arguments.check:
         found = local.check(settings)
         _print_scan(arguments, "check", found, _check_lines(found, settings.sessions))
-        return ExitCode.PROBLEM if found["wrong"] else ExitCode.OK
+        return ExitCode.PROBLEM if found["wrong"] or found.get("refused") else ExitCode.OK
     reporter = open_reporter()
     try:
         status = local.scan(settings, reporter)
@@ -95,6 +95,7 @@ def _check_lines(found: dict[str, Any], sessions: Path) -> list[str]:
         where = f" in {finding['directory']}" if "directory" in finding else ""
         what = f"{finding['session']}{title}{where}: {finding['state']} (messages: {messages})"
         lines.append(what + (f": {why}" if why else ""))
+    lines += [f"Not looked at: {one['error']}." for one in found.get("refused", ())]
     wrong, total = found["wrong"], found["sessions"]
     before = sum(finding["state"] == "lost before" for finding in found["findings"])
     if before:

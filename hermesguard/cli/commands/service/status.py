@@ -3,6 +3,7 @@
 import argparse
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final
 
 from hermesguard.cli.output import terminal as screen
@@ -23,6 +24,7 @@ from hermesguard.lookup.library import Library
 from hermesguard.lookup.missed import KINDS, in_words, missed, summary
 from hermesguard.lookup.objects import status_object
 from hermesguard.lookup.typed import as_typed
+from hermesguard.store.directories.parts import meant
 from hermesguard.store.place import top_of
 
 _UNKNOWN: Final = 3
@@ -103,14 +105,19 @@ def _hindrance(known: dict[str, Any], settings: Settings) -> GuardError | None:
     """Return why this user could run no guard here; None when one could, or one runs."""
     if known["pid"] is not None:
         return None
+    hindrances = [_hindrance_of(part.sessions) for part in meant(settings)]
+    return hindrances[0] if all(hindrances) else None
+
+
+def _hindrance_of(sessions: Path) -> GuardError | None:
     from hermesguard.daemon.directories import permissions  # no need of it while a guard answers
 
     try:
-        permissions.require(settings.sessions, came_late=False, is_start=True)
+        permissions.require(sessions, came_late=False, is_start=True)
     except GuardError as error:
         return error
     except OSError as error:
-        what = f"the sessions directory {settings.sessions} cannot be read: {error.strerror}"
+        what = f"the sessions directory {sessions} cannot be read: {error.strerror}"
         return GuardError(what, "Mount it, or name the right one with --sessions DIR")
     return None
 
@@ -159,6 +166,8 @@ def _directory(one: dict[str, Any], is_running: bool) -> str:
         words += f"; {counted(one['incidents'], 'incident')}"
     if one["last_save"]:
         words += f"; last save {ago(moment_of(one['last_save']))}"
+    if is_running and one["missing"] and not one["sessions"]:
+        return f"nothing yet: there is no {one['sessions_directory']}"
     if is_running and (one["watch_lost"] or one["watch"] != "inotify"):
         reason = f" ({one['watch_reason']})" if one["watch_reason"] else ""
         words += f"; watch {'lost' if one['watch_lost'] else one['watch']}{reason}"

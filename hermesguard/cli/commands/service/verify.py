@@ -41,15 +41,15 @@ def verify(arguments: argparse.Namespace, settings: Settings) -> int:
         here.write(f"Read {read} of {counted(tally.sessions, 'session')}: {result}")
         for line in _advice(lasting):
             here.write(here.safe(line))
-    try:
-        for part, found in zip(library.libraries, tallies, strict=True):
-            left = sum(not damage.rebuilt for damage in found.damaged)
+    for part, found in zip(library.libraries, tallies, strict=True):
+        left = sum(not damage.rebuilt for damage in found.damaged)
+        try:
             control.ask(part.settings, "verified", files=found.files, damaged=left)
-    except GuardError as error:
-        print(
-            f"hermesguard: This could not be noted for hermesguard status. {plain(str(error))}",
-            file=sys.stderr,
-        )
+        except GuardError as error:
+            print(
+                f"hermesguard: This could not be noted for hermesguard status. {plain(str(error))}",
+                file=sys.stderr,
+            )
     return ExitCode.PROBLEM if tally.damaged else ExitCode.OK
 
 
