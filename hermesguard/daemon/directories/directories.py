@@ -23,6 +23,7 @@ from hermesguard.daemon.directories.finding import (
     orphan,
     wanted,
 )
+from hermesguard.daemon.directories.refusals import Refusals
 from hermesguard.daemon.directories.supervisor import SCAN_SLICE_SECONDS, Supervisor
 from hermesguard.daemon.status import OfOne, merged
 from hermesguard.daemon.systemd import Service
@@ -39,7 +40,7 @@ from hermesguard.webui.session import is_session_id
 _MOST_LOOKS = 8
 _LEAST_PART = 16
 _OTHERS_SECONDS = 60.0
-"""How often is looked for other guards, and a directory that was refused is tried again."""
+"""How often is looked for other guards."""
 EARLY_SHARE = 0.1
 
 
@@ -66,8 +67,7 @@ class Directories:
         self._service = service
         self._ears = ears
         self._scanned = scanned
-        self._refused: dict[Path, str] = {}
-        self._refused_until: dict[Path, float] = {}
+        self._refusals = Refusals(reporter)
         self._identities: dict[str, tuple[int, int] | None] = {}
         """By name: which directory it was when it came."""
         self._others_due = 0.0
@@ -154,17 +154,18 @@ class Directories:
     def _take_in_all(self) -> None:
         now = time.monotonic()
         known = frozenset(one.settings.sessions for one in self.all)
-        waiting = {sessions for sessions, due in self._refused_until.items() if now < due}
+        waiting = self._refusals.waiting(now)
         identities = {self._identity_of(one) for one in self.all} - {None}
         found = wanted(self.settings, self._store.root, self.first.settings.sessions, known)
+        others: dict[Path, Path] | None = None
         for sessions in found:
             if sessions in known or sessions in waiting or (itself := identity(sessions)) in identities:
                 continue
-            if one := self._take_in(sessions):
+            others = guarded_by_others() if others is None else others
+            if one := self._take_in(sessions, others):
                 self._identities[one.name] = itself
                 identities |= {itself} - {None}
-        for gone in self._refused.keys() - set(found):
-            del self._refused[gone], self._refused_until[gone]
+        self._refusals.forget_others(found)
 
     def _identity_of(self, one: Supervisor) -> tuple[int, int] | None:
         """Return which directory it is, whatever it is called; None when that is not known."""
@@ -193,15 +194,17 @@ class Directories:
                 one.end()
                 one.part()
                 self._drop(one)
-                self._refuse(one.settings.sessions, of_another(one.settings.sessions, store))
+                self._refusals.refuse(
+                    one.settings.sessions, of_another(one.settings.sessions, store), is_anothers=True
+                )
 
-    def _take_in(self, sessions: Path) -> Supervisor | None:
-        """Begin to guard a directory; return what does, None when it is refused."""
+    def _take_in(self, sessions: Path, others: Mapping[Path, Path]) -> Supervisor | None:
+        """Begin to guard a directory that none of `others` has; return what does, None when it is refused."""
         if "\n" in str(sessions):
-            self._refuse(sessions, broken_name(sessions))
+            self._refusals.refuse(sessions, broken_name(sessions))
             return None
-        if owner := guarded_by_others().get(sessions):
-            self._refuse(sessions, of_another(sessions, owner))
+        if owner := others.get(sessions):
+            self._refusals.refuse(sessions, of_another(sessions, owner), is_anothers=True)
             return None
         known = parts.parts_of(self._store.root, self.first.settings.sessions)
         part = parts.part_for(known[1:], sessions) or orphan(known, sessions, self.settings.environment)
@@ -219,18 +222,19 @@ class Directories:
             one.guard.begin()
         except (GuardError, OSError) as error:
             store.lock.release()
-            self._refuse(sessions, error)
+            self._refusals.refuse(sessions, error)
             return None
         except Exception as error:  # noqa: BLE001
             store.lock.release()
             reference = self.first.guard.shield.caught("directory", "", error)
-            self._refuse(sessions, GuardError(f"It met an error of its own ({reference})", "See the log"))
+            self._refusals.refuse(
+                sessions, GuardError(f"It met an error of its own ({reference})", "See the log")
+            )
             return None
         if part is None and (self._is_started or not self._is_first_start):
             self._new.add(name)
         one.came_late = self._is_started
-        self._refused.pop(sessions, None)
-        self._refused_until.pop(sessions, None)
+        self._refusals.forget(sessions)
         self.all.append(one)
         self.share()
         self.adopted(one)
@@ -243,15 +247,6 @@ class Directories:
             return set(os.listdir(self._store.root / DIRECTORIES))
         except OSError:
             return set()
-
-    def _refuse(self, sessions: Path, error: GuardError | OSError) -> None:
-        """Report, once for each reason, that a directory cannot be guarded; the next look tries again."""
-        self._refused_until[sessions] = time.monotonic() + _OTHERS_SECONDS
-        what = error.what if isinstance(error, GuardError) else f"{error.filename}: {error.strerror}"
-        if self._refused.get(sessions) != what:
-            self._refused[sessions] = what
-            remedy = error.remedy if isinstance(error, GuardError) else None
-            self._reporter.report("directory_refused", path=str(sessions), error=what, remedy=remedy)
 
     def _drop(self, one: Supervisor) -> None:
         self.all.remove(one)
@@ -363,12 +358,9 @@ class Directories:
         if name:
             one = self.named(name)
             return merged([OfOne(one.name, one.status(), one.is_missing)])
-        refused = [
-            {"sessions_directory": str(sessions), "error": what}
-            for sessions, what in self._refused.items()
-            if "another hermesguard" not in what
-        ]
-        return merged([OfOne(one.name, one.status(), one.is_missing) for one in self.all], refused)
+        return merged(
+            [OfOne(one.name, one.status(), one.is_missing) for one in self.all], self._refusals.listed()
+        )
 
     def _say_elsewhere(self) -> None:
         if self.is_one:

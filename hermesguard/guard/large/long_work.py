@@ -76,8 +76,7 @@ class LongWork:
     def answered(self, name: str) -> None:
         """Note that a user waits for a session no more."""
         self.asked.discard(name)
-        if not self.is_busy(name):
-            self._let_go(name)
+        self._let_go(name)
 
     def _let_go(self, name: str) -> None:
         """Give back what was found out of a session and was not used: its file is another one by now, or gone."""

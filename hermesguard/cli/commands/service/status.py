@@ -161,13 +161,13 @@ def fact_lines(known: dict[str, Any]) -> list[tuple[str, str]]:
 
 def _directory(one: dict[str, Any], is_running: bool) -> str:
     """Return in words how one of several directories stands."""
+    if is_running and one["missing"] and not one["sessions"]:
+        return f"nothing yet: there is no {one['sessions_directory']}"
     words = f"{_guarded(one)}, in {one['sessions_directory']}"
     if one["incidents"]:
         words += f"; {counted(one['incidents'], 'incident')}"
     if one["last_save"]:
         words += f"; last save {ago(moment_of(one['last_save']))}"
-    if is_running and one["missing"] and not one["sessions"]:
-        return f"nothing yet: there is no {one['sessions_directory']}"
     if is_running and (one["watch_lost"] or one["watch"] != "inotify"):
         reason = f" ({one['watch_reason']})" if one["watch_reason"] else ""
         words += f"; watch {'lost' if one['watch_lost'] else one['watch']}{reason}"
