@@ -56,40 +56,40 @@ def messages(path: Path) -> list[tuple[str, str]]:
     return told(json.loads(path.read_text("utf-8"))["messages"])
 
 
-@pytest.mark.parametrize("name", lost_home.LIVING)
-@pytest.mark.parametrize("command", ["hermesguard", DOCKER], ids=["shell", "docker"])
-def test_a_slip_is_reversed(tmp_path: Path, name: str, command: str) -> None:
-    """Who works in a shell, and who has the guard in a container, beside one who deleted, undid or cleared by slip."""
+in_a_shell_or_docker = pytest.mark.parametrize("command", ["hermesguard", DOCKER], ids=["shell", "docker"])
+
+
+def slipped(tmp_path: Path, command: str) -> tuple[lost_home.Home, dict[str, list[tuple[str, str]]], Typist]:
+    """Return a home in which a user has deleted, undone or cleared by slip, what was said before, and who types there now."""
     home = lost_home.make(tmp_path)
     scene = Scene(home.root, home.app, "", "", "", "")
-    path = home.chats[name].path
-    before = messages(path)
+    before = {name: messages(home.chats[name].path) for name in lost_home.LIVING}
     variables = {} if command == "hermesguard" else {"HERMESGUARD_COMMAND": DOCKER}
     scene.call("scan", HERMESGUARD_SESSIONS=str(home.sessions))
     home.act()
     scene.call("scan", HERMESGUARD_SESSIONS=str(home.sessions))
-    typist = Typist(scene, home.sessions, **variables)
+    return home, before, Typist(scene, home.sessions, **variables)
+
+
+@pytest.mark.parametrize("name", lost_home.LIVING)
+@in_a_shell_or_docker
+def test_a_slip_is_reversed(tmp_path: Path, name: str, command: str) -> None:
+    """Who works in a shell, and who has the guard in a container, beside one who deleted, undid or cleared by slip."""
+    home, before, typist = slipped(tmp_path, command)
     typist.type(f"{command} status")
     typist.type(typist.printed())
     typist.type(typist.printed(lost_home.LIVING[name]))
     assert len(typist.typed) <= MOST_COMMANDS
-    assert messages(path) == before
+    assert messages(home.chats[name].path) == before[name]
     assert "To reverse it: " in typist.said
 
 
-@pytest.mark.parametrize("command", ["hermesguard", DOCKER], ids=["shell", "docker"])
+@in_a_shell_or_docker
 def test_words_that_a_user_remembers_are_enough(tmp_path: Path, command: str) -> None:
-    home = lost_home.make(tmp_path)
-    scene = Scene(home.root, home.app, "", "", "", "")
-    before = messages(home.chats["deleted"].path)
-    variables = {} if command == "hermesguard" else {"HERMESGUARD_COMMAND": DOCKER}
-    scene.call("scan", HERMESGUARD_SESSIONS=str(home.sessions))
-    home.act()
-    scene.call("scan", HERMESGUARD_SESSIONS=str(home.sessions))
-    typist = Typist(scene, home.sessions, **variables)
+    home, before, typist = slipped(tmp_path, command)
     typist.type(f"{command} find present for ada")
     typist.type(typist.printed("A present for Ada"))
-    assert messages(home.chats["deleted"].path) == before
+    assert messages(home.chats["deleted"].path) == before["deleted"]
 
 
 @pytest.mark.parametrize("index_count", [None, 0], ids=["the index still counts", "only state.db knows"])

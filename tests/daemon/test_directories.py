@@ -28,6 +28,12 @@ def home(tmp_path: Path) -> Home:
     return Home(tmp_path)
 
 
+def start_all(daemon: Daemon) -> None:
+    """Start a guard, and wait until it guards all three."""
+    daemon.start()
+    daemon.until(lambda: len(daemon.heard("ready")) == 3)
+
+
 def until_copied(daemon: Daemon, home: Home, name: str, chat: Chat) -> None:
     shadow = home.shadow(name, chat)
     daemon.until(lambda: shadow.exists() and shadow.read_bytes() == chat.path.read_bytes())
@@ -50,8 +56,7 @@ def inotify_instances(daemon: Daemon) -> int:
 def test_each_profile_is_guarded_by_one_process_with_one_queue(home: Home) -> None:
     chats = {name: home.chat(name) for name in THREE}
     with home.daemon() as daemon:
-        daemon.start()
-        daemon.until(lambda: len(daemon.heard("ready")) == 3)
+        start_all(daemon)
         for name in THREE:
             assert is_wipe_repaired(daemon, home, name, chats[name]), name
         assert inotify_instances(daemon) == 1
@@ -72,8 +77,7 @@ def test_each_profile_is_guarded_by_one_process_with_one_queue(home: Home) -> No
 def test_commands_reach_each_directory(home: Home) -> None:
     chats = {name: home.chat(name) for name in THREE}
     with home.daemon() as daemon:
-        daemon.start()
-        daemon.until(lambda: len(daemon.heard("ready")) == 3)
+        start_all(daemon)
         for name in THREE:
             assert is_wipe_repaired(daemon, home, name, chats[name])
         listed = {one["session"]: one["directory"] for one in home.json("list")["sessions"]}
@@ -134,8 +138,7 @@ def test_a_directory_that_comes_is_guarded_without_waiting_for_a_scan(home: Home
 def test_a_profile_that_is_taken_away_and_comes_back_costs_nobody_anything(home: Home) -> None:
     chats = {name: home.chat(name) for name in THREE}
     with home.daemon() as daemon:
-        daemon.start()
-        daemon.until(lambda: len(daemon.heard("ready")) == 3)
+        start_all(daemon)
         for name in THREE:
             until_copied(daemon, home, name, chats[name])
         profile, away = home.sessions("work").parent.parent, home.root / "away"
@@ -174,8 +177,7 @@ def test_a_directory_that_cannot_be_read_is_told_of_and_tried_again(home: Home) 
 def test_a_directory_that_is_replaced_by_another_is_no_loss_elsewhere(home: Home) -> None:
     chats = {name: home.chat(name) for name in THREE}
     with home.daemon() as daemon:
-        daemon.start()
-        daemon.until(lambda: len(daemon.heard("ready")) == 3)
+        start_all(daemon)
         until_copied(daemon, home, "work", chats["work"])
         shutil.move(home.sessions("work"), home.root / "old")
         os.symlink(home.sessions("default"), home.sessions("work"))

@@ -57,6 +57,21 @@ V875: Value = V720 | {"clear_generation": None}
 NEW: Value = V875 | {"intentional_shrink_generation": None}
 
 
+# The conversation that most cases begin with, and what usually comes of it.
+FIVE = turns(5)
+FOUR = FIVE[:8]
+OTHER = turns(2, 70, 9000)
+NEWS = [user("new", 3000), answer("news", 3001)]
+GONE: Value = {"context_messages": []}
+STREAMING: Value = {"active_stream_id": "s", "pending_user_message": "unsent", "pending_started_at": 2000.5}
+RUNNING: Value = {"active_stream_id": "s2", "pending_user_message": "ask", "pending_started_at": 2000.5}
+
+
+def cut(era: Value = V137, **more: Any) -> Value:
+    """What a file of that era has beside its messages, a cut's marks among it."""
+    return era | more
+
+
 def file(messages: list[Any], era: Value = OLD, **members: Any) -> Document:
     """A session file of that era; `context_messages` repeats the messages unless it is given."""
     value = {

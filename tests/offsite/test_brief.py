@@ -10,7 +10,6 @@ import pytest
 from hermesguard.config import settings as config
 from hermesguard.config.settings import Settings
 from hermesguard.demo.app import App
-from hermesguard.demo.eras import Era
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.events.reporter import Reporter
 from hermesguard.offsite import brief, overview, process
@@ -28,11 +27,6 @@ def settings_of(copies: Copies, **more: str) -> Settings:
     places = {"sessions": str(copies.root), "store": str(copies.options.store)}
     environment = {"HOME": str(copies.root), "HERMESGUARD_OFFSITE_STATE": str(copies.options.state)}
     return config.load(places, environment, [path])
-
-
-@pytest.fixture
-def app(world: World) -> App:
-    return world.app(Era.NEW)
 
 
 @pytest.fixture

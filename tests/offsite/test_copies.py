@@ -23,11 +23,6 @@ from tests.helpers.world import World
 
 
 @pytest.fixture
-def app(world: World) -> App:
-    return world.app(Era.NEW)
-
-
-@pytest.fixture
 def copies(world: World, app: App, tmp_path: Path) -> Copies:
     for _ in range(4):
         app.create(turns=8)

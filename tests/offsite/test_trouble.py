@@ -12,7 +12,6 @@ import pytest
 
 from hermesguard import files
 from hermesguard.demo.app import App
-from hermesguard.demo.eras import Era
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.offsite import batch
 from hermesguard.offsite.back.restore import Restoring
@@ -21,11 +20,6 @@ from hermesguard.offsite.overview import overview
 from hermesguard.store.store import Store
 from tests.helpers.copies import DAY, Copies, same
 from tests.helpers.world import World
-
-
-@pytest.fixture
-def app(world: World) -> App:
-    return world.app(Era.NEW)
 
 
 @pytest.fixture

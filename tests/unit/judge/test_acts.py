@@ -8,12 +8,10 @@ import pytest
 from hermesguard.judge.acts import ACTS, Part
 from hermesguard.judge.verdict import Action
 from hermesguard.webui import session
-from tests.helpers.cases import NEW, OLD, V137, V720, V875, Value, turns, user, verdict_on
+from tests.helpers.cases import FIVE, NEW, OLD, OTHER, V137, V720, V875, Value, turns, user, verdict_on
 
-FIVE = turns(5)
 CALLS = [{"name": "terminal", "tid": "t1", "assistant_msg_idx": 1}]
 SUMMARY = [user("[CONTEXT COMPACTION — REFERENCE ONLY] tiles"), *FIVE[-2:]]
-OTHER = turns(2, 70, 9000)
 
 
 def base(messages: list[Value], era: Value) -> Value:

@@ -6,29 +6,22 @@ from typing import Any
 import pytest
 
 from tests.helpers.cases import (
+    FIVE,
+    FOUR,
+    GONE,
     NEW,
+    NEWS,
     OLD,
-    V137,
+    OTHER,
+    STREAMING,
     V720,
     V875,
     Value,
     answer,
     case,
-    turns,
+    cut,
     user,
 )
-
-FIVE = turns(5)
-FOUR = FIVE[:8]
-GONE: Value = {"context_messages": []}
-OTHER = turns(2, 70, 9000)
-NEWS = [user("new", 3000), answer("news", 3001)]
-STREAMING: Value = {"active_stream_id": "s", "pending_user_message": "unsent", "pending_started_at": 2000.5}
-
-
-def cut(era: Value = V137, **more: Any) -> Value:
-    return era | more
-
 
 # ---- marks -------------------------------------------------------------------------------------------------------------
 

@@ -6,31 +6,24 @@ import pytest
 
 from hermesguard.judge.facts import facts
 from tests.helpers.cases import (
+    FIVE,
+    FOUR,
+    GONE,
     NEW,
+    NEWS,
     OLD,
+    OTHER,
+    RUNNING,
+    STREAMING,
     V137,
     V720,
     V875,
     Value,
     answer,
     case,
+    cut,
     file,
-    turns,
-    user,
 )
-
-FIVE = turns(5)
-FOUR = FIVE[:8]
-GONE: Value = {"context_messages": []}
-OTHER = turns(2, 70, 9000)
-NEWS = [user("new", 3000), answer("news", 3001)]
-STREAMING: Value = {"active_stream_id": "s", "pending_user_message": "unsent", "pending_started_at": 2000.5}
-RUNNING: Value = {"active_stream_id": "s2", "pending_user_message": "ask", "pending_started_at": 2000.5}
-
-
-def cut(era: Value = V137, **more: Any) -> Value:
-    return era | more
-
 
 EARLIER = cut(truncation_watermark=1)
 STUMP = [*FIVE[:9], answer("answ", 1055)]

@@ -13,9 +13,8 @@ from hermesguard.judge.rules_missing import (
     Missing,
 )
 from hermesguard.judge.verdict import Action, IndexSays, Surroundings, Verdict
-from tests.helpers.cases import Value, file, turns
+from tests.helpers.cases import FIVE, Value, file
 
-FIVE = turns(5)
 INDEX: tuple[IndexSays, ...] = get_args(IndexSays)
 WITHOUT_EVIDENCE: tuple[IndexSays, ...] = ("dropped", "rebuilt", "unlisted", "removed", "none")
 LATER = 60.0

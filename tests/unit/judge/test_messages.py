@@ -5,7 +5,13 @@ from typing import Any
 import pytest
 
 from tests.helpers.cases import (
+    FIVE,
+    FOUR,
+    GONE,
+    NEWS,
     OLD,
+    RUNNING,
+    STREAMING,
     V720,
     Value,
     answer,
@@ -13,19 +19,11 @@ from tests.helpers.cases import (
     case,
     file,
     tool,
-    turns,
     user,
 )
 
-FIVE = turns(5)
-FOUR = FIVE[:8]
-GONE: Value = {"context_messages": []}
-OTHER = turns(2, 70, 9000)
 END = 1055.0
 """The stamp of the last message of FIVE."""
-NEWS = [user("new", 3000), answer("news", 3001)]
-STREAMING: Value = {"active_stream_id": "s", "pending_user_message": "unsent", "pending_started_at": 2000.5}
-RUNNING: Value = {"active_stream_id": "s2", "pending_user_message": "ask", "pending_started_at": 2000.5}
 
 
 # ---- messages ----------------------------------------------------------------------------------------------------------

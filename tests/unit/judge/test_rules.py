@@ -16,6 +16,8 @@ from hermesguard.judge.rules_missing import (
 from hermesguard.judge.verdict import Action, Surroundings, Verdict
 from hermesguard.webui import session
 from tests.helpers.cases import (
+    FIVE,
+    GONE,
     NEW,
     OLD,
     V137,
@@ -31,10 +33,8 @@ from tests.helpers.cases import (
     verdict_on,
 )
 
-FIVE = turns(5)
 STALE = {"active_stream_id": "stale", "pending_user_message": "unsent", "pending_started_at": 2000.5}
 LATE = [user("new question", 3000), answer("new answer", 3001)]
-GONE: Value = {"context_messages": []}
 
 
 def at(stamp: float, **more: Any) -> Value:

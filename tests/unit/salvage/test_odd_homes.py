@@ -231,7 +231,10 @@ def is_whole_again(home: Home) -> list[str]:
     return notes
 
 
-@pytest.mark.parametrize(("era", "schema"), [(Era.OLD, 2), (Era.NEW, 30)])
+in_both_eras = pytest.mark.parametrize(("era", "schema"), [(Era.OLD, 2), (Era.NEW, 30)])
+
+
+@in_both_eras
 @pytest.mark.parametrize("name", ODD_DATABASES)
 def test_odd_databases(tmp_path: Path, name: str, era: Era, schema: int) -> None:
     home = emptied(Home(tmp_path, era, schema))
@@ -242,7 +245,7 @@ def test_odd_databases(tmp_path: Path, name: str, era: Era, schema: int) -> None
     assert any(said in note for note in notes) or not said, notes
 
 
-@pytest.mark.parametrize(("era", "schema"), [(Era.OLD, 2), (Era.NEW, 30)])
+@in_both_eras
 @pytest.mark.parametrize("name", ODD_ROWS)
 def test_odd_rows(tmp_path: Path, name: str, era: Era, schema: int) -> None:
     home = emptied(Home(tmp_path, era, schema))
@@ -250,7 +253,7 @@ def test_odd_rows(tmp_path: Path, name: str, era: Era, schema: int) -> None:
     is_whole_again(home)
 
 
-@pytest.mark.parametrize(("era", "schema"), [(Era.OLD, 2), (Era.NEW, 30)])
+@in_both_eras
 @pytest.mark.parametrize("name", ODD_FILES)
 def test_odd_files(tmp_path: Path, name: str, era: Era, schema: int) -> None:
     home = emptied(Home(tmp_path, era, schema))
