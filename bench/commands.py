@@ -2,7 +2,8 @@
 
 Makes a sessions directory and a store as the guard leaves them (the same names, sizes of a short conversation, digests
 where the guard notes them), without its fsyncs, and an incident for every fifth session. Each command runs as a process of
-its own, several times, in turn with the others; the bare interpreter stands beside them. `status` is asked of the store
+its own, several times, in turn with the others; the bare interpreter stands beside them. The first search has no notes of an
+earlier one (lookup/find/repeats.py): it is shown apart, each time with the notes removed before. `status` is asked of the store
 alone, and once more of a guard that runs on it.
 """
 
@@ -83,8 +84,10 @@ def furnish(root: Path, sessions: int, versions: int) -> None:
 
 
 def environment(root: Path) -> dict[str, str]:
-    return os.environ | {
+    ours = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return ours | {
         "HOME": str(root),
+        "XDG_CACHE_HOME": str(root / "cache"),
         "HERMESGUARD_SESSIONS": str(root / "sessions"),
         "HERMESGUARD_STORE": str(root / "store"),
         "HERMESGUARD_LOG": "json",

@@ -189,6 +189,18 @@ def write_durably(
     sync_directory(path.parent)
 
 
+def write_privately(path: Path, data: bytes) -> None:
+    """Put a file of mode 0600 at `path`, whole at every instant, but not durable: it can be made again. Raises OSError."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    write_new(temporary, data, None, None)
+    try:
+        os.rename(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
 def write_new(
     path: Path,
     data: bytes | Iterable[bytes | memoryview],
