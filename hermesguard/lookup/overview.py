@@ -70,7 +70,7 @@ def version_names(library: Library, name: str) -> list[str]:
         names = os.listdir(library.history_path(name))
     except OSError:
         return []
-    return sorted(file for file in names if file.endswith(".json.gz") and not file.startswith("."))
+    return sorted([file for file in names if file.endswith(".json.gz") and file[0] != "."])
 
 
 def _last_version(names: list[str]) -> tuple[datetime | None, int | None]:

@@ -13,10 +13,10 @@ import re
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from hermesguard import files
-from hermesguard.lookup.find.repeats import Notes, Repeats, State, adds_text
+from hermesguard.lookup.find.repeats import Repeats, State, adds_text
 from hermesguard.lookup.library import Library
 from hermesguard.lookup.overview import version_names
 from hermesguard.lookup.selectors import LATEST, LIVE, Chosen
@@ -209,7 +209,7 @@ class _Look:
 
     def __init__(self, library: Library, query: Query, repeats: Repeats | None) -> None:
         self.hits: list[Hit] = []
-        self.notes: Notes = {}
+        self.notes: dict[str, list[Any]] = {}
         self._library, self._query, self._repeats = library, query, repeats
         self._shadows = {
             shadow.session: (shadow.size_bytes, shadow.mtime_ns) for shadow in library.store.shadows()
@@ -274,7 +274,7 @@ class _Look:
                 fresh.append(version)
                 newer = [*newer[:1], data]
         if known is None and is_whole:
-            self.notes[name] = (state, fresh)
+            self.notes[name] = [state, fresh]
 
     def _state(self, name: str, live: os.stat_result | None) -> State | None:
         """Return what tells one state of a session's copies from another; None while it may change unnoticed."""
