@@ -63,8 +63,9 @@ def test_a_history_that_has_not_changed_is_not_looked_into(root, tmp_path, monke
     monkeypatch.setattr(notes, "_SETTLED_NS", -(10**12))
     library = Library(Settings(sessions=tmp_path / "none", store=root))
     before = library.size_bytes()
+    assert before == walked(root)
     seen = []
     scandir = os.scandir
     monkeypatch.setattr(os, "scandir", lambda path: seen.append(os.path.basename(path)) or scandir(path))
-    assert library.size_bytes() == before == walked(root)
+    assert library.size_bytes() == before
     assert sorted(seen) == ["history", "shadows", "store"]
