@@ -188,11 +188,14 @@ class Library:
 
     @cached_property
     def titles(self) -> dict[str, str]:
-        """The title of each session: of its newest copy, else of the live file, else as the index of the application has it."""
-        return {name: self.title(name) for name in self.sessions}
+        """The title of each session, or the last that it had where a clear took it away."""
+        return {name: self.title_once(name) for name in self.sessions}
 
     def title(self, name: str) -> str:
-        """Return the title of a session; empty when it has none."""
+        """Return the title of a session: of its newest copy, else of the live file, else as the index of the application has it.
+
+        Empty when it has none.
+        """
         return head.title(self.head(name, session.TITLE)) or self._titles_elsewhere(name)
 
     def title_once(self, name: str) -> str:

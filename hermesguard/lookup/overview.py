@@ -61,7 +61,8 @@ def _entry(library: Library, name: str, shadow: ShadowEntry | None, log: list[In
         changed, messages, state = _without_copy(library, name, is_live)
     losses = [one for one in log if not one.is_note]
     incident = losses[-1] if losses else None
-    return Entry(name, library.title(name), messages, changed, len(names), incident, state)
+    title = library.title_once(name) if state == "shortened" else library.title(name)
+    return Entry(name, title, messages, changed, len(names), incident, state)
 
 
 def version_names(library: Library, name: str) -> list[str]:
