@@ -19,7 +19,7 @@ from hermesguard.errors import ExitCode, GuardError
 from hermesguard.lookup import typed
 from hermesguard.store.directories.parts import part_for, parts_of
 from hermesguard.store.lock import lock_holder
-from hermesguard.store.place import Place, is_same_directory, top_of
+from hermesguard.store.place import Place, is_same_directory, top_of, user_name
 
 SERVICE_STATES = Path("/var/lib")
 PROCESSES = Path("/proc")
@@ -313,7 +313,7 @@ def install_command() -> str:
     """Return what makes a guard where there is none yet: a service where the package has brought its unit."""
     if any((folder / "hermesguard@.service").exists() for folder in UNIT_FOLDERS):
         uid = os.environ.get("SUDO_UID", "")
-        user = typed.user_name(int(uid) if uid.isdecimal() else os.geteuid())
+        user = user_name(int(uid) if uid.isdecimal() else os.geteuid())
         return f"sudo systemctl enable --now hermesguard@{user}"
     if any((folder / "hermesguard.service").exists() for folder in USER_UNIT_FOLDERS):
         return "systemctl --user enable --now hermesguard"

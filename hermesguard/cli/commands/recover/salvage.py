@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from hermesguard import files
 from hermesguard.cli.output import terminal as screen
 from hermesguard.cli.output.json import print_json
 from hermesguard.cli.output.tables import Cell, Column, counted, moment, table
@@ -178,12 +179,15 @@ def _done(
         answer["messages_after"] = finding.messages_after + finding.uncertain
     if arguments.dry_run:
         return answer
+    name = ""
     try:
         Store(settings.store).create()
         name = hand_over(settings.store, finding.session, finding.document(with_uncertain))
         done = control.ask(settings, "salvage", name=finding.session, file=name, restore=arguments.restore)
     except (GuardError, OSError) as error:
         answer["error"] = str(error)
+        if name:
+            files.remove(settings.store / name)  # nobody has taken it
         return answer
     return {
         **answer,
