@@ -45,7 +45,9 @@ def salvage(arguments: argparse.Namespace, settings: Settings) -> int:
     places = [places_of(part_settings(settings, part), arguments.hermes_home) for part in parts]
     named = _named(parts, places, settings, arguments.conversations)
     if arguments.show and not any(named):
-        raise GuardError("--show needs a session", "Name one: hermesguard salvage SID --show", ExitCode.USAGE)
+        raise GuardError(
+            "--show needs a session", "Name one of these: hermesguard salvage --dry-run", ExitCode.USAGE
+        )
     answers: list[dict[str, Any]] = []
     here = screen.of()
     others = _elsewhere(settings)
@@ -265,7 +267,7 @@ def _closing(arguments: argparse.Namespace, answers: list[dict[str, Any]]) -> It
     live = [answer for answer in answers if answer["action"] == "salvaged"]
     if lost and not arguments.restore:
         yield "To bring them back: hermesguard salvage --restore"
-        yield "To see one message by message: hermesguard salvage SID --show"
+        yield f"To see one message by message: hermesguard salvage {lost[0]['session']} --show"
     for answer in live:
         yield f"To reverse it: hermesguard undo {answer['incident']}"
     if doubtful and not arguments.conversations:
