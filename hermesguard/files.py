@@ -14,6 +14,7 @@ from typing import NamedTuple
 NO_LINK = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 _COMPARED_BYTES = 1024 * 1024
 _READING = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+Data = bytes | Iterable[bytes | memoryview]
 _DIGEST_ATTRIBUTE = "user.hermesguard"
 
 
@@ -151,16 +152,16 @@ def stamp(path: Path) -> Stamp | None:
 
 def sync_directory(path: Path) -> None:
     """Make the names in a directory survive a power cut."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    _sync(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
 def sync_file(path: Path) -> None:
     """Make a file's content survive a power cut."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    _sync(path, _READING)
+
+
+def _sync(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags)
     try:
         os.fsync(descriptor)
     finally:
@@ -168,34 +169,27 @@ def sync_file(path: Path) -> None:
 
 
 def write_durably(
-    path: Path,
-    data: bytes | Iterable[bytes | memoryview],
-    mtime_ns: int | None = None,
-    note: bytes | None = None,
+    path: Path, data: Data, mtime_ns: int | None = None, note: bytes | None = None, is_lasting: bool = True
 ) -> None:
-    """Put a file of mode 0600 at `path`, whole at every instant, and durable when this returns.
+    """Put a file of mode 0600 at `path`, whole at every instant, and, if it `is_lasting`, durable when this returns.
 
-    `mtime_ns` back-dates it; `note` goes into an extended attribute where the file system has them. A crash leaves the
-    old file or the new one, and perhaps a temp file `.NAME.tmp` that the next write of that name replaces.
+    `mtime_ns` back-dates it; `note` goes into an extended attribute where the file system has them. A crash leaves the old
+    file or the new one, and perhaps a temp file `.NAME.tmp` that the next write of that name replaces.
     """
     temporary = path.with_name(f".{path.name}.tmp")
-    write_new(temporary, data, mtime_ns, note, is_synced=True)
+    write_new(temporary, data, mtime_ns, note, is_synced=is_lasting)
     try:
         os.rename(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
-    sync_directory(path.parent)
+    if is_lasting:
+        sync_directory(path.parent)
 
 
 def write_new(
-    path: Path,
-    data: bytes | Iterable[bytes | memoryview],
-    mtime_ns: int | None,
-    note: bytes | None,
-    *,
-    is_synced: bool = False,
+    path: Path, data: Data, mtime_ns: int | None, note: bytes | None, *, is_synced: bool = False
 ) -> None:
     """Write a new file of mode 0600, as `open_new` opens it; its name is not durable yet, and its content only if `is_synced`.
 

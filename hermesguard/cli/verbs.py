@@ -70,7 +70,9 @@ VERBS: Final[tuple[Verb, ...]] = (
         "find",
         "a conversation by words of its title or its text",
         "Looks for words in live files, copies, older versions and what was deleted; says what state each conversation is "
-        "in, and the command that brings it back. Conversations that have the words in one run come first.",
+        "in, and the command that brings it back. Conversations that have the words in one run come first. Of a store with more "
+        "than 500 sessions it notes in ~/.cache/hermesguard which versions only repeat a newer copy (ids and file names, no "
+        "text): the next search does not read them again.",
         "hermesguard find server room\n# all that fit, not only the best\nhermesguard find --all kneading",
         "hermesguard.cli.commands.inspect.find:find",
         arguments.find,

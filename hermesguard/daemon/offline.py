@@ -1,6 +1,7 @@
 """The guard's work without a daemon: one scan, or one request of a user, under the store's lock."""
 
 import contextlib
+import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator, Set
@@ -44,7 +45,28 @@ def guarding(settings: Settings, reporter: Reporter | None = None, create: bool 
         store.create()
     else:
         store.open()
-    store.take_lock()
+    with _in_turn(top_of(settings.store)):
+        store.take_lock()
+        with _guarding(settings, store, reporter) as guard:
+            yield guard
+
+
+@contextlib.contextmanager
+def _in_turn(top: Path) -> Iterator[None]:
+    """Wait until no other command acts in a part of this store: each would give the same number to an incident."""
+    descriptor = os.open(top, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with contextlib.suppress(
+            OSError
+        ):  # some file servers have no such lock, and no two commands at once most of the time
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _guarding(settings: Settings, store: Store, reporter: Reporter | None) -> Iterator[Guard]:
     is_own = reporter is None
     reporter = reporter or open_reporter(way="quiet")
     log = IncidentLog(settings.store)

@@ -101,6 +101,8 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069
 
 def plain(text: str) -> str:
     """Return `text` fit for one line of a log or a terminal: control characters and lone surrogates shown, not sent."""
+    if text.isascii() and text.isprintable():
+        return text
     return _CONTROL.sub(lambda match: ascii(match[0])[1:-1], encodable(text))
 
 

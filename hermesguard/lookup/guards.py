@@ -8,7 +8,7 @@ import contextlib
 import os
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -19,7 +19,7 @@ from hermesguard.errors import ExitCode, GuardError
 from hermesguard.lookup import typed
 from hermesguard.store.directories.parts import part_for, parts_of
 from hermesguard.store.lock import lock_holder
-from hermesguard.store.place import Place, is_same_directory, top_of
+from hermesguard.store.place import Place, is_same_directory, top_of, user_name
 
 SERVICE_STATES = Path("/var/lib")
 PROCESSES = Path("/proc")
@@ -266,6 +266,12 @@ def guarded_by_others() -> dict[Path, Path]:
     return found
 
 
+def guarded_elsewhere(sessions: Path, others: Mapping[Path, Path]) -> Path | None:
+    """Return the store of the one of `others` that has a sessions directory, by whatever name; None when none has it."""
+    stores = (store for other, store in others.items() if is_same_directory(other, sessions))
+    return others.get(sessions) or next(stores, None)
+
+
 def _container_of(folder: Path) -> tuple[str, str] | None:
     """Return (program, short id) of the container that another process is in; None when it is in none, or in our own."""
     try:
@@ -313,7 +319,7 @@ def install_command() -> str:
     """Return what makes a guard where there is none yet: a service where the package has brought its unit."""
     if any((folder / "hermesguard@.service").exists() for folder in UNIT_FOLDERS):
         uid = os.environ.get("SUDO_UID", "")
-        user = typed.user_name(int(uid) if uid.isdecimal() else os.geteuid())
+        user = user_name(int(uid) if uid.isdecimal() else os.geteuid())
         return f"sudo systemctl enable --now hermesguard@{user}"
     if any((folder / "hermesguard.service").exists() for folder in USER_UNIT_FOLDERS):
         return "systemctl --user enable --now hermesguard"

@@ -12,6 +12,7 @@ from typing import Any
 from hermesguard import files
 from hermesguard.config.settings import Settings
 from hermesguard.errors import ExitCode, GuardError
+from hermesguard.lookup.find.notes import Notes
 from hermesguard.lookup.selectors import (
     LATEST,
     LIVE,
@@ -24,11 +25,14 @@ from hermesguard.lookup.selectors import (
 from hermesguard.store import incidents
 from hermesguard.store.incidents import Incident
 from hermesguard.store.store import Shadow, Store
+from hermesguard.store.upkeep.size import size_bytes
 from hermesguard.webui import header as head
 from hermesguard.webui import session
 from hermesguard.webui.session import Document, Unreadable
 
 _MOST_READ_BYTES = 64 * 1024 * 1024
+_MANY = 500
+"""So many histories are looked into quickly enough; only of more it is noted how large they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +155,10 @@ class Library:
             return None
 
     @cached_property
+    def _with_delta_logs(self) -> frozenset[str]:
+        return frozenset(self.store.with_delta_logs())
+
+    @cached_property
     def everything(self) -> list[Incident]:
         """The incidents and the notes of the log, oldest first."""
         return incidents.read_all(self.store.root)
@@ -169,13 +177,25 @@ class Library:
         """The incidents of a session, oldest first."""
         return [incident for incident in self.incidents if incident.session == name]
 
+    def size_bytes(self) -> int:
+        """Return how large the store is; what takes a look at every version is noted for the next time."""
+        notes = Notes("sizes", self.store.root, lambda one: set(map(type, one)) == {int} and len(one) == 3)
+        found: dict[str, list[int]] = {}
+        total = size_bytes(self.store.root, notes.known, found)
+        if len(found) >= _MANY:
+            notes.write({name: note for name, note in found.items() if notes.is_settled(note[1])})
+        return total
+
     @cached_property
     def titles(self) -> dict[str, str]:
-        """The title of each session: of its newest copy, else of the live file, else as the index of the application has it."""
-        return {name: self.title(name) for name in self.sessions}
+        """The title of each session, or the last that it had where a clear took it away."""
+        return {name: self.title_once(name) for name in self.sessions}
 
     def title(self, name: str) -> str:
-        """Return the title of a session; empty when it has none."""
+        """Return the title of a session: of its newest copy, else of the live file, else as the index of the application has it.
+
+        Empty when it has none.
+        """
         return head.title(self.head(name, session.TITLE)) or self._titles_elsewhere(name)
 
     def title_once(self, name: str) -> str:
@@ -216,7 +236,7 @@ class Library:
     def head(self, name: str, *keys: str) -> dict[str, Any]:
         """Return the metadata of a session's newest copy, of these only `keys`, if given; empty when there is no copy."""
         try:
-            if self.store.delta_log_path(name).exists():
+            if name in self._with_delta_logs:
                 return head.metadata(self._shadow(name)[: head.HEAD_BYTES], *keys)
             return head.read(self.store.shadow_path(name), *keys)
         except OSError:

@@ -61,7 +61,8 @@ def _entry(library: Library, name: str, shadow: ShadowEntry | None, log: list[In
         changed, messages, state = _without_copy(library, name, is_live)
     losses = [one for one in log if not one.is_note]
     incident = losses[-1] if losses else None
-    return Entry(name, library.title(name), messages, changed, len(names), incident, state)
+    title = library.title_once(name) if state == "shortened" else library.title(name)
+    return Entry(name, title, messages, changed, len(names), incident, state)
 
 
 def version_names(library: Library, name: str) -> list[str]:
@@ -70,7 +71,7 @@ def version_names(library: Library, name: str) -> list[str]:
         names = os.listdir(library.history_path(name))
     except OSError:
         return []
-    return sorted(file for file in names if file.endswith(".json.gz") and not file.startswith("."))
+    return sorted([file for file in names if file.endswith(".json.gz") and file[0] != "."])
 
 
 def _last_version(names: list[str]) -> tuple[datetime | None, int | None]:

@@ -4,7 +4,6 @@ Sentences are written with the bare word ("hermesguard explain 7"); whatever pri
 """
 
 import os
-import pwd
 import re
 import shlex
 import shutil
@@ -16,7 +15,7 @@ from hermesguard.config.paths import OUTSIDE_VARIABLE, default_store
 from hermesguard.config.settings import Settings
 from hermesguard.errors import GuardError
 from hermesguard.events.event import complete_commands
-from hermesguard.store.place import top_of
+from hermesguard.store.place import top_of, user_name
 
 BARE: Final = "hermesguard"
 VARIABLE: Final = OUTSIDE_VARIABLE
@@ -151,14 +150,6 @@ def owner_of(store: Path) -> int | None:
         return store.stat().st_uid
     except OSError:
         return None
-
-
-def user_name(uid: int) -> str:
-    """Return a user's name, as `sudo -u` takes it also for one without a name."""
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"#{uid}"
 
 
 def _in_container(environment: Mapping[str, str]) -> str:

@@ -154,7 +154,7 @@ class Survey:
             if number % 50 == 0:
                 progress(number, len(names), "")
             if path := self.listing.files.get(name):
-                if only_small and (_size_bytes(path) > _SMALL_BYTES or self._is_as_kept(name, counted)):
+                if only_small and self._is_large_or_as_kept(name, path, counted):
                     continue
                 if self._looks_shorter(name, counted.get(name, 0)):
                     found.append(name)
@@ -162,15 +162,20 @@ class Survey:
                 found.append(name)
         return found
 
-    def _is_as_kept(self, name: str, counted: Mapping[str, int]) -> bool:
-        """Return whether a file is as the guard has counted it, with more than a few messages, and no trace counts more.
+    def _is_large_or_as_kept(self, name: str, path: Path, counted: Mapping[str, int]) -> bool:
+        """Return whether a file is large, or as the guard counted it, with more than a few messages, and no trace counts more.
 
         So it need not be opened. (Of a file with hardly any message the model's context may know more: that one is.)
         """
+        try:
+            found = os.lstat(path)
+        except OSError:
+            return False
+        if found.st_size > _SMALL_BYTES:
+            return True
         stamp = self._shadows.get(name)
         if self.store is None or stamp is None:
             return False
-        found = os.lstat(self.listing.files[name])
         note = self.store.shadow_note(name) if (found.st_size, found.st_mtime_ns) == stamp else None
         listed = self.around.listed.get(name, {}).get("message_count")
         most = max(counted.get(name, 0), listed if isinstance(listed, int) else 0)

@@ -6,7 +6,9 @@ directory was compared with the one that was opened. What is refused meanwhile i
 
 import errno
 import os
+import pwd
 import re
+import shlex
 import stat
 from collections.abc import Callable
 from itertools import count
@@ -62,7 +64,7 @@ class Place:
         self.remember()
 
     def require_own(self, writes: bool) -> None:
-        """Raise GuardError when a part of the store is a link, or another user's; root may read everybody's."""
+        """Raise GuardError when a part of the store is a link, or, for who writes it, another user's."""
         for directory in self._all:
             found = os.lstat(directory)
             if not stat.S_ISDIR(found.st_mode):
@@ -73,8 +75,11 @@ class Place:
                     ExitCode.REFUSED,
                 )
             user = os.geteuid()
-            if found.st_uid != user and (writes or user != 0):
-                remedy = f"Run it as that user (sudo -u '#{found.st_uid}' ...), or choose another store with --store DIR"
+            if writes and found.st_uid != user:
+                remedy = (
+                    f"Type the same with sudo -u {shlex.quote(user_name(found.st_uid))} before it; "
+                    "a store of your own is named with --store DIR"
+                )
                 if os.environ.get(OUTSIDE_VARIABLE):
                     remedy = (
                         f"Give the volume to the container's user: docker run --rm --user 0 --volumes-from hermesguard "
@@ -195,6 +200,14 @@ def top_of(store: Path) -> Path:
     """Return the store that a part belongs to; of what is no part, itself."""
     top = store.parent.parent
     return top if store.parent.name == DIRECTORIES and (top / "shadows").is_dir() else store
+
+
+def user_name(uid: int) -> str:
+    """Return a user's name, as `sudo -u` takes it also for one without a name."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"#{uid}"
 
 
 def is_same_directory(one: Path, other: Path) -> bool:

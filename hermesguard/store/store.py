@@ -374,26 +374,6 @@ class Store(History):
             + [history / name for name in names]
         )
 
-    def size_bytes(self) -> int:
-        """Return the sum of the sizes of all files in the store; a user waits for it, so it opens none."""
-        total = 0
-        directories = [str(self.root)]
-        while directories:
-            with contextlib.suppress(FileNotFoundError), os.scandir(directories.pop()) as entries:
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        directories.append(entry.path)
-                    else:
-                        total += _size_bytes(entry)
-        return total
-
-
-def _size_bytes(entry: "os.DirEntry[str]") -> int:
-    try:
-        return entry.stat(follow_symlinks=False).st_size
-    except FileNotFoundError:
-        return 0
-
 
 def _noted(note: bytes | None) -> tuple[str, int] | None:
     known, _, messages = (note or b"").partition(b" ")

@@ -5,16 +5,23 @@ The application itself needs all of it before the messages and within the first 
 
 import contextlib
 import os
+import re
 from collections.abc import Generator
 from json.decoder import JSONDecoder
 from pathlib import Path
 from typing import Any, Final
+
+import orjson
 
 from hermesguard.webui import session
 
 HEAD_BYTES: Final = 64 * 1024
 _FIRST_BYTES: Final = 2048
 _BLANKS: Final = " \t\n\r"
+# As the application writes it: the id, then the title. Of thousands of files the title alone is asked for.
+_FIRST_TITLE: Final = re.compile(
+    rb'\s*\{\s*"session_id":\s*"[\w-]*",\s*"title":\s*("(?:[^"\\\x00-\x1f]|\\.)*")\s*,'
+)
 
 
 def read(path: Path, *keys: str) -> dict[str, Any]:
@@ -39,6 +46,9 @@ def metadata(data: bytes, *keys: str) -> dict[str, Any]:
     What is no session, or cut off, gives what could be read until there.
     """
     found: dict[str, Any] = {}
+    if keys == (session.TITLE,) and (match := _FIRST_TITLE.match(data)):
+        with contextlib.suppress(ValueError):
+            return {session.TITLE: orjson.loads(match[1])}
     try:
         # Closed by us and not by the interpreter, which would swallow an interrupt that comes just then.
         with contextlib.closing(_members(data.decode("utf-8", "ignore"))) as members:

@@ -383,7 +383,7 @@ def test_history_draws_the_life_and_names_the_versions(command, scene):
     found = json.loads(command("history", "3f2a", "--json")[1])
     assert [point["mark"] for point in found["points"] if point["mark"]] == ["loss", "repair"]
     assert {entry["reason"] for entry in found["versions"]} == {"loss", "displaced"}
-    assert "shortened on purpose" in command("history", "2026")[1]
+    assert "taken away on purpose" in command("history", "2026")[1]
 
 
 def test_what_cannot_be_a_version_of_a_known_session_is_said_so(command):
@@ -658,7 +658,7 @@ def test_restore_all_missing(command, own_scene):
 def test_accept_and_purge(command, own_scene):
     code, out, _ = command("accept", "3f2b", where=own_scene)
     assert code == 0
-    assert "is accepted as it is: 4 messages; the copy until now has 4." in out
+    assert "is accepted as it is: 4 messages." in out
     code, out, _ = command("purge", "3f2a", "--dry-run", where=own_scene)
     assert "would go" in out
     code, out, _ = command("purge", "3f2a", "--yes", where=own_scene)

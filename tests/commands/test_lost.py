@@ -35,7 +35,7 @@ def run(scene, home):
 def test_the_first_scan_tells_what_looks_lost_and_does_so_once(run, scene, home):
     code, out, _ = run("scan", "--check")
     assert code == ExitCode.PROBLEM
-    assert out.count(": lost before (") == 5
+    assert out.count(": looks lost from before the guard (") == 5
     assert "5 conversations may have been lost before the guard came." in out
     for name, why in {
         "wiped": "the index counts 40 messages, the file has 0",

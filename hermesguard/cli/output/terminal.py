@@ -66,7 +66,7 @@ class Screen:
     def cell(self, text: str) -> str:
         """Return `safe` text with single spaces that leaves its neighbours in place, also when it runs right to left."""
         line = self.safe(" ".join(text.split()))
-        if _RIGHT_TO_LEFT.search(line):
+        if not line.isascii() and _RIGHT_TO_LEFT.search(line):
             return _LEFT_TO_RIGHT_MARK + line + _LEFT_TO_RIGHT_MARK
         return line
 

@@ -81,7 +81,7 @@ def _legend(screen: Screen, found: Sequence[Point]) -> str:
     words = {
         "loss": ("loss", "losses"),
         "repair": ("repair", "repairs"),
-        "intended": ("shortened on purpose",) * 2,
+        "intended": ("taken away on purpose",) * 2,
     }
     parts = []
     for mark in _MARKS:

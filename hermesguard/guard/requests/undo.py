@@ -141,9 +141,11 @@ class Decisions(Requests):
             self.require_seen(name, seen)
         live = self._live(name)
         if live is None or live.document is None:
+            is_kept = self._store.has_shadow(name) or self._store.versions(name)
+            back = f"hermesguard restore {name}" if is_kept else f"hermesguard salvage --restore {name}"
             raise GuardError(
                 f"The file of {name} is {'gone' if live is None else 'not readable'}, so it cannot be accepted",
-                f"To give the session up: hermesguard purge {name}; to have it back: hermesguard restore {name}",
+                f"To have it back: {back}; to give the session up: hermesguard purge {name}",
                 ExitCode.REFUSED,
             )
         try:

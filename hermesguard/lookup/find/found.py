@@ -61,7 +61,7 @@ def _age(library: Library, hit: Hit) -> float:
 
 def _look_at(library: Library, query: Query, hit: Hit) -> Found | None:
     """Return what there is to say of a hit; None when the words stand in nothing that people read."""
-    title = library.title(hit.session)
+    title = library.title_once(hit.session)
     passage: Passage | None = Passage(0, "", "")
     if (library.live and hit.session in library.live) or hit.session in library.kept:
         try:

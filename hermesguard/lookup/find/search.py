@@ -1,8 +1,9 @@
 """Words of a conversation, looked for in live files, shadows and versions, by their bytes: nothing is parsed that does not fit.
 
 A session is looked through from its newest copy to its oldest, and no further than to the first copy that has the phrase.
-Live files that are as their shadow are not opened, and a content that is kept twice is read once. The sessions are shared
-out among processes, one for each processor; each holds one file at a time.
+Live files that are as their shadow are not opened, and a content that is kept twice is read once. In a large store, versions
+that only repeat what a newer copy says are read once and then no more (module repeats). The sessions are shared out among
+processes, one for each processor; each holds three files at a time.
 """
 
 import json
@@ -12,9 +13,10 @@ import re
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from hermesguard import files
+from hermesguard.lookup.find.repeats import Repeats, State, adds_text
 from hermesguard.lookup.library import Library
 from hermesguard.lookup.overview import version_names
 from hermesguard.lookup.selectors import LATEST, LIVE, Chosen
@@ -24,6 +26,8 @@ PHRASE: Final = 0
 WORDS: Final = 1
 _LEAST_SHARE: Final = 500
 """So many sessions are looked through sooner than a process is made."""
+_LEAST_NOTED: Final = 500
+"""So many sessions are looked through quickly enough without notes of the last time."""
 _MOST_PROCESSES: Final = 8
 _GZIP_HEADER_BYTES: Final = 10
 _LARGEST_VERSION_BYTES: Final = 1024 * 1024 * 1024
@@ -134,9 +138,16 @@ def search(library: Library, query: Query) -> list[Hit]:
             for hit in search(one, query)
         ]
     names = library.sessions
-    look = looking(library, query)
     count = min(len(os.sched_getaffinity(0)), _MOST_PROCESSES, 1 + len(names) // _LEAST_SHARE)
-    return look(names) if count == 1 else _shared_out(look, names, count)
+    repeats = Repeats(library.store.root) if len(names) >= _LEAST_NOTED else None
+    look = _Look(library, query, repeats)
+    if count == 1:
+        look.through(names)
+    else:
+        _share_out(look, names, count)
+    if repeats:
+        repeats.write(look.notes)
+    return look.hits
 
 
 def looking(library: Library, query: Query) -> Callable[[Sequence[str]], list[Hit]]:
@@ -153,21 +164,18 @@ def looking(library: Library, query: Query) -> Callable[[Sequence[str]], list[Hi
             ]
 
         return look_in_each
-    shadows = {shadow.session: (shadow.size_bytes, shadow.mtime_ns) for shadow in library.store.shadows()}
-    deltas = frozenset(library.store.with_delta_logs())
-    live = library.live or frozenset()
+    look = _Look(library, query, None)
 
-    def look(some: Sequence[str]) -> list[Hit]:
-        found = (
-            _look(library, query, name, shadows.get(name), name in live, name in deltas) for name in some
-        )
-        return [hit for hit in found if hit]
+    def look_in(some: Sequence[str]) -> list[Hit]:
+        look.hits = []
+        look.through(some)
+        return look.hits
 
-    return look
+    return look_in
 
 
-def _shared_out(look: Callable[[Sequence[str]], list[Hit]], names: Sequence[str], count: int) -> list[Hit]:
-    """Return what `look` finds in all `names`, each of `count` processes having a part of them."""
+def _share_out(look: "_Look", names: Sequence[str], count: int) -> None:
+    """Look through all `names`, each of `count` processes having a part of them."""
     children: list[tuple[int, int]] = []
     for number in range(1, count):
         reader, writer = os.pipe()
@@ -176,75 +184,123 @@ def _shared_out(look: Callable[[Sequence[str]], list[Hit]], names: Sequence[str]
             code = 1
             try:
                 os.close(reader)
+                look.through(names[number::count])
                 with os.fdopen(writer, "wb") as file:
-                    marshal.dump([tuple(hit) for hit in look(names[number::count])], file)
+                    marshal.dump(([tuple(hit) for hit in look.hits], look.notes), file)
                 code = 0
             finally:
                 os._exit(code)
         os.close(writer)
         children.append((pid, reader))
-    found = look(names[0::count])
+    look.through(names[0::count])
     for number, (pid, reader) in enumerate(children, 1):
         with os.fdopen(reader, "rb") as file:
             data = file.read()
         if os.waitpid(pid, 0)[1] == 0:
-            found += [Hit(*hit) for hit in marshal.loads(data)]
+            hits, notes = marshal.loads(data)
+            look.hits += [Hit(*hit) for hit in hits]
+            look.notes |= notes
         else:
-            found += look(names[number::count])
-    return found
+            look.through(names[number::count])
 
 
-def _look(
-    library: Library,
-    query: Query,
-    name: str,
-    shadow: tuple[int, int] | None,
-    is_live: bool,
-    has_delta: bool,
-) -> Hit | None:
-    best: Hit | None = None
-    for source, version, data in _copies(library, name, shadow, is_live, has_delta):
-        rank = query.rank(data)
-        if rank == PHRASE:
-            return Hit(PHRASE, name, source, version)
-        if rank is not None and best is None:
-            best = Hit(rank, name, source, version)
-    if (
-        best is None
-        and not is_live
-        and (rank := query.rank(json.dumps(library.title(name)).encode())) is not None
-    ):
-        return Hit(rank, name, "live")
-    return best
+class _Look:
+    """One search of the sessions of one part of a store: what was found, and what `repeats` did not know yet."""
 
+    def __init__(self, library: Library, query: Query, repeats: Repeats | None) -> None:
+        self.hits: list[Hit] = []
+        self.notes: dict[str, list[Any]] = {}
+        self._library, self._query, self._repeats = library, query, repeats
+        self._shadows = {
+            shadow.session: (shadow.size_bytes, shadow.mtime_ns) for shadow in library.store.shadows()
+        }
+        self._deltas = frozenset(library.store.with_delta_logs())
+        self._live = library.live or frozenset()
+        self._live_directory = str(library.settings.sessions)
+        self._shadow_directory = str(library.store.shadows_directory)
+        self._history = str(library.store.history_directory)
 
-def _copies(
-    library: Library, name: str, shadow: tuple[int, int] | None, is_live: bool, has_delta: bool
-) -> Iterator[tuple[Source, str, bytes]]:
-    """Yield the copies of a session, the live file first, then the newest; what cannot be read is left out."""
-    directory = str(library.settings.sessions)
-    stamp = _stamp(f"{directory}/{name}.json") if is_live else None
-    is_same = stamp is not None and stamp == shadow and not has_delta
-    if is_live and not is_same and (data := _read(f"{directory}/{name}.json")):
-        yield "live", "", data
-    if shadow:
-        data = (
-            _newest(library, name) if has_delta else _read(f"{library.store.shadows_directory}/{name}.json")
-        )
-        if data:
-            yield ("live" if is_same else "latest"), "", data
-    seen = set()
-    folder = f"{library.store.history_directory}/{name}"
-    for version in reversed(version_names(library, name)):
-        digest = version[-24:-8]
-        if digest in seen:
-            continue
-        seen.add(digest)
-        if packed := _read(f"{folder}/{version}"):
+    def through(self, names: Sequence[str]) -> None:
+        """Look through these sessions."""
+        for name in names:
+            if hit := self._session(name):
+                self.hits.append(hit)
+
+    def _session(self, name: str) -> Hit | None:
+        best: Hit | None = None
+        for source, version, data in self._copies(name):
+            rank = self._query.rank(data)
+            if rank == PHRASE:
+                return Hit(PHRASE, name, source, version)
+            if rank is not None and best is None:
+                best = Hit(rank, name, source, version)
+        if best is None and name not in self._live:
+            rank = self._query.rank(json.dumps(self._library.title(name)).encode())
+            if rank is not None:
+                return Hit(rank, name, "live")
+        return best
+
+    def _copies(self, name: str) -> Iterator[tuple[Source, str, bytes]]:
+        """Yield the copies of a session, the live file first, then the newest; what cannot be read is left out."""
+        live = _stat(f"{self._live_directory}/{name}.json") if name in self._live else None
+        shadow, has_delta = self._shadows.get(name), name in self._deltas
+        is_same = live is not None and (live.st_size, live.st_mtime_ns) == shadow and not has_delta
+        state = None if has_delta or not self._repeats else self._state(name, live)
+        newer: list[bytes] = []
+        digests: set[str] = set()
+        if live and not is_same and (data := _read(f"{self._live_directory}/{name}.json")):
+            newer.append(data)
+            yield "live", "", data
+        if shadow:
+            path = f"{self._shadow_directory}/{name}.json"
+            if data := _newest(self._library, name) if has_delta else _read(path):
+                newer.append(data)
+                if not has_delta and (noted := self._library.store.shadow_note(name)):
+                    digests.add(noted[0])
+                yield ("live" if is_same else "latest"), "", data
+        if state is None:
+            yield from (("version", version, data) for version, data in self._versions(name, digests) if data)
+            return
+        known = self._repeats.versions(name, state) if self._repeats else None
+        fresh: list[str] = []
+        is_whole = True
+        for version, data in self._versions(name, digests) if known is None else self._unpack(name, known):
+            if not data:
+                is_whole = False
+            elif known is not None:
+                yield "version", version, data
+            elif all(adds_text(data, other) for other in newer):
+                yield "version", version, data
+                fresh.append(version)
+                newer = [*newer[:1], data]
+        if known is None and is_whole:
+            self.notes[name] = [state, fresh]
+
+    def _state(self, name: str, live: os.stat_result | None) -> State | None:
+        """Return what tells one state of a session's copies from another; None while it may change unnoticed."""
+        found = (live, _stat(f"{self._shadow_directory}/{name}.json"), _stat(f"{self._history}/{name}"))
+        there = [one for one in found if one]
+        if self._repeats and self._repeats.is_settled(max((one.st_ctime_ns for one in there), default=0)):
+            return [number for one in found for number in ((one.st_ino, one.st_ctime_ns) if one else (0, 0))]
+        return None
+
+    def _versions(self, name: str, digests: set[str]) -> Iterator[tuple[str, bytes]]:
+        """Yield name and content of each version, the newest first, no content twice, and none with one of these digests."""
+        unique = []
+        for version in reversed(version_names(self._library, name)):
+            digest = version[-24:-8]
+            if digest not in digests:
+                digests.add(digest)
+                unique.append(version)
+        return self._unpack(name, unique)
+
+    def _unpack(self, name: str, versions: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+        """Yield name and content of each of these versions; of what cannot be read an empty content."""
+        for version in versions:
             try:
-                yield "version", version, _unpacked(packed)
+                yield version, _unpacked(_read(f"{self._history}/{name}/{version}"))
             except zlib.error:
-                continue
+                yield version, b""
 
 
 def _unpacked(packed: bytes) -> bytes:
@@ -267,12 +323,11 @@ def _newest(library: Library, name: str) -> bytes:
         return b""
 
 
-def _stamp(path: str) -> tuple[int, int] | None:
+def _stat(path: str) -> os.stat_result | None:
     try:
-        found = os.lstat(path)
+        return os.lstat(path)
     except OSError:
         return None
-    return found.st_size, found.st_mtime_ns
 
 
 def _read(path: str) -> bytes:

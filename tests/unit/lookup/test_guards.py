@@ -11,7 +11,7 @@ from hermesguard.config import settings as config
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.events import event
 from hermesguard.lookup import guards, typed
-from hermesguard.store.place import Place
+from hermesguard.store.place import Place, user_name
 
 CONTAINER = "0123456789abcdef" * 4
 
@@ -183,7 +183,7 @@ def test_what_a_guard_reports_is_typed_by_whoever_reads_it(machine, monkeypatch)
     named = load(machine, store=str(machine / "elsewhere"))
     assert typed.command_in_reports(named, environment) == f"hermesguard --store {machine / 'elsewhere'}"
     service = config.load({}, {**environment, "STATE_DIRECTORY": "/var/lib/hermesguard-ada"}, ())
-    me = typed.user_name(os.geteuid())
+    me = user_name(os.geteuid())
     words = "hermesguard --store /var/lib/hermesguard-ada"
     assert typed.command_in_reports(service, environment) == f"sudo -u {me} {words}"
     monkeypatch.setattr(typed.shutil, "which", lambda name: None)
@@ -200,3 +200,13 @@ def test_an_event_names_commands_as_they_are_typed():
         typed.use(typed.BARE)
     assert values["undo"] == "sudo -u ada hermesguard --store /var/lib/x undo 7"
     assert (values["session"], values["count"]) == ("hermesguard undo 7", 3)
+
+
+def test_a_directory_is_that_of_another_guard_by_whatever_name(tmp_path):
+    (tmp_path / "profiles/work").mkdir(parents=True)
+    (tmp_path / "mine").symlink_to("profiles")
+    others = {tmp_path / "profiles/work": tmp_path / "store", tmp_path / "gone": tmp_path / "another"}
+    assert guards.guarded_elsewhere(tmp_path / "profiles/work", others) == tmp_path / "store"
+    assert guards.guarded_elsewhere(tmp_path / "mine/work", others) == tmp_path / "store"
+    assert guards.guarded_elsewhere(tmp_path / "profiles", others) is None
+    assert guards.guarded_elsewhere(tmp_path / "nowhere", others) is None

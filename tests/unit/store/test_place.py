@@ -35,14 +35,18 @@ def test_a_link_in_place_of_the_store_is_refused(tmp_path: Path, part: str) -> N
         assert refused.value.exit_code == ExitCode.REFUSED
 
 
-def test_a_store_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_of_another_user_is_read_and_never_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = Store(tmp_path / "store")
     store.create()
     owner = os.geteuid()
     monkeypatch.setattr(os, "geteuid", lambda: owner + 4711)
-    for use in (Store(store.root).create, Store(store.root).open):
-        with pytest.raises(GuardError, match=f"belongs to uid {owner}"):
+    Store(store.root).open()
+    for use in (Store(store.root).create, Store(store.root).take_lock):
+        with pytest.raises(GuardError, match=f"belongs to uid {owner}") as refused:
             use()
+        assert "sudo -u " in refused.value.remedy
 
 
 @pytest.mark.parametrize(

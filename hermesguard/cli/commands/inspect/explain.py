@@ -20,7 +20,7 @@ from hermesguard.events.event import Event, Value, paragraphs
 from hermesguard.lookup.directories.together import InSeveral, library_of
 from hermesguard.lookup.library import Library
 from hermesguard.lookup.objects import event_object, meaning_of
-from hermesguard.lookup.overview import entry_of
+from hermesguard.lookup.overview import entry_of, live_count
 from hermesguard.lookup.selectors import LIVE
 from hermesguard.lookup.typed import as_typed
 from hermesguard.store import earlier
@@ -118,7 +118,7 @@ def _explain_session(arguments: argparse.Namespace, settings: Settings) -> int:
         print_json("explanation", members)
         return ExitCode.OK
     here = screen.of()
-    _write_heading(here, library.title(name) or "Untitled", f"session {name}, {entry.state}")
+    _write_heading(here, library.title_once(name) or "Untitled", f"session {name}, {entry.state}")
     _write_sections(here, [("What is known", lines), ("What to do now", advice)])
     return ExitCode.OK
 
@@ -190,7 +190,7 @@ def _explain_incident(arguments: argparse.Namespace, settings: Settings, number:
         print_json("explanation", members)
         return ExitCode.OK
     here = screen.of()
-    title = library.title(incident.session) if incident.session else ""
+    title = library.title_once(incident.session) if incident.session else ""
     about = f"session {incident.session}" if incident.session else "a session that was purged"
     about = f"{_when(incident)}, {about}" + (f', "{here.cell(title)}"' if title else "")
     heading = "This conversation looks lost from before" if incident.event == LOST_BEFORE else ""
@@ -199,11 +199,14 @@ def _explain_incident(arguments: argparse.Namespace, settings: Settings, number:
         here,
         [
             ("What this means", [meaning] if meaning else []),
-            ("What the guard saw", _seen(incident)),
+            ("What the guard saw", _seen(library, incident)),
             ("What other traces say", others),
             ("What it did", _done(incident)),
             ("What to do now", [_resolved(resolved_by)] if resolved_by else advice),
-            ("How to reverse it", [reversal] if reversal else []),
+            (
+                "How to reverse it",
+                [reversal] if reversal and not any(reversal in line for line in advice) else [],
+            ),
         ],
     )
     return ExitCode.OK
@@ -222,7 +225,7 @@ def _what_to_do_about_lost(library: Library, note: Incident) -> list[str]:
         lines.append(
             "It is named here so that it can be looked for: in backups of the sessions directory first."
         )
-    if note.session in (library.live or ()):
+    if note.session in (library.live or ()) and live_count(library.live_path(note.session)) is not None:
         lines.append(f"If it is right as it is: hermesguard accept {note.session}")
     return lines
 
@@ -244,7 +247,7 @@ def _write_sections(here: Screen, sections: Iterable[tuple[str, Sequence[str]]])
 _COUNTED: Final = ("before", "found", "afterwards")
 
 
-def _seen(incident: Incident) -> list[str]:
+def _seen(library: Library, incident: Incident) -> list[str]:
     lines = [f"for: {sentence}" for sentence in incident.evidence]
     lines += [f"against: {sentence}" for sentence in incident.against]
     if incident.evidence and not incident.against:
@@ -253,7 +256,10 @@ def _seen(incident: Incident) -> list[str]:
         names = _COUNTED if len(counts) == len(_COUNTED) else (_COUNTED[0], _COUNTED[-1])
         known = [f"{count} {name}" for count, name in zip(counts, names, strict=True) if count != "?"]
         is_unreadable = counts[1] == "?" and len(counts) == len(_COUNTED)
-        unreadable = "; what was found could not be read" if is_unreadable else ""
+        unreadable = ""
+        if is_unreadable:
+            is_there = incident.session in (library.live or ()) or incident.displaced
+            unreadable = "; what was found could not be read" if is_there else "; no file was found"
         lines.append(f"messages: {', '.join(known)}{unreadable}")
     if incident.writer_pid is not None:
         command = f" ({incident.writer_command})" if incident.writer_command else ""

@@ -112,7 +112,7 @@ def history(arguments: argparse.Namespace, settings: Settings) -> int:
         print_json("history", members)
         return ExitCode.OK
     here = screen.of()
-    title = newest.document.title
+    title = library.title_once(name)
     here.write(here.paint(cut(here.cell(title) or "Untitled", here.width), Style.BOLD))
     here.write(
         here.paint(here.safe(f"{name}, {counted(len(messages), 'message')} in the newest copy"), Style.FAINT)

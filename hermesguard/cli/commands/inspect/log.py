@@ -3,6 +3,7 @@
 import argparse
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
@@ -12,7 +13,8 @@ from hermesguard.cli.commands.inspect.explain import counts_of, values_of
 from hermesguard.cli.output import terminal as screen
 from hermesguard.cli.output.json import print_json
 from hermesguard.cli.output.tables import Cell, Column, moment, table
-from hermesguard.cli.output.terminal import Screen, Style
+from hermesguard.cli.output.terminal import Screen, Style, columns_of
+from hermesguard.cli.output.transcript import wrapped
 from hermesguard.config.settings import Settings
 from hermesguard.errors import ExitCode
 from hermesguard.events.catalog import BY_NAME
@@ -25,6 +27,7 @@ from hermesguard.store.incidents import Incident
 
 _POLL_SECONDS: Final = 0.25
 _LAST_LINES: Final = 10
+_INDENT: Final = "    "
 _COLUMNS: Final = (
     Column("#", is_right=True),
     Column("WHEN"),
@@ -32,7 +35,7 @@ _COLUMNS: Final = (
     Column("WHAT", least=10),
     Column("SESSION", rank=3),
     Column("BEFORE > FOUND > NOW", rank=2),
-    Column("WHY", least=20, rank=1),
+    Column("WHY"),
 )
 
 
@@ -63,10 +66,25 @@ def log(arguments: argparse.Namespace, settings: Settings) -> int:
         }
         print_json("incidents", members)
     elif found:
-        here.write(table(here, _COLUMNS, [_cells(library, incident) for incident in found]))
+        here.write(_table(here, [_cells(library, incident) for incident in found]))
     else:
         here.write("No incidents" + (" in that time." if since else "."))
     return ExitCode.OK
+
+
+def _table(here: Screen, rows: list[tuple[Cell | str, ...]]) -> str:
+    """Return a line for each incident; where the reasons do not fit into it, each stands whole below its line."""
+    boundless = replace(here, has_colour=False, width=screen.UNBOUNDED)
+    lines = table(boundless, _COLUMNS, rows).split("\n")
+    if max(columns_of(line) for line in lines) <= here.width:
+        return table(here, _COLUMNS, rows)
+    heading, *lines = table(here, _COLUMNS[:-1], [row[:-1] for row in rows]).split("\n")
+    found = [heading]
+    for line, row in zip(lines, rows, strict=True):
+        found.append(line)
+        if why := str(row[-1]):
+            found += wrapped(here, why, _INDENT)
+    return "\n".join(found)
 
 
 def _new_ones(library: Library, known: set[str]) -> Iterator[Incident]:
@@ -99,10 +117,10 @@ def _cells(library: Library, incident: Incident) -> tuple[Cell | str, ...]:
     return (
         incident.id,
         moment(datetime.fromisoformat(incident.time)),
-        library.title(incident.session) or incident.session or "purged",
+        library.title_once(incident.session) or incident.session or "purged",
         Cell(_what(incident), style),
         incident.session,
-        " > ".join(counts_of(incident)),
+        " > ".join(counts_of(incident)[: 2 if incident.is_note else 3]),
         "; ".join(_why(incident)),
     )
 

@@ -43,7 +43,10 @@ def lost(arguments: argparse.Namespace, settings: Settings) -> int:
     if not found:
         here.write("Nothing is missing" + (" since then" if since else "") + ", as far as this guard knows.")
         return ExitCode.OK
-    here.write(f"{counted(len(found), 'thing')} that may be missed: {in_words(summary(found))}.")
+    for line in wrapped(
+        here, f"{counted(len(found), 'thing')} that may be missed: {in_words(summary(found))}.", ""
+    ):
+        here.write(line)
     shown = found if arguments.all else found[:_SHOWN]
     for one in shown:
         here.write("\n" + _block(here, library, one))

@@ -22,9 +22,9 @@ from hermesguard.config.settings import Settings
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.lookup.directories.together import library_of
 from hermesguard.lookup.guards import SERVICE_STATES
-from hermesguard.lookup.typed import owner_of, user_name
+from hermesguard.lookup.typed import owner_of
 from hermesguard.page import access
-from hermesguard.store.place import top_of
+from hermesguard.store.place import top_of, user_name
 
 _HOST: Final = "127.0.0.1"
 _START_SECONDS: Final = 15.0

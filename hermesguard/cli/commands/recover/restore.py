@@ -60,7 +60,7 @@ def restore(arguments: argparse.Namespace, settings: Settings) -> int:
         dry_run=arguments.dry_run,
         **({"part": arguments.part} if arguments.part else {}),
     )
-    title = cut(" ".join(library.title(name).split()) or "Untitled", _TITLE_COLUMNS)
+    title = cut(" ".join(library.title_once(name).split()) or "Untitled", _TITLE_COLUMNS)
     if answer["action"] == "unchanged":
         sentence = f'"{title}" ({name}) has all of @{chosen.name} already{_messages(answer)}.'
         older = [] if chosen.version else library.store.versions(name)[: -_OLDER_SHOWN - 1 : -1]
@@ -192,11 +192,12 @@ def accept(arguments: argparse.Namespace, settings: Settings) -> int:
     part, own = library.place(name)
     answer = _asked(library, part, "accept", name=own, dry_run=arguments.dry_run)
     done = "would be accepted" if arguments.dry_run else "is accepted"
-    messages = (
-        f"{counted(answer['messages_live'], 'message')}; the copy until now has {answer['messages_before']:,}"
-    )
+    title = cut(" ".join(library.title(name).split()) or "Untitled", _TITLE_COLUMNS)
+    messages = counted(answer["messages_live"], "message")
+    if answer["messages_before"] != answer["messages_live"]:
+        messages += f"; the newest good copy had {answer['messages_before']:,}"
     kept = f" That copy is kept as {name}@{answer['version']}." if answer.get("version") else ""
-    return _report(arguments, "accept", answer, f"{name} {done} as it is: {messages}.{kept}")
+    return _report(arguments, "accept", answer, f'"{title}" ({name}) {done} as it is: {messages}.{kept}')
 
 
 def prune(arguments: argparse.Namespace, settings: Settings) -> int:

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from hermesguard import files
 from hermesguard.cli.output import terminal as screen
 from hermesguard.cli.output.json import print_json
 from hermesguard.cli.output.tables import Cell, Column, counted, moment, table
@@ -44,7 +45,9 @@ def salvage(arguments: argparse.Namespace, settings: Settings) -> int:
     places = [places_of(part_settings(settings, part), arguments.hermes_home) for part in parts]
     named = _named(parts, places, settings, arguments.conversations)
     if arguments.show and not any(named):
-        raise GuardError("--show needs a session", "Name one: hermesguard salvage SID --show", ExitCode.USAGE)
+        raise GuardError(
+            "--show needs a session", "Name one of these: hermesguard salvage --dry-run", ExitCode.USAGE
+        )
     answers: list[dict[str, Any]] = []
     here = screen.of()
     others = _elsewhere(settings)
@@ -178,12 +181,15 @@ def _done(
         answer["messages_after"] = finding.messages_after + finding.uncertain
     if arguments.dry_run:
         return answer
+    name = ""
     try:
         Store(settings.store).create()
         name = hand_over(settings.store, finding.session, finding.document(with_uncertain))
         done = control.ask(settings, "salvage", name=finding.session, file=name, restore=arguments.restore)
     except (GuardError, OSError) as error:
         answer["error"] = str(error)
+        if name:
+            files.remove(settings.store / name)  # nobody has taken it
         return answer
     return {
         **answer,
@@ -261,7 +267,7 @@ def _closing(arguments: argparse.Namespace, answers: list[dict[str, Any]]) -> It
     live = [answer for answer in answers if answer["action"] == "salvaged"]
     if lost and not arguments.restore:
         yield "To bring them back: hermesguard salvage --restore"
-        yield "To see one message by message: hermesguard salvage SID --show"
+        yield f"To see one message by message: hermesguard salvage {lost[0]['session']} --show"
     for answer in live:
         yield f"To reverse it: hermesguard undo {answer['incident']}"
     if doubtful and not arguments.conversations:

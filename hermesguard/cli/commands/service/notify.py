@@ -10,12 +10,13 @@ from pathlib import Path
 from hermesguard.cli.output import terminal as screen
 from hermesguard.config.settings import Settings
 from hermesguard.errors import ExitCode, GuardError
-from hermesguard.lookup.typed import owner_of, user_name
+from hermesguard.lookup.typed import owner_of
 from hermesguard.notify import deliver, life, ping
 from hermesguard.notify import settings as notify_settings
 from hermesguard.notify.digest import Message
 from hermesguard.notify.notifier import Notifier, Surroundings
 from hermesguard.notify.settings import NotifySettings
+from hermesguard.store.place import user_name
 
 
 def notify(arguments: argparse.Namespace, settings: Settings) -> int:

@@ -14,7 +14,7 @@ from hermesguard.cli.output.terminal import Style
 from hermesguard.config.settings import Settings
 from hermesguard.config.units import about_duration, about_size
 from hermesguard.errors import ExitCode, GuardError
-from hermesguard.lookup.typed import owner_of, user_name
+from hermesguard.lookup.typed import owner_of
 from hermesguard.offsite import access, process
 from hermesguard.offsite import settings as offsite_settings
 from hermesguard.offsite.back.restore import Restored, Restoring, choose_folder
@@ -22,6 +22,7 @@ from hermesguard.offsite.bucket import Bucket, BucketError, folders
 from hermesguard.offsite.overview import Overview, overview
 from hermesguard.offsite.settings import OffsiteSettings
 from hermesguard.offsite.state import FILE_NAME, State
+from hermesguard.store.place import user_name
 
 _SAMPLE: Final = 10
 _SHOWN_AT_MOST: Final = 20

@@ -75,10 +75,12 @@ def _print_scan(arguments: argparse.Namespace, kind: str, found: dict[str, Any],
         print_json(kind, found)
     else:
         from hermesguard.cli.output import terminal as screen
+        from hermesguard.cli.output.transcript import wrapped
 
         here = screen.of()
         for line in lines:
-            here.write(here.safe(as_typed(line)))
+            for part in wrapped(here, as_typed(line), ""):
+                here.write(part)
 
 
 def _check_lines(found: dict[str, Any], sessions: Path) -> list[str]:
@@ -93,7 +95,8 @@ def _check_lines(found: dict[str, Any], sessions: Path) -> list[str]:
         why = "; ".join(finding["evidence"])
         title = f' "{finding["title"]}"' if finding["title"] else ""
         where = f" in {finding['directory']}" if "directory" in finding else ""
-        what = f"{finding['session']}{title}{where}: {finding['state']} (messages: {messages})"
+        state = "looks lost from before the guard" if finding["state"] == "lost before" else finding["state"]
+        what = f"{finding['session']}{title}{where}: {state} (messages: {messages})"
         lines.append(what + (f": {why}" if why else ""))
     lines += [f"Not looked at: {one['error']}." for one in found.get("refused", ())]
     wrong, total = found["wrong"], found["sessions"]
@@ -120,7 +123,7 @@ def _way_on() -> str:
     from hermesguard.cli.verbs import VERBS
 
     has_salvage = any(verb.name == "salvage" for verb in VERBS)
-    salvage = " To bring back what can be found: hermesguard salvage" if has_salvage else ""
+    salvage = " To see what can be brought back: hermesguard salvage" if has_salvage else ""
     return as_typed(salvage or " hermesguard scan takes over the others; then: hermesguard lost")
 
 

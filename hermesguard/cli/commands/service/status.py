@@ -98,7 +98,7 @@ def gather(settings: Settings, library: Library) -> dict[str, Any]:
         known |= {"directories": mine, **(mine[0] if mine else {})}
         for name in ("name", "missing"):
             known.pop(name, None)
-    return {**known, "store_size_bytes": library.store.size_bytes()}
+    return {**known, "store_size_bytes": library.size_bytes()}
 
 
 def _hindrance(known: dict[str, Any], settings: Settings) -> GuardError | None:

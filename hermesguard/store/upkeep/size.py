@@ -1,0 +1,49 @@
+"""How large a store is. A user waits for it, so no file is opened, and what is known of a history is not asked again."""
+
+import contextlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+_HISTORY: Final = "history"
+
+
+def size_bytes(root: Path, known: Mapping[str, list[int]], found: dict[str, list[int]]) -> int:
+    """Return the sum of the sizes of all files in a store.
+
+    A session's history whose directory is as `known` (inode, ctime_ns, size in bytes, by its path below the store) is not
+    looked into, for versions do not change; the others are `found`.
+    """
+    top = len(str(root)) + 1
+    total = 0
+    directories = [str(root)]
+    while directories:
+        directory = directories.pop()
+        size, inner = _sizes(directory)
+        total += size
+        if os.path.basename(directory) != _HISTORY:
+            directories += inner
+            continue
+        for path in inner:
+            with contextlib.suppress(FileNotFoundError):
+                state = os.lstat(path)
+                note = known.get(path[top:])
+                if note is None or note[:2] != [state.st_ino, state.st_ctime_ns]:
+                    note = found[path[top:]] = [state.st_ino, state.st_ctime_ns, _sizes(path)[0]]
+                total += note[2]
+    return total
+
+
+def _sizes(directory: str) -> tuple[int, list[str]]:
+    """Return the sum of the sizes of the files in a directory, and the directories in it."""
+    total = 0
+    inner: list[str] = []
+    with contextlib.suppress(FileNotFoundError), os.scandir(directory) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                inner.append(entry.path)
+            else:
+                with contextlib.suppress(FileNotFoundError):
+                    total += entry.stat(follow_symlinks=False).st_size
+    return total, inner

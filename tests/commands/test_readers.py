@@ -1,0 +1,158 @@
+"""Who may read a store and not write it: every command that only reads works, each other one says what to type."""
+
+import hashlib
+import importlib
+import json
+import os
+import pkgutil
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+import hermesguard
+from hermesguard.errors import ExitCode
+from tests.helpers import lost_home
+from tests.helpers.cli_store import Scene
+
+NOBODY = 65534
+READING = [
+    ["status"],
+    ["status", "--json"],
+    ["status", "--nagios"],
+    ["lost"],
+    ["find", "part", "20", "does"],
+    ["list"],
+    ["show", "parser"],
+    ["show", "present"],
+    ["history", "parser"],
+    ["diff", "parser"],
+    ["explain", "7"],
+    ["explain", "boat"],
+    ["log"],
+    ["scan", "--check"],
+    ["salvage", "--dry-run"],
+    ["report", "-o", "-"],
+    ["drill"],
+    ["verify"],
+    ["config", "show"],
+]
+WRITING = [
+    ["restore", "parser@-1"],
+    ["restore", "--all-missing"],
+    ["undo", "7"],
+    ["purge", "present", "--yes"],
+    ["scan"],
+    ["prune"],
+    ["prune", "--dry-run"],
+    ["restore", "parser@-1", "--dry-run"],
+    ["salvage"],
+    ["salvage", "--restore"],
+]
+
+
+@pytest.fixture(scope="module")
+def home():
+    """A furnished store in a place that every user can reach; every module is loaded, for another user may not read them."""
+    for module in pkgutil.walk_packages(hermesguard.__path__, "hermesguard."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    root = Path(tempfile.mkdtemp(prefix="hermesguard-readers-"))
+    root.chmod(0o755)
+    home = lost_home.make(root)
+    home.scene = Scene(home.root, home.app, "", "", "", "")
+    variables = {"HERMESGUARD_SESSIONS": str(home.sessions)}
+    home.run = lambda *words: home.scene.call(*words, **variables)
+    home.run("scan")
+    home.act()
+    home.run("scan")
+    yield home
+    give(home, 0o700, 0o600)
+    shutil.rmtree(root)
+
+
+def give(home, directory, file):
+    for where, _, names in os.walk(home.root, topdown=False):
+        for name in names:
+            os.chmod(os.path.join(where, name), file)
+        os.chmod(where, directory)
+
+
+def as_user(uid, run):
+    """Return (exit code, stdout, stderr) of what a process of another user runs."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.close(reader)
+            if os.geteuid() == 0:
+                os.setgroups([])
+                os.setgid(uid)
+                os.setuid(uid)
+            with os.fdopen(writer, "w") as file:
+                json.dump(run(), file)
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as file:
+        said = file.read()
+    os.waitpid(pid, 0)
+    return json.loads(said)
+
+
+@pytest.fixture(params=["readable by others", "writable by nobody"])
+def readable(home, request):
+    """The home as its reader finds it, and who that is. What is his own and cannot be written is as a mount for reading alone."""
+    uid = os.geteuid()
+    if uid == 0:
+        uid = NOBODY
+        owner = 0 if request.param == "readable by others" else NOBODY
+        for where, directories, names in os.walk(home.root):
+            for name in (*directories, *names, "."):
+                os.chown(os.path.join(where, name), owner, owner)
+    give(home, 0o555, 0o444)
+    home.as_reader = lambda *words: as_user(uid, lambda: home.run(*words))
+    return home
+
+
+def content(home):
+    return {
+        path: hashlib.sha256(path.read_bytes()).hexdigest() for path in home.root.rglob("*") if path.is_file()
+    }
+
+
+@pytest.mark.parametrize("words", READING, ids=" ".join)
+def test_who_may_only_read_can_ask_everything(readable, words):
+    before = content(readable)
+    code, out, err = readable.as_reader(*words)
+    assert code in (ExitCode.OK, ExitCode.PROBLEM, *((2,) if "--nagios" in words else ())), out + err
+    assert out
+    assert "Traceback" not in err
+    assert "cannot be read" not in out + err
+    assert content(readable) == before
+
+
+@pytest.mark.parametrize("words", WRITING, ids=" ".join)
+def test_what_writes_says_what_hinders_it_and_changes_nothing(readable, words):
+    before = content(readable)
+    code, out, err = readable.as_reader(*words)
+    said = out + err
+    assert code not in (ExitCode.OK, ExitCode.USAGE), said
+    assert "Traceback" not in said
+    is_foreign = "belongs to uid" in said
+    assert ("sudo -u root" in said) if is_foreign else ("Permission denied" in said), said
+    assert content(readable) == before
+
+
+def test_a_store_that_others_may_not_read_names_the_command_that_can(home):
+    if os.geteuid():
+        return  # another user is needed
+    for where, directories, names in os.walk(home.root):
+        for name in (*directories, *names, "."):
+            os.chown(os.path.join(where, name), 0, 0)
+    give(home, 0o755, 0o644)
+    home.scene.store.chmod(0o700)
+    code, _, err = as_user(NOBODY, lambda: home.run("lost"))
+    assert code == ExitCode.FAILED
+    assert f"sudo -u root hermesguard --store {home.scene.store} status" in err

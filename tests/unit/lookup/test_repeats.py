@@ -1,0 +1,305 @@
+"""What a search notes of versions that only repeat newer copies: it must never hide a word, and holds no text."""
+
+import gzip
+import json
+import os
+import random
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from hermesguard import files
+from hermesguard.config.settings import Settings
+from hermesguard.lookup.find import notes, search
+from hermesguard.lookup.find.repeats import Repeats, adds_text
+from hermesguard.lookup.library import Library
+from hermesguard.store.history import digest, version_name
+from hermesguard.store.store import Store
+
+WORDS = ["anchor", "bread", "copper", "Ängste", "echo", "42", "garden", "\\", '"', "harbour", ","]
+WORDS += ["]", "}", "true", "null", "messages", "17.5"]
+SAID = ["anchor", "bread", "copper", "Ängste", "echo", "garden", "harbour", "anchor bread", "echo anchor"]
+NAMES = ["20260101_000000_aaaaaa", "20260101_000000_bbbbbb"]
+
+
+def text(value):
+    return json.dumps(value, ensure_ascii=False, indent=2).encode()
+
+
+def document(random, messages=None):
+    count = random.randrange(6)
+    made = [
+        {"role": random.choice(["user", "assistant"]), "content": said(random), "timestamp": random.random()}
+        for _ in range(count)
+    ]
+    return {
+        "title": said(random),
+        "updated_at": random.random(),
+        "pinned": random.random() < 0.5,
+        "messages": made if messages is None else messages,
+        "message_count": count,
+        "context": {"note": said(random), "input_tokens": random.randrange(9)},
+    }
+
+
+def said(random):
+    return " ".join(random.choice(WORDS) for _ in range(random.randrange(4)))
+
+
+def changed(random, value):
+    """Return a document that was saved again: grown, shortened, renamed, or with other figures alone."""
+    value = json.loads(json.dumps(value))
+    for _ in range(random.randrange(1, 3)):
+        match random.randrange(5):
+            case 0:
+                value["messages"].append({"role": "user", "content": said(random)})
+            case 1:
+                del value["messages"][random.randrange(3) :]
+            case 2:
+                value["title"] = said(random)
+            case 3:
+                value["updated_at"] = random.random()
+            case 4 if value["messages"]:
+                random.choice(value["messages"])["content"] = said(random)
+    return value
+
+
+def strings(value):
+    if isinstance(value, dict):
+        return [one for inner in value.values() for one in strings(inner)]
+    if isinstance(value, list):
+        return [one for inner in value for one in strings(inner)]
+    return [value] if isinstance(value, str) else []
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_what_adds_no_text_has_no_text_of_its_own(seed):
+    some = random.Random(seed)
+    old = document(some)
+    new = changed(some, old) if seed % 4 else document(some)
+    for a, b in ((old, new), (new, old)):
+        if not adds_text(text(a), text(b)):
+            assert set(strings(a)) <= set(strings(b))
+        if set(strings(a)) - set(strings(b)):
+            assert adds_text(text(a), text(b))
+
+
+def test_other_figures_and_fewer_messages_add_no_text():
+    whole = document(random.Random(1), [{"role": "user", "content": word} for word in WORDS])
+    assert not adds_text(text(whole | {"updated_at": 2.0, "message_count": 1, "pinned": None}), text(whole))
+    assert not adds_text(text(whole | {"messages": whole["messages"][:5]}), text(whole))
+    assert not adds_text(text(whole | {"messages": []}), text(whole))
+    assert not adds_text(b"", text(whole))
+    assert adds_text(text(whole), text(whole | {"messages": whole["messages"][:-1]}))
+    assert adds_text(text(whole | {"title": "Other"}), text(whole))
+    assert adds_text(json.dumps(whole).encode(), text(whole))
+    assert adds_text(b"no session at all", text(whole))
+
+
+class Place:
+    """A sessions directory, its store, and what searches of it notes."""
+
+    def __init__(self, root: Path) -> None:
+        self.settings = Settings(sessions=root / "sessions", store=root / "store")
+        self.settings.sessions.mkdir()
+        self.store = Store(self.settings.store)
+        self.store.create()
+        self.notes = root / "cache" / "hermesguard"
+        self.minutes = 0
+
+    def save(self, name, value, *, is_kept=True):
+        path = self.settings.sessions / f"{name}.json"
+        files.write_durably(path, text(value), is_lasting=False)
+        if is_kept:
+            self.store.keep(name, text(value), path.stat().st_mtime_ns, len(value["messages"]))
+
+    def version(self, name, value):
+        self.minutes += 1
+        when = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=self.minutes)
+        data = text(value)
+        path = self.store.history_directory / name / f"{version_name(when)}-1-loss-{digest(data)}.json.gz"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(gzip.compress(data, 1))
+        return path
+
+    def find(self, word):
+        return sorted(search.search(Library(self.settings), search.Query(word)))
+
+    def find_without_notes(self, word):
+        library = Library(self.settings)
+        return sorted(search.looking(library, search.Query(word))(library.sessions))
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    (tmp_path / "cache").mkdir()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(search, "_LEAST_NOTED", 1)
+    monkeypatch.setattr(notes, "_SETTLED_NS", -(10**12))
+    place = Place(tmp_path)
+    some = random.Random(7)
+    for name in NAMES:
+        value = document(some, [{"role": "user", "content": f"{word} {word}"} for word in WORDS])
+        place.save(name, value)
+        for count in range(4):
+            place.version(name, value | {"updated_at": count, "messages": value["messages"][:count]})
+    place.version(NAMES[0], value | {"title": "A zeppelin"})
+    return place
+
+
+@pytest.fixture
+def opened(monkeypatch):
+    """Which versions were unpacked."""
+    found = []
+    unpack = search._unpacked
+    monkeypatch.setattr(search, "_unpacked", lambda packed: found.append(1) or unpack(packed))
+    return found
+
+
+def test_the_second_search_opens_only_versions_that_say_something_else(place, opened):
+    place.find("nothing")
+    assert len(opened) == 9
+    opened.clear()
+    assert place.find("nothing") == []
+    assert len(opened) == 1
+    (hit,) = place.find("zeppelin")
+    assert (hit.session, hit.source) == (NAMES[0], "version")
+
+
+@pytest.mark.parametrize("act", ["save", "save without the guard", "version", "less", "delete"])
+def test_what_changed_is_looked_through_again(place, opened, act):
+    place.find("nothing")
+    value = document(random.Random(3), [{"role": "user", "content": "quicksilver"}])
+    match act:
+        case "save" | "save without the guard":
+            place.save(NAMES[1], value, is_kept=act == "save")
+        case "version":
+            place.version(NAMES[1], value)
+        case "less":
+            next((place.store.history_directory / NAMES[1]).iterdir()).unlink()
+        case "delete":
+            place.store.shadow_path(NAMES[1]).unlink()
+    opened.clear()
+    assert [hit.session for hit in place.find("quicksilver")] == (
+        [] if act in ("less", "delete") else [NAMES[1]]
+    )
+    assert len(opened) > 2 or act in ("version", "save", "save without the guard")
+    for word in ("anchor", "copper copper", "garden", "Ängste", "zeppelin", "quicksilver"):
+        assert place.find(word) == place.find_without_notes(word)
+
+
+def test_what_changes_in_the_moment_of_the_search_is_not_noted(place, opened, monkeypatch):
+    monkeypatch.setattr(notes, "_SETTLED_NS", 10**12)
+    place.find("nothing")
+    opened.clear()
+    place.find("nothing")
+    assert len(opened) == 9
+
+
+def test_what_cannot_be_read_now_is_tried_again(place, opened):
+    broken = place.version(NAMES[1], {"messages": []})
+    whole = gzip.compress(text(document(random.Random(3), [{"content": "quicksilver"}])))
+    broken.write_bytes(b"no gzip")
+    assert place.find("quicksilver") == []
+    broken.write_bytes(whole)
+    assert [hit.session for hit in place.find("quicksilver")] == [NAMES[1]]
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_any_history_of_changes_is_found_as_without_notes(tmp_path, monkeypatch, seed):
+    (tmp_path / "cache").mkdir()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(search, "_LEAST_NOTED", 1)
+    monkeypatch.setattr(notes, "_SETTLED_NS", 20_000_000)
+    some, place = random.Random(seed), Place(tmp_path)
+    values = {name: document(some) for name in NAMES}
+    for _ in range(12):
+        name = some.choice(NAMES)
+        before, values[name] = values[name], changed(some, values[name])
+        if some.random() < 0.7:
+            place.version(name, before)
+        place.save(name, values[name], is_kept=some.random() < 0.8)
+        if some.random() < 0.5:
+            for word in some.sample(SAID, 3):
+                assert place.find(word) == place.find_without_notes(word)
+
+
+def test_the_notes_hold_no_text_and_are_for_their_user_alone(place):
+    place.find("nothing")
+    (path,) = place.notes.iterdir()
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+    data = path.read_text().casefold()
+    assert not [word for word in (*WORDS, "zeppelin", "title") if word.isalpha() and word in data]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "",
+        "no JSON",
+        "[]",
+        '{"format": 1}',
+        '{"format": 1, "store": "STORE", "sessions": {"a": 1}}',
+        '{"format": 1, "store": "STORE", "sessions": {"a": [1, [2]]}}',
+        '{"format": 2, "store": "STORE", "sessions": {}}',
+        '{"format": 1, "store": "/another", "sessions": {}}',
+    ],
+)
+def test_damaged_notes_are_as_none(place, opened, damage):
+    place.find("nothing")
+    (path,) = place.notes.iterdir()
+    path.write_text(damage.replace("STORE", os.path.realpath(place.settings.store)))
+    opened.clear()
+    place.find("nothing")
+    assert len(opened) == 9
+    opened.clear()
+    place.find("nothing")
+    assert len(opened) == 1
+
+
+def test_notes_that_others_may_write_do_not_count(place, opened):
+    place.find("nothing")
+    (path,) = place.notes.iterdir()
+    path.chmod(0o666)
+    opened.clear()
+    place.find("nothing")
+    assert len(opened) == 9
+
+
+def test_where_nothing_can_be_noted_the_search_goes_on(place, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", "/proc/self/nowhere")
+    assert len(place.find("zeppelin")) == 1
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.delenv("HOME")
+    assert len(place.find("zeppelin")) == 1
+    assert not place.notes.exists()
+
+
+def test_nothing_is_noted_in_the_home_of_somebody_else(place, tmp_path, monkeypatch):
+    home = Path("/")
+    if os.geteuid() == 0:
+        home = tmp_path / "home"
+        home.mkdir()
+        os.chown(home, 4711, -1)
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(home))
+    assert len(place.find("zeppelin")) == 1
+    assert not (home / ".cache" / "hermesguard").exists()
+
+
+def test_a_small_store_needs_no_notes(place, monkeypatch):
+    monkeypatch.setattr(search, "_LEAST_NOTED", 3)
+    assert len(place.find("zeppelin")) == 1
+    assert not place.notes.exists()
+
+
+def test_notes_of_a_store_are_kept_by_its_real_place(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    (tmp_path / "store").mkdir()
+    (tmp_path / "link").symlink_to("store")
+    Repeats(tmp_path / "store").write({"a": [[1], ["b"]]})
+    assert Repeats(tmp_path / "link").versions("a", [1]) == ["b"]
+    assert Repeats(tmp_path / "link").versions("a", [2]) is None
+    assert Repeats(tmp_path / "other").versions("a", [1]) is None
