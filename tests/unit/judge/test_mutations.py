@@ -25,7 +25,7 @@ from tests.unit.judge import test_acts, test_benign, test_gone, test_rules
 Check = Callable[[], None]
 
 
-def checks(*modules: ModuleType) -> Iterator[tuple[str, Check]]:
+def checks(*modules: ModuleType) -> Iterator[tuple[str, partial[None]]]:
     """Each test of these modules with each of its parameters, but for those that want fixtures or invent their input."""
     for module in modules:
         for name, function in vars(module).items():
@@ -60,9 +60,10 @@ def likely_first(mutant: Mutant) -> list[Check]:
     if mutant.name.startswith("act "):
         prefix, here = "test_one_part", test_acts
 
-    def rank(named: tuple[str, Check]) -> tuple[bool, bool, int]:
-        name, _ = named
-        return not name.startswith(prefix), not hasattr(here, name), next(seen[name])
+    def rank(named: tuple[str, partial[None]]) -> tuple[bool, bool, bool, int]:
+        name, check = named
+        is_of_it = f"act {check.keywords.get('act')}: {check.keywords.get('part')}" == mutant.name
+        return not name.startswith(prefix), not is_of_it, not hasattr(here, name), next(seen[name])
 
     seen: defaultdict[str, Iterator[int]] = defaultdict(itertools.count)
     return [check for _, check in sorted(CHECKS, key=rank)]
