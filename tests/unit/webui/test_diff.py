@@ -104,6 +104,24 @@ CASES: list[tuple[str, list[Any], list[Any], str]] = [
     ),
     ("the stamps went", THREE, [*map(bare, THREE)], "lead 6"),
     ("stamps came", [*map(bare, THREE)], THREE, "lead 6"),
+    (
+        "the same word right behind the same question, unstamped",
+        [user("yes", 1000), answer("ok"), user("yes"), answer("ok"), user("more")],
+        [answer("ok", 1001), user("yes", 1010), answer("ok", 1011)],
+        "lead 0, same 0-1 1-2, gone 2 3 4, new 0",
+    ),
+    (
+        "three were stamped anew, and the first went",
+        THREE[:4],
+        [later(m, 500) for m in THREE[1:4]],
+        "lead 0, same 1-0 2-1 3-2, gone 0",
+    ),
+    (
+        "two were stamped anew, and the first went",
+        THREE[:3],
+        [later(m, 500) for m in THREE[1:3]],
+        "lead 0, gone 0 1 2, new 0 1",
+    ),
     ("all was stamped anew", THREE, [later(m, 500) for m in THREE], "lead 0, same 0-0 1-1 2-2 3-3 4-4 5-5"),
     ("the first was stamped anew, before the second", THREE, [later(THREE[0], 3), *THREE[1:]], "lead 6"),
     (
