@@ -385,6 +385,7 @@ def test_rule_8_not_two_turns_not_another_place_not_backwards() -> None:
 def test_rule_8_the_cut_and_the_next_turn_while_nobody_looked() -> None:
     now = V137 | {"truncation_watermark": 3000.0}
     step((FIVE, V137), ([*FIVE[:8], *LATE], now), Action.INTENDED, "8b")
+    step((FIVE, V137), ([*FIVE[:6], *LATE], now), Action.UNCERTAIN, "17")
 
 
 @pytest.mark.parametrize("era", [OLD, V137, V720, V875])
