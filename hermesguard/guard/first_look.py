@@ -16,7 +16,7 @@ from hermesguard.store.start.first_copies import LARGEST_BYTES, FirstCopies
 from hermesguard.webui.directory import signature
 from hermesguard.webui.glance import glance
 from hermesguard.webui.lists.lost_before import Remains, remains, signs
-from hermesguard.webui.session import Document, TooDense, Unreadable
+from hermesguard.webui.session import Broken, Document, Unreadable
 
 # Faults of the process and not of the file: what cannot be read now can be read soon.
 _PASSING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
@@ -66,9 +66,7 @@ class FirstLook:
         try:
             copy = known or Copy(reader.data)
             live: Document | None = copy.document
-        except TooDense:
-            raise
-        except Unreadable as error:
+        except Broken as error:
             live, reason = None, str(error)
         is_damaged = self._copies.is_damaged(name)
         left, messages_before = self._copies.salvage(name) if is_damaged else (None, None)

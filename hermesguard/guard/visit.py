@@ -17,7 +17,7 @@ from hermesguard.store.cache import Copy
 from hermesguard.webui import session
 from hermesguard.webui.compare.diff import texts
 from hermesguard.webui.compare.elsewhere import is_much, strangers
-from hermesguard.webui.session import Document, Identity, Message, TooDense, Unreadable
+from hermesguard.webui.session import Broken, Document, Identity, Message, Unreadable
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,7 @@ class Visit:
     def _read(self) -> Document | str:
         try:
             return session.parse(self.data)
-        except TooDense:
-            raise
-        except Unreadable as error:
+        except Broken as error:
             return str(error)
 
     @property

@@ -5,7 +5,6 @@ different programs: stamps are of the turn's end or of the flush, secrets are ma
 alone. So here text and tool ids count, order decides, and stamps only break ties.
 """
 
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
@@ -13,6 +12,7 @@ from typing import Final
 from unicodedata import normalize
 
 from hermesguard.salvage.trace import is_masked_form, words
+from hermesguard.webui.compare.alignment import longest
 from hermesguard.webui.session import Message
 
 # The longest turn that two programs may stamp at its two ends.
@@ -98,24 +98,11 @@ def _unique(
     count_old, count_new = Counter(keys_old[slice(*old)]), Counter(keys_new[slice(*new)])
     place = {keys_new[index]: index for index in range(*new)}
     crossing = [
-        (index, place[keys_old[index]])
+        (place[keys_old[index]], index)
         for index in range(*old)
         if count_old[keys_old[index]] == 1 == count_new.get(keys_old[index], 0)
     ]
-    ends: list[int] = []
-    last: list[int] = []
-    before: list[int] = []
-    for index, (_, second) in enumerate(crossing):
-        at = bisect_left(ends, second)
-        before.append(last[at - 1] if at else -1)
-        ends[at : at + 1] = [second]
-        last[at : at + 1] = [index]
-    rising: list[Pair] = []
-    at = last[-1] if last else -1
-    while at >= 0:
-        rising.append(crossing[at])
-        at = before[at]
-    return rising[::-1]
+    return [(first, second) for second, first in longest(crossing)]
 
 
 def _between(

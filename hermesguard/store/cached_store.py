@@ -24,7 +24,7 @@ from hermesguard.store.history import WITHDRAWN, digest, version_name
 from hermesguard.store.store import Store
 from hermesguard.store.upkeep.pending import Pending, PendingVersion, compressed
 from hermesguard.webui.delta import parts
-from hermesguard.webui.session import TooDense, Unreadable
+from hermesguard.webui.session import Broken, TooDense, Unreadable
 
 T = TypeVar("T")
 
@@ -104,7 +104,7 @@ class Copies:
             return None
         except TooDense:
             raise self.too_dense(session) from None
-        except (files.Damaged, Unreadable) as error:
+        except (files.Damaged, Broken) as error:
             self.report_damage(session, str(error))
             return None
         return self._cache.put(session, copy, now)

@@ -29,15 +29,19 @@ scan: Callable[[str, int], tuple[Any, int]] = vars(JSONDecoder())["scan_once"]
 
 
 class Unreadable(ValueError):
-    """The bytes are not a session that the application could read; str() says why, without quoting them."""
+    """The bytes are not read as a session; str() says why, without quoting them. One of the two below."""
+
+
+class Broken(Unreadable):
+    """They are no session that the application could read."""
 
 
 class TooDense(Unreadable):
-    """The application may read it, but it would take many times its size in memory: it is not to be read here."""
+    """The application may read them, but it would take many times their size in memory: they are not to be read here."""
 
 
 def require_shallow(text: str, begin: int = 0, end: int | None = None) -> None:
-    """Raise Unreadable when the JSON value in `text[begin:end]` is nested deeper than `DEEPEST`."""
+    """Raise Broken when the JSON value in `text[begin:end]` is nested deeper than `DEEPEST`."""
     end = len(text) if end is None else end
     if end - begin <= SHALLOW_BYTES or text.count("[", begin, end) + text.count("{", begin, end) <= DEEPEST:
         return
@@ -47,7 +51,7 @@ def require_shallow(text: str, begin: int = 0, end: int | None = None) -> None:
         if mark in "[{":
             depth += 1
             if depth > DEEPEST:
-                raise Unreadable(TOO_DEEP)
+                raise Broken(TOO_DEEP)
         elif mark in "]}":
             depth -= 1
 

@@ -46,6 +46,7 @@ from hermesguard.webui.grammar import (
     NEXT_MEMBER,
     SHALLOW_BYTES,
     TOO_DEEP,
+    Broken,
     TooDense,
     Unreadable,
     decode,
@@ -80,6 +81,7 @@ __all__ = [
     "UPDATED",
     "WATERMARK",
     "WRITERS",
+    "Broken",
     "Document",
     "Identity",
     "Message",
@@ -139,16 +141,16 @@ def _parsed_at_once(data: bytes) -> Document:
     try:
         return _parse(data.decode("utf-8"))
     except UnicodeDecodeError as error:
-        raise Unreadable(f"not UTF-8 at byte {error.start}") from None
+        raise Broken(f"not UTF-8 at byte {error.start}") from None
     except json.JSONDecodeError as error:
         said = f"not JSON at character {error.pos}: {error.msg.removesuffix(' starting at')}"
-        raise Unreadable(said if data.strip() else "empty") from None
+        raise Broken(said if data.strip() else "empty") from None
     except RecursionError:
-        raise Unreadable(TOO_DEEP) from None
+        raise Broken(TOO_DEEP) from None
     except ValueError as error:
         if isinstance(error, Unreadable):
             raise
-        raise Unreadable(said_of(error)) from None
+        raise Broken(said_of(error)) from None
 
 
 def parse_pieces(pieces: Sequence[Piece]) -> Document:
@@ -181,7 +183,7 @@ def _parse(text: str) -> Document:
     start = skip(text, 0)
     if text[start : start + 1] != "{":
         json.loads(text)  # says where it is broken, if it is
-        raise Unreadable("JSON, but not an object")
+        raise Broken("JSON, but not an object")
     spans: dict[str, tuple[int, int]] = {}
     values: dict[str, Any] = {}
     messages: dict[str, list[Message]] = {}

@@ -1,6 +1,7 @@
 """Growth that is followed is judged, repaired and kept as if each save were parsed whole, on random histories."""
 
 import itertools
+import json
 import random
 import zlib
 from pathlib import Path
@@ -184,3 +185,33 @@ class WithLog:
             self.now = tightened(followed)
         else:
             self.__init__(self.path, data)  # type: ignore[misc]
+
+
+@given(st.data())
+@settings(max_examples=200, deadline=None)
+def test_nothing_broken_is_taken_for_whole(data: st.DataObject) -> None:
+    messages = [
+        {"role": "user", "content": f"message {number} " + "x" * 900, "timestamp": number}
+        for number in range(1, 12)
+    ]
+    value = {"title": "T", "messages": messages, "tool_calls": [], "context_messages": messages}
+    text = json.dumps(value, indent=2).encode()
+    known = abridge.abridge(text, session.parse(text))
+    broken = bytearray(text)
+    for _ in range(data.draw(st.integers(1, 3))):
+        place = data.draw(
+            st.one_of(
+                st.integers(0, len(text)),
+                st.sampled_from([text.index(hole.chunks[0]) for hole in known.holes]),
+            )
+        )
+        cut = data.draw(st.sampled_from([0, 0, 1, 2, 50]))
+        broken[place : place + cut] = data.draw(
+            st.sampled_from([b"", b",", b"]", b"}", b'"', b"[", b"{}", b"1,", b'"messages": [],', b"\xff"])
+        )
+    changed = bytes(broken)
+    found = follow(known, changed)
+    if found:
+        full = session.parse(changed)
+        assert full.count == found.document.count
+        assert full.keys == found.document.keys

@@ -47,6 +47,17 @@ def test_everything_comes_back_onto_a_bare_machine(world: World, app: App, copie
     assert copies.back()[0].messages == found.messages
 
 
+def test_growth_of_a_copied_session_goes_there_too(world: World, app: App, copies: Copies) -> None:
+    """The shadow's file is as it was copied: what is new stands in the delta log beside it."""
+    grown = app.create(turns=20, answer_characters=500)
+    world.scan()
+    copies.turn()
+    grown.turn("What is in the delta log?", "This is.")
+    assert world.guard.copies.store.delta_log_path(grown.session_id).exists()
+    copies.turn()
+    assert copies.back(grown.session_id)[1].newest(grown.session_id).data == grown.path.read_bytes()
+
+
 def test_what_is_quiet_costs_no_request(copies: Copies) -> None:
     copies.turn()
     before = sum(copies.state.requests().values())

@@ -25,7 +25,7 @@ from hermesguard.store.cache import Copy
 from hermesguard.store.history import COMPRESSION_LEVEL, DIGEST_CHARACTERS, version_name
 from hermesguard.webui import session
 from hermesguard.webui.directory import signature
-from hermesguard.webui.session import Document, TooDense, Unreadable
+from hermesguard.webui.session import Broken, Document, TooDense
 
 REMEDY = "Give the guard more memory (MemoryHigh= and MemoryMax= of its unit), or raise max_session_bytes"
 TORN_SECONDS = 1.0
@@ -187,7 +187,7 @@ class LargeSessions:
         except TooDense:
             self.found(name, stamp)
             return
-        except Unreadable:
+        except Broken:
             if notes.waited_seconds(name, data) < TORN_SECONDS:
                 notes.defer(name, data, TORN_SECONDS)
                 return

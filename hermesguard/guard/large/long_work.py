@@ -21,7 +21,7 @@ from hermesguard.guard.visit import Visit
 from hermesguard.reader import Reader
 from hermesguard.store.cache import Copy
 from hermesguard.webui.abridged import same
-from hermesguard.webui.session import TooDense, Unreadable
+from hermesguard.webui.session import Broken, TooDense
 
 LONG_BYTES: Final = 2 * 1024 * 1024
 """What is larger takes longer than a turn of the loop to read, judge and merge."""
@@ -225,8 +225,6 @@ def _read(data: bytes) -> Copy | None:
     copy = Copy(data)
     try:
         _ = copy.document, copy.abridged
-    except TooDense:
-        raise
-    except Unreadable:
+    except Broken:
         return None
     return copy

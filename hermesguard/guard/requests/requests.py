@@ -19,7 +19,7 @@ from hermesguard.store.history import Version
 from hermesguard.store.incidents import Incident
 from hermesguard.webui import session
 from hermesguard.webui.compare.diff import compare
-from hermesguard.webui.session import Document, TooDense, Unreadable
+from hermesguard.webui.session import Broken, Document, TooDense
 
 T = TypeVar("T")
 _LONG = frozenset({"undo", "accept", "restore", "salvage"})
@@ -212,7 +212,7 @@ class Requests:
             return Live(copy, stamp, copy.document)
         except TooDense as error:
             raise GuardError(f"The file of {name} is too large to be read: {error}", REMEDY) from None
-        except Unreadable:
+        except Broken:
             return Live(copy, stamp, None)
 
     def _incident(self, number: str) -> Incident:

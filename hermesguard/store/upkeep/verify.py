@@ -13,7 +13,7 @@ from hermesguard import files
 from hermesguard.store.history import Version, rot_of
 from hermesguard.store.store import Store
 from hermesguard.webui import session
-from hermesguard.webui.session import TooDense, Unreadable
+from hermesguard.webui.session import Broken, TooDense
 
 Progress = Callable[[int, int], None]
 """Called with how many sessions are done, and how many there are."""
@@ -104,7 +104,7 @@ def _checked_shadow(store: Store, name: str, tally: Tally) -> Damage | None:
         return None
     except TooDense:
         pass  # it was kept unread too, and has the digest that it had then
-    except (OSError, Unreadable) as error:
+    except (OSError, Broken) as error:
         damage = Damage(name, store.shadow_path(name), said(error))
         tally.damaged.append(damage)
         tally.files += 1
@@ -124,7 +124,7 @@ def _check_version(store: Store, version: Version, tally: Tally) -> None:
         return
     except TooDense:
         pass
-    except (OSError, Unreadable) as error:
+    except (OSError, Broken) as error:
         tally.damaged.append(Damage(version.session, version.path, said(error), version.name))
     tally.files += 1
     tally.versions += 1

@@ -54,7 +54,7 @@ def rising(old: Sequence[Hashable], new: Sequence[Hashable]) -> list[Pair]:
     single = [(place[e], index) for index, e in enumerate(new) if often_new[e] == 1 and e in place]
     found: list[Pair] = []
     at_old = at_new = 0
-    for a, b in (*_longest(single), (len(old), len(new))):
+    for a, b in (*longest(single), (len(old), len(new))):
         if at_old < a and at_new < b:
             found += _between(old, new, (at_old, at_new), (a, b))
         if a < len(old):
@@ -80,10 +80,10 @@ def _between(old: Sequence[Hashable], new: Sequence[Hashable], start: Pair, end:
     for index in range(a, end_a):
         places.setdefault(old[index], deque()).append(index)
     repeated = [(places[new[index]].popleft(), index) for index in range(b, end_b) if places.get(new[index])]
-    return [*before, *_longest(repeated), *reversed(behind)]
+    return [*before, *longest(repeated), *reversed(behind)]
 
 
-def _longest(pairs: Sequence[Pair]) -> list[Pair]:
+def longest(pairs: Sequence[Pair]) -> list[Pair]:
     """Return as many of these pairs, whose second numbers rise, as can be had with first numbers that rise too."""
     ends: list[int] = []
     last: list[int] = []

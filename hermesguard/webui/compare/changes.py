@@ -57,7 +57,7 @@ def changes(
             left_new = [index for index in range(at_new, new_index) if index not in moved_new]
             if left_old and left_new:
                 is_bounded = old_index < len(old) or new_index < len(new)
-                gaps.append((left_old, left_new, is_bounded, at_old > 0 and at_new > 0))
+                gaps.append((left_old, left_new, is_bounded, at_old > 0))
         at_old, at_new = old_index + 1, new_index + 1
     calls = [_calls(old, (gap[0] for gap in gaps)), _calls(new, (gap[1] for gap in gaps))]
     is_renamed = all(calls) and calls[0].isdisjoint(calls[1])

@@ -17,6 +17,7 @@ from hermesguard.webui.grammar import (
     KEY,
     SHALLOW_BYTES,
     TOO_DEEP,
+    Broken,
     TooDense,
     Unreadable,
     decode,
@@ -45,7 +46,7 @@ def parse(pieces: Sequence[Piece]) -> LongDocument:
     reading = _Reading(Pieces(pieces))
     document = reading.document()
     if rest := reading.rest():
-        raise Unreadable(f"not JSON at byte {rest}: Extra data")
+        raise Broken(f"not JSON at byte {rest}: Extra data")
     return document
 
 
@@ -104,7 +105,7 @@ class _Reading:
         ending = self._file.part(max(0, size_bytes - WINDOW_BYTES), size_bytes).rstrip(b" \t\n\r")
         if not ending or ending.endswith(b"}"):
             return TooDense(said)
-        return Unreadable("not JSON: it breaks off")
+        return Broken("not JSON: it breaks off")
 
     def _offset(self, at: int) -> int:
         """Return where in the file a character in view stands; asked in rising order."""
@@ -135,11 +136,11 @@ class _Reading:
                 if self._is_certain(stopped.value, ""):
                     raise self._wrong(stopped.value, "Expecting value") from None
             except RecursionError:
-                raise Unreadable(TOO_DEEP) from None
+                raise Broken(TOO_DEEP) from None
             except ValueError as error:
                 if isinstance(error, Unreadable):
                     raise
-                raise Unreadable(said_of(error)) from None
+                raise Broken(said_of(error)) from None
             self._further()
 
     def _is_certain(self, at: int, said: str) -> bool:
@@ -147,14 +148,14 @@ class _Reading:
         is_cut = at >= len(self._text) - _CUT_CHARACTERS or said.startswith("Unterminated string")
         return self._is_last or not is_cut
 
-    def _wrong(self, at: int, said: str) -> Unreadable:
+    def _wrong(self, at: int, said: str) -> Broken:
         if self._broken_at >= 0:
             return self._not_text()
         self._known = (0, 0)
-        return Unreadable(f"not JSON at byte {self._offset(min(at, len(self._text)))}: {said}")
+        return Broken(f"not JSON at byte {self._offset(min(at, len(self._text)))}: {said}")
 
-    def _not_text(self) -> Unreadable:
-        return Unreadable(f"not UTF-8 at byte {self._broken_at}")
+    def _not_text(self) -> Broken:
+        return Broken(f"not UTF-8 at byte {self._broken_at}")
 
     def _mark(self) -> str:
         """Return the next character that is no white space, and go there; empty at the end."""
@@ -170,7 +171,7 @@ class _Reading:
         if self._mark() != "{":
             if self._broken_at >= 0:
                 raise self._not_text()
-            raise Unreadable("JSON, but not an object" if self._mark() else "empty")
+            raise Broken("JSON, but not an object" if self._mark() else "empty")
         self._at += 1
         spans: dict[str, tuple[int, int]] = {}
         values: dict[str, Any] = {}

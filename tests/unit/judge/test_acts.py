@@ -159,6 +159,14 @@ def test_an_answer_goes_with_its_question() -> None:
     assert judged(before, stale).action is Action.LOSS
 
 
+def test_a_context_of_the_same_length_that_says_something_else_was_not_kept() -> None:
+    before, after = undo(OLD)
+    first, second, *rest = before["context_messages"]
+    assert judged(before, after).action is Action.INTENDED
+    other = [first, second | {"content": "something else"}, *rest]
+    assert judged(before, after | {"context_messages": other}).action is not Action.INTENDED
+
+
 def test_several_saves_may_be_several_acts() -> None:
     before, _ = undo(OLD)
     thrice = before | {"messages": FIVE[:4], "context_messages": FIVE[:4]}

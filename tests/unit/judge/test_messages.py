@@ -159,6 +159,13 @@ def test_who_says_again_what_was_said_before_the_repair(
     assert found.is_said_before == is_said
 
 
+def test_the_counters_of_a_long_session_are_those_from_before_the_repair() -> None:
+    seen = (file(FOUR, input_tokens=70_000),)
+    assert case(
+        (FIVE, {"input_tokens": 90_000}), (FOUR, {"input_tokens": 70_000}), before_repair=seen
+    ).is_said_before
+
+
 def test_who_takes_back_the_prompt_that_the_repair_put_there_has_seen_it() -> None:
     recovered = user("sent", 1060, _recovered=True)
     seen = (file(FIVE),)

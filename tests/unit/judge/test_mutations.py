@@ -8,6 +8,7 @@ import inspect
 import itertools
 import os
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from functools import partial
 from types import ModuleType
@@ -24,7 +25,7 @@ from tests.unit.judge import test_acts, test_benign, test_gone, test_rules
 Check = Callable[[], None]
 
 
-def checks(*modules: ModuleType) -> Iterator[tuple[str, Check]]:
+def checks(*modules: ModuleType) -> Iterator[tuple[str, partial[None]]]:
     """Each test of these modules with each of its parameters, but for those that want fixtures or invent their input."""
     for module in modules:
         for name, function in vars(module).items():
@@ -50,20 +51,22 @@ CHECKS = list(checks(test_rules, test_acts, test_benign, test_gone))
 
 
 def likely_first(mutant: Mutant) -> list[Check]:
-    """The checks, those first that are named after the mutant's number."""
+    """The checks, those first that are named after the mutant's number; then one of each test before another of the same."""
     number = re.match(r"rule (\w+) ", mutant.name)
     prefix = (
         f"test_rule_{number[1]}_" if number else "test_rule_" if mutant.is_about_missing else "test_harmless"
     )
+    here = test_gone if mutant.is_about_missing else test_rules if number else test_benign
     if mutant.name.startswith("act "):
-        prefix = "test_one_part"
-    here = test_gone if mutant.is_about_missing else None
-    return [
-        check
-        for name, check in sorted(
-            CHECKS, key=lambda named: (not named[0].startswith(prefix), not hasattr(here, named[0]))
-        )
-    ]
+        prefix, here = "test_one_part", test_acts
+
+    def rank(named: tuple[str, partial[None]]) -> tuple[bool, bool, bool, int]:
+        name, check = named
+        is_of_it = f"act {check.keywords.get('act')}: {check.keywords.get('part')}" == mutant.name
+        return not name.startswith(prefix), not is_of_it, not hasattr(here, name), next(seen[name])
+
+    seen: defaultdict[str, Iterator[int]] = defaultdict(itertools.count)
+    return [check for _, check in sorted(CHECKS, key=rank)]
 
 
 def test_the_checks_pass_as_long_as_nothing_is_taken_away() -> None:

@@ -104,7 +104,7 @@ PROMPTS = f"webui/sessions/_turn_journal/{SID}.jsonl"
 # Beside a session log that is whole.
 ODD_DATABASES: dict[str, tuple[Odd, str]] = {
     "a pipe": (lambda home: pipe(home, "state.db"), "not a regular file"),
-    "a directory": (lambda home: (home.agent / "state.db").mkdir(), "directory"),
+    "a directory": (lambda home: (home.agent / "state.db").mkdir(), "not a regular file"),
     "a link to nowhere": (lambda home: (home.agent / "state.db").symlink_to("/nowhere"), ""),
     "a link to itself": (lambda home: (home.agent / "state.db").symlink_to("state.db"), ""),
     "half of it": (lambda home: damaged(home, lambda data: data[: len(data) // 2]), "malformed"),

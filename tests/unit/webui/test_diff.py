@@ -104,6 +104,24 @@ CASES: list[tuple[str, list[Any], list[Any], str]] = [
     ),
     ("the stamps went", THREE, [*map(bare, THREE)], "lead 6"),
     ("stamps came", [*map(bare, THREE)], THREE, "lead 6"),
+    (
+        "the same word right behind the same question, unstamped",
+        [user("yes", 1000), answer("ok"), user("yes"), answer("ok"), user("more")],
+        [answer("ok", 1001), user("yes", 1010), answer("ok", 1011)],
+        "lead 0, same 0-1 1-2, gone 2 3 4, new 0",
+    ),
+    (
+        "three were stamped anew, and the first went",
+        THREE[:4],
+        [later(m, 500) for m in THREE[1:4]],
+        "lead 0, same 1-0 2-1 3-2, gone 0",
+    ),
+    (
+        "two were stamped anew, and the first went",
+        THREE[:3],
+        [later(m, 500) for m in THREE[1:3]],
+        "lead 0, gone 0 1 2, new 0 1",
+    ),
     ("all was stamped anew", THREE, [later(m, 500) for m in THREE], "lead 0, same 0-0 1-1 2-2 3-3 4-4 5-5"),
     ("the first was stamped anew, before the second", THREE, [later(THREE[0], 3), *THREE[1:]], "lead 6"),
     (
@@ -400,42 +418,40 @@ def test_what_became_of_each_message(old: list[Any], new: list[Any], expected: s
     assert in_words(compare(messages(old), messages(new))) == expected
 
 
-@pytest.mark.parametrize("old", [case[1] for case in CASES], ids=[case[0] for case in CASES])
-def test_of_what_is_the_same_nothing_is_gone_or_new(old: list[Any]) -> None:
-    found = compare(messages(old), messages(old))
-    assert in_words(found) == f"lead {len(old)}"
-    assert found.whole
-    assert found.lost_messages == found.lost_turns == 0
+def test_of_what_is_the_same_nothing_is_gone_or_new() -> None:
+    for name, old, *_ in CASES:
+        found = compare(messages(old), messages(old))
+        assert in_words(found) == f"lead {len(old)}", name
+        assert found.whole, name
+        assert found.lost_messages == found.lost_turns == 0, name
 
 
-@pytest.mark.parametrize(("old", "new"), [case[1:3] for case in CASES], ids=[case[0] for case in CASES])
-def test_each_message_has_one_answer(old: list[Any], new: list[Any]) -> None:
-    found = compare(messages(old), messages(new))
-    there = [*found.pairs, *found.moved, *found.shortened]
-    gone = [*found.missing, *(index for index, _ in found.harmless)]
-    assert sorted([*(a for a, _ in there), *gone]) == list(range(len(old)))
-    assert sorted([*(b for _, b in there), *found.added]) == list(range(len(new)))
-    assert list(found.pairs) == sorted(found.pairs)
-    assert sorted(b for _, b in found.pairs) == [b for _, b in found.pairs]
-    assert found.whole == (not found.missing and not found.shortened)
-    assert found.lost_messages == len(found.missing) + len(found.shortened)
-    assert found.lost_turns == sum(old[index]["role"] == "user" for index in found.missing)
-    assert {*found.changed, *found.sent} <= set(found.pairs)
+def test_each_message_has_one_answer() -> None:
+    for name, old, new, _ in CASES:
+        found = compare(messages(old), messages(new))
+        there = [*found.pairs, *found.moved, *found.shortened]
+        gone = [*found.missing, *(index for index, _ in found.harmless)]
+        assert sorted([*(a for a, _ in there), *gone]) == list(range(len(old))), name
+        assert sorted([*(b for _, b in there), *found.added]) == list(range(len(new))), name
+        assert list(found.pairs) == sorted(found.pairs), name
+        assert sorted(b for _, b in found.pairs) == [b for _, b in found.pairs], name
+        assert found.whole == (not found.missing and not found.shortened), name
+        assert found.lost_messages == len(found.missing) + len(found.shortened), name
+        assert found.lost_turns == sum(old[index]["role"] == "user" for index in found.missing), name
+        assert {*found.changed, *found.sent} <= set(found.pairs), name
 
 
-@pytest.mark.parametrize(("old", "new"), [case[1:3] for case in CASES], ids=[case[0] for case in CASES])
 @pytest.mark.parametrize("is_newer_last", [False, True])
-def test_a_merge_has_each_message_once_in_both_orders(
-    old: list[Any], new: list[Any], is_newer_last: bool
-) -> None:
-    found = compare(messages(old), messages(new))
-    merged = list(found.merged(is_newer_last))
-    places = {id(message): place for place, message in enumerate(merged)}
-    assert len(places) == len(merged) == len(old) + len(found.added)
-    one = {**{a: found.new[b] for a, b in found.pairs}, **{a: found.old[a] for a, _ in found.shortened}}
-    in_old = [places[id(one.get(index, message))] for index, message in enumerate(found.old)]
-    assert in_old == sorted(in_old)
-    added = [places[id(found.new[index])] for index in found.added]
-    assert added == sorted(added)
-    if is_newer_last and found.added and not found.pairs and not found.shortened:
-        assert min(added) > max(in_old, default=-1)
+def test_a_merge_has_each_message_once_in_both_orders(is_newer_last: bool) -> None:
+    for name, old, new, _ in CASES:
+        found = compare(messages(old), messages(new))
+        merged = list(found.merged(is_newer_last))
+        places = {id(message): place for place, message in enumerate(merged)}
+        assert len(places) == len(merged) == len(old) + len(found.added), name
+        one = {**{a: found.new[b] for a, b in found.pairs}, **{a: found.old[a] for a, _ in found.shortened}}
+        in_old = [places[id(one.get(index, message))] for index, message in enumerate(found.old)]
+        assert in_old == sorted(in_old), name
+        added = [places[id(found.new[index])] for index in found.added]
+        assert added == sorted(added), name
+        if is_newer_last and found.added and not found.pairs and not found.shortened:
+            assert min(added) > max(in_old, default=-1), name
