@@ -144,9 +144,8 @@ class Notes:
         self.unreadable.pop(name, None)
         self.saves.pop(name, None)
         self.to_visit.discard(name)
-        if messages and self.seen.messages_of(name) == 0:
+        if self.seen.note(name, state, messages) == 0 and messages:
             self.began[name] = self.clock.monotonic()
-        self.seen.note(name, state, messages)
 
     def revisit(self, name: str) -> None:
         """Note that a session is not in order, or that this is not known: the next scan visits it."""

@@ -182,13 +182,15 @@ class Guard:
                 self._reader.release()
 
     def _visit(self, name: str, writer_pid: int | None) -> bool:
-        if self.long_work.is_busy(name) or self.long_work.must_wait(name):
+        work = None if self.long_work.is_idle else self.long_work
+        if work and (work.is_busy(name) or work.must_wait(name)):
             return False
         began_ns = time.perf_counter_ns()
         try:
-            path, limit_bytes = self.directory.file(name), self.context.limit_bytes
-            size_bytes, stamp = self._reader.read(path, limit_bytes, self.long_work.data(name))
-            self.long_work.require_thin(path, stamp)
+            path, known = self.directory.file_name(name), work.data(name) if work else None
+            size_bytes, stamp = self._reader.read(path, self.context.limit_bytes, known)
+            if work:
+                work.require_thin(name, stamp)
         except (FileNotFoundError, NotADirectoryError):
             self._look_for(name)
             return False
@@ -203,9 +205,10 @@ class Guard:
             return False
         was_missed = self.missing_files.is_here(name)
         try:
-            if self.long_work.loads(name, self._reader, size_bytes):
+            shadow = self.copies.cached(name)
+            if shadow is None and self.long_work.loads(name, self._reader, size_bytes):
                 return False
-            shadow = self.copies.shadow(name)
+            shadow = shadow or self.copies.shadow(name)
             if shadow is None and self._first_look.is_kept(name, self._reader, stamp):
                 return False
             shadow = shadow or self._first_look.copy(
