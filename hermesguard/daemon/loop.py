@@ -128,7 +128,7 @@ class Daemon:
         self._watch_on(time.monotonic() + self._patience())
         for one in self.directories:
             one.end_turn()
-            self._writers[one.name].follow(one.guard.writers_awaited())
+            self._writers[one.name].follow(one.guard.context.writers_awaited())
         if self._server:
             self._server.go_on(SCAN_SLICE_SECONDS)
         self.directories.keep_house()

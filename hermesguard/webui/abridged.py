@@ -8,19 +8,17 @@ is a session whose list begins with those messages. Whatever is not found so is 
 either way.
 """
 
-import json
 import math
 import os
 import re
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
-
-import orjson
 
 from hermesguard.pieces import Piece, find, joined_checksum, stand, with_more
 from hermesguard.webui import benign, session
 from hermesguard.webui.compare import parts
+from hermesguard.webui.grammar import members
 from hermesguard.webui.long.document import LongDocument, LongMessages
 from hermesguard.webui.session import Document, Message, Run
 from hermesguard.webui.text import Offsets
@@ -119,6 +117,19 @@ class Abridged:
     def note_end(self, number: int, end: bytes) -> None:
         """Note where the last message ends behind that run, found where it cost less."""
         self._seams[number] = (end, self.rests[number + 1][len(end) :])
+
+    def followed_by(
+        self, rests: tuple[bytes, ...], seams: list[Seam | None], size_bytes: int, came: Mapping[str, int]
+    ) -> "Abridged":
+        """Return a later state of the file: so many messages came to each list, and all members that are kept stand."""
+        made = object.__new__(Abridged)
+        made.rests, made.holes, made._seams, made.size_bytes = rests, self.holes, seams, size_bytes
+        made.stream, made.prompt, made.settings = self.stream, self.prompt, self.settings
+        context, calls = came.get(session.CONTEXT, 0), came.get(session.TOOL_CALLS, 0)
+        messages = came.get(session.MESSAGES, 0)
+        made.sizes, made.count = (self.sizes[0] + context, self.sizes[1] + calls), self.count + messages
+        made.rest_messages, made._document = self.rest_messages + messages + context + calls, None
+        return made
 
     @property
     def pieces(self) -> Iterator[Piece]:
@@ -256,10 +267,16 @@ def _abridged(rests: Sequence[bytes], holes: Sequence[Hole], size_bytes: int) ->
 def _messages_at(rest: bytes) -> bytes:
     """Return the beginning of `rest` that holds further messages of a list: commas and messages."""
     text = rest.decode("utf-8")
-    end = 0
+    return text[: further(text)[1]].encode("utf-8")
+
+
+def further(text: str) -> tuple[int, int]:
+    """Return how many further messages of a list `text` begins with, each behind a comma, and where the last one ends."""
+    count = end = 0
     while comma := _COMMA.match(text, end):
         _, end = session.scan(text, comma.end())
-    return rest if end == len(text) else text[:end].encode("utf-8")
+        count += 1
+    return count, end
 
 
 def _further(text: str) -> list[Message]:
@@ -373,21 +390,6 @@ def _read(rests: Sequence[bytes], holes: Sequence[Hole]) -> Document:
             first = Run(run.value, run.text, messages[0].start, run.count, turns=run.turns, latest=run.latest)
             document.replace(hole.key, [first, *messages[1:]])
     return document
-
-
-def members(data: bytes) -> Any:
-    """Return what an abridged file says; ValueError when it is no JSON. Only its shape and its words are asked for.
-
-    orjson is the faster one, and stricter: what it refuses may still be a file that the application reads. It makes floats
-    of integers beyond 64 bits, which nobody looks at here.
-    """
-    try:
-        return orjson.loads(data)
-    except orjson.JSONDecodeError:
-        text = data.decode("utf-8")
-        value = json.loads(text)
-        session.require_shallow(text)
-        return value
 
 
 def _joined_bytes(rests: Sequence[bytes], holes: Sequence[Hole]) -> bytes:
