@@ -246,7 +246,7 @@ def append_durably(path: Path, line: bytes, create: bool = True) -> None:
     flags = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC | (os.O_CREAT if create else 0)
     descriptor = os.open(path, flags, 0o600)
     try:
-        size = _regular_size(descriptor, path)
+        size = _regular(descriptor, path).st_size
         if size and os.pread(descriptor, 1, size - 1) != b"\n":
             line = b"\n" + line
         try:
@@ -262,11 +262,11 @@ def append_durably(path: Path, line: bytes, create: bool = True) -> None:
         os.close(descriptor)
 
 
-def _regular_size(descriptor: int, path: Path) -> int:
+def _regular(descriptor: int, path: Path) -> os.stat_result:
     found = os.fstat(descriptor)
     if not stat.S_ISREG(found.st_mode):
         raise OSError(errno.EINVAL, "not a regular file", str(path))
-    return found.st_size
+    return found
 
 
 class Appending:
@@ -276,24 +276,24 @@ class Appending:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
         self._descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_DSYNC | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
-            self._size_bytes = _regular_size(self._descriptor, path)
+            found = _regular(self._descriptor, path)
         except OSError:
             self.close()
             raise
+        self._name, self._identity, self._size_bytes = str(path), (found.st_ino, found.st_dev), found.st_size
         last = os.pread(self._descriptor, 1, self._size_bytes - 1) if self._size_bytes else b""
         self._closes_line = last not in (b"", b"\n")
 
     def append(self, line: bytes) -> None:
         """Add a line; durable when this returns. Raises OSError: then it is taken back as far as the disk lets us.
 
-        FileNotFoundError when someone has removed the file.
+        FileNotFoundError when the path leads to this file no longer, for someone has removed it or a directory on the way.
         """
-        found = os.fstat(self._descriptor)
-        if not found.st_nlink or found.st_size != self._size_bytes:
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self._path))
+        found = os.lstat(self._name)
+        if (found.st_ino, found.st_dev) != self._identity or found.st_size != self._size_bytes:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self._name)
         data = b"\n" + line if self._closes_line else line
         try:
             written = os.write(self._descriptor, data)

@@ -20,7 +20,7 @@ class Reader:
         self._size_bytes = 0
 
     def read(
-        self, path: Path, limit_bytes: int | None = None, known: bytes | None = None
+        self, path: Path | str, limit_bytes: int | None = None, known: bytes | None = None
     ) -> tuple[int, files.Stamp]:
         """Read as `files.read` does; return how many bytes of `buffer` are the file's content, and its stamp.
 

@@ -128,7 +128,7 @@ class Daemon:
         self._watch_on(time.monotonic() + self._patience())
         for one in self.directories:
             one.end_turn()
-            self._writers[one.name].follow(one.guard.writers_awaited())
+            self._writers[one.name].follow(one.guard.context.writers_awaited())
         if self._server:
             self._server.go_on(SCAN_SLICE_SECONDS)
         self.directories.keep_house()
@@ -155,9 +155,11 @@ class Daemon:
 
     def _watch_on(self, until: float) -> None:
         """Follow what the watches see, until something else is to be done, or it is time for that (monotonic)."""
+        # Passed at each save, with cold caches: few calls.
+        directories = self.directories.all
         is_called = False
         while not is_called:
-            has_news = any(one.has_news for one in self.directories)
+            has_news = self._ears.may_have_news and any(one.has_news for one in directories)
             woken = self._ears.wait(0.0 if has_news else max(0.0, until - time.monotonic()))
             if time.monotonic() >= self._token_due:
                 self._require_ours()
@@ -166,7 +168,7 @@ class Daemon:
                 for key, events in self._selector.select(0):
                     key.data(events)
             is_growth = True
-            for one in self.directories:
+            for one in directories:
                 if one.hear() and not one.follow_changes():
                     is_growth = False
             if not is_growth:
@@ -174,7 +176,7 @@ class Daemon:
             # A temporary file that comes wakes us too, and means nothing; not so a directory.
             if not woken or time.monotonic() >= until or self._ears.has_stirred:
                 break
-        for one in self.directories:
+        for one in directories:
             if not one.is_scanning:
                 one.guard.get_ready()
 

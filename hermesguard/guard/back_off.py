@@ -94,8 +94,8 @@ class BackOff:
 
         The next loss is one of its own, then, and repaired at once, however many there were before.
         """
-        self.lift(session)
         if current := self._passes.get(session):
+            current.pause_seconds = 0.0
             current.incident = current.first_version = ""
             current.versions.clear()
 

@@ -26,6 +26,7 @@ from hermesguard.store.store import Store
 from hermesguard.store.upkeep.pruning import Pruner
 from hermesguard.webui import session
 from hermesguard.webui.compare.elsewhere import MOST_FILES
+from hermesguard.webui.delta import Made
 from hermesguard.webui.directory import SessionsDirectory, signature
 from hermesguard.webui.session import Unreadable
 
@@ -144,9 +145,8 @@ class Notes:
         self.unreadable.pop(name, None)
         self.saves.pop(name, None)
         self.to_visit.discard(name)
-        if messages and self.seen.messages_of(name) == 0:
+        if self.seen.note(name, state, messages) == 0 and messages:
             self.began[name] = self.clock.monotonic()
-        self.seen.note(name, state, messages)
 
     def revisit(self, name: str) -> None:
         """Note that a session is not in order, or that this is not known: the next scan visits it."""
@@ -282,12 +282,22 @@ class Context:
             limit_bytes,
         )
 
-    def keep(self, name: str, copy: Copy, stamp: Stamp, before: Copy | None = None) -> None:
-        """Live is right: make it the shadow; `before` as for the copies."""
-        if self.copies.keep(name, copy, stamp.mtime_ns, before):
+    def keep(
+        self, name: str, copy: Copy, stamp: Stamp, before: Copy | None = None, made: Made = None
+    ) -> None:
+        """Live is right: make it the shadow; `before` and `made` as for the copies."""
+        if self.copies.keep(name, copy, stamp.mtime_ns, before, made):
             self.notes.in_order(name, signature(stamp), copy.count)
         else:
             self.notes.deferred.pop(name, None)
+
+    def writers_awaited(self) -> dict[int, str]:
+        """Return the processes whose end would end the pause before a repair, each with the session."""
+        return {
+            deferred.writer_pid: name
+            for name, deferred in self.notes.deferred.items()
+            if deferred.writer_pid and self.back_off.writer(name) == deferred.writer_pid
+        }
 
     def report_unreadable(self, name: str, event: str, error: str, remedy: str = "") -> None:
         """Report once that nothing can be done with a session at present, by an event that says why."""

@@ -37,6 +37,7 @@ from hermesguard.store.start.snapshot import Snapshot
 from hermesguard.store.upkeep.scrub import Scrub
 from hermesguard.store.upkeep.verify import damage_of_shadow
 from hermesguard.webui.abridged import follow, only_adds, same
+from hermesguard.webui.delta import grown
 from hermesguard.webui.directory import DirectoryState, signature
 from hermesguard.webui.session import TooDense
 
@@ -182,13 +183,15 @@ class Guard:
                 self._reader.release()
 
     def _visit(self, name: str, writer_pid: int | None) -> bool:
-        if self.long_work.is_busy(name) or self.long_work.must_wait(name):
+        work = None if self.long_work.is_idle else self.long_work
+        if work and (work.is_busy(name) or work.must_wait(name)):
             return False
         began_ns = time.perf_counter_ns()
         try:
-            path, limit_bytes = self.directory.file(name), self.context.limit_bytes
-            size_bytes, stamp = self._reader.read(path, limit_bytes, self.long_work.data(name))
-            self.long_work.require_thin(path, stamp)
+            path, known = self.directory.file_name(name), work.data(name) if work else None
+            size_bytes, stamp = self._reader.read(path, self.context.limit_bytes, known)
+            if work:
+                work.require_thin(name, stamp)
         except (FileNotFoundError, NotADirectoryError):
             self._look_for(name)
             return False
@@ -203,9 +206,10 @@ class Guard:
             return False
         was_missed = self.missing_files.is_here(name)
         try:
-            if self.long_work.loads(name, self._reader, size_bytes):
+            shadow = self.copies.cached(name)
+            if shadow is None and self.long_work.loads(name, self._reader, size_bytes):
                 return False
-            shadow = self.copies.shadow(name)
+            shadow = shadow or self.copies.shadow(name)
             if shadow is None and self._first_look.is_kept(name, self._reader, stamp):
                 return False
             shadow = shadow or self._first_look.copy(
@@ -309,14 +313,15 @@ class Guard:
     def _follow(self, name: str, shadow: Copy, size_bytes: int, stamp: Stamp) -> Copy | None:
         """Take a save that only added to what is known, at the cost of what it added; return it, None when it was none."""
         known = shadow.abridged
-        found = follow(known, self._reader.buffer, size_bytes)
+        growth = grown(known, self._reader.buffer, size_bytes)
+        found = growth.abridged if growth else follow(known, self._reader.buffer, size_bytes)
         if found is None:
             return None
         if found.count > known.count and self._acts.taken_back.may_come_again(
             name, self._reader.buffer, shadow
         ):
             return None
-        if not only_adds(known, found):
+        if not growth and not only_adds(known, found):
             # What else is known of the session cannot speak against messages that are all there.
             verdict = judge(known.document, found.document)
             if verdict.action is not Action.GROWTH or verdict.takes_away:
@@ -324,7 +329,7 @@ class Guard:
         copy = Copy(abridged=found)
         self.notes.retitled(name, known.settings, found.settings)
         self._acts.goes_on(name)
-        self.context.keep(name, copy, stamp, shadow)
+        self.context.keep(name, copy, stamp, shadow, growth.parts if growth else None)
         copy.tighten()
         self.standby.saved(name, copy.could_be_wiped, self.context.clock.monotonic())
         return copy
@@ -382,14 +387,6 @@ class Guard:
         if self.notes.seen.get(name) != signature(stamp) and not self.copies.has_pending(name):
             self.copies.touch(name, stamp.mtime_ns)
         self.notes.in_order(name, signature(stamp), copy.count)
-
-    def writers_awaited(self) -> dict[int, str]:
-        """Return the processes whose end would end the pause before a repair, each with the session."""
-        return {
-            deferred.writer_pid: name
-            for name, deferred in self.notes.deferred.items()
-            if deferred.writer_pid and self.context.back_off.writer(name) == deferred.writer_pid
-        }
 
     def repair_now(self, names: Iterable[str] | None = None) -> None:
         """Repair the sessions (all of them) whose repair waits for the end of a pause."""

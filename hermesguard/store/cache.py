@@ -22,9 +22,11 @@ class Copy:
         self, data: Content = b"", document: Document | None = None, abridged: Abridged | None = None
     ) -> None:
         """Of `data`, or, when it is given, of what `abridged` is of."""
-        size_bytes = data.size_bytes if isinstance(data, Pieces) else len(data)
-        self.size_bytes = size_bytes if abridged is None else abridged.size_bytes
-        """How many bytes the file has."""
+        if abridged is not None:
+            self.size_bytes = abridged.size_bytes
+            """How many bytes the file has."""
+        else:
+            self.size_bytes = data.size_bytes if isinstance(data, Pieces) else len(data)
         self.is_stored = False
         """The store has exactly this, durably."""
         self.used = 0.0
@@ -103,11 +105,11 @@ class Copy:
     @property
     def could_be_wiped(self) -> bool:
         """Whether it has what bug #1558 needs: a stream that is set."""
-        return bool(self.abridged.stream)
+        return bool((self._abridged or self.abridged).stream)
 
     def tighten(self) -> None:
         """Abridge what has gathered behind the long runs."""
-        self._abridged = tightened(self.abridged)
+        self._abridged = tightened(self._abridged or self.abridged)
 
 
 @dataclass

@@ -23,7 +23,7 @@ from hermesguard.store.delta_log import change
 from hermesguard.store.history import WITHDRAWN, digest, version_name
 from hermesguard.store.store import Store
 from hermesguard.store.upkeep.pending import Pending, PendingVersion, compressed
-from hermesguard.webui.delta import parts
+from hermesguard.webui.delta import Made, parts
 from hermesguard.webui.session import Broken, TooDense, Unreadable
 
 T = TypeVar("T")
@@ -164,10 +164,12 @@ class Copies:
         """Return whether there is any copy of the session; OSError when the store cannot be read now."""
         return session in self._pending or self.store.has_shadow(session)
 
-    def keep(self, session: str, copy: Copy, mtime_ns: int, before: Copy | None = None) -> bool:
+    def keep(
+        self, session: str, copy: Copy, mtime_ns: int, before: Copy | None = None, made: Made = None
+    ) -> bool:
         """Make `copy` the shadow; return whether the store has it durably (else it is pending).
 
-        `before` is the copy that it follows (module abridge), if it does: then only what differs need be written.
+        `before` is the copy that it follows, if it does: then only what differs need be written; it is `made` so (module delta).
         """
         self._cache.put(session, copy, self._clock.monotonic())
         self._damaged.pop(session, None)
@@ -175,19 +177,19 @@ class Copies:
             before
             and before.is_stored
             and session not in self._pending
-            and self._keep_change(session, copy, mtime_ns, before)
+            and self._keep_change(session, copy, mtime_ns, before, made)
         ):
             return True
         self._pending.setdefault(session, Pending()).shadow = (copy, mtime_ns)
         return self._retry(session)
 
-    def _keep_change(self, session: str, copy: Copy, mtime_ns: int, before: Copy) -> bool:
+    def _keep_change(self, session: str, copy: Copy, mtime_ns: int, before: Copy, made: Made) -> bool:
         """Write only what changed, into the shadow's delta log; return whether that was possible."""
         log_bytes, _ = self._delta_logs.get(session, (0, 0.0))
         old, new, size_bytes = before.abridged, copy.abridged, copy.size_bytes
         if size_bytes < SMALLEST_LOGGED_BYTES or log_bytes > max(SMALLEST_LOGGED_BYTES, size_bytes // 2):
             return False
-        line = change(parts(old, new), size_bytes, mtime_ns, new.count, new.checksum)
+        line = change(made or parts(old, new), size_bytes, mtime_ns, new.count, new.checksum)
         try:
             self.store.keep_change(session, line)
         except OSError:

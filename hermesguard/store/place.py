@@ -43,7 +43,8 @@ class Place:
         self.history = root / "history"
         self.relock: Callable[[], bool] = lambda: True
         """Takes the lock of a store that was mounted again; returns whether it could."""
-        self._known: dict[Path, Identity] = {}
+        self._known: dict[str, Identity] = {}
+        """By path; a string, for one is looked up at each save."""
 
     @property
     def _all(self) -> tuple[Path, ...]:
@@ -154,22 +155,22 @@ class Place:
 
     def remember(self) -> None:
         """Take the directories as they are now for the store. Raises OSError."""
-        self._known = {directory: _identity(directory) for directory in self._all}
+        self._known = {str(directory): _identity(directory) for directory in self._all}
 
     def check(self, directory: Path | None = None) -> None:
         """Raise OSError when a directory of the store (its root) is not the one that was opened."""
-        directory = directory or self.root
-        known = self._known.get(directory)
+        path = str(directory or self.root)
+        known = self._known.get(path)
         if known is None:
             return
-        found = _identity(directory)
+        found = _identity(path)
         if found != known and not self._is_mounted_again():
             raise OSError(errno.ESTALE, "the store is not there any more", str(self.root))
 
     def _is_mounted_again(self) -> bool:
         """Return whether it is the same store on a file system that was mounted anew, and the lock is ours again."""
-        now = {directory: _identity(directory) for directory in self._all}
-        is_same = all(now[directory][1] == self._known[directory][1] for directory in self._all)
+        now = {str(directory): _identity(directory) for directory in self._all}
+        is_same = all(found[1] == self._known[path][1] for path, found in now.items())
         if not is_same or len({device for device, _ in now.values()}) != 1 or not self.relock():
             return False
         self._known = now
@@ -220,7 +221,7 @@ def is_same_directory(one: Path, other: Path) -> bool:
         return False
 
 
-def _identity(directory: Path) -> Identity:
+def _identity(directory: Path | str) -> Identity:
     found = os.lstat(directory)
     if not stat.S_ISDIR(found.st_mode):
         raise OSError(errno.ESTALE, "the store is not there any more", str(directory))

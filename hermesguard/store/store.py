@@ -271,15 +271,15 @@ class Store(History):
 
         The state before must be in the store: shadow and delta log as `read_shadow` gives it.
         """
-        self.place.check(self.shadows_directory)
         if session not in self._delta_logs:
+            self.place.check(self.shadows_directory)
             self.fold(session)  # one of a guard before us, if it still counts, must not be lost
             noted, stamp = self.shadow_note(session), files.stamp(self.shadow_path(session))
             if not noted or not stamp:
                 data, stamp, _ = self._read_base(session)
                 noted = (digest(data), 0)
             self._delta_logs.begin(session, noted[0], stamp.mtime_ns)
-        self._delta_logs.append(session, change)
+        self._delta_logs.append(session, change)  # where its path leads, so that the store is where it was
 
     def fold(self, session: str) -> None:
         """Make shadow and delta log one plain copy again; a delta log that belongs to no shadow goes."""

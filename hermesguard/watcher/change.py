@@ -61,15 +61,17 @@ class Changes:
     def add(self, changes: Iterable[Change]) -> None:
         """Add what the watch has given."""
         for change in changes:
-            note(self._pending, *change)
+            if change.name in self._pending:
+                note(self._pending, *change)
+            else:
+                self._pending[change.name] = change
 
-    def names(self) -> list[str]:
-        """Return the names in the order in which they are to be looked at: those that were renamed first."""
-        return sorted(self._pending, key=lambda name: self._pending[name].moved_from is None)
-
-    def moves(self) -> list[tuple[str, str]]:
-        """Return (the name before, the name now) of all that were renamed."""
-        return [(change.moved_from, name) for name, change in self._pending.items() if change.moved_from]
+    def in_order(self) -> list[Change]:
+        """Return the changes in the order in which they are to be looked at: those that were renamed first."""
+        found = list(self._pending.values())
+        if len(found) > 1:
+            found.sort(key=lambda change: change.moved_from is None)
+        return found
 
     def take(self, name: str) -> Change:
         """Return the change of a name, which is looked at now."""

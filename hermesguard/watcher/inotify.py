@@ -89,6 +89,8 @@ class Queue:
     """
 
     def __init__(self) -> None:
+        self.was_read = False
+        """Somebody read it for a directory of his own: others may have news of which nobody is woken; set back by who looks."""
         self._sources: dict[int, Inotify | Scout] = {}
         self._descriptor = inotify_init()
         if self._descriptor == -1:
@@ -123,6 +125,7 @@ class Queue:
     def read(self) -> None:
         """Give each source what the kernel has for it; never waits."""
         # The one place that costs something at every save, run with cold caches: few calls, few objects.
+        self.was_read = True
         while self._descriptor != -1:
             try:
                 events = os.read(self._descriptor, _BUFFER_BYTES)
@@ -191,6 +194,8 @@ class Inotify:
     trouble: why nothing more will be seen, as a sentence; None while all is well.
     """
 
+    answers = True
+
     def __init__(self, directory: Path, queue: Queue | None = None) -> None:
         self.overflowed = False
         self.trouble: str | None = None
@@ -220,13 +225,10 @@ class Inotify:
     def has_news(self) -> bool:
         return bool(self._pending)
 
-    @property
-    def answers(self) -> bool:
-        return True
-
-    def take(self) -> list[Change]:
-        """Return all that changed since the last time; never waits."""
-        self._queue.read()
+    def take(self, is_read: bool = False) -> list[Change]:
+        """Return all that changed since the last time; never waits. `is_read`: the queue was read just now."""
+        if not is_read:
+            self._queue.read()
         return taken(self._pending)
 
     def prove(self) -> str | None:

@@ -93,7 +93,7 @@ class Polling:
             os.close(self._descriptor)
             self._descriptor = -1
 
-    def take(self) -> list[Change]:
+    def take(self, is_read: bool = False) -> list[Change]:
         """Return what changed since the last time; never waits."""
         with suppress(BlockingIOError):
             os.eventfd_read(self._descriptor)

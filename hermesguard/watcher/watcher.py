@@ -48,7 +48,7 @@ class _Source(Protocol):
     @property
     def answers(self) -> bool: ...
     def fileno(self) -> int: ...
-    def take(self) -> list[Change]: ...
+    def take(self, is_read: bool = False) -> list[Change]: ...
     def prove(self) -> str | None: ...
     def close(self) -> None: ...
 
@@ -111,17 +111,18 @@ class Watch:
         """
         return self._running().fileno()
 
-    def take(self) -> list[Change]:
+    def take(self, is_read: bool = False) -> list[Change]:
         """Return what changed since the last call, each name once, in the order in which they first changed.
 
-        Never waits. A renamed session gives two changes: its old name, then its new one with `moved_from`.
+        Never waits. A renamed session gives two changes: its old name, then its new one with `moved_from`. `is_read`: a queue
+        that is shared was read just now, by whoever waits for it.
         """
-        return self._running().take()
+        return (self._source or self._running()).take(is_read)
 
     @property
     def answers(self) -> bool:
         """Whether the directory may be touched: one that is polled has to have answered not long ago. Costs nothing."""
-        return self._running().answers
+        return (self._source or self._running()).answers
 
     @property
     def identity(self) -> tuple[int, int]:
@@ -131,13 +132,13 @@ class Watch:
     @property
     def has_news(self) -> bool:
         """Whether `take` would give something without reading, for that was read on behalf of another watch of the same queue."""
-        source = self._running()
+        source = self._source or self._running()
         return source.has_news or source.overflowed or source.trouble is not None
 
     @property
     def alarmed(self) -> bool:
         """Whether `overflowed` or `watch_lost` has something to report; costs nothing."""
-        source = self._running()
+        source = self._source or self._running()
         return source.overflowed or source.trouble is not None
 
     def overflowed(self) -> bool:

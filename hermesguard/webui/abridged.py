@@ -8,19 +8,17 @@ is a session whose list begins with those messages. Whatever is not found so is 
 either way.
 """
 
-import json
 import math
 import os
 import re
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
-
-import orjson
 
 from hermesguard.pieces import Piece, find, joined_checksum, stand, with_more
 from hermesguard.webui import benign, session
 from hermesguard.webui.compare import parts
+from hermesguard.webui.grammar import members
 from hermesguard.webui.long.document import LongDocument, LongMessages
 from hermesguard.webui.session import Document, Message, Run
 from hermesguard.webui.text import Offsets
@@ -37,6 +35,7 @@ Seam = tuple[bytes, bytes]
 """The rest behind a run: further messages of its list, and what follows the last of them."""
 
 _SECRET = os.urandom(16).hex()
+_COUNTED = (session.MESSAGES, session.CONTEXT, session.TOOL_CALLS)
 _SPACE = b" \t\n\r"
 _COMMA = re.compile(r"[ \t\n\r]*,[ \t\n\r]*")
 
@@ -64,7 +63,7 @@ class Abridged:
         count: int,
         rest_messages: int,
         document: Document | None = None,
-        sizes: tuple[int, ...] = (0, 0),
+        sizes: tuple[int, int] = (0, 0),
     ) -> None:
         """`values` are the members of the abridged file, as `json` reads them; what lists hold is not looked at."""
         self.rests = rests
@@ -72,7 +71,8 @@ class Abridged:
         self.stream = values.get(session.STREAM)
         prompt = values.get(session.PENDING_MESSAGE)
         self.prompt = prompt if isinstance(prompt, str) else ""
-        self.settings = {key: values.get(key) for key in (*parts.SETTINGS, *parts.anchors(values))}
+        keys = (*parts.SETTINGS, *parts.anchors(tuple(values)))
+        self.settings = dict(zip(keys, map(values.get, keys), strict=True))
         """What a user has set, and the anchors of a compression."""
         self.sizes = sizes
         """Messages in the model's context, and tool calls."""
@@ -117,6 +117,19 @@ class Abridged:
     def note_end(self, number: int, end: bytes) -> None:
         """Note where the last message ends behind that run, found where it cost less."""
         self._seams[number] = (end, self.rests[number + 1][len(end) :])
+
+    def followed_by(
+        self, rests: tuple[bytes, ...], seams: list[Seam | None], size_bytes: int, came: Mapping[str, int]
+    ) -> "Abridged":
+        """Return a later state of the file: so many messages came to each list, and all members that are kept stand."""
+        made = object.__new__(Abridged)
+        made.rests, made.holes, made._seams, made.size_bytes = rests, self.holes, seams, size_bytes
+        made.stream, made.prompt, made.settings = self.stream, self.prompt, self.settings
+        context, calls = came.get(session.CONTEXT, 0), came.get(session.TOOL_CALLS, 0)
+        messages = came.get(session.MESSAGES, 0)
+        made.sizes, made.count = (self.sizes[0] + context, self.sizes[1] + calls), self.count + messages
+        made.rest_messages, made._document = self.rest_messages + messages + context + calls, None
+        return made
 
     @property
     def pieces(self) -> Iterator[Piece]:
@@ -231,36 +244,39 @@ def _abridged(rests: Sequence[bytes], holes: Sequence[Hole], size_bytes: int) ->
     values = members(_joined_bytes(rests, holes))
     if not isinstance(values, dict):
         raise ValueError("JSON, but not an object")
-    messages = values.get(session.MESSAGES)
-    count, rest_messages = len(messages) if isinstance(messages, list) else 0, 0
+    sizes = {key: len(found) for key in _COUNTED if isinstance(found := values.get(key), list)}
+    rest_messages = 0
     for hole in holes:
-        messages = values.get(hole.key)
-        if not isinstance(messages, list) or not messages or messages[0] != hole.run.value:
+        key, run = hole.key, hole.run
+        messages = values.get(key)
+        if not isinstance(messages, list) or not messages or messages[0] != run.value:
             raise ValueError("a run does not begin its list")
         rest_messages += len(messages) - 1
-        if hole.key == session.MESSAGES:
-            count += hole.run.count - 1
+        sizes[key] += run.count - 1
     return Abridged(
         tuple(rests),
         tuple(holes),
         values,
         size_bytes=size_bytes,
-        count=count,
+        count=sizes.get(session.MESSAGES, 0),
         rest_messages=rest_messages,
-        sizes=tuple(_size(values.get(key), key, holes) for key in (session.CONTEXT, session.TOOL_CALLS)),
+        sizes=(sizes.get(session.CONTEXT, 0), sizes.get(session.TOOL_CALLS, 0)),
     )
-
-
-def _size(found: Any, key: str, holes: Sequence[Hole]) -> int:
-    """Return how many elements a list has, those of its run included."""
-    more = sum(hole.run.count - 1 for hole in holes if hole.key == key)
-    return len(found) + more if isinstance(found, list) else 0
 
 
 def _messages_at(rest: bytes) -> bytes:
     """Return the beginning of `rest` that holds further messages of a list: commas and messages."""
     text = rest.decode("utf-8")
-    return _until(_further(text), text)
+    return text[: further(text)[1]].encode("utf-8")
+
+
+def further(text: str) -> tuple[int, int]:
+    """Return how many further messages of a list `text` begins with, each behind a comma, and where the last one ends."""
+    count = end = 0
+    while comma := _COMMA.match(text, end):
+        _, end = session.scan(text, comma.end())
+        count += 1
+    return count, end
 
 
 def _further(text: str) -> list[Message]:
@@ -297,7 +313,8 @@ def only_adds(known: Abridged, followed: Abridged) -> bool:
 
 def _takes_part(known: Abridged, followed: Abridged) -> bool:
     """Return whether something that stands beside the messages may be gone."""
-    if any(now < was for was, now in zip(known.sizes, followed.sizes, strict=True)):
+    (context, calls), (context_now, calls_now) = known.sizes, followed.sizes
+    if context_now < context or calls_now < calls:
         return True
     return known.settings != followed.settings and (
         bool(parts.settings(known.settings) - parts.settings(followed.settings))
@@ -312,16 +329,20 @@ def tightened(known: Abridged) -> Abridged:
         return known
     rests, rest_messages = [known.rests[0]], 0
     holes: list[Hole] = []
+    read: dict[bytes, tuple[bytes, Run]] = {}  # what the model is sent mostly is what people see
     for number, hole in enumerate(known.holes):
         end, behind = known.seam(number)
-        text = end.decode("utf-8")
-        if messages := _further(text)[:-1]:
-            more = _until(messages, text)
+        if end not in read:
+            text = end.decode("utf-8")
+            messages = _further(text)[:-1]
+            read[end] = _until(messages, text), _run("", messages)
+        more, added = read[end]
+        if more:
             chunks, checksum = (
                 with_more(hole.chunks, more),
                 joined_checksum(hole.checksum, zlib.adler32(more), len(more)),
             )
-            run = _run(hole.key, [hole.run, *messages])
+            run = _run(hole.key, [hole.run, added])
             hole = Hole(hole.key, _once(chunks, holes), hole.size_bytes + len(more), checksum, run)
             end = end[len(more) :]
         rest_messages += bool(end)
@@ -369,21 +390,6 @@ def _read(rests: Sequence[bytes], holes: Sequence[Hole]) -> Document:
             first = Run(run.value, run.text, messages[0].start, run.count, turns=run.turns, latest=run.latest)
             document.replace(hole.key, [first, *messages[1:]])
     return document
-
-
-def members(data: bytes) -> Any:
-    """Return what an abridged file says; ValueError when it is no JSON. Only its shape and its words are asked for.
-
-    orjson is the faster one, and stricter: what it refuses may still be a file that the application reads. It makes floats
-    of integers beyond 64 bits, which nobody looks at here.
-    """
-    try:
-        return orjson.loads(data)
-    except orjson.JSONDecodeError:
-        text = data.decode("utf-8")
-        value = json.loads(text)
-        session.require_shallow(text)
-        return value
 
 
 def _joined_bytes(rests: Sequence[bytes], holes: Sequence[Hole]) -> bytes:

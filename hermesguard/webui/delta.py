@@ -1,12 +1,95 @@
 """The delta from one state of a file to the next, in time proportional to what differs. Pure."""
 
-from hermesguard.webui.abridged import Abridged
+import re
+from typing import Final, NamedTuple
+
+from hermesguard.pieces import find
+from hermesguard.webui.abridged import Abridged, Seam, further
+from hermesguard.webui.grammar import DEEPEST
 
 Part = str | list[int]
 """A text, or [offset, length] in bytes of the state before."""
+Made = list[Part] | None
+"""What makes a state out of the one before, where that is known."""
 
 # Where a save of the application differs from the one before, mostly in this line alone; any other difference is searched for.
 _CHANGES_AT = (b'"updated_at"', b"\n  ]")
+
+
+# Members that are numbers and change with each save; one number for another leaves every other member what it was.
+_COUNTERS: Final = re.compile(
+    rb'("(?:updated_at|message_count|estimated_cost|[a-z_]{1,32}_tokens)": )'
+    rb"-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,20})?(?=[,\n}])"
+)
+
+
+class Growth(NamedTuple):
+    """A save that does nothing but add, as nearly all do."""
+
+    abridged: Abridged
+    parts: list[Part]
+    """What makes it out of the state before, as `parts` says it."""
+
+
+def grown(known: Abridged, data: bytes | bytearray, size_bytes: int) -> Growth | None:
+    """Return what the first `size_bytes` of `data` are, if messages came to lists of `known`, and but for counters that is all.
+
+    Exact as `follow` is, and at half its cost, for nothing is parsed but what came: where a list ended there may stand a comma
+    and messages, and whatever else follows is byte for byte what is known to be good. None says nothing: `follow` finds the same.
+    """
+    holes = known.holes
+    if known.number_of_messages is None or (found := find(data, holes[0].chunks, 0, size_bytes)) < 0:
+        return None
+    before, head = known.rests[0], bytes(data[:found])
+    if _COUNTERS.split(before) != _COUNTERS.split(head):
+        return None
+    made: list[Part] = []
+    offset, same_from = len(before), 0
+    if head != before:
+        lead, same_bytes = shared(before, head)
+        made.append([0, lead])
+        if text := head[lead : len(head) - same_bytes]:
+            made.append(text.decode("utf-8"))
+        same_from = offset - same_bytes
+    rests, seams, came, last = [head], list[Seam | None](), {}, len(holes) - 1
+    added, count = b"", 0
+    for number, hole in enumerate(holes):
+        end, behind = known.seam(number)
+        start = found + hole.size_bytes
+        found = size_bytes if number == last else find(data, holes[number + 1].chunks, start, size_bytes)
+        begins, ends = start + len(end), found - len(behind)
+        if ends < begins or not (
+            data.startswith(end, start, begins) and data.startswith(behind, ends, found)
+        ):
+            return None
+        offset += hole.size_bytes + len(end)
+        if ends > begins:
+            # What people see and what the model is sent mostly grow by the same.
+            if ends - begins != len(added) or not data.startswith(added, begins, ends):
+                added = bytes(data[begins:ends])
+                if not (count := _messages_in(added)):
+                    return None
+            made += ([same_from, offset - same_from], added.decode("utf-8"))
+            same_from = offset
+            end += added
+            came[hole.key] = count
+        seams.append((end, behind))
+        rests.append(end + behind)
+        offset += len(behind)
+    made.append([same_from, offset - same_from])
+    return Growth(known.followed_by(tuple(rests), seams, size_bytes, came), made)
+
+
+def _messages_in(added: bytes) -> int:
+    """Return how many messages these are, each behind a comma; 0 when they are anything else, or may be nested too deep."""
+    if added.count(b"[") + added.count(b"{") > DEEPEST // 2:
+        return 0
+    try:
+        text = added.decode("utf-8")
+        count, end = further(text)
+    except (ValueError, RecursionError, StopIteration):
+        return 0
+    return count if end == len(text) else 0
 
 
 def parts(old: Abridged, new: Abridged) -> list[Part]:

@@ -110,6 +110,10 @@ class SessionsDirectory:
         """Return the path of a session's file."""
         return self.path / f"{name}.json"
 
+    def file_name(self, name: str) -> str:
+        """Return that path as a string: at each save, a Path takes as long as opening the file."""
+        return f"{self.prefix}{name}.json"
+
     def backup(self, name: str) -> Path:
         """Return the path of the application's own copy of a session."""
         return self.path / f"{name}{BACKUP_SUFFIX}"

@@ -45,7 +45,7 @@ def test_a_back_off_ends_with_the_guard_or_the_writer(world: World, stale: Chat)
     pid = stale.app.process_id
     stale.turn("the last question", "the last answer")
     assert len(world.live(stale).messages) < 60
-    assert world.guard.writers_awaited() == {pid: stale.session_id}
+    assert world.guard.context.writers_awaited() == {pid: stale.session_id}
     world.guard.repair_now((stale.session_id,))
     assert len(world.live(stale).messages) > 60
     assert json.loads(stale.path.read_bytes())["messages"][-1]["content"] == "the last answer"

@@ -189,18 +189,27 @@ def test_a_file_held_open_takes_lines_durably(tmp_path: Path) -> None:
     assert path.read_bytes() == b"tor\none\ntwo\n"
 
 
-@pytest.mark.parametrize("change", ["removed", "longer", "shorter"])
+@pytest.mark.parametrize(
+    "change", ["removed", "longer", "shorter", "directory moved", "another in its place"]
+)
 def test_a_file_held_open_that_someone_changed_takes_nothing(tmp_path: Path, change: str) -> None:
-    path = tmp_path / "a.delta"
+    path = tmp_path / "store" / "a.delta"
+    path.parent.mkdir()
     path.write_bytes(b"one\n")
     with closing(files.Appending(path)) as appending:
         if change == "removed":
             path.unlink()
+        elif "moved" in change:
+            path.parent.rename(tmp_path / "moved")
+        elif "place" in change:
+            (path.parent / "new").write_bytes(b"one\n")
+            (path.parent / "new").rename(path)
         else:
             path.write_bytes(b"another\n" if change == "longer" else b"")
         with pytest.raises(FileNotFoundError):
             appending.append(b"two\n")
-    assert not path.exists() or b"two" not in path.read_bytes()
+    for found in tmp_path.rglob("*.delta"):
+        assert b"two" not in found.read_bytes()
 
 
 def test_a_line_that_is_written_in_part_is_taken_back(

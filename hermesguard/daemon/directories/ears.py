@@ -17,6 +17,7 @@ class Ears:
         self._poll = select.poll()
         self._wanted: Counter[int] = Counter()
         self._queue: Queue | None = None
+        self._queue_descriptor = -1
         self._scout: Scout | None = None
 
     def listen(self, descriptor: int) -> None:
@@ -31,12 +32,19 @@ class Ears:
             del self._wanted[descriptor]
             self._poll.unregister(descriptor)
 
-    def wait(self, seconds: float) -> list[int]:
+    def wait(self, seconds: float) -> dict[int, int]:
         """Return the descriptors that can be read, after so many seconds at the latest; what the queue had is read."""
-        woken = [descriptor for descriptor, _ in self._poll.poll(seconds * 1000)]
-        if self._queue and self._queue.fileno() in woken:
-            self._queue.read()
+        woken = dict(self._poll.poll(seconds * 1000))
+        if self._queue:
+            if self._queue_descriptor in woken:
+                self._queue.read()
+            self._queue.was_read = False
         return woken
+
+    @property
+    def may_have_news(self) -> bool:
+        """Return whether the queue was read for one directory since `wait`: others may have news of which nobody is woken."""
+        return self._queue is not None and self._queue.was_read
 
     def queue(self) -> "Queue":
         """Return the queue that all directories share. Raises OSError when the kernel has none to give."""
@@ -44,6 +52,7 @@ class Ears:
             from hermesguard.watcher.inotify import Queue  # a guard that polls has no need of it
 
             self._queue = Queue()
+            self._queue_descriptor = self._queue.fileno()
         return self._queue
 
     def look_out(self, places: Iterable[Path]) -> bool:

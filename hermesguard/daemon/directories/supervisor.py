@@ -123,11 +123,14 @@ class Supervisor(Watched):
 
     def hear(self) -> bool:
         """Take what the watch has seen; return whether there is something to follow."""
-        if self.watch is None:
+        watch = self.watch
+        if watch is None:
             return False
-        if self.watch.mode == "polling" or self.watch.has_news:
-            self.changes.add(self.watch.take())
-        return not self.is_silent and (bool(self.changes) or self.watch.alarmed)
+        if watch.has_news or watch.mode == "polling":
+            self.changes.add(watch.take(is_read=True))
+        elif not self.changes:
+            return False
+        return (bool(self.changes) or watch.alarmed) and watch.answers
 
     @property
     def has_news(self) -> bool:
@@ -138,14 +141,16 @@ class Supervisor(Watched):
         """Visit what changed, for a turn's time; return whether it was nothing but growth, of which nothing follows."""
         assert self.watch
         is_growth = True
-        for before, now in self.changes.moves():
-            if (previous := session_id(before)) and (name := session_id(now)):
+        known = self.changes.in_order()
+        for change in known:
+            if change.moved_from is None:
+                break
+            if (previous := session_id(change.moved_from)) and (name := session_id(change.name)):
                 self.guard.missing_files.evidence.moved[previous] = name
-        names = self.changes.names()
-        self.guard.unfinished.is_burst = len(names) >= BURST
+        self.guard.unfinished.is_burst = len(known) >= BURST
         until = time.monotonic() + TURN_SECONDS
-        for changed in names:
-            change = self.changes.take(changed)
+        for changed in known:
+            change = self.changes.take(changed.name)
             if name := _session_of(change.name):
                 is_growth &= self.guard.visit(name, change.writer_pid, change.saves)
                 if time.monotonic() >= until:

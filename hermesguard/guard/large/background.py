@@ -46,6 +46,11 @@ class Background:
         return self._wakeup
 
     @property
+    def is_idle(self) -> bool:
+        """Return whether no job waits, runs, or is not finished yet."""
+        return not (self._waiting or self._done or self._running)
+
+    @property
     def is_threaded(self) -> bool:
         """Return whether work is done in a thread."""
         return self._wakeup is not None
@@ -60,9 +65,7 @@ class Background:
 
     def is_busy(self, session: str) -> bool:
         """Return whether a job of the session waits, runs, or is not finished yet."""
-        return bool(self._waiting or self._done or self._running) and any(
-            job.session == session for job in self._jobs()
-        )
+        return any(job.session == session for job in self._jobs())
 
     def start(
         self,

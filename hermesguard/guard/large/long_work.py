@@ -9,7 +9,6 @@ there too, and only one session is in memory for this at a time: the others wait
 
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Final
 
 from hermesguard import files
@@ -52,6 +51,11 @@ class LongWork:
     def sessions(self) -> frozenset[str]:
         """The sessions of which nothing can be said yet: what takes long of them is being found out, or waits for its turn."""
         return frozenset(self._missed) | self._waiting.keys()
+
+    @property
+    def is_idle(self) -> bool:
+        """Return whether nothing is being found out, or was and is not used yet: a visit need not ask for anything."""
+        return self._background.is_idle and not (self._known or self._worked_out or self._too_dense)
 
     def is_busy(self, name: str) -> bool:
         """Return whether a session is being worked on; it is visited again when that is over."""
@@ -98,9 +102,10 @@ class LongWork:
         self._waiting[name] = None
         return True
 
-    def require_thin(self, path: Path, stamp: Stamp) -> None:
+    def require_thin(self, name: str, stamp: Stamp) -> None:
         """Raise `files.TooLarge` when that state of a session was found to take many times its size in memory."""
-        if self._too_dense.get(path.stem) == stamp:
+        if self._too_dense.get(name) == stamp:
+            path = self._context.directory.file(name)
             raise files.TooLarge(path, stamp, self._context.limit_bytes or 0)
 
     def loads(self, name: str, reader: Reader, size_bytes: int) -> bool:

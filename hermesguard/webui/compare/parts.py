@@ -1,6 +1,7 @@
 """What hangs on messages, and what stands beside them: what a save took away of it though every message is there. Pure."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from itertools import chain
 from typing import Any, Final, NamedTuple
 
@@ -85,7 +86,7 @@ def lessened(before: Document, after: Document, comparison: Comparison) -> bool:
         or _lacks_draft(before, after)
         or (_lessens_context(before, after) and not is_compressed_since(before, after))
         or forgets_compression(
-            *({key: side.get(key) for key in anchors(side.keys)} for side in (before, after))
+            *({key: side.get(key) for key in anchors(tuple(side.keys))} for side in (before, after))
         )
         or any(
             comparison.old[old].text != comparison.new[new].text
@@ -154,15 +155,17 @@ def is_compressed_since(before: Document, after: Document) -> bool:
     )
 
 
-def anchors(keys: Iterable[str]) -> Iterator[str]:
-    """Yield those of the keys that are anchors of a compression."""
-    return (key for key in keys if key.startswith(session.ANCHOR_PREFIX))
+# The same keys come with each save.
+@lru_cache(maxsize=64)
+def anchors(keys: tuple[str, ...]) -> tuple[str, ...]:
+    """Return those of the keys that are anchors of a compression."""
+    return tuple(key for key in keys if key.startswith(session.ANCHOR_PREFIX))
 
 
 def forgets_compression(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
     """Return whether the members of a file have anchors of a compression, and those of the later one have none any more."""
     said, says_now = (
-        any(values.get(key) not in _NOTHING for key in anchors(values)) for values in (before, after)
+        any(values.get(key) not in _NOTHING for key in anchors(tuple(values))) for values in (before, after)
     )
     return said and not says_now
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hermesguard.webui import session
-from hermesguard.webui.abridged import Abridged, abridge, follow
-from hermesguard.webui.delta import parts, shared
+from hermesguard.webui.abridged import Abridged, abridge, follow, only_adds, tightened
+from hermesguard.webui.delta import Part, grown, parts, shared
 from tests.helpers.cases import answer, turns, user
 
 WORDS = "words enough for a run, wörds beyond ASCII among them, " * 20
@@ -97,12 +97,135 @@ def test_the_parts_make_the_new_file_out_of_the_old_one(after: bytes) -> None:
     new = follow(old, after)
     assert new
     made = parts(old, new)
-    joined = b"".join(
-        part.encode() if isinstance(part, str) else before[part[0] : part[0] + part[1]] for part in made
-    )
-    assert joined == after
+    assert joined(made, before) == after
     assert sum(len(part) for part in made if isinstance(part, str)) < 1500, "what differs, and no more"
     assert all(part[1] > 0 if isinstance(part, list) else part for part in made)
+
+
+def joined(made: list[Part], before: bytes) -> bytes:
+    return b"".join(
+        part.encode() if isinstance(part, str) else before[part[0] : part[0] + part[1]] for part in made
+    )
+
+
+# ---- saves that do nothing but add -------------------------------------------------------------------------------------
+
+
+def agrees(old: Abridged, before: bytes, after: bytes) -> Abridged | None:
+    """Return what `grown` makes of a save, held to what is found where all of it is read; None when it says nothing."""
+    found = grown(old, after, len(after))
+    if found is None:
+        return None
+    new, other = found.abridged, follow(old, after)
+    assert other
+    assert only_adds(old, other)
+    assert new.data == after
+    for name in (
+        "rests",
+        "holes",
+        "count",
+        "sizes",
+        "rest_messages",
+        "size_bytes",
+        "stream",
+        "prompt",
+        "settings",
+    ):
+        assert getattr(new, name) == getattr(other, name), name
+    assert new.document.text == other.document.text
+    assert new.checksum == other.checksum
+    assert [new.seam(number) for number in range(len(new.holes))] == [
+        other.seam(number) for number in range(len(new.holes))
+    ]
+    assert joined(found.parts, before) == after
+    assert all(part[1] > 0 if isinstance(part, list) else part for part in found.parts)
+    return new
+
+
+COUNTED: dict[str, Any] = {
+    "message_count": 12,
+    "input_tokens": 0,
+    "compression_anchor_visible_idx": None,
+    "note": "n",
+}
+
+
+def counted(messages: list[Any], **members: Any) -> bytes:
+    lists = {"messages": messages, "context_messages": members.pop("context_messages", messages)}
+    behind = {"behind": members.pop("behind", None)}
+    value = {"title": "T", "updated_at": 2.5, **COUNTED, **members, **lists, **behind}
+    return json.dumps(value, indent=2, ensure_ascii=False).encode()
+
+
+@pytest.mark.parametrize(
+    ("after", "is_growth"),
+    [
+        (counted([*BEFORE, *turns(1)], updated_at=9.5), True),
+        (
+            counted([*BEFORE, *turns(3)], updated_at=10, message_count=18, input_tokens=7),
+            True,
+        ),
+        (counted([*BEFORE, user("ö")], context_messages=BEFORE, updated_at=9.5), True),
+        (counted([*BEFORE, user("ö")], context_messages=[*BEFORE, user("other")]), True),
+        (counted(BEFORE, updated_at=9.5), True),
+        (counted(BEFORE), True),
+        # What is more than that is found where all of it is read.
+        (counted([*BEFORE, user("x")], note="m"), False),
+        (counted([*BEFORE, user("x")], note=5), False),
+        (counted([*BEFORE, user("x")], input_tokens=None), False),
+        (counted([*BEFORE, user("x")], compression_anchor_visible_idx=3), False),
+        (counted([*BEFORE, user("x")], title="U"), False),
+        (counted([*BEFORE[:-1], user("x")]), False),
+        (counted([*BEFORE, user("x")], context_messages=[*BEFORE[:-1], user("x")]), False),
+        (counted([*BEFORE, user("x")], context_messages=[]), False),
+        (counted([*BEFORE, user("x")], draft="d"), False),
+        (counted([*BEFORE, user("x")], behind="ab"), False),  # as many bytes as before
+        (counted([*BEFORE, json.loads("[" * 600 + "]" * 600)]), False),
+    ],
+)
+def test_a_save_that_only_adds_is_known_without_reading_the_rest(after: bytes, is_growth: bool) -> None:
+    before = counted(BEFORE)
+    made = agrees(known(before), before, after)
+    assert (made is not None) == is_growth
+    if made:  # and so is the one behind it
+        more = after.replace(b'"updated_at": ', b'"updated_at": 7')
+        assert agrees(made, after, more)
+        assert agrees(tightened(made), after, more)
+
+
+TORN = [
+    b"",
+    b",",
+    b"x",
+    b",1",
+    b",{",
+    b",1,",
+    b"1",
+    b",1 2",
+    b", [1",
+    b",\xff",
+    b',"\xc3',
+    b",01",
+    b",NaN",
+    b",tru",
+]
+
+
+@given(
+    st.sampled_from(TORN),
+    st.sampled_from(TORN),
+    st.sampled_from([b"9.5", b"-0", b"1.", b"01", b"1e5", b'"9"', b"null", b"9" * 19]),
+)
+def test_what_is_no_session_is_no_growth(here: bytes, there: bytes, time: bytes) -> None:
+    before = whole(BEFORE)
+    old = known(before)
+    first, second = (old.seam(number)[1] for number in range(2))
+    after = before.replace(b'"updated_at": 2.5', b'"updated_at": ' + time)
+    places = [after.index(old.holes[0].chunks[0]) + old.holes[0].size_bytes + len(old.seam(0)[0])]
+    places.append(len(after) - len(second))
+    assert after[places[0] :].startswith(first)
+    after = after[: places[0]] + here + after[places[0] : places[1]] + there + second
+    agrees(old, before, after)
 
 
 # ---- files that are followed -------------------------------------------------------------------------------------------
