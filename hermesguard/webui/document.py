@@ -70,10 +70,11 @@ def number(value: object) -> float | None:
 def identity_of(value: Any) -> Identity:
     """Return (role, words of the text, tool ids) of a message's value."""
     said = value.get("content") if isinstance(value, dict) else None
-    if type(said) is str and not (said[:1] == "[" or value.get("tool_call_id") or value.get("tool_calls")):
-        # So are nearly all.
-        if words := words_of(said):
-            return str(value.get("role") or ""), words, ()
+    is_plain = type(said) is str and not (
+        said.startswith("[") or value.get("tool_call_id") or value.get("tool_calls")
+    )
+    if is_plain and (words := words_of(said)):  # so are nearly all
+        return str(value.get("role") or ""), words, ()
     message = Message(value, "")
     tools = tool_ids(value)
     said = text_of(message.get("content"))

@@ -244,9 +244,7 @@ def _crossed(old: Side, new: Side, pairs: Sequence[Pair], end_old: int, end_new:
         if not is_paired and stamp is not None
     }
     return {
-        text
-        for text, is_paired in zip(new.texts, paired_new, strict=False)
-        if not is_paired and text in left
+        text for text, is_paired in zip(new.texts, paired_new, strict=False) if not is_paired and text in left
     }
 
 
