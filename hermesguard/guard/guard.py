@@ -182,7 +182,7 @@ class Guard:
                 self._reader.release()
 
     def _visit(self, name: str, writer_pid: int | None) -> bool:
-        if self.long_work.is_busy(name) or self.long_work.must_wait(name):
+        if self.long_work.puts_off(name, writer_pid):
             return False
         began_ns = time.perf_counter_ns()
         try:
@@ -203,7 +203,7 @@ class Guard:
             return False
         was_missed = self.missing_files.is_here(name)
         try:
-            if self.long_work.loads(name, self._reader, size_bytes):
+            if self.long_work.loads(name, self._reader, size_bytes, writer_pid):
                 return False
             shadow = self.copies.shadow(name)
             if shadow is None and self._first_look.is_kept(name, self._reader, stamp):
@@ -367,13 +367,12 @@ class Guard:
             self.shield.caught("standby repair", name, error)
 
     def run_deferred(self, most_seconds: float = math.inf) -> float | None:
-        """Visit the sessions whose question is due, for about so long (one at least).
-
-        Returns the seconds until the next question is due, None when there is none.
-        """
+        """Visit the sessions whose question is due, for about so long (one at least); return the seconds until the next is."""
         until = time.monotonic() + most_seconds
         for name, question in self.notes.due():
             self.visit(name, question.writer_pid)
+            if name in self.long_work.sessions:
+                self.notes.stays_open(question)
             if time.monotonic() >= until:
                 break
         return self.notes.next_due_seconds()

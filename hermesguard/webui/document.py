@@ -69,7 +69,7 @@ def number(value: object) -> float | None:
 
 def identity_of(value: Any) -> Identity:
     """Return (role, words of the text, tool ids) of a message's value."""
-    said = value.get("content") if isinstance(value, dict) else None
+    said: Any = value.get("content") if isinstance(value, dict) else None
     is_plain = type(said) is str and not (
         said.startswith("[") or value.get("tool_call_id") or value.get("tool_calls")
     )

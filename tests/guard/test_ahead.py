@@ -241,3 +241,31 @@ def test_status_names_a_long_session_until_it_is_judged(long: Long) -> None:
         if long.world.guard.background.is_busy(name):
             long.wait()
     assert json.loads(long.chat.path.read_bytes())["messages"] == whole
+
+
+def test_a_question_is_as_old_when_its_answer_is_read_in_the_background(long: Long) -> None:
+    name, guard = long.chat.session_id, long.world.guard
+    whole = json.loads(long.chat.path.read_bytes())["messages"]
+    long.chat.path.write_bytes(b"")
+    guard.visit(name)
+    long.settle()
+    assert long.chat.path.read_bytes() == b""  # it may be being written
+    guard.copies.drop(name)
+    long.world.seconds += 2
+    guard.run_deferred()
+    assert guard.background.is_busy(name)
+    long.settle()
+    assert json.loads(long.chat.path.read_bytes())["messages"] == whole
+
+
+def test_who_saved_is_known_when_the_copy_was_read_in_the_background(
+    long: Long, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, guard = long.chat.session_id, long.world.guard
+    noted: list[int | None] = []
+    monkeypatch.setattr(guard, "_written_by", lambda _, pid: noted.append(pid) or "unknown")
+    guard.copies.drop(name)
+    acts.truncate(long.chat, 40)
+    guard.visit(name, 4711)
+    long.settle()
+    assert noted[0] == 4711

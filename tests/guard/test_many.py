@@ -1,5 +1,6 @@
 """An act on many sessions is done one session after the other, and what takes long of each in the background."""
 
+import itertools
 import json
 import select
 import threading
@@ -102,7 +103,7 @@ def test_an_undo_of_many_long_sessions_leaves_the_loop_to_the_others(
     undone = []
     for _ in steps(world, work, wakeup):
         undone.append(sum(count(chat) == 60 for chat in chats))
-    assert all(after - before <= 1 for before, after in zip(undone, undone[1:], strict=False))
+    assert all(after - before <= 1 for before, after in itertools.pairwise(undone))
     assert all(count(chat) == 60 for chat in chats)
     assert here == []
     assert incident.id in world.guard.recorder.incidents.resolved

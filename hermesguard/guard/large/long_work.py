@@ -32,8 +32,10 @@ MOST_TRIES: Final = 3
 class LongWork:
     """What is being found out for visits that were put off, and what was."""
 
-    def __init__(self, context: Context, background: Background, visit: Callable[[str], object]) -> None:
-        """`visit` is called when a session can be visited again."""
+    def __init__(
+        self, context: Context, background: Background, visit: Callable[[str, int | None], object]
+    ) -> None:
+        """`visit` is called when a session can be visited again, with the process that saved it last, if that is known."""
         self._context = context
         self._background = background
         self._visit = visit
@@ -42,6 +44,7 @@ class LongWork:
         self._known: dict[str, Copy | None] = {}
         self._worked_out: dict[str, Visit] = {}
         self._waiting: dict[str, None] = {}
+        self._writers: dict[str, int] = {}
         self._too_dense: dict[str, Stamp] = {}
         self._going_on = ""
         self.asked: set[str] = set()
@@ -53,25 +56,31 @@ class LongWork:
         """The sessions of which nothing can be said yet: what takes long of them is being found out, or waits for its turn."""
         return frozenset(self._missed) | self._waiting.keys()
 
-    def is_busy(self, name: str) -> bool:
-        """Return whether a session is being worked on; it is visited again when that is over."""
-        if not self._background.is_busy(name):
+    def puts_off(self, name: str, writer_pid: int | None) -> bool:
+        """Return whether a session is being worked on, or has to wait for another one; it is visited again when that is over."""
+        if self._background.is_busy(name):
+            self._missed.add(name)
+        elif not self._must_wait(name):
             return False
-        self._missed.add(name)
+        self._note_writer(name, writer_pid)
         return True
+
+    def _note_writer(self, name: str, writer_pid: int | None) -> None:
+        if writer_pid is not None:
+            self._writers[name] = writer_pid
 
     def _ended(self, name: str) -> None:
         if name in self._missed and not self._background.is_busy(name):
             self._missed.discard(name)
             self._going_on = name
-            self._visit(name)
+            self._visit(name, self._writers.pop(name, None))
             self._going_on = ""
         if name not in self.asked:
             self._let_go(name)
         while self._waiting and not self._background.has_urgent:
             other = next(iter(self._waiting))
             del self._waiting[other]
-            self._visit(other)
+            self._visit(other, self._writers.pop(other, None))
 
     def answered(self, name: str) -> None:
         """Note that a user waits for a session no more."""
@@ -83,11 +92,11 @@ class LongWork:
         if not self._background.is_busy(name):
             self._context.copies.pinned.discard(name)
             self._context.copies.store.written_before.drop(name)
-            for known in (self._known, self._worked_out, self._tries):
+            for known in (self._known, self._worked_out, self._tries, self._writers):
                 known.pop(name, None)
 
-    def must_wait(self, name: str) -> bool:
-        """Return whether a long session has to wait for another one; it is visited when that is done with."""
+    def _must_wait(self, name: str) -> bool:
+        """Return whether a long session has to wait for another one."""
         if not self._background.has_urgent or name == self._going_on:
             return False
         copies = self._context.copies
@@ -103,7 +112,7 @@ class LongWork:
         if self._too_dense.get(path.stem) == stamp:
             raise files.TooLarge(path, stamp, self._context.limit_bytes or 0)
 
-    def loads(self, name: str, reader: Reader, size_bytes: int) -> bool:
+    def loads(self, name: str, reader: Reader, size_bytes: int, writer_pid: int | None = None) -> bool:
         """Have what a session is compared with read in the background, if that takes long; return whether it is."""
         copies = self._context.copies
         if not self._background.is_threaded or copies.cached(name):
@@ -115,10 +124,12 @@ class LongWork:
         shadow_bytes = copies.store.shadow_bytes(name)
         if shadow_bytes > LONG_BYTES and not copies.store.is_too_large(name):
             reader.release()
+            self._note_writer(name, writer_pid)
             self._start(name, partial(self._loaded, name), partial(self._hold, name))
             return True
         if (not shadow_bytes or name in copies.store.too_dense) and size_bytes > LONG_BYTES:
             reader.release()
+            self._note_writer(name, writer_pid)
             self._start(name, partial(self._read_live, name), partial(self._note, name))
             return True
         return False
