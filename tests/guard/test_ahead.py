@@ -4,17 +4,20 @@ import json
 import select
 import threading
 from collections.abc import Callable, Generator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hermesguard.daemon.status import status_of
-from hermesguard.demo import acts
+from hermesguard.demo import acts, losses
 from hermesguard.demo.eras import Era
+from hermesguard.guard import visit
 from hermesguard.guard.large import long_work
 from hermesguard.guard.requests import requests
 from hermesguard.guard.requests.operations import Operations, begin
+from hermesguard.judge.judge import Action
 from hermesguard.store import history
 from hermesguard.store.cache import Copy
 from hermesguard.webui import session
@@ -269,3 +272,46 @@ def test_who_saved_is_known_when_the_copy_was_read_in_the_background(
     guard.visit(name, 4711)
     long.settle()
     assert noted[0] == 4711
+
+
+def reasons(long: Long) -> list[str]:
+    return [version.reason for version in long.world.guard.copies.store.versions(long.chat.session_id)]
+
+
+def test_what_is_cleared_and_not_to_be_kept_is_not_kept(long: Long) -> None:
+    guard = long.world.guard
+    guard.adopt(replace(guard.settings, keep_deleted_seconds=0.0))
+    acts.clear(long.chat)
+    guard.visit(long.chat.session_id)
+    long.settle()
+    assert guard.copies.shadow(long.chat.session_id).count == 0
+    assert reasons(long) == []
+
+
+def test_what_is_uncertain_and_stands_is_kept_as_that(long: Long, monkeypatch: pytest.MonkeyPatch) -> None:
+    guard = long.world.guard
+    guard.adopt(replace(guard.settings, on_uncertain="keep"))
+    real = visit.judge
+    monkeypatch.setattr(visit, "judge", lambda *sides: real(*sides)._replace(action=Action.UNCERTAIN))
+    losses.lose_message(long.chat, 11)
+    guard.visit(long.chat.session_id)
+    assert guard.background.is_busy(long.chat.session_id)
+    long.settle()
+    assert guard.copies.shadow(long.chat.session_id).count == 79
+    assert reasons(long) == ["uncertain"]
+
+
+def test_what_was_not_lost_after_all_is_no_version(long: Long) -> None:
+    guard, path = long.world.guard, long.chat.path
+    good = path.read_bytes()
+    losses.lose_message(long.chat, 11)
+    guard.visit(long.chat.session_id)
+    assert guard.background.is_busy(long.chat.session_id)
+    path.write_bytes(good)
+    long.settle()
+    assert "loss" not in reasons(long)
+    losses.lose_message(long.chat, 11)
+    guard.visit(long.chat.session_id)
+    long.settle()
+    assert reasons(long).count("loss") == 1
+    assert len(long.world.live(long.chat).messages) == 80

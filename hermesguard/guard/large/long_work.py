@@ -14,7 +14,7 @@ from typing import Final
 
 from hermesguard import files
 from hermesguard.files import Stamp
-from hermesguard.guard.act import reason_of
+from hermesguard.guard.act import reasons_of, stands
 from hermesguard.guard.context import Context
 from hermesguard.guard.large.background import Background
 from hermesguard.guard.visit import Visit
@@ -90,8 +90,9 @@ class LongWork:
     def _let_go(self, name: str) -> None:
         """Give back what was found out of a session and was not used: its file is another one by now, or gone."""
         if not self._background.is_busy(name):
-            self._context.copies.pinned.discard(name)
-            self._context.copies.store.written_before.drop(name)
+            copies = self._context.copies
+            copies.pinned.discard(name)
+            copies.store.written_before.drop(name, copies.cached(name))
             for known in (self._known, self._worked_out, self._tries, self._writers):
                 known.pop(name, None)
 
@@ -207,28 +208,33 @@ class LongWork:
             return visit
         self._tries[name] = self._tries.get(name, 0) + 1
         _ = visit.others  # what is known of other sessions belongs to the loop
-        self._start(name, partial(self._work_out, visit), lambda _: self._worked_out.update({name: visit}))
+        is_paused = self._context.back_off.wait_seconds(name, self._context.clock.monotonic()) > 0
+        work = partial(self._work_out, visit, is_paused)
+        self._start(name, work, lambda _: self._worked_out.update({name: visit}))
         return None
 
-    def _work_out(self, visit: Visit) -> None:
+    def _work_out(self, visit: Visit, is_paused: bool) -> None:
+        """Find out all that acting on a visit needs, and write what it would write: under the reasons that it would give."""
+        settings = self._context.settings
         try:
-            visit.work_out()
+            visit.work_out(keeps_uncertain=settings.on_uncertain == "keep")
         except TooDense:
             self._too_dense[visit.name] = visit.stamp
             return
         history, now = self._context.copies.store, self._context.copies.version_time
-        before = history.written_before
-        if visit.is_wipe:
-            before.write_version(history, visit.name, visit.shadow, "loss", now())
-        elif visit.known_copy:
-            before.write_version(history, visit.name, visit.shadow, "loss", now())
-            if visit.live:
-                before.write_version(history, visit.name, visit.live_copy, "displaced", now())
-            before.write_shadow(visit.name, visit.known_copy)
-        elif visit.live:
-            if visit.verdict.takes_away:
-                before.write_version(history, visit.name, visit.shadow, reason_of(visit), now())
-            before.write_shadow(visit.name, visit.live_copy)
+        before, name = history.written_before, visit.name
+        is_repaired = visit.known_copy is not None
+        if not (is_repaired and is_paused):
+            for reason in reasons_of(visit, settings):
+                before.write_version(history, name, visit.shadow, reason, now())
+        elif visit.verdict.comparison is None or not visit.verdict.comparison.added:
+            return
+        if visit.known_copy and visit.live:
+            before.write_version(history, name, visit.live_copy, "displaced", now())
+        if visit.known_copy and not is_paused:
+            before.write_shadow(name, visit.known_copy)
+        elif not visit.is_wipe and stands(visit, settings):
+            before.write_shadow(name, visit.live_copy)
 
 
 def _read(data: bytes) -> Copy | None:
