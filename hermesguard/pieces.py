@@ -49,6 +49,11 @@ class Pieces(Sequence[Piece]):
 
     def part(self, begin: int, end: int) -> bytes:
         """Return the bytes from `begin` to `end`, put together."""
+        number = max(0, bisect_right(self._begins, begin) - 1)
+        if number < len(self._pieces):
+            piece, at = self._pieces[number], self._begins[number]
+            if end <= at + len(piece):
+                return bytes(piece[begin - at : end - at])
         found = list(self.views(begin, end))
         return bytes(found[0]) if len(found) == 1 else b"".join(found)
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Generator
 
+from hermesguard.config.settings import Settings
 from hermesguard.files import Stamp
 from hermesguard.guard import back_off
 from hermesguard.guard.context import Context, Deferred, state_of
@@ -29,6 +30,36 @@ def reason_of(visit: Visit) -> str:
         case Action.INTENDED:
             return "clear" if verdict.is_clear else "intended"
     return "loss"
+
+
+def stands(visit: Visit, settings: Settings) -> bool:
+    """Return whether live becomes the shadow as it is."""
+    if visit.live is None:
+        return False
+    keeps = settings.on_uncertain == "keep"
+    action = visit.verdict.action
+    return action in (Action.GROWTH, Action.INTENDED) or (action is Action.UNCERTAIN and keeps)
+
+
+def reasons_of(visit: Visit, settings: Settings) -> tuple[str, ...]:
+    """Return all reasons under which the shadow of a visit goes into the history; none where it does not."""
+    if visit.is_wipe:
+        return ("loss",)
+    verdict = visit.verdict
+    if verdict.action is Action.WAIT:
+        return ()
+    if verdict.action is Action.GROWTH:
+        return (
+            *([reason_of(visit)] if verdict.takes_away else ()),
+            *(["returned"] if verdict.returned else ()),
+        )
+    if verdict.action is Action.INTENDED and verdict.is_clear and settings.keep_deleted_seconds == 0:
+        return ()  # it is not to be kept at all
+    return (
+        ("uncertain",)
+        if stands(visit, settings) and verdict.action is Action.UNCERTAIN
+        else (reason_of(visit),)
+    )
 
 
 class Acts:
@@ -86,7 +117,7 @@ class Acts:
                     version=version,
                     writer_pid=visit.writer_pid,
                 )
-            case Action.UNCERTAIN if visit.live and self.context.settings.on_uncertain == "keep":
+            case Action.UNCERTAIN if stands(visit, self.context.settings):
                 version = self._version(visit, "uncertain")
                 self._stands(visit)
                 self.recorder.record(
@@ -152,9 +183,8 @@ class Acts:
 
     def _withdrawn(self, visit: Visit) -> str:
         """Keep what a user took away on purpose, unless it was cleared and such things are not to be kept at all."""
-        if visit.verdict.is_clear and self.context.settings.keep_deleted_seconds == 0:
-            return ""
-        return self._version(visit, reason_of(visit))
+        reasons = reasons_of(visit, self.context.settings)
+        return self._version(visit, reasons[0]) if reasons else ""
 
     def _version(self, visit: Visit, reason: str) -> str:
         return self.copies.version(visit.name, visit.shadow.content, visit.messages_before, reason)

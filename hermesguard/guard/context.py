@@ -188,8 +188,13 @@ class Notes:
         if question is None or question.state != state_of(state):
             return 0.0
         now = self.clock.monotonic()
-        # A sum of floats and their difference need not agree in the last bit: what is due has waited long enough.
-        return max(now - question.since, question.waits_seconds if question.due <= now else 0.0)
+        # A sum of floats and their difference need not agree in the last bit: what was due has waited long enough.
+        was_due = question.since + question.waits_seconds <= now
+        return max(now - question.since, question.waits_seconds if was_due else 0.0)
+
+    def stays_open(self, question: Deferred) -> None:
+        """Let a question stay that was due, but could not be asked yet: how long it has been open counts when it is."""
+        question.due = self.clock.monotonic() + max(question.waits_seconds, SHORTEST_WAIT_SECONDS)
 
     def defer(self, name: str, state: bytes | None, seconds: float, writer_pid: int | None = None) -> None:
         """Look at a session again when this state of it is `seconds` old; if it is older, in so many seconds from now.

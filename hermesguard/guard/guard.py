@@ -184,7 +184,7 @@ class Guard:
 
     def _visit(self, name: str, writer_pid: int | None) -> bool:
         work = None if self.long_work.is_idle else self.long_work
-        if work and (work.is_busy(name) or work.must_wait(name)):
+        if work and work.puts_off(name, writer_pid):
             return False
         began_ns = time.perf_counter_ns()
         try:
@@ -207,7 +207,7 @@ class Guard:
         was_missed = self.missing_files.is_here(name)
         try:
             shadow = self.copies.cached(name)
-            if shadow is None and self.long_work.loads(name, self._reader, size_bytes):
+            if shadow is None and self.long_work.loads(name, self._reader, size_bytes, writer_pid):
                 return False
             shadow = shadow or self.copies.shadow(name)
             if shadow is None and self._first_look.is_kept(name, self._reader, stamp):
@@ -372,13 +372,12 @@ class Guard:
             self.shield.caught("standby repair", name, error)
 
     def run_deferred(self, most_seconds: float = math.inf) -> float | None:
-        """Visit the sessions whose question is due, for about so long (one at least).
-
-        Returns the seconds until the next question is due, None when there is none.
-        """
+        """Visit the sessions whose question is due, for about so long (one at least); return the seconds until the next is."""
         until = time.monotonic() + most_seconds
         for name, question in self.notes.due():
             self.visit(name, question.writer_pid)
+            if name in self.long_work.sessions:
+                self.notes.stays_open(question)
             if time.monotonic() >= until:
                 break
         return self.notes.next_due_seconds()

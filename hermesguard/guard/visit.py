@@ -237,11 +237,12 @@ class Visit:
         known: Copy | None = vars(self).get("repaired_copy")
         return known
 
-    def work_out(self) -> None:
+    def work_out(self, *, keeps_uncertain: bool = False) -> None:
         """Find out all that acting on it needs, so that nothing is left to be found out then."""
         if self.is_wipe:
             return
-        if self.verdict.action in (Action.LOSS, Action.MERGE, Action.UNCERTAIN):
+        keeps = keeps_uncertain and self.live is not None and self.verdict.action is Action.UNCERTAIN
+        if self.verdict.action in (Action.LOSS, Action.MERGE, Action.UNCERTAIN) and not keeps:
             self.repaired_copy.lighten()
         elif self.live is not None:
             _ = self.live_copy.abridged

@@ -74,7 +74,9 @@ _UNTOUCHED = {
     Part.COUNTERS: Consequence("as they were", c.counters_change),
     Part.TIME: Consequence("goes on", c.time_goes_back),
     Part.ANCHORS: Consequence("as they were", c.anchors_change),
-    Part.STREAM: Consequence("as it was; a prompt is sent by another save", c.stream_ends),
+    Part.STREAM: Consequence(
+        "as it was, and so is a pending prompt; one is sent by another save", c.stream_ends
+    ),
     Part.SETTINGS: Consequence("as they were", c.settings_change),
 }
 _CUT_MARKS = Consequence(

@@ -67,6 +67,23 @@ def number(value: object) -> float | None:
         return None
 
 
+def identity_of(value: Any) -> Identity:
+    """Return (role, words of the text, tool ids) of a message's value."""
+    said: Any = value.get("content") if isinstance(value, dict) else None
+    is_plain = type(said) is str and not (
+        said.startswith("[") or value.get("tool_call_id") or value.get("tool_calls")
+    )
+    if is_plain and (words := words_of(said)):  # so are nearly all
+        return str(value.get("role") or ""), words, ()
+    message = Message(value, "")
+    tools = tool_ids(value)
+    said = text_of(message.get("content"))
+    said = _WORKSPACE.sub("", said) if said.startswith("[") else said
+    if not tools and not said.strip():
+        said = text_of(message.get("reasoning"))
+    return message.role, words_of(said), tools
+
+
 @dataclass(eq=False, slots=True)
 class Message:
     """One message: its value, and its text exactly as it stands in the file."""
@@ -83,12 +100,7 @@ class Message:
     def identity(self) -> Identity:
         """(role, words of the text, tool ids): what makes two messages the same message, whatever their dress."""
         if self._identity is None:
-            tools = tool_ids(self.value)
-            said = text_of(self.get("content"))
-            said = _WORKSPACE.sub("", said) if said.startswith("[") else said
-            if not tools and not said.strip():
-                said = text_of(self.get("reasoning"))
-            self._identity = (self.role, words_of(said), tools)
+            self._identity = identity_of(self.value)
         return self._identity
 
     @property

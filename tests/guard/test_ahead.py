@@ -4,17 +4,20 @@ import json
 import select
 import threading
 from collections.abc import Callable, Generator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hermesguard.daemon.status import status_of
-from hermesguard.demo import acts
+from hermesguard.demo import acts, losses
 from hermesguard.demo.eras import Era
+from hermesguard.guard import visit
 from hermesguard.guard.large import long_work
 from hermesguard.guard.requests import requests
 from hermesguard.guard.requests.operations import Operations, begin
+from hermesguard.judge.judge import Action
 from hermesguard.store import history
 from hermesguard.store.cache import Copy
 from hermesguard.webui import session
@@ -241,3 +244,74 @@ def test_status_names_a_long_session_until_it_is_judged(long: Long) -> None:
         if long.world.guard.background.is_busy(name):
             long.wait()
     assert json.loads(long.chat.path.read_bytes())["messages"] == whole
+
+
+def test_a_question_is_as_old_when_its_answer_is_read_in_the_background(long: Long) -> None:
+    name, guard = long.chat.session_id, long.world.guard
+    whole = json.loads(long.chat.path.read_bytes())["messages"]
+    long.chat.path.write_bytes(b"")
+    guard.visit(name)
+    long.settle()
+    assert long.chat.path.read_bytes() == b""  # it may be being written
+    guard.copies.drop(name)
+    long.world.seconds += 2
+    guard.run_deferred()
+    assert guard.background.is_busy(name)
+    long.settle()
+    assert json.loads(long.chat.path.read_bytes())["messages"] == whole
+
+
+def test_who_saved_is_known_when_the_copy_was_read_in_the_background(
+    long: Long, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, guard = long.chat.session_id, long.world.guard
+    noted: list[int | None] = []
+    monkeypatch.setattr(guard, "_written_by", lambda _, pid: noted.append(pid) or "unknown")
+    guard.copies.drop(name)
+    acts.truncate(long.chat, 40)
+    guard.visit(name, 4711)
+    long.settle()
+    assert noted[0] == 4711
+
+
+def reasons(long: Long) -> list[str]:
+    return [version.reason for version in long.world.guard.copies.store.versions(long.chat.session_id)]
+
+
+def test_what_is_cleared_and_not_to_be_kept_is_not_kept(long: Long) -> None:
+    guard = long.world.guard
+    guard.adopt(replace(guard.settings, keep_deleted_seconds=0.0))
+    acts.clear(long.chat)
+    guard.visit(long.chat.session_id)
+    long.settle()
+    assert guard.copies.shadow(long.chat.session_id).count == 0
+    assert reasons(long) == []
+
+
+def test_what_is_uncertain_and_stands_is_kept_as_that(long: Long, monkeypatch: pytest.MonkeyPatch) -> None:
+    guard = long.world.guard
+    guard.adopt(replace(guard.settings, on_uncertain="keep"))
+    real = visit.judge
+    monkeypatch.setattr(visit, "judge", lambda *sides: real(*sides)._replace(action=Action.UNCERTAIN))
+    losses.lose_message(long.chat, 11)
+    guard.visit(long.chat.session_id)
+    assert guard.background.is_busy(long.chat.session_id)
+    long.settle()
+    assert guard.copies.shadow(long.chat.session_id).count == 79
+    assert reasons(long) == ["uncertain"]
+
+
+def test_what_was_not_lost_after_all_is_no_version(long: Long) -> None:
+    guard, path = long.world.guard, long.chat.path
+    good = path.read_bytes()
+    losses.lose_message(long.chat, 11)
+    guard.visit(long.chat.session_id)
+    assert guard.background.is_busy(long.chat.session_id)
+    path.write_bytes(good)
+    long.settle()
+    assert "loss" not in reasons(long)
+    losses.lose_message(long.chat, 11)
+    guard.visit(long.chat.session_id)
+    long.settle()
+    assert reasons(long).count("loss") == 1
+    assert len(long.world.live(long.chat).messages) == 80

@@ -10,6 +10,8 @@ from hermesguard.demo import acts, losses
 from hermesguard.demo.app import INDEX, App
 from hermesguard.demo.chat import Chat
 from hermesguard.demo.eras import Era
+from hermesguard.guard.requests.operations import perform
+from hermesguard.store.upkeep.pruning import finished
 from tests.helpers.world import World, watch_saves
 
 ERAS = list(Era)
@@ -152,7 +154,7 @@ def test_many_that_are_lost_at_once_are_held_and_what_is_deleted_beside_them_is_
     wait_and_scan(world)
     assert len(world.guard.missing_files.held) == 5
     assert heard(world, "deleted") == [chats[0].session_id]
-    assert len(world.operations().restore_all_missing()["restored"]) == 5
+    assert len(finished(world.operations().restore_all_missing())["restored"]) == 5
 
 
 @pytest.mark.parametrize("era", ERAS)
@@ -485,7 +487,7 @@ def test_a_directory_that_went_back_is_one_incident_that_names_all(
     assert len(heard(world, "uncertain") + heard(world, "restored") + heard(world, "merged")) == 3
     incident = world.incidents()[-1]
     assert (incident.event, list(incident.names), len(incident.members)) == ("rolled_back", names, 12)
-    world.operations().undo(incident.id)
+    perform(world.operations(), "undo", {"incident": incident.id})
     assert all(len(world.live(chat).messages) == 4 for chat in chats)
     world.operations().purge(chats[0].session_id)
     assert chats[0].session_id not in (world.store_path / "incidents.jsonl").read_text()

@@ -11,6 +11,7 @@ import pytest
 from hermesguard.demo import acts, losses, quirks
 from hermesguard.demo.eras import Era
 from hermesguard.repair import exchange as staging
+from hermesguard.store.upkeep.pruning import finished
 from hermesguard.webui import session
 from tests.helpers.world import World
 
@@ -188,7 +189,7 @@ def test_many_vanished_put_the_brake_on(world: World) -> None:
     world.pass_time(30)
     assert world.ear.names().count("mass_change_held") == 1
     assert len(list(world.guard.copies.store.shadows())) == 6
-    assert world.operations().restore_all_missing()["failed"] == []
+    assert finished(world.operations().restore_all_missing())["failed"] == []
     assert len(list(world.sessions.glob("[0-9a-f]*.json"))) == 6
 
 

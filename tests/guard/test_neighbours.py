@@ -566,3 +566,22 @@ def test_a_prompt_that_a_repair_recovered_is_not_undone_by_an_old_memory(
     written(world, chat([*FIVE, *NEWS], era, updated_at=3009.5))
     world.pass_time(70)
     assert said(now(world)) == [*said(chat(FIVE, era)), "unsent", "go on", "yes"]
+
+
+@pytest.mark.parametrize("era", [OLD, V137, V720])
+@pytest.mark.parametrize("stream", ["s1", None])
+def test_an_undo_takes_no_prompt_away_that_was_just_sent(
+    world: World, era: Value, stream: str | None
+) -> None:
+    """A server with an older memory saves: the last turn is gone, and so is the prompt that waits for its answer."""
+    pending = {"pending_user_message": "typed by hand", "pending_started_at": 2001.5}
+    before = chat(FIVE, era, active_stream_id="s1", **pending)
+    value = played(world, before, chat(FIVE[:8], era, active_stream_id=stream, updated_at=2010.5))
+    assert said(value) == [*said(before), "typed by hand"]
+
+
+def test_a_stopped_turn_may_be_followed_by_an_undo_within_one_look(world: World) -> None:
+    pending = {"pending_user_message": "typed by hand", "pending_started_at": 2001.5}
+    before = chat(FIVE, OLD, active_stream_id="s1", **pending)
+    value = played(world, before, chat(FIVE[:8], OLD, updated_at=2010.5), saves=2)
+    assert said(value) == [message["content"] for message in FIVE[:8]]

@@ -10,6 +10,7 @@ from hermesguard.demo import acts, losses
 from hermesguard.demo.app import INDEX, App
 from hermesguard.demo.chat import Chat
 from hermesguard.demo.eras import Era
+from hermesguard.store.upkeep.pruning import finished
 from tests.helpers.world import World, watch_saves
 
 ERAS = list(Era)
@@ -361,7 +362,7 @@ def test_many_at_once_are_held(world: World, era: Era, index: str) -> None:
     assert world.ear.names().count("mass_change_held") == 1
     assert {"deleted", "missing"}.isdisjoint(world.ear.names())
     assert all(map(is_kept, [world] * 6, chats))
-    result = world.operations().restore_all_missing()
+    result = finished(world.operations().restore_all_missing())
     assert len(result["restored"]) == 6
     assert all(len(world.live(chat).messages) == 2 for chat in chats)
     assert world.ear.names().count("mass_change_released") == 1
@@ -460,7 +461,7 @@ def test_an_empty_directory_is_no_evidence_even_for_few_sessions(world: World, e
     world.pass_time(30)
     assert world.ear.names().count("mass_change_held") == 1
     assert all(map(is_kept, [world] * count, chats))
-    assert len(world.operations().restore_all_missing()["restored"]) == count
+    assert len(finished(world.operations().restore_all_missing())["restored"]) == count
 
 
 @pytest.mark.parametrize("era", ERAS)
@@ -486,7 +487,7 @@ def test_a_directory_that_is_gone_is_no_deletion(world: World) -> None:
     assert is_kept(world, first)
     assert is_kept(world, second)
     with pytest.raises(Exception, match=r"cannot be read.*mount"):
-        world.operations().restore_all_missing()
+        finished(world.operations().restore_all_missing())
     away.rename(world.sessions)
     world.scan()
     assert world.ear.names().count("mass_change_released") == 1

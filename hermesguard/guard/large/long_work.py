@@ -13,7 +13,7 @@ from typing import Final
 
 from hermesguard import files
 from hermesguard.files import Stamp
-from hermesguard.guard.act import reason_of
+from hermesguard.guard.act import reasons_of, stands
 from hermesguard.guard.context import Context
 from hermesguard.guard.large.background import Background
 from hermesguard.guard.visit import Visit
@@ -31,8 +31,10 @@ MOST_TRIES: Final = 3
 class LongWork:
     """What is being found out for visits that were put off, and what was."""
 
-    def __init__(self, context: Context, background: Background, visit: Callable[[str], object]) -> None:
-        """`visit` is called when a session can be visited again."""
+    def __init__(
+        self, context: Context, background: Background, visit: Callable[[str, int | None], object]
+    ) -> None:
+        """`visit` is called when a session can be visited again, with the process that saved it last, if that is known."""
         self._context = context
         self._background = background
         self._visit = visit
@@ -41,6 +43,7 @@ class LongWork:
         self._known: dict[str, Copy | None] = {}
         self._worked_out: dict[str, Visit] = {}
         self._waiting: dict[str, None] = {}
+        self._writers: dict[str, int] = {}
         self._too_dense: dict[str, Stamp] = {}
         self._going_on = ""
         self.asked: set[str] = set()
@@ -57,25 +60,31 @@ class LongWork:
         """Return whether nothing is being found out, or was and is not used yet: a visit need not ask for anything."""
         return self._background.is_idle and not (self._known or self._worked_out or self._too_dense)
 
-    def is_busy(self, name: str) -> bool:
-        """Return whether a session is being worked on; it is visited again when that is over."""
-        if not self._background.is_busy(name):
+    def puts_off(self, name: str, writer_pid: int | None) -> bool:
+        """Return whether a session is being worked on, or has to wait for another one; it is visited again when that is over."""
+        if self._background.is_busy(name):
+            self._missed.add(name)
+        elif not self._must_wait(name):
             return False
-        self._missed.add(name)
+        self._note_writer(name, writer_pid)
         return True
+
+    def _note_writer(self, name: str, writer_pid: int | None) -> None:
+        if writer_pid is not None:
+            self._writers[name] = writer_pid
 
     def _ended(self, name: str) -> None:
         if name in self._missed and not self._background.is_busy(name):
             self._missed.discard(name)
             self._going_on = name
-            self._visit(name)
+            self._visit(name, self._writers.pop(name, None))
             self._going_on = ""
         if name not in self.asked:
             self._let_go(name)
         while self._waiting and not self._background.has_urgent:
             other = next(iter(self._waiting))
             del self._waiting[other]
-            self._visit(other)
+            self._visit(other, self._writers.pop(other, None))
 
     def answered(self, name: str) -> None:
         """Note that a user waits for a session no more."""
@@ -85,13 +94,14 @@ class LongWork:
     def _let_go(self, name: str) -> None:
         """Give back what was found out of a session and was not used: its file is another one by now, or gone."""
         if not self._background.is_busy(name):
-            self._context.copies.pinned.discard(name)
-            self._context.copies.store.written_before.drop(name)
-            for known in (self._known, self._worked_out, self._tries):
+            copies = self._context.copies
+            copies.pinned.discard(name)
+            copies.store.written_before.drop(name, copies.cached(name))
+            for known in (self._known, self._worked_out, self._tries, self._writers):
                 known.pop(name, None)
 
-    def must_wait(self, name: str) -> bool:
-        """Return whether a long session has to wait for another one; it is visited when that is done with."""
+    def _must_wait(self, name: str) -> bool:
+        """Return whether a long session has to wait for another one."""
         if not self._background.has_urgent or name == self._going_on:
             return False
         copies = self._context.copies
@@ -108,7 +118,7 @@ class LongWork:
             path = self._context.directory.file(name)
             raise files.TooLarge(path, stamp, self._context.limit_bytes or 0)
 
-    def loads(self, name: str, reader: Reader, size_bytes: int) -> bool:
+    def loads(self, name: str, reader: Reader, size_bytes: int, writer_pid: int | None = None) -> bool:
         """Have what a session is compared with read in the background, if that takes long; return whether it is."""
         copies = self._context.copies
         if not self._background.is_threaded or copies.cached(name):
@@ -120,10 +130,12 @@ class LongWork:
         shadow_bytes = copies.store.shadow_bytes(name)
         if shadow_bytes > LONG_BYTES and not copies.store.is_too_large(name):
             reader.release()
+            self._note_writer(name, writer_pid)
             self._start(name, partial(self._loaded, name), partial(self._hold, name))
             return True
         if (not shadow_bytes or name in copies.store.too_dense) and size_bytes > LONG_BYTES:
             reader.release()
+            self._note_writer(name, writer_pid)
             self._start(name, partial(self._read_live, name), partial(self._note, name))
             return True
         return False
@@ -201,28 +213,33 @@ class LongWork:
             return visit
         self._tries[name] = self._tries.get(name, 0) + 1
         _ = visit.others  # what is known of other sessions belongs to the loop
-        self._start(name, partial(self._work_out, visit), lambda _: self._worked_out.update({name: visit}))
+        is_paused = self._context.back_off.wait_seconds(name, self._context.clock.monotonic()) > 0
+        work = partial(self._work_out, visit, is_paused)
+        self._start(name, work, lambda _: self._worked_out.update({name: visit}))
         return None
 
-    def _work_out(self, visit: Visit) -> None:
+    def _work_out(self, visit: Visit, is_paused: bool) -> None:
+        """Find out all that acting on a visit needs, and write what it would write: under the reasons that it would give."""
+        settings = self._context.settings
         try:
-            visit.work_out()
+            visit.work_out(keeps_uncertain=settings.on_uncertain == "keep")
         except TooDense:
             self._too_dense[visit.name] = visit.stamp
             return
         history, now = self._context.copies.store, self._context.copies.version_time
-        before = history.written_before
-        if visit.is_wipe:
-            before.write_version(history, visit.name, visit.shadow, "loss", now())
-        elif visit.known_copy:
-            before.write_version(history, visit.name, visit.shadow, "loss", now())
-            if visit.live:
-                before.write_version(history, visit.name, visit.live_copy, "displaced", now())
-            before.write_shadow(visit.name, visit.known_copy)
-        elif visit.live:
-            if visit.verdict.takes_away:
-                before.write_version(history, visit.name, visit.shadow, reason_of(visit), now())
-            before.write_shadow(visit.name, visit.live_copy)
+        before, name = history.written_before, visit.name
+        is_repaired = visit.known_copy is not None
+        if not (is_repaired and is_paused):
+            for reason in reasons_of(visit, settings):
+                before.write_version(history, name, visit.shadow, reason, now())
+        elif visit.verdict.comparison is None or not visit.verdict.comparison.added:
+            return
+        if visit.known_copy and visit.live:
+            before.write_version(history, name, visit.live_copy, "displaced", now())
+        if visit.known_copy and not is_paused:
+            before.write_shadow(name, visit.known_copy)
+        elif not visit.is_wipe and stands(visit, settings):
+            before.write_shadow(name, visit.live_copy)
 
 
 def _read(data: bytes) -> Copy | None:

@@ -16,6 +16,7 @@ from hermesguard.pieces import Content, are_equal
 from hermesguard.reader import Reader
 from hermesguard.repair.part_back import with_part
 from hermesguard.store import incidents
+from hermesguard.store.incidents import Incident
 from hermesguard.store.upkeep.pruning import finished
 from hermesguard.store.upkeep.retention import Rules
 from hermesguard.webui import header, session
@@ -118,8 +119,8 @@ class Operations(Decisions, Salvages):
         document = live.document
         return self._once(part, lambda: with_part(document, version, part), document, version)
 
-    def restore_all_missing(self, dry_run: bool = False) -> dict[str, Any]:
-        """Restore every session whose file is missing without evidence of a deletion."""
+    def restore_all_missing(self, dry_run: bool = False) -> Generator[bool | None, None, dict[str, Any]]:
+        """Restore every session whose file is missing without evidence of a deletion, one after the other."""
         try:
             present = self._context.directory.states()
         except OSError as error:
@@ -132,7 +133,14 @@ class Operations(Decisions, Salvages):
         restored: list[str] = []
         failed: list[str] = []
         for name in missing if not dry_run else ():
-            (restored if self._restore_missing(name) else failed).append(name)
+            yield None
+            self.guard.long_work.asked.add(name)
+            try:
+                if self.guard.long_work.loads(name, Reader(), 0):
+                    yield from _until_idle(self, name)
+                (restored if self._restore_missing(name) else failed).append(name)
+            finally:
+                self.guard.long_work.answered(name)
         return {"missing": missing, "restored": restored, "failed": failed, "dry_run": dry_run}
 
     def _restore_missing(self, name: str) -> bool:
@@ -236,6 +244,8 @@ def begin(
             f"Unknown request {verb}", "The daemon may be an older version: restart it", ExitCode.USAGE
         )
     require_arguments(verb, arguments)
+    if verb == "undo" and (found := _done(operations.many, {"number": arguments["incident"]})):
+        return _undo_many(operations, found, arguments)
     if verb == "purge" and operations.guard.background.is_busy(arguments["name"]):
         return _purged(operations, arguments)
     if name := operations.long_session(verb, arguments):
@@ -262,6 +272,29 @@ def in_steps(
             return act(**arguments)
     finally:
         guard.long_work.answered(name)
+
+
+def _undo_many(
+    operations: Operations, found: Incident, arguments: dict[str, Any]
+) -> Generator[bool | None, None, dict[str, Any]]:
+    """Reverse the repairs of many sessions that one incident names, one after the other; what is reversed already stays so."""
+    done = operations.guard.context.recorder.incidents.resolved
+    dry_run = arguments.get("dry_run", False)
+    counts = dict.fromkeys(("messages_live", "messages_after", "messages_gone", "messages_back"), 0)
+    for member in found.members:
+        if member in done:
+            continue
+        yield None
+        shared = {"merge": arguments.get("merge", False), "dry_run": dry_run}
+        step = begin(operations, "undo", {"incident": member, **shared})
+        result = step if isinstance(step, dict) else (yield from step)
+        for count in counts:
+            counts[count] += result.get(count) or 0
+    answer = {"session": ", ".join(found.names), "action": "undone", **counts, "dry_run": dry_run}
+    if not dry_run:
+        undone = Incident("", "", "", "undone", "undone", resolves=found.id)
+        answer["incident"] = operations.guard.context.recorder.note(undone).id
+    return answer
 
 
 def _purged(operations: Operations, arguments: dict[str, Any]) -> Generator[bool, None, dict[str, Any]]:

@@ -230,6 +230,11 @@ class Requests:
             )
         return found
 
+    def many(self, number: str) -> Incident | None:
+        """Return the incident if it is one of many sessions. Raises GuardError when there is none, or it is resolved."""
+        found = self._incident(number)
+        return found if found.members else None
+
     def _open(self, name: str) -> list[str]:
         log = incidents.read_all(self._store.root)
         done = incidents.resolved(log)

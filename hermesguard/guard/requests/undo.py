@@ -9,7 +9,6 @@ from hermesguard.guard.requests.requests import Live, Requests, count_of
 from hermesguard.pieces import Content, are_equal, pieces_of
 from hermesguard.repair.merge import merged_file
 from hermesguard.repair.shortened import with_messages
-from hermesguard.store import incidents
 from hermesguard.store.history import Version
 from hermesguard.store.incidents import Incident
 from hermesguard.webui import session
@@ -30,15 +29,13 @@ class Decisions(Requests):
         details: bool = False,
         seen: str | None = None,
     ) -> dict[str, Any]:
-        """Reverse the automatic act of an incident; the same drop is not repaired a second time.
+        """Reverse the automatic act of an incident of one session; the same drop is not repaired a second time.
 
         `details` and `seen` as in restore.
 
         Raises GuardError: no such incident, already undone, or nothing there to go back to.
         """
         found = self._incident(incident)
-        if found.members:
-            return self._undo_all(found, merge, dry_run)
         name = found.session
         if seen is not None:
             self.require_seen(name, seen)
@@ -71,22 +68,6 @@ class Decisions(Requests):
             resolves=incident,
             details=details,
         )
-
-    def _undo_all(self, found: Incident, merge: bool, dry_run: bool) -> dict[str, Any]:
-        """Reverse the repairs of many sessions that one incident names; those that are reversed already stay so."""
-        done = incidents.resolved(incidents.read(self._store.root))
-        results = [self.undo(member, merge, dry_run) for member in found.members if member not in done]
-        counts = ("messages_live", "messages_after", "messages_gone", "messages_back")
-        answer: dict[str, Any] = {
-            "session": ", ".join(found.names),
-            "action": "undone",
-            **{count: sum(result.get(count) or 0 for result in results) for count in counts},
-            "dry_run": dry_run,
-        }
-        if not dry_run:
-            incident = Incident("", "", "", "undone", "undone", resolves=found.id)
-            answer["incident"] = self._context.recorder.note(incident).id
-        return answer
 
     def _as_it_was(
         self, found: Incident, before: Version | None, displaced: Version, live: Live | None, merge: bool

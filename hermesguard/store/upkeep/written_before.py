@@ -18,7 +18,7 @@ class WrittenBefore:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._shadows: dict[str, tuple[Pieces, Path]] = {}
-        self._versions: set[Path] = set()
+        self._versions: dict[Path, tuple[str, Copy]] = {}
 
     def write_shadow(self, session: str, copy: Copy) -> None:
         """Write what may become the shadow of a session. For the background; what the disk refuses is met again then."""
@@ -35,7 +35,7 @@ class WrittenBefore:
             with contextlib.suppress(OSError):
                 kept = history.add_version(session, copy.content, copy.count, reason, now)
                 if kept.time == now:
-                    self._versions.add(kept.path)
+                    self._versions[kept.path] = session, copy
 
     def install(self, session: str, content: object, mtime_ns: int, target: Path) -> bool:
         """Make what was written the shadow, if it is this content; return whether it was. Raises OSError."""
@@ -52,15 +52,20 @@ class WrittenBefore:
             return False
         return files.move(path, target)
 
-    def drop(self, session: str) -> None:
-        """Take away what was written for a session and was not needed."""
+    def drop(self, session: str, shadow: Copy | None) -> None:
+        """Take away what was written for a session and was not needed: of the versions those of what is the `shadow` yet."""
         known = self._shadows.pop(session, None)
         if known:
             with contextlib.suppress(OSError):
                 files.remove(known[1])
+        for path, (name, copy) in list(self._versions.items()):
+            if name == session:
+                del self._versions[path]
+                if copy is shadow:
+                    with contextlib.suppress(OSError):
+                        files.remove(path)
+                        files.remove_directory(path.parent)
 
     def is_untold(self, version: Path) -> bool:
         """Return whether a version was written so and is told for the first time."""
-        is_untold = version in self._versions
-        self._versions.discard(version)
-        return is_untold
+        return self._versions.pop(version, None) is not None

@@ -49,18 +49,29 @@ def rising(old: Sequence[Hashable], new: Sequence[Hashable]) -> list[Pair]:
         return []
     if len(old) == len(new) == 1:
         return [(0, 0)] if old[0] == new[0] else []
-    often_old, often_new = Counter(old), Counter(new)
-    place = {element: index for index, element in enumerate(old) if often_old[element] == 1}
-    single = [(place[e], index) for index, e in enumerate(new) if often_new[e] == 1 and e in place]
+    place, once = _single(old), _single(new)
+    single = [(place[element], index) for element, index in once.items() if element in place]
     found: list[Pair] = []
     at_old = at_new = 0
     for a, b in (*longest(single), (len(old), len(new))):
-        if at_old < a and at_new < b:
+        if at_old + 1 == a and at_new + 1 == b:
+            if old[at_old] == new[at_new]:
+                found.append((at_old, at_new))
+        elif at_old < a and at_new < b:
             found += _between(old, new, (at_old, at_new), (a, b))
         if a < len(old):
             found.append((a, b))
         at_old, at_new = a + 1, b + 1
     return found
+
+
+def _single(elements: Sequence[Hashable]) -> dict[Hashable, int]:
+    """Return where the elements stand that are there once, in their order."""
+    places = dict(zip(elements, range(len(elements)), strict=True))
+    if len(places) == len(elements):
+        return places
+    often = Counter(elements)
+    return {element: index for element, index in places.items() if often[element] == 1}
 
 
 def _between(old: Sequence[Hashable], new: Sequence[Hashable], start: Pair, end: Pair) -> list[Pair]:

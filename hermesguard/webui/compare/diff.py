@@ -6,19 +6,19 @@ role or time stamp: a message that was changed where it stands is one message, n
 than n log n.
 """
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from itertools import islice
+from operator import itemgetter
 from typing import NamedTuple
 
 from hermesguard.webui import benign
 from hermesguard.webui.compare.alignment import Pair, Pairs, rising
 from hermesguard.webui.compare.changes import Changes, changes
 from hermesguard.webui.compare.replays import repeated
+from hermesguard.webui.compare.side import Side, equal, stamps_agree
 from hermesguard.webui.long.document import LongMessages
 from hermesguard.webui.session import Message
 
-# A prompt that was recovered from `pending_*` is stamped with whole seconds; the application's own copy with fractions.
-RECOVERED_TOLERANCE_SECONDS = 1.0
 # Nobody says so much again, word by word.
 LONG_CHARACTERS = 80
 # Comparisons for each message that may be spent on the search for an overlap; repeated messages could make it quadratic.
@@ -97,8 +97,11 @@ def compare(old: Sequence[Message], new: Sequence[Message]) -> Comparison:
     found = Changes()
     moved: tuple[Pair, ...] = ()
     if lead < len(old) and lead < len(new):
-        same = _match(old, new, lead)
-        moved = _moved(old, new, lead, same)
+        is_by_digest = any(isinstance(side, LongMessages) for side in (old, new))
+        sides = Side(old[lead:], is_by_digest), Side(new[lead:], is_by_digest)
+        matched = _match(*sides, OVERLAP_EFFORT * (len(old) + len(new)))
+        moved = tuple((lead + a, lead + b) for a, b in _moved(*sides, matched))
+        same = [(lead + a, lead + b) for a, b in matched]
         found = changes(old, new, lead, same, moved)
         pairs = sorted([*same, *found.pairs])
     there = (*pairs, *found.shortened, *moved)
@@ -172,28 +175,19 @@ def _same_in_place(old: Sequence[Message], index: int, before: Message, after: M
     """Return whether two messages at the same place are one message, perhaps stamped anew or changed harmlessly."""
     if before.identity == after.identity:
         return (
-            _stamps_agree(before, after)
+            stamps_agree(before, after)
             or bool(after.get("_active_turn_token"))
             or _precedes(after, old, index)
         )
     kind = benign.change(before, after)
     if kind and any(
-        _equal(later, after) for later in islice(old, index + 1, index + 1 + benign.WINDOW_MESSAGES)
+        equal(later, after) for later in islice(old, index + 1, index + 1 + benign.WINDOW_MESSAGES)
     ):
         return False  # the message itself went, and what stood behind it moved up
     if kind == benign.streamed_on.__name__ and index < len(old) - 1 and not before.get("_partial"):
         return False
     replaced = bool(before.get("_partial")) or kind == benign.marker_replaced.__name__
-    return bool(kind) and (replaced or _stamps_agree(before, after))
-
-
-def _stamps_agree(before: Message, after: Message) -> bool:
-    first, second = before.timestamp, after.timestamp
-    if first is None or second is None or first == second:
-        return True
-    if abs(first - second) >= RECOVERED_TOLERANCE_SECONDS:
-        return False
-    return bool(before.get("_recovered") or after.get("_recovered"))
+    return bool(kind) and (replaced or stamps_agree(before, after))
 
 
 def _precedes(after: Message, old: Sequence[Message], index: int) -> bool:
@@ -210,162 +204,167 @@ def _precedes(after: Message, old: Sequence[Message], index: int) -> bool:
 
 
 # ---- messages that are the same -----------------------------------------------------------------------------------------
+# From here on places are counted behind the lead.
 
 
-def _match(old: Sequence[Message], new: Sequence[Message], lead: int) -> list[Pair]:
-    """Return the pairs of equal messages behind the lead, both sides rising.
+def _match(old: Side, new: Side, effort: int) -> list[Pair]:
+    """Return the pairs of equal messages, both sides rising.
 
     Stamped messages are equal by identity and timestamp: who says "yes" again says something new. Messages without a
     timestamp are only believed where their surroundings confirm it: at the end of both lists, where the new list takes up
     the end of the old one (a stale writer that writes again), or in company.
     """
-    overlap = _overlap(old, new, lead)
-    tail = _tail(old, new, lead)
+    overlap = _overlap(old, new, effort)
+    tail = _tail(old, new)
     if len(overlap) >= len(tail) and overlap:
         return overlap
     end_old, end_new = len(old) - len(tail), len(new) - len(tail)
-    text_of = texts(old, new)
-    same = rising(list(map(text_of, old[lead:end_old])), list(map(text_of, new[lead:end_new])))
-    at_old = at_new = lead
+    same = rising(old.texts[:end_old], new.texts[:end_new])
+    at_old = at_new = 0
     pairs: list[Pair] = []
-    crossed = _crossed(old[lead:end_old], new[lead:end_new], same, text_of)
-    for index_old, index_new in (*((lead + a, lead + b) for a, b in same), (end_old, end_new)):
+    crossed = _crossed(old, new, same, end_old, end_new)
+    texts_old, texts_new = old.texts, new.texts
+    for index_old, index_new in (*same, (end_old, end_new)):
         if at_old < index_old and at_new < index_new:
-            left_old = [index for index in range(at_old, index_old) if text_of(old[index]) not in crossed]
-            left_new = [index for index in range(at_new, index_new) if text_of(new[index]) not in crossed]
+            left_old = [index for index in range(at_old, index_old) if texts_old[index] not in crossed]
+            left_new = [index for index in range(at_new, index_new) if texts_new[index] not in crossed]
             pairs += _same_of(old, new, left_old, left_new)
         if index_old < end_old:
             pairs.append((index_old, index_new))
         at_old, at_new = index_old + 1, index_new + 1
-    return [*_confirmed(old, pairs, end_new - lead), *tail]
+    return [*_confirmed(old, pairs, end_new), *tail]
 
 
-def _crossed(
-    old: Sequence[Message],
-    new: Sequence[Message],
-    pairs: Sequence[Pair],
-    text_of: Callable[[Message], Hashable],
-) -> set[Hashable]:
+def _crossed(old: Side, new: Side, pairs: Sequence[Pair], end_old: int, end_new: int) -> set[Hashable]:
     """Return the texts of stamped messages that both have, but not among these pairs: they stand in another order."""
-    paired_old, paired_new = {index for index, _ in pairs}, {index for _, index in pairs}
-    left = {text_of(m) for index, m in enumerate(old) if index not in paired_old and m.timestamp is not None}
-    return {text for index, m in enumerate(new) if index not in paired_new and (text := text_of(m)) in left}
+    paired_old, paired_new = _places(pairs, end_old, end_new)
+    left = {
+        text
+        for text, stamp, is_paired in zip(old.texts, old.stamps, paired_old, strict=False)
+        if not is_paired and stamp is not None
+    }
+    return {
+        text for text, is_paired in zip(new.texts, paired_new, strict=False) if not is_paired and text in left
+    }
 
 
-def _same_of(
-    old: Sequence[Message], new: Sequence[Message], left_old: list[int], left_new: list[int]
-) -> list[Pair]:
+def _places(pairs: Iterable[Pair], count_old: int, count_new: int) -> tuple[bytearray, bytearray]:
+    """Return for the places of both lists whether they are in one of the pairs."""
+    paired_old, paired_new = bytearray(count_old), bytearray(count_new)
+    for index, other in pairs:
+        paired_old[index] = paired_new[other] = 1
+    return paired_old, paired_new
+
+
+def _same_of(old: Side, new: Side, left_old: list[int], left_new: list[int]) -> list[Pair]:
     """Return the pairs of messages of the same identity and stamp among these."""
     if not left_old or not left_new:
         return []
     if len(left_old) == len(left_new) == 1:
-        before, after = old[left_old[0]], new[left_new[0]]
-        if before.identity != after.identity:
-            return []
-        stamps = before.timestamp, after.timestamp
-        return [(left_old[0], left_new[0])] if None in stamps or stamps[0] == stamps[1] else []
-    left = (side[index] for side, indices in ((old, left_old), (new, left_new)) for index in indices)
-    unstamped = {message.said for message in left if message.timestamp is None}
+        a, b = left_old[0], left_new[0]
+        stamps = old.stamps[a], new.stamps[b]
+        may_be = None in stamps or stamps[0] == stamps[1]
+        return [(a, b)] if may_be and old.is_same(a, new, b) else []
+    if set(map(old.hashed, left_old)).isdisjoint(map(new.hashed, left_new)):
+        return []
+    sides = ((old, left_old), (new, left_new))
+    said = [[side.messages[index].said for index in left] for side, left in sides]
+    unstamped = {
+        what
+        for (side, left), found in zip(sides, said, strict=True)
+        for index, what in zip(left, found, strict=True)
+        if side.stamps[index] is None
+    }
+    keys = [
+        [
+            (what, None if what in unstamped else side.stamps[index])
+            for index, what in zip(left, found, strict=True)
+        ]
+        for (side, left), found in zip(sides, said, strict=True)
+    ]
+    return [(left_old[a], left_new[b]) for a, b in rising(*keys)]
 
-    def key(message: Message) -> Hashable:
-        said = message.said
-        return said, None if said in unstamped else message.timestamp
 
-    found = rising([key(old[index]) for index in left_old], [key(new[index]) for index in left_new])
-    return [(left_old[a], left_new[b]) for a, b in found]
-
-
-def _confirmed(old: Sequence[Message], pairs: list[Pair], count_new: int) -> Iterator[Pair]:
+def _confirmed(old: Side, pairs: list[Pair], count_new: int) -> Iterator[Pair]:
     """Yield the pairs that may be believed: stamped, in company, too long to be said twice, or all that there is in new."""
-    known = set(pairs)
-    for index, other in pairs:
-        in_company = (index - 1, other - 1) in known or (index + 1, other + 1) in known
-        is_long = len(old[index].identity[1]) >= LONG_CHARACTERS
-        if old[index].timestamp is not None or in_company or is_long or len(pairs) == count_new:
-            yield index, other
+    are_all = len(pairs) == count_new
+    before = (-1, -1)
+    for number, pair in enumerate(pairs):
+        index, other = pair
+        behind = pairs[number + 1] if number + 1 < len(pairs) else (-1, -1)
+        in_company = before == (index - 1, other - 1) or behind == (index + 1, other + 1)
+        if in_company or are_all or old.stamps[index] is not None or old.length(index) >= LONG_CHARACTERS:
+            yield pair
+        before = pair
 
 
-def _overlap(old: Sequence[Message], new: Sequence[Message], lead: int) -> list[Pair]:
-    """Return the pairs of the longest end of old that new begins with, behind the lead."""
-    effort = OVERLAP_EFFORT * (len(old) + len(new))
-    for start in range(max(lead, len(old) - (len(new) - lead)), len(old)):
+def _overlap(old: Side, new: Side, effort: int) -> list[Pair]:
+    """Return the pairs of the longest end of old that new begins with, if so many comparisons find it."""
+    last = len(old) - 1
+    for start in range(max(0, len(old) - len(new)), len(old)):
         size = len(old) - start
         # Where both ends fit, what lies between is looked at.
-        if not (_equal(old[start], new[lead]) and _equal(old[-1], new[lead + size - 1])):
+        if not (old.is_equal(start, new, 0) and old.is_equal(last, new, size - 1)):
             continue
-        steps = next((s for s in range(size) if not _equal(old[start + s], new[lead + s])), size)
+        steps = next((s for s in range(size) if not old.is_equal(start + s, new, s)), size)
         if steps == size:
-            return [(start + step, lead + step) for step in range(size)]
+            return [(start + step, step) for step in range(size)]
         effort -= steps
         if effort < 0:
             break
     return []
 
 
-def _tail(old: Sequence[Message], new: Sequence[Message], lead: int) -> list[Pair]:
-    """Return the pairs of the longest end that both have in common, behind the lead."""
+def _tail(old: Side, new: Side) -> list[Pair]:
+    """Return the pairs of the longest end that both have in common."""
     count = 0
-    while count < min(len(old), len(new)) - lead and _equal(old[-1 - count], new[-1 - count]):
+    while count < min(len(old), len(new)) and old.is_equal(len(old) - 1 - count, new, len(new) - 1 - count):
         count += 1
     return [(len(old) - step, len(new) - step) for step in range(count, 0, -1)]
 
 
-def _moved(
-    old: Sequence[Message], new: Sequence[Message], lead: int, paired: Sequence[Pair]
-) -> tuple[Pair, ...]:
-    """Return the pairs of stamped messages that are equal, but crossed, so that no rising pairs have them."""
-    used_old, used_new = {index for index, _ in paired}, {index for _, index in paired}
-    text_of = texts(old, new)
-    places: dict[Hashable, list[int]] = {}
-    for index in range(len(old) - 1, lead - 1, -1):
-        if index not in used_old and old[index].timestamp is not None:
-            places.setdefault(text_of(old[index]), []).append(index)
+def _moved(old: Side, new: Side, paired: Sequence[Pair]) -> list[Pair]:
+    """Return the pairs of messages that are equal, but crossed, so that no rising pairs have them."""
+    paired_old, paired_new = _places(paired, len(old), len(new))
+    left_old = [index for index, is_paired in enumerate(paired_old) if not is_paired]
+    left_new = [index for index, is_paired in enumerate(paired_new) if not is_paired]
+    stamped: dict[Hashable, list[int]] = {}
+    unstamped: dict[Hashable, list[int]] = {}
+    for index in reversed(left_old):
+        places = unstamped if old.stamps[index] is None else stamped
+        places.setdefault(old.texts[index], []).append(index)
     moved: list[Pair] = []
     rest: list[int] = []
-    for index in range(lead, len(new)):
-        if index in used_new:
-            continue
-        if waiting := places.get(text_of(new[index])):
+    for index in left_new if stamped else ():
+        if waiting := stamped.get(new.texts[index]):
             moved.append((waiting.pop(), index))
         else:
             rest.append(index)
-    left = sorted((index for found in places.values() for index in found), reverse=True) if rest else []
+    left = sorted((index for found in stamped.values() for index in found), reverse=True) if rest else []
     places = {}
     for index in left:
-        places.setdefault((old[index].said, old[index].timestamp), []).append(index)
+        places.setdefault((old.messages[index].said, old.stamps[index]), []).append(index)
     for index in rest if places else ():
-        if waiting := places.get((new[index].said, new[index].timestamp)):
+        if waiting := places.get((new.messages[index].said, new.stamps[index])):
             moved.append((waiting.pop(), index))
-    moved += _moved_unstamped(old, new, lead, used_old, used_new)
-    return tuple(sorted(moved, key=lambda pair: pair[1]))
+    if unstamped:
+        moved += _moved_unstamped(new, left_new, unstamped)
+    return sorted(moved, key=itemgetter(1))
 
 
-def _moved_unstamped(
-    old: Sequence[Message], new: Sequence[Message], lead: int, used_old: set[int], used_new: set[int]
-) -> list[Pair]:
+def _moved_unstamped(new: Side, left_new: list[int], places: dict[Hashable, list[int]]) -> list[Pair]:
     """Return the pairs of messages without a stamp that say the same, but are crossed; none where much of new is really new."""
-    places: dict[str, list[int]] = {}
-    for index in range(len(old) - 1, lead - 1, -1):
-        if index not in used_old and old[index].timestamp is None:
-            places.setdefault(old[index].text, []).append(index)
-    if not places:
-        return []
     moved: list[Pair] = []
     others = 0
-    for index in range(lead, len(new)):
-        if index in used_new or new[index].timestamp is not None:
+    for index in left_new:
+        if new.stamps[index] is not None:
             continue
-        if waiting := places.get(new[index].text):
+        if waiting := places.get(new.texts[index]):
             moved.append((waiting.pop(), index))
         else:
             others += 1
     is_sure = len(moved) >= 2 or (not others and not any(places.values()))
     return moved if is_sure and len(moved) >= others else []
-
-
-def _equal(before: Message, after: Message) -> bool:
-    # What is written alike says the same, so that the identity, which is known, decides most.
-    return before.identity == after.identity and (before.text == after.text or _stamps_agree(before, after))
 
 
 def _is_earlier(message: Message, other: Message) -> bool:

@@ -6,17 +6,19 @@ value is let go when it was looked at, and when somebody asks for it, it is read
 
 import math
 from array import array
+from bisect import bisect_right
 from collections.abc import Hashable, Iterator, Sequence
 from hashlib import blake2b
 from typing import Any, Final, overload
 
 from hermesguard.pieces import Piece, Pieces
 from hermesguard.webui import benign
-from hermesguard.webui.document import Document, Identity, Message
+from hermesguard.webui.document import Document, Identity, Message, identity_of
 from hermesguard.webui.grammar import scan
 
 _RECENT: Final = 64
 _RECENT_BYTES: Final = 8192
+_AT_ONCE_BYTES: Final = 64 * 1024
 
 
 class LongMessages(Sequence[Message]):
@@ -53,6 +55,28 @@ class LongMessages(Sequence[Message]):
         stamps = (self._base.stamps[number] for number in self._numbers)
         return max((math.inf if math.isnan(stamp) else stamp for stamp in stamps), default=-math.inf)
 
+    @property
+    def stamps(self) -> list[float | None]:
+        """When each of them was said, in seconds; None where it is not stamped."""
+        stamps = self._base.stamps
+        return [None if math.isnan(stamp := stamps[number]) else stamp for number in self._numbers]
+
+    @property
+    def digests(self) -> list[bytes]:
+        """The digests of all of them."""
+        digest = self._base.digest
+        return [digest(number) for number in self._numbers]
+
+    def identities(self, index: int, most: int) -> list[Identity]:
+        """Return the identities of at most so many of them from this one on: what is read together costs less."""
+        numbers = self._numbers[index : index + most]
+        base, first = self._base, numbers[0]
+        count = 1
+        if numbers.step == 1:
+            until = base.begins[first] + _AT_ONCE_BYTES
+            count = max(1, bisect_right(base.ends, until, first, first + len(numbers)) - first)
+        return list(map(identity_of, base.values(first, count)))
+
     def span(self) -> tuple[int, int]:
         """Return where they begin and end, in bytes of the file; they must stand one behind the other, and not be none."""
         return self._base.begins[self._numbers[0]], self._base.ends[self._numbers[-1]]
@@ -80,6 +104,23 @@ class Places:
     def text(self, number: int) -> str:
         return self.file.part(self.begins[number], self.ends[number]).decode("utf-8")
 
+    def values(self, first: int, count: int) -> list[Any]:
+        """Return the values of some messages that stand one behind the other, read at once."""
+        if count == 1:
+            return [self.known(first)[1]]
+        text = self.file.part(self.begins[first], self.ends[first + count - 1]).decode("utf-8")
+        values: list[Any] = scan(f"[{text}]", 0)[0]
+        return values
+
+    def digest(self, number: int) -> bytes:
+        begin, end = self.begins[number], self.ends[number]
+        if end - begin <= _AT_ONCE_BYTES:
+            return blake2b(self.file.part(begin, end), digest_size=16).digest()
+        hashed = blake2b(digest_size=16)
+        for part in self.file.views(begin, end):
+            hashed.update(part)
+        return hashed.digest()
+
     def known(self, number: int) -> tuple[int, Any, Identity | None]:
         found = self._recent[number % _RECENT]
         if found[0] == number:
@@ -96,7 +137,7 @@ class Places:
     def identity(self, number: int) -> Identity:
         _, value, identity = self.known(number)
         if identity is None:
-            identity = Message(value, "").identity
+            identity = identity_of(value)
             self._note((number, value, identity))
         return identity
 
@@ -143,10 +184,7 @@ class _LongMessage(Message):
 
     @property
     def digest(self) -> bytes:
-        hashed = blake2b(digest_size=16)
-        for part in self.parts:
-            hashed.update(part)
-        return hashed.digest()
+        return self._base.digest(self._number)
 
 
 class LongRun:

@@ -9,6 +9,7 @@ from hypothesis.stateful import rule
 
 from hermesguard.demo import acts, losses
 from hermesguard.demo.chat import Chat
+from hermesguard.store.upkeep.pruning import finished
 from hermesguard.webui import benign
 from hermesguard.webui.session import Message
 from tests.model.machine.talks import OFTEN, Server, Talk, held_in
@@ -180,7 +181,7 @@ class Faults(Stage):
         for talk in self.talks:
             assert not talk.chat.path.exists(), talk.story
             assert self.world.guard.copies.store.has_shadow(talk.chat.session_id), talk.story
-        self.world.operations().restore_all_missing()
+        finished(self.world.operations().restore_all_missing())
         self.come_to_rest()
 
     @rule(number=TALK)
