@@ -8,7 +8,9 @@ import pkgutil
 import shutil
 import tempfile
 from pathlib import Path
+from unittest import mock
 
+import pygal.svg
 import pytest
 
 import hermesguard
@@ -54,12 +56,13 @@ WRITING = [
 
 @pytest.fixture(scope="module")
 def home():
-    """A furnished store in a place that every user can reach; every module is loaded, for another user may not read them."""
+    """A furnished store in a place that every user can reach; the program is loaded, for another user may not read it."""
     for module in pkgutil.walk_packages(hermesguard.__path__, "hermesguard."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
     root = Path(tempfile.mkdtemp(prefix="hermesguard-readers-"))
     root.chmod(0o755)
+    shutil.copytree(Path(pygal.svg.__file__).parent / "css", root / "css")
     home = lost_home.make(root)
     home.scene = Scene(home.root, home.app, "", "", "", "")
     variables = {"HERMESGUARD_SESSIONS": str(home.sessions)}
@@ -67,7 +70,9 @@ def home():
     home.run("scan")
     home.act()
     home.run("scan")
-    yield home
+    # Beside its module it looks for its style sheets, at each chart.
+    with mock.patch.object(pygal.svg, "__file__", str(root / "svg.py")):
+        yield home
     give(home, 0o700, 0o600)
     shutil.rmtree(root)
 
