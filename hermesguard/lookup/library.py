@@ -180,10 +180,10 @@ class Library:
     def size_bytes(self) -> int:
         """Return how large the store is; what takes a look at every version is noted for the next time."""
         notes = Notes("sizes", self.store.root, lambda one: set(map(type, one)) == {int} and len(one) == 3)
-        found: dict[str, list[int]] = {}
-        total = size_bytes(self.store.root, notes.known, found)
-        if len(found) >= _MANY:
-            notes.write({name: note for name, note in found.items() if notes.is_settled(note[1])})
+        seen: dict[str, list[int]] = {}
+        total = size_bytes(self.store.root, notes.known, seen)
+        if len(seen) >= _MANY:
+            notes.write({name: note for name, note in seen.items() if notes.is_settled(note[1])}, seen)
         return total
 
     @cached_property

@@ -20,6 +20,7 @@ from hermesguard.lookup.find.repeats import Repeats, State, adds_text
 from hermesguard.lookup.library import Library
 from hermesguard.lookup.overview import version_names
 from hermesguard.lookup.selectors import LATEST, LIVE, Chosen
+from hermesguard.store.history import digest
 from hermesguard.webui.session import Document, Message
 
 PHRASE: Final = 0
@@ -146,7 +147,7 @@ def search(library: Library, query: Query) -> list[Hit]:
     else:
         _share_out(look, names, count)
     if repeats:
-        repeats.write(look.notes)
+        repeats.write(look.notes, frozenset(names))
     return look.hits
 
 
@@ -264,7 +265,8 @@ class _Look:
         known = self._repeats.versions(name, state) if self._repeats else None
         fresh: list[str] = []
         is_whole = True
-        for version, data in self._versions(name, digests) if known is None else self._unpack(name, known):
+        again = ((version, self._unpack(name, version)) for version in known or ())
+        for version, data in self._versions(name, digests) if known is None else again:
             if not data:
                 is_whole = False
             elif known is not None:
@@ -273,6 +275,8 @@ class _Look:
                 yield "version", version, data
                 fresh.append(version)
                 newer = [*newer[:1], data]
+            elif digest(data) != _digest_in(version):
+                fresh.append(version)  # it is damaged: a whole one that is put in its place may say more
         if known is None and is_whole:
             self.notes[name] = [state, fresh]
 
@@ -286,21 +290,24 @@ class _Look:
 
     def _versions(self, name: str, digests: set[str]) -> Iterator[tuple[str, bytes]]:
         """Yield name and content of each version, the newest first, no content twice, and none with one of these digests."""
-        unique = []
         for version in reversed(version_names(self._library, name)):
-            digest = version[-24:-8]
-            if digest not in digests:
-                digests.add(digest)
-                unique.append(version)
-        return self._unpack(name, unique)
+            if _digest_in(version) not in digests:
+                data = self._unpack(name, version)
+                if data:
+                    digests.add(_digest_in(version))
+                yield version, data
 
-    def _unpack(self, name: str, versions: Sequence[str]) -> Iterator[tuple[str, bytes]]:
-        """Yield name and content of each of these versions; of what cannot be read an empty content."""
-        for version in versions:
-            try:
-                yield version, _unpacked(_read(f"{self._history}/{name}/{version}"))
-            except zlib.error:
-                yield version, b""
+    def _unpack(self, name: str, version: str) -> bytes:
+        """Return the content of a version; of one that cannot be read an empty one."""
+        try:
+            return _unpacked(_read(f"{self._history}/{name}/{version}"))
+        except zlib.error:
+            return b""
+
+
+def _digest_in(version: str) -> str:
+    """Return the digest of a version's content, as its file's name has it."""
+    return version[-24:-8]
 
 
 def _unpacked(packed: bytes) -> bytes:

@@ -9,11 +9,11 @@ from typing import Final
 _HISTORY: Final = "history"
 
 
-def size_bytes(root: Path, known: Mapping[str, list[int]], found: dict[str, list[int]]) -> int:
+def size_bytes(root: Path, known: Mapping[str, list[int]], seen: dict[str, list[int]]) -> int:
     """Return the sum of the sizes of all files in a store.
 
     A session's history whose directory is as `known` (inode, ctime_ns, size in bytes, by its path below the store) is not
-    looked into, for versions do not change; the others are `found`.
+    looked into, for versions do not change. What is so of each history is `seen`.
     """
     top = len(str(root)) + 1
     total = 0
@@ -30,7 +30,8 @@ def size_bytes(root: Path, known: Mapping[str, list[int]], found: dict[str, list
                 state = os.lstat(path)
                 note = known.get(path[top:])
                 if note is None or note[:2] != [state.st_ino, state.st_ctime_ns]:
-                    note = found[path[top:]] = [state.st_ino, state.st_ctime_ns, _sizes(path)[0]]
+                    note = [state.st_ino, state.st_ctime_ns, _sizes(path)[0]]
+                seen[path[top:]] = note
                 total += note[2]
     return total
 
