@@ -12,6 +12,7 @@ import pytest
 from hermesguard import files
 from hermesguard.config.settings import Settings
 from hermesguard.lookup.find import notes, search
+from hermesguard.lookup.find.query import Query
 from hermesguard.lookup.find.repeats import Repeats, adds_text
 from hermesguard.lookup.library import Library
 from hermesguard.store.history import digest, version_name
@@ -124,11 +125,11 @@ class Place:
         return path
 
     def find(self, word):
-        return sorted(search.search(Library(self.settings), search.Query(word)))
+        return sorted(search.search(Library(self.settings), Query(word)))
 
     def find_without_notes(self, word):
         library = Library(self.settings)
-        return sorted(search.looking(library, search.Query(word))(library.sessions))
+        return sorted(search.looking(library, Query(word))(library.sessions))
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from hermesguard.config.settings import Settings
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.lookup.directories.together import library_of
 from hermesguard.lookup.find.found import Found, found_in
-from hermesguard.lookup.find.search import Query
+from hermesguard.lookup.find.query import Query
 from hermesguard.lookup.library import Library
 from hermesguard.lookup.objects import found_object
 from hermesguard.lookup.typed import as_typed
