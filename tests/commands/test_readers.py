@@ -175,6 +175,18 @@ def test_a_part_that_others_may_not_read_names_who_may(home, request, part, comm
     assert err.endswith("Permission denied. Type the same with sudo -u root before it.\n")
 
 
+@pytest.mark.parametrize("room", ["shadows", "history"])
+def test_what_a_reader_may_not_read_is_no_damage(home, request, room):
+    if os.geteuid():
+        return  # another user is needed
+    reader = request.getfixturevalue("of_root").as_reader
+    path = next(path for path in (home.scene.store / room).rglob("*") if path.is_file())
+    path.chmod(0)
+    code, out, err = reader("verify")
+    assert (code, out) == (ExitCode.FAILED, "")
+    assert err == f"hermesguard: {path}: Permission denied. Type the same with sudo -u root before it.\n"
+
+
 def test_a_check_that_may_not_read_a_part_says_that_it_knows_nothing(home, request):
     if os.geteuid():
         return  # another user is needed
