@@ -217,7 +217,11 @@ class Library:
             with contextlib.suppress(OSError):
                 if title := head.title(head.read(self.live_path(name), session.TITLE)):
                     return title
-        return self._index_titles.get(name, "")
+        return self._index_titles.get(name) or self._noted_titles.get(name, "")
+
+    @cached_property
+    def _noted_titles(self) -> dict[str, str]:
+        return {note.session: note.title for note in self.everything if note.title}
 
     @cached_property
     def _index_titles(self) -> dict[str, str]:
