@@ -14,7 +14,19 @@ _EXCERPT_CHARACTERS: Final = 60
 _NO_TEXT: Final = frozenset({"role", "type"})
 # What no one has said: keys, and values that only name a kind. Within a text, a backslash stands before the second quote.
 _STRUCTURE: Final = re.compile(rb'"(?:role|type)"\s*:\s*"\w*"|"\w+"\s*:')
-_AS_A_KEY: Final = re.compile(r"\w+", re.ASCII)
+# The keys of every session file. Of a word that stands in another one, the reading of the file tells that nobody said it.
+_KEYS: Final = (
+    "session_id title workspace created_workspace model model_provider model_explicit_pick_signature created_at updated_at "
+    "pinned archived project_id profile input_tokens output_tokens estimated_cost cache_read_tokens cache_write_tokens "
+    "personality active_stream_id pending_user_message pending_attachments pending_started_at pending_user_source "
+    "compression_anchor_visible_idx compression_anchor_message_key compression_anchor_summary pre_compression_snapshot "
+    "context_engine_state context_length threshold_tokens last_prompt_tokens post_compression_context_tokens_estimate "
+    "compression_recovery recommended_recovery_action truncation_watermark truncation_boundary clear_generation "
+    "intentional_shrink_generation gateway_routing_history llm_title_generated manual_title parent_session_id "
+    "is_cli_session raw_source source_tag source_label read_only enabled_toolsets composer_draft message_count messages "
+    "tool_calls tool_call_id context_messages role assistant user system type content text name function arguments "
+    "timestamp reasoning attachments"
+)
 
 
 class Passage(NamedTuple):
@@ -32,7 +44,7 @@ class Query:
         self.words = text.casefold().split()
         self._is_ascii = text.isascii()
         self._needles = [_needles(word) for word in self.words]
-        self._may_be_keys = any(map(_AS_A_KEY.fullmatch, self.words))
+        self._may_be_keys = any(word in _KEYS for word in self.words)
         self._phrase = re.compile(
             _SPACE.join(b"(?:" + b"|".join(map(re.escape, it)) + b")" for it in self._needles)
         )
@@ -45,11 +57,13 @@ class Query:
             folded = data.decode("utf-8", "replace").casefold().encode("utf-8", "replace")
         if not self._has_words(folded):
             return None
+        if len(self.words) > 1 and self._phrase.search(folded):
+            return PHRASE  # no key has several words
         if self._may_be_keys:
             folded = _STRUCTURE.sub(b'""', folded)
             if not self._has_words(folded):
                 return None
-        return PHRASE if len(self.words) == 1 or self._phrase.search(folded) else WORDS
+        return PHRASE if len(self.words) == 1 else WORDS
 
     def _has_words(self, folded: bytes) -> bool:
         for needles in self._needles:
