@@ -2,9 +2,11 @@
 
 import gzip
 import json
+import shlex
 
 import pytest
 
+from hermesguard.cli.commands.inspect import find
 from hermesguard.demo import acts
 from hermesguard.errors import ExitCode
 from hermesguard.lookup.find import search
@@ -113,6 +115,21 @@ def test_what_a_tool_answered_is_found_and_shown_without_its_keys(home):
     (one,) = found(home, "quarry")
     assert "dig {'at': 'quarry'}" in one["text"]
     assert not home.run("find", "function")[1]
+
+
+@pytest.mark.parametrize("words", [["what's", "it;"], ["-x", "harbour"], ["$(harbour)", '"part', "*"]])
+def test_the_command_that_shows_all_can_be_typed(home, monkeypatch, words):
+    monkeypatch.setattr(find, "_SHOWN", 1)
+    for number in range(2):
+        chat = home.app.create("Plain", session_id=f"cccc0000001{number}", turns=0)
+        chat.add_turn(" ".join(words), "Yes.")
+        chat.save()
+    home.run("scan")
+    out = home.run("find", "--", *words)[1]
+    command = out.rpartition("all of them: ")[2].strip()
+    code, out, err = home.run(*shlex.split(command)[1:])
+    assert (code, err) == (ExitCode.OK, "")
+    assert out.count("it is in the conversation") == 2
 
 
 def test_several_processes_find_the_same(home, monkeypatch):
