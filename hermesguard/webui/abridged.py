@@ -18,7 +18,6 @@ from typing import Any, NamedTuple
 from hermesguard.pieces import Piece, find, joined_checksum, stand, with_more
 from hermesguard.webui import benign, session
 from hermesguard.webui.compare import parts
-from hermesguard.webui.compare.names import SETTINGS
 from hermesguard.webui.grammar import members
 from hermesguard.webui.long.document import LongDocument, LongMessages
 from hermesguard.webui.session import Document, Message, Run
@@ -72,7 +71,7 @@ class Abridged:
         self.stream = values.get(session.STREAM)
         prompt = values.get(session.PENDING_MESSAGE)
         self.prompt = prompt if isinstance(prompt, str) else ""
-        keys = (*SETTINGS, *parts.anchors(tuple(values)))
+        keys = (*parts.SETTINGS, *parts.anchors(tuple(values)))
         self.settings = dict(zip(keys, map(values.get, keys), strict=True))
         """What a user has set, and the anchors of a compression."""
         self.sizes = sizes

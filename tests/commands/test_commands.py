@@ -15,7 +15,7 @@ from hermesguard.cli.verbs import VERBS
 from hermesguard.demo import losses
 from hermesguard.errors import ExitCode
 from hermesguard.events.catalog import EVENTS
-from hermesguard.webui.compare.names import PARTS
+from hermesguard.webui.compare.parts import PARTS
 from tests.helpers import cli_store
 from tests.helpers.cases import answer, calling, tool, turns, user
 from tests.helpers.daemon_process import AS_NOBODY

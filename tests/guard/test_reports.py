@@ -8,7 +8,7 @@ import pytest
 from hermesguard.judge.verdict import Action
 from hermesguard.repair.merge import merge_documents
 from hermesguard.webui import session
-from hermesguard.webui.compare.names import PARTS
+from hermesguard.webui.compare.parts import PARTS
 from tests.helpers.cases import NEW, OLD, Value, answer, calling, tool, turns, user, verdict_on
 from tests.helpers.world import World
 from tests.unit.judge.test_acts import base, undo

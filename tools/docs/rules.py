@@ -21,7 +21,7 @@ from hermesguard.judge.rules_missing import (
     UNREADABLE_WAIT_SECONDS,
 )
 from hermesguard.webui import benign, session
-from hermesguard.webui.compare.names import PARTS
+from hermesguard.webui.compare.parts import PARTS
 
 _INTRODUCTION = """\
 A session file changed. Was the change intended, or data loss? hermesguard compares its last good copy (the **shadow**) with

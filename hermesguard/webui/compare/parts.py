@@ -8,10 +8,22 @@ from typing import Any, Final, NamedTuple
 from hermesguard.webui import benign, session
 from hermesguard.webui.compare.alignment import Pair
 from hermesguard.webui.compare.diff import Comparison, compare
-from hermesguard.webui.compare.names import PARTS, SETTINGS
 from hermesguard.webui.session import Document, Message
 
 REASONING: Final = ("reasoning", "reasoning_content", "reasoning_details", "thinking")
+# What a user sets, each by an act of its own: two of them in one save are no act.
+SETTINGS: Final = (session.TITLE, "project_id", "pinned", "archived", "composer_draft")
+PARTS: Final = (
+    "reasoning",
+    "attachments",
+    "pictures",
+    "calls",
+    session.TOOL_CALLS,
+    session.CONTEXT,
+    "order",
+    *SETTINGS,
+)
+"""The names of all parts that can be taken away alone, and brought back alone."""
 # What of a message is compared as its words and its tool ids, or is no part of what it says.
 _COMPARED: Final = frozenset({"role", "content", "timestamp", "tool_calls", "tool_call_id"})
 # A shorter text in a message, beside its words, is an id or a kind.
