@@ -6,12 +6,14 @@ import json
 import os
 import pkgutil
 import shutil
+import socket
 import tempfile
 from pathlib import Path
 
 import pytest
 
 import hermesguard
+from hermesguard.daemon import control
 from hermesguard.errors import ExitCode
 from tests.helpers import lost_home
 from tests.helpers.cli_store import Scene
@@ -173,6 +175,22 @@ def test_a_part_that_others_may_not_read_names_who_may(home, request, part, comm
     assert code == ExitCode.FAILED, out
     assert f"{home.scene.store / part}" in err
     assert err.endswith("Permission denied. Type the same with sudo -u root before it.\n")
+
+
+@pytest.mark.parametrize("command", ["status", "restore parser@-1"])
+def test_a_guard_that_others_may_not_ask_names_who_may(home, request, command):
+    if os.geteuid():
+        return  # another user is needed
+    reader = request.getfixturevalue("of_root").as_reader
+    path = home.scene.store / control.SOCKET_NAME
+    with socket.socket(socket.AF_UNIX) as guard:
+        guard.bind(str(path))
+        guard.listen()
+        path.chmod(0o600)
+        code, out, err = reader(*command.split())
+        path.unlink()
+    assert (code, out) == (ExitCode.FAILED, "")
+    assert err.endswith("may not be asked by this user. Type the same with sudo -u root before it.\n")
 
 
 @pytest.mark.parametrize("room", ["shadows", "history"])
