@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from hermesguard.config.options import OPTIONS
 from hermesguard.config.renamed import RENAMED
-from hermesguard.webui.compare.parts import PARTS
+from hermesguard.webui.document import PARTS
 
 LIST_STATES: Final = (
     *("fine", "shortened", "restored", "uncertain", "unrepaired", "unreadable", "lost"),
