@@ -154,6 +154,21 @@ def test_an_undo_of_many_that_is_asked_for_twice_at_once_is_done_once(world: Wor
     assert [entry.resolves for entry in world.incidents()].count(incident) == 1
 
 
+def test_an_undo_of_many_that_a_guard_did_not_live_to_end_can_be_asked_for_again(world: World) -> None:
+    chats, incident, members = asked(world)
+    work = undoing(world, incident)
+    for _ in range(4):
+        next(work)
+    work.close()
+    world.start()
+    world.pass_time(120)
+    assert sorted(map(count, chats)) == [60] * 3 + [66] * (COUNT - 3)
+    answer = finished(undoing(world, incident))
+    assert answer["messages_gone"] == 6 * (COUNT - 3)
+    assert [count(chat) for chat in chats] == [60] * COUNT
+    assert {incident, *members} <= world.guard.recorder.incidents.resolved
+
+
 def test_what_repairs_have_yet_to_write_down_is_not_put_over_what_an_undo_of_many_reversed(
     world: World,
 ) -> None:

@@ -3,6 +3,7 @@
 import itertools
 import json
 import re
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -181,3 +182,20 @@ def test_another_time_must_be_a_number_and_nothing_else(changed: bytes) -> None:
     else:
         assert followed
         assert followed.prompt == said.prompt == "x"
+
+
+def test_the_keys_of_odd_files_do_not_stay_in_memory() -> None:
+    """Each of many files may have keys of its own, and many of them."""
+    tracemalloc.start()
+    try:
+        for number in range(3):
+            value = {f"key {number} {key}": key for key in range(20_000)} | {
+                "compression_anchor_mode": "auto"
+            }
+            data = json.dumps(value | {"messages": []}).encode()
+            known = abridge.abridge(data, session.parse(data))
+            assert known.settings["compression_anchor_mode"] == "auto"
+        del value, data, known
+        assert tracemalloc.get_traced_memory()[0] < 300_000
+    finally:
+        tracemalloc.stop()
