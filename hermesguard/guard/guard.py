@@ -164,6 +164,8 @@ class Guard:
         """
         if saves:
             self.notes.saves[name] = self.notes.saves.get(name, 0) + saves
+            if writer_pid is None:
+                self.long_work.forget_writer(name)
         self.notes.to_visit.add(name)
         try:
             if self.unfinished:
@@ -375,7 +377,7 @@ class Guard:
         """Visit the sessions whose question is due, for about so long (one at least); return the seconds until the next is."""
         until = time.monotonic() + most_seconds
         for name, question in self.notes.due():
-            self.visit(name, question.writer_pid)
+            self.visit(name, self.long_work.writer(name, question.writer_pid))
             if name in self.long_work.sessions:
                 self.notes.stays_open(question)
             if time.monotonic() >= until:

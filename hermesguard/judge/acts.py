@@ -75,7 +75,7 @@ _UNTOUCHED = {
     Part.TIME: Consequence("goes on", c.time_goes_back),
     Part.ANCHORS: Consequence("as they were", c.anchors_change),
     Part.STREAM: Consequence(
-        "as it was, and so is a pending prompt; one is sent by another save", c.stream_ends
+        "as it was, and so is a pending prompt; one is sent by another save", c.stream_or_prompt_ends
     ),
     Part.SETTINGS: Consequence("as they were", c.settings_change),
 }
@@ -163,6 +163,7 @@ ACTS: tuple[Act, ...] = (
             **_UNTOUCHED,
             Part.CALLS: Consequence("empty", c.calls_are_left),
             Part.ANCHORS: Consequence("set anew", c.anchors_stay),
+            Part.STREAM: Consequence("none was set, and no prompt is pending any more", c.stream_ends),
             Part.MARKS: Consequence("no boundary yet", c.boundary_is_known),
         },
     ),

@@ -180,15 +180,20 @@ def _differs(case: Case, key: str) -> bool:
 
 
 def stream_ends(case: Case) -> str:
-    """A stream that was set is not any more, a prompt that was sent is gone, or one was sent in the same save, which only later
-    releases do, and mark it."""
+    """A stream that was set is not any more, or a prompt was sent in the same save, which only later releases do, and mark it."""
     if case.may_be_several:
         return ""
     if case.has_new_prompt:
         return "not send a prompt in the same save"
-    if case.prompt_is_lost:
-        return f"not change `{session.PENDING_MESSAGE}`"
     return f"not change `{session.STREAM}`" if case.shadow.stream and not case.live.stream else ""
+
+
+def stream_or_prompt_ends(case: Case) -> str:
+    """As `stream_ends`, or a prompt that was sent is gone."""
+    if left_over := stream_ends(case):
+        return left_over
+    is_lost = case.prompt_is_lost and not case.may_be_several
+    return f"not change `{session.PENDING_MESSAGE}`" if is_lost else ""
 
 
 def stream_was_set(case: Case) -> str:

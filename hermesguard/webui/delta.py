@@ -16,9 +16,10 @@ Made = list[Part] | None
 _CHANGES_AT = (b'"updated_at"', b"\n  ]")
 
 
-# Members that are numbers and change with each save; one number for another leaves every other member what it was.
+# Members that are numbers and change with each save; one number for another leaves every other member what it was. Only where
+# the application indents those of the file itself: within a draft or a message a key may have any name.
 _COUNTERS: Final = re.compile(
-    rb'("(?:updated_at|message_count|estimated_cost|[a-z_]{1,32}_tokens)": )'
+    rb'(\n  "(?:updated_at|message_count|estimated_cost|[a-z_]{1,32}_tokens)": )'
     rb"-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,20})?(?=[,\n}])"
 )
 

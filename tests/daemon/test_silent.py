@@ -7,7 +7,10 @@ from threading import Event
 
 import pytest
 
+import hermesguard.daemon.directories.directories
+import hermesguard.daemon.directories.finding
 import hermesguard.daemon.directories.watched
+import hermesguard.lookup.guards
 import hermesguard.watcher.polling
 import hermesguard.watcher.watcher
 from hermesguard.config import settings as config
@@ -112,3 +115,28 @@ def test_one_that_falls_silent(loop: Loop) -> None:
     loop.answers.set()
     loop.until(lambda: loop.told("watch_restored"))
     loop.wipe("work")
+
+
+@pytest.mark.parametrize("is_of_another", [False, True])
+def test_one_that_may_not_answer_is_not_touched_to_know_whether_another_guard_has_it(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch, is_of_another: bool
+) -> None:
+    """Nor is one that another guard has, and that may not answer either."""
+    far, touched, asked = loop.home.sessions("work"), list[Path](), list[int]()
+    others = {far if is_of_another else Path("/far/sessions"): Path("/far/store")}
+    directories = hermesguard.daemon.directories.directories
+    monkeypatch.setattr(directories, "_OTHERS_SECONDS", 0.0)
+    monkeypatch.setattr(directories, "guarded_by_others", lambda: asked.append(1) or others)
+    monkeypatch.setattr(
+        hermesguard.lookup.guards, "is_same_directory", lambda *paths: touched.extend(paths) or False
+    )
+    monkeypatch.setattr(
+        hermesguard.daemon.directories.finding,
+        "type_by_name",
+        lambda path: "nfs4" if path == far or path.is_relative_to("/far") else "ext4",
+    )
+    loop.begin()
+    loop.until(lambda: len(asked) > 3 or loop.told("directory_refused"))
+    assert far not in touched
+    assert Path("/far/sessions") not in touched
+    assert (far in [one.settings.sessions for one in loop.daemon.directories.all]) == (not is_of_another)

@@ -315,3 +315,29 @@ def test_what_was_not_lost_after_all_is_no_version(long: Long) -> None:
     long.settle()
     assert reasons(long).count("loss") == 1
     assert len(long.world.live(long.chat).messages) == 80
+
+
+def test_of_a_visit_that_is_put_off_the_last_save_says_who_saved(
+    long: Long, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither an older question nor an older save does: the last may be that of another process, or of nobody knows whom."""
+    name, guard = long.chat.session_id, long.world.guard
+    noted: list[int | None] = []
+    monkeypatch.setattr(guard, "_written_by", lambda _, pid: noted.append(pid) or "unknown")
+    value = json.loads(long.chat.path.read_bytes())
+    for last, kept in ((4712, 40), (None, 38)):
+        long.chat.path.write_bytes(b"")
+        guard.visit(name, 4711, saves=1)
+        long.settle()
+        assert guard.notes.deferred[name].writer_pid == 4711
+        guard.copies.drop(name)
+        guard.visit(name, 4713, saves=1)
+        assert guard.background.is_busy(name)
+        value["messages"] = value["messages"][:kept]
+        long.chat.path.write_text(json.dumps(value), encoding="utf-8")
+        guard.visit(name, last, saves=1)
+        long.world.seconds += 2
+        guard.run_deferred()
+        noted.clear()
+        long.settle()
+        assert noted[0] == last

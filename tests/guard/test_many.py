@@ -1,22 +1,28 @@
 """An act on many sessions is done one session after the other, and what takes long of each in the background."""
 
+import errno
 import itertools
 import json
+import os
 import select
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hermesguard.demo import losses
 from hermesguard.demo.chat import Chat
 from hermesguard.demo.eras import Era
+from hermesguard.errors import GuardError
 from hermesguard.guard.large import long_work
 from hermesguard.guard.requests import requests
-from hermesguard.guard.requests.operations import Operations, begin
+from hermesguard.guard.requests.operations import Operations, begin, perform
 from hermesguard.repair import merge
 from hermesguard.store import history
+from hermesguard.store.store import Store
+from hermesguard.store.upkeep.pruning import finished
 from hermesguard.webui import session
 from hermesguard.webui.long import reading
 from tests.helpers.world import World
@@ -107,3 +113,114 @@ def test_an_undo_of_many_long_sessions_leaves_the_loop_to_the_others(
     assert all(count(chat) == 60 for chat in chats)
     assert here == []
     assert incident.id in world.guard.recorder.incidents.resolved
+
+
+def asked(world: World) -> tuple[list[Chat], str, tuple[str, ...]]:
+    """Return sessions that were rolled back, the incident that names them all, and those of each."""
+    chats = rolled_back(world)
+    incident = world.incidents()[-1]
+    assert len(incident.members) == COUNT
+    return chats, incident.id, incident.members
+
+
+def undoing(world: World, incident: str) -> Generator[bool | None, None, dict[str, Any]]:
+    work = begin(Operations(world.guard), "undo", {"incident": incident})
+    assert isinstance(work, Generator)
+    return work
+
+
+def test_an_undo_of_many_goes_on_when_one_of_them_is_undone_meanwhile(world: World) -> None:
+    chats, incident, members = asked(world)
+    work = undoing(world, incident)
+    for number in (0, 5):
+        next(work)
+        perform(Operations(world.guard), "undo", {"incident": members[number]})
+    answer = finished(work)
+    assert all(count(chat) == 60 for chat in chats)
+    assert answer["messages_gone"] == 6 * (COUNT - 2)
+    assert {incident, *members} <= world.guard.recorder.incidents.resolved
+
+
+def test_an_undo_of_many_that_is_asked_for_twice_at_once_is_done_once(world: World) -> None:
+    chats, incident, _ = asked(world)
+    works = [undoing(world, incident) for _ in range(2)]
+    for work in works:
+        next(work)
+        next(work)
+    finished(works[0])
+    with pytest.raises(GuardError, match="resolved already"):
+        finished(works[1])
+    assert all(count(chat) == 60 for chat in chats)
+    assert [entry.resolves for entry in world.incidents()].count(incident) == 1
+
+
+def test_an_undo_of_many_that_a_guard_did_not_live_to_end_can_be_asked_for_again(world: World) -> None:
+    chats, incident, members = asked(world)
+    work = undoing(world, incident)
+    for _ in range(4):
+        next(work)
+    work.close()
+    world.start()
+    world.pass_time(120)
+    assert sorted(map(count, chats)) == [60] * 3 + [66] * (COUNT - 3)
+    answer = finished(undoing(world, incident))
+    assert answer["messages_gone"] == 6 * (COUNT - 3)
+    assert [count(chat) for chat in chats] == [60] * COUNT
+    assert {incident, *members} <= world.guard.recorder.incidents.resolved
+
+
+def test_what_repairs_have_yet_to_write_down_is_not_put_over_what_an_undo_of_many_reversed(
+    world: World,
+) -> None:
+    chats, incident, _ = asked(world)
+    work = undoing(world, incident)
+    next(work)
+    world.guard.unfinished.is_burst = True
+    for chat in chats:
+        chat.send("unsent")
+        world.guard.visit(chat.session_id)
+        losses.wipe(chat)
+        world.guard.visit(chat.session_id)
+    assert world.guard.unfinished
+    finished(work)
+    world.guard.finish_repairs()
+    world.pass_time(120)
+    world.scan()
+    assert [count(chat) for chat in chats] == [60] * COUNT
+
+
+def test_nor_over_what_an_undo_of_a_long_session_reversed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chats, _, (member, *_) = asked(world)
+    chat = min(chats, key=lambda one: one.session_id)
+    chat.send("unsent")
+    world.guard.visit(chat.session_id)
+    become_long(monkeypatch)
+    wakeup = world.guard.background.open()
+    work = begin(Operations(world.guard), "undo", {"incident": member})
+    assert isinstance(work, Generator)
+    assert next(work), "it waits for the background"
+    world.guard.unfinished.is_burst = True
+    losses.wipe(chat)
+    world.guard.visit(chat.session_id)
+    for _ in steps(world, work, wakeup):
+        pass
+    world.guard.finish_repairs()
+    world.scan()
+    while not world.guard.background.is_idle:
+        assert select.select([wakeup], [], [], 60)[0]
+        world.guard.background.finish()
+        world.pass_time(120)
+    assert count(chat) == 60
+
+
+def test_what_the_disk_refuses_between_two_steps_is_told_in_a_sentence(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(_: object) -> Iterator[object]:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(Store, "shadows", refused)
+    with pytest.raises(GuardError, match="could not be done"):
+        perform(Operations(world.guard), "restore_all_missing", {})

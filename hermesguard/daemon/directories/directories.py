@@ -21,6 +21,7 @@ from hermesguard.daemon.directories.finding import (
     identity_by_name,
     of_another,
     orphan,
+    owner_of,
     wanted,
 )
 from hermesguard.daemon.directories.refusals import Refusals
@@ -30,7 +31,7 @@ from hermesguard.daemon.systemd import Service
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.events.reporter import PartReporter, Reporter
 from hermesguard.guard.scans.scan import SMALLEST_PART
-from hermesguard.lookup.guards import guarded_by_others, guarded_elsewhere
+from hermesguard.lookup.guards import guarded_by_others
 from hermesguard.store.directories import parts
 from hermesguard.store.place import DIRECTORIES
 from hermesguard.store.store import Store
@@ -190,7 +191,7 @@ class Directories:
         self._others_due = now + _OTHERS_SECONDS
         others = guarded_by_others()
         for one in self.all[1:]:
-            if store := guarded_elsewhere(one.settings.sessions, others):
+            if store := owner_of(one.settings.sessions, others):
                 one.end()
                 one.part()
                 self._drop(one)
@@ -203,7 +204,7 @@ class Directories:
         if "\n" in str(sessions):
             self._refusals.refuse(sessions, broken_name(sessions))
             return None
-        if owner := guarded_elsewhere(sessions, others):
+        if owner := owner_of(sessions, others):
             self._refusals.refuse(sessions, of_another(sessions, owner), is_anothers=True)
             return None
         known = parts.parts_of(self._store.root, self.first.settings.sessions)

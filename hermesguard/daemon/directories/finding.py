@@ -8,6 +8,7 @@ from pathlib import Path
 from hermesguard.config.paths import found_sessions, may_be_sessions
 from hermesguard.config.settings import Settings
 from hermesguard.errors import GuardError
+from hermesguard.lookup.guards import guarded_elsewhere
 from hermesguard.store.directories import parts
 from hermesguard.store.place import Place
 from hermesguard.store.store import Store
@@ -72,6 +73,17 @@ def identity(sessions: Path) -> tuple[int, int] | None:
 def identity_by_name(sessions: Path) -> tuple[int, int] | None:
     """As `identity`; None too of a directory that may not answer, which is not touched."""
     return identity(sessions) if hears_every_change(type_by_name(sessions)) else None
+
+
+def owner_of(sessions: Path, others: Mapping[Path, Path]) -> Path | None:
+    """As `guarded_elsewhere`; by its name alone where one of the two may not answer, for such a directory is not touched."""
+    answers = hears_every_change(type_by_name(sessions))
+    near = {
+        other: store
+        for other, store in others.items()
+        if other == sessions or (answers and hears_every_change(type_by_name(other)))
+    }
+    return guarded_elsewhere(sessions, near)
 
 
 def broken_name(sessions: Path) -> GuardError:

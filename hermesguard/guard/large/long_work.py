@@ -43,7 +43,7 @@ class LongWork:
         self._known: dict[str, Copy | None] = {}
         self._worked_out: dict[str, Visit] = {}
         self._waiting: dict[str, None] = {}
-        self._writers: dict[str, int] = {}
+        self._writers: dict[str, int | None] = {}
         self._too_dense: dict[str, Stamp] = {}
         self._going_on = ""
         self.asked: set[str] = set()
@@ -73,6 +73,15 @@ class LongWork:
         if writer_pid is not None:
             self._writers[name] = writer_pid
 
+    def writer(self, name: str, asked: int | None) -> int | None:
+        """Return who saved last what waits to be visited, None where that is not known; `asked` when nothing waits."""
+        return self._writers.get(name, asked)
+
+    def forget_writer(self, name: str) -> None:
+        """Note that a session was saved by nobody knows whom."""
+        if name in self._writers or name in self.sessions:
+            self._writers[name] = None
+
     def _ended(self, name: str) -> None:
         if name in self._missed and not self._background.is_busy(name):
             self._missed.discard(name)
@@ -97,8 +106,10 @@ class LongWork:
             copies = self._context.copies
             copies.pinned.discard(name)
             copies.store.written_before.drop(name, copies.cached(name))
-            for known in (self._known, self._worked_out, self._tries, self._writers):
+            for known in (self._known, self._worked_out, self._tries):
                 known.pop(name, None)
+            if name not in self._waiting:
+                self._writers.pop(name, None)
 
     def _must_wait(self, name: str) -> bool:
         """Return whether a long session has to wait for another one."""

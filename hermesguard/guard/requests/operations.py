@@ -250,7 +250,8 @@ def begin(
         return _purged(operations, arguments)
     if name := operations.long_session(verb, arguments):
         return in_steps(operations, verb, arguments, name)
-    return _done(acts[verb], arguments)
+    answer = _done(acts[verb], arguments)
+    return answer if isinstance(answer, dict) else _further(answer)
 
 
 def in_steps(
@@ -269,6 +270,7 @@ def in_steps(
             yield from own.find_out(
                 name, partial(act, **arguments | {"dry_run": True}), not arguments.get("dry_run")
             )
+            guard.finish_repairs()
             return act(**arguments)
     finally:
         guard.long_work.answered(name)
@@ -277,14 +279,18 @@ def in_steps(
 def _undo_many(
     operations: Operations, found: Incident, arguments: dict[str, Any]
 ) -> Generator[bool | None, None, dict[str, Any]]:
-    """Reverse the repairs of many sessions that one incident names, one after the other; what is reversed already stays so."""
+    """Reverse the repairs of many sessions that one incident names, one after the other; what is reversed already stays so.
+
+    Between two of them the guard guards, and answers others: nothing that was found out before a pause counts behind it.
+    """
     done = operations.guard.context.recorder.incidents.resolved
     dry_run = arguments.get("dry_run", False)
     counts = dict.fromkeys(("messages_live", "messages_after", "messages_gone", "messages_back"), 0)
     for member in found.members:
+        yield None
         if member in done:
             continue
-        yield None
+        operations.guard.finish_repairs()  # what they have yet to write down would be put over what is undone
         shared = {"merge": arguments.get("merge", False), "dry_run": dry_run}
         step = begin(operations, "undo", {"incident": member, **shared})
         result = step if isinstance(step, dict) else (yield from step)
@@ -292,14 +298,21 @@ def _undo_many(
             counts[count] += result.get(count) or 0
     answer = {"session": ", ".join(found.names), "action": "undone", **counts, "dry_run": dry_run}
     if not dry_run:
+        _done(operations.many, {"number": found.id})  # somebody else may have asked for the same
         undone = Incident("", "", "", "undone", "undone", resolves=found.id)
         answer["incident"] = operations.guard.context.recorder.note(undone).id
     return answer
 
 
+def _further(steps: Generator[bool | None, None, T]) -> Generator[bool | None, None, T]:
+    with _as_sentence():
+        return (yield from steps)
+
+
 def _purged(operations: Operations, arguments: dict[str, Any]) -> Generator[bool, None, dict[str, Any]]:
     """Purge a session when nothing is written of it in the background; yields True until then."""
     yield from _until_idle(operations, arguments["name"])
+    operations.guard.finish_repairs()
     return _done(operations.purge, arguments)
 
 

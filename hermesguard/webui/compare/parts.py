@@ -17,6 +17,7 @@ _COMPARED: Final = frozenset({"role", "content", "timestamp", "tool_calls", "too
 # A shorter text in a message, beside its words, is an id or a kind.
 _LONG_CHARACTERS: Final = 40
 _NOTHING: Final[tuple[object, ...]] = (None, "", [], {})
+_MANY_KEYS: Final = 256
 _DRAFT: Final = "composer_draft"
 _PLACEHOLDER: Final = "[screenshot]"
 _PICTURES: Final = ("image", "image_url", "input_image")
@@ -146,10 +147,14 @@ def is_compressed_since(before: Document, after: Document) -> bool:
     )
 
 
-# The same keys come with each save.
-@lru_cache(maxsize=64)
 def anchors(keys: tuple[str, ...]) -> tuple[str, ...]:
     """Return those of the keys that are anchors of a compression."""
+    # The same keys come with each save; those of a file that nobody would call a session are not held in memory.
+    return _anchors(keys) if len(keys) <= _MANY_KEYS else _anchors.__wrapped__(keys)
+
+
+@lru_cache(maxsize=16)
+def _anchors(keys: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(key for key in keys if key.startswith(session.ANCHOR_PREFIX))
 
 

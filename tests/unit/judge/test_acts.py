@@ -145,6 +145,16 @@ def test_one_part_that_the_act_would_leave_otherwise_says_that_it_was_not_that_a
     assert verdict.action is not Action.INTENDED
 
 
+@pytest.mark.parametrize("act", DONE)
+def test_of_a_pending_prompt_a_compression_and_acts_that_empty_the_file_let_go(act: str) -> None:
+    """Nothing streams, so nobody answers it any more; an undo or an edit leaves it where it is."""
+    before, after = DONE[act](ERAS[act])
+    pending = {"pending_user_message": "typed by hand", "pending_started_at": 2001.5}
+    verdict = judged(before | pending, after | dict.fromkeys(pending))
+    is_let_go = act in ("compression", "clear", "first turn")
+    assert (verdict.action is Action.INTENDED) == is_let_go, verdict
+
+
 def test_the_sentence_that_people_read() -> None:
     before, after = undo(OLD)
     verdict = judged(before, after | {"pinned": True})

@@ -17,6 +17,7 @@ from hermesguard.repair.standby import prepare
 from hermesguard.webui import abridged as abridge
 from hermesguard.webui import session
 from hermesguard.webui.abridged import follow, only_adds, tightened
+from hermesguard.webui.compare import parts
 
 LONG = "A sentence that makes the message long enough, with wörds beyond ASCII. " * 4
 
@@ -181,3 +182,13 @@ def test_another_time_must_be_a_number_and_nothing_else(changed: bytes) -> None:
     else:
         assert followed
         assert followed.prompt == said.prompt == "x"
+
+
+def test_the_keys_of_odd_files_do_not_stay_in_memory() -> None:
+    """Each of many files may have keys of its own, and many of them."""
+    before = parts._anchors.cache_info().misses
+    value = {f"key {number}": number for number in range(6_000)} | {"compression_anchor_mode": "auto"}
+    data = json.dumps(value | {"messages": []}).encode()
+    known = abridge.abridge(data, session.parse(data))
+    assert known.settings["compression_anchor_mode"] == "auto"
+    assert parts._anchors.cache_info().misses == before

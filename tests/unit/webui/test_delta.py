@@ -193,6 +193,15 @@ def test_a_save_that_only_adds_is_known_without_reading_the_rest(after: bytes, i
         assert agrees(tightened(made), after, more)
 
 
+def test_a_number_within_what_a_user_set_is_no_counter() -> None:
+    """A draft, and the messages of a short list, may hold keys of any name: what is gone of them is asked of the judge."""
+    before = counted(BEFORE, composer_draft={"text": "", "left_tokens": 5})
+    after = counted([*BEFORE, user("x")], composer_draft={"text": "", "left_tokens": 0})
+    assert agrees(known(before), before, after) is None
+    short = counted(BEFORE, tool_calls=[{"tid": "a", "used_tokens": 5}])
+    assert agrees(known(short), short, short.replace(b'_tokens": 5', b'_tokens": 6')) is None
+
+
 TORN = [
     b"",
     b",",
