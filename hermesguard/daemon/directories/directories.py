@@ -39,6 +39,7 @@ from hermesguard.webui.session import is_session_id
 
 _MOST_LOOKS = 8
 _LEAST_PART = 16
+_MOST_TURNS = 10
 _OTHERS_SECONDS = 60.0
 """How often is looked for other guards."""
 EARLY_SHARE = 0.1
@@ -184,8 +185,10 @@ class Directories:
             return
         self._others_due = now + _OTHERS_SECONDS
         others = guarded_by_others()
+        theirs = {identity(sessions): store for sessions, store in others.items()}
         for one in self.all[1:]:
-            if store := guarded_elsewhere(one.settings.sessions, others):
+            itself = self._identity_of(one)
+            if store := theirs.get(itself) if itself else guarded_elsewhere(one.settings.sessions, others):
                 one.end()
                 one.part()
                 self._drop(one)
@@ -258,7 +261,8 @@ class Directories:
             cache_bytes = self.settings.cache_bytes // len(self.all)
             one.guard.copies.cache_bytes = cache_bytes
             one.guard.unfinished.limit_bytes = cache_bytes
-            one.guard.scans.smallest_part = max(_LEAST_PART, SMALLEST_PART // len(self.all))
+            one.guard.scans.turns = turns = min(len(self.all), _MOST_TURNS)
+            one.guard.scans.smallest_part = max(_LEAST_PART, SMALLEST_PART * turns // len(self.all))
         self.share_room()
 
     def share_room(self) -> None:
