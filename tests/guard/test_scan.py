@@ -108,6 +108,18 @@ def test_a_directory_that_takes_turns_is_looked_at_within_as_many_scans(
     assert set(looked) == {chat.session_id for chat in chats}
 
 
+def test_a_start_that_trusts_looks_at_no_file_before_all_are_looked_at(
+    world: World, chats: list[Chat], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guard = world.guard
+    guard.scans.trust(guard.directory.state())
+    with monkeypatch.context() as trusting:
+        trusting.setattr(SessionsDirectory, "is_as", lambda *_: pytest.fail("a file was looked at"))
+        for _ in guard.scan():
+            pass
+    assert guard.scans.is_all_owed and not guard.scans.is_at_rest()
+
+
 def test_what_was_changed_in_place_unheard_is_found_within_a_round(world: World, chats: list[Chat]) -> None:
     for chat in chats:
         chat.path.write_text(chat.path.read_text()[:-20])

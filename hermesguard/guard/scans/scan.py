@@ -112,7 +112,8 @@ class Scans:
             self._names_due = time.monotonic() + (time.monotonic() - began) / SHARE_FOR_NAMES
         else:
             state = before
-            yield from self._look_at_part()
+            # What was trusted is looked at as a whole as soon as the guard is ready.
+            yield from self._look_at_part(with_files=not is_trusted)
             self.is_all_owed |= is_trusted
         is_recent = time.time_ns() - state.mtime_ns < CLOCK_TICK_NS
         self._known = state._replace(mtime_ns=-1) if is_recent else state
@@ -178,11 +179,12 @@ class Scans:
         self._missing_files.found(is_there)
         self._standby.after_scan(is_there, listing.standby)
 
-    def _look_at_part(self) -> Iterator[None]:
+    def _look_at_part(self, *, with_files: bool) -> Iterator[None]:
         for name in list(self._open()):
             self._visit(name)
             yield
-        yield from self._look_at_files()
+        if with_files:
+            yield from self._look_at_files()
         self._context.directory.index.note(read=True)
 
     def _look_at_files(self) -> Iterator[None]:
