@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from hermesguard.config.options import OPTIONS
 from hermesguard.config.renamed import RENAMED
-from hermesguard.webui.compare.parts import PARTS
+from hermesguard.webui.document import PARTS
 
 LIST_STATES: Final = (
     *("fine", "shortened", "restored", "uncertain", "unrepaired", "unreadable", "lost"),
@@ -239,8 +239,8 @@ def salvage(parser: argparse.ArgumentParser) -> None:
         ),
         Completes.DIRECTORY,
     )
+    _dry_run(parser)
     form = parser.add_mutually_exclusive_group()
-    form.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
     form.add_argument(
         "--restore", action="store_true", help="make it live, not only a version in the history"
     )
@@ -276,9 +276,12 @@ def log(parser: argparse.ArgumentParser) -> None:
         help="go on, with each incident as it happens",
     )
     _since(parser)
+    which = parser.add_mutually_exclusive_group()
     completing(
-        parser.add_argument("--session", metavar="SID", help="only this session"),
-        Completes.SESSION,
+        which.add_argument("named", metavar="SID", nargs="?", help="only this session"), Completes.SESSION
+    )
+    completing(
+        which.add_argument("--session", metavar="SID", help="the same, as an option"), Completes.SESSION
     )
     json_flag(parser, "one JSON object on stdout; with -f, one on each line")
 

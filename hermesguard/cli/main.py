@@ -46,7 +46,7 @@ def _spoken(argv: Sequence[str] | None) -> int:
     except OSError as error:
         _debug()
         place = f"{error.filename}: " if error.filename else ""
-        _say(f"{place}{error.strerror or error}.")
+        _say(f"{place}{error.strerror or error}.{_way_in(error)}")
         _give_up_stdout()
         return ExitCode.FAILED
     except ModuleNotFoundError as error:
@@ -62,6 +62,21 @@ def _spoken(argv: Sequence[str] | None) -> int:
             "command prints when HERMESGUARD_DEBUG=1 stands before it."
         )
         return ExitCode.FAILED
+
+
+def _way_in(error: OSError) -> str:
+    """Return a sentence about who may do what this user may not; empty when there is none to say."""
+    if not isinstance(error, PermissionError) or not isinstance(error.filename, str):
+        return ""
+    from pathlib import Path
+
+    from hermesguard.lookup import typed
+
+    path = Path(error.filename)
+    owner = next((uid for one in (path, *path.parents) if (uid := typed.owner_of(one)) is not None), None)
+    if owner is None or owner == os.geteuid():
+        return ""
+    return f" Type the same with {typed.as_user(owner)} before it."
 
 
 def _dispatch(argv: Sequence[str] | None) -> int:

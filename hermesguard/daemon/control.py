@@ -7,6 +7,7 @@ does it itself, by the same code (guard/requests). Only the store's owner and ro
 import contextlib
 import json
 import os
+import shlex
 import socket
 import time
 from collections.abc import Callable, Generator
@@ -20,7 +21,7 @@ from hermesguard.config.settings import Settings
 from hermesguard.daemon.status import resting_status
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.events.shield import Shield
-from hermesguard.store.place import top_of
+from hermesguard.store.place import top_of, user_name
 
 SOCKET_NAME = "control"
 ANSWER_SECONDS = 120.0
@@ -274,7 +275,7 @@ def ask_running_guard(
     except PermissionError:
         raise GuardError(
             f"The guard of the store {store} may not be asked by this user",
-            "Run the command as the store's owner, or with sudo",
+            f"Type the same with sudo -u {shlex.quote(user_name(os.stat(store).st_uid))} before it",
         ) from None
     except OSError as error:
         what = f"The guard of the store {store} does not answer ({error.strerror or 'timed out'})"

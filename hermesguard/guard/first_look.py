@@ -20,6 +20,7 @@ from hermesguard.webui.session import Broken, Document, Unreadable
 
 # Faults of the process and not of the file: what cannot be read now can be read soon.
 _PASSING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+_TITLE_CHARACTERS = 300
 LOOKED_BACK_FILE = "looked-back"
 """Stands in the store when what was lost before has been told."""
 
@@ -190,6 +191,7 @@ class LookBack:
                     evidence=sign.evidence,
                     messages_before=sign.messages,
                     messages_live=sign.live,
+                    title=sign.title.encode("utf-8", "replace").decode()[:_TITLE_CHARACTERS],
                 )
             )
         if lost:

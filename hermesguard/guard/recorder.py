@@ -21,7 +21,7 @@ _REPAIRS = frozenset({"restored", "merged", "uncertain", "missing"})
 _NOT_REPORTED = frozenset(
     {
         *("id", "time", "event", "evidence", "against", "digest", "writer_command", "resolves"),
-        *("names", "members"),
+        *("names", "members", "title"),
     }
 )
 _REPORTED_OF_USERS = ("session", "messages_before", "messages_after")

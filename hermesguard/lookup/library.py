@@ -180,10 +180,10 @@ class Library:
     def size_bytes(self) -> int:
         """Return how large the store is; what takes a look at every version is noted for the next time."""
         notes = Notes("sizes", self.store.root, lambda one: set(map(type, one)) == {int} and len(one) == 3)
-        found: dict[str, list[int]] = {}
-        total = size_bytes(self.store.root, notes.known, found)
-        if len(found) >= _MANY:
-            notes.write({name: note for name, note in found.items() if notes.is_settled(note[1])})
+        seen: dict[str, list[int]] = {}
+        total = size_bytes(self.store.root, notes.known, seen)
+        if len(seen) >= _MANY:
+            notes.write({name: note for name, note in seen.items() if notes.is_settled(note[1])}, seen)
         return total
 
     @cached_property
@@ -217,7 +217,11 @@ class Library:
             with contextlib.suppress(OSError):
                 if title := head.title(head.read(self.live_path(name), session.TITLE)):
                     return title
-        return self._index_titles.get(name, "")
+        return self._index_titles.get(name) or self._noted_titles.get(name, "")
+
+    @cached_property
+    def _noted_titles(self) -> dict[str, str]:
+        return {note.session: note.title for note in self.everything if note.title}
 
     @cached_property
     def _index_titles(self) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """What is known of each session at a glance: title, size, change, versions, incidents, state."""
 
+import contextlib
 import os
 from collections import defaultdict
 from collections.abc import Collection, Iterable
@@ -104,8 +105,10 @@ def _without_copy(library: Library, name: str, is_live: bool) -> tuple[datetime 
     if not is_live:
         return None, None, "lost"
     path = library.live_path(name)
-    stamp = files.stamp(path)
-    changed = datetime.fromtimestamp(stamp.mtime_ns / 1e9, UTC) if stamp else None
+    changed = None
+    with contextlib.suppress(OSError):
+        stamp = files.stamp(path)
+        changed = datetime.fromtimestamp(stamp.mtime_ns / 1e9, UTC) if stamp else None
     messages = live_count(path)
     return changed, messages, "unreadable" if messages is None else "lost"
 

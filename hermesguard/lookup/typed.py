@@ -144,6 +144,11 @@ def _is_own_place(settings: Settings, environment: Mapping[str, str]) -> bool:
         return False
 
 
+def as_user(uid: int) -> str:
+    """Return what stands before a command that another user is to run."""
+    return shlex.join(_as_user(uid, is_for_root=os.geteuid() == 0))
+
+
 def owner_of(store: Path) -> int | None:
     """Return the uid that a store belongs to; None when there is none."""
     try:

@@ -12,7 +12,7 @@ from hermesguard.page.events import Act, restore
 from hermesguard.page.read_cache import View
 from hermesguard.store.history import digest
 from hermesguard.store.incidents import is_incident_id
-from hermesguard.webui.compare.parts import PARTS
+from hermesguard.webui.document import PARTS
 
 _MEMBERS: Final[dict[str, tuple[dict[str, type], dict[str, type]]]] = {
     "restore": ({"session": str, "version": str}, {"replace": bool, "part": str}),

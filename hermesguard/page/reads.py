@@ -8,7 +8,8 @@ from typing import Any, Final
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.events.catalog import BY_NAME
 from hermesguard.lookup.find.found import best
-from hermesguard.lookup.find.search import Hit, Query, looking
+from hermesguard.lookup.find.query import Query
+from hermesguard.lookup.find.search import Hit, looking
 from hermesguard.lookup.health import URGENT
 from hermesguard.lookup.missed import KINDS, summary
 from hermesguard.lookup.objects import (

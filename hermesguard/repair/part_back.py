@@ -20,7 +20,7 @@ _KEYS = {
 
 
 def with_part(live: Document, version: Document, part: str) -> Content:
-    """Return the live file with that part (one of `parts.PARTS`) as the version has it; every other byte of a value stays."""
+    """Return the live file with that part (one of `document.PARTS`) as the version has it; every other byte of a value stays."""
     members: dict[str, Iterable[str | Piece]] = {key: live.raw_parts(key) for key in live.keys}
     if part in (*_KEYS, "order"):
         comparison = compare(version.messages, live.messages)

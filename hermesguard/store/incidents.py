@@ -68,6 +68,8 @@ class Incident(NamedTuple):
     """Of an incident of many sessions: all of them."""
     members: tuple[str, ...] = ()
     """Of an incident of many sessions: the incidents of each."""
+    title: str = ""
+    """Of what was lost before the guard came, for nothing else may tell it: what the session was called. Never reported."""
 
     @property
     def is_by_user(self) -> bool:

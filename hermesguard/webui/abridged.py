@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from hermesguard.pieces import Piece, find, joined_checksum, stand, with_more
 from hermesguard.webui import benign, session
 from hermesguard.webui.compare import parts
+from hermesguard.webui.document import SETTINGS
 from hermesguard.webui.grammar import members
 from hermesguard.webui.long.document import LongDocument, LongMessages
 from hermesguard.webui.session import Document, Message, Run
@@ -71,7 +72,7 @@ class Abridged:
         self.stream = values.get(session.STREAM)
         prompt = values.get(session.PENDING_MESSAGE)
         self.prompt = prompt if isinstance(prompt, str) else ""
-        keys = (*parts.SETTINGS, *parts.anchors(tuple(values)))
+        keys = (*SETTINGS, *parts.anchors(tuple(values)))
         self.settings = dict(zip(keys, map(values.get, keys), strict=True))
         """What a user has set, and the anchors of a compression."""
         self.sizes = sizes

@@ -33,6 +33,20 @@ ANCHOR_PREFIX = "compression_anchor_"
 UNTITLED = frozenset({"", "Untitled", "New Chat"})
 TOKEN_COUNTERS = ("input_tokens", "output_tokens")
 
+# What a user sets, each by an act of its own: two of them in one save are no act.
+SETTINGS: Final = (TITLE, "project_id", "pinned", "archived", "composer_draft")
+PARTS: Final = (
+    "reasoning",
+    "attachments",
+    "pictures",
+    "calls",
+    TOOL_CALLS,
+    CONTEXT,
+    "order",
+    *SETTINGS,
+)
+"""The names of all parts that can be taken away alone, and brought back alone."""
+
 # What shows which release wrote a file: keys that all its saves carry, and the first release that writes them, latest first
 # (docs/hermes-webui.md, section 2). What a missing or an unchanged key proves depends on it.
 WRITERS: Final = (

@@ -514,6 +514,14 @@ def test_diff_names_no_command_that_would_bring_back_nothing(command, own_scene)
         )
 
 
+def test_log_of_a_session_by_its_id_or_its_title(command, scene):
+    whole = json.loads(command("log", "--session", scene.wiped, "--json")[1])
+    assert whole["incidents"]
+    for words in (scene.wiped, "garden in"):
+        assert json.loads(command("log", words, "--json")[1]) == whole
+    assert command("log", scene.wiped, "--session", scene.whole)[0] == ExitCode.USAGE
+
+
 def test_log(command, scene):
     code, out, _ = command("log")
     assert code == 0

@@ -1,9 +1,13 @@
 """Conversations by words of their title or text, in every copy that there is."""
 
+import gzip
 import json
+import shlex
 
 import pytest
 
+from hermesguard.cli.commands.inspect import find
+from hermesguard.demo import acts
 from hermesguard.errors import ExitCode
 from hermesguard.lookup.find import search
 from tests.helpers import cli_store, lost_home
@@ -74,6 +78,58 @@ def test_nothing_found_is_an_error_with_a_way_on(home):
 
 def test_keys_of_the_file_are_no_text(home):
     assert home.run("find", "created_at")[0] == ExitCode.NOT_FOUND
+
+
+@pytest.mark.parametrize("word", ["messages", "role", "session_id", "assistant", "ballast"])
+def test_a_word_that_is_also_a_key_is_found_where_somebody_said_it(home, word):
+    chat = home.app.create("Plain", session_id="cccc00000004", turns=1)
+    chat.document["ballast"] = {"ballast": 1}  # a key that nobody knows
+    chat.add_turn(f"How many {word} are there?", "Five.")
+    chat.save()
+    home.run("scan")
+    acts.undo(chat)
+    home.run("scan")
+    (one,) = found(home, word)
+    assert (one["session"], one["state"]) == ("cccc00000004", "shortened")
+    assert one["text"] == f"How many {word} are there?"
+    assert home.run(*one["command"].split()[1:])[0] == 0
+    assert word in home.run("show", "cccc00000004")[1]
+
+
+def test_what_only_the_model_sees_yet_is_found_in_the_version_that_people_can_read(home):
+    session = home.id("cleared")
+    path = home.sessions / f"{session}.json"
+    version = sorted((home.scene.store / "history" / session).iterdir())[-1]
+    messages = json.loads(gzip.decompress(version.read_bytes()))["messages"]
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"context_messages": messages}))
+    (one,) = (one for one in found(home, "Part 20 does") if one["session"] == session)
+    assert one["command"].startswith(f"hermesguard restore {session}@-")
+
+
+def test_what_a_tool_answered_is_found_and_shown_without_its_keys(home):
+    chat = home.app.create("Tools", session_id="cccc00000005", turns=1)
+    call = {"function": {"name": "dig", "arguments": "{'at': 'quarry'}"}}
+    chat.document["messages"][-1] |= {"tool_calls": [call]}
+    chat.save()
+    home.run("scan")
+    (one,) = found(home, "quarry")
+    assert "dig {'at': 'quarry'}" in one["text"]
+    assert not home.run("find", "function")[1]
+
+
+@pytest.mark.parametrize("words", [["what's", "it;"], ["-x", "harbour"], ["$(harbour)", '"part', "*"]])
+def test_the_command_that_shows_all_can_be_typed(home, monkeypatch, words):
+    monkeypatch.setattr(find, "_SHOWN", 1)
+    for number in range(2):
+        chat = home.app.create("Plain", session_id=f"cccc0000001{number}", turns=0)
+        chat.add_turn(" ".join(words), "Yes.")
+        chat.save()
+    home.run("scan")
+    out = home.run("find", "--", *words)[1]
+    command = out.rpartition("all of them: ")[2].strip()
+    code, out, err = home.run(*shlex.split(command)[1:])
+    assert (code, err) == (ExitCode.OK, "")
+    assert out.count("it is in the conversation") == 2
 
 
 def test_several_processes_find_the_same(home, monkeypatch):

@@ -97,6 +97,33 @@ def test_each_session_has_its_state_and_its_title(run, home):
     assert sorted(one["event"] for one in notes["notes"]) == ["intended"] * 2 + ["lost_before"] * 5
 
 
+def test_a_lost_conversation_keeps_its_title_when_the_index_drops_it(run, scene, home, capfd):
+    run("scan", HERMESGUARD_LOG="json")
+    assert lost_home.LOST["missing"] not in "".join(capfd.readouterr())
+    index = home.sessions / "_index.json"
+    entries = json.loads(index.read_text())
+    index.write_text(json.dumps([one for one in entries if one["session_id"] != home.id("missing")]))
+    session = home.id("missing")
+    for words in (["lost"], ["log", session], ["explain", session], ["list", "--state", "lost"]):
+        assert lost_home.LOST["missing"] in run(*words)[1]
+    assert session in run("find", *lost_home.LOST["missing"].split())[1]
+    (note,) = json.loads(run("log", session, "--json")[1])["notes"]
+    assert note["title"] == lost_home.LOST["missing"]
+
+
+def test_any_title_can_be_kept_of_a_lost_conversation(run, scene, home):
+    index = home.sessions / "_index.json"
+    entries = json.loads(index.read_text())
+    for one in entries:
+        if one["session_id"] == home.id("missing"):
+            one["title"] = "\n\x1b[31m庭" * 40_000
+    index.write_text(json.dumps(entries))
+    run("scan")
+    (note,) = json.loads(run("log", home.id("missing"), "--json")[1])["notes"]
+    assert note["title"] == ("\n\x1b[31m庭" * 40_000)[: len(note["title"])]
+    assert 100 < len(note["title"]) < 1000
+
+
 def test_restore_without_a_version_names_the_older_ones_of_a_chat_that_an_act_shortened(run, home):
     run("scan")
     home.act()

@@ -53,9 +53,11 @@ def test_there_and_back(typed: Typed) -> None:
     assert said["sessions"] == said["sessions_safe"] > 0
     assert (said["by_timer"], said["problems"]) == (True, []), "a timer that runs it now and then is as good"
     assert typed("offsite", "verify", "--all")[0] == ExitCode.OK
-    into = typed.root / "back"
+    into = typed.root / "come back"
     code, out, err = typed("offsite", "restore", "--identity", str(typed.key), str(into))
     assert (code, f"in {into}" in out) == (ExitCode.OK, True), err
+    assert f"hermesguard list --store '{into}'\n" in out
+    assert f"--all-missing --store '{into}' --sessions" in out
     assert len(list((into / "shadows").iterdir())) == len(
         list((typed.scene.store / "shadows").glob("*.json"))
     )

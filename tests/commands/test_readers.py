@@ -6,12 +6,16 @@ import json
 import os
 import pkgutil
 import shutil
+import socket
 import tempfile
 from pathlib import Path
+from unittest import mock
 
+import pygal.svg
 import pytest
 
 import hermesguard
+from hermesguard.daemon import control
 from hermesguard.errors import ExitCode
 from tests.helpers import lost_home
 from tests.helpers.cli_store import Scene
@@ -54,12 +58,13 @@ WRITING = [
 
 @pytest.fixture(scope="module")
 def home():
-    """A furnished store in a place that every user can reach; every module is loaded, for another user may not read them."""
+    """A furnished store in a place that every user can reach; the program is loaded, for another user may not read it."""
     for module in pkgutil.walk_packages(hermesguard.__path__, "hermesguard."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
     root = Path(tempfile.mkdtemp(prefix="hermesguard-readers-"))
     root.chmod(0o755)
+    shutil.copytree(Path(pygal.svg.__file__).parent / "css", root / "css")
     home = lost_home.make(root)
     home.scene = Scene(home.root, home.app, "", "", "", "")
     variables = {"HERMESGUARD_SESSIONS": str(home.sessions)}
@@ -67,7 +72,9 @@ def home():
     home.run("scan")
     home.act()
     home.run("scan")
-    yield home
+    # Beside its module it looks for its style sheets, at each chart.
+    with mock.patch.object(pygal.svg, "__file__", str(root / "svg.py")):
+        yield home
     give(home, 0o700, 0o600)
     shutil.rmtree(root)
 
@@ -143,6 +150,87 @@ def test_what_writes_says_what_hinders_it_and_changes_nothing(readable, words):
     is_foreign = "belongs to uid" in said
     assert ("sudo -u root" in said) if is_foreign else ("Permission denied" in said), said
     assert content(readable) == before
+
+
+@pytest.fixture
+def of_root(home):
+    """The home as another user finds it: root's, readable, until something is closed."""
+    for where, directories, names in os.walk(home.root):
+        for name in (*directories, *names, "."):
+            os.chown(os.path.join(where, name), 0, 0)
+    give(home, 0o755, 0o644)
+    home.as_reader = lambda *words: as_user(NOBODY, lambda: home.run(*words))
+    return home
+
+
+CLOSED = [
+    ("shadows", ["lost", "find garden", "list", "show parser", "status", "report -o -"]),
+    ("incidents.jsonl", ["lost", "find garden", "log", "status", "explain 1"]),
+    ("history", ["lost", "history parser", "report -o -"]),
+]
+
+
+@pytest.mark.parametrize(("part", "command"), [(part, one) for part, commands in CLOSED for one in commands])
+def test_a_part_that_others_may_not_read_names_who_may(home, request, part, command):
+    if os.geteuid():
+        return  # another user is needed
+    reader = request.getfixturevalue("of_root").as_reader
+    (home.scene.store / part).chmod(0)
+    code, out, err = reader(*command.split())
+    assert code == ExitCode.FAILED, out
+    assert f"{home.scene.store / part}" in err
+    assert err.endswith("Permission denied. Type the same with sudo -u root before it.\n")
+
+
+@pytest.mark.parametrize("command", ["status", "restore parser@-1"])
+def test_a_guard_that_others_may_not_ask_names_who_may(home, request, command):
+    if os.geteuid():
+        return  # another user is needed
+    reader = request.getfixturevalue("of_root").as_reader
+    path = home.scene.store / control.SOCKET_NAME
+    with socket.socket(socket.AF_UNIX) as guard:
+        guard.bind(str(path))
+        guard.listen()
+        path.chmod(0o600)
+        code, out, err = reader(*command.split())
+        path.unlink()
+    assert (code, out) == (ExitCode.FAILED, "")
+    assert err.endswith("may not be asked by this user. Type the same with sudo -u root before it.\n")
+
+
+@pytest.mark.parametrize("room", ["shadows", "history"])
+def test_what_a_reader_may_not_read_is_no_damage(home, request, room):
+    if os.geteuid():
+        return  # another user is needed
+    reader = request.getfixturevalue("of_root").as_reader
+    path = next(path for path in (home.scene.store / room).rglob("*") if path.is_file())
+    path.chmod(0)
+    code, out, err = reader("verify")
+    assert (code, out) == (ExitCode.FAILED, "")
+    assert err == f"hermesguard: {path}: Permission denied. Type the same with sudo -u root before it.\n"
+
+
+def test_a_check_that_may_not_read_a_part_says_that_it_knows_nothing(home, request):
+    if os.geteuid():
+        return  # another user is needed
+    reader = request.getfixturevalue("of_root").as_reader
+    for part in ("shadows", "incidents.jsonl", "history"):
+        give(home, 0o755, 0o644)
+        (home.scene.store / part).chmod(0)
+        code, out, err = reader("status", "--nagios")
+        assert (code, err) == (3, "")
+        assert out == f"HERMESGUARD UNKNOWN - {home.scene.store / part}: Permission denied\n"
+
+
+def test_what_one_session_alone_hides_keeps_no_other_from_being_listed(home, request):
+    if os.geteuid():
+        return  # another user is needed
+    reader = request.getfixturevalue("of_root").as_reader
+    next((home.scene.store / "history").iterdir()).chmod(0)
+    home.sessions.chmod(0)
+    for command in ("status", "list", "lost", "find part"):
+        code, out, err = reader(*command.split())
+        assert code in (ExitCode.OK, ExitCode.PROBLEM), (command, out, err)
 
 
 def test_a_store_that_others_may_not_read_names_the_command_that_can(home):

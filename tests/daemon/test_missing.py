@@ -95,6 +95,8 @@ def lost_with_others(place: Place) -> None:
         losses.rename_destroys(chats["destroyed"])
         chats["rotated from"] = Chat(place.app, dict(chats["rotated"].document))
         acts.rotate(chats["rotated"])
+    # It is deleted when the others are back: by then the guard has read an index that lists it.
+    place.create("deleted")
 
 
 def found(place: Place) -> None:
@@ -118,7 +120,6 @@ def where_destroyed(place: Place) -> str:
 
 
 def deleted(place: Place) -> None:
-    place.create("deleted")
     place.chats["btw"] = Chat(place.app, {"session_id": acts.side_question(place.app, "what is it", "this")})
     side = acts.side_question(place.app, "what else", "that", kind="bg")
     place.chats["bg"] = Chat(place.app, {"session_id": side})

@@ -331,6 +331,10 @@ LESS: dict[str, tuple[Value, Value]] = {
         {"context_messages": [CARD, *FIVE[-2:]], "compression_anchor_summary": "tiles"},
         {"context_messages": FIVE, "compression_anchor_summary": None},
     ),
+    "the text of an error": (
+        {"messages": [*FIVE, answer("**Provider error:** tiles of the bath, half laid") | {"_error": True}]},
+        {"messages": [*FIVE, answer("Tiles of the bath, all laid.")]},
+    ),
     "the title alone": ({}, {"title": "Untitled"}),
     "the title's key": ({"pinned": True}, {"title": ..., "pinned": ...}),
     "the project alone": ({"project_id": "p"}, {"project_id": None}),

@@ -6,6 +6,7 @@ What is synced there is synced at once. On a disk, tests of the store would wait
 import os
 import tempfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,23 @@ ENOUGH_BYTES = 1 << 30
 
 
 def _is_usable() -> bool:
-    """Whether directories can be had in memory, with room enough, and programs that a test writes may run there."""
+    """Whether directories can be had in memory, with room enough; where programs may run, and files have notes."""
     if not os.access(MEMORY, os.W_OK | os.X_OK):
         return False
     found = os.statvfs(MEMORY)
-    return found.f_bavail * found.f_frsize >= ENOUGH_BYTES and not found.f_flag & os.ST_NOEXEC
+    has_room = found.f_bavail * found.f_frsize >= ENOUGH_BYTES
+    return has_room and not found.f_flag & os.ST_NOEXEC and _has_notes()
+
+
+@cache
+def _has_notes() -> bool:
+    """Whether files there have extended attributes, as on a disk: in memory, since Linux 6.6."""
+    with tempfile.NamedTemporaryFile(dir=MEMORY) as file:
+        try:
+            os.setxattr(file.fileno(), "user.hermesguard", b"")
+        except OSError:
+            return False
+    return True
 
 
 @pytest.fixture

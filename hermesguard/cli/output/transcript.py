@@ -68,7 +68,7 @@ def _block(screen: Screen, number: int, message: Message, full: bool) -> str:
 
 def wrapped(screen: Screen, text: str, indent: str) -> list[str]:
     """Return safe lines of `text` that fit the screen, each behind `indent`; lines that fit stay as they are."""
-    width = max(20, screen.width - len(indent))
+    width = max(10, screen.width - len(indent))
     lines: list[str] = []
     for line in text.expandtabs(4).splitlines():
         line = screen.safe(line)

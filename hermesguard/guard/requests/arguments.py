@@ -8,7 +8,7 @@ from hermesguard.errors import ExitCode, GuardError
 from hermesguard.guard.requests.handover import is_handed_over
 from hermesguard.store import incidents
 from hermesguard.webui import session
-from hermesguard.webui.compare.parts import PARTS
+from hermesguard.webui.document import PARTS
 
 # What each request takes: what it needs, and what it may have.
 _ARGUMENTS: Final[Mapping[str, tuple[frozenset[str], frozenset[str]]]] = {

@@ -50,7 +50,7 @@ class Operations(Decisions, Salvages):
     ) -> dict[str, Any]:
         """Make a version (empty: the shadow) live again; messages that only live has are merged in, unless `replace`.
 
-        With `part` (one of `parts.PARTS`) only that part of the version comes back, into live as it is. `details` lets a
+        With `part` (one of `document.PARTS`) only that part of the version comes back, into live as it is. `details` lets a
         dry run tell which messages; `seen` is the digest of the live file that the user decided about.
         """
         if seen is not None:

@@ -1,13 +1,15 @@
 """What there is to say of each conversation that a search found: where the words stand, and what brings them back."""
 
 import contextlib
-from collections.abc import Sequence
+import heapq
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
 from hermesguard.config.units import moment
 from hermesguard.errors import GuardError
-from hermesguard.lookup.find.search import WORDS, Hit, Passage, Query, chosen, search
+from hermesguard.lookup.find.query import WORDS, Passage, Query
+from hermesguard.lookup.find.search import Hit, chosen, elsewhere, search
 from hermesguard.lookup.library import Library
 from hermesguard.lookup.overview import entry_of, version_names
 
@@ -30,21 +32,29 @@ def found_in(library: Library, query: Query, most: int | None) -> tuple[list[Fou
 
 
 def best(library: Library, query: Query, hits: Sequence[Hit], most: int | None) -> tuple[list[Found], int]:
-    """Return of what a search hit the best, at most `most`, and how many conversations it leaves in all."""
-    ordered = sorted(
-        hits,
-        key=lambda hit: (hit.rank, not _is_in_title(library, query, hit), -_age(library, hit), hit.session),
-    )
+    """Return of what a search hit the best, at most `most`, and how many conversations it leaves in all.
+
+    Where the words stand in nothing that people read, another copy of the conversation may say them.
+    """
+    queue = [(_order(library, query, hit), hit) for hit in hits]
+    heapq.heapify(queue)
+    look_elsewhere = elsewhere(library, query)
+    others: dict[str, Iterator[Hit]] = {}
     found: list[Found] = []
-    left = len(ordered)
-    for hit in ordered:
-        if len(found) == (left if most is None else most):
-            break
+    while queue and (most is None or len(found) < most):
+        _, hit = heapq.heappop(queue)
         if one := _look_at(library, query, hit):
             found.append(one)
-        else:
-            left -= 1
-    return found, left
+            continue
+        if hit.session not in others:
+            others[hit.session] = iter(look_elsewhere(hit))
+        if other := next(others[hit.session], None):
+            heapq.heappush(queue, (_order(library, query, other), other))
+    return found, len(found) + len(queue)
+
+
+def _order(library: Library, query: Query, hit: Hit) -> tuple[int, bool, float, str]:
+    return hit.rank, not _is_in_title(library, query, hit), -_age(library, hit), hit.session
 
 
 def _is_in_title(library: Library, query: Query, hit: Hit) -> bool:

@@ -8,7 +8,7 @@ import contextlib
 import hashlib
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,8 +33,9 @@ class Notes:
         is_note: Callable[[list[Any]], bool],
         environment: Mapping[str, str] = os.environ,
     ) -> None:
-        self._store = os.path.realpath(store)
-        self._path = _path(kind, self._store, environment)
+        place = os.fsencode(os.path.realpath(store))
+        self._store = place.decode("utf-8", "backslashreplace")
+        self._path = _path(kind, place, environment)
         self._began_ns = time.time_ns()
         self.known: dict[str, list[Any]] = self._read(is_note) if self._path else {}
 
@@ -42,14 +43,22 @@ class Notes:
         """Return whether what was last changed then cannot have changed again in the very moment in which it was looked at."""
         return changed_ns < self._began_ns - _SETTLED_NS
 
-    def write(self, found: dict[str, list[Any]]) -> None:
-        """Note this of some sessions besides; where that is not possible, the next command is slower."""
-        if not found or self._path is None:
+    def write(self, found: dict[str, list[Any]], there: Container[str]) -> None:
+        """Note this of some sessions besides, and forget those that are not `there` any longer.
+
+        Where that is not possible, the next command is slower.
+        """
+        if self._path is None:
             return
-        data = orjson.dumps({"format": FORMAT, "store": self._store, "sessions": self.known | found})
-        with contextlib.suppress(OSError):
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            files.write_durably(self._path, data, is_lasting=False)
+        sessions = {name: note for name, note in (self.known | found).items() if name in there}
+        if sessions == self.known:
+            return
+        with contextlib.suppress(OSError, TypeError):  # a name that is no UTF-8 cannot be noted
+            data = orjson.dumps({"format": FORMAT, "store": self._store, "sessions": sessions})
+            folder = self._path.parent
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if os.stat(folder).st_uid == os.geteuid():
+                files.write_durably(self._path, data, is_lasting=False)
 
     def _read(self, is_note: Callable[[list[Any]], bool]) -> dict[str, list[Any]]:
         """Return what was noted; nothing when it cannot be read, others may write it, or it is not what was written."""
@@ -67,7 +76,7 @@ class Notes:
             return {}
 
 
-def _path(kind: str, store: str, environment: Mapping[str, str]) -> Path | None:
+def _path(kind: str, store: bytes, environment: Mapping[str, str]) -> Path | None:
     """Return where the notes of a store are kept; None where this user has no directory of his own for them."""
     own = absolute_variable(environment, "XDG_CACHE_HOME")
     base = own or absolute_variable(environment, "HOME")
@@ -77,5 +86,5 @@ def _path(kind: str, store: str, environment: Mapping[str, str]) -> Path | None:
             return None
     except OSError:
         return None
-    name = hashlib.sha256(os.fsencode(store)).hexdigest()[:16]
+    name = hashlib.sha256(store).hexdigest()[:16]
     return (own or base / ".cache") / "hermesguard" / f"{kind}-{name}.json"

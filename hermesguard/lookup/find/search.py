@@ -9,21 +9,19 @@ processes, one for each processor; each holds three files at a time.
 import json
 import marshal
 import os
-import re
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
 from hermesguard import files
+from hermesguard.lookup.find.query import PHRASE, Query
 from hermesguard.lookup.find.repeats import Repeats, State, adds_text
 from hermesguard.lookup.library import Library
 from hermesguard.lookup.overview import version_names
 from hermesguard.lookup.selectors import LATEST, LIVE, Chosen
-from hermesguard.webui.session import Document, Message
+from hermesguard.store.history import digest
 
-PHRASE: Final = 0
-WORDS: Final = 1
 _LEAST_SHARE: Final = 500
 """So many sessions are looked through sooner than a process is made."""
 _LEAST_NOTED: Final = 500
@@ -32,8 +30,6 @@ _MOST_PROCESSES: Final = 8
 _GZIP_HEADER_BYTES: Final = 10
 _LARGEST_VERSION_BYTES: Final = 1024 * 1024 * 1024
 _MOST_AT_ONCE_BYTES: Final = 64 * 1024
-_SPACE: Final = rb"(?:\\[nrt]|\s)+"
-_EXCERPT_CHARACTERS: Final = 60
 Source = Literal["live", "latest", "version"]
 
 
@@ -44,89 +40,6 @@ class Hit(NamedTuple):
     session: str
     source: Source
     version: str = ""
-
-
-class Passage(NamedTuple):
-    """Where the words stand: the number of the message, 0 for the title or what is no message; who; a piece of the text."""
-
-    number: int
-    role: str
-    text: str
-
-
-class Query:
-    """What is looked for: words, in one run if possible, whatever their case and the white space between them."""
-
-    def __init__(self, text: str) -> None:
-        self.words = text.casefold().split()
-        self._is_ascii = text.isascii()
-        self._needles = [_needles(word) for word in self.words]
-        self._phrase = re.compile(
-            _SPACE.join(b"(?:" + b"|".join(map(re.escape, it)) + b")" for it in self._needles)
-        )
-
-    def rank(self, data: bytes) -> int | None:
-        """Return how well the bytes of a session file fit; None when a word is missing."""
-        if self._is_ascii:
-            folded = data.lower()
-        else:
-            folded = data.decode("utf-8", "replace").casefold().encode("utf-8", "replace")
-        for needles in self._needles:
-            if needles[0] not in folded and not (len(needles) > 1 and needles[1] in folded):
-                return None
-        return PHRASE if len(self.words) == 1 or self._phrase.search(folded) else WORDS
-
-    def passage(self, document: Document, rank: int) -> Passage | None:
-        """Return where the words stand in a session; None when they stand in nothing that people read."""
-        if self._fits(document.title, rank):
-            return Passage(0, "", "")
-        for fits in (self._fits, self._fits_any):
-            for number, message in enumerate(document.messages, 1):
-                if fits(message.words, rank):
-                    return Passage(number, message.role, self._excerpt(message.words))
-        for number, message in enumerate(document.messages, 1):
-            if self.rank(message.text.encode("utf-8", "replace")) is not None:
-                return Passage(number, message.role, self._excerpt(_flat(message)))
-        if self._fits(document.prompt, rank):
-            return Passage(0, "unsent", self._excerpt(document.prompt))
-        return None
-
-    def passage_of_torn(self, title: str, data: bytes) -> Passage | None:
-        """As `passage`, of a file that breaks off: what stands before its messages is not looked through, but for the title."""
-        said = data.partition(b'"messages"')[2]
-        if self._fits(title, WORDS) or (said and self.rank(said) is not None):
-            return Passage(0, "", "")
-        return None
-
-    def _fits(self, text: str, rank: int) -> bool:
-        folded = " ".join(text.casefold().split())
-        return " ".join(self.words) in folded or (
-            rank == WORDS and all(word in folded for word in self.words)
-        )
-
-    def _fits_any(self, text: str, rank: int) -> bool:
-        folded = text.casefold()
-        return rank == WORDS and any(word in folded for word in self.words)
-
-    def _excerpt(self, text: str) -> str:
-        flat = " ".join(text.split())
-        folded = flat.casefold()
-        start = folded.find(" ".join(self.words))
-        if start < 0:
-            start = max(0, min((at for word in self.words if (at := folded.find(word)) >= 0), default=0))
-        begin = max(0, start - _EXCERPT_CHARACTERS // 3)
-        end = begin + 2 * _EXCERPT_CHARACTERS
-        return ("…" if begin else "") + flat[begin:end] + ("…" if end < len(flat) else "")
-
-
-def _needles(word: str) -> list[bytes]:
-    """Return a word as a session file may have it: as it is, or with escapes."""
-    forms = (json.dumps(word, ensure_ascii=False), json.dumps(word))
-    return list(dict.fromkeys(form[1:-1].encode("utf-8", "replace") for form in forms))
-
-
-def _flat(message: Message) -> str:
-    return message.text.replace("\\n", " ")
 
 
 def search(library: Library, query: Query) -> list[Hit]:
@@ -146,7 +59,7 @@ def search(library: Library, query: Query) -> list[Hit]:
     else:
         _share_out(look, names, count)
     if repeats:
-        repeats.write(look.notes)
+        repeats.write(look.notes, frozenset(names))
     return look.hits
 
 
@@ -172,6 +85,20 @@ def looking(library: Library, query: Query) -> Callable[[Sequence[str]], list[Hi
         return look.hits
 
     return look_in
+
+
+def elsewhere(library: Library, query: Query) -> Callable[[Hit], list[Hit]]:
+    """Return what finds the other copies of a hit's session that have the words, the best first, of equal ones the newest."""
+    looks: dict[Library, _Look] = {}
+
+    def look(hit: Hit) -> list[Hit]:
+        one, name = library.place(hit.session)
+        if one not in looks:
+            looks[one] = _Look(one, query, None)
+        found = (other._replace(session=hit.session) for other in looks[one].every(name))
+        return sorted((other for other in found if other != hit), key=lambda other: other.rank)
+
+    return look
 
 
 def _share_out(look: "_Look", names: Sequence[str], count: int) -> None:
@@ -226,6 +153,13 @@ class _Look:
             if hit := self._session(name):
                 self.hits.append(hit)
 
+    def every(self, name: str) -> Iterator[Hit]:
+        """Yield each copy of a session that has the words, the newest first."""
+        for source, version, data in self._copies(name):
+            rank = self._query.rank(data)
+            if rank is not None:
+                yield Hit(rank, name, source, version)
+
     def _session(self, name: str) -> Hit | None:
         best: Hit | None = None
         for source, version, data in self._copies(name):
@@ -264,7 +198,8 @@ class _Look:
         known = self._repeats.versions(name, state) if self._repeats else None
         fresh: list[str] = []
         is_whole = True
-        for version, data in self._versions(name, digests) if known is None else self._unpack(name, known):
+        again = ((version, self._unpack(name, version)) for version in known or ())
+        for version, data in self._versions(name, digests) if known is None else again:
             if not data:
                 is_whole = False
             elif known is not None:
@@ -273,6 +208,8 @@ class _Look:
                 yield "version", version, data
                 fresh.append(version)
                 newer = [*newer[:1], data]
+            elif digest(data) != _digest_in(version):
+                fresh.append(version)  # it is damaged: a whole one that is put in its place may say more
         if known is None and is_whole:
             self.notes[name] = [state, fresh]
 
@@ -286,21 +223,24 @@ class _Look:
 
     def _versions(self, name: str, digests: set[str]) -> Iterator[tuple[str, bytes]]:
         """Yield name and content of each version, the newest first, no content twice, and none with one of these digests."""
-        unique = []
         for version in reversed(version_names(self._library, name)):
-            digest = version[-24:-8]
-            if digest not in digests:
-                digests.add(digest)
-                unique.append(version)
-        return self._unpack(name, unique)
+            if _digest_in(version) not in digests:
+                data = self._unpack(name, version)
+                if data:
+                    digests.add(_digest_in(version))
+                yield version, data
 
-    def _unpack(self, name: str, versions: Sequence[str]) -> Iterator[tuple[str, bytes]]:
-        """Yield name and content of each of these versions; of what cannot be read an empty content."""
-        for version in versions:
-            try:
-                yield version, _unpacked(_read(f"{self._history}/{name}/{version}"))
-            except zlib.error:
-                yield version, b""
+    def _unpack(self, name: str, version: str) -> bytes:
+        """Return the content of a version; of one that cannot be read an empty one."""
+        try:
+            return _unpacked(_read(f"{self._history}/{name}/{version}"))
+        except zlib.error:
+            return b""
+
+
+def _digest_in(version: str) -> str:
+    """Return the digest of a version's content, as its file's name has it."""
+    return version[-24:-8]
 
 
 def _unpacked(packed: bytes) -> bytes:

@@ -9,11 +9,11 @@ from typing import Final
 _HISTORY: Final = "history"
 
 
-def size_bytes(root: Path, known: Mapping[str, list[int]], found: dict[str, list[int]]) -> int:
+def size_bytes(root: Path, known: Mapping[str, list[int]], seen: dict[str, list[int]]) -> int:
     """Return the sum of the sizes of all files in a store.
 
     A session's history whose directory is as `known` (inode, ctime_ns, size in bytes, by its path below the store) is not
-    looked into, for versions do not change; the others are `found`.
+    looked into, for versions do not change. What is so of each history is `seen`. What this user may not see has no size.
     """
     top = len(str(root)) + 1
     total = 0
@@ -26,11 +26,12 @@ def size_bytes(root: Path, known: Mapping[str, list[int]], found: dict[str, list
             directories += inner
             continue
         for path in inner:
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(FileNotFoundError, PermissionError):
                 state = os.lstat(path)
                 note = known.get(path[top:])
                 if note is None or note[:2] != [state.st_ino, state.st_ctime_ns]:
-                    note = found[path[top:]] = [state.st_ino, state.st_ctime_ns, _sizes(path)[0]]
+                    note = [state.st_ino, state.st_ctime_ns, _sizes(path)[0]]
+                seen[path[top:]] = note
                 total += note[2]
     return total
 
@@ -39,11 +40,11 @@ def _sizes(directory: str) -> tuple[int, list[str]]:
     """Return the sum of the sizes of the files in a directory, and the directories in it."""
     total = 0
     inner: list[str] = []
-    with contextlib.suppress(FileNotFoundError), os.scandir(directory) as entries:
+    with contextlib.suppress(FileNotFoundError, PermissionError), os.scandir(directory) as entries:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
                 inner.append(entry.path)
             else:
-                with contextlib.suppress(FileNotFoundError):
+                with contextlib.suppress(FileNotFoundError, PermissionError):
                     total += entry.stat(follow_symlinks=False).st_size
     return total, inner

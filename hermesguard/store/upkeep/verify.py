@@ -4,6 +4,7 @@ Reading needs no lock; what is found to be damaged is rebuilt by the holder of t
 checked is none that is missing.
 """
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -79,7 +80,7 @@ def verify(store: Store, rebuild: Callable[[str], bool], progress: Progress = no
     """Read, unpack and parse every shadow and version, and check it against its digest.
 
     `rebuild` is asked to make a damaged shadow again from what is good, and returns whether it did. Raises OSError when the
-    store itself cannot be listed.
+    store itself cannot be listed, or this user may not read what is in it.
     """
     tally = Tally()
     names = store.sessions()
@@ -105,6 +106,7 @@ def _checked_shadow(store: Store, name: str, tally: Tally) -> Damage | None:
     except TooDense:
         pass  # it was kept unread too, and has the digest that it had then
     except (OSError, Broken) as error:
+        _require_rights(store, error)
         damage = Damage(name, store.shadow_path(name), said(error))
         tally.damaged.append(damage)
         tally.files += 1
@@ -125,10 +127,17 @@ def _check_version(store: Store, version: Version, tally: Tally) -> None:
     except TooDense:
         pass
     except (OSError, Broken) as error:
+        _require_rights(store, error)
         tally.damaged.append(Damage(version.session, version.path, said(error), version.name))
     tally.files += 1
     tally.versions += 1
     tally.size_bytes += version.size_bytes
+
+
+def _require_rights(store: Store, error: Exception) -> None:
+    """Raise the error when it only says that this user may not read what is somebody else's: that is no damage."""
+    if isinstance(error, PermissionError) and os.stat(store.root).st_uid != os.geteuid():
+        raise error
 
 
 def damage_of_shadow(store: Store, name: str) -> Damage | None:

@@ -8,22 +8,10 @@ from typing import Any, Final, NamedTuple
 from hermesguard.webui import benign, session
 from hermesguard.webui.compare.alignment import Pair
 from hermesguard.webui.compare.diff import Comparison, compare
+from hermesguard.webui.document import PARTS, SETTINGS
 from hermesguard.webui.session import Document, Message
 
 REASONING: Final = ("reasoning", "reasoning_content", "reasoning_details", "thinking")
-# What a user sets, each by an act of its own: two of them in one save are no act.
-SETTINGS: Final = (session.TITLE, "project_id", "pinned", "archived", "composer_draft")
-PARTS: Final = (
-    "reasoning",
-    "attachments",
-    "pictures",
-    "calls",
-    session.TOOL_CALLS,
-    session.CONTEXT,
-    "order",
-    *SETTINGS,
-)
-"""The names of all parts that can be taken away alone, and brought back alone."""
 # What of a message is compared as its words and its tool ids, or is no part of what it says.
 _COMPARED: Final = frozenset({"role", "content", "timestamp", "tool_calls", "tool_call_id"})
 # A shorter text in a message, beside its words, is an id or a kind.
@@ -78,8 +66,9 @@ def gone(before: Document, after: Document, comparison: Comparison) -> Iterator[
 def lessened(before: Document, after: Document, comparison: Comparison) -> bool:
     """Return whether a save took away less than a part: nobody is told of it, but the state before is worth a version.
 
-    That is a value of a message that is there, the end of its reasoning, one of several attachments, the summary that the model's
-    context began with, and a title, a project or a draft alone, which an act of a user takes away, or an older memory.
+    That is a value of a message that is there, the end of its reasoning, one of several attachments, the text of an error that
+    gave way to an answer or to another error, the summary that the model's context began with, and a title, a project or a
+    draft alone, which an act of a user takes away, or an older memory.
     """
     return (
         any(_is_unset(key, before, after) for key in (session.TITLE, "project_id"))
@@ -129,7 +118,9 @@ def _lessens(before: Message, after: Message) -> bool:
     """Return whether a value of a message is gone, or a text or a list of it is shorter, and it has no other name now."""
     if not isinstance(before.value, dict) or not isinstance(after.value, dict):
         return False
-    if before.get("_partial") or benign.is_interruption_marker(before):
+    if benign.is_interruption_marker(before):
+        return before.identity[1] not in after.identity[1]
+    if before.get("_partial"):
         return False
     for key, value in before.value.items():
         is_said = isinstance(value, list | dict) or (

@@ -61,6 +61,23 @@ def test_a_dry_run_writes_nothing_at_all(home: Home, command: Command) -> None:
     assert f"1 conversation may have been cut on purpose: {OTHER}." in out
 
 
+def test_a_dry_run_of_what_makes_live_says_what_would_come_and_what_to_type(
+    home: Home, command: Command
+) -> None:
+    before = stamps(home.root)
+    code, out, _ = command("salvage", "--restore", SID, "--dry-run")
+    assert code == 0
+    assert stamps(home.root) == before
+    assert "1 conversation lost 18 messages that can come back." in out
+    assert f"To bring them back: hermesguard salvage --restore {SID}\n" in out
+    assert "To bring them back: hermesguard salvage --restore\n" in command("salvage", "--dry-run")[1]
+    assert "To bring them back" not in command("salvage", "--restore")[1]
+
+
+def test_what_is_uncertain_is_named_as_it_is_to_be_typed(home: Home, command: Command) -> None:
+    assert f"hermesguard salvage {OTHER} --restore\n" in command("salvage", "--dry-run")[1]
+
+
 def test_the_result_goes_into_the_history_first(home: Home, command: Command) -> None:
     before = stamps(home.agent)
     assert command("salvage")[0] == 0

@@ -122,7 +122,7 @@ def test_any_message_can_be_shown(message):
     assert markdown("t", found).startswith("# t\n\n## ")
 
 
-@given(st.text(), st.integers(22, 60))
+@given(st.text(), st.integers(14, 60))
 def test_wrapped_lines_fit_and_lose_no_word(text, width):
     lines = wrapped(a_screen(width), text, "  ")
     assert all(columns_of(line) <= width for line in lines)

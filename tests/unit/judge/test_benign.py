@@ -146,12 +146,6 @@ HARMLESS: dict[str, tuple[list[Value], list[Value], list[str]]] = {
         [*ASKED, answer("It is done.", 1100, reasoning="so")],
         [],
     ),
-    "an error card gets other words": (
-        [*ASKED, ERROR],
-        [*ASKED, answer("**Response interrupted.**\n\nPartial output may be lost.", 1103, _error=True)],
-        [],
-    ),
-    "an error card gives way to the answer": ([*ASKED, ERROR], [*ASKED, answer("All is well.", 1103)], []),
     "an image part becomes a word": (
         [
             *ASKED,
@@ -372,6 +366,11 @@ CHANGED: dict[str, tuple[list[Value], list[Value]]] = {
         [*ASKED, tool("Here: data:image/png;base64,iVBORw0KGgo= it is", "c", 1100)],
         [*ASKED, tool("[screenshot]", "c", 1100)],
     ),
+    "an error card gets other words": (
+        [*ASKED, ERROR],
+        [*ASKED, answer("**Response interrupted.**\n\nPartial output may be lost.", 1103, _error=True)],
+    ),
+    "an error card gives way to the answer": ([*ASKED, ERROR], [*ASKED, answer("All is well.", 1103)]),
     "a password taken out by a user": (
         [*START, user("my password is hunter2, log in for me", 1100), answer("done", 1105)],
         [*START, user("my password is [removed], log in for me", 1100), answer("done", 1105)],

@@ -12,6 +12,7 @@ import pytest
 from hermesguard import files
 from hermesguard.config.settings import Settings
 from hermesguard.lookup.find import notes, search
+from hermesguard.lookup.find.query import Query
 from hermesguard.lookup.find.repeats import Repeats, adds_text
 from hermesguard.lookup.library import Library
 from hermesguard.store.history import digest, version_name
@@ -100,8 +101,8 @@ def test_other_figures_and_fewer_messages_add_no_text():
 class Place:
     """A sessions directory, its store, and what searches of it notes."""
 
-    def __init__(self, root: Path) -> None:
-        self.settings = Settings(sessions=root / "sessions", store=root / "store")
+    def __init__(self, root: Path, name: str = "store") -> None:
+        self.settings = Settings(sessions=root / f"{name}-sessions", store=root / name)
         self.settings.sessions.mkdir()
         self.store = Store(self.settings.store)
         self.store.create()
@@ -124,11 +125,11 @@ class Place:
         return path
 
     def find(self, word):
-        return sorted(search.search(Library(self.settings), search.Query(word)))
+        return sorted(search.search(Library(self.settings), Query(word)))
 
     def find_without_notes(self, word):
         library = Library(self.settings)
-        return sorted(search.looking(library, search.Query(word))(library.sessions))
+        return sorted(search.looking(library, Query(word))(library.sessions))
 
 
 @pytest.fixture
@@ -206,16 +207,37 @@ def test_what_cannot_be_read_now_is_tried_again(place, opened):
     assert [hit.session for hit in place.find("quicksilver")] == [NAMES[1]]
 
 
+@pytest.mark.parametrize("is_kept", [False, True])
+def test_a_version_that_only_repeated_what_was_live_is_read_when_that_changes(place, tmp_path, is_kept):
+    value = document(random.Random(3), [{"role": "user", "content": "quicksilver"}])
+    place.save(NAMES[1], value, is_kept=is_kept)
+    place.version(NAMES[1], value | {"updated_at": 7.0})
+    place.find("nothing")
+    wait_for_a_tick(tmp_path / "clock")
+    place.save(NAMES[1], value | {"messages": []}, is_kept=is_kept)
+    (hit,) = place.find("quicksilver")
+    assert (hit.session, hit.source) == (NAMES[1], "version")
+
+
+def wait_for_a_tick(path):
+    """Wait until what is changed from now on has another time than what was changed before."""
+    path.touch()
+    before = path.stat().st_ctime_ns
+    while path.stat().st_ctime_ns == before:
+        path.touch()
+
+
 @pytest.mark.parametrize("seed", range(25))
 def test_any_history_of_changes_is_found_as_without_notes(tmp_path, monkeypatch, seed):
     (tmp_path / "cache").mkdir()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(search, "_LEAST_NOTED", 1)
-    monkeypatch.setattr(notes, "_SETTLED_NS", 20_000_000)
+    monkeypatch.setattr(notes, "_SETTLED_NS", -(10**12))
     some, place = random.Random(seed), Place(tmp_path)
     values = {name: document(some) for name in NAMES}
     for _ in range(12):
         name = some.choice(NAMES)
+        wait_for_a_tick(tmp_path / "clock")
         before, values[name] = values[name], changed(some, values[name])
         if some.random() < 0.7:
             place.version(name, before)
@@ -223,6 +245,79 @@ def test_any_history_of_changes_is_found_as_without_notes(tmp_path, monkeypatch,
         if some.random() < 0.5:
             for word in some.sample(SAID, 3):
                 assert place.find(word) == place.find_without_notes(word)
+
+
+@pytest.mark.parametrize("damage", ["cut off", "another"])
+def test_a_damaged_version_whose_place_a_whole_one_takes_is_read_again(place, damage):
+    path = place.version(NAMES[1], document(random.Random(3), [{"content": "quicksilver"}]))
+    whole = path.read_bytes()
+    shadow = place.store.shadow_path(NAMES[1]).read_bytes()
+    path.write_bytes(whole[: len(whole) // 3] if damage == "cut off" else gzip.compress(shadow, 1))
+    assert place.find("quicksilver") == []
+    path.write_bytes(whole)  # as from a backup: the directory stays as it is
+    assert [hit.session for hit in place.find("quicksilver")] == [NAMES[1]]
+
+
+def test_of_a_content_that_is_kept_twice_the_whole_one_is_found(place):
+    value = document(random.Random(3), [{"content": "quicksilver"}])
+    place.version(NAMES[1], value)
+    place.version(NAMES[1], value).write_bytes(b"no gzip")
+    assert [hit.session for hit in place.find("quicksilver")] == [NAMES[1]]
+
+
+def test_what_is_no_text_in_utf_8_can_be_in_a_path(place, tmp_path):
+    name = os.fsdecode(b"caf\xe9")
+    odd = Place(tmp_path, name)
+    odd.save(NAMES[0], document(random.Random(3), [{"content": "quicksilver"}]))
+    (odd.store.history_directory / NAMES[0]).mkdir()
+    (odd.store.history_directory / NAMES[0] / f"{name}.json.gz").write_bytes(gzip.compress(b"{}"))
+    assert len(odd.find("quicksilver")) == 1
+    assert odd.find("zeppelin") == []
+    assert len(odd.find("quicksilver")) == 1
+
+
+def test_what_was_purged_is_not_noted_any_longer(place):
+    place.find("nothing")
+    (path,) = place.notes.iterdir()
+    assert NAMES[1] in path.read_text()
+    place.store.purge(NAMES[1])
+    (place.settings.sessions / f"{NAMES[1]}.json").unlink()
+    place.find("nothing")
+    assert NAMES[0] in path.read_text()
+    assert NAMES[1] not in path.read_text()
+
+
+@pytest.mark.parametrize("planted", ["pipe", "link", "directory"])
+def test_what_is_no_file_is_no_note(place, tmp_path, planted):
+    place.find("nothing")
+    (path,) = place.notes.iterdir()
+    before = json.loads(path.read_text())
+    path.unlink()
+    match planted:
+        case "pipe":
+            os.mkfifo(path)
+        case "link":
+            (tmp_path / "elsewhere").write_bytes(b"precious")
+            path.symlink_to(tmp_path / "elsewhere")
+        case "directory":
+            path.mkdir()
+    assert len(place.find("zeppelin")) == 1
+    assert place.find("nothing") == []
+    if planted == "directory":
+        assert [one.name for one in place.notes.iterdir()] == [path.name]
+    else:
+        assert json.loads(path.read_text()) == before
+    if planted == "link":
+        assert (tmp_path / "elsewhere").read_bytes() == b"precious"
+
+
+def test_no_notes_are_put_into_the_folder_of_somebody_else(place):
+    if os.geteuid():
+        return  # another user is needed
+    place.notes.mkdir()
+    os.chown(place.notes, 4711, -1)
+    assert place.find("nothing") == []
+    assert not list(place.notes.iterdir())
 
 
 def test_the_notes_hold_no_text_and_are_for_their_user_alone(place):
@@ -299,7 +394,7 @@ def test_notes_of_a_store_are_kept_by_its_real_place(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     (tmp_path / "store").mkdir()
     (tmp_path / "link").symlink_to("store")
-    Repeats(tmp_path / "store").write({"a": [[1], ["b"]]})
+    Repeats(tmp_path / "store").write({"a": [[1], ["b"]]}, "a")
     assert Repeats(tmp_path / "link").versions("a", [1]) == ["b"]
     assert Repeats(tmp_path / "link").versions("a", [2]) is None
     assert Repeats(tmp_path / "other").versions("a", [1]) is None

@@ -51,10 +51,10 @@ def test_what_was_known_of_a_history_counts_until_its_directory_changes(root, se
         (root / "incidents.jsonl").write_bytes(b"x" * number)
         while path.parent.stat().st_ctime_ns == before:  # the same tick of the clock
             os.utime(path.parent)
-        found = {}
-        assert size_bytes(root, known, found) == walked(root)
-        assert list(found) == [f"history/{path.parent.name}"]
-        known |= found
+        seen = {}
+        assert size_bytes(root, known, seen) == walked(root)
+        assert [name for name in seen if seen[name] is not known[name]] == [f"history/{path.parent.name}"]
+        known = seen
 
 
 def test_a_history_that_has_not_changed_is_not_looked_into(root, tmp_path, monkeypatch):

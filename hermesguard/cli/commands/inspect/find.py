@@ -1,6 +1,7 @@
 """`find`: a conversation by words of its title or its text, wherever a copy of it is."""
 
 import argparse
+import shlex
 from typing import Final
 
 from hermesguard.cli.output import terminal as screen
@@ -12,7 +13,7 @@ from hermesguard.config.settings import Settings
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.lookup.directories.together import library_of
 from hermesguard.lookup.find.found import Found, found_in
-from hermesguard.lookup.find.search import Query
+from hermesguard.lookup.find.query import Query
 from hermesguard.lookup.library import Library
 from hermesguard.lookup.objects import found_object
 from hermesguard.lookup.typed import as_typed
@@ -43,7 +44,8 @@ def find(arguments: argparse.Namespace, settings: Settings) -> int:
     here = screen.of()
     here.write("\n\n".join(_block(here, library, one) for one in found))
     if left > len(found):
-        command = as_typed(f"hermesguard find --all {text}")
+        begin = ["--"] if any(word.startswith("-") for word in arguments.words) else []
+        command = as_typed(f"hermesguard find --all {shlex.join([*begin, *arguments.words])}")
         said = f"These are the best {len(found)} of {left:,}; all of them: {command}"
         here.write("\n" + "\n".join(wrapped(here, said, "")))
     return ExitCode.OK

@@ -44,7 +44,8 @@ def log(arguments: argparse.Namespace, settings: Settings) -> int:
     library = library_of(settings)
     now = datetime.now(UTC)
     since = parse_moment(arguments.since, now) if arguments.since else None
-    name = library.find(arguments.session) if arguments.session else None
+    asked = arguments.named or arguments.session
+    name = library.find(asked) if asked else None
 
     def is_asked(incident: Incident) -> bool:
         return (not name or incident.session == name) and (

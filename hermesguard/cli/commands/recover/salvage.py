@@ -265,8 +265,9 @@ def _closing(arguments: argparse.Namespace, answers: list[dict[str, Any]]) -> It
         return
     yield f"{counted(len(lost), 'conversation')} lost {counted(back, 'message')} that can come back."
     live = [answer for answer in answers if answer["action"] == "salvaged"]
-    if lost and not arguments.restore:
-        yield "To bring them back: hermesguard salvage --restore"
+    if lost and (arguments.dry_run or not arguments.restore):
+        named = [answer["session"] for answer in lost] if arguments.conversations else []
+        yield " ".join(["To bring them back: hermesguard salvage --restore", *named])
         yield f"To see one message by message: hermesguard salvage {lost[0]['session']} --show"
     for answer in live:
         yield f"To reverse it: hermesguard undo {answer['incident']}"
@@ -274,7 +275,7 @@ def _closing(arguments: argparse.Namespace, answers: list[dict[str, Any]]) -> It
         ids = ", ".join(answer["session"] for answer in doubtful[:5]) + (", ..." if len(doubtful) > 5 else "")
         yield (
             f"{counted(len(doubtful), 'conversation')} may have been cut on purpose: {ids}. "
-            "To bring back what is uncertain too, name it: hermesguard salvage SID --restore"
+            f"To bring back what is uncertain too, name it: hermesguard salvage {doubtful[0]['session']} --restore"
         )
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shlex
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -217,9 +218,10 @@ def _say_restored(arguments: argparse.Namespace, found: Restored, into: Path) ->
     here.write(
         here.safe(f"{words} and {counted(found.versions, 'version')} are in {into}, a store of hermesguard.")
     )
-    here.write(here.safe(f"To look: hermesguard list --store {into}"))
+    place = shlex.quote(str(into))
+    here.write(here.safe(f"To look: hermesguard list --store {place}"))
     here.write(
-        here.safe(f"To make them live: hermesguard restore --all-missing --store {into} --sessions DIR")
+        here.safe(f"To make them live: hermesguard restore --all-missing --store {place} --sessions DIR")
     )
 
 

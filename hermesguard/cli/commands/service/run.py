@@ -123,7 +123,7 @@ def _way_on() -> str:
     from hermesguard.cli.verbs import VERBS
 
     has_salvage = any(verb.name == "salvage" for verb in VERBS)
-    salvage = " To see what can be brought back: hermesguard salvage" if has_salvage else ""
+    salvage = " To see what can be brought back: hermesguard salvage --dry-run" if has_salvage else ""
     return as_typed(salvage or " hermesguard scan takes over the others; then: hermesguard lost")
 
 

@@ -245,6 +245,10 @@ def _nagios(settings: Settings) -> int:
     except GuardError as error:
         here.write(here.safe(f"HERMESGUARD UNKNOWN - {error.what}"))
         return _UNKNOWN
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        here.write(here.safe(f"HERMESGUARD UNKNOWN - {place}{error.strerror or error}"))
+        return _UNKNOWN
     troubles = [*troubles_of(known, _hindrance(known, settings)), *_other_troubles(known)]
     missing = {kind: count for kind, count in found.items() if kind in URGENT}
     code = 2 if any(trouble.is_critical for trouble in troubles) else int(bool(troubles or missing))

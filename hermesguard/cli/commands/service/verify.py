@@ -9,12 +9,14 @@ from functools import partial
 from hermesguard.cli.output import terminal as screen
 from hermesguard.cli.output.json import print_json
 from hermesguard.cli.output.tables import counted
+from hermesguard.cli.output.transcript import wrapped
 from hermesguard.config.settings import Settings
 from hermesguard.config.units import about_size
 from hermesguard.daemon import control
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.events.event import plain
 from hermesguard.lookup.directories.together import library_of
+from hermesguard.lookup.typed import as_typed
 from hermesguard.repair.drill import drill as run_drill
 from hermesguard.store.upkeep import verify as verification
 from hermesguard.store.upkeep.verify import Damage, Progress, Tally
@@ -40,7 +42,7 @@ def verify(arguments: argparse.Namespace, settings: Settings) -> int:
         result = f"{len(tally.damaged):,} damaged." if tally.damaged else "all good."
         here.write(f"Read {read} of {counted(tally.sessions, 'session')}: {result}")
         for line in _advice(lasting):
-            here.write(here.safe(line))
+            here.write("\n".join(wrapped(here, as_typed(line), "")))
     for part, found in zip(library.libraries, tallies, strict=True):
         left = sum(not damage.rebuilt for damage in found.damaged)
         try:
@@ -65,7 +67,7 @@ def _advice(lasting: Iterable[Damage]) -> Iterator[str]:
     """Yield what to do about damage that could not be repaired."""
     shadows = sorted({damage.session for damage in lasting if not damage.version})
     if shadows:
-        yield f"The newest copy of {', '.join(shadows)} is rebuilt at the next good save, or by: hermesguard accept SID"
+        yield f"The newest copy of {', '.join(shadows)} is rebuilt at the next good save, or by: hermesguard accept {shadows[0]}"
     if any(damage.version for damage in lasting):
         yield "A damaged version cannot be rebuilt. To get rid of it, remove its file and verify again."
 
