@@ -117,7 +117,8 @@ def test_a_start_that_trusts_looks_at_no_file_before_all_are_looked_at(
         trusting.setattr(SessionsDirectory, "is_as", lambda *_: pytest.fail("a file was looked at"))
         for _ in guard.scan():
             pass
-    assert guard.scans.is_all_owed and not guard.scans.is_at_rest()
+    assert guard.scans.is_all_owed
+    assert not guard.scans.is_at_rest()
 
 
 def test_what_was_changed_in_place_unheard_is_found_within_a_round(world: World, chats: list[Chat]) -> None:
