@@ -53,6 +53,7 @@ class Daemon:
         self.settings = settings
         self.reporter = reporter
         self.is_ready = False
+        self._has_scanned: list[Supervisor] = []
         self._service = Service()
         self._ears = Ears()
         # Signals, and commands that ask; a save must cost little, so the watch is not waited for in that way.
@@ -123,8 +124,9 @@ class Daemon:
             guard.copies.refused(error)
 
     def _turn(self) -> None:
-        self.directories.look_if_due(time.monotonic())
         self.directories.begin_turn()
+        if self._has_scanned:
+            self._after_scans()
         self._watch_on(time.monotonic() + self._patience())
         for one in self.directories:
             one.end_turn()
@@ -193,11 +195,17 @@ class Daemon:
     # -- watch and scan
 
     def _scanned(self, one: Supervisor) -> None:
-        """Go on behind a scan of a directory, or behind the news that it has to be waited for."""
-        if self._server is None and one.is_ready:
+        """Note that a scan of a directory is over, or that it has to be waited for."""
+        self._has_scanned.append(one)
+
+    def _after_scans(self) -> None:
+        """Go on behind the scans that are over, once for those of all directories."""
+        is_proved = any(one.is_ready for one in self._has_scanned)
+        self._has_scanned.clear()
+        if self._server is None and is_proved:
             self._listen()
         if not self.is_ready and self.directories.is_settled:
-            self.is_ready = any(other.is_ready for other in self.directories)
+            self.is_ready = any(one.is_ready for one in self.directories)
             # There may be nothing to do but wait: systemd must not take that for a failed start.
             self._service.ready(self._words())
             if self.is_ready:
@@ -207,8 +215,8 @@ class Daemon:
                 gc.enable()
         elif self.is_ready:
             self._service.status(self._words())
-        if one.is_ready and self._is_well:
-            seen = [other.guard.notes.seen for other in self.directories]
+        if is_proved and self._is_well:
+            seen = [one.guard.notes.seen for one in self.directories]
             self._integrations.scanned(sessions=sum(map(len, seen)), messages=sum(it.messages for it in seen))
 
     @property

@@ -143,6 +143,11 @@ class BackOff:
             del current.versions[version]
         return going
 
+    @property
+    def is_idle(self) -> bool:
+        """Return whether no session was repaired lately."""
+        return not self._passes
+
     def over(self, now: float) -> Iterator[tuple[str, int]]:
         """Forget the sessions that have long been quiet; yield those in a back-off, and how often they were repaired."""
         for session, current in list(self._passes.items()):

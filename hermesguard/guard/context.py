@@ -175,6 +175,11 @@ class Notes:
         self.seen.forget(name)
         self.writers.forget(name)
 
+    @property
+    def is_quiet(self) -> bool:
+        """Return whether every session is in order, and none is new."""
+        return not (self.to_visit or self.deferred or self.newcomers or self.began)
+
     def forget_old(self) -> None:
         """Forget which sessions are new, or began, since more than a minute."""
         now = self.clock.monotonic()

@@ -183,6 +183,11 @@ class Recorder:
         self._held_back[name] = self._held_back.get(name, 0) + 1
         return False
 
+    @property
+    def is_idle(self) -> bool:
+        """Return whether there is nothing that `report_held_back` will have to report."""
+        return not self._held_back and self._back_off.is_idle
+
     def report_held_back(self, at_once: bool = False) -> None:
         """Report back-offs that ended, and repairs that were counted, when their minute is over or `at_once`."""
         for name, count in self._back_off.over(self._clock.monotonic()):

@@ -34,6 +34,7 @@ _UNNAMED_STORE: Final = frozenset({"default", "environment XDG_STATE_HOME"})
 _UNNAMED_SESSIONS: Final = frozenset(
     {"default", "environment HERMES_WEBUI_STATE_DIR", "environment HERMES_HOME"}
 )
+_LONGEST_LINE_BYTES: Final = 64 * 1024
 _GUARD_NAME: Final = re.compile(r"hermesguard(?:@(?P<user>[^/\s]+?))?(?P<suffix>\.service)?")
 _CONTAINER: Final = re.compile(r"(docker|libpod|podman|cri-containerd|crio)[-/]([0-9a-f]{12})[0-9a-f]{52}")
 _CONTAINER_PROGRAMS: Final = {"docker": "docker", "libpod": "podman", "podman": "podman"}
@@ -229,13 +230,7 @@ def _found(name: str, store: Path, settings: Settings) -> Found:
 
 
 def _running(settings: Settings) -> Iterator[Found]:
-    for folder in sorted(PROCESSES.glob("[0-9]*")):
-        try:
-            words = (folder / "cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if b"run" not in words or not any(b"hermesguard" in word for word in words[:4]):
-            continue
+    for folder in _guard_processes():
         if container := _container_of(folder):
             program, number = container
             command = f"{program} exec {number} hermesguard"
@@ -252,17 +247,31 @@ def guarded_by_others() -> dict[Path, Path]:
     As far as this process may see them; those of containers are not seen.
     """
     found = {}
-    for folder in PROCESSES.glob("[0-9]*"):
-        if folder.name == str(os.getpid()):
-            continue
-        try:
-            words = (folder / "cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if b"run" in words and any(b"hermesguard" in word for word in words[:4]):
+    for folder in _guard_processes():
+        if folder.name != str(os.getpid()):
             store = _store_of(folder)
             if store and (sessions := Place(top_of(store)).guarded()):
                 found[sessions] = top_of(store)
+    return found
+
+
+def _guard_processes() -> list[Path]:
+    """Return the folders of the processes that run as guards, by their command lines."""
+    # A guard asks each minute, on machines with thousands of processes: no object for each.
+    found, names = [], []
+    with contextlib.suppress(OSError):
+        names = sorted(filter(str.isdigit, os.listdir(PROCESSES)))
+    for name in names:
+        with contextlib.suppress(OSError):
+            descriptor = os.open(f"{PROCESSES}/{name}/cmdline", os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                line = os.read(descriptor, _LONGEST_LINE_BYTES)
+            finally:
+                os.close(descriptor)
+            if b"hermesguard" in line:
+                words = line.split(b"\0")
+                if b"run" in words and any(b"hermesguard" in word for word in words[:4]):
+                    found.append(PROCESSES / name)
     return found
 
 

@@ -123,6 +123,9 @@ class Cache:
     """Sessions whose copies are not forgotten for others: someone works with them."""
     _copies: OrderedDict[str, Copy] = field(default_factory=OrderedDict)
 
+    def __len__(self) -> int:
+        return len(self._copies)
+
     def get(self, name: str, now: float) -> Copy | None:
         """Return the copy of a session, which now counts as used; None when it is not here."""
         copy = self._copies.get(name)

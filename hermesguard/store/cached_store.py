@@ -32,7 +32,6 @@ FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 # When one session cannot be served for such a reason, none can: trying all of them would cost as much as writing them.
 _SAME_FOR_ALL = FULL | {errno.EROFS, errno.ESTALE, errno.EMFILE, errno.ENFILE}
 
-
 # A small file is copied as fast as its change is appended.
 SMALLEST_LOGGED_BYTES = 16 * 1024
 QUIET_SECONDS = 60.0
@@ -353,6 +352,11 @@ class Copies:
     def pending(self) -> Collection[str]:
         """The sessions of which something is in memory only."""
         return self._pending
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is to be written, and nothing is in memory that time takes away."""
+        return not (self._pending or self._broken or self._delta_logs or self._cache)
 
     def has_pending(self, session: str) -> bool:
         """Return whether something of the session is in memory only."""

@@ -174,6 +174,22 @@ def test_a_directory_that_cannot_be_read_is_told_of_and_tried_again(home: Home) 
         assert is_wipe_repaired(daemon, home, "work", chats["work"])
 
 
+def test_what_is_changed_in_place_unheard_is_found_in_each_directory(home: Home) -> None:
+    """At rest the directories take turns to be looked at; each has its turn."""
+    chats = {name: home.chat(name) for name in THREE}
+    with home.daemon() as daemon:
+        start_all(daemon)
+        for name in THREE:
+            until_copied(daemon, home, name, chats[name])
+    with home.daemon() as daemon:  # nothing of before is in memory, so that all are at rest
+        start_all(daemon)
+        before = {name: chats[name].path.read_bytes() for name in THREE}
+        for name in THREE:
+            with chats[name].path.open("r+b") as kept_open:
+                kept_open.truncate(len(before[name]) // 2)
+                daemon.until(lambda: {other: chats[other].path.read_bytes() for other in THREE} == before)
+
+
 def test_a_directory_that_is_replaced_by_another_is_no_loss_elsewhere(home: Home) -> None:
     chats = {name: home.chat(name) for name in THREE}
     with home.daemon() as daemon:

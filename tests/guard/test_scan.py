@@ -1,6 +1,7 @@
 """What a scan looks at while a watch hears: little, and yet nothing that it could miss is missed for long."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,63 @@ def test_a_scan_of_what_is_unchanged_looks_at_a_part(
     for _ in range(SESSIONS // PART):
         hear_and_scan(world)
     assert set(looked) == {chat.session_id for chat in chats}
+
+
+def test_a_directory_is_at_rest_only_while_nothing_is_to_be_done_or_found(
+    world: World, chats: list[Chat]
+) -> None:
+    guard, name = world.guard, chats[0].session_id
+    scan = guard.scans
+    world.pass_time(3600)
+    hear_and_scan(world)
+    assert scan.is_at_rest()
+
+    def doubt(begin: Callable[[], object], end: Callable[[], object]) -> None:
+        begin()
+        assert not scan.is_at_rest()
+        end()
+        assert scan.is_at_rest()
+
+    notes, store = guard.notes, guard.copies.store.root
+    away = store.with_name("away")
+    doubt(lambda: notes.to_visit.add(name), lambda: notes.to_visit.discard(name))
+    doubt(lambda: notes.defer(name, None, 1.0), notes.deferred.clear)
+    doubt(lambda: guard.copies.shadow(name), lambda: guard.copies.drop(name))
+    doubt(lambda: store.rename(away), lambda: away.rename(store))
+    doubt(lambda: guard.missing_files.evidence.moved.update(a="b"), guard.missing_files.evidence.moved.clear)
+    doubt(lambda: os.utime(world.sessions), lambda: scan_until_quiet(world))
+    chats[0].path.unlink()
+    assert not scan.is_at_rest()
+
+
+def test_a_directory_that_takes_turns_is_looked_at_within_as_many_scans(
+    world: World, chats: list[Chat], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[str] = []
+
+    def is_as(self: SessionsDirectory, name: str, *_: object) -> bool:
+        looked.append(name)
+        return True
+
+    monkeypatch.setattr(SessionsDirectory, "is_as", is_as)
+    monkeypatch.setattr(scans, "ROUND_SCANS", 10)
+    world.guard.scans.turns = turns = 5
+    for _ in range(10 // turns):
+        hear_and_scan(world)
+    assert set(looked) == {chat.session_id for chat in chats}
+
+
+def test_a_start_that_trusts_looks_at_no_file_before_all_are_looked_at(
+    world: World, chats: list[Chat], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guard = world.guard
+    guard.scans.trust(guard.directory.state())
+    with monkeypatch.context() as trusting:
+        trusting.setattr(SessionsDirectory, "is_as", lambda *_: pytest.fail("a file was looked at"))
+        for _ in guard.scan():
+            pass
+    assert guard.scans.is_all_owed
+    assert not guard.scans.is_at_rest()
 
 
 def test_what_was_changed_in_place_unheard_is_found_within_a_round(world: World, chats: list[Chat]) -> None:

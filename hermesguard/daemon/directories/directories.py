@@ -40,6 +40,7 @@ from hermesguard.webui.session import is_session_id
 
 _MOST_LOOKS = 8
 _LEAST_PART = 16
+_MOST_TURNS = 10
 _OTHERS_SECONDS = 60.0
 """How often is looked for other guards."""
 EARLY_SHARE = 0.1
@@ -122,11 +123,6 @@ class Directories:
         self._is_started = True
 
     # -- finding
-
-    def look_if_due(self, now: float) -> None:
-        """Look for directories that have come, when it is time for that or something has stirred."""
-        if self._ears.is_stirred() or now + self._early_seconds(now) >= self._look_due:
-            self.look()
 
     def wait_seconds(self, now: float) -> float | None:
         """Return after how many seconds the next look is due; None when there is nothing to look for."""
@@ -264,7 +260,8 @@ class Directories:
             cache_bytes = self.settings.cache_bytes // len(self.all)
             one.guard.copies.cache_bytes = cache_bytes
             one.guard.unfinished.limit_bytes = cache_bytes
-            one.guard.scans.smallest_part = max(_LEAST_PART, SMALLEST_PART // len(self.all))
+            one.guard.scans.turns = turns = min(len(self.all), _MOST_TURNS)
+            one.guard.scans.smallest_part = max(_LEAST_PART, SMALLEST_PART * turns // len(self.all))
         self.share_room()
 
     def share_room(self) -> None:
@@ -294,14 +291,20 @@ class Directories:
     # -- all together
 
     def begin_turn(self) -> None:
-        """Let each directory do what is due; those that are scanned share the time for it."""
-        count, early = sum(one.is_scanning for one in self.all), self._early_seconds(time.monotonic())
-        for one in self.all:
-            one.begin_turn(SCAN_SLICE_SECONDS / max(1, count), early)
+        """Look for directories that have come, and let each do what is due; those that are scanned share the time for it."""
+        now = time.monotonic()
+        early = self._early_seconds(now)
+        if self._ears.is_stirred() or now + early >= self._look_due:
+            self.look()
+        until = time.monotonic() + SCAN_SLICE_SECONDS
+        for left, one in zip(range(len(self.all), 0, -1), self.all, strict=True):
+            # What one has not used is left to the others, so that short scans of all are over in one turn.
+            one.begin_turn((until - time.monotonic()) / left, early)
 
     def _early_seconds(self, now: float) -> float:
         """Return how much sooner than it is due something may be done now: what is due nearly together wakes the loop once."""
-        if self.is_one or not any(one.is_due(now) for one in self.all):
+        is_due = now >= self._look_due if self._may_come else False
+        if not is_due and not any(one.is_due(now) for one in self.all):
             return 0.0
         return EARLY_SHARE * self.settings.scan_interval_seconds
 

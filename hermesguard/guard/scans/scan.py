@@ -55,6 +55,8 @@ class Scans:
         self._look_back = LookBack(context)
         self.smallest_part: int | None = None
         """Of several directories each looks at less, so that a scan of all costs what one of one directory does."""
+        self.turns = 1
+        """Of several directories that are at rest, one scan in so many looks at more than the directory itself."""
         self._known: DirectoryState | None = None
         """The directory as the last scan began; None when that says nothing about the next one."""
         self._names_due = 0.0
@@ -72,6 +74,25 @@ class Scans:
     def is_unchanged(self) -> bool:
         """Return whether the directory is in the state that was to be trusted. Raises OSError when it cannot be reached."""
         return self._is_trusting and self._known == self._context.directory.state()
+
+    def is_at_rest(self) -> bool:
+        """Return whether a scan behind a watch that hears everything could do no more than look at its part of the files.
+
+        No name has come or gone, nothing is to be done about any session, and the store is there.
+        """
+        context = self._context
+        if self.is_all_owed or not (
+            self._notes.is_quiet
+            and self._missing_files.is_idle
+            and context.copies.is_idle
+            and context.recorder.is_idle
+        ):
+            return False
+        try:
+            context.copies.store.place.check()
+            return context.directory.state() == self._known
+        except OSError:
+            return False
 
     def scan(self, is_heard: bool) -> Iterator[None]:
         """Look at what may have changed, and visit what did; yields between visits, for other work.
@@ -91,7 +112,8 @@ class Scans:
             self._names_due = time.monotonic() + (time.monotonic() - began) / SHARE_FOR_NAMES
         else:
             state = before
-            yield from self._look_at_part()
+            # What was trusted is looked at as a whole as soon as the guard is ready.
+            yield from self._look_at_part(with_files=not is_trusted)
             self.is_all_owed |= is_trusted
         is_recent = time.time_ns() - state.mtime_ns < CLOCK_TICK_NS
         self._known = state._replace(mtime_ns=-1) if is_recent else state
@@ -157,18 +179,19 @@ class Scans:
         self._missing_files.found(is_there)
         self._standby.after_scan(is_there, listing.standby)
 
-    def _look_at_part(self) -> Iterator[None]:
+    def _look_at_part(self, *, with_files: bool) -> Iterator[None]:
         for name in list(self._open()):
             self._visit(name)
             yield
-        yield from self._look_at_files()
+        if with_files:
+            yield from self._look_at_files()
         self._context.directory.index.note(read=True)
 
     def _look_at_files(self) -> Iterator[None]:
         """Look at the next part of the files, and visit those that are not as they were."""
         directory, seen = self._context.directory, self._notes.seen
         for number, name in enumerate(
-            self._next(max(self.smallest_part or SMALLEST_PART, len(seen) // ROUND_SCANS + 1)), 1
+            self._next(max(self.smallest_part or SMALLEST_PART, len(seen) * self.turns // ROUND_SCANS + 1)), 1
         ):
             if name in seen and not directory.is_as(name, seen.is_as_seen):
                 self._visit(name)

@@ -8,7 +8,7 @@ all one that the guard removed itself. So what it last said is remembered, also 
 import json
 import os
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -183,10 +183,11 @@ class Index:
 
     # -- memory
 
-    def forget(self, known: Collection[str]) -> None:
+    def forget(self, known: Container[str]) -> None:
         """Forget what was noted of sessions that are not `known` any more."""
+        # Those that were noted are few, the known ones many: they are looked up, not gone through.
         self._dropped = {name: when for name, when in self._dropped.items() if name in known}
-        self._left_out.intersection_update(known)
+        self._left_out = {name for name in self._left_out if name in known}
 
     def dump(self) -> bytes:
         """Return what has to be remembered over a restart; empty when there is nothing."""

@@ -215,6 +215,23 @@ def test_what_is_not_seen_to_be_known_any_more_is_forgotten(place: Place) -> Non
     assert (place.says("a"), place.says("b")) == ("pruned", "unlisted")
 
 
+def test_forgetting_does_not_go_through_all_that_is_known(place: Place) -> None:
+    class Known:
+        """So many that they may only be asked for, as at each scan of a large directory."""
+
+        def __contains__(self, name: object) -> bool:
+            return name == "a"
+
+    place.write("a", "b")
+    place.index.note()
+    place.path.unlink()
+    place.index.note()
+    place.write()
+    assert (place.says("a"), place.says("b")) == ("rebuilt", "rebuilt")
+    place.index.forget(Known())
+    assert (place.says("a"), place.says("b")) == ("rebuilt", "unlisted")
+
+
 def test_an_index_that_cannot_be_read_is_no_evidence(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(path: Path, most_bytes: int) -> None:
         raise OSError(errno.EIO, "Input/output error")
