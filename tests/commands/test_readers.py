@@ -11,7 +11,6 @@ import tempfile
 from pathlib import Path
 from unittest import mock
 
-import pygal.svg
 import pytest
 
 import hermesguard
@@ -64,7 +63,8 @@ def home():
             importlib.import_module(module.name)
     root = Path(tempfile.mkdtemp(prefix="hermesguard-readers-"))
     root.chmod(0o755)
-    shutil.copytree(Path(pygal.svg.__file__).parent / "css", root / "css")
+    charts = importlib.import_module("pygal.svg")  # not sooner: it leaves an import hook behind
+    shutil.copytree(Path(charts.__file__).parent / "css", root / "css")
     home = lost_home.make(root)
     home.scene = Scene(home.root, home.app, "", "", "", "")
     variables = {"HERMESGUARD_SESSIONS": str(home.sessions)}
@@ -73,7 +73,7 @@ def home():
     home.act()
     home.run("scan")
     # Beside its module it looks for its style sheets, at each chart.
-    with mock.patch.object(pygal.svg, "__file__", str(root / "svg.py")):
+    with mock.patch.object(charts, "__file__", str(root / "svg.py")):
         yield home
     give(home, 0o700, 0o600)
     shutil.rmtree(root)
