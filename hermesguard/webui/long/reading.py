@@ -140,7 +140,9 @@ class _Reading:
             except ValueError as error:
                 if isinstance(error, Unreadable):
                     raise
-                raise Broken(said_of(error)) from None
+                # An integer of more digits than can be read; where the view ends in one, it may be no integer.
+                if self._is_last or not self._text[-1:].isdigit():
+                    raise Broken(said_of(error)) from None
             self._further()
 
     def _is_certain(self, at: int, said: str) -> bool:

@@ -45,6 +45,18 @@ def test_what_would_take_many_times_its_size_is_told(monkeypatch: pytest.MonkeyP
             long(torn)
 
 
+@pytest.mark.parametrize("window_bytes", range(2200, 2230))
+def test_a_number_of_thousands_of_digits_is_what_it_is_wherever_a_window_ends(
+    monkeypatch: pytest.MonkeyPatch, window_bytes: int
+) -> None:
+    """As in a whole file: before a point so many are well, alone they are not."""
+    monkeypatch.setattr(reading, "WINDOW_BYTES", window_bytes)
+    data = b'{"messages": [{"role": "user", "timestamp": ' + b"1" * 4400 + b'.5, "content": "x"}]}'
+    assert long(data).messages[0].words == "x"
+    with pytest.raises(Broken, match="digits"):
+        long(data.replace(b".5", b""))
+
+
 def test_a_long_prompt_that_is_pending_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     prompt = "a pasted text " * (reading.KEPT_VALUE_BYTES // 10)
     value = {"session_id": "x", "messages": [], "pending_user_message": prompt, "title": "t"}
