@@ -139,6 +139,7 @@ def _there(settings: Settings) -> list[Part]:
 
 def _scan(settings: Settings, reporter: Reporter) -> dict[str, Any]:
     with guarding(settings, reporter, create=True) as guard:
+        guard.scans.trust(None)  # there is no second look that would find what was changed in place
         guard.finish_interrupted_repairs()
         for _ in guard.scan():
             pass

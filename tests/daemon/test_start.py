@@ -286,6 +286,22 @@ def test_hangup_reloads(tmp_path: Path) -> None:
         assert len(chat.on_disk()["messages"]) == 28
 
 
+def test_a_shorter_pause_between_scans_holds_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "hermesguard.toml"
+    file.write_text('scan_interval = "1h"\n')
+    with Daemon(tmp_path, "--config", file) as daemon:
+        chat = App(daemon.sessions, Era.OLD).create(turns=40)
+        daemon.start()
+        assert daemon.process
+        daemon.until_kept(chat.path)
+        good = chat.path.read_bytes()
+        with chat.path.open("r+b") as kept_open:
+            kept_open.truncate(len(good) // 2)
+            file.write_text('scan_interval = "200ms"\n')
+            daemon.process.send_signal(signal.SIGHUP)
+            daemon.until(lambda: chat.path.read_bytes() == good)
+
+
 # -- the snapshot of the guard that ended
 
 
@@ -326,6 +342,17 @@ def test_what_was_changed_in_place_while_no_guard_ran_is_found_after_the_start(t
         daemon.start()
         daemon.until(lambda: path.read_bytes() != good[:-30])
         assert daemon.until_heard("restored", session=path.stem)
+
+
+def test_a_single_scan_finds_what_was_changed_in_place_while_no_guard_ran(tmp_path: Path) -> None:
+    with Daemon(tmp_path) as daemon:
+        path = kept_at_rest(daemon, 3)[1]
+        good = path.read_bytes()
+        path.write_bytes(good[:-30])
+        os.utime(daemon.sessions, ns=(10**18, 10**18))
+        done = hermesguard(tmp_path, "scan", "--sessions", daemon.sessions, "--store", daemon.store)
+        assert done.returncode == ExitCode.OK, done.stderr
+        assert path.read_bytes() == good
 
 
 def test_what_was_saved_while_no_guard_ran_is_seen_before_it_is_ready(tmp_path: Path) -> None:

@@ -284,8 +284,8 @@ class Directories:
         """Go on with other settings of the same directories."""
         self.settings = settings
         for one in self.all:
-            one.settings = replace(settings, sessions=one.settings.sessions, store=one.settings.store)
-            one.guard.adopt(one.settings)
+            one.adopt(replace(settings, sessions=one.settings.sessions, store=one.settings.store))
+        self._look_due = min(self._look_due, time.monotonic() + settings.scan_interval_seconds)
         self.share()
 
     # -- all together

@@ -69,6 +69,12 @@ class Supervisor(Watched):
         self._waits_for_background = False
         self._began = time.monotonic()
 
+    def adopt(self, settings: Settings) -> None:
+        """Go on with other settings of the same directory; the next scan is no later than they say."""
+        self.settings = settings
+        self.guard.adopt(settings)
+        self._scan_due = min(self._scan_due, time.monotonic() + settings.scan_interval_seconds)
+
     # -- what a turn of the loop does
 
     @property
