@@ -93,11 +93,11 @@ class Supervisor(Watched):
 
     def begin_turn(self, slice_seconds: float, early_seconds: float) -> None:
         """Watch, prove, scan: what is due, or is so before long, as the loop is awake; a scan for so long."""
-        now = time.monotonic() + early_seconds
-        self.keep_watch(now, is_idle=self._scan is None)
+        now = time.monotonic()
+        self.keep_watch(now, early_seconds, is_idle=self._scan is None)
         if self.watch is None or self.is_silent:
             return
-        if self._scan is None and now >= self._scan_due:
+        if self._scan is None and now + early_seconds >= self._scan_due:
             self._begin_scan()
         if self._scan and self._scan_on(slice_seconds):
             self._after_scan()
@@ -208,8 +208,9 @@ class Supervisor(Watched):
         """
         is_heard = self._is_heard
         scans = self.guard.scans
-        if is_heard and self.is_ready and self._turns_left > 0 and scans.is_at_rest():
-            self._turns_left -= 1
+        turns_left = min(self._turns_left, scans.turns - 1)  # others may have gone
+        if is_heard and self.is_ready and turns_left > 0 and scans.is_at_rest():
+            self._turns_left = turns_left - 1
             self._scan_due = time.monotonic() + self.settings.scan_interval_seconds
             self.guard.notes.totals.last_scan = self.guard.context.clock.now().isoformat()
             self._after_scan()

@@ -91,13 +91,13 @@ class Watched:
     def settled(self) -> None:
         """Called when there is nothing to do but wait."""
 
-    def keep_watch(self, now: float, is_idle: bool) -> None:
-        """Establish the watch, or, when there is nothing else to do, prove it: what is due."""
-        if self.watch is None and now >= self._arm_due:
+    def keep_watch(self, now: float, early_seconds: float, is_idle: bool) -> None:
+        """Establish the watch, or, when there is nothing else to do, prove it: what is due, or is so in `early_seconds`."""
+        if self.watch is None and now + early_seconds >= self._arm_due:
             self._arm(now)
         if self.is_silent:
             self._keep_away()
-        elif self.watch and now >= self._proof_due and is_idle:
+        elif self.watch and now + early_seconds >= self._proof_due and is_idle:
             self._proof_due = now + PROOF_SECONDS
             if reason := self.watch.self_test():
                 self.lose_watch(reason)
