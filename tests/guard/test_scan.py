@@ -91,8 +91,25 @@ def test_a_directory_is_at_rest_only_while_nothing_is_to_be_done_or_found(
     assert not scan.is_at_rest()
 
 
+def test_what_is_held_no_more_is_written_down_before_a_directory_is_at_rest(
+    world: World, chats: list[Chat]
+) -> None:
+    guard, name = world.guard, chats[0].session_id
+    world.pass_time(3600)
+    guard.missing_files.hold([name], "for a test")
+    hear_and_scan(world)
+    held = guard.copies.store.root / "held"
+    assert held.read_text() == f"{name}\n"
+    guard.missing_files.is_here(name)
+    assert not guard.scans.is_at_rest()
+    hear_and_scan(world)
+    assert not held.exists()
+    assert guard.scans.is_at_rest()
+
+
+@pytest.mark.parametrize("turns", range(1, 11))
 def test_a_directory_that_takes_turns_is_looked_at_within_as_many_scans(
-    world: World, chats: list[Chat], monkeypatch: pytest.MonkeyPatch
+    world: World, chats: list[Chat], monkeypatch: pytest.MonkeyPatch, turns: int
 ) -> None:
     looked: list[str] = []
 
@@ -102,7 +119,7 @@ def test_a_directory_that_takes_turns_is_looked_at_within_as_many_scans(
 
     monkeypatch.setattr(SessionsDirectory, "is_as", is_as)
     monkeypatch.setattr(scans, "ROUND_SCANS", 10)
-    world.guard.scans.turns = turns = 5
+    world.guard.scans.turns = turns
     for _ in range(10 // turns):
         hear_and_scan(world)
     assert set(looked) == {chat.session_id for chat in chats}

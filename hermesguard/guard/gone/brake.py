@@ -71,11 +71,16 @@ class MassChangeBrake:
         if not self.held:
             self._reporter.report("mass_change_released", count=self._came_back, path=str(self._directory))
 
+    @property
+    def is_written(self) -> bool:
+        """Return whether what is held would survive a restart as it is."""
+        return self.held == self._written
+
     def write_down(self, known: Collection[str]) -> None:
         """Make what is held survive a restart, without sessions that are not `known` any more. Raises OSError."""
         for name in self.held - set(known):
             self.let_go(name)
-        if self.held == self._written:
+        if self.is_written:
             return
         if self.held:
             files.write_durably(self._path, "".join(f"{name}\n" for name in sorted(self.held)).encode())

@@ -275,7 +275,8 @@ class MissingFiles:
     def is_idle(self) -> bool:
         """Return whether nothing is missed, and all is written down that `after_scan` would write."""
         is_known = self._context.directory.index.changes == self._remembered_at
-        return is_known and not (self._absences or self._resolved or self.held or self.evidence.moved)
+        is_written = is_known and self._brake.is_written
+        return is_written and not (self._absences or self._resolved or self.held or self.evidence.moved)
 
     def after_scan(self) -> None:
         """Forget what is not missed any more, and write down what is held."""

@@ -190,9 +190,10 @@ class Scans:
     def _look_at_files(self) -> Iterator[None]:
         """Look at the next part of the files, and visit those that are not as they were."""
         directory, seen = self._context.directory, self._notes.seen
-        for number, name in enumerate(
-            self._next(max(self.smallest_part or SMALLEST_PART, len(seen) * self.turns // ROUND_SCANS + 1)), 1
-        ):
+        # Those that are at rest look so often in a round; a rest of it is not enough for one look more.
+        looks = max(1, ROUND_SCANS // self.turns)
+        part = self._next(max(self.smallest_part or SMALLEST_PART, len(seen) // looks + 1))
+        for number, name in enumerate(part, 1):
             if name in seen and not directory.is_as(name, seen.is_as_seen):
                 self._visit(name)
                 yield
