@@ -37,6 +37,7 @@ MESSAGE_BYTES: Final = 256
 """What a message takes while two files are compared, where its text is not counted."""
 # An error so near to the end of what is in view may come from its being cut there: the longest word is "-Infinity".
 _CUT_CHARACTERS: Final = 16
+_CUT_NUMBER: Final = re.compile(r"[0-9](?:\.|[eE][+-]?)?\Z")
 _FOUR_BYTES = re.compile(rb"[\xf0-\xf4]")
 _STRINGS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 
@@ -141,7 +142,9 @@ class _Reading:
                 if isinstance(error, Unreadable):
                     raise
                 # An integer of more digits than can be read; where the view ends in one, it may be no integer.
-                if self._is_last or not self._text[-1:].isdigit():
+                if self._is_last or not _CUT_NUMBER.search(
+                    self._text, max(0, len(self._text) - _CUT_CHARACTERS)
+                ):
                     raise Broken(said_of(error)) from None
             self._further()
 

@@ -45,16 +45,21 @@ def test_what_would_take_many_times_its_size_is_told(monkeypatch: pytest.MonkeyP
             long(torn)
 
 
+@pytest.mark.parametrize("fraction", [b".5", b"e-4399", b"E-4399"])
 @pytest.mark.parametrize("window_bytes", range(2200, 2230))
 def test_a_number_of_thousands_of_digits_is_what_it_is_wherever_a_window_ends(
-    monkeypatch: pytest.MonkeyPatch, window_bytes: int
+    monkeypatch: pytest.MonkeyPatch, window_bytes: int, fraction: bytes
 ) -> None:
-    """As in a whole file: before a point so many are well, alone they are not."""
+    """As in a whole file: before a point or a power of ten so many are well, alone they are not."""
     monkeypatch.setattr(reading, "WINDOW_BYTES", window_bytes)
-    data = b'{"messages": [{"role": "user", "timestamp": ' + b"1" * 4400 + b'.5, "content": "x"}]}'
-    assert long(data).messages[0].words == "x"
-    with pytest.raises(Broken, match="digits"):
-        long(data.replace(b".5", b""))
+    for begins in (
+        b'{"messages": [{"role": "user", "timestamp": ',
+        b'{"messages":[{"role": "user", "timestamp": ',
+    ):
+        data = begins + b"1" * 4400 + fraction + b', "content": "x"}]}'
+        assert long(data).messages[0].words == "x"
+        with pytest.raises(Broken, match="digits"):
+            long(data.replace(fraction, b""))
 
 
 def test_a_long_prompt_that_is_pending_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
