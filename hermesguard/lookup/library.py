@@ -203,14 +203,8 @@ class Library:
         now = self.title(name)
         if now not in session.UNTITLED:
             return now
-        for version in reversed(self.store.versions(name)):
-            with contextlib.suppress(OSError):
-                before = head.title(
-                    head.metadata(self.store.read_version(version)[: head.HEAD_BYTES], session.TITLE)
-                )
-                if before not in session.UNTITLED:
-                    return before
-        return now
+        before = map(head.title, self._older_heads(name, session.TITLE))
+        return next((title for title in before if title not in session.UNTITLED), now)
 
     def _titles_elsewhere(self, name: str) -> str:
         if name not in self.kept and name in (self.live or ()):
@@ -245,12 +239,14 @@ class Library:
             return head.read(self.store.shadow_path(name), *keys)
         except OSError:
             pass
-        for version in reversed(self.store.versions(name)):
-            try:
-                return head.metadata(self.store.read_version(version)[: head.HEAD_BYTES], *keys)
-            except OSError:
-                continue
-        return {}
+        return next(self._older_heads(name, *keys), {})
+
+    def _older_heads(self, name: str, *keys: str) -> Iterator[dict[str, Any]]:
+        """Yield the metadata of the versions that this user can read, the newest first."""
+        with contextlib.suppress(PermissionError):
+            for version in reversed(self.store.versions(name)):
+                with contextlib.suppress(OSError):
+                    yield head.metadata(self.store.read_version(version)[: head.HEAD_BYTES], *keys)
 
     def find(self, text: str) -> str:
         """Return the session that `text` means; GuardError (exit code 13) when it means none, or several."""

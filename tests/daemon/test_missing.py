@@ -61,6 +61,11 @@ class Place:
     def until_back(self, name: str, session: str) -> None:
         self.daemon.until(lambda: self.on_disk(session) == self.known[name], SECONDS)
 
+    def until_listed(self, name: str) -> None:
+        """The guard has read an index that lists a session: between two saves of it, it takes its time."""
+        listed = self.daemon.store / "listed.json"
+        self.daemon.until(lambda: listed.exists() and self.id(name) in listed.read_text(), SECONDS)
+
     def reported(self, session: str, event: str) -> list[Record]:
         return self.daemon.heard(event, session=session)
 
@@ -95,8 +100,6 @@ def lost_with_others(place: Place) -> None:
         losses.rename_destroys(chats["destroyed"])
         chats["rotated from"] = Chat(place.app, dict(chats["rotated"].document))
         acts.rotate(chats["rotated"])
-    # It is deleted when the others are back: by then the guard has read an index that lists it.
-    place.create("deleted")
 
 
 def found(place: Place) -> None:
@@ -105,6 +108,7 @@ def found(place: Place) -> None:
     if place.app.era.renames_on_rotation:
         place.daemon.until(lambda: where_destroyed(place), SECONDS)
         place.daemon.until_heard("renamed", session=place.id("rotated"))
+    place.create("deleted")
 
 
 def where_destroyed(place: Place) -> str:
@@ -120,6 +124,7 @@ def where_destroyed(place: Place) -> str:
 
 
 def deleted(place: Place) -> None:
+    place.until_listed("deleted")
     place.chats["btw"] = Chat(place.app, {"session_id": acts.side_question(place.app, "what is it", "this")})
     side = acts.side_question(place.app, "what else", "that", kind="bg")
     place.chats["bg"] = Chat(place.app, {"session_id": side})
@@ -143,8 +148,7 @@ def batch(place: Place) -> None:
     )
     place.create(*(f"batch {number}" for number in range(BATCH)), "lost after a batch", turns=1)
     place.create(*(f"empty {number}" for number in range(EMPTY)), turns=0)
-    listed = place.daemon.store / "listed.json"
-    place.daemon.until(lambda: place.id(f"empty {EMPTY - 1}") in listed.read_text(), SECONDS)
+    place.until_listed(f"empty {EMPTY - 1}")
     for number in range(BATCH):
         acts.delete(place.chats[f"batch {number}"])
 
