@@ -23,7 +23,7 @@ os.makedirs("/run/systemd/journal")
 journald = subprocess.Popen(["/lib/systemd/systemd-journald"], stderr=subprocess.DEVNULL)
 
 def until(condition):
-    for _ in range(1000):
+    for _ in range(6000):
         if found := condition():
             return found
         select.select([], [], [], 0.01)
