@@ -1,7 +1,10 @@
 """The process: one for a store, until it is stopped. It may be killed at any instruction, and so it is by SIGTERM."""
 
+import contextlib
 import signal
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -35,7 +38,18 @@ def run(options: OffsiteSettings, reporter: Reporter, environment: dict[str, str
     bucket = bucket_of(options, environment)
     try:
         state = State(options.state)
-        lock = Lock(options.state / LOCK)
+    except OSError as error:
+        raise _not_writable(options, error) from None
+    with contextlib.closing(state):
+        make = partial(Uploader, options, state, bucket, recipients, report=reporter.report)
+        return _copy(options, state, make, reporter, once)
+
+
+def _copy(
+    options: OffsiteSettings, state: State, make: Callable[[], Uploader], reporter: Reporter, once: bool
+) -> int:
+    lock = Lock(options.state / LOCK)
+    try:
         is_taken = lock.take()
     except OSError as error:
         raise _not_writable(options, error) from None
@@ -50,7 +64,7 @@ def run(options: OffsiteSettings, reporter: Reporter, environment: dict[str, str
     except OSError as error:
         raise _not_writable(options, error) from None
     state.note(once=int(once))
-    uploader = Uploader(options, state, bucket, recipients, report=reporter.report)
+    uploader = make()
     reporter.report("offsite_started", path=str(options.store), target=options.url)
     reporter.flush(_SAY_AT_LEAST_SECONDS)
     if once:

@@ -87,7 +87,11 @@ class State:
                     raise FileNotFoundError(2, "No such file", str(path))
                 self._database = sqlite3.connect(f"file:{_quoted(path)}?mode=ro", timeout=5, uri=True)
                 self.facts()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, GuardError, OSError) as error:
+            if "_database" in vars(self):
+                self.close()
+            if not isinstance(error, sqlite3.Error):
+                raise
             raise GuardError(
                 f"The state {path} cannot be used: {error}",
                 "If it is damaged, move it away: everything is then copied once more, and nothing is lost",

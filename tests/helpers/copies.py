@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import weakref
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -57,6 +58,7 @@ class Copies:
     def start(self) -> None:
         """Start the uploader, as a new process does: only the disk is remembered."""
         self.state = State(self.options.state)
+        weakref.finalize(self, self.state.close)
         self.bucket = self.make()
         self.uploader = Uploader(
             self.options,
