@@ -82,7 +82,10 @@ def _path(kind: str, store: bytes, environment: Mapping[str, str]) -> Path | Non
     base = own or absolute_variable(environment, "HOME")
     try:
         # As root with the home of somebody else, what is written there would be in that user's way.
-        if base is None or os.stat(base).st_uid != os.geteuid():
+        if base is None:
+            return None
+        there = next(one for one in (base, *base.parents) if one.exists())  # it may yet be to be made
+        if there.stat().st_uid != os.geteuid():
             return None
     except OSError:
         return None

@@ -372,6 +372,14 @@ def test_where_nothing_can_be_noted_the_search_goes_on(place, monkeypatch):
     assert not place.notes.exists()
 
 
+def test_a_place_for_notes_that_is_not_there_yet_is_made(place, tmp_path, opened, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "not" / "yet"))
+    place.find("nothing")
+    opened.clear()
+    place.find("nothing")
+    assert len(opened) == 1
+
+
 def test_nothing_is_noted_in_the_home_of_somebody_else(place, tmp_path, monkeypatch):
     home = Path("/")
     if os.geteuid() == 0:
