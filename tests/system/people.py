@@ -101,7 +101,8 @@ def _type_until_whole(chat: Chat, count: int) -> None:
         if messages(chat) >= count:
             break
         assert len(typed) < MOST_COMMANDS, "not back"
-        own = [found for found in _COMMAND.findall(said) if chat.session_id in found]
-        line = (own or _COMMAND.findall(said))[0]
+        # What only shows a conversation brings nothing back.
+        commands = [found for found in _COMMAND.findall(said) if "--show" not in found]
+        line = next((found for found in commands if chat.session_id in found), commands[0])
     show(f"{messages(chat)} messages with {len(typed)} commands")
     assert json.loads(chat.path.read_text("utf-8"))["session_id"] == chat.session_id
