@@ -2,7 +2,6 @@
 
 import dataclasses
 import itertools
-import weakref
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +18,8 @@ from hermesguard.offsite.upload.uploader import Uploader
 from hermesguard.store.store import Store
 
 DAY = 86400.0
+STARTED: list[State] = []
+"""The states of the test that runs: they are closed after it, by the thread that opened them."""
 
 
 class Copies:
@@ -58,7 +59,7 @@ class Copies:
     def start(self) -> None:
         """Start the uploader, as a new process does: only the disk is remembered."""
         self.state = State(self.options.state)
-        weakref.finalize(self, self.state.close)
+        STARTED.append(self.state)
         self.bucket = self.make()
         self.uploader = Uploader(
             self.options,
