@@ -7,7 +7,6 @@ does it itself, by the same code (guard/requests). Only the store's owner and ro
 import contextlib
 import json
 import os
-import shlex
 import socket
 import time
 from collections.abc import Callable, Generator
@@ -21,7 +20,7 @@ from hermesguard.config.settings import Settings
 from hermesguard.daemon.status import resting_status
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.events.shield import Shield
-from hermesguard.store.place import top_of, user_name
+from hermesguard.store.place import top_of, typed_by
 
 SOCKET_NAME = "control"
 ANSWER_SECONDS = 120.0
@@ -275,7 +274,7 @@ def ask_running_guard(
     except PermissionError:
         raise GuardError(
             f"The guard of the store {store} may not be asked by this user",
-            f"Type the same with sudo -u {shlex.quote(user_name(os.stat(store).st_uid))} before it",
+            typed_by(os.stat(store).st_uid),
         ) from None
     except OSError as error:
         what = f"The guard of the store {store} does not answer ({error.strerror or 'timed out'})"

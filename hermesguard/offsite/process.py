@@ -3,10 +3,8 @@
 import contextlib
 import signal
 import time
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.events.reporter import Reporter
@@ -41,41 +39,26 @@ def run(options: OffsiteSettings, reporter: Reporter, environment: dict[str, str
     except OSError as error:
         raise _not_writable(options, error) from None
     with contextlib.closing(state):
-        make = partial(Uploader, options, state, bucket, recipients, report=reporter.report)
-        return _copy(options, state, make, reporter, once)
-
-
-def _copy(
-    options: OffsiteSettings, state: State, make: Callable[[], Uploader], reporter: Reporter, once: bool
-) -> int:
-    lock = Lock(options.state / LOCK)
-    try:
-        is_taken = lock.take()
-    except OSError as error:
-        raise _not_writable(options, error) from None
-    if not is_taken:
-        raise GuardError(
-            "Another hermesguard offsite copies this store",
-            "Stop that one first (systemctl stop hermesguard-offsite)",
-            ExitCode.LOCKED,
-        )
-    try:
-        reporter.add(FileLog(options.state / LOG))
-    except OSError as error:
-        raise _not_writable(options, error) from None
-    state.note(once=int(once))
-    uploader = make()
-    reporter.report("offsite_started", path=str(options.store), target=options.url)
-    reporter.flush(_SAY_AT_LEAST_SECONDS)
-    if once:
-        return _once(uploader, reporter)
-    # Whatever is half done is finished or undone by the next start: there is nothing to wait for.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_DFL)
-    while True:
-        wait = uploader.turn()
+        lock = Lock(options.state / LOCK)
+        try:
+            is_taken = lock.take()
+        except OSError as error:
+            raise _not_writable(options, error) from None
+        if not is_taken:
+            raise GuardError(
+                "Another hermesguard offsite copies this store",
+                "Stop that one first (systemctl stop hermesguard-offsite)",
+                ExitCode.LOCKED,
+            )
+        try:
+            reporter.add(FileLog(options.state / LOG))
+        except OSError as error:
+            raise _not_writable(options, error) from None
+        state.note(once=int(once))
+        uploader = Uploader(options, state, bucket, recipients, report=reporter.report)
+        reporter.report("offsite_started", path=str(options.store), target=options.url)
         reporter.flush(_SAY_AT_LEAST_SECONDS)
-        time.sleep(max(wait, 0.01))
+        return _once(uploader, reporter) if once else _for_ever(uploader, reporter)
 
 
 def _not_writable(options: OffsiteSettings, error: OSError) -> GuardError:
@@ -83,6 +66,16 @@ def _not_writable(options: OffsiteSettings, error: OSError) -> GuardError:
         f"The state {options.state} cannot be written: {error.strerror or error}",
         "Give the right to write there, or name another place with HERMESGUARD_OFFSITE_STATE",
     )
+
+
+def _for_ever(uploader: Uploader, reporter: Reporter) -> NoReturn:
+    # Whatever is half done is finished or undone by the next start: there is nothing to wait for.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+    while True:
+        wait = uploader.turn()
+        reporter.flush(_SAY_AT_LEAST_SECONDS)
+        time.sleep(max(wait, 0.01))
 
 
 def _once(uploader: Uploader, reporter: Reporter) -> int:

@@ -68,6 +68,19 @@ class Known(NamedTuple):
     sha256: str
 
 
+def _connected(directory: Path, path: Path) -> sqlite3.Connection:
+    files.make_directory(directory)
+    files.make_directory(directory / SPOOL)
+    os.chmod(directory, 0o700)
+    return sqlite3.connect(path, timeout=30, isolation_level=None)
+
+
+def _connected_to_read(path: Path) -> sqlite3.Connection:
+    if not path.exists():
+        raise FileNotFoundError(2, "No such file", str(path))
+    return sqlite3.connect(f"file:{_quoted(path)}?mode=ro", timeout=5, uri=True)
+
+
 class State:
     """The state in a directory. Raises OSError when the disk refuses (`sqlite3.Error` never leaves)."""
 
@@ -75,23 +88,17 @@ class State:
         self.directory = directory
         path = directory / FILE_NAME
         try:
-            if writes:
-                files.make_directory(directory)
-                files.make_directory(directory / SPOOL)
-                os.chmod(directory, 0o700)
-                self._database = sqlite3.connect(path, timeout=30, isolation_level=None)
-                os.chmod(path, 0o600)
-                self._prepare()
-            else:
-                if not path.exists():
-                    raise FileNotFoundError(2, "No such file", str(path))
-                self._database = sqlite3.connect(f"file:{_quoted(path)}?mode=ro", timeout=5, uri=True)
-                self.facts()
-        except (sqlite3.Error, GuardError, OSError) as error:
-            if "_database" in vars(self):
+            self._database = _connected(directory, path) if writes else _connected_to_read(path)
+            try:
+                if writes:
+                    os.chmod(path, 0o600)
+                    self._prepare()
+                else:
+                    self.facts()
+            except BaseException:
                 self.close()
-            if not isinstance(error, sqlite3.Error):
                 raise
+        except sqlite3.Error as error:
             raise GuardError(
                 f"The state {path} cannot be used: {error}",
                 "If it is damaged, move it away: everything is then copied once more, and nothing is lost",

@@ -77,10 +77,7 @@ class Place:
                 )
             user = os.geteuid()
             if writes and found.st_uid != user:
-                remedy = (
-                    f"Type the same with sudo -u {shlex.quote(user_name(found.st_uid))} before it; "
-                    "a store of your own is named with --store DIR"
-                )
+                remedy = f"{typed_by(found.st_uid)}; a store of your own is named with --store DIR"
                 if os.environ.get(OUTSIDE_VARIABLE):
                     remedy = (
                         f"Give the volume to the container's user: docker run --rm --user 0 --volumes-from hermesguard "
@@ -209,6 +206,11 @@ def user_name(uid: int) -> str:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return f"#{uid}"
+
+
+def typed_by(uid: int) -> str:
+    """Return the advice that this user is to do what another may not, as words without a full stop."""
+    return f"Type the same with sudo -u {shlex.quote(user_name(uid))} before it"
 
 
 def is_same_directory(one: Path, other: Path) -> bool:
