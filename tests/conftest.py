@@ -7,9 +7,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from hermesguard.lookup import typed
+from tests.helpers.journald import journald
 from tests.helpers.world import world
 
-__all__ = ["world"]
+__all__ = ["journald", "world"]
 
 # A busy machine makes any example slow now and then. In CI, Hypothesis's own profile says the same and takes fixed examples.
 settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])

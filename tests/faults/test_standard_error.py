@@ -32,13 +32,6 @@ print("done", file=sys.stdout, flush=True)
 
 
 @pytest.fixture
-def journald(tmp_path: Path) -> Iterator[Journald]:
-    journald = Journald(tmp_path / "socket")
-    yield journald
-    journald.stop()
-
-
-@pytest.fixture
 def teller(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     """Starts a process that tells of so many repairs and then says that it is done."""
     started: list[subprocess.Popen[bytes]] = []

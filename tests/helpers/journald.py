@@ -1,7 +1,10 @@
 """A stand-in for journald: a real datagram socket that is read only when a test says so, so that it can hang."""
 
 import socket
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 Entry = dict[str, str]
 
@@ -53,3 +56,11 @@ def parse(data: bytes) -> Entry:
         assert name.decode() not in entry
         entry[name.decode()] = value.decode()
     return entry
+
+
+@pytest.fixture
+def journald(tmp_path: Path) -> Iterator[Journald]:
+    """A stand-in that is stopped after the test."""
+    journald = Journald(tmp_path / "socket")
+    yield journald
+    journald.stop()

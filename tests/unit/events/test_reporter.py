@@ -31,13 +31,6 @@ LOSS = {
 
 
 @pytest.fixture
-def journald(tmp_path: Path) -> Iterator[Journald]:
-    journald = Journald(tmp_path / "socket")
-    yield journald
-    journald.stop()
-
-
-@pytest.fixture
 def reporter(journald: Journald) -> Iterator[Reporter]:
     reporter = Reporter([Journal(journald.path)], Priority.DEBUG, Clock(now=lambda: START))
     yield reporter
