@@ -8,7 +8,7 @@ from hermesguard.config.settings import Settings
 from hermesguard.errors import GuardError
 from hermesguard.offsite import batch
 from hermesguard.offsite.settings import OffsiteSettings, load
-from hermesguard.offsite.state import FILE_NAME, LOCK, State, time_in_words
+from hermesguard.offsite.state import LOCK, State, time_in_words
 from hermesguard.offsite.upload import budget
 from hermesguard.store.lock import lock_holder
 
@@ -27,10 +27,10 @@ def summary(settings: Settings) -> dict[str, Any] | None:
     if not options.url:
         return None
     found = _of(target=options.url, running=lock_holder(options.state / LOCK) is not None)
-    if not (options.state / FILE_NAME).exists():
-        return found
     try:
-        state = State(options.state, writes=False)
+        state = State.to_read(options.state)
+        if state is None:
+            return found
         try:
             _fill(found, options, state)
         finally:

@@ -7,7 +7,7 @@ from typing import Any, Final
 from hermesguard.errors import GuardError
 from hermesguard.offsite import batch, brief
 from hermesguard.offsite.settings import OffsiteSettings
-from hermesguard.offsite.state import FILE_NAME, LOCK, State, time_in_words
+from hermesguard.offsite.state import LOCK, State, time_in_words
 from hermesguard.offsite.upload import budget, retention
 from hermesguard.offsite.upload.survey import Survey
 from hermesguard.store.lock import lock_holder
@@ -104,10 +104,10 @@ def overview(options: OffsiteSettings) -> Overview:
     """Return how the copies stand; GuardError when the state cannot be read."""
     running = lock_holder(options.state / LOCK) is not None
     found = Overview(options.url, running, requests_per_day=options.requests_per_day)
-    if not (options.state / FILE_NAME).exists():
+    state = State.to_read(options.state)
+    if state is None:
         found.interval_seconds = options.interval_seconds
         return found
-    state = State(options.state, writes=False)
     try:
         _fill(found, options, state)
     except OSError as error:

@@ -76,8 +76,6 @@ def _connected(directory: Path, path: Path) -> sqlite3.Connection:
 
 
 def _connected_to_read(path: Path) -> sqlite3.Connection:
-    if not path.exists():
-        raise FileNotFoundError(2, "No such file", str(path))
     return sqlite3.connect(f"file:{_quoted(path)}?mode=ro", timeout=5, uri=True)
 
 
@@ -94,7 +92,7 @@ class State:
                     os.chmod(path, 0o600)
                     self._prepare()
                 else:
-                    self.facts()
+                    self._version()
             except BaseException:
                 self.close()
                 raise
@@ -105,10 +103,25 @@ class State:
                 ExitCode.FAILED,
             ) from None
 
+    @classmethod
+    def to_read(cls, directory: Path) -> "State | None":
+        """Open it to be read; None where nothing was copied yet, a state that is being made too. Raises GuardError."""
+        if not (directory / FILE_NAME).exists():
+            return None
+        state = cls(directory, writes=False)
+        # The file is there a moment before its tables are.
+        if not state._version():
+            state.close()
+            return None
+        return state
+
+    def _version(self) -> int:
+        return int(self._database.execute("PRAGMA user_version").fetchone()[0])
+
     def _prepare(self) -> None:
         self._database.execute("PRAGMA synchronous = FULL")
         self._database.execute("PRAGMA secure_delete = ON")
-        (number,) = self._database.execute("PRAGMA user_version").fetchone()
+        number = self._version()
         if number > _FORMAT:
             raise GuardError(
                 f"The state {self.directory / FILE_NAME} is of a newer hermesguard", "Install that one again"

@@ -65,6 +65,20 @@ def test_a_configuration_that_is_wrong_is_said_and_costs_nothing_else(copies: Co
     assert "Did you mean interval" in said
 
 
+def test_a_state_that_is_just_being_made_is_none_yet(copies: Copies) -> None:
+    """SQLite makes the file before what is in it: `status`, typed in that moment, said that the state cannot be read."""
+    copies.state.close()
+    state = copies.options.state / "state.sqlite"
+    state.write_bytes(b"")
+
+    said = brief.summary(settings_of(copies))
+
+    assert said is not None
+    assert (said["problem"], said["last_copy"]) == ("", "")
+    assert overview.overview(copies.options).sessions_safe == 0
+    assert state.read_bytes() == b""
+
+
 def test_a_state_that_is_damaged_is_said(copies: Copies) -> None:
     copies.state.close()
     (copies.options.state / "state.sqlite").write_bytes(b"no database at all" * 100)
