@@ -10,6 +10,8 @@ cache=${XDG_CACHE_HOME:-$HOME/.cache}/hermesguard-trees
 ubuntu_keyring=/usr/share/keyrings/ubuntu-archive-keyring.gpg
 scratch=""
 children=()
+declare -A cgroups_of
+started=0
 
 # use_trees WHY: makes $scratch and sees to its end; installs what is needed to make and enter trees.
 use_trees() {
@@ -30,6 +32,7 @@ clean_up() {
   for child in "${children[@]}"; do
     kill -KILL "$child" 2>/dev/null || true
     wait "$child" 2>/dev/null || true
+    remove_cgroups "$child"
   done
   rm -rf --one-file-system "$cache"/*."$$"
   # The last processes may still be dying, and writing.
@@ -37,12 +40,43 @@ clean_up() {
 }
 
 # start COMMAND...: in the background, in namespaces of its own, so that with this child every process and mount of the
-# command is gone (nspawn's own notes in /run too). Its process id is in $child.
+# command is gone (nspawn's own notes in /run too). Its process id is in $child. In cgroups of its own too: two machines in
+# one take each other's units for theirs, and end them.
 start() {
-  unshare --mount --pid --fork --kill-child --mount-proc \
-    sh -c 'mount -t tmpfs tmpfs /run && exec "$@"' sh "$@" </dev/null &
+  local cgroups
+  cgroups=$(new_cgroups "hermesguard-$program.$$.$((++started))")
+  unshare --mount --pid --fork --kill-child --mount-proc sh -c '
+    for cgroup in $1; do echo 0 >"$cgroup/cgroup.procs"; done
+    mount -t tmpfs tmpfs /run && shift && exec "$@"' sh "$cgroups" "$@" </dev/null &
   child=$!
   children+=("$child")
+  cgroups_of[$child]=$cgroups
+}
+
+# new_cgroups NAME: makes a cgroup below this process's own, in the unified hierarchy and in systemd's; prints where.
+new_cgroups() {
+  local line hierarchy own
+  {
+    findmnt --noheadings --output=TARGET --types=cgroup2 | sed 's/^/0:: /'
+    findmnt --noheadings --output=TARGET --types=cgroup --options=name=systemd | sed 's/^/[0-9]*:name=systemd: /'
+  } | while read -r line hierarchy; do
+    own=$hierarchy$(sed -n "s/^$line//p" /proc/self/cgroup)
+    [[ -d $own ]] || own=$hierarchy
+    mkdir "${own%/}/$1" && printf '%s\n' "${own%/}/$1"
+  done
+}
+
+# remove_cgroups PID: those of a child that has ended. Its last processes may still be dying.
+remove_cgroups() {
+  local cgroup try
+  for cgroup in ${cgroups_of[$1]}; do
+    for try in {1..50}; do
+      find "$cgroup" -depth -type d -exec rmdir {} + 2>/dev/null && break
+      ((try < 50)) || say "could not be removed: $cgroup"
+      sleep 0.1
+    done
+  done
+  unset "cgroups_of[$1]"
 }
 
 # attend COMMAND...: the same, and waits for it, so that a signal to us is heeded at once.
@@ -57,6 +91,7 @@ attend() {
 # forget PID: of a child that has been waited for, so that nobody else is killed for it.
 forget() {
   local other rest=()
+  remove_cgroups "$1"
   for other in "${children[@]}"; do
     [[ $other == "$1" ]] || rest+=("$other")
   done
