@@ -62,11 +62,41 @@ def truncate(chat: Chat, keep: int) -> None:
     messages, context = chat.messages, chat.document["context_messages"]
     chat.messages = messages[:keep]
     if chat.app.era.marks_boundary:
-        chat.document["context_messages"] = context[
-            : max(0, len(chat.messages) + len(context) - len(messages))
-        ]
+        chat.document["context_messages"] = context[: _context_kept(chat.app.era, messages, context, keep)]
     mark_shrink(chat, len(messages))
     chat.save()
+
+
+def _context_kept(era: Era, messages: list[Message], context: list[Message], keep: int) -> int:
+    """Return how much of the context goes with the first `keep` messages: as many, and what stands before them in a longer one.
+
+    Since v0.51.875 lists of different lengths are aligned: up to the first message that goes, or to the last that stays.
+    """
+    if keep <= 0:
+        return 0
+    surplus = len(context) - len(messages)
+    if not surplus or keep >= len(messages) or not era.clears_all:
+        return max(0, surplus) + keep
+    places: list[int | None] = []
+    start = 0
+    for message in messages:
+        same = (number for number in range(start, len(context)) if _same(message, context[number]))
+        places.append(next(same, None))
+        start = start if places[-1] is None else places[-1] + 1
+    last, gone = places[keep - 1], places[keep]
+    if last is not None and (gone is None or messages[keep - 1]["role"] == "user"):
+        return last + 1
+    if gone is not None:
+        return gone
+    known = [place for place in places[:keep] if place is not None]
+    return known[-1] + 1 if known and surplus < 0 else max(0, surplus) + keep
+
+
+def _same(message: Message, other: Message) -> bool:
+    if any(message.get(key) != other.get(key) for key in API_MEMBERS):
+        return False
+    stamps = {message.get("timestamp"), other.get("timestamp")} - {None}
+    return len(stamps) < 2
 
 
 def edit(chat: Chat, prompt: str, answer: str) -> None:

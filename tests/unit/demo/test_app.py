@@ -341,6 +341,33 @@ def test_truncate(tmp_path: Path, era: Era) -> None:
     check_marks(chat, before, 0.0)
 
 
+@pytest.mark.parametrize(
+    ("era", "gone", "before", "kept"),
+    [
+        pytest.param(Era.V137, [1, 3], 0, 4, id="until 0.51.627 the context stays"),
+        pytest.param(Era.V720, [1, 3], 0, 4, id="a shorter context: as many as messages"),
+        pytest.param(Era.V875, [1, 3], 0, 2, id="a shorter context, aligned"),
+        pytest.param(Era.NEW, [1, 3], 0, 2, id="a shorter context, aligned, in the newest"),
+        pytest.param(Era.V720, [], 2, 6, id="a longer context: what stands before is kept"),
+        pytest.param(Era.NEW, [], 2, 6, id="a longer context, aligned"),
+        pytest.param(Era.NEW, [1, 4], 0, 3, id="aligned by the message that stays"),
+    ],
+)
+def test_truncate_cuts_a_context_of_another_length(
+    tmp_path: Path, era: Era, gone: list[int], before: int, kept: int
+) -> None:
+    """As `truncate_context_for_display_keep` of the release does, asked with the same lists."""
+    chat = a_chat(tmp_path, era)
+    told = [{"role": "user", "content": "told before"}] * before
+    context = chat.document["context_messages"]
+    chat.document["context_messages"] = told + [m for n, m in enumerate(context) if n not in gone]
+    chat.save()
+    context = chat.on_disk()["context_messages"]
+    acts.truncate(chat, 4)
+    after = chat.on_disk()["context_messages"]
+    assert after == (context if era == Era.V137 else context[:kept])
+
+
 @every_era
 def test_edit_replaces_the_last_turn(tmp_path: Path, era: Era) -> None:
     chat = a_chat(tmp_path, era)
