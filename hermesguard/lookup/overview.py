@@ -68,8 +68,13 @@ def _entry(library: Library, name: str, shadow: ShadowEntry | None, log: list[In
 
 def version_names(library: Library, name: str) -> list[str]:
     """Return the names of the files in a session's history, oldest first, without opening any."""
+    return names_in(library.history_path(name))
+
+
+def names_in(history: str | Path) -> list[str]:
+    """Return the names of the versions in the directory of a session's history, oldest first."""
     try:
-        names = os.listdir(library.history_path(name))
+        names = os.listdir(history)
     except OSError:
         return []
     return sorted([file for file in names if file.endswith(".json.gz") and file[0] != "."])

@@ -157,12 +157,10 @@ class Store(History):
         """Yield all shadows, by stat alone."""
         with contextlib.suppress(FileNotFoundError), os.scandir(self.shadows_directory) as entries:
             for entry in entries:
-                name = entry.name
-                if name.endswith(".json") and is_session_id(name[:-5]):
+                if name := session_id(entry.name):
                     found = entry.stat(follow_symlinks=False)
-                    if not stat.S_ISREG(found.st_mode):
-                        continue
-                    yield Shadow(name[:-5], found.st_size, found.st_mtime_ns)
+                    if stat.S_ISREG(found.st_mode):
+                        yield Shadow(name, found.st_size, found.st_mtime_ns)
 
     def shadow_names(self) -> list[str]:
         """Return the sessions that have a shadow, by their names alone, as the directory lists them."""
@@ -186,8 +184,13 @@ class Store(History):
 
     def sessions(self) -> list[str]:
         """Return all sessions that the store knows, sorted: with a shadow, or with versions only."""
-        known = {shadow.session for shadow in self.shadows()}
-        known.update(self.histories())
+        known = set(self.histories())
+        with contextlib.suppress(FileNotFoundError), os.scandir(self.shadows_directory) as entries:
+            known.update(
+                name
+                for entry in entries
+                if (name := session_id(entry.name)) and entry.is_file(follow_symlinks=False)
+            )
         return sorted(known)
 
     def has_shadow(self, session: str) -> bool:

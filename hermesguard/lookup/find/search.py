@@ -9,6 +9,7 @@ processes, one for each processor; each holds three files at a time.
 import json
 import marshal
 import os
+import stat
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ from hermesguard import files
 from hermesguard.lookup.find.query import PHRASE, Query
 from hermesguard.lookup.find.repeats import Repeats, State, adds_text
 from hermesguard.lookup.library import Library
-from hermesguard.lookup.overview import version_names
+from hermesguard.lookup.overview import names_in
 from hermesguard.lookup.selectors import LATEST, LIVE, Chosen
 from hermesguard.store.history import digest
 
@@ -27,9 +28,12 @@ _LEAST_SHARE: Final = 500
 _LEAST_NOTED: Final = 500
 """So many sessions are looked through quickly enough without notes of the last time."""
 _MOST_PROCESSES: Final = 8
+_MOST_PARTS: Final = 128
+"""No more than a byte can number, and a pipe can hold."""
 _GZIP_HEADER_BYTES: Final = 10
 _LARGEST_VERSION_BYTES: Final = 1024 * 1024 * 1024
 _MOST_AT_ONCE_BYTES: Final = 64 * 1024
+_READ_ONLY: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 Source = Literal["live", "latest", "version"]
 
 
@@ -102,33 +106,44 @@ def elsewhere(library: Library, query: Query) -> Callable[[Hit], list[Hit]]:
 
 
 def _share_out(look: "_Look", names: Sequence[str], count: int) -> None:
-    """Look through all `names`, each of `count` processes having a part of them."""
+    """Look through all `names` in `count` processes, each of which takes the next part whenever it has done one."""
+    parts = min(_MOST_PARTS, len(names))
+    queue, filler = os.pipe()
+    os.write(filler, bytes(range(parts)))
+    os.close(filler)
     children: list[tuple[int, int]] = []
-    for number in range(1, count):
+    for _ in range(1, count):
         reader, writer = os.pipe()
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError:  # so many processes are not allowed here
+            os.close(reader)
+            os.close(writer)
+            break
         if pid == 0:
             code = 1
             try:
                 os.close(reader)
-                look.through(names[number::count])
+                done = look.parts(names, parts, queue)
                 with os.fdopen(writer, "wb") as file:
-                    marshal.dump(([tuple(hit) for hit in look.hits], look.notes), file)
+                    marshal.dump((done, [tuple(hit) for hit in look.hits], look.notes), file)
                 code = 0
             finally:
                 os._exit(code)
         os.close(writer)
         children.append((pid, reader))
-    look.through(names[0::count])
-    for number, (pid, reader) in enumerate(children, 1):
+    missing = set(range(parts)) - look.parts(names, parts, queue)
+    os.close(queue)
+    for pid, reader in children:
         with os.fdopen(reader, "rb") as file:
             data = file.read()
         if os.waitpid(pid, 0)[1] == 0:
-            hits, notes = marshal.loads(data)
+            done, hits, notes = marshal.loads(data)
+            missing -= done
             look.hits += [Hit(*hit) for hit in hits]
             look.notes |= notes
-        else:
-            look.through(names[number::count])
+    for part in missing:
+        look.through(names[part::parts])
 
 
 class _Look:
@@ -138,9 +153,6 @@ class _Look:
         self.hits: list[Hit] = []
         self.notes: dict[str, list[Any]] = {}
         self._library, self._query, self._repeats = library, query, repeats
-        self._shadows = {
-            shadow.session: (shadow.size_bytes, shadow.mtime_ns) for shadow in library.store.shadows()
-        }
         self._deltas = frozenset(library.store.with_delta_logs())
         self._live = library.live or frozenset()
         self._live_directory = str(library.settings.sessions)
@@ -152,6 +164,14 @@ class _Look:
         for name in names:
             if hit := self._session(name):
                 self.hits.append(hit)
+
+    def parts(self, names: Sequence[str], parts: int, queue: int) -> set[int]:
+        """Look through those parts of `names` whose numbers are got from a pipe, until it is empty; return which ones."""
+        done = set()
+        while number := os.read(queue, 1):
+            self.through(names[number[0] :: parts])
+            done.add(number[0])
+        return done
 
     def every(self, name: str) -> Iterator[Hit]:
         """Yield each copy of a session that has the words, the newest first."""
@@ -176,59 +196,73 @@ class _Look:
 
     def _copies(self, name: str) -> Iterator[tuple[Source, str, bytes]]:
         """Yield the copies of a session, the live file first, then the newest; what cannot be read is left out."""
-        live = _stat(f"{self._live_directory}/{name}.json") if name in self._live else None
-        shadow, has_delta = self._shadows.get(name), name in self._deltas
-        is_same = live is not None and (live.st_size, live.st_mtime_ns) == shadow and not has_delta
-        state = None if has_delta or not self._repeats else self._state(name, live)
+        live_path, shadow_path = (
+            f"{self._live_directory}/{name}.json",
+            f"{self._shadow_directory}/{name}.json",
+        )
+        live, shadow = _stat(live_path) if name in self._live else None, _stat(shadow_path)
+        has_delta = name in self._deltas
+        state = None if has_delta or not self._repeats else self._state(name, live, shadow)
+        is_same = False
         newer: list[bytes] = []
-        digests: set[str] = set()
-        if live and not is_same and (data := _read(f"{self._live_directory}/{name}.json")):
-            newer.append(data)
-            yield "live", "", data
-        if shadow:
-            path = f"{self._shadow_directory}/{name}.json"
-            if data := _newest(self._library, name) if has_delta else _read(path):
+        if live:
+            is_same = shadow is not None and not has_delta and _looks_as(live, shadow)
+            if not is_same and (data := _read(live_path)):
                 newer.append(data)
-                if not has_delta and (noted := self._library.store.shadow_note(name)):
-                    digests.add(noted[0])
+                yield "live", "", data
+        is_kept = False
+        if shadow and stat.S_ISREG(shadow.st_mode):
+            if data := _newest(self._library, name) if has_delta else _read(shadow_path):
+                is_kept = True
+                newer.append(data)
                 yield ("live" if is_same else "latest"), "", data
-        if state is None:
-            yield from (("version", version, data) for version, data in self._versions(name, digests) if data)
-            return
-        known = self._repeats.versions(name, state) if self._repeats else None
+        known = self._repeats.versions(name, state) if self._repeats and state else None
+        if known is not None:
+            for version in known:
+                if data := self._unpack(name, version):
+                    yield "version", version, data
+        else:
+            noted = self._library.store.shadow_note(name) if is_kept and not has_delta else None
+            yield from self._versions(name, state, newer, {noted[0]} if noted else set())
+
+    def _versions(
+        self, name: str, state: State | None, newer: list[bytes], digests: set[str]
+    ) -> Iterator[tuple[Source, str, bytes]]:
+        """Yield the versions of a session, the newest first, no content twice, and none with one of these digests.
+
+        In a `state` that can be told from others, those that only repeat what is newer are left out; which others there are is
+        noted at the end.
+        """
         fresh: list[str] = []
         is_whole = True
-        again = ((version, self._unpack(name, version)) for version in known or ())
-        for version, data in self._versions(name, digests) if known is None else again:
+        for version in reversed(names_in(f"{self._history}/{name}")):
+            known_by = _digest_in(version)
+            if known_by in digests:
+                continue
+            data = self._unpack(name, version)
             if not data:
                 is_whole = False
-            elif known is not None:
+                continue
+            digests.add(known_by)
+            if state is None:
                 yield "version", version, data
             elif all(adds_text(data, other) for other in newer):
                 yield "version", version, data
                 fresh.append(version)
                 newer = [*newer[:1], data]
-            elif digest(data) != _digest_in(version):
+            elif digest(data) != known_by:
                 fresh.append(version)  # it is damaged: a whole one that is put in its place may say more
-        if known is None and is_whole:
+        if state is not None and is_whole:
             self.notes[name] = [state, fresh]
 
-    def _state(self, name: str, live: os.stat_result | None) -> State | None:
+    def _state(self, name: str, live: os.stat_result | None, shadow: os.stat_result | None) -> State | None:
         """Return what tells one state of a session's copies from another; None while it may change unnoticed."""
-        found = (live, _stat(f"{self._shadow_directory}/{name}.json"), _stat(f"{self._history}/{name}"))
-        there = [one for one in found if one]
-        if self._repeats and self._repeats.is_settled(max((one.st_ctime_ns for one in there), default=0)):
-            return [number for one in found for number in ((one.st_ino, one.st_ctime_ns) if one else (0, 0))]
-        return None
-
-    def _versions(self, name: str, digests: set[str]) -> Iterator[tuple[str, bytes]]:
-        """Yield name and content of each version, the newest first, no content twice, and none with one of these digests."""
-        for version in reversed(version_names(self._library, name)):
-            if _digest_in(version) not in digests:
-                data = self._unpack(name, version)
-                if data:
-                    digests.add(_digest_in(version))
-                yield version, data
+        state: State = []
+        changed_ns = 0
+        for one in (live, shadow, _stat(f"{self._history}/{name}")):
+            state += (one.st_ino, one.st_ctime_ns) if one else (0, 0)
+            changed_ns = max(changed_ns, state[-1])
+        return state if self._repeats and self._repeats.is_settled(changed_ns) else None
 
     def _unpack(self, name: str, version: str) -> bytes:
         """Return the content of a version; of one that cannot be read an empty one."""
@@ -236,6 +270,10 @@ class _Look:
             return _unpacked(_read(f"{self._history}/{name}/{version}"))
         except zlib.error:
             return b""
+
+
+def _looks_as(live: os.stat_result, shadow: os.stat_result) -> bool:
+    return live.st_mtime_ns == shadow.st_mtime_ns and live.st_size == shadow.st_size
 
 
 def _digest_in(version: str) -> str:
@@ -272,7 +310,7 @@ def _stat(path: str) -> os.stat_result | None:
 
 def _read(path: str) -> bytes:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = os.open(path, _READ_ONLY)
     except OSError:
         return b""
     try:
