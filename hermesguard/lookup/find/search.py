@@ -21,7 +21,6 @@ from hermesguard.lookup.find.repeats import Repeats, State, adds_text
 from hermesguard.lookup.library import Library
 from hermesguard.lookup.overview import names_in
 from hermesguard.lookup.selectors import LATEST, LIVE, Chosen
-from hermesguard.store.history import digest
 
 _LEAST_SHARE: Final = 500
 """So many sessions are looked through sooner than a process is made."""
@@ -33,6 +32,7 @@ _MOST_PARTS: Final = 128
 _GZIP_HEADER_BYTES: Final = 10
 _LARGEST_VERSION_BYTES: Final = 1024 * 1024 * 1024
 _MOST_AT_ONCE_BYTES: Final = 64 * 1024
+_LARGEST_NUMBER: Final = 2**63 - 1
 _READ_ONLY: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 Source = Literal["live", "latest", "version"]
 
@@ -202,42 +202,45 @@ class _Look:
         )
         live, shadow = _stat(live_path) if name in self._live else None, _stat(shadow_path)
         has_delta = name in self._deltas
-        state = None if has_delta or not self._repeats else self._state(name, live, shadow)
         is_same = False
         newer: list[bytes] = []
+        versions = state = None
+        if self._repeats and not has_delta:
+            versions = names_in(f"{self._history}/{name}")
+            state = self._state(name, live, shadow, versions)
         if live:
             is_same = shadow is not None and not has_delta and _looks_as(live, shadow)
             if not is_same and (data := _read(live_path)):
                 newer.append(data)
                 yield "live", "", data
-        is_kept = False
-        if shadow and stat.S_ISREG(shadow.st_mode):
-            if data := _newest(self._library, name) if has_delta else _read(shadow_path):
-                is_kept = True
-                newer.append(data)
-                yield ("live" if is_same else "latest"), "", data
+        is_kept = shadow is not None and stat.S_ISREG(shadow.st_mode)
+        if is_kept and (data := _newest(self._library, name) if has_delta else _read(shadow_path)):
+            newer.append(data)
+            yield ("live" if is_same else "latest"), "", data
         known = self._repeats.versions(name, state) if self._repeats and state else None
-        if known is not None:
-            for version in known:
-                if data := self._unpack(name, version):
-                    yield "version", version, data
-        else:
-            noted = self._library.store.shadow_note(name) if is_kept and not has_delta else None
-            yield from self._versions(name, state, newer, {noted[0]} if noted else set())
+        if known is None:
+            if versions is None:
+                versions = names_in(f"{self._history}/{name}")
+            noted = self._library.store.shadow_note(name) if versions and is_kept and not has_delta else None
+            yield from self._versions(name, versions, state, newer, noted[0] if noted else "")
+            return
+        for version in known:
+            if data := self._unpack(name, version):
+                yield "version", version, data
 
     def _versions(
-        self, name: str, state: State | None, newer: list[bytes], digests: set[str]
+        self, name: str, versions: list[str], state: State | None, newer: list[bytes], known_by: str
     ) -> Iterator[tuple[Source, str, bytes]]:
-        """Yield the versions of a session, the newest first, no content twice, and none with one of these digests.
+        """Yield these versions of a session, the newest first, no content twice, and none with the digest `known_by`.
 
         In a `state` that can be told from others, those that only repeat what is newer are left out; which others there are is
         noted at the end.
         """
+        digests = {known_by}
         fresh: list[str] = []
         is_whole = True
-        for version in reversed(names_in(f"{self._history}/{name}")):
-            known_by = _digest_in(version)
-            if known_by in digests:
+        for version in reversed(versions):
+            if (known_by := _digest_in(version)) in digests:
                 continue
             data = self._unpack(name, version)
             if not data:
@@ -250,18 +253,21 @@ class _Look:
                 yield "version", version, data
                 fresh.append(version)
                 newer = [*newer[:1], data]
-            elif digest(data) != known_by:
-                fresh.append(version)  # it is damaged: a whole one that is put in its place may say more
         if state is not None and is_whole:
             self.notes[name] = [state, fresh]
 
-    def _state(self, name: str, live: os.stat_result | None, shadow: os.stat_result | None) -> State | None:
+    def _state(
+        self, name: str, live: os.stat_result | None, shadow: os.stat_result | None, versions: list[str]
+    ) -> State | None:
         """Return what tells one state of a session's copies from another; None while it may change unnoticed."""
+        directory = f"{self._history}/{name}"
         state: State = []
-        changed_ns = 0
-        for one in (live, shadow, _stat(f"{self._history}/{name}")):
+        for one in (live, shadow, _stat(directory)):
             state += (one.st_ino, one.st_ctime_ns) if one else (0, 0)
-            changed_ns = max(changed_ns, state[-1])
+        # What is written over, as from a backup, has a new time; what comes or goes gives one to the directory.
+        times = [one.st_ctime_ns for version in versions if (one := _stat(f"{directory}/{version}"))]
+        changed_ns = max(state[1], state[3], state[5], *times)
+        state.append(sum(times) & _LARGEST_NUMBER)
         return state if self._repeats and self._repeats.is_settled(changed_ns) else None
 
     def _unpack(self, name: str, version: str) -> bytes:
