@@ -96,7 +96,6 @@ class Incident(NamedTuple):
         return written(kept).encode() + b"\n"
 
 
-_KINDS: Final[dict[str, Any]] = get_type_hints(Incident)
 _WORD = re.compile(r"[a-z_]{1,40}")
 _ID = re.compile(r"[0-9]{1,15}")
 _NAME = re.compile(r"(?:[0-9]{8}T[0-9]{6}\.[0-9]{6}Z)?")
@@ -111,41 +110,46 @@ def is_incident_id(text: str) -> bool:
     return _ID.fullmatch(text) is not None
 
 
-def _is_time(text: str) -> bool:
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _LARGEST
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(entry, str) for entry in value)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_time(value: Any) -> bool:
     try:
-        return datetime.fromisoformat(text).tzinfo is not None
+        return isinstance(value, str) and datetime.fromisoformat(value).tzinfo is not None
     except ValueError:
         return False
 
 
-def _fits(key: str, value: Any) -> bool:
-    """Return whether a field of a line has the type and the range that ours have."""
-    kind = _KINDS[key]
-    if kind == tuple[str, ...]:
-        return isinstance(value, list) and all(isinstance(entry, str) for entry in value)
-    if kind in (int, int | None):
-        return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _LARGEST
-    if kind is not str:
-        return isinstance(value, kind)
-    if not isinstance(value, str):
-        return False
-    match key:
-        case "id":
-            return is_incident_id(value)
-        case "time":
-            return _is_time(value)
-        case "session":
-            return value == "" or is_session_id(value)
-        case "event" | "action":
-            return _WORD.fullmatch(value) is not None
-        case "version" | "displaced":
-            return _NAME.fullmatch(value) is not None
-        case "digest":
-            return _DIGEST.fullmatch(value) is not None
-        case "resolves":
-            return value == "" or is_incident_id(value)
-        case _:
-            return True
+def _texts_of(form: Callable[[str], object]) -> Callable[[Any], object]:
+    return lambda value: isinstance(value, str) and form(value)
+
+
+_OF_A_TYPE: Final[dict[Any, Callable[[Any], object]]] = {
+    str: _is_text,
+    int | None: _is_number,
+    tuple[str, ...]: _are_texts,
+}
+_FITS: Final = {key: _OF_A_TYPE[kind] for key, kind in get_type_hints(Incident).items()} | {
+    "id": _texts_of(is_incident_id),
+    "time": _is_time,
+    "session": _texts_of(lambda text: text == "" or is_session_id(text)),
+    "event": _texts_of(_WORD.fullmatch),
+    "action": _texts_of(_WORD.fullmatch),
+    "version": _texts_of(_NAME.fullmatch),
+    "displaced": _texts_of(_NAME.fullmatch),
+    "digest": _texts_of(_DIGEST.fullmatch),
+    "resolves": _texts_of(lambda text: text == "" or is_incident_id(text)),
+}
+"""Of each field, what tells whether a value has the type and the range that ours have."""
 
 
 def _from_line(line: bytes) -> Incident | None:
@@ -159,10 +163,10 @@ def _from_line(line: bytes) -> Incident | None:
     if not isinstance(value, dict):
         return None
     value = earlier.incident(value)
-    known: dict[str, Any] = {key: entry for key, entry in value.items() if key in Incident._fields}
+    known: dict[str, Any] = {key: entry for key, entry in value.items() if key in _FITS}
     if not known.keys() >= _ALWAYS_WRITTEN:
         return None
-    if not all(_fits(key, entry) for key, entry in known.items()):
+    if not all(_FITS[key](entry) for key, entry in known.items()):
         return None
     for key, entry in known.items():
         if isinstance(entry, list):
