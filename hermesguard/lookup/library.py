@@ -227,16 +227,13 @@ class Library:
         """Return where the application keeps the session."""
         return self.settings.sessions / f"{name}.json"
 
-    def history_path(self, name: str) -> Path:
-        """Return where the versions of a session are."""
-        return self.store.history_directory / name
-
     def head(self, name: str, *keys: str) -> dict[str, Any]:
         """Return the metadata of a session's newest copy, of these only `keys`, if given; empty when there is no copy."""
         try:
             if name in self._with_delta_logs:
                 return head.metadata(self._shadow(name)[: head.HEAD_BYTES], *keys)
-            return head.read(self.store.shadow_path(name), *keys)
+            one, own = self.place(name)
+            return head.read(f"{one.store.shadows_directory}/{own}.json", *keys)
         except OSError:
             pass
         return next(self._older_heads(name, *keys), {})

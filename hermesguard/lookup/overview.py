@@ -68,10 +68,11 @@ def _entry(library: Library, name: str, shadow: ShadowEntry | None, log: list[In
 
 def version_names(library: Library, name: str) -> list[str]:
     """Return the names of the files in a session's history, oldest first, without opening any."""
-    return names_in(library.history_path(name))
+    one, own = library.place(name)
+    return names_in(f"{one.store.history_directory}/{own}")
 
 
-def names_in(history: str | Path) -> list[str]:
+def names_in(history: str) -> list[str]:
     """Return the names of the versions in the directory of a session's history, oldest first."""
     try:
         names = os.listdir(history)
@@ -102,7 +103,8 @@ def count_of(version: str) -> int | None:
 
 def reason_of(version: str) -> str:
     """Return the reason in the name of a version's file; empty when there is none."""
-    return version.split("-")[2] if version.count("-") > 2 else ""
+    parts = version.split("-", 3)
+    return parts[2] if len(parts) > 3 else ""
 
 
 def _without_copy(library: Library, name: str, is_live: bool) -> tuple[datetime | None, int | None, str]:

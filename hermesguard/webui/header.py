@@ -24,7 +24,7 @@ _FIRST_TITLE: Final = re.compile(
 )
 
 
-def read(path: Path, *keys: str) -> dict[str, Any]:
+def read(path: Path | str, *keys: str) -> dict[str, Any]:
     """Return the metadata in a session file, as `metadata` does; OSError when it cannot be read.
 
     A link is not followed, and a pipe not waited for.

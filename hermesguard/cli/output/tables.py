@@ -33,26 +33,17 @@ class Cell:
 
 def table(screen: Screen, columns: Sequence[Column], rows: Sequence[Sequence[Cell | str]]) -> str:
     """Return a table that fits the screen, a header above it; no line ends in spaces."""
-    cells = [[Cell(cell) if isinstance(cell, str) else cell for cell in row] for row in rows]
-    texts = [[screen.cell(cell.text) for cell in row] for row in cells]
-    natural = [
-        max([len(column.title), *(columns_of(row[index]) for row in texts)])
-        for index, column in enumerate(columns)
-    ]
+    texts = [[screen.cell(cell if isinstance(cell, str) else cell.text) for cell in row] for row in rows]
+    taken = [[columns_of(text) for text in line] for line in texts]
+    heads = [column.title for column in columns]
+    natural = [max(of_column) for of_column in zip([len(head) for head in heads], *taken, strict=True)]
     widths = _fit(columns, natural, screen.width)
     lines = [
-        _line(
-            screen,
-            columns,
-            widths,
-            [column.title for column in columns],
-            [Style.BOLD] * len(columns),
-        ),
-        *(
-            _line(screen, columns, widths, line, [cell.style for cell in row])
-            for row, line in zip(cells, texts, strict=True)
-        ),
+        _line(screen, columns, widths, heads, [len(head) for head in heads], [Style.BOLD] * len(columns))
     ]
+    for row, line, of_line in zip(rows, texts, taken, strict=True):
+        styles = [Style.PLAIN if isinstance(cell, str) else cell.style for cell in row]
+        lines.append(_line(screen, columns, widths, line, of_line, styles))
     return "\n".join(lines)
 
 
@@ -79,16 +70,19 @@ def _line(
     columns: Sequence[Column],
     widths: Sequence[int | None],
     texts: Sequence[str],
+    taken: Sequence[int],
     styles: Sequence[Style],
 ) -> str:
     pieces = []
-    shown = [index for index, width in enumerate(widths) if width is not None]
-    for index in shown:
-        width = widths[index] or 0
-        text = screen.drawn(cut(texts[index], width)) if columns_of(texts[index]) > width else texts[index]
-        space = " " * (width - columns_of(text))
-        painted = screen.paint(text, styles[index])
-        pieces.append(space + painted if columns[index].is_right else painted + space)
+    for column, width, text, of_text, style in zip(columns, widths, texts, taken, styles, strict=True):
+        if width is None:
+            continue
+        if of_text > width:
+            text = screen.drawn(cut(text, width))
+            of_text = columns_of(text)
+        space = " " * (width - of_text)
+        painted = screen.paint(text, style)
+        pieces.append(space + painted if column.is_right else painted + space)
     return (" " * _GAP).join(pieces).rstrip()
 
 

@@ -65,6 +65,8 @@ class Screen:
 
     def cell(self, text: str) -> str:
         """Return `safe` text with single spaces that leaves its neighbours in place, also when it runs right to left."""
+        if text.isascii() and text.isprintable() and "  " not in text and text.strip(" ") == text:
+            return text
         line = self.safe(" ".join(text.split()))
         if not line.isascii() and _RIGHT_TO_LEFT.search(line):
             return _LEFT_TO_RIGHT_MARK + line + _LEFT_TO_RIGHT_MARK

@@ -146,11 +146,6 @@ class Together(Library):
         one, own = self.place(name)
         return one.live_path(own)
 
-    def history_path(self, name: str) -> Path:
-        """As the library's."""
-        one, own = self.place(name)
-        return one.history_path(own)
-
     def title(self, name: str) -> str:
         """As the library's."""
         one, own = self.place(name)

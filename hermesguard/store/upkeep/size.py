@@ -42,9 +42,11 @@ def _sizes(directory: str) -> tuple[int, list[str]]:
     inner: list[str] = []
     with contextlib.suppress(FileNotFoundError, PermissionError), os.scandir(directory) as entries:
         for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                inner.append(entry.path)
-            else:
-                with contextlib.suppress(FileNotFoundError, PermissionError):
+            try:
+                if entry.is_dir(follow_symlinks=False):
+                    inner.append(entry.path)
+                else:
                     total += entry.stat(follow_symlinks=False).st_size
+            except (FileNotFoundError, PermissionError):
+                continue
     return total, inner
