@@ -3,14 +3,13 @@
 Makes a sessions directory and a store as the guard leaves them (the same names, sizes of a short conversation, digests
 where the guard notes them), without its fsyncs, and an incident for every fifth session. Each command runs as a process of
 its own, several times, in turn with the others; the bare interpreter stands beside them. The first search has no notes of an
-earlier one (lookup/find/repeats.py): it is shown apart, each time with the notes removed before. `status` is asked of the store
-alone, and once more of a guard that runs on it.
+earlier one (lookup/find/repeats.py), nor the first `status` of how large the store is (lookup/library.py): they are shown
+apart, each time with the notes removed before. `status` is asked of the store alone, and once more of a guard that runs on it.
 """
 
 import argparse
 import gzip
 import os
-import shutil
 import signal
 import statistics
 import subprocess
@@ -31,9 +30,14 @@ from hermesguard.store.place import FORMAT  # noqa: E402
 
 TURNS = 20
 FIRST_SEARCH = "find zeppelin, without notes"
+FIRST_STATUS = "status, without notes"
+NOTES_OF = {FIRST_SEARCH: "find-*", FIRST_STATUS: "sizes-*"}
 LIMITS_SECONDS = {
     "--help": 0.3,
+    FIRST_SEARCH: 1.0,
+    FIRST_STATUS: 1.0,
     "status": 1.0,
+    "list": 1.0,
     "status of a running guard": 1.0,
     "lost": 1.0,
     "find zeppelin": 1.0,
@@ -142,6 +146,7 @@ def main() -> int:
     commands = {
         "python -c pass": [sys.executable, "-c", "pass"],
         FIRST_SEARCH: [sys.executable, "-m", "hermesguard", "find", "zeppelin"],
+        FIRST_STATUS: [sys.executable, "-m", "hermesguard", "status"],
         **{
             " ".join(words): [sys.executable, "-m", "hermesguard", *words]
             for words in (
@@ -172,8 +177,8 @@ def main() -> int:
         )
         for _ in range(arguments.rounds):
             for label, command in commands.items():
-                if label == FIRST_SEARCH:
-                    shutil.rmtree(root / "cache", ignore_errors=True)
+                for note in (root / "cache/hermesguard").glob(NOTES_OF.get(label, "-")):
+                    note.unlink()
                 taken[label].append(seconds(command, root))
         process = guard(root)
         try:

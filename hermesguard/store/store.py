@@ -158,7 +158,10 @@ class Store(History):
         with contextlib.suppress(FileNotFoundError), os.scandir(self.shadows_directory) as entries:
             for entry in entries:
                 if name := session_id(entry.name):
-                    found = entry.stat(follow_symlinks=False)
+                    try:
+                        found = entry.stat(follow_symlinks=False)
+                    except FileNotFoundError:  # it has gone meanwhile; the others have not
+                        continue
                     if stat.S_ISREG(found.st_mode):
                         yield Shadow(name, found.st_size, found.st_mtime_ns)
 

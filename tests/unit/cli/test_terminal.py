@@ -87,6 +87,11 @@ def test_no_text_can_command_the_terminal(text):
     assert a_screen(is_ascii=True).safe(text).isascii()
 
 
+@given(st.text("ab \t\x1f\x7fé", max_size=8))
+def test_a_cell_has_single_spaces_whatever_stood_there(text):
+    assert a_screen().cell(text) == a_screen().safe(" ".join(text.split()))
+
+
 def test_an_escape_sequence_in_a_title_is_shown_and_not_sent():
     assert a_screen().cell("\x1b]0;owned\x07 \x9b31m\u202eabc") == "\\x1b]0;owned\\x07 \\x9b31m\\u202eabc"
 

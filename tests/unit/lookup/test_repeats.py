@@ -6,6 +6,7 @@ import os
 import random
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -242,9 +243,40 @@ def test_any_history_of_changes_is_found_as_without_notes(tmp_path, monkeypatch,
         if some.random() < 0.7:
             place.version(name, before)
         place.save(name, values[name], is_kept=some.random() < 0.8)
+        if some.random() < 0.4 and (there := sorted(place.store.history_directory.glob("*/*.gz"))):
+            write_over(some, some.choice(there), values[name])
         if some.random() < 0.5:
             for word in some.sample(SAID, 3):
                 assert place.find(word) == place.find_without_notes(word)
+
+
+def write_over(random, path, value):
+    """Let what stands at a version's name be damaged, or another: its directory does not tell."""
+    packed = path.read_bytes()
+    match random.randrange(3):
+        case 0:
+            path.write_bytes(packed[: random.randrange(len(packed) + 1)])
+        case 1:
+            path.write_bytes(gzip.compress(text(changed(random, value)), 1))
+        case 2:
+            path.write_bytes(gzip.compress(text(value), 1))
+
+
+def test_a_version_that_is_written_over_is_read_again_although_the_clock_went_back(place, monkeypatch):
+    value = document(random.Random(3), [{"content": "harbour"}])
+    paths = [place.version(NAMES[1], value | {"updated_at": count}) for count in range(3)]
+    assert place.find("quicksilver") == []
+    paths[1].write_bytes(gzip.compress(text(value | {"title": "quicksilver"}), 1))
+    look = search._stat
+
+    def stat_with_an_early_time(path):
+        found = look(path)
+        if path != str(paths[1]):
+            return found
+        return SimpleNamespace(st_ino=found.st_ino, st_ctime_ns=found.st_ctime_ns - 10**12)
+
+    monkeypatch.setattr(search, "_stat", stat_with_an_early_time)
+    assert [hit.session for hit in place.find("quicksilver")] == [NAMES[1]]
 
 
 @pytest.mark.parametrize("damage", ["cut off", "another"])

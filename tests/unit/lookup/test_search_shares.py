@@ -1,0 +1,68 @@
+"""How a search is shared out among processes: whatever becomes of one of them, each session is looked through, once."""
+
+import json
+import os
+import signal
+from collections import Counter
+
+import pytest
+
+from hermesguard.config.settings import Settings
+from hermesguard.lookup.find import search
+from hermesguard.lookup.find.query import Query
+from hermesguard.lookup.library import Library
+from hermesguard.store.store import Store
+
+COUNT = 300
+
+
+@pytest.fixture
+def settings(tmp_path, monkeypatch):
+    settings = Settings(sessions=tmp_path / "sessions", store=tmp_path / "store")
+    settings.sessions.mkdir()
+    Store(settings.store).create()
+    for number in range(COUNT):
+        said = {"title": f"A {'zeppelin' if number % 3 else 'balloon'}", "messages": []}
+        (settings.store / "shadows" / f"{number:08}.json").write_text(json.dumps(said))
+    monkeypatch.setattr(search, "_LEAST_SHARE", 1)
+    monkeypatch.setattr(search.os, "sched_getaffinity", lambda _: set(range(3)))
+    return settings
+
+
+def find(settings):
+    return Counter(hit.session for hit in search.search(Library(settings), Query("zeppelin")))
+
+
+EXPECTED = Counter(f"{number:08}" for number in range(COUNT) if number % 3)
+
+
+def test_each_session_is_looked_through_once(settings):
+    assert find(settings) == EXPECTED
+
+
+def test_there_may_be_fewer_sessions_than_processes(settings):
+    for path in sorted((settings.store / "shadows").iterdir())[2:]:
+        path.unlink()
+    assert list(find(settings)) == ["00000001"]
+
+
+def test_a_part_that_a_process_took_and_did_not_end_is_looked_through_by_another(settings, monkeypatch):
+    parent, through = os.getpid(), search._Look.through
+
+    def through_or_die(look, names):
+        if os.getpid() != parent:
+            os.kill(os.getpid(), signal.SIGKILL)
+        through(look, names)
+
+    monkeypatch.setattr(search._Look, "through", through_or_die)
+    assert find(settings) == EXPECTED
+
+
+def test_where_no_process_can_be_made_one_looks_through_all(settings, monkeypatch):
+    def refused():
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    open_before = len(os.listdir("/proc/self/fd"))
+    monkeypatch.setattr(search.os, "fork", refused)
+    assert find(settings) == EXPECTED
+    assert len(os.listdir("/proc/self/fd")) == open_before
