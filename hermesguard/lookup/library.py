@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -13,6 +13,7 @@ from hermesguard import files
 from hermesguard.config.settings import Settings
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.lookup.find.notes import Notes
+from hermesguard.lookup.find.processes import share_out
 from hermesguard.lookup.selectors import (
     LATEST,
     LIVE,
@@ -181,7 +182,12 @@ class Library:
         """Return how large the store is; what takes a look at every version is noted for the next time."""
         notes = Notes("sizes", self.store.root, lambda one: set(map(type, one)) == {int} and len(one) == 3)
         seen: dict[str, list[int]] = {}
-        total = size_bytes(self.store.root, notes.known, seen)
+
+        def share(paths: Sequence[str], look: Callable[[Sequence[str]], Any]) -> list[Any]:
+            is_long = len(paths) - len(notes.known) >= _MANY
+            return share_out(paths, look) if is_long else [look(paths)]
+
+        total = size_bytes(self.store.root, notes.known, seen, share)
         if len(seen) >= _MANY:
             notes.write({name: note for name, note in seen.items() if notes.is_settled(note[1])}, seen)
         return total

@@ -9,7 +9,7 @@ import pytest
 from hermesguard.cli.commands.inspect import find
 from hermesguard.demo import acts
 from hermesguard.errors import ExitCode
-from hermesguard.lookup.find import search
+from hermesguard.lookup.find import processes
 from tests.helpers import cli_store, lost_home
 
 
@@ -134,7 +134,7 @@ def test_the_command_that_shows_all_can_be_typed(home, monkeypatch, words):
 
 def test_several_processes_find_the_same(home, monkeypatch):
     before = found(home, "Part 2 does")
-    monkeypatch.setattr(search, "_LEAST_SHARE", 1)
-    monkeypatch.setattr(search.os, "sched_getaffinity", lambda _: set(range(3)))
+    monkeypatch.setattr(processes, "_LEAST_SHARE", 1)
+    monkeypatch.setattr(processes.os, "sched_getaffinity", lambda _: set(range(3)))
     assert found(home, "Part 2 does") == before
     assert len(before) > 3

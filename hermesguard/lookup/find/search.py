@@ -7,7 +7,6 @@ processes, one for each processor; each holds three files at a time.
 """
 
 import json
-import marshal
 import os
 import stat
 import zlib
@@ -16,19 +15,15 @@ from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
 from hermesguard import files
+from hermesguard.lookup.find.processes import share_out
 from hermesguard.lookup.find.query import PHRASE, Query
 from hermesguard.lookup.find.repeats import Repeats, State, adds_text
 from hermesguard.lookup.library import Library
 from hermesguard.lookup.overview import names_in
 from hermesguard.lookup.selectors import LATEST, LIVE, Chosen
 
-_LEAST_SHARE: Final = 500
-"""So many sessions are looked through sooner than a process is made."""
 _LEAST_NOTED: Final = 500
 """So many sessions are looked through quickly enough without notes of the last time."""
-_MOST_PROCESSES: Final = 8
-_MOST_PARTS: Final = 128
-"""No more than a byte can number, and a pipe can hold."""
 _GZIP_HEADER_BYTES: Final = 10
 _LARGEST_VERSION_BYTES: Final = 1024 * 1024 * 1024
 _MOST_AT_ONCE_BYTES: Final = 64 * 1024
@@ -55,16 +50,16 @@ def search(library: Library, query: Query) -> list[Hit]:
             for hit in search(one, query)
         ]
     names = library.sessions
-    count = min(len(os.sched_getaffinity(0)), _MOST_PROCESSES, 1 + len(names) // _LEAST_SHARE)
     repeats = Repeats(library.store.root) if len(names) >= _LEAST_NOTED else None
     look = _Look(library, query, repeats)
-    if count == 1:
-        look.through(names)
-    else:
-        _share_out(look, names, count)
+    hits: list[Hit] = []
+    notes: dict[str, list[Any]] = {}
+    for found, noted in share_out(names, look.through):
+        hits += [Hit(*hit) for hit in found]
+        notes |= noted
     if repeats:
-        repeats.write(look.notes, frozenset(names))
-    return look.hits
+        repeats.write(notes, frozenset(names))
+    return hits
 
 
 def looking(library: Library, query: Query) -> Callable[[Sequence[str]], list[Hit]]:
@@ -82,13 +77,7 @@ def looking(library: Library, query: Query) -> Callable[[Sequence[str]], list[Hi
 
         return look_in_each
     look = _Look(library, query, None)
-
-    def look_in(some: Sequence[str]) -> list[Hit]:
-        look.hits = []
-        look.through(some)
-        return look.hits
-
-    return look_in
+    return lambda some: [Hit(*hit) for hit in look.through(some)[0]]
 
 
 def elsewhere(library: Library, query: Query) -> Callable[[Hit], list[Hit]]:
@@ -105,53 +94,11 @@ def elsewhere(library: Library, query: Query) -> Callable[[Hit], list[Hit]]:
     return look
 
 
-def _share_out(look: "_Look", names: Sequence[str], count: int) -> None:
-    """Look through all `names` in `count` processes, each of which takes the next part whenever it has done one."""
-    parts = min(_MOST_PARTS, len(names))
-    queue, filler = os.pipe()
-    os.write(filler, bytes(range(parts)))
-    os.close(filler)
-    children: list[tuple[int, int]] = []
-    for _ in range(1, count):
-        reader, writer = os.pipe()
-        try:
-            pid = os.fork()
-        except OSError:  # so many processes are not allowed here
-            os.close(reader)
-            os.close(writer)
-            break
-        if pid == 0:
-            code = 1
-            try:
-                os.close(reader)
-                done = look.parts(names, parts, queue)
-                with os.fdopen(writer, "wb") as file:
-                    marshal.dump((done, [tuple(hit) for hit in look.hits], look.notes), file)
-                code = 0
-            finally:
-                os._exit(code)
-        os.close(writer)
-        children.append((pid, reader))
-    missing = set(range(parts)) - look.parts(names, parts, queue)
-    os.close(queue)
-    for pid, reader in children:
-        with os.fdopen(reader, "rb") as file:
-            data = file.read()
-        if os.waitpid(pid, 0)[1] == 0:
-            done, hits, notes = marshal.loads(data)
-            missing -= done
-            look.hits += [Hit(*hit) for hit in hits]
-            look.notes |= notes
-    for part in missing:
-        look.through(names[part::parts])
-
-
 class _Look:
-    """One search of the sessions of one part of a store: what was found, and what `repeats` did not know yet."""
+    """One search of the sessions of one part of a store."""
 
     def __init__(self, library: Library, query: Query, repeats: Repeats | None) -> None:
-        self.hits: list[Hit] = []
-        self.notes: dict[str, list[Any]] = {}
+        self._notes: dict[str, list[Any]] = {}
         self._library, self._query, self._repeats = library, query, repeats
         self._deltas = frozenset(library.store.with_delta_logs())
         self._live = library.live or frozenset()
@@ -159,19 +106,10 @@ class _Look:
         self._shadow_directory = str(library.store.shadows_directory)
         self._history = str(library.store.history_directory)
 
-    def through(self, names: Sequence[str]) -> None:
-        """Look through these sessions."""
-        for name in names:
-            if hit := self._session(name):
-                self.hits.append(hit)
-
-    def parts(self, names: Sequence[str], parts: int, queue: int) -> set[int]:
-        """Look through those parts of `names` whose numbers are got from a pipe, until it is empty; return which ones."""
-        done = set()
-        while number := os.read(queue, 1):
-            self.through(names[number[0] :: parts])
-            done.add(number[0])
-        return done
+    def through(self, names: Sequence[str]) -> tuple[list[tuple[Any, ...]], dict[str, list[Any]]]:
+        """Look through these sessions; return the hits, and what is to be noted of each."""
+        self._notes = {}
+        return [tuple(hit) for name in names if (hit := self._session(name))], self._notes
 
     def every(self, name: str) -> Iterator[Hit]:
         """Yield each copy of a session that has the words, the newest first."""
@@ -254,7 +192,7 @@ class _Look:
                 fresh.append(version)
                 newer = [*newer[:1], data]
         if state is not None and is_whole:
-            self.notes[name] = [state, fresh]
+            self._notes[name] = [state, fresh]
 
     def _state(
         self, name: str, live: os.stat_result | None, shadow: os.stat_result | None, versions: list[str]

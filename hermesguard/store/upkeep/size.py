@@ -2,20 +2,36 @@
 
 import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 _HISTORY: Final = "history"
+Share = Callable[[Sequence[str], Callable[[Sequence[str]], dict[str, list[int]]]], list[dict[str, list[int]]]]
 
 
-def size_bytes(root: Path, known: Mapping[str, list[int]], seen: dict[str, list[int]]) -> int:
+def size_bytes(
+    root: Path, known: Mapping[str, list[int]], seen: dict[str, list[int]], share: Share | None = None
+) -> int:
     """Return the sum of the sizes of all files in a store.
 
     A session's history whose directory is as `known` (inode, ctime_ns, size in bytes, by its path below the store) is not
     looked into, for versions do not change. What is so of each history is `seen`. What this user may not see has no size.
+    `share` may have others do a part of the work: it returns what the work returns of each part.
     """
     top = len(str(root)) + 1
+
+    def look(paths: Sequence[str]) -> dict[str, list[int]]:
+        notes = {}
+        for path in paths:
+            with contextlib.suppress(FileNotFoundError, PermissionError):
+                state = os.lstat(path)
+                note = known.get(path[top:])
+                if note is None or note[:2] != [state.st_ino, state.st_ctime_ns]:
+                    note = [state.st_ino, state.st_ctime_ns, _sizes(path)[0]]
+                notes[path[top:]] = note
+        return notes
+
     total = 0
     directories = [str(root)]
     while directories:
@@ -25,14 +41,9 @@ def size_bytes(root: Path, known: Mapping[str, list[int]], seen: dict[str, list[
         if os.path.basename(directory) != _HISTORY:
             directories += inner
             continue
-        for path in inner:
-            with contextlib.suppress(FileNotFoundError, PermissionError):
-                state = os.lstat(path)
-                note = known.get(path[top:])
-                if note is None or note[:2] != [state.st_ino, state.st_ctime_ns]:
-                    note = [state.st_ino, state.st_ctime_ns, _sizes(path)[0]]
-                seen[path[top:]] = note
-                total += note[2]
+        for notes in share(inner, look) if share else [look(inner)]:
+            seen |= notes
+            total += sum(note[2] for note in notes.values())
     return total
 
 

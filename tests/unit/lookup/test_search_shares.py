@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from hermesguard.config.settings import Settings
-from hermesguard.lookup.find import search
+from hermesguard.lookup.find import processes, search
 from hermesguard.lookup.find.query import Query
 from hermesguard.lookup.library import Library
 from hermesguard.store.store import Store
@@ -24,8 +24,8 @@ def settings(tmp_path, monkeypatch):
     for number in range(COUNT):
         said = {"title": f"A {'zeppelin' if number % 3 else 'balloon'}", "messages": []}
         (settings.store / "shadows" / f"{number:08}.json").write_text(json.dumps(said))
-    monkeypatch.setattr(search, "_LEAST_SHARE", 1)
-    monkeypatch.setattr(search.os, "sched_getaffinity", lambda _: set(range(3)))
+    monkeypatch.setattr(processes, "_LEAST_SHARE", 1)
+    monkeypatch.setattr(processes.os, "sched_getaffinity", lambda _: set(range(3)))
     return settings
 
 
@@ -52,7 +52,7 @@ def test_a_part_that_a_process_took_and_did_not_end_is_looked_through_by_another
     def through_or_die(look, names):
         if os.getpid() != parent:
             os.kill(os.getpid(), signal.SIGKILL)
-        through(look, names)
+        return through(look, names)
 
     monkeypatch.setattr(search._Look, "through", through_or_die)
     assert find(settings) == EXPECTED
@@ -63,6 +63,6 @@ def test_where_no_process_can_be_made_one_looks_through_all(settings, monkeypatc
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
     open_before = len(os.listdir("/proc/self/fd"))
-    monkeypatch.setattr(search.os, "fork", refused)
+    monkeypatch.setattr(processes.os, "fork", refused)
     assert find(settings) == EXPECTED
     assert len(os.listdir("/proc/self/fd")) == open_before

@@ -1,5 +1,6 @@
 """How large a store is: by what was known of its histories as by a look at every file."""
 
+import json
 import os
 import random
 
@@ -7,7 +8,7 @@ import pytest
 
 from hermesguard.config.settings import Settings
 from hermesguard.lookup import library as lookup
-from hermesguard.lookup.find import notes
+from hermesguard.lookup.find import notes, processes
 from hermesguard.lookup.library import Library
 from hermesguard.store.store import Store
 from hermesguard.store.upkeep.size import size_bytes
@@ -69,3 +70,20 @@ def test_a_history_that_has_not_changed_is_not_looked_into(root, tmp_path, monke
     monkeypatch.setattr(os, "scandir", lambda path: seen.append(os.path.basename(path)) or scandir(path))
     assert library.size_bytes() == before
     assert sorted(seen) == ["history", "shadows", "store"]
+
+
+def test_of_many_histories_others_look_at_a_part(root, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(lookup, "_MANY", 2)
+    monkeypatch.setattr(processes, "_LEAST_SHARE", 1)
+    monkeypatch.setattr(processes.os, "sched_getaffinity", lambda _: set(range(3)))
+    monkeypatch.setattr(notes, "_SETTLED_NS", -(10**12))
+    made, fork = [], os.fork
+    monkeypatch.setattr(os, "fork", lambda: made.append(1) or fork())
+    library = Library(Settings(sessions=tmp_path / "none", store=root))
+    assert library.size_bytes() == walked(root)
+    assert len(made) == 2
+    (path,) = (tmp_path / "cache" / "hermesguard").iterdir()
+    assert len(json.loads(path.read_text())["sessions"]) == 3
+    assert library.size_bytes() == walked(root)
+    assert len(made) == 2
