@@ -3,7 +3,7 @@
 A session is looked through from its newest copy to its oldest, and no further than to the first copy that has the phrase.
 Live files that are as their shadow are not opened, and a content that is kept twice is read once. In a large store, versions
 that only repeat what a newer copy says are read once and then no more (module repeats). The sessions are shared out among
-processes, one for each processor; each holds three files at a time.
+processes, one for each processor (module processes); each holds three files at a time.
 """
 
 import json
