@@ -134,32 +134,31 @@ class _Look:
 
     def _copies(self, name: str) -> Iterator[tuple[Source, str, bytes]]:
         """Yield the copies of a session, the live file first, then the newest; what cannot be read is left out."""
-        live_path, shadow_path = (
-            f"{self._live_directory}/{name}.json",
-            f"{self._shadow_directory}/{name}.json",
-        )
-        live, shadow = _stat(live_path) if name in self._live else None, _stat(shadow_path)
+        live_path = f"{self._live_directory}/{name}.json"
+        shadow_path = f"{self._shadow_directory}/{name}.json"
+        live = _stat(live_path) if name in self._live else None
+        shadow = _stat(shadow_path)
         has_delta = name in self._deltas
         is_same = False
         newer: list[bytes] = []
-        versions = state = None
-        if self._repeats and not has_delta:
-            versions = names_in(f"{self._history}/{name}")
-            state = self._state(name, live, shadow, versions)
         if live:
             is_same = shadow is not None and not has_delta and _looks_as(live, shadow)
             if not is_same and (data := _read(live_path)):
                 newer.append(data)
                 yield "live", "", data
-        is_kept = shadow is not None and stat.S_ISREG(shadow.st_mode)
-        if is_kept and (data := _newest(self._library, name) if has_delta else _read(shadow_path)):
-            newer.append(data)
-            yield ("live" if is_same else "latest"), "", data
+        kept = b""
+        if shadow and stat.S_ISREG(shadow.st_mode):
+            kept = _newest(self._library, name) if has_delta else _read(shadow_path)
+            if is_same and not kept:
+                kept = _read(live_path)
+        if kept:
+            newer.append(kept)
+            yield ("live" if is_same else "latest"), "", kept
+        versions = names_in(f"{self._history}/{name}")
+        state = None if has_delta or not self._repeats else self._state(name, live, shadow, versions)
         known = self._repeats.versions(name, state) if self._repeats and state else None
         if known is None:
-            if versions is None:
-                versions = names_in(f"{self._history}/{name}")
-            noted = self._library.store.shadow_note(name) if versions and is_kept and not has_delta else None
+            noted = self._library.store.shadow_note(name) if versions and kept and not has_delta else None
             yield from self._versions(name, versions, state, newer, noted[0] if noted else "")
             return
         for version in known:

@@ -290,6 +290,21 @@ def test_a_damaged_version_whose_place_a_whole_one_takes_is_read_again(place, da
     assert [hit.session for hit in place.find("quicksilver")] == [NAMES[1]]
 
 
+@pytest.mark.parametrize("has_live", [True, False])
+def test_what_a_shadow_does_not_give_is_found_in_a_file_with_the_same_content(place, monkeypatch, has_live):
+    value = document(random.Random(3), [{"role": "user", "content": "quicksilver"}])
+    place.save(NAMES[1], value)
+    path = place.version(NAMES[1], value)
+    if not has_live:
+        (place.settings.sessions / f"{NAMES[1]}.json").unlink()
+    read = search._read
+    monkeypatch.setattr(search, "_read", lambda path: b"" if "shadows" in path else read(path))
+    expected = (NAMES[1], "live", "") if has_live else (NAMES[1], "version", path.name)
+    for found in (place.find, place.find_without_notes, place.find):
+        (hit,) = found("quicksilver")
+        assert hit[1:] == expected
+
+
 def test_of_a_content_that_is_kept_twice_the_whole_one_is_found(place):
     value = document(random.Random(3), [{"content": "quicksilver"}])
     place.version(NAMES[1], value)
