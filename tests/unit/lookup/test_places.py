@@ -1,0 +1,46 @@
+"""What is said where the guard looks at the wrong directory: of a container that is another one than it was mounted for."""
+
+import pytest
+
+from hermesguard.lookup.health import troubles_of
+
+WELL = {
+    "running": True,
+    "pid": 1,
+    "ready": True,
+    "store": "/store",
+    "sessions_directory": "/webui/sessions",
+    "sessions": 2,
+    "watch_lost": False,
+    "watch_reason": "",
+    "store_error": "",
+    "damaged_files": 0,
+    "held": [],
+    "unreadable": [],
+    "unresolved": [],
+}
+MISSING = {"ready": False, "sessions": 0, "watch_reason": "there is no directory /webui/sessions"}
+EMPTY = {"sessions": 0}
+VANISHED = {"held": ["one", "two"]}
+
+
+@pytest.mark.parametrize("known", [MISSING, EMPTY, VANISHED])
+def test_in_a_container_the_file_that_was_left_out_is_named(known, monkeypatch):
+    monkeypatch.setenv("HERMESGUARD_COMMAND", "docker exec hermesguard hermesguard")
+    assert troubles_of(WELL) == []
+    (trouble,) = troubles_of(WELL | known)
+    assert "add compose.volume.yaml" in trouble.remedy
+    assert "hermesguard config" not in trouble.remedy, "nobody configures it in there"
+
+
+@pytest.mark.parametrize("known", [MISSING, EMPTY])
+def test_outside_the_directory_is_named_in_the_configuration(known, monkeypatch):
+    monkeypatch.delenv("HERMESGUARD_COMMAND", raising=False)
+    (trouble,) = troubles_of(WELL | known)
+    assert "(hermesguard config show)" in trouble.remedy
+    assert "compose" not in trouble.remedy
+
+
+def test_a_guard_that_is_slow_to_begin_is_waited_for():
+    (trouble,) = troubles_of(WELL | {"ready": False})
+    assert trouble.remedy.startswith("Wait for it")
