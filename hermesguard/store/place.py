@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from hermesguard import files
-from hermesguard.config.paths import OUTSIDE_VARIABLE
+from hermesguard.config.paths import OUTSIDE_VARIABLE, volume_given
 from hermesguard.errors import ExitCode, GuardError
 
 FORMAT: Final = 2
@@ -79,10 +79,7 @@ class Place:
             if writes and found.st_uid != user:
                 remedy = f"{typed_by(found.st_uid)}; a store of your own is named with --store DIR"
                 if os.environ.get(OUTSIDE_VARIABLE):
-                    remedy = (
-                        f"Give the volume to the container's user: docker run --rm --user 0 --volumes-from hermesguard "
-                        f"--entrypoint chown hermesguard -R {user}:{os.getegid()} {self.root}"
-                    )
+                    remedy = volume_given(self.root)
                 raise GuardError(
                     f"{directory} belongs to uid {found.st_uid}, and this is uid {user}",
                     remedy,

@@ -1,7 +1,13 @@
 """What is said where the guard looks at the wrong directory: of a container that is another one than it was mounted for."""
 
+import errno
+import os
+from pathlib import Path
+
 import pytest
 
+from hermesguard.config import settings as config
+from hermesguard.errors import GuardError
 from hermesguard.lookup.health import troubles_of
 
 WELL = {
@@ -44,3 +50,23 @@ def test_outside_the_directory_is_named_in_the_configuration(known, monkeypatch)
 def test_a_guard_that_is_slow_to_begin_is_waited_for():
     (trouble,) = troubles_of(WELL | {"ready": False})
     assert trouble.remedy.startswith("Wait for it")
+
+
+def test_a_volume_of_another_user_is_not_called_a_bad_configuration(tmp_path, monkeypatch):
+    """The home of the container's user lies in it; an image that was built for another user made it."""
+    (tmp_path / ".config/hermesguard").mkdir(parents=True)
+    monkeypatch.setattr(Path, "read_bytes", denied)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(GuardError, match=r"The configuration file .* cannot be read"):
+        config.load({}, {"HOME": str(tmp_path)})
+    monkeypatch.setenv("HERMESGUARD_COMMAND", "docker exec hermesguard hermesguard")
+    with pytest.raises(GuardError, match=r"The configuration file .* cannot be read"):
+        config.load({}, {"HOME": str(tmp_path)})
+    monkeypatch.setattr(os, "geteuid", lambda: 4711)
+    with pytest.raises(GuardError, match=r"belongs to uid .* and this is uid 4711") as caught:
+        config.load({}, {"HOME": str(tmp_path)})
+    assert "docker run --rm --user 0 --volumes-from hermesguard" in caught.value.remedy
+
+
+def denied(path):
+    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
