@@ -23,6 +23,14 @@ def configuration_files(environment: Mapping[str, str]) -> tuple[Path, ...]:
     return (SYSTEM_FILE, base / "hermesguard" / "config.toml") if base else (SYSTEM_FILE,)
 
 
+def volume_given(directory: Path) -> str:
+    """Return what gives a volume of our container to the container's user."""
+    return (
+        f"Give the volume to the container's user: docker run --rm --user 0 --volumes-from hermesguard "
+        f"--entrypoint chown hermesguard -R {os.geteuid()}:{os.getegid()} {directory}"
+    )
+
+
 def default_sessions(environment: Mapping[str, str]) -> tuple[Path, str]:
     """Return the sessions directory by hermes-webui's own rules (`api/config.py`, since v0.51.528), and its origin."""
     if state := environment.get("HERMES_WEBUI_STATE_DIR"):

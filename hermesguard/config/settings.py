@@ -1,5 +1,7 @@
 """Settings: flags over environment over file over defaults, each value with its origin."""
 
+import contextlib
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,11 +10,13 @@ from typing import Any, Final, Literal, NamedTuple, NoReturn
 
 from hermesguard.config.options import OPTIONS, OPTIONS_BY_KEY, TABLES, Option, Place, as_written
 from hermesguard.config.paths import (
+    OUTSIDE_VARIABLE,
     configuration_files,
     default_sessions,
     default_store,
     expanded,
     is_inside,
+    volume_given,
 )
 from hermesguard.config.renamed import RENAMED
 from hermesguard.errors import ExitCode, GuardError
@@ -202,6 +206,8 @@ def _read_file(path: Path, is_required: bool) -> dict[str, object]:
             return {}
         problem = f"cannot be read: {error.strerror}"
     except OSError as error:
+        if isinstance(error, PermissionError) and os.environ.get(OUTSIDE_VARIABLE):
+            _refuse_volume(path)
         problem = f"cannot be read: {error.strerror}"
     except UnicodeDecodeError as error:
         problem = f"is not UTF-8 text at byte {error.start}"
@@ -219,6 +225,20 @@ def _read_file(path: Path, is_required: bool) -> dict[str, object]:
         "Correct it, or name another with --config FILE",
         ExitCode.CONFIG,
     )
+
+
+def _refuse_volume(path: Path) -> None:
+    """Raise GuardError where a container's user has no home: it lies in the volume for the copies, which is another's."""
+    for directory in path.parents:
+        with contextlib.suppress(OSError):
+            owner = os.stat(directory).st_uid
+            if owner == os.geteuid() or os.access(directory, os.X_OK):
+                return
+            raise GuardError(
+                f"{directory} belongs to uid {owner}, and this is uid {os.geteuid()}",
+                volume_given(directory),
+                ExitCode.REFUSED,
+            )
 
 
 def _refuse_renamed(where: str, key: str) -> NoReturn:

@@ -1,9 +1,11 @@
 """Whether all is well, by what the guard and the store say of themselves."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from hermesguard.config.paths import OUTSIDE_VARIABLE
 from hermesguard.config.units import counted
 from hermesguard.errors import GuardError
 from hermesguard.lookup.guards import start_command
@@ -47,7 +49,10 @@ def troubles_of(known: dict[str, Any], hindrance: GuardError | None = None) -> l
         )
     elif not known["ready"]:
         reason = known["watch_reason"] or "the first scan is still in progress"
-        found.append(Trouble(f"the guard is not ready, {reason}", "Wait for it, or see its log", True))
+        remedy = "Wait for it, or see its log"
+        if reason.startswith("there is no directory"):
+            remedy = f"hermes-webui makes it at its first start. {_elsewhere('If that has been')}"
+        found.append(Trouble(f"the guard is not ready, {reason}", remedy, True))
     elif known["watch_lost"] and len(known.get("directories", ())) < 2:
         found.append(
             Trouble(
@@ -58,13 +63,8 @@ def troubles_of(known: dict[str, Any], hindrance: GuardError | None = None) -> l
         )
     found += _of_directories(known)
     if known["running"] and known["ready"] and not known["sessions"]:
-        found.append(
-            Trouble(
-                f"there is no conversation in {_where(known)}",
-                "If hermes-webui has any, the guard looks at the wrong directory: name the right one (hermesguard config show)",
-                False,
-            )
-        )
+        words = f"there is no conversation in {_where(known)}"
+        found.append(Trouble(words, _elsewhere("If hermes-webui has any"), False))
     if known["store_error"]:
         remedy = "Look for a full disk, a read-only file system, wrong owners"
         found.append(Trouble(f"the store is not writable ({known['store_error']})", remedy, True))
@@ -73,7 +73,12 @@ def troubles_of(known: dict[str, Any], hindrance: GuardError | None = None) -> l
         found.append(Trouble(words, "See: hermesguard verify", True))
     if known["held"]:
         words = f"{counted(len(known['held']), 'session')} vanished at once"
-        found.append(Trouble(words, "See: hermesguard restore --all-missing --dry-run", True))
+        remedy = "See: hermesguard restore --all-missing --dry-run"
+        if _is_inside():
+            remedy = (
+                f"{_elsewhere('If they are all there')}. If they are gone, {remedy[0].lower()}{remedy[1:]}"
+            )
+        found.append(Trouble(words, remedy, True))
     if known["unreadable"]:
         names = _named(sorted(known["unreadable"]))
         found.append(
@@ -89,6 +94,23 @@ def troubles_of(known: dict[str, Any], hindrance: GuardError | None = None) -> l
         remedy = f"See: hermesguard explain {number}, which tells what answers it"
         found.append(Trouble(words, remedy, False))
     return found
+
+
+def _elsewhere(condition: str) -> str:
+    """Return what to do where, on that condition, the guard looks at the wrong directory."""
+    if _is_inside():
+        return (
+            f"{condition}, another place is mounted here than the one where hermes-webui keeps them: where its compose file "
+            "has the volume hermes-home, add compose.volume.yaml, as that file says"
+        )
+    return (
+        f"{condition}, the guard looks at the wrong directory: name the right one (hermesguard config show)"
+    )
+
+
+def _is_inside() -> bool:
+    """Return whether this is a container as packaging/container makes it: who reads this types his commands outside."""
+    return bool(os.environ.get(OUTSIDE_VARIABLE))
 
 
 def _of_directories(known: dict[str, Any]) -> list[Trouble]:

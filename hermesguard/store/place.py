@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from hermesguard import files
-from hermesguard.config.paths import OUTSIDE_VARIABLE
+from hermesguard.config.paths import OUTSIDE_VARIABLE, volume_given
 from hermesguard.errors import ExitCode, GuardError
 
 FORMAT: Final = 2
@@ -79,10 +79,7 @@ class Place:
             if writes and found.st_uid != user:
                 remedy = f"{typed_by(found.st_uid)}; a store of your own is named with --store DIR"
                 if os.environ.get(OUTSIDE_VARIABLE):
-                    remedy = (
-                        f"Give the volume to the container's user: docker run --rm --user 0 --volumes-from hermesguard "
-                        f"--entrypoint chown hermesguard -R {user}:{os.getegid()} {self.root}"
-                    )
+                    remedy = volume_given(self.root)
                 raise GuardError(
                     f"{directory} belongs to uid {found.st_uid}, and this is uid {user}",
                     remedy,
@@ -134,12 +131,14 @@ class Place:
     def note_guarded(self, sessions: Path) -> None:
         """Note which sessions directory the store is for; for the holder of the lock. Raises OSError.
 
-        GuardError when it is for another one that is still there: the copies of two applications must not mix.
+        GuardError when it is for another one that is still there: the copies of two applications must not mix. A directory
+        without any conversation that is kept here is not there any more, whatever has its name: it was emptied, moved, or
+        never the right one.
         """
         before = self.guarded()
         if before == sessions or b"\n" in os.fsencode(sessions):
             return
-        if before and before.is_dir() and not is_same_directory(before, sessions):
+        if before and not is_same_directory(before, sessions) and self._keeps_any_of(before):
             raise GuardError(
                 f"The store {self.root} is that of {before}, not of {sessions}",
                 f"Choose another store with --store DIR; or, if the conversations have moved, remove {self.root / GUARDED_FILE}",
@@ -147,6 +146,14 @@ class Place:
             )
         lines = (sessions, self.root.absolute())
         files.write_durably(self.root / GUARDED_FILE, b"".join(os.fsencode(line) + b"\n" for line in lines))
+
+    def _keeps_any_of(self, sessions: Path) -> bool:
+        """Return whether a conversation of that directory is kept here; True too where it may not be read."""
+        try:
+            with os.scandir(sessions) as found:
+                return any(os.path.lexists(self.shadows / entry.name) for entry in found)
+        except OSError:
+            return os.path.isdir(sessions)
 
     # -- the same one
 

@@ -67,11 +67,11 @@ def test_a_file_instead_of_a_directory(tmp_path: Path) -> None:
     refused(run(tmp_path, sessions, tmp_path / "store"), ExitCode.REFUSED, sessions, "is not a directory")
 
 
-def run_as_nobody(tmp_path: Path, sessions: Path) -> subprocess.CompletedProcess[str]:
+def run_as_nobody(tmp_path: Path, sessions: Path, **more: str) -> subprocess.CompletedProcess[str]:
     command = [*(AS_NOBODY if os.geteuid() == 0 else ()), sys.executable, "-m", "hermesguard", "run"]
     return subprocess.run(
         [*command, "--sessions", str(sessions), "--store", str(tmp_path / "store")],
-        env=environment_for(tmp_path),
+        env=environment_for(tmp_path) | more,
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
@@ -90,6 +90,20 @@ def test_an_unreadable_directory(tmp_path: Path, mode: int) -> None:
     finally:
         sessions.chmod(0o700)
     refused(done, ExitCode.REFUSED, sessions, "cannot be read: Permission denied")
+
+
+@pytest.mark.parametrize("name", ["home", "home/webui/sessions"])
+def test_in_a_container_it_is_said_as_whom_to_run(tmp_path: Path, name: str) -> None:
+    """hermes-agent keeps its home to its user: then nobody else can even look for the sessions directory in it."""
+    sessions = tmp_path / "home" / "webui" / "sessions"
+    sessions.mkdir(parents=True)
+    (tmp_path / name).chmod(0)
+    try:
+        done = run_as_nobody(tmp_path, sessions, HERMESGUARD_COMMAND="docker exec hermesguard hermesguard")
+    finally:
+        (tmp_path / name).chmod(0o700)
+    owner = f"UID={os.geteuid()} and GID={os.getegid()} in .env"
+    refused(done, ExitCode.REFUSED, sessions, "cannot be read: Permission denied", owner)
 
 
 def test_a_directory_in_which_nothing_could_be_repaired(tmp_path: Path) -> None:

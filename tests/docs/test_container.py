@@ -135,3 +135,16 @@ def test_nothing_is_asked_that_an_engine_without_rights_refuses() -> None:
     assert base.get("oom_score_adj", 0) >= 0
     assert not base.get("privileged")
     assert not base.get("cap_add")
+
+
+def test_what_makes_the_directory_that_docker_refuses_to_make_is_said() -> None:
+    """It would make it as root's, so it may not; and where it is not there yet, the application would not start either."""
+    service = (ROOT / "docs" / "service.md").read_text("utf-8")
+    made = 'mkdir -p "${HERMES_HOME:-$HOME/.hermes}/webui"'
+    bound = yaml.safe_load(COMPOSE)["services"]["hermesguard"]["volumes"][0]
+    assert bound["source"] == "${HERMES_HOME:-${HOME}/.hermes}/webui"
+    for text in (COMPOSE, service):
+        before, _, after = text.partition(made)
+        assert "HERMESGUARD_SOURCE=" in before
+        assert "docker compose --file docker-compose.yml" in after
+    assert "--file $guard/compose.yaml --file $guard/compose.volume.yaml" in service

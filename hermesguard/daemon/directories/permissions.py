@@ -1,5 +1,6 @@
 """The rights that repairs need (capabilities(7)): what is bound to fail is reported at the start, not when a repair needs it."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -24,7 +25,12 @@ def require(sessions: Path, *, came_late: bool, is_start: bool) -> None:
 
     `came_late`: it was waited for; `is_start`: the guard is not ready yet, and a refusal ends it.
     """
-    is_read_only = os.statvfs(sessions).f_flag & os.ST_RDONLY
+    try:
+        is_read_only = os.statvfs(sessions).f_flag & os.ST_RDONLY
+    except PermissionError:
+        raise GuardError(
+            f"{sessions} cannot be read: Permission denied", remedy_for(sessions), ExitCode.REFUSED
+        ) from None
     if came_late and os.environ.get("NOTIFY_SOCKET") and is_read_only:
         # A directory that came after the sandbox was built is read-only in it; a restart builds it anew.
         raise GuardError(
@@ -38,9 +44,7 @@ def require(sessions: Path, *, came_late: bool, is_start: bool) -> None:
     if not is_readable or not (is_writable or is_read_only):
         raise GuardError(
             f"{sessions} cannot be {'written' if is_readable else 'read'}: Permission denied",
-            _as_that_user(os.stat(sessions))
-            if os.environ.get(OUTSIDE_VARIABLE)
-            else "Run the guard as the user of hermes-webui, or give its user the right to read and write there",
+            remedy_for(sessions),
             ExitCode.REFUSED,
         )
     found = os.stat(sessions)
@@ -50,6 +54,15 @@ def require(sessions: Path, *, came_late: bool, is_start: bool) -> None:
             _as_that_user(found),
             ExitCode.REFUSED,
         )
+
+
+def remedy_for(sessions: Path) -> str:
+    """Return what to do where the guard may not read or write in that directory, or not even look for it."""
+    if os.environ.get(OUTSIDE_VARIABLE):
+        for directory in (sessions, *sessions.parents):
+            with contextlib.suppress(OSError):
+                return _as_that_user(os.stat(directory))
+    return "Run the guard as the user of hermes-webui, or give its user the right to read and write there"
 
 
 def _as_that_user(found: os.stat_result) -> str:

@@ -182,7 +182,9 @@ class Watched:
         is_usable = os.path.isdir(sessions) and os.access(sessions, os.R_OK | os.X_OK)
         is_there = os.path.exists(sessions) or isinstance(error.__cause__, PermissionError)
         if self.may_refuse and is_there and not is_usable and not self.is_ready:
-            raise GuardError(error.what, error.remedy, ExitCode.REFUSED)
+            is_denied = isinstance(error.__cause__, PermissionError)
+            remedy = rights.remedy_for(sessions) if is_denied else error.remedy
+            raise GuardError(error.what, remedy, ExitCode.REFUSED)
         self._wait_for(error.what if is_there else f"there is no directory {sessions}", is_there)
 
     def _wait_for(self, reason: str, is_there: bool) -> None:
@@ -197,7 +199,7 @@ class Watched:
     def _cannot_read(self, error: OSError) -> None:
         what = f"The directory {self.settings.sessions} cannot be read: {os.strerror(error.errno or 0)}"
         if self.may_refuse and not self.is_ready and error.errno in (errno.EACCES, errno.EPERM):
-            raise GuardError(what, "Run the guard as a user who may read and write there", ExitCode.REFUSED)
+            raise GuardError(what, rights.remedy_for(self.settings.sessions), ExitCode.REFUSED)
         self.lose_watch(f"{what}.")
 
     def lose_watch(self, reason: str) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -87,11 +88,29 @@ def test_sessions_that_are_not_those_of_the_store_are_an_error(machine):
         guards.with_its_store(load(machine, store=str(store), sessions=str(machine / "other")), "list")
     os.symlink(machine / "ada", machine / "link")
     assert guards.with_its_store(load(machine, store=str(store), sessions=str(machine / "link")), "list")
+    for directory in (machine / "ada", store / "shadows"):
+        (directory / "one.json").write_text("{}")
     with pytest.raises(GuardError, match="is that of"):
         Place(store).note_guarded(machine / "other")
-    (machine / "ada").rmdir()
+    shutil.rmtree(machine / "ada")
     Place(store).note_guarded(machine / "other")
     assert Place(store).guarded() == machine / "other", "the directory has moved"
+
+
+def test_a_directory_that_was_named_by_mistake_does_not_bind_the_store(machine):
+    """As in a container whose second compose file was forgotten: it looked at an empty directory, or at another program's."""
+    store = make(machine / "store", machine / "stale")
+    (machine / "right").mkdir()
+    (machine / "stale/session_of_another_program.json").write_text("{}")
+    Place(store).note_guarded(machine / "right")
+    assert Place(store).guarded() == machine / "right", "nothing was kept of it"
+    for directory in (machine / "right", store / "shadows"):
+        (directory / "one.json").write_text("{}")
+    with pytest.raises(GuardError, match="is that of"):
+        Place(store).note_guarded(machine / "stale")
+    (machine / "right/one.json").unlink()
+    Place(store).note_guarded(machine / "stale")
+    assert Place(store).guarded() == machine / "stale", "none of what is kept is there"
 
 
 def test_a_copy_of_a_store_is_for_no_directory(machine):

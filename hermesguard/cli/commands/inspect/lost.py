@@ -41,7 +41,10 @@ def lost(arguments: argparse.Namespace, settings: Settings) -> int:
         return ExitCode.OK
     here = screen.of()
     if not found:
-        here.write("Nothing is missing" + (" since then" if since else "") + ", as far as this guard knows.")
+        words = "Nothing is missing" + (" since then" if since else "") + ", as far as this guard knows"
+        if not library.sessions:
+            words += f": it has seen no conversation yet. Whether it looks at the right place: {as_typed('hermesguard status')}"
+        here.write(words + ".")
         return ExitCode.OK
     for line in wrapped(
         here, f"{counted(len(found), 'thing')} that may be missed: {in_words(summary(found))}.", ""

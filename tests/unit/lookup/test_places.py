@@ -1,0 +1,72 @@
+"""What is said where the guard looks at the wrong directory: of a container that is another one than it was mounted for."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from hermesguard.config import settings as config
+from hermesguard.errors import GuardError
+from hermesguard.lookup.health import troubles_of
+
+WELL = {
+    "running": True,
+    "pid": 1,
+    "ready": True,
+    "store": "/store",
+    "sessions_directory": "/webui/sessions",
+    "sessions": 2,
+    "watch_lost": False,
+    "watch_reason": "",
+    "store_error": "",
+    "damaged_files": 0,
+    "held": [],
+    "unreadable": [],
+    "unresolved": [],
+}
+MISSING = {"ready": False, "sessions": 0, "watch_reason": "there is no directory /webui/sessions"}
+EMPTY = {"sessions": 0}
+VANISHED = {"held": ["one", "two"]}
+
+
+@pytest.mark.parametrize("known", [MISSING, EMPTY, VANISHED])
+def test_in_a_container_the_file_that_was_left_out_is_named(known, monkeypatch):
+    monkeypatch.setenv("HERMESGUARD_COMMAND", "docker exec hermesguard hermesguard")
+    assert troubles_of(WELL) == []
+    (trouble,) = troubles_of(WELL | known)
+    assert "add compose.volume.yaml" in trouble.remedy
+    assert "hermesguard config" not in trouble.remedy, "nobody configures it in there"
+
+
+@pytest.mark.parametrize("known", [MISSING, EMPTY])
+def test_outside_the_directory_is_named_in_the_configuration(known, monkeypatch):
+    monkeypatch.delenv("HERMESGUARD_COMMAND", raising=False)
+    (trouble,) = troubles_of(WELL | known)
+    assert "(hermesguard config show)" in trouble.remedy
+    assert "compose" not in trouble.remedy
+
+
+def test_a_guard_that_is_slow_to_begin_is_waited_for():
+    (trouble,) = troubles_of(WELL | {"ready": False})
+    assert trouble.remedy.startswith("Wait for it")
+
+
+def test_a_volume_of_another_user_is_not_called_a_bad_configuration(tmp_path, monkeypatch):
+    """The home of the container's user lies in it; an image that was built for another user made it."""
+    (tmp_path / ".config/hermesguard").mkdir(parents=True)
+    monkeypatch.setattr(Path, "read_bytes", denied)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(GuardError, match=r"The configuration file .* cannot be read"):
+        config.load({}, {"HOME": str(tmp_path)})
+    monkeypatch.setenv("HERMESGUARD_COMMAND", "docker exec hermesguard hermesguard")
+    with pytest.raises(GuardError, match=r"The configuration file .* cannot be read"):
+        config.load({}, {"HOME": str(tmp_path)})
+    monkeypatch.setattr(os, "geteuid", lambda: 4711)
+    with pytest.raises(GuardError, match=r"belongs to uid .* and this is uid 4711") as caught:
+        config.load({}, {"HOME": str(tmp_path)})
+    assert "docker run --rm --user 0 --volumes-from hermesguard" in caught.value.remedy
+
+
+def denied(path):
+    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
