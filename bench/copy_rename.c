@@ -1,11 +1,14 @@
 /* The repair that a careful person writes first: watch one directory, copy each good save, and at a small file copy it
  * back to a temporary file, fsync, rename. It judges by size alone.
  *
- *   copy_rename SESSIONS COPIES SMALLEST_BYTES
+ *   copy_rename SESSIONS COPIES SMALLEST_BYTES [synced]
+ *
+ * synced: a good save is kept as durably as the guard keeps it, by fsync.
  */
 #include "watching.h"
 
 static char buffer[1 << 20];
+static int is_synced;
 
 static void copy(const char *from, const char *to, int synced)
 {
@@ -31,7 +34,7 @@ static void good(const char *name)
 
     join(live, sessions, name);
     join(kept, copies, name);
-    copy(live, kept, 0);
+    copy(live, kept, is_synced);
 }
 
 static void wiped(const char *name)
@@ -47,5 +50,6 @@ static void wiped(const char *name)
 
 int main(int count, char **arguments)
 {
-    return watch(count, arguments, good, wiped);
+    is_synced = count == 5 && !strcmp(arguments[4], "synced");
+    return watch(count - is_synced, arguments, good, wiped);
 }

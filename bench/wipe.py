@@ -70,12 +70,12 @@ def _race(run: Run, label: str, messages: int) -> dict[str, list[float]]:
     return measured
 
 
-def contender(name: str, sessions: Path, store: Path, size_bytes: int) -> Process:
-    """Start a contender on a directory and a store of its own, and return it when it is ready."""
+def contender(name: str, sessions: Path, store: Path, size_bytes: int, *more: str) -> Process:
+    """Start a contender on a directory and a store of its own, and return it when it is ready; `more`: arguments for one in C."""
     if name == "guard":
         return Guard(sessions, store)
     program = compiled({"link": "link_exchange", "copy": "copy_rename"}[name])
-    process = Process([program, sessions, store, str(size_bytes // 2)], stdout=subprocess.PIPE)
+    process = Process([program, sessions, store, str(size_bytes // 2), *more], stdout=subprocess.PIPE)
     assert process.popen.stdout
     assert process.popen.stdout.readline() == b"ready\n"
     return process

@@ -1,9 +1,10 @@
 """Copies of files that are too large to be read: made by the kernel, holes and all. Sources: copy_file_range(2), lseek(2)."""
 
 import errno
-import hashlib
 import os
 from typing import Final
+
+from hermesguard.digests import sha256
 
 _PIECE_BYTES: Final = 8 * 1024 * 1024
 _NOT_HERE: Final = frozenset({errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM})
@@ -46,7 +47,7 @@ def _copy(source: int, target: int, begin: int, end: int, shift: int) -> None:
 
 def digest_of(descriptor: int) -> str:
     """Return the whole SHA-256 of an open file, in hex. Raises OSError."""
-    hashed = hashlib.sha256()
+    hashed = sha256()
     position = 0
     while piece := os.pread(descriptor, _PIECE_BYTES, position):
         hashed.update(piece)

@@ -1,12 +1,13 @@
 """A file's bytes in pieces that lie apart in memory, so that nobody has to put them together to look at them."""
 
-import hashlib
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import accumulate
 from typing import overload
+
+from hermesguard.digests import sha256
 
 Piece = bytes | memoryview
 _PROBE_BYTES = 96
@@ -60,7 +61,7 @@ class Pieces(Sequence[Piece]):
     @cached_property
     def sha256(self) -> str:
         """The SHA-256 of the file, in hex; found out once."""
-        hashed = hashlib.sha256()
+        hashed = sha256()
         for piece in self._pieces:
             hashed.update(piece)
         return hashed.hexdigest()

@@ -4,12 +4,12 @@ What is expected (OSError, Unreadable, GuardError) is dealt with where it happen
 once for each session and kind, by a reference that stays the same, and the step is tried again at the session's next change.
 """
 
-import hashlib
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeVar
 
+from hermesguard.digests import sha256
 from hermesguard.events.reporter import Reporter
 
 T = TypeVar("T")
@@ -55,7 +55,7 @@ def reference_of(step: str, error: Exception) -> str:
     frames = traceback.extract_tb(error.__traceback__)[-_FRAMES:]
     functions = (f"{Path(frame.filename).stem}.{frame.name}" for frame in frames)
     kind = "|".join((type(error).__name__, step, *functions))
-    return f"E{hashlib.sha256(kind.encode()).hexdigest()[:6]}"
+    return f"E{sha256(kind.encode()).hexdigest()[:6]}"
 
 
 def _place(error: Exception) -> str:

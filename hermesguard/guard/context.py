@@ -3,13 +3,13 @@
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 from hermesguard.clock import Clock
 from hermesguard.config.memory import session_limit_bytes
 from hermesguard.config.settings import Settings
+from hermesguard.digests import blake2b
 from hermesguard.events.reporter import Reporter
 from hermesguard.events.shield import Shield
 from hermesguard.files import Stamp

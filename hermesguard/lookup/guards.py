@@ -241,13 +241,14 @@ def _running(settings: Settings) -> Iterator[Found]:
             )
 
 
-def guarded_by_others() -> dict[Path, Path]:
+def guarded_by_others(strangers: set[str] | None = None) -> dict[Path, Path]:
     """Return the sessions directories that other running guards have as their first or only one, each with its store.
 
-    As far as this process may see them; those of containers are not seen.
+    As far as this process may see them; those of containers are not seen. `strangers`: numbers of processes that were no
+    guards when they were asked last and are not asked again; others are added.
     """
     found = {}
-    for folder in _guard_processes():
+    for folder in _guard_processes(strangers):
         if folder.name != str(os.getpid()):
             store = _store_of(folder)
             if store and (sessions := Place(top_of(store)).guarded()):
@@ -255,13 +256,17 @@ def guarded_by_others() -> dict[Path, Path]:
     return found
 
 
-def _guard_processes() -> list[Path]:
-    """Return the folders of the processes that run as guards, by their command lines."""
+def _guard_processes(strangers: set[str] | None = None) -> list[Path]:
+    """Return the folders of the processes that run as guards, by their command lines; `strangers` as above."""
     # A guard asks each minute, on machines with thousands of processes: no object for each.
-    found, names = [], []
+    found, names, strangers = [], [], set() if strangers is None else strangers
     with contextlib.suppress(OSError):
         names = sorted(filter(str.isdigit, os.listdir(PROCESSES)))
+    strangers.intersection_update(names)  # numbers are given again
     for name in names:
+        if name in strangers:
+            continue
+        strangers.add(name)
         with contextlib.suppress(OSError):
             descriptor = os.open(f"{PROCESSES}/{name}/cmdline", os.O_RDONLY | os.O_CLOEXEC)
             try:
@@ -272,6 +277,7 @@ def _guard_processes() -> list[Path]:
                 words = line.split(b"\0")
                 if b"run" in words and any(b"hermesguard" in word for word in words[:4]):
                     found.append(PROCESSES / name)
+                    strangers.discard(name)
     return found
 
 

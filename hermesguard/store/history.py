@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import hashlib
 import os
 import re
 import zlib
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hermesguard import files
+from hermesguard.digests import sha256
 from hermesguard.pieces import Content, Pieces, pieces_of
 from hermesguard.store import earlier
 from hermesguard.store.place import Place
@@ -41,7 +41,7 @@ _TIME_FORMAT = "%Y%m%dT%H%M%S.%fZ"
 
 def digest(data: Content) -> str:
     """Return the digest by which the store knows a content: the first 16 hex digits of its SHA-256."""
-    whole = data.sha256 if isinstance(data, Pieces) else hashlib.sha256(data).hexdigest()
+    whole = data.sha256 if isinstance(data, Pieces) else sha256(data).hexdigest()
     return whole[:DIGEST_CHARACTERS]
 
 
@@ -122,7 +122,7 @@ def rot_of(path: Path, known: str) -> Iterator[None]:
 
     Raises OSError when it cannot be read.
     """
-    hashed = hashlib.sha256()
+    hashed = sha256()
     unpack = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16) if path.suffix == ".gz" else None
     try:
         for piece in files.pieces(path):

@@ -5,9 +5,9 @@ import re
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from hashlib import blake2b
 from typing import Any, Final
 
+from hermesguard.digests import blake2b
 from hermesguard.pieces import Piece
 from hermesguard.webui.text import text_of, tool_ids, words_of
 

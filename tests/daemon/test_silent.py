@@ -126,7 +126,7 @@ def test_one_that_may_not_answer_is_not_touched_to_know_whether_another_guard_ha
     others = {far if is_of_another else Path("/far/sessions"): Path("/far/store")}
     directories = hermesguard.daemon.directories.directories
     monkeypatch.setattr(directories, "_OTHERS_SECONDS", 0.0)
-    monkeypatch.setattr(directories, "guarded_by_others", lambda: asked.append(1) or others)
+    monkeypatch.setattr(directories, "guarded_by_others", lambda *_: asked.append(1) or others)
     monkeypatch.setattr(
         hermesguard.lookup.guards, "is_same_directory", lambda *paths: touched.extend(paths) or False
     )
@@ -140,3 +140,21 @@ def test_one_that_may_not_answer_is_not_touched_to_know_whether_another_guard_ha
     assert far not in touched
     assert Path("/far/sessions") not in touched
     assert (far in [one.settings.sessions for one in loop.daemon.directories.all]) == (not is_of_another)
+
+
+@pytest.mark.parametrize("is_by_another_name", [False, True])
+def test_one_that_another_guard_has_by_now_is_given_up(
+    loop: Loop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_by_another_name: bool
+) -> None:
+    """Every guard asks each minute whether another one was set up for a directory of its own."""
+    work, others = loop.home.sessions("work"), dict[Path, Path]()
+    directories = hermesguard.daemon.directories.directories
+    monkeypatch.setattr(directories, "_OTHERS_SECONDS", 0.0)
+    monkeypatch.setattr(directories, "guarded_by_others", lambda *_: others)
+    loop.begin()
+    loop.until(lambda: loop.told("ready") == 2)
+    assert len(loop.daemon.directories.all) == 2
+    (tmp_path / "link").symlink_to(work)
+    others[tmp_path / "link" if is_by_another_name else work] = Path("/another/store")
+    loop.until(lambda: loop.told("directory_refused"))
+    assert [one.settings.sessions for one in loop.daemon.directories.all] == [loop.home.sessions("default")]

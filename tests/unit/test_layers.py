@@ -15,7 +15,7 @@ FLOORS = (
     "repair",
     "store judge",
     "watcher webui events config",
-    "files pieces errors clock reader copying",
+    "files pieces errors clock reader copying digests",
 )
 FLOOR = {package: number for number, packages in enumerate(FLOORS) for package in packages.split()}
 MOST_MODULES, MOST_LINES = 10, 400

@@ -16,12 +16,12 @@ from hermesguard.config.settings import Settings
 from hermesguard.daemon.directories.ears import Ears
 from hermesguard.daemon.directories.elsewhere import QUIET_SCANS, Elsewhere, Life
 from hermesguard.daemon.directories.finding import (
+    Owners,
     broken_name,
     identity,
     identity_by_name,
     of_another,
     orphan,
-    owner_of,
     wanted,
 )
 from hermesguard.daemon.directories.refusals import Refusals
@@ -43,6 +43,8 @@ _LEAST_PART = 16
 _MOST_TURNS = 10
 _OTHERS_SECONDS = 60.0
 """How often is looked for other guards."""
+_STRANGERS_SECONDS = 600.0
+"""How long a process that was no guard is taken for none: one that runs another program now may have become one."""
 EARLY_SHARE = 0.1
 
 
@@ -72,7 +74,9 @@ class Directories:
         self._refusals = Refusals(reporter)
         self._identities: dict[str, tuple[int, int] | None] = {}
         """By name: which directory it was when it came."""
-        self._others_due = 0.0
+        self._others_due = self._strangers_due = 0.0
+        self._strangers: set[str] = set()
+        """Processes that are no guards."""
         self._new: set[str] = set()
         """Names of directories of which the store had no part when this guard started."""
         self._elsewhere = Elsewhere()
@@ -154,11 +158,11 @@ class Directories:
         waiting = self._refusals.waiting(now)
         identities = {self._identity_of(one) for one in self.all} - {None}
         found = wanted(self.settings, self._store.root, self.first.settings.sessions, known)
-        others: dict[Path, Path] | None = None
+        others: Owners | None = None
         for sessions in found:
             if sessions in known or sessions in waiting or (itself := identity(sessions)) in identities:
                 continue
-            others = guarded_by_others() if others is None else others
+            others = others or Owners(guarded_by_others())
             if one := self._take_in(sessions, others):
                 self._identities[one.name] = itself
                 identities |= {itself} - {None}
@@ -185,9 +189,12 @@ class Directories:
         if self.is_one or now < self._others_due:
             return
         self._others_due = now + _OTHERS_SECONDS
-        others = guarded_by_others()
+        if now >= self._strangers_due:
+            self._strangers_due = now + _STRANGERS_SECONDS
+            self._strangers.clear()
+        owners = Owners(guarded_by_others(self._strangers))
         for one in self.all[1:]:
-            if store := owner_of(one.settings.sessions, others):
+            if store := owners.of(one.settings.sessions, self._identity_of(one)):
                 one.end()
                 one.part()
                 self._drop(one)
@@ -195,12 +202,12 @@ class Directories:
                     one.settings.sessions, of_another(one.settings.sessions, store), is_anothers=True
                 )
 
-    def _take_in(self, sessions: Path, others: Mapping[Path, Path]) -> Supervisor | None:
+    def _take_in(self, sessions: Path, others: Owners) -> Supervisor | None:
         """Begin to guard a directory that none of `others` has; return what does, None when it is refused."""
         if "\n" in str(sessions):
             self._refusals.refuse(sessions, broken_name(sessions))
             return None
-        if owner := owner_of(sessions, others):
+        if owner := others.of(sessions):
             self._refusals.refuse(sessions, of_another(sessions, owner), is_anothers=True)
             return None
         known = parts.parts_of(self._store.root, self.first.settings.sessions)

@@ -75,15 +75,27 @@ def identity_by_name(sessions: Path) -> tuple[int, int] | None:
     return identity(sessions) if hears_every_change(type_by_name(sessions)) else None
 
 
-def owner_of(sessions: Path, others: Mapping[Path, Path]) -> Path | None:
-    """As `guarded_elsewhere`; by its name alone where one of the two may not answer, for such a directory is not touched."""
-    answers = hears_every_change(type_by_name(sessions))
-    near = {
-        other: store
-        for other, store in others.items()
-        if other == sessions or (answers and hears_every_change(type_by_name(other)))
-    }
-    return guarded_elsewhere(sessions, near)
+class Owners:
+    """The sessions directories that other guards have, each with its store; asked for one directory after the other."""
+
+    def __init__(self, others: Mapping[Path, Path]) -> None:
+        self._others = others
+        self._stores = {found: store for other, store in others.items() if (found := identity_by_name(other))}
+
+    def of(self, sessions: Path, itself: tuple[int, int] | None = None) -> Path | None:
+        """As `guarded_elsewhere`; by its name alone where one of the two may not answer, for such a directory is not touched.
+
+        `itself`: which directory it is, where that is known.
+        """
+        if itself:
+            return self._others.get(sessions) or self._stores.get(itself)
+        answers = hears_every_change(type_by_name(sessions))
+        near = {
+            other: store
+            for other, store in self._others.items()
+            if other == sessions or (answers and hears_every_change(type_by_name(other)))
+        }
+        return guarded_elsewhere(sessions, near)
 
 
 def broken_name(sessions: Path) -> GuardError:

@@ -8,9 +8,9 @@ import math
 from array import array
 from bisect import bisect_right
 from collections.abc import Hashable, Iterator, Sequence
-from hashlib import blake2b
 from typing import Any, Final, overload
 
+from hermesguard.digests import blake2b
 from hermesguard.pieces import Piece, Pieces
 from hermesguard.webui import benign
 from hermesguard.webui.document import Document, Identity, Message, identity_of

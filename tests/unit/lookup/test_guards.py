@@ -229,3 +229,32 @@ def test_a_directory_is_that_of_another_guard_by_whatever_name(tmp_path):
     assert guards.guarded_elsewhere(tmp_path / "mine/work", others) == tmp_path / "store"
     assert guards.guarded_elsewhere(tmp_path / "profiles", others) is None
     assert guards.guarded_elsewhere(tmp_path / "nowhere", others) is None
+
+
+def test_a_process_that_is_no_guard_is_asked_again_when_its_number_is_another_ones_or_it_is_asked_for(
+    machine,
+):
+    process(machine, 100, ["/bin/sh"], "")
+    process(
+        machine, 101, ["python3", "/usr/bin/hermesguard", "run"], "", make(machine / "a", machine / "ada")
+    )
+    strangers: set[str] = set()
+    ours = {machine / "ada": machine / "a"}
+    assert guards.guarded_by_others(strangers) == ours
+    assert strangers == {"100"}
+    process(
+        machine, 102, ["python3", "/usr/bin/hermesguard", "run"], "", make(machine / "b", machine / "bob")
+    )
+    both = {**ours, machine / "bob": machine / "b"}
+    assert guards.guarded_by_others(strangers) == both
+    (machine / "proc/100").rename(machine / "gone")
+    assert guards.guarded_by_others(strangers) == both
+    assert not strangers
+    process(machine, 100, ["python3", "/usr/bin/hermesguard", "run"], "", make(machine / "c", machine / "cy"))
+    assert guards.guarded_by_others(strangers) == {**both, machine / "cy": machine / "c"}
+    process(machine, 103, ["/bin/sh"], "")
+    guards.guarded_by_others(strangers)
+    (machine / "proc/103/cmdline").write_bytes(b"python3\0/usr/bin/hermesguard\0run\0")
+    os.symlink(make(machine / "d", machine / "dee") / "lock", machine / "proc/103/fd/3")
+    assert len(guards.guarded_by_others(strangers)) == 3
+    assert len(guards.guarded_by_others()) == 4
