@@ -241,11 +241,11 @@ def _running(settings: Settings) -> Iterator[Found]:
             )
 
 
-def guarded_by_others(strangers: set[str] | None = None) -> dict[Path, Path]:
+def guarded_by_others(strangers: dict[str, int] | None = None) -> dict[Path, Path]:
     """Return the sessions directories that other running guards have as their first or only one, each with its store.
 
-    As far as this process may see them; those of containers are not seen. `strangers`: numbers of processes that were no
-    guards when they were asked last and are not asked again; others are added.
+    As far as this process may see them; those of containers are not seen. `strangers`: how often a process (by its number) was
+    found to be no guard; one that was twice is not asked again. It is kept up to date.
     """
     found = {}
     for folder in _guard_processes(strangers):
@@ -256,17 +256,19 @@ def guarded_by_others(strangers: set[str] | None = None) -> dict[Path, Path]:
     return found
 
 
-def _guard_processes(strangers: set[str] | None = None) -> list[Path]:
+def _guard_processes(strangers: dict[str, int] | None = None) -> list[Path]:
     """Return the folders of the processes that run as guards, by their command lines; `strangers` as above."""
     # A guard asks each minute, on machines with thousands of processes: no object for each.
-    found, names, strangers = [], [], set() if strangers is None else strangers
+    found, names, strangers = [], [], {} if strangers is None else strangers
     with contextlib.suppress(OSError):
         names = sorted(filter(str.isdigit, os.listdir(PROCESSES)))
-    strangers.intersection_update(names)  # numbers are given again
+    for gone in strangers.keys() - set(names):  # numbers are given again
+        del strangers[gone]
     for name in names:
-        if name in strangers:
+        # Twice: a process has the command line of the one that started it until it runs its program.
+        if (times := strangers.get(name, 0)) == 2:
             continue
-        strangers.add(name)
+        strangers[name] = times + 1
         with contextlib.suppress(OSError):
             descriptor = os.open(f"{PROCESSES}/{name}/cmdline", os.O_RDONLY | os.O_CLOEXEC)
             try:
@@ -277,7 +279,7 @@ def _guard_processes(strangers: set[str] | None = None) -> list[Path]:
                 words = line.split(b"\0")
                 if b"run" in words and any(b"hermesguard" in word for word in words[:4]):
                     found.append(PROCESSES / name)
-                    strangers.discard(name)
+                    del strangers[name]
     return found
 
 

@@ -75,8 +75,8 @@ class Directories:
         self._identities: dict[str, tuple[int, int] | None] = {}
         """By name: which directory it was when it came."""
         self._others_due = self._strangers_due = 0.0
-        self._strangers: set[str] = set()
-        """Processes that are no guards."""
+        self._strangers: dict[str, int] = {}
+        """Processes that are no guards (`guarded_by_others`)."""
         self._new: set[str] = set()
         """Names of directories of which the store had no part when this guard started."""
         self._elsewhere = Elsewhere()
