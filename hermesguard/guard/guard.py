@@ -234,7 +234,8 @@ class Guard:
             return False
         self.notes.totals.last_save_ns = stamp.mtime_ns
         if copy := self._follow(name, shadow, size_bytes, stamp):
-            self.notes.writers.stands(name, writer_pid)
+            if writer != "same":
+                self.notes.writers.stands(name, writer_pid)
             return copy.is_stored and not (copy.could_be_wiped or was_missed)
         data = self._reader.data
         around = self._around(name, shadow, data, stamp, writer)
@@ -329,7 +330,8 @@ class Guard:
             if verdict.action is not Action.GROWTH or verdict.takes_away:
                 return None
         copy = Copy(abridged=found)
-        self.notes.retitled(name, known.settings, found.settings)
+        if not growth:
+            self.notes.retitled(name, known.settings, found.settings)
         self._acts.goes_on(name)
         self.context.keep(name, copy, stamp, shadow, growth.parts if growth else None)
         copy.tighten()

@@ -134,11 +134,11 @@ class Supervisor(Watched):
         watch = self.watch
         if watch is None:
             return False
-        if watch.has_news or watch.mode == "polling":
-            self.changes.add(watch.take(is_read=True))
-        elif not self.changes:
+        if changes := watch.take(is_read=True):
+            self.changes.add(changes)
+        elif not (self.changes or watch.alarmed):
             return False
-        return (bool(self.changes) or watch.alarmed) and watch.answers
+        return watch.answers
 
     @property
     def has_news(self) -> bool:
