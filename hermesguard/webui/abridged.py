@@ -374,9 +374,9 @@ def _run(key: str, messages: Sequence[Message]) -> Run:
             run.turns += message.turns
             run.latest = max(run.latest, message.latest)
             continue
-        stamp = math.inf if message.timestamp is None else message.timestamp
+        stamp = message.timestamp
         run.turns += benign.is_user_turn(message)
-        run.latest = max(run.latest, stamp)
+        run.latest = max(run.latest, math.inf if stamp is None else stamp)
     return run
 
 
