@@ -216,10 +216,10 @@ class Guard:
             self._in_order(name, stamp, shadow)
             return False
         self.notes.totals.last_save_ns = stamp.mtime_ns
-        if copy := self._follow(name, shadow, size_bytes, stamp):
+        if (is_quiet := self._follow(name, shadow, size_bytes, stamp)) is not None:
             if writer != "same":
                 self.notes.writers.stands(name, writer_pid)
-            return copy.is_stored and not (copy.could_be_wiped or was_missed)
+            return is_quiet and not was_missed
         data = self._reader.data
         around = self._around(name, shadow, data, stamp, writer)
         visit = self.long_work.worked_out(
@@ -316,8 +316,8 @@ class Guard:
             titles=tuple(self.notes.titles.get(name, ())),
         )
 
-    def _follow(self, name: str, shadow: Copy, size_bytes: int, stamp: Stamp) -> Copy | None:
-        """Take a save that only added to what is known, at the cost of what it added; return it, None when it was none."""
+    def _follow(self, name: str, shadow: Copy, size_bytes: int, stamp: Stamp) -> bool | None:
+        """Take a save that only added, at the cost of what it added; return if nothing follows of it, None if it did more."""
         known, data = shadow.abridged, self._reader.buffer
         found, made = grown(known, data, size_bytes) or (follow(known, data, size_bytes), None)
         if found is None:
@@ -335,8 +335,8 @@ class Guard:
         self._acts.goes_on(name)
         self.context.keep(name, copy, stamp, shadow, made)
         copy.tighten()
-        self.standby.saved(name, copy.could_be_wiped, self.context.clock.monotonic())
-        return copy
+        self.standby.saved(name, could_be_wiped := copy.could_be_wiped, self.context.clock.monotonic())
+        return copy.is_stored and not could_be_wiped
 
     def _look_for(self, name: str) -> None:
         """Judge a session whose file is gone; if it is back by now, visit it."""

@@ -158,7 +158,7 @@ class Supervisor(Watched):
         self.guard.unfinished.is_burst = len(known) >= BURST
         until = time.monotonic() + TURN_SECONDS
         for changed in known:
-            change = self.changes.take(changed.name)
+            change = self.changes.pop(changed.name)
             if name := _session_of(change.name):
                 is_growth &= self.guard.visit(name, change.writer_pid, change.saves)
                 if time.monotonic() >= until:
