@@ -84,8 +84,8 @@ def grown(known: Abridged, data: bytes | bytearray, size_bytes: int) -> Growth |
 
 def _is_counting(before: bytes, after: bytes, lead: int, same_bytes: int) -> bool:
     """Return whether these differ in counters alone; so many bytes are the same at their starts, and at their ends."""
-    # A counter stands between two ends of lines: the lines that differ tell of the whole.
-    begins, ends = before.rfind(b"\n", 0, lead), before.find(b"\n", len(before) - same_bytes) + 1
+    # A counter stands between two ends of lines, else it is none: the lines that differ tell of the whole.
+    begins, ends = before.rfind(b"\n", 0, lead), before.find(b"\n", len(before) - same_bytes)
     lines, lines_now = before[begins:ends], after[begins : ends + len(after) - len(before)]
     return 0 <= begins < ends and _COUNTERS.split(lines) == _COUNTERS.split(lines_now)
 
