@@ -155,6 +155,7 @@ def with_more(chunks: tuple[Piece, ...], more: bytes) -> tuple[Piece, ...]:
 
 def joined_checksum(first: int, second: int, second_bytes: int) -> int:
     """Return the Adler-32 of two texts in succession from those of each (RFC 1950, section 8.2)."""
-    low = (first & 0xFFFF) + (second & 0xFFFF) - 1
-    high = (first >> 16) + (second >> 16) + second_bytes * ((first & 0xFFFF) - 1)
+    sum_before = (first & 0xFFFF) - 1
+    low = sum_before + (second & 0xFFFF)
+    high = (first >> 16) + (second >> 16) + second_bytes * sum_before
     return high % _ADLER_MODULUS << 16 | low % _ADLER_MODULUS

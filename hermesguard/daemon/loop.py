@@ -163,7 +163,8 @@ class Daemon:
         while not is_called:
             has_news = self._ears.may_have_news and any(one.has_news for one in directories)
             woken = self._ears.wait(0.0 if has_news else max(0.0, until - time.monotonic()))
-            if time.monotonic() >= self._token_due:
+            now = time.monotonic()
+            if now >= self._token_due:
                 self._require_ours()
             if self._selector_descriptor in woken:
                 is_called = True
@@ -176,7 +177,7 @@ class Daemon:
             if not is_growth:
                 return
             # A temporary file that comes wakes us too, and means nothing; not so a directory.
-            if not woken or time.monotonic() >= until or self._ears.has_stirred:
+            if not woken or now >= until or self._ears.has_stirred:
                 break
         for one in directories:
             if not one.is_scanning:

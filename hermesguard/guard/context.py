@@ -77,6 +77,8 @@ class Writers:
     """By session: the process that wrote what is the shadow now."""
     _seen: dict[int, None] = field(default_factory=dict)
     """All that have saved here, the last one last."""
+    last: int | None = None
+    """The one that has saved last."""
 
     def __call__(self, session: str, pid: int | None) -> Writer:
         """Return how the process that has just written a session stands to the one that wrote its shadow."""
@@ -92,9 +94,8 @@ class Writers:
 
         Who comes back after another one was alive while that one saved: two are at work.
         """
-        last = next(reversed(self._seen), pid)
+        last, self.last = self.last, pid
         if pid == last:
-            self._seen[pid] = None
             return None
         came_back = pid in self._seen
         self._seen.pop(pid, None)

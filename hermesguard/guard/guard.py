@@ -207,24 +207,7 @@ class Guard:
             )
             return False
         was_missed = self.missing_files.is_here(name)
-        try:
-            shadow = self.copies.cached(name)
-            if shadow is None and self.long_work.loads(name, self._reader, size_bytes, writer_pid):
-                return False
-            shadow = shadow or self.copies.shadow(name)
-            if shadow is None and self._first_look.is_kept(name, self._reader, stamp):
-                return False
-            shadow = shadow or self._first_look.copy(
-                name, self._reader, stamp, self.long_work.known(name, self._reader, size_bytes)
-            )
-        except files.TooLarge:
-            self.large.judge(name, self._reader.data, stamp)
-            return False
-        except OSError as error:
-            # Without knowing what there was, nothing can be said of what there is; every scan tries again.
-            self.copies.refused(error)
-            self.notes.revisit(name)
-            return False
+        shadow = self.copies.cached(name) or self._shadow(name, size_bytes, stamp, writer_pid)
         if shadow is None:
             return False
         writer = self._written_by(name, writer_pid)
@@ -233,9 +216,10 @@ class Guard:
             self._in_order(name, stamp, shadow)
             return False
         self.notes.totals.last_save_ns = stamp.mtime_ns
-        if copy := self._follow(name, shadow, size_bytes, stamp):
-            self.notes.writers.stands(name, writer_pid)
-            return copy.is_stored and not (copy.could_be_wiped or was_missed)
+        if (is_quiet := self._follow(name, shadow, size_bytes, stamp)) is not None:
+            if writer != "same":
+                self.notes.writers.stands(name, writer_pid)
+            return is_quiet and not was_missed
         data = self._reader.data
         around = self._around(name, shadow, data, stamp, writer)
         visit = self.long_work.worked_out(
@@ -262,6 +246,24 @@ class Guard:
             acted(self._acts.act(visit))
         return False
 
+    def _shadow(self, name: str, size_bytes: int, stamp: Stamp, writer_pid: int | None) -> Copy | None:
+        """Return a session's shadow, which is not in memory, or the first copy; None when no more is to be said of it now."""
+        try:
+            if self.long_work.loads(name, self._reader, size_bytes, writer_pid):
+                return None
+            shadow = self.copies.shadow(name)
+            if shadow or self._first_look.is_kept(name, self._reader, stamp):
+                return shadow
+            known = self.long_work.known(name, self._reader, size_bytes)
+            return self._first_look.copy(name, self._reader, stamp, known)
+        except files.TooLarge:
+            self.large.judge(name, self._reader.data, stamp)
+        except OSError as error:
+            # Without knowing what there was, nothing can be said of what there is; every scan tries again.
+            self.copies.refused(error)
+            self.notes.revisit(name)
+        return None
+
     def _acted(self, name: str, shadow: Copy, is_gone: bool) -> None:
         """Go on behind an act; `is_gone`: the file went away meanwhile."""
         if is_gone:
@@ -282,8 +284,10 @@ class Guard:
         """Note which process has saved a session; report once when two do so by turns."""
         writers = self.notes.writers
         writer = writers(name, pid)
+        if pid is None or pid == writers.last:
+            return writer
         asked = self.notes.deferred.get(name)
-        if pid is None or (asked is not None and asked.state == state_of(self._reader.data)):
+        if asked is not None and asked.state == state_of(self._reader.data):
             return writer  # it was noted when it came
         other = writers.saved(pid)
         if other is not None and not self._reported_two_writers:
@@ -312,29 +316,27 @@ class Guard:
             titles=tuple(self.notes.titles.get(name, ())),
         )
 
-    def _follow(self, name: str, shadow: Copy, size_bytes: int, stamp: Stamp) -> Copy | None:
-        """Take a save that only added to what is known, at the cost of what it added; return it, None when it was none."""
-        known = shadow.abridged
-        growth = grown(known, self._reader.buffer, size_bytes)
-        found = growth.abridged if growth else follow(known, self._reader.buffer, size_bytes)
+    def _follow(self, name: str, shadow: Copy, size_bytes: int, stamp: Stamp) -> bool | None:
+        """Take a save that only added, at the cost of what it added; return if nothing follows of it, None if it did more."""
+        known, data = shadow.abridged, self._reader.buffer
+        found, made = grown(known, data, size_bytes) or (follow(known, data, size_bytes), None)
         if found is None:
             return None
-        if found.count > known.count and self._acts.taken_back.may_come_again(
-            name, self._reader.buffer, shadow
-        ):
+        if found.count > known.count and self._acts.taken_back.may_come_again(name, data, shadow):
             return None
-        if not growth and not only_adds(known, found):
+        if made is None and not only_adds(known, found):
             # What else is known of the session cannot speak against messages that are all there.
             verdict = judge(known.document, found.document)
             if verdict.action is not Action.GROWTH or verdict.takes_away:
                 return None
         copy = Copy(abridged=found)
-        self.notes.retitled(name, known.settings, found.settings)
+        if made is None:
+            self.notes.retitled(name, known.settings, found.settings)
         self._acts.goes_on(name)
-        self.context.keep(name, copy, stamp, shadow, growth.parts if growth else None)
+        self.context.keep(name, copy, stamp, shadow, made)
         copy.tighten()
-        self.standby.saved(name, copy.could_be_wiped, self.context.clock.monotonic())
-        return copy
+        self.standby.saved(name, could_be_wiped := copy.could_be_wiped, self.context.clock.monotonic())
+        return copy.is_stored and not could_be_wiped
 
     def _look_for(self, name: str) -> None:
         """Judge a session whose file is gone; if it is back by now, visit it."""

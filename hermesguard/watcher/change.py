@@ -49,33 +49,23 @@ def taken(pending: Pending) -> list[Change]:
     return changes
 
 
-class Changes:
+class Changes(Pending):
     """Changes that were taken from the watch and not yet looked at: each name once, with all of its saves."""
-
-    def __init__(self) -> None:
-        self._pending: Pending = {}
-
-    def __bool__(self) -> bool:
-        return bool(self._pending)
 
     def add(self, changes: Iterable[Change]) -> None:
         """Add what the watch has given."""
         for change in changes:
-            if change.name in self._pending:
-                note(self._pending, *change)
+            if change.name in self:
+                note(self, *change)
             else:
-                self._pending[change.name] = change
+                self[change.name] = change
 
     def in_order(self) -> list[Change]:
         """Return the changes in the order in which they are to be looked at: those that were renamed first."""
-        found = list(self._pending.values())
+        found = list(self.values())
         if len(found) > 1:
             found.sort(key=lambda change: change.moved_from is None)
         return found
-
-    def take(self, name: str) -> Change:
-        """Return the change of a name, which is looked at now."""
-        return self._pending.pop(name)
 
     def take_saves(self, name: str, is_as_read: Callable[[], bool]) -> int:
         """Return how many saves of `name` lie before what was read of it just now; they are not counted again.
@@ -83,9 +73,9 @@ class Changes:
         What was read may be newer than the events that were taken before, and older than those that were taken since: when the
         file is not as it was read any more, the last of its saves came later.
         """
-        change = self._pending.get(name)
+        change = self.get(name)
         if change is None or not change.saves:
             return 0
         later = 0 if is_as_read() else 1
-        self._pending[name] = change._replace(saves=later)
+        self[name] = change._replace(saves=later)
         return change.saves - later

@@ -229,7 +229,7 @@ class Inotify:
         """Return all that changed since the last time; never waits. `is_read`: the queue was read just now."""
         if not is_read:
             self._queue.read()
-        return taken(self._pending)
+        return taken(self._pending) if self._pending else []
 
     def prove(self) -> str | None:
         """Make a change that must be seen; None when it was, else a sentence. OSError when none can be made.
@@ -311,6 +311,7 @@ def _decoded(name: bytes) -> str:
     return os.fsdecode(name)
 
 
+@lru_cache(maxsize=64)
 def _writer_pid(temporary: bytes) -> int | None:
     parts = temporary.rsplit(b".", 3)
     is_named = len(parts) == 4 and parts[1] == b"tmp" and parts[2].isdigit() and len(parts[2]) <= _PID_DIGITS

@@ -69,11 +69,14 @@ class Abridged:
         """`values` are the members of the abridged file, as `json` reads them; what lists hold is not looked at."""
         self.rests = rests
         self.holes = holes
+        keys = [hole.key for hole in holes]
+        self.number_of_messages = keys.index(session.MESSAGES) if session.MESSAGES in keys else None
+        """Which of the runs is that of the messages; None where they have none."""
         self.stream = values.get(session.STREAM)
         prompt = values.get(session.PENDING_MESSAGE)
         self.prompt = prompt if isinstance(prompt, str) else ""
-        keys = (*SETTINGS, *parts.anchors(tuple(values)))
-        self.settings = dict(zip(keys, map(values.get, keys), strict=True))
+        kept = (*SETTINGS, *parts.anchors(tuple(values)))
+        self.settings = dict(zip(kept, map(values.get, kept), strict=True))
         """What a user has set, and the anchors of a compression."""
         self.sizes = sizes
         """Messages in the model's context, and tool calls."""
@@ -98,14 +101,6 @@ class Abridged:
         """The members that are kept, for a file in which they are the same."""
         return {session.STREAM: self.stream, session.PENDING_MESSAGE: self.prompt, **self.settings}
 
-    @property
-    def number_of_messages(self) -> int | None:
-        """Which of the runs is that of the messages; None where they have none."""
-        for number, hole in enumerate(self.holes):
-            if hole.key == session.MESSAGES:
-                return number
-        return None
-
     def seam(self, number: int) -> Seam:
         """Return the rest behind that run, cut where the last message of its list ends."""
         seam = self._seams[number]
@@ -125,6 +120,7 @@ class Abridged:
         """Return a later state of the file: so many messages came to each list, and all members that are kept stand."""
         made = object.__new__(Abridged)
         made.rests, made.holes, made._seams, made.size_bytes = rests, self.holes, seams, size_bytes
+        made.number_of_messages = self.number_of_messages
         made.stream, made.prompt, made.settings = self.stream, self.prompt, self.settings
         context, calls = came.get(session.CONTEXT, 0), came.get(session.TOOL_CALLS, 0)
         messages = came.get(session.MESSAGES, 0)
@@ -374,9 +370,9 @@ def _run(key: str, messages: Sequence[Message]) -> Run:
             run.turns += message.turns
             run.latest = max(run.latest, message.latest)
             continue
-        stamp = math.inf if message.timestamp is None else message.timestamp
+        stamp = message.timestamp
         run.turns += benign.is_user_turn(message)
-        run.latest = max(run.latest, stamp)
+        run.latest = max(run.latest, math.inf if stamp is None else stamp)
     return run
 
 

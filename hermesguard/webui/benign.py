@@ -47,20 +47,25 @@ def _words(message: Message) -> str:
 
 def is_compaction_marker(message: Message) -> bool:
     """A card that says that the context was compacted; nobody said it."""
-    opening = message.words.lower().lstrip()
-    return message.role != "tool" and (
-        opening.startswith(_COMPACTION_OPENINGS)
-        or (bool(message.get("_compressed_summary")) and opening.startswith("context compaction"))
+    return message.role != "tool" and _opens_as_marker(message, message.words.lower().lstrip())
+
+
+def _opens_as_marker(message: Message, opening: str) -> bool:
+    return opening.startswith(_COMPACTION_OPENINGS) or (
+        opening.startswith("context compaction") and bool(message.get("_compressed_summary"))
     )
 
 
 def is_control_message(message: Message) -> bool:
     """A message that the agent speaks to itself: instructions, wake-ups, the iteration limit, hidden messages."""
-    if any(message.get(flag) for flag in _CONTROL_FLAGS) or message.get("_source") == "delegation_wakeup":
+    role = message.role
+    if role in _UNSPOKEN or _is_flagged(message):
         return True
-    if message.role in _UNSPOKEN:
-        return True
-    return message.role == "user" and message.words.lower().lstrip().startswith(_CONTROL_OPENINGS)
+    return role == "user" and message.words.lower().lstrip().startswith(_CONTROL_OPENINGS)
+
+
+def _is_flagged(message: Message) -> bool:
+    return any(map(message.get, _CONTROL_FLAGS)) or message.get("_source") == "delegation_wakeup"
 
 
 def is_interruption_marker(message: Message) -> bool:
@@ -73,9 +78,12 @@ def is_interruption_marker(message: Message) -> bool:
 
 def is_user_turn(message: Message) -> bool:
     """Return whether a reader sees this message as something that a user said."""
-    if message.role != "user" or is_compaction_marker(message) or is_control_message(message):
+    if message.role != "user":
         return False
-    return bool(message.words.strip() or message.get("attachments"))
+    opening = message.words.lower().lstrip()  # of each message that comes: once for all that is asked
+    if opening.startswith(_CONTROL_OPENINGS) or _opens_as_marker(message, opening) or _is_flagged(message):
+        return False
+    return bool(opening or message.get("attachments"))
 
 
 def user_turns(message: Message) -> int:

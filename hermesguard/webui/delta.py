@@ -42,18 +42,19 @@ def grown(known: Abridged, data: bytes | bytearray, size_bytes: int) -> Growth |
     if known.number_of_messages is None or (found := find(data, holes[0].chunks, 0, size_bytes)) < 0:
         return None
     before, head = known.rests[0], bytes(data[:found])
-    if _COUNTERS.split(before) != _COUNTERS.split(head):
-        return None
     made: list[Part] = []
-    offset, same_from = len(before), 0
+    same_from, more_bytes = 0, found - len(before)
     if head != before:
         lead, same_bytes = shared(before, head)
+        if not _is_counting(before, head, lead, same_bytes):
+            return None
         made.append([0, lead])
-        if text := head[lead : len(head) - same_bytes]:
+        if text := head[lead : found - same_bytes]:
             made.append(text.decode("utf-8"))
-        same_from = offset - same_bytes
-    rests, seams, came, last = [head], list[Seam | None](), {}, len(holes) - 1
-    added, count = b"", 0
+        same_from = len(before) - same_bytes
+    rests, came, last = [head], {}, len(holes) - 1
+    seams: list[Seam | None] = []
+    added, said, count = b"", "", 0
     for number, hole in enumerate(holes):
         end, behind = known.seam(number)
         start = found + hole.size_bytes
@@ -63,34 +64,42 @@ def grown(known: Abridged, data: bytes | bytearray, size_bytes: int) -> Growth |
             data.startswith(end, start, begins) and data.startswith(behind, ends, found)
         ):
             return None
-        offset += hole.size_bytes + len(end)
         if ends > begins:
             # What people see and what the model is sent mostly grow by the same.
-            if ends - begins != len(added) or not data.startswith(added, begins, ends):
+            if data[begins:ends] != added:
                 added = bytes(data[begins:ends])
-                if not (count := _messages_in(added)):
+                said, count = _messages_in(added)
+                if not count:
                     return None
-            made += ([same_from, offset - same_from], added.decode("utf-8"))
-            same_from = offset
+            same_until = begins - more_bytes
+            made += ([same_from, same_until - same_from], said)
+            same_from, more_bytes = same_until, more_bytes + ends - begins
             end += added
             came[hole.key] = count
         seams.append((end, behind))
         rests.append(end + behind)
-        offset += len(behind)
-    made.append([same_from, offset - same_from])
+    made.append([same_from, known.size_bytes - same_from])
     return Growth(known.followed_by(tuple(rests), seams, size_bytes, came), made)
 
 
-def _messages_in(added: bytes) -> int:
-    """Return how many messages these are, each behind a comma; 0 when they are anything else, or may be nested too deep."""
+def _is_counting(before: bytes, after: bytes, lead: int, same_bytes: int) -> bool:
+    """Return whether these differ in counters alone; so many bytes are the same at their starts, and at their ends."""
+    # A counter stands between two ends of lines, else it is none: the lines that differ tell of the whole.
+    begins, ends = before.rfind(b"\n", 0, lead), before.find(b"\n", len(before) - same_bytes)
+    lines, lines_now = before[begins:ends], after[begins : ends + len(after) - len(before)]
+    return 0 <= begins < ends and _COUNTERS.split(lines) == _COUNTERS.split(lines_now)
+
+
+def _messages_in(added: bytes) -> tuple[str, int]:
+    """Return the text of these messages, each behind a comma, and how many; 0 when they are anything else, or nested too deep."""
     if added.count(b"[") + added.count(b"{") > DEEPEST // 2:
-        return 0
+        return "", 0
     try:
         text = added.decode("utf-8")
         count, end = further(text)
     except (ValueError, RecursionError, StopIteration):
-        return 0
-    return count if end == len(text) else 0
+        return "", 0
+    return text, count if end == len(text) else 0
 
 
 def parts(old: Abridged, new: Abridged) -> list[Part]:

@@ -56,6 +56,26 @@ def test_normal_growth_never_takes_the_slow_path(
     assert world.shadow(chat).text == chat.path.read_text()
 
 
+def test_a_visit_says_whether_there_was_growth_and_nothing_follows_of_it(world: World) -> None:
+    chat = long_chat(world.app(Era.NEW))
+
+    def grown() -> bool:
+        chat.messages.append({"role": "user", "content": "only added", "timestamp": chat.app.clock()})
+        chat.save()
+        return world.guard.visit(chat.session_id, chat.app.process_id, 1)
+
+    world.watching = False
+    assert grown()
+    assert not world.guard.visit(chat.session_id), "nothing came"
+    chat.path.unlink()
+    assert not world.guard.visit(chat.session_id)
+    assert not grown(), "it is back"
+    assert grown()
+    chat.send("It could be wiped now")
+    assert not world.guard.visit(chat.session_id, chat.app.process_id, 1)
+    assert not grown()
+
+
 def test_growth_is_judged_where_a_message_has_changed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     judged: list[int] = []
     real = guard.judge

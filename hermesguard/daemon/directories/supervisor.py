@@ -134,11 +134,11 @@ class Supervisor(Watched):
         watch = self.watch
         if watch is None:
             return False
-        if watch.has_news or watch.mode == "polling":
-            self.changes.add(watch.take(is_read=True))
-        elif not self.changes:
+        if changes := watch.take(is_read=True):
+            self.changes.add(changes)
+        elif not (self.changes or watch.alarmed):
             return False
-        return (bool(self.changes) or watch.alarmed) and watch.answers
+        return watch.answers
 
     @property
     def has_news(self) -> bool:
@@ -158,7 +158,7 @@ class Supervisor(Watched):
         self.guard.unfinished.is_burst = len(known) >= BURST
         until = time.monotonic() + TURN_SECONDS
         for changed in known:
-            change = self.changes.take(changed.name)
+            change = self.changes.pop(changed.name)
             if name := _session_of(change.name):
                 is_growth &= self.guard.visit(name, change.writer_pid, change.saves)
                 if time.monotonic() >= until:

@@ -62,12 +62,12 @@ class Seen:
 
     def note(self, name: str, state: State, messages: int) -> int | None:
         """Note that the file of a session is in order in this state; return how many messages it had, None if not known."""
-        before = self._known.get(name)
-        count = 0 if before is None else before >> 1 & _MOST_MESSAGES
+        known = self._known.get(name)
+        count = None if known is None else known >> 1 & _MOST_MESSAGES
         messages = min(messages, _MOST_MESSAGES)
-        self.messages += messages - count
+        self.messages += messages - (count or 0)
         self._known[name] = _packed(*state, messages) | 1
-        return None if before is None else count
+        return count
 
     def count(self, name: str, messages: int) -> None:
         """Note how many messages a session has, whatever its file is like."""

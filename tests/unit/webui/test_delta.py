@@ -202,6 +202,33 @@ def test_a_number_within_what_a_user_set_is_no_counter() -> None:
     assert agrees(known(short), short, short.replace(b'_tokens": 5', b'_tokens": 6')) is None
 
 
+@pytest.mark.parametrize("number", [b"7", b"31", b"0.5"])
+def test_the_lines_that_differ_tell_whether_counters_alone_do(number: bytes) -> None:
+    before = counted(BEFORE, input_tokens=3, title="3", pinned=3)
+    after = counted([*BEFORE, user("x")], input_tokens=3, title="3", pinned=3)
+    for key, is_growth in ((b"input_tokens", True), (b"updated_at", True), (b"pinned", False)):
+        start = after.index(b'"' + key + b'": ') + len(key) + 4
+        other = after[:start] + number + after[after.index(b",", start) :]
+        assert (agrees(known(before), before, other) is not None) == is_growth, key
+        counting = other.replace(b'"message_count": 12', b'"message_count": 14')
+        assert (agrees(known(before), before, counting) is not None) == is_growth, key
+        assert agrees(known(before), before, counting.replace(b'"T"', b'"U"').replace(b'"3"', b'"4"')) is None
+
+
+def test_in_a_file_of_one_line_nothing_is_a_counter() -> None:
+    before, after = (
+        json.dumps(json.loads(text), separators=(",", ":")).encode()
+        for text in (counted(BEFORE), counted([*BEFORE, user("x")]))
+    )
+    assert agrees(known(before), before, after)
+    for number in (b"2", b"7.5", b"31.25"):
+        assert (
+            agrees(known(before), before, after.replace(b'"updated_at":2.5', b'"updated_at":' + number))
+            is None
+        )
+    assert agrees(known(before), before, after.replace(b'"T"', b'"U"')) is None
+
+
 TORN = [
     b"",
     b",",
