@@ -50,9 +50,17 @@ def share_out(names: Sequence[str], work: Callable[[Sequence[str]], Any]) -> lis
     for pid, reader in children:
         with os.fdopen(reader, "rb") as file:
             data = file.read()
-        if os.waitpid(pid, 0)[1] == 0:
+        if _has_ended_well(pid):
             done |= marshal.loads(data)
     return [done[number] if number in done else work(part) for number, part in enumerate(parts)]
+
+
+def _has_ended_well(pid: int) -> bool:
+    """Wait for a process; return whether it ended well, False too where the kernel keeps no note of that (SIGCHLD is ignored)."""
+    try:
+        return os.waitpid(pid, 0)[1] == 0
+    except ChildProcessError:
+        return False
 
 
 def _done(parts: Sequence[Sequence[str]], work: Callable[[Sequence[str]], Any], queue: int) -> dict[int, Any]:

@@ -58,6 +58,15 @@ def test_a_part_that_a_process_took_and_did_not_end_is_looked_through_by_another
     assert find(settings) == EXPECTED
 
 
+def test_a_command_that_is_told_nothing_of_its_children_finds_all_the_same(settings):
+    """Whoever ignores SIGCHLD hands that on to what he starts: the kernel then keeps nothing of a process that has ended."""
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        assert find(settings) == EXPECTED
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+
+
 def test_where_no_process_can_be_made_one_looks_through_all(settings, monkeypatch):
     def refused():
         raise BlockingIOError(11, "Resource temporarily unavailable")
