@@ -148,12 +148,14 @@ class Place:
         files.write_durably(self.root / GUARDED_FILE, b"".join(os.fsencode(line) + b"\n" for line in lines))
 
     def _keeps_any_of(self, sessions: Path) -> bool:
-        """Return whether a conversation of that directory is kept here; True too where it may not be read."""
+        """Return whether a conversation of that directory is kept here; True too where it cannot be looked at."""
         try:
             with os.scandir(sessions) as found:
                 return any(os.path.lexists(self.shadows / entry.name) for entry in found)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
         except OSError:
-            return os.path.isdir(sessions)
+            return True
 
     # -- the same one
 

@@ -1,6 +1,7 @@
 """Which store a command is about, and how what it advises must be typed."""
 
 import dataclasses
+import errno
 import os
 import shutil
 from pathlib import Path
@@ -111,6 +112,26 @@ def test_a_directory_that_was_named_by_mistake_does_not_bind_the_store(machine):
     (machine / "right/one.json").unlink()
     Place(store).note_guarded(machine / "stale")
     assert Place(store).guarded() == machine / "stale", "none of what is kept is there"
+
+
+def test_a_directory_that_may_not_be_looked_at_still_binds_the_store(machine, monkeypatch):
+    """As one in the home of another user, or on a server that does not answer now: it is there for all that is known."""
+    store = make(machine / "store", machine / "home/ada")
+    (machine / "other").mkdir()
+
+    def denied(real):
+        def call(path, *more, **named):
+            if str(path).startswith(str(machine / "home")):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+            return real(path, *more, **named)
+
+        return call
+
+    for name in ("stat", "scandir"):
+        monkeypatch.setattr(os, name, denied(getattr(os, name)))
+    with pytest.raises(GuardError, match="is that of"):
+        Place(store).note_guarded(machine / "other")
+    assert Place(store).guarded() == machine / "home/ada"
 
 
 def test_a_copy_of_a_store_is_for_no_directory(machine):
