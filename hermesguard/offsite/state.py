@@ -91,8 +91,7 @@ class State:
                 if writes:
                     os.chmod(path, 0o600)
                     self._prepare()
-                else:
-                    self._version()
+                self._is_made = bool(self._version())
             except BaseException:
                 self.close()
                 raise
@@ -110,7 +109,7 @@ class State:
             return None
         state = cls(directory, writes=False)
         # The file is there a moment before its tables are.
-        if not state._version():
+        if not state._is_made:
             state.close()
             return None
         return state

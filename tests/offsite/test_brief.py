@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import sqlite3
 import time
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from hermesguard.errors import ExitCode, GuardError
 from hermesguard.events.reporter import Reporter
 from hermesguard.offsite import brief, overview, process
 from hermesguard.offsite.bucket import Bucket, BucketError
+from hermesguard.offsite.state import State
 from tests.helpers.copies import Copies
 from tests.helpers.world import World
 
@@ -77,6 +79,24 @@ def test_a_state_that_is_just_being_made_is_none_yet(copies: Copies) -> None:
     assert (said["problem"], said["last_copy"]) == ("", "")
     assert overview.overview(copies.options).sessions_safe == 0
     assert state.read_bytes() == b""
+
+
+def test_a_state_that_is_locked_as_it_is_looked_at_stops_no_command(
+    copies: Copies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each look at it may find that it is being written just then; whatever comes of it, it is said, and `status` goes on."""
+    looks = iter([1])
+
+    def version(state: State) -> int:
+        for number in looks:
+            return number
+        raise sqlite3.OperationalError("database is locked")
+
+    monkeypatch.setattr(State, "_version", version)
+    assert brief.summary(settings_of(copies)) is not None
+    said = brief.summary(settings_of(copies))
+    assert said is not None
+    assert "database is locked" in said["problem"]
 
 
 def test_a_state_that_is_damaged_is_said(copies: Copies) -> None:
