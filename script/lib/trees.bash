@@ -53,12 +53,13 @@ start() {
   cgroups_of[$child]=$cgroups
 }
 
-# new_cgroups NAME: makes a cgroup below this process's own, in the unified hierarchy and in systemd's; prints where.
+# new_cgroups NAME: makes a cgroup below this process's own, in the unified hierarchy and in systemd's, of which most hosts
+# have the first alone; prints where.
 new_cgroups() {
   local line hierarchy own
   {
-    findmnt --noheadings --output=TARGET --types=cgroup2 | sed 's/^/0:: /'
-    findmnt --noheadings --output=TARGET --types=cgroup --options=name=systemd | sed 's/^/[0-9]*:name=systemd: /'
+    findmnt --noheadings --output=TARGET --types=cgroup2 | sed 's/^/0:: /' || true
+    findmnt --noheadings --output=TARGET --types=cgroup --options=name=systemd | sed 's/^/[0-9]*:name=systemd: /' || true
   } | while read -r line hierarchy; do
     own=$hierarchy$(sed -n "s/^$line//p" /proc/self/cgroup)
     [[ -d $own ]] || own=$hierarchy
@@ -69,7 +70,7 @@ new_cgroups() {
 # remove_cgroups PID: those of a child that has ended. Its last processes may still be dying.
 remove_cgroups() {
   local cgroup try
-  for cgroup in ${cgroups_of[$1]}; do
+  for cgroup in ${cgroups_of[$1]-}; do
     for try in {1..50}; do
       find "$cgroup" -depth -type d -exec rmdir {} + 2>/dev/null && break
       ((try < 50)) || say "could not be removed: $cgroup"
