@@ -51,7 +51,7 @@ def troubles_of(known: dict[str, Any], hindrance: GuardError | None = None) -> l
         reason = known["watch_reason"] or "the first scan is still in progress"
         remedy = "Wait for it, or see its log"
         if reason.startswith("there is no directory"):
-            remedy = f"hermes-webui makes it at its first start. {_elsewhere('If that has been')}"
+            remedy = f"hermes-webui makes it at its first start. {_elsewhere('If it was started already')}"
         found.append(Trouble(f"the guard is not ready, {reason}", remedy, True))
     elif known["watch_lost"] and len(known.get("directories", ())) < 2:
         found.append(
@@ -100,8 +100,8 @@ def _elsewhere(condition: str) -> str:
     """Return what to do where, on that condition, the guard looks at the wrong directory."""
     if _is_inside():
         return (
-            f"{condition}, another place is mounted here than the one where hermes-webui keeps them: where its compose file "
-            "has the volume hermes-home, add compose.volume.yaml, as that file says"
+            f"{condition}, another place is mounted here than the one where hermes-webui keeps its conversations: where its "
+            "compose file has the volume hermes-home, add compose.volume.yaml (its first lines say how)"
         )
     return (
         f"{condition}, the guard looks at the wrong directory: name the right one (hermesguard config show)"

@@ -138,7 +138,7 @@ def test_nothing_is_asked_that_an_engine_without_rights_refuses() -> None:
 
 
 def test_what_makes_the_directory_that_docker_refuses_to_make_is_said() -> None:
-    """It would make it as root's, so it may not; and where it is not there yet, the application would not start either."""
+    """It would make it for root, so it may not; and where it is not there yet, the application would not start either."""
     service = (ROOT / "docs" / "service.md").read_text("utf-8")
     made = 'mkdir -p "${HERMES_HOME:-$HOME/.hermes}/webui"'
     bound = yaml.safe_load(COMPOSE)["services"]["hermesguard"]["volumes"][0]

@@ -35,7 +35,8 @@ def test_in_a_container_the_file_that_was_left_out_is_named(known, monkeypatch):
     monkeypatch.setenv("HERMESGUARD_COMMAND", "docker exec hermesguard hermesguard")
     assert troubles_of(WELL) == []
     (trouble,) = troubles_of(WELL | known)
-    assert "add compose.volume.yaml" in trouble.remedy
+    assert "keeps its conversations: where its compose file" in trouble.remedy
+    assert "add compose.volume.yaml (its first lines say how)" in trouble.remedy
     assert "hermesguard config" not in trouble.remedy, "nobody configures it in there"
 
 
@@ -48,6 +49,8 @@ def test_outside_the_directory_is_named_in_the_configuration(known, monkeypatch)
 
 
 def test_a_guard_that_is_slow_to_begin_is_waited_for():
+    (trouble,) = troubles_of(WELL | MISSING)
+    assert trouble.remedy.startswith("hermes-webui makes it at its first start. If it was started already, ")
     (trouble,) = troubles_of(WELL | {"ready": False})
     assert trouble.remedy.startswith("Wait for it")
 
