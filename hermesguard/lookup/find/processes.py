@@ -22,6 +22,7 @@ def share_out(names: Sequence[str], work: Callable[[Sequence[str]], Any]) -> lis
         return [work(names)]
     step = min(_MOST_PARTS, len(names))
     parts = [names[number::step] for number in range(step)]
+    parent = os.getpid()
     queue, filler = os.pipe()
     os.write(filler, bytes(range(step)))
     os.close(filler)
@@ -39,13 +40,13 @@ def share_out(names: Sequence[str], work: Callable[[Sequence[str]], Any]) -> lis
             try:
                 os.close(reader)
                 with os.fdopen(writer, "wb") as file:
-                    marshal.dump(_done(parts, work, queue), file)
+                    marshal.dump(_done(parts, work, queue, lambda: os.getppid() == parent), file)
                 code = 0
             finally:
                 os._exit(code)
         os.close(writer)
         children.append((pid, reader))
-    done = _done(parts, work, queue)
+    done = _done(parts, work, queue, lambda: True)
     os.close(queue)
     for pid, reader in children:
         with os.fdopen(reader, "rb") as file:
@@ -63,9 +64,14 @@ def _has_ended_well(pid: int) -> bool:
         return False
 
 
-def _done(parts: Sequence[Sequence[str]], work: Callable[[Sequence[str]], Any], queue: int) -> dict[int, Any]:
-    """Do the parts whose numbers come from a pipe, until it is empty; return what came of each."""
+def _done(
+    parts: Sequence[Sequence[str]],
+    work: Callable[[Sequence[str]], Any],
+    queue: int,
+    is_wanted: Callable[[], bool],
+) -> dict[int, Any]:
+    """Do the parts whose numbers come from a pipe, until it is empty or nobody wants them; return what came of each."""
     done = {}
-    while number := os.read(queue, 1):
+    while is_wanted() and (number := os.read(queue, 1)):
         done[number[0]] = work(parts[number[0]])
     return done

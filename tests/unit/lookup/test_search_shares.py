@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections import Counter
 
 import pytest
@@ -14,6 +16,23 @@ from hermesguard.lookup.library import Library
 from hermesguard.store.store import Store
 
 COUNT = 300
+ENDED_MEANWHILE = """
+import os, signal
+from hermesguard.lookup.find import processes
+
+os.sched_getaffinity = lambda _: range(3)
+processes._LEAST_SHARE = 1
+parent = os.getpid()
+
+def work(names):
+    if os.getpid() == parent:
+        os.kill(parent, signal.SIGTERM)
+    while os.getppid() == parent:
+        pass
+    os.write(1, b"x")
+
+processes.share_out([str(number) for number in range(128)], work)
+"""
 
 
 @pytest.fixture
@@ -65,6 +84,14 @@ def test_a_command_that_is_told_nothing_of_its_children_finds_all_the_same(setti
         assert find(settings) == EXPECTED
     finally:
         signal.signal(signal.SIGCHLD, before)
+
+
+def test_a_search_that_is_ended_leaves_no_process_that_goes_on_with_it():
+    done = subprocess.run(
+        [sys.executable, "-c", ENDED_MEANWHILE], stdout=subprocess.PIPE, timeout=60, check=False
+    )
+    assert done.returncode == -signal.SIGTERM
+    assert len(done.stdout) <= 2, "each of the two ends what it had begun"
 
 
 def test_where_no_process_can_be_made_one_looks_through_all(settings, monkeypatch):
