@@ -9,7 +9,7 @@ from hermesguard.demo.files import dumps, replace_file
 
 # Then another session: after more of them, one of 100 messages would be one of 600.
 SAVES_OF_EACH = 50
-MUSTS = {100: (20.0, 10.0), 1000: (8.0, 3.0), 5000: (4.0, 1.5)}
+MUSTS = {100: (14.0, 10.0), 1000: (4.5, 3.0), 5000: (2.0, 1.5)}
 
 
 def measure(run: Run) -> None:
