@@ -121,10 +121,10 @@ def identities(data: bytes) -> set[session.Identity]:
 
 
 def all_kept(seen: set[session.Identity], kept: set[session.Identity]) -> bool:
-    """Whether all messages stand among those that are kept, each as it was or as the beginning of one that went on."""
+    """Whether all messages stand among those that are kept, each as it was or as a part of one that went on, or got an id."""
     return all(
-        any((role, calls) == (a, c) and b.startswith(words) for a, b, c in kept)
-        for role, words, calls in seen
+        any(role == also and text.startswith(words) and calls <= set(ids) for also, text, ids in kept)
+        for role, words, calls in ((role, words, set(ids)) for role, words, ids in seen)
     )
 
 
