@@ -44,7 +44,8 @@ clean_up() {
 # one take each other's units for theirs, and end them.
 start() {
   local cgroups
-  cgroups=$(new_cgroups "hermesguard-$program.$$.$((++started))")
+  started=$((started + 1))
+  cgroups=$(new_cgroups "hermesguard-$program.$$.$started")
   unshare --mount --pid --fork --kill-child --mount-proc sh -c '
     for cgroup in $1; do echo 0 >"$cgroup/cgroup.procs"; done
     mount -t tmpfs tmpfs /run && shift && exec "$@"' sh "$cgroups" "$@" </dev/null &
