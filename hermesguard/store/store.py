@@ -155,15 +155,19 @@ class Store(History):
 
     def shadows(self) -> Iterator[Shadow]:
         """Yield all shadows, by stat alone."""
+        for name, entry in self._shadow_entries():
+            try:
+                found = entry.stat(follow_symlinks=False)
+            except FileNotFoundError:  # it has gone meanwhile; the others have not
+                continue
+            if stat.S_ISREG(found.st_mode):
+                yield Shadow(name, found.st_size, found.st_mtime_ns)
+
+    def _shadow_entries(self) -> Iterator[tuple[str, os.DirEntry[str]]]:
         with contextlib.suppress(FileNotFoundError), os.scandir(self.shadows_directory) as entries:
             for entry in entries:
                 if name := session_id(entry.name):
-                    try:
-                        found = entry.stat(follow_symlinks=False)
-                    except FileNotFoundError:  # it has gone meanwhile; the others have not
-                        continue
-                    if stat.S_ISREG(found.st_mode):
-                        yield Shadow(name, found.st_size, found.st_mtime_ns)
+                    yield name, entry
 
     def shadow_names(self) -> list[str]:
         """Return the sessions that have a shadow, by their names alone, as the directory lists them."""
@@ -188,12 +192,7 @@ class Store(History):
     def sessions(self) -> list[str]:
         """Return all sessions that the store knows, sorted: with a shadow, or with versions only."""
         known = set(self.histories())
-        with contextlib.suppress(FileNotFoundError), os.scandir(self.shadows_directory) as entries:
-            known.update(
-                name
-                for entry in entries
-                if (name := session_id(entry.name)) and entry.is_file(follow_symlinks=False)
-            )
+        known.update(name for name, entry in self._shadow_entries() if entry.is_file(follow_symlinks=False))
         return sorted(known)
 
     def has_shadow(self, session: str) -> bool:
