@@ -224,7 +224,7 @@ def typed_by(uid: int) -> str:
 
 def is_same_directory(one: Path, other: Path) -> bool:
     """Return whether two paths lead to the same directory; of one that is not there, whether they are the same in words."""
-    if os.path.realpath(one) == os.path.realpath(other):
+    if one == other or os.path.realpath(one) == os.path.realpath(other):
         return True
     try:
         return os.path.samestat(os.stat(one), os.stat(other))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hermesguard.config.paths import found_sessions, may_be_sessions
 from hermesguard.config.settings import Settings
-from hermesguard.errors import GuardError
+from hermesguard.errors import ExitCode, GuardError
 from hermesguard.lookup.guards import guarded_elsewhere
 from hermesguard.store.directories import parts
 from hermesguard.store.place import Place
@@ -102,6 +102,15 @@ def broken_name(sessions: Path) -> GuardError:
     """Return the error that a store cannot note whose it is."""
     name = str(sessions).replace("\n", "\\n")
     return GuardError(f"The name of {name} has a line break in it", "Rename it, without one")
+
+
+def none_of_that_name(name: str) -> GuardError:
+    """Return the error that a guard has no such directory."""
+    return GuardError(
+        f"The running guard has no directory {name}",
+        "See what it has: hermesguard status",
+        ExitCode.NOT_FOUND,
+    )
 
 
 def of_another(sessions: Path, store: Path) -> GuardError:
