@@ -8,6 +8,7 @@ import ctypes
 import os
 import resource
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -27,8 +28,9 @@ def session_limit_bytes(chosen: int | None, groups: Path = _GROUPS) -> int:
     return min(chosen or LARGEST_BYTES, max(SMALLEST_BYTES, fits), LARGEST_BYTES)
 
 
+@cache
 def memory_bytes(groups: Path = _GROUPS) -> int:
-    """Return how much memory this process may use before it is refused some, or killed."""
+    """Return how much memory this process may use before it is refused some, or killed; asked once, for all directories."""
     limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), *_of_groups(groups)]
     for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA):
         soft, _ = resource.getrlimit(kind)
