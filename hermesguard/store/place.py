@@ -61,7 +61,7 @@ class Place:
         if stat.S_IMODE(os.lstat(self.root).st_mode) & 0o077:
             self.root.chmod(0o700)
         if self.format() is None:
-            files.write_durably(self.root / FORMAT_FILE, f"{FORMAT}\n".encode())
+            self.note_format()
         self.remember()
 
     def require_own(self, writes: bool) -> None:
@@ -102,9 +102,8 @@ class Place:
         return int(text)
 
     def note_format(self) -> None:
-        """Write the number of today's layout over an older one; for the holder of the lock. Raises OSError."""
-        if (self.format() or 0) < FORMAT:
-            files.write_durably(self.root / FORMAT_FILE, f"{FORMAT}\n".encode())
+        """Write the number of today's layout. Raises OSError."""
+        files.write_durably(self.root / FORMAT_FILE, f"{FORMAT}\n".encode())
 
     # -- whose sessions
 

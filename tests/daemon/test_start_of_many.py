@@ -44,4 +44,4 @@ def test_what_is_the_same_for_all_is_asked_once(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(directories, "guarded_by_others", lambda *known: others.append(known) or ask(*known))
     assert "directory_found" not in started(tmp_path).names()
     assert len(others) == 1
-    assert set(Counter(noted).values()) == {2}  # when the first directory is named, and when the others are
+    assert set(Counter(noted).values()) == {1}

@@ -16,6 +16,7 @@ from hermesguard.daemon.directories.ears import Ears
 from hermesguard.daemon.directories.elsewhere import QUIET_SCANS, Elsewhere, Life
 from hermesguard.daemon.directories.finding import (
     Owners,
+    Parts,
     broken_name,
     identity,
     identity_by_name,
@@ -83,8 +84,8 @@ class Directories:
         self._look_due = 0.0
         self._is_started = False
         self._is_first_start = store.place.guarded() is None
-        name = parts.parts_of(store.root, settings.sessions)[0].name
-        self.first = self._supervised(name, settings, store, reporter)
+        self._parts = Parts(store.root, settings.sessions)
+        self.first = self._supervised(self._parts.all()[0].name, settings, store, reporter)
         self.all = [self.first]
 
     def __iter__(self) -> Iterator[Supervisor]:
@@ -157,18 +158,17 @@ class Directories:
         known = frozenset(one.settings.sessions for one in self.all)
         waiting = self._refusals.waiting(now)
         identities = {self._identity_of(one) for one in self.all} - {None}
-        found = wanted(self.settings, self._store.root, self.first.settings.sessions, known)
+        found = wanted(self.settings, self._parts, known)
         others: Owners | None = None
-        there: list[parts.Part] = []
         for sessions in found:
             if sessions in known or sessions in waiting or (itself := identity(sessions)) in identities:
                 continue
             others = others or Owners(guarded_by_others())
-            there = there or parts.parts_of(self._store.root, self.first.settings.sessions)
-            if one := self._take_in(sessions, itself, others, there):
+            if one := self._take_in(sessions, itself, others):
                 self._identities[one.name] = itself
                 identities |= {itself} - {None}
         self._refusals.forget_others(found)
+        self._parts.forget()
         return others
 
     def _identity_of(self, one: Supervisor) -> tuple[int, int] | None:
@@ -205,12 +205,10 @@ class Directories:
                     one.settings.sessions, of_another(one.settings.sessions, store), is_anothers=True
                 )
 
-    def _take_in(
-        self, sessions: Path, itself: tuple[int, int] | None, others: Owners, known: list[parts.Part]
-    ) -> Supervisor | None:
+    def _take_in(self, sessions: Path, itself: tuple[int, int] | None, others: Owners) -> Supervisor | None:
         """Begin to guard a directory that none of `others` has; return what does, None when it is refused.
 
-        `itself`: as for `Owners.of`. `known`: the parts of the store; emptied when they are not the same any more.
+        `itself`: as for `Owners.of`.
         """
         if "\n" in str(sessions):
             self._refusals.refuse(sessions, broken_name(sessions))
@@ -218,6 +216,7 @@ class Directories:
         if owner := others.of(sessions, itself):
             self._refusals.refuse(sessions, of_another(sessions, owner), is_anothers=True)
             return None
+        known = self._parts.all()
         part = parts.part_for(known[1:], sessions) or orphan(known, sessions, self.settings.environment)
         if part and part.name in {one.name for one in self.all}:
             return None  # the same directory by another name: what guards it has this part, and its lock
@@ -225,7 +224,7 @@ class Directories:
         store = Store(parts.root_of(self._store.root, name))
         settings = replace(self.settings, sessions=sessions, store=store.root)
         if part is None or part.sessions != sessions:
-            known.clear()
+            self._parts.forget()
         try:
             parts.make_room(self._store.root)
             store.create()

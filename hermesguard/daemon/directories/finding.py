@@ -30,11 +30,26 @@ def first_directory(settings: Settings) -> Settings:
     return replace(settings, sessions=noted) if is_one else settings
 
 
-def wanted(settings: Settings, store: Path, first: Path, known: frozenset[Path]) -> list[Path]:
-    """Return the directories that are to be guarded, as far as that can be known now; `known` ones are not touched.
+class Parts:
+    """The parts of a store, its own first: read when they are asked for, and anew after `forget`."""
 
-    `first` is the one that the top of the store is for.
-    """
+    def __init__(self, store: Path, first: Path) -> None:
+        """`first` is the directory that the top of the store is for."""
+        self._store, self._first = store, first
+        self._known: list[parts.Part] = []
+
+    def all(self) -> list[parts.Part]:
+        """Return them; there is at least one."""
+        self._known = self._known or parts.parts_of(self._store, self._first)
+        return self._known
+
+    def forget(self) -> None:
+        """Let them be read anew: there may be others now."""
+        self._known = []
+
+
+def wanted(settings: Settings, found_parts: Parts, known: frozenset[Path]) -> list[Path]:
+    """Return the directories that are to be guarded, as far as that can be known now; `known` ones are not touched."""
     if not settings.is_auto:
         return list(settings.directories)
     environment = settings.environment
@@ -42,7 +57,7 @@ def wanted(settings: Settings, store: Path, first: Path, known: frozenset[Path])
     default = found[0]
     if default not in known and identity(default) is None:
         del found[0]
-    for part in parts.parts_of(store, first)[1:]:
+    for part in found_parts.all()[1:]:
         if part.sessions not in known and (
             os.path.isdir(part.sessions)
             or (may_be_sessions(part.sessions, environment) and Store(part.root).sessions())

@@ -71,8 +71,9 @@ def names(store: Path) -> list[str]:
 
 
 def _others(store: Path) -> Iterator[Part]:
+    directories = store / DIRECTORIES
     for name in names(store):
-        root = store / DIRECTORIES / name
+        root = directories / name
         sessions = Place(root).noted()
         if sessions is not None and (root / "shadows").is_dir():
             yield Part(name, root, sessions)
