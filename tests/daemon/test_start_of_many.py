@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from hermesguard.config import memory
 from hermesguard.config import settings as config
 from hermesguard.daemon.directories import directories
 from hermesguard.daemon.loop import Daemon
@@ -38,10 +39,12 @@ def started(root: Path) -> Ear:
 
 def test_what_is_the_same_for_all_is_asked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert started(tmp_path).names().count("directory_found") == COUNT - 1
-    noted, others = list[Path](), list[object]()
-    note, ask = Place.noted, directories.guarded_by_others
+    noted, others, groups = list[Path](), list[object](), list[Path]()
+    note, ask, limits = Place.noted, directories.guarded_by_others, memory._of_groups
+    memory.memory_bytes.cache_clear()
+    monkeypatch.setattr(memory, "_of_groups", lambda root: groups.append(root) or limits(root))
     monkeypatch.setattr(Place, "noted", lambda place: noted.append(place.root) or note(place))
     monkeypatch.setattr(directories, "guarded_by_others", lambda *known: others.append(known) or ask(*known))
     assert "directory_found" not in started(tmp_path).names()
-    assert len(others) == 1
+    assert (len(others), len(groups)) == (1, 1)
     assert set(Counter(noted).values()) == {1}
