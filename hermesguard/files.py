@@ -16,6 +16,9 @@ _COMPARED_BYTES = 1024 * 1024
 _READING = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 Data = bytes | Iterable[bytes | memoryview]
 _DIGEST_ATTRIBUTE = "user.hermesguard"
+_PAGE_BYTES = 4096
+_MOST_ROOM_BYTES = 16 * 1024
+_ROOM = memoryview(bytes(_MOST_ROOM_BYTES + _PAGE_BYTES))
 
 
 class Stamp(NamedTuple):
@@ -272,18 +275,20 @@ def _regular(descriptor: int, path: Path) -> os.stat_result:
 class Appending:
     """A file that lines are added to again and again, held open meanwhile; a torn last line is closed first.
 
+    Behind the last line it makes room, of NULs, which no reader takes for a line: what is written over bytes that a file has
+    is durable with one flush of the disk; a file that gets longer needs a second one, for its size (ext4, xfs).
     Raises OSError when it cannot be opened; it must be there already.
     """
 
     def __init__(self, path: Path) -> None:
-        self._descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_DSYNC | os.O_NOFOLLOW | os.O_CLOEXEC)
+        self._descriptor = os.open(path, os.O_RDWR | os.O_DSYNC | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             found = _regular(self._descriptor, path)
+            self._end, last = _end_of_lines(self._descriptor, found.st_size)
         except OSError:
             self.close()
             raise
         self._name, self._identity, self._size_bytes = str(path), (found.st_ino, found.st_dev), found.st_size
-        last = os.pread(self._descriptor, 1, self._size_bytes - 1) if self._size_bytes else b""
         self._closes_line = last not in (b"", b"\n")
 
     def append(self, line: bytes) -> None:
@@ -295,20 +300,40 @@ class Appending:
         if (found.st_ino, found.st_dev) != self._identity or found.st_size != self._size_bytes:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self._name)
         data = b"\n" + line if self._closes_line else line
+        at, end = self._end, self._end + len(data)
         try:
-            written = os.write(self._descriptor, data)
-            if written < len(data):
-                write_all(self._descriptor, data[written:])
+            if end > self._size_bytes:  # on a full disk there may be no room for room
+                at += os.pwritev(self._descriptor, [data, _ROOM[: _with_room(end) - end]], at)
+            while at < end:
+                at += os.pwrite(self._descriptor, data[at - self._end :], at)
         except OSError:
             with contextlib.suppress(OSError):
-                os.ftruncate(self._descriptor, self._size_bytes)
+                os.ftruncate(self._descriptor, self._end)
+                self._size_bytes = self._end
             raise
         self._closes_line = False
-        self._size_bytes += len(data)
+        self._end = end
+        if at > self._size_bytes:
+            self._size_bytes = at
 
     def close(self) -> None:
         """Let go of the file."""
         os.close(self._descriptor)
+
+
+def _with_room(size_bytes: int) -> int:
+    """Return how long a file is made whose lines take so much: as much again and whole pages, but no more than is soon used."""
+    return -(-(size_bytes + min(size_bytes, _MOST_ROOM_BYTES)) // _PAGE_BYTES) * _PAGE_BYTES
+
+
+def _end_of_lines(descriptor: int, size_bytes: int) -> tuple[int, bytes]:
+    """Return where the lines of a file end, behind which there is only room, and the last byte of them (none: empty)."""
+    while size_bytes:
+        begin = max(0, size_bytes - 2 * _MOST_ROOM_BYTES)
+        if lines := os.pread(descriptor, size_bytes - begin, begin).rstrip(b"\0"):
+            return begin + len(lines), lines[-1:]
+        size_bytes = begin
+    return 0, b""
 
 
 def write_all(descriptor: int, data: bytes | memoryview) -> None:

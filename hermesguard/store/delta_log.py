@@ -2,10 +2,10 @@
 
 `shadows/<sid>.delta` is text, one JSON object on each line. The first names the shadow that it belongs to by its digest and
 its mtime; each further line makes the next state of the session out of the one before: `parts` are texts, or [offset,
-length] in bytes of the state before. A line is appended and synced before it counts. A torn last line is a save that was not
-confirmed; a log whose shadow is another one is left over from a crash just after the shadow was written whole, and counts
-for nothing. When a session is quiet, and when the guard stops, the log is flushed into the shadow: a store at rest is plain
-copies.
+length] in bytes of the state before. A line is appended and synced before it counts, mostly over NULs that were written
+behind the lines before. A torn last line is a save that was not confirmed; a log whose shadow is another one is left over
+from a crash just after the shadow was written whole, and counts for nothing. When a session is quiet, and when the guard
+stops, the log is flushed into the shadow: a store at rest is plain copies.
 """
 
 import contextlib
