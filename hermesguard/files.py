@@ -1,4 +1,4 @@
-"""Atomic, durable file operations; with repair/exchange.py the only module that writes files.
+"""Atomic, durable file operations; with appending.py and repair/exchange.py the only module that writes files.
 
 Sources: rename(2), fsync(2), link(2), xattr(7).
 """
@@ -16,9 +16,6 @@ _COMPARED_BYTES = 1024 * 1024
 _READING = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 Data = bytes | Iterable[bytes | memoryview]
 _DIGEST_ATTRIBUTE = "user.hermesguard"
-_PAGE_BYTES = 4096
-_MOST_ROOM_BYTES = 16 * 1024
-_ROOM = memoryview(bytes(_MOST_ROOM_BYTES + _PAGE_BYTES))
 
 
 class Stamp(NamedTuple):
@@ -249,7 +246,7 @@ def append_durably(path: Path, line: bytes, create: bool = True) -> None:
     flags = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC | (os.O_CREAT if create else 0)
     descriptor = os.open(path, flags, 0o600)
     try:
-        size = _regular(descriptor, path).st_size
+        size = regular(descriptor, path).st_size
         if size and os.pread(descriptor, 1, size - 1) != b"\n":
             line = b"\n" + line
         try:
@@ -265,75 +262,12 @@ def append_durably(path: Path, line: bytes, create: bool = True) -> None:
         os.close(descriptor)
 
 
-def _regular(descriptor: int, path: Path) -> os.stat_result:
+def regular(descriptor: int, path: Path) -> os.stat_result:
+    """Return what stat(2) says of an open file. OSError when it is none but something else."""
     found = os.fstat(descriptor)
     if not stat.S_ISREG(found.st_mode):
         raise OSError(errno.EINVAL, "not a regular file", str(path))
     return found
-
-
-class Appending:
-    """A file that lines are added to again and again, held open meanwhile; a torn last line is closed first.
-
-    Behind the last line it makes room, of NULs, which no reader takes for a line: what is written over bytes that a file has
-    is durable with one flush of the disk; a file that gets longer needs a second one, for its size (ext4, xfs).
-    Raises OSError when it cannot be opened; it must be there already.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._descriptor = os.open(path, os.O_RDWR | os.O_DSYNC | os.O_NOFOLLOW | os.O_CLOEXEC)
-        try:
-            found = _regular(self._descriptor, path)
-            self._end, last = _end_of_lines(self._descriptor, found.st_size)
-        except OSError:
-            self.close()
-            raise
-        self._name, self._identity, self._size_bytes = str(path), (found.st_ino, found.st_dev), found.st_size
-        self._closes_line = last not in (b"", b"\n")
-
-    def append(self, line: bytes) -> None:
-        """Add a line; durable when this returns. Raises OSError: then it is taken back as far as the disk lets us.
-
-        FileNotFoundError when the path leads to this file no longer, for someone has removed it or a directory on the way.
-        """
-        found = os.lstat(self._name)
-        if (found.st_ino, found.st_dev) != self._identity or found.st_size != self._size_bytes:
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self._name)
-        data = b"\n" + line if self._closes_line else line
-        at, end = self._end, self._end + len(data)
-        try:
-            if end > self._size_bytes:  # on a full disk there may be no room for room
-                at += os.pwritev(self._descriptor, [data, _ROOM[: _with_room(end) - end]], at)
-            while at < end:
-                at += os.pwrite(self._descriptor, data[at - self._end :], at)
-        except OSError:
-            with contextlib.suppress(OSError):
-                os.ftruncate(self._descriptor, self._end)
-                self._size_bytes = self._end
-            raise
-        self._closes_line = False
-        self._end = end
-        if at > self._size_bytes:
-            self._size_bytes = at
-
-    def close(self) -> None:
-        """Let go of the file."""
-        os.close(self._descriptor)
-
-
-def _with_room(size_bytes: int) -> int:
-    """Return how long a file is made whose lines take so much: as much again and whole pages, but no more than is soon used."""
-    return -(-(size_bytes + min(size_bytes, _MOST_ROOM_BYTES)) // _PAGE_BYTES) * _PAGE_BYTES
-
-
-def _end_of_lines(descriptor: int, size_bytes: int) -> tuple[int, bytes]:
-    """Return where the lines of a file end, behind which there is only room, and the last byte of them (none: empty)."""
-    while size_bytes:
-        begin = max(0, size_bytes - 2 * _MOST_ROOM_BYTES)
-        if lines := os.pread(descriptor, size_bytes - begin, begin).rstrip(b"\0"):
-            return begin + len(lines), lines[-1:]
-        size_bytes = begin
-    return 0, b""
 
 
 def write_all(descriptor: int, data: bytes | memoryview) -> None:

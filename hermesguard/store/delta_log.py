@@ -18,6 +18,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from hermesguard import files
+from hermesguard.appending import Appending
 from hermesguard.store import earlier
 from hermesguard.webui.delta import Part
 
@@ -63,7 +64,7 @@ class DeltaLogs:
     def __init__(self, path_of: Callable[[str], Path]) -> None:
         self._path_of = path_of
         self._begun: set[str] = set()
-        self._open: OrderedDict[str, files.Appending] = OrderedDict()
+        self._open: OrderedDict[str, Appending] = OrderedDict()
 
     def __contains__(self, session: str) -> bool:
         return session in self._begun
@@ -82,7 +83,7 @@ class DeltaLogs:
         try:
             log = self._open.get(session)
             if log is None:
-                log = self._open[session] = files.Appending(self._path_of(session))
+                log = self._open[session] = Appending(self._path_of(session))
                 if len(self._open) > MOST_OPEN:
                     self._open.popitem(last=False)[1].close()
             else:
