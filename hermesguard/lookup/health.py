@@ -50,7 +50,7 @@ def troubles_of(known: dict[str, Any], hindrance: GuardError | None = None) -> l
     elif not known["ready"]:
         reason = known["watch_reason"] or "the first scan is still in progress"
         remedy = "Wait for it, or see its log"
-        if reason.startswith("there is no directory"):
+        if _is_nowhere(known):
             remedy = f"hermes-webui makes it at its first start. {_elsewhere('If it was started already')}"
         found.append(Trouble(f"the guard is not ready, {reason}", remedy, True))
     elif known["watch_lost"] and len(known.get("directories", ())) < 2:
@@ -94,6 +94,12 @@ def troubles_of(known: dict[str, Any], hindrance: GuardError | None = None) -> l
         remedy = f"See: hermesguard explain {number}, which tells what answers it"
         found.append(Trouble(words, remedy, False))
     return found
+
+
+def _is_nowhere(known: dict[str, Any]) -> bool:
+    """Return whether there is no sessions directory at all, as far as the guard says; an older one does not."""
+    directories = known.get("directories", ())
+    return bool(directories) and all(one.get("missing", False) for one in directories)
 
 
 def _elsewhere(condition: str) -> str:

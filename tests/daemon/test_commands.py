@@ -67,7 +67,10 @@ def test_not_ready(daemon):
     daemon.until_heard("waiting")
     result = until_status(daemon, "the guard is not ready")
     assert result.returncode == ExitCode.PROBLEM
-    assert f"there is no directory {daemon.sessions}" in result.stdout.partition("\n")[0]
+    first, _, rest = result.stdout.partition("\n")
+    assert f"there is no directory {daemon.sessions}" in first
+    assert "hermes-webui makes it at its first start" in " ".join(rest.split())
+    assert json.loads(command(daemon, "status", "--json").stdout)["directories"][0]["missing"]
 
 
 def test_status_while_the_watch_is_lost(daemon):

@@ -25,7 +25,8 @@ WELL = {
     "unreadable": [],
     "unresolved": [],
 }
-MISSING = {"ready": False, "sessions": 0, "watch_reason": "there is no directory /webui/sessions"}
+THERE, GONE = {"name": "one", "missing": False}, {"name": "two", "missing": True}
+MISSING = {"ready": False, "sessions": 0, "watch_reason": "why, in any words", "directories": [GONE]}
 EMPTY = {"sessions": 0}
 VANISHED = {"held": ["one", "two"]}
 
@@ -53,6 +54,22 @@ def test_a_guard_that_is_slow_to_begin_is_waited_for():
     assert trouble.remedy.startswith("hermes-webui makes it at its first start. If it was started already, ")
     (trouble,) = troubles_of(WELL | {"ready": False})
     assert trouble.remedy.startswith("Wait for it")
+
+
+def test_one_directory_that_is_there_is_waited_for():
+    (trouble,) = troubles_of(WELL | {"ready": False, "directories": [THERE]})
+    assert trouble.remedy.startswith("Wait for it")
+    several = {"directories": [one | {"sessions": 0, "watch_lost": False} for one in (GONE, THERE)]}
+    (trouble,) = troubles_of(WELL | {"ready": False, **several})
+    assert trouble.remedy.startswith("Wait for it")
+
+
+@pytest.mark.parametrize("older", [{}, {"directories": [{"name": "one"}]}])
+def test_what_an_older_guard_does_not_say_is_read_in_its_words(older):
+    reason = "there is no directory /webui/sessions"
+    (trouble,) = troubles_of(WELL | {"ready": False, "watch_reason": reason} | older)
+    assert (trouble.words, trouble.is_critical) == (f"the guard is not ready, {reason}", True)
+    assert trouble.remedy == "Wait for it, or see its log"
 
 
 def test_a_volume_of_another_user_is_not_called_a_bad_configuration(tmp_path, monkeypatch):
