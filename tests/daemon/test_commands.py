@@ -6,6 +6,8 @@ import re
 import signal
 import subprocess
 import sys
+import time
+from datetime import datetime
 
 import pytest
 
@@ -60,6 +62,17 @@ def test_well(daemon):
     assert stopped.returncode == ExitCode.PROBLEM
     assert stopped.stdout.startswith("Not well: no guard runs on this store.\n  Start it: ")
     assert "\nlast save " in stopped.stdout
+
+
+def test_a_save_of_long_ago_is_known_when_the_guard_starts(daemon):
+    when = int(time.time()) - 9 * 86400
+    chat = App(daemon.sessions, Era.NEW).create("Of another time", turns=3)
+    for _ in range(2):  # with what the first one noted at its end, too
+        os.utime(chat.path, (when, when))
+        daemon.start()
+        assert datetime.fromisoformat(known(daemon)["last_save"]).timestamp() == when
+        assert re.search("^last save +9 d ago$", command(daemon, "status").stdout, re.MULTILINE)
+        assert daemon.stop() == 0
 
 
 def test_not_ready(daemon):
