@@ -71,7 +71,10 @@ def test_a_save_of_long_ago_is_known_when_the_guard_starts(daemon):
         os.utime(chat.path, (when, when))
         daemon.start()
         assert datetime.fromisoformat(known(daemon)["last_save"]).timestamp() == when
-        assert re.search("^last save +9 d ago$", command(daemon, "status").stdout, re.MULTILINE)
+        said = command(daemon, "status")
+        assert re.search("^last save +9 d ago$", said.stdout, re.MULTILINE)
+        assert said.stdout.startswith("All is well: 1 session with 6 messages guarded.\nNobody has saved")
+        assert said.returncode == 0
         assert daemon.stop() == 0
 
 
