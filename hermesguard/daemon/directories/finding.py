@@ -8,7 +8,6 @@ from pathlib import Path
 from hermesguard.config.paths import found_sessions, may_be_sessions
 from hermesguard.config.settings import Settings
 from hermesguard.errors import ExitCode, GuardError
-from hermesguard.lookup.guards import guarded_elsewhere
 from hermesguard.store.directories import parts
 from hermesguard.store.place import Place
 from hermesguard.store.store import Store
@@ -95,22 +94,22 @@ class Owners:
 
     def __init__(self, others: Mapping[Path, Path]) -> None:
         self._others = others
-        self._stores = {found: store for other, store in others.items() if (found := identity_by_name(other))}
+        self._stores = {found: store for other, store in others.items() if (found := _which(other))}
 
     def of(self, sessions: Path, itself: tuple[int, int] | None = None) -> Path | None:
-        """As `guarded_elsewhere`; by its name alone where one of the two may not answer, for such a directory is not touched.
+        """Return the store of the guard that has a sessions directory, by whatever name; None when none has it.
 
-        `itself`: which directory it is, where that is known.
+        By its name alone where one of the two may not answer, for such a directory is not touched. `itself`: which directory
+        it is, where that is known.
         """
-        if itself:
-            return self._others.get(sessions) or self._stores.get(itself)
-        answers = hears_every_change(type_by_name(sessions))
-        near = {
-            other: store
-            for other, store in self._others.items()
-            if other == sessions or (answers and hears_every_change(type_by_name(other)))
-        }
-        return guarded_elsewhere(sessions, near)
+        found = itself or _which(sessions)
+        return self._others.get(sessions) or (self._stores.get(found) if found else None)
+
+
+def _which(sessions: Path) -> tuple[int, int] | str | None:
+    """Return which directory it is; of one that is not there its name without links; None when it may not answer."""
+    is_near = hears_every_change(type_by_name(sessions))
+    return (identity(sessions) or os.path.realpath(sessions)) if is_near else None
 
 
 def broken_name(sessions: Path) -> GuardError:
