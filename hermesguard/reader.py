@@ -2,11 +2,12 @@
 
 import os
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
 from hermesguard import files
-from hermesguard.pieces import PROBE_BYTES, Piece, Rests, around, stand, with_runs
+from hermesguard.pieces import PROBE_BYTES, Piece, Rests, around, size_of, stand, with_runs
 
 LONG_BYTES: Final = 4 * 1024 * 1024
 """What is longer is read into memory of its own, which whoever keeps it need not copy."""
@@ -38,9 +39,9 @@ class Reader:
         A long file that is as it is `known` is not in memory twice. Nor is one in which these `runs` stand: it is compared with
         them window by window, each while the processor's cache has it, and only what stands around them is kept.
         """
+        self._forget()
         descriptor, found = files.opened(path, limit_bytes)
         try:
-            self._runs, self._content, self._size_bytes = (), None, 0
             if runs and known is None and found.st_size > _WINDOW_BYTES:
                 if rests := self._along(descriptor, runs):
                     self._rests, self._runs = rests, runs
@@ -125,7 +126,13 @@ class Reader:
 
     def is_same(self, pieces: Iterable[Piece]) -> bool:
         """Return whether what was read are these pieces, one behind the other."""
-        return stand(self._whole(), pieces, 0, self._size_bytes) == self._size_bytes
+        others = iter(pieces)
+        first = next(others, b"")
+        if self._runs:  # mostly the first rest differs already, and then nothing need be put together
+            common = min(len(first), len(self._rests[0]))
+            if first[:common] != self._rests[0][:common]:
+                return False
+        return stand(self._whole(), chain((first,), others), 0, self._size_bytes) == self._size_bytes
 
     @property
     def data(self) -> bytes:
@@ -135,18 +142,28 @@ class Reader:
 
     @property
     def memory_bytes(self) -> int:
-        """How much memory is held."""
-        return len(self._buffer) + len(self._content or b"")
+        """How much memory is held, what others hold too not left out."""
+        read = len(self._content or b"") + size_of(self._rests) + sum(map(size_of, self._runs))
+        return len(self._buffer) + read
 
     def _whole(self) -> bytearray | bytes:
         """Return what was read, and behind it what an earlier, longer file left."""
         if self._runs:
             self._content = b"".join(with_runs(self._rests, self._runs))
-            self._runs = ()
+            self._rests, self._runs = (), ()
         return self._buffer if self._content is None else self._content
+
+    def _forget(self) -> None:
+        self._rests, self._runs, self._content, self._size_bytes = (), (), None, 0
+
+    def let_go(self, most_bytes: int) -> None:
+        """Keep nothing of what was read, nor of what is known of it; the memory for the next file, if it has no more bytes."""
+        self._forget()
+        if len(self._buffer) > most_bytes:
+            self.release()
 
     def release(self) -> None:
         """Give the memory back."""
+        self._forget()
         self._buffer = bytearray()
         self._view = memoryview(self._buffer)
-        self._runs, self._content, self._size_bytes = (), None, 0

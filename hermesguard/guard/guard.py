@@ -182,8 +182,7 @@ class Guard:
             self.notes.unreadable[name] = f"internal error {reference}"
             return False
         finally:
-            if self._reader.memory_bytes > LONG_BYTES:
-                self._reader.release()
+            self._reader.let_go(LONG_BYTES)
 
     def _visit(self, name: str, writer_pid: int | None) -> bool:
         work = None if self.long_work.is_idle else self.long_work

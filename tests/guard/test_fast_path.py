@@ -76,6 +76,21 @@ def test_a_visit_says_whether_there_was_growth_and_nothing_follows_of_it(world: 
     assert not grown()
 
 
+def test_nothing_of_a_session_is_held_behind_its_visit(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cache may let it go then; and a save of the same length is not put together to see that it is another one."""
+    chat = world.app(Era.NEW).create("The long one", turns=30, answer_characters=20_000)
+    reader = world.guard._reader
+    whole = reader._whole
+    reader.release()
+    monkeypatch.setattr(reader, "_whole", lambda: pytest.fail("it was read along what is known"))
+    for title in ("Title one", "Title two"):
+        chat.turn("question", "answer")
+        chat.rename(title)
+    assert reader.memory_bytes < 300_000 < chat.path.stat().st_size
+    monkeypatch.setattr(reader, "_whole", whole)
+    assert world.shadow(chat).text == chat.path.read_text()
+
+
 def test_growth_is_judged_where_a_message_has_changed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     judged: list[int] = []
     real = guard.judge

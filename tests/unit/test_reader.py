@@ -1,6 +1,7 @@
 """Reading along what is known: the same answers as from the whole file in memory, in less of it."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -61,8 +62,29 @@ def test_a_long_file_that_repeats_what_is_known_is_not_in_memory_twice(tmp_path:
     reader = Reader()
     reader.read(tmp_path / "a", runs=[(run,), (run,)])
     assert reader.around([(run,), (run,)]) == (b"head", b"between", b"end")
-    assert reader.memory_bytes < MB
+    own_bytes = reader.memory_bytes - 2 * len(run)
+    assert own_bytes < MB
+    assert not reader.is_same([b"Head", run, b"between", run, b"end"])
+    assert reader.memory_bytes == own_bytes + 2 * len(run), "it is not put together"
+    assert reader.is_same([b"he", b"ad", run, b"between", run, b"end"])
     assert reader.data == (tmp_path / "a").read_bytes()
+
+
+@pytest.mark.parametrize("is_put_together", [False, True])
+def test_of_a_file_that_was_looked_at_nothing_is_held(tmp_path: Path, is_put_together: bool) -> None:
+    """Whoever has the runs may let them go: they are half of a long session's memory."""
+    run, rest = os.urandom(MB), os.urandom(5 * MB)
+    (tmp_path / "a").write_bytes(run + rest)
+    reader, runs = Reader(), [(run,)]
+    nobody = sys.getrefcount(runs)
+    reader.read(tmp_path / "a", runs=runs)
+    if is_put_together:
+        assert reader.data == run + rest
+    reader.let_go(MB)
+    assert sys.getrefcount(runs) == nobody
+    assert (reader.data, reader.memory_bytes) == (b"", reading._WINDOW_BYTES * 9 // 8)
+    reader.let_go(MB // 8)
+    assert reader.memory_bytes == 0
 
 
 @pytest.mark.parametrize("is_long", [False, True])
