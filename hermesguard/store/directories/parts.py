@@ -107,8 +107,9 @@ def name_for(sessions: Path, taken: Iterable[str] = ()) -> str:
 
 
 def part_for(parts: Iterable[Part], sessions: Path) -> Part | None:
-    """Return the part that is for a sessions directory, None when there is none."""
-    by_name = {part.sessions: part for part in parts}
-    if sessions in by_name:  # no other needs to be looked at
-        return by_name[sessions]
-    return next((part for part in by_name.values() if is_same_directory(part.sessions, sessions)), None)
+    """Return the part that is for a sessions directory, the first one if a part was copied; None when there is none."""
+    known = list(parts)
+    named = next((part for part in known if part.sessions == sessions), None)
+    if named:  # no other needs to be looked at
+        return named
+    return next((part for part in known if is_same_directory(part.sessions, sessions)), None)

@@ -42,3 +42,15 @@ def test_the_first_part_is_the_store_itself(tmp_path: Path) -> None:
     assert part_for(found, work) == found[1]
     assert part_for(found, tmp_path / "other") is None
     assert top_of(found[1].root) == top_of(store) == store
+
+
+def test_of_a_part_and_its_copies_the_first_one_counts(tmp_path: Path) -> None:
+    store, first, work = tmp_path / "store", tmp_path / ".hermes/webui/sessions", tmp_path / "work/sessions"
+    for name in ("work-of-may", "work", "yesterday"):
+        made(store / "directories" / name, work)
+    work.mkdir(parents=True)
+    (tmp_path / "link").symlink_to("work")
+    for called in (work, tmp_path / "link/sessions"):
+        part = part_for(parts_of(store, first)[1:], called)
+        assert part is not None
+        assert part.name == "work"
