@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 NO_LINK = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 _COMPARED_BYTES = 1024 * 1024
+_MOST_NS = 2**63 - 1
 _READING = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 Data = bytes | Iterable[bytes | memoryview]
 _DIGEST_ATTRIBUTE = "user.hermesguard"
@@ -203,7 +204,7 @@ def write_new(
             if note is not None:
                 write_note(descriptor, note)
             if mtime_ns is not None:
-                os.utime(descriptor, ns=(mtime_ns, mtime_ns))
+                os.utime(descriptor, ns=(known := kept_ns(mtime_ns), known))
             if is_synced:
                 os.fsync(descriptor)
         finally:
@@ -277,6 +278,11 @@ def write_all(descriptor: int, data: bytes | memoryview) -> None:
         rest = rest[os.write(descriptor, rest) :]
 
 
+def kept_ns(mtime_ns: int) -> int:
+    """Return a file's time as the store keeps it: in 64 bits. Anybody can give a file any time, and tmpfs or Btrfs keep it."""
+    return max(-_MOST_NS, min(mtime_ns, _MOST_NS))
+
+
 def prove_writable(directory: Path) -> None:
     """Write a little file into a directory, durably, and remove it; OSError when that cannot be done."""
     path = directory / ".proof.tmp"
@@ -326,8 +332,8 @@ def link_durably(path: Path, target: Path) -> bool:
 
 
 def set_mtime(path: Path, mtime_ns: int) -> None:
-    """Set the time of a file's last change."""
-    os.utime(path, ns=(mtime_ns, mtime_ns), follow_symlinks=False)
+    """Set the time of a file's last change, as `kept_ns` gives it."""
+    os.utime(path, ns=(known := kept_ns(mtime_ns), known), follow_symlinks=False)
 
 
 def names(directory: Path) -> list[str]:

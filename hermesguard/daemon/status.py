@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from hermesguard import __version__
+from hermesguard.clock import moment
 from hermesguard.config.settings import Settings
 from hermesguard.store import incidents
 from hermesguard.store.directories.parts import meant, part_settings
@@ -40,7 +41,7 @@ def status_of(guard: Guard) -> dict[str, Any]:
 
 
 def _time(time_ns: int) -> str:
-    return datetime.fromtimestamp(time_ns / 1e9, UTC).isoformat() if time_ns else ""
+    return moment(time_ns).isoformat() if time_ns else ""
 
 
 Opened = tuple[Store, Iterable[Incident] | None]

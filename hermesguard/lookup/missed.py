@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from hermesguard import files
+from hermesguard.clock import moment
 from hermesguard.lookup.library import Library
 from hermesguard.lookup.overview import (
     count_of,
@@ -84,7 +85,7 @@ def _of_session(library: Library, name: str, log: list[Incident], has_shadow: bo
     if before and (found := _lost_before(library, before)):
         yield found
     elif name in library.broken and (stamp := files.stamp(library.live_path(name))):
-        changed = datetime.fromtimestamp(stamp.mtime_ns / 1e9, UTC)
+        changed = moment(stamp.mtime_ns)
         yield Missed(changed, name, "unreadable", None, None, f"hermesguard explain {name}")
     is_gone = has_shadow and library.live is not None and name not in library.live
     # What was listed a while ago may be there by now.
@@ -128,7 +129,7 @@ def _vanished(library: Library, name: str) -> Missed:
     """Return a conversation whose file is gone, and no guard has seen how."""
     note = library.store.shadow_note(name)
     stamp = files.stamp(library.store.shadow_path(name))
-    time = datetime.fromtimestamp(stamp.mtime_ns / 1e9, UTC) if stamp else datetime.now(UTC)
+    time = moment(stamp.mtime_ns) if stamp else datetime.now(UTC)
     return Missed(time, name, "not known", note[1] if note else None, None, f"hermesguard restore {name}")
 
 

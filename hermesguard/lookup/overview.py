@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hermesguard import files
+from hermesguard.clock import moment
 from hermesguard.lookup.library import Library
 from hermesguard.store.incidents import LOST_BEFORE, Incident
 from hermesguard.store.inventory import ShadowEntry, messages_of, shadow_entries, shadow_entry
@@ -52,7 +53,7 @@ def _entry(library: Library, name: str, shadow: ShadowEntry | None, log: list[In
     names = version_names(library, name)
     is_live = library.live is None or name in library.live
     if shadow:
-        changed: datetime | None = datetime.fromtimestamp(shadow.mtime_ns / 1e9, UTC)
+        changed: datetime | None = moment(shadow.mtime_ns)
         messages = messages_of(library.store, shadow)
     else:
         changed, messages = _last_version(names)
@@ -115,7 +116,7 @@ def _without_copy(library: Library, name: str, is_live: bool) -> tuple[datetime 
     changed = None
     with contextlib.suppress(OSError):
         stamp = files.stamp(path)
-        changed = datetime.fromtimestamp(stamp.mtime_ns / 1e9, UTC) if stamp else None
+        changed = moment(stamp.mtime_ns) if stamp else None
     messages = live_count(path)
     return changed, messages, "unreadable" if messages is None else "lost"
 

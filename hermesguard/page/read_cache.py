@@ -5,12 +5,13 @@ import os
 import threading
 import time
 from collections import OrderedDict, defaultdict
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from hermesguard import files
+from hermesguard.clock import moment
 from hermesguard.config.settings import Settings
 from hermesguard.daemon.control import ask_running_guard
 from hermesguard.daemon.status import resting_status
@@ -274,13 +275,7 @@ def _row(
     losses = [one for one in log if not one.is_note]
     if name in library.kept:
         state = state_of(log, library.resolved, has_shadow=bool(shadow), is_live=is_live, names=names)
-        changed = (
-            datetime.fromtimestamp(shadow.mtime_ns / 1e9, UTC)
-            if shadow
-            else time_of(names[-1])
-            if names
-            else None
-        )
+        changed = moment(shadow.mtime_ns) if shadow else time_of(names[-1]) if names else None
     else:
         entry = entry_of(library, name)
         state, changed = entry.state, entry.changed

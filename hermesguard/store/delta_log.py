@@ -36,7 +36,7 @@ def change(parts: Sequence[Part], size_bytes: int, mtime_ns: int, messages: int,
     """
     value = {
         "size": size_bytes,
-        "mtime_ns": mtime_ns,
+        "mtime_ns": files.kept_ns(mtime_ns),
         "message_count": messages,
         "adler32": checksum,
         "parts": parts,

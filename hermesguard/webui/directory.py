@@ -121,7 +121,7 @@ class SessionsDirectory:
     def state(self) -> DirectoryState:
         """Return which directory it is, and when names in it last came or went. Raises OSError."""
         found = os.stat(self.path)
-        return DirectoryState(found.st_dev, found.st_ino, found.st_mtime_ns)
+        return DirectoryState(found.st_dev, found.st_ino, files.kept_ns(found.st_mtime_ns))
 
     def states(self) -> dict[str, tuple[int, int]]:
         """Return (size in bytes, mtime_ns) of each session's file. Raises OSError when the directory cannot be read."""

@@ -7,9 +7,13 @@ from typing import Any
 
 import pytest
 
+from hermesguard.daemon.integrations import figures_of
+from hermesguard.daemon.status import status_of
 from hermesguard.demo import losses
 from hermesguard.demo.eras import Era
 from hermesguard.guard.large.long_work import LongWork
+from hermesguard.lookup.library import Library
+from hermesguard.lookup.overview import entry_of
 from hermesguard.webui import session
 from hermesguard.webui.session import Unreadable
 from tests.helpers.world import World
@@ -188,3 +192,29 @@ def test_a_store_that_is_moved_away_is_not_written_beside(world: World) -> None:
     assert world.guard.copies.store.read_shadow(chat.session_id) == chat.path.read_bytes()
     assert [incident.session for incident in world.incidents()] == [chat.session_id]
     assert len(world.live(chat).messages) >= 9
+
+
+@pytest.mark.parametrize("seconds", [-(10**14), -9_300_000_000, -9, 9_300_000_000, 10**14])
+def test_a_file_may_have_any_time(world: World, seconds: int) -> None:
+    """In memory, where the tests have their files, all of these are kept."""
+    chat = world.app().create("Of another age", turns=10, answer_characters=2000)
+    for number in range(3):
+        with world.unwatched():
+            chat.turn(f"question {number}", "answer")
+            os.utime(chat.path, (seconds + number, seconds + number))
+        world.guard.visit(chat.session_id, None, 1)
+        assert world.shadow(chat).text == chat.path.read_text()
+        assert bool(status_of(world.guard)["last_save"]) == (seconds > 0)
+        assert bool(figures_of([world.guard], True).last_save) == (seconds > 0)
+    world.guard.end()
+    for directory in (world.sessions, world.store_path / "shadows"):
+        os.utime(directory, (seconds, seconds))
+    world.guard.leave_snapshot(world.guard.directory.state())
+    entry = entry_of(Library(world.settings), chat.session_id)
+    assert (entry.messages, bool(entry.changed)) == (len(chat.messages), True)
+    world.start()
+    chat.path.write_text("[]")
+    world.scan()
+    world.pass_time(10.0)
+    assert world.words(chat)[-2:] == ["question 2", "answer"]
+    assert not {"internal_error", "set_aside", "store_broken"} & set(world.ear.names())

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import accumulate
 from typing import Final
 
+from hermesguard.clock import moment
 from hermesguard.lookup.library import Library
 from hermesguard.store.history import Version
 from hermesguard.store.incidents import Incident
@@ -130,7 +131,7 @@ def _life(
     created = library.head(name, session.CREATED).get(session.CREATED)
     known = [version.time for version in versions]
     if shadow:
-        known.append(datetime.fromtimestamp(shadow.mtime_ns / 1e9, UTC))
+        known.append(moment(shadow.mtime_ns))
     if not known:
         return None
     began = _as_time(created) if isinstance(created, int | float) else None

@@ -102,7 +102,7 @@ class LargeSessions:
             target = files.open_new(path)
             copying.copy_rest(source, target, 0, found.st_size, 0)
             digest = _digest(path)
-            os.utime(target, ns=(stamp.mtime_ns, stamp.mtime_ns))
+            os.utime(target, ns=(known := files.kept_ns(stamp.mtime_ns), known))
             files.write_note(target, f"{digest} {beginning.count}".encode())
             os.fsync(target)
             if Stamp.of(os.fstat(source)) != stamp:

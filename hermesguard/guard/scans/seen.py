@@ -11,6 +11,8 @@ from array import array
 from collections.abc import Iterator
 from typing import Final
 
+from hermesguard.files import kept_ns
+
 _MESSAGES_BITS: Final = 32
 _SIZE_BITS: Final = 48
 _MOST_MESSAGES: Final = (1 << _MESSAGES_BITS) - 1
@@ -106,7 +108,9 @@ class Seen:
         names = list(self._known)
         columns = (array("q"), array("q"), array("q"))
         for known in self._known.values():
-            for column, value in zip(columns, (*_state(known), known >> 1 & _MOST_MESSAGES), strict=True):
+            size_bytes, mtime_ns = _state(known)
+            values = (size_bytes, kept_ns(mtime_ns), known >> 1 & _MOST_MESSAGES)
+            for column, value in zip(columns, values, strict=True):
                 column.append(value)
         return names, *columns
 

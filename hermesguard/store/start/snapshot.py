@@ -46,7 +46,7 @@ class Snapshot(NamedTuple):
 def state_of(directory: Path) -> DirectoryState:
     """Return which directory it is, and when names in it last came or went. Raises OSError."""
     found = os.stat(directory)
-    return DirectoryState(found.st_dev, found.st_ino, found.st_mtime_ns)
+    return DirectoryState(found.st_dev, found.st_ino, files.kept_ns(found.st_mtime_ns))
 
 
 def write(store: Path, found: Snapshot) -> None:
