@@ -237,7 +237,7 @@ class Library:
         """Return the metadata of a session's newest copy, of these only `keys`, if given; empty when there is no copy."""
         try:
             if name in self._with_delta_logs:
-                return head.metadata(self._shadow(name)[: head.HEAD_BYTES], *keys)
+                return head.metadata(self.store.read_shadow(name)[: head.HEAD_BYTES], *keys)
             one, own = self.place(name)
             return head.read(f"{one.store.shadows_directory}/{own}.json", *keys)
         except OSError:
@@ -306,7 +306,7 @@ class Library:
             if chosen.version:
                 return self.store.read_version(chosen.version)
             if chosen.kind == "latest":
-                return self._shadow(name)
+                return self.store.read_shadow(name)
             return files.read(self.live_path(name))[0]
         except FileNotFoundError:
             if name not in self.kept and name not in (self.live or ()):
@@ -346,15 +346,6 @@ class Library:
             if not is_displaced:
                 raise
             return Copy(name, chosen, session.parse(b"{}"))
-
-    def _shadow(self, name: str) -> bytes:
-        """Return the shadow; again when a running guard wrote it anew meanwhile, for shadow and delta log belong together."""
-        path = self.store.shadow_path(name)
-        while True:
-            before = files.stamp(path)
-            data = self.store.read_shadow(name)
-            if files.stamp(path) == before:
-                return data
 
     def copy(self, name: str, chosen: Chosen) -> Copy:
         """Return a copy, read; GuardError when it is not there (exit code 13), damaged or no session (1)."""

@@ -220,7 +220,18 @@ class Store(History):
         return self.newest(session).data
 
     def newest(self, session: str) -> "Newest":
-        """Return the newest good copy and what is known of it; raises as `read_shadow` does."""
+        """Return the newest good copy and what is known of it; raises as `read_shadow` does.
+
+        Read again where a running guard wrote the shadow anew meanwhile: it and its delta log belong together.
+        """
+        path = self.shadow_path(session)
+        while True:
+            before = files.stamp(path)
+            found = self._newest(session)
+            if files.stamp(path) == before:
+                return found
+
+    def _newest(self, session: str) -> "Newest":
         data, stamp, noted = self._read_base(session)
         known = digest(data)
         if noted and known != noted[0]:

@@ -233,6 +233,30 @@ def test_delta_logs_of_a_guard_before_this_one_are_flushed(made: Setup) -> None:
     assert after.store.shadow_path(NAME).read_bytes() == second.data
 
 
+@pytest.mark.parametrize("log_is_gone", [True, False])
+def test_who_reads_beside_the_guard_gets_shadow_and_delta_log_of_one_time(
+    made: Setup, monkeypatch: pytest.MonkeyPatch, log_is_gone: bool
+) -> None:
+    """Dry runs, verify and offsite copies do: what they read is never older than what was read before."""
+    first = copy(40, SMALLEST_LOGGED_BYTES // 20)
+    made.copies.keep(NAME, first, 7)
+    second = grown(first, 41, SMALLEST_LOGGED_BYTES // 20)
+    made.copies.keep(NAME, second, 8, first)
+    reader = Store(made.root)
+    apply, flushed = delta_log.apply, list[bool]()
+
+    def late(*arguments: Any) -> Any:
+        if not flushed:
+            flushed.append(True)
+            made.copies.flush_delta_logs(quiet_seconds=0)
+            if not log_is_gone:
+                made.copies.keep(NAME, grown(second, 42, SMALLEST_LOGGED_BYTES // 20), 9, second)
+        return apply(*arguments)
+
+    monkeypatch.setattr(delta_log, "apply", late)
+    assert parse(reader.read_shadow(NAME)).count == (41 if log_is_gone else 42)
+
+
 def test_a_small_file_is_written_whole(made: Setup) -> None:
     first = copy(100)
     made.copies.keep(NAME, first, 7)
