@@ -14,12 +14,17 @@ import os
 import secrets
 import time
 from collections.abc import Iterator
+from typing import Any
+from unittest import mock
 
 import pytest
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from hermesguard.webui import session
+from hermesguard import reader as reading
+from hermesguard.reader import Reader
+from hermesguard.store import cached_store
+from hermesguard.webui import abridged, session
 from tests.model.machine import invariants
 from tests.model.machine.acts import Acts
 from tests.model.machine.faults import Faults
@@ -32,6 +37,13 @@ IS_FRESH = bool(CHOSEN or SEED or os.environ.get("CI"))
 EXAMPLES = CHOSEN or (300 if IS_FRESH else 16)
 FIXED_SEED = 4205778800
 KEEPING_EXAMPLES = EXAMPLES // 4
+LONG_EXAMPLES = EXAMPLES // 4
+AS_LONG = (
+    (reading, "_WINDOW_BYTES", 2048),
+    (abridged, "SHORTEST_RUN_BYTES", 200),
+    (abridged, "LONGEST_REST", 3),
+    (cached_store, "SMALLEST_LOGGED_BYTES", 600),
+)
 
 
 class Machine(Acts, Faults, Guarding):
@@ -48,6 +60,23 @@ class KeepingMachine(Machine):
         invariants.check_sound(self.world, talk, live)
         talk.meant = words_of(live.messages)
         talk.is_asked = talk.prompt in talk.meant
+
+
+class LongMachine(Machine):
+    """The same where a few messages are abridged, read along what is known, and logged, as those of long sessions are."""
+
+    def _patch(self) -> None:
+        for module, name, value in AS_LONG:
+            self.stack.enter_context(mock.patch.object(module, name, value))
+        along = Reader._along
+
+        def counted(*arguments: Any) -> Any:
+            rests = along(*arguments)
+            self.happened["read along"] += rests is not None
+            return rests
+
+        self.stack.enter_context(mock.patch.object(Reader, "_along", counted))
+        super()._patch()
 
 
 @pytest.fixture(autouse=True)
@@ -100,3 +129,9 @@ def test_every_promise_holds_in_every_history() -> None:
 
 def test_nothing_is_lost_where_the_uncertain_is_kept() -> None:
     play(KeepingMachine, KEEPING_EXAMPLES)
+
+
+def test_every_promise_holds_of_long_sessions() -> None:
+    before = Machine.happened["read along"]
+    play(LongMachine, LONG_EXAMPLES)
+    assert Machine.happened["read along"] > before
