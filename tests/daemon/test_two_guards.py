@@ -1,15 +1,21 @@
 """Two guards on one store, as two machines may have them on a shared volume: the lock, and what is when it is lost."""
 
+import fcntl
+import os
 import signal
+import struct
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from hermesguard import files
 from hermesguard.demo import losses
 from hermesguard.demo.app import App
 from hermesguard.demo.eras import Era
 from hermesguard.errors import ExitCode
-from hermesguard.store.lock import Lock
+from hermesguard.store import lock as lock_module
+from hermesguard.store.lock import Lock, lock_holder
 from tests.helpers.daemon_process import Daemon
 from tests.helpers.profiles import messages
 
@@ -78,3 +84,55 @@ def test_a_damaged_number_does_not_hide_that_the_lock_was_taken(tmp_path: Path, 
     assert third.take()
     assert (third.is_ours(), second.is_ours()) == (True, False)
     third.release()
+
+
+def test_what_a_file_server_s_client_remembers_does_not_hide_that_the_lock_was_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An NFS client answers from its memory for up to a minute; a paused machine goes on with a memory of before."""
+    remembered: dict[Path, files.Stamp | None] = {}
+    stamp, libc = files.stamp, lock_module._libc
+
+    def remembering(path: Path) -> files.Stamp | None:
+        return remembered.setdefault(path, stamp(path))
+
+    class Asking:
+        def statx(self, at: int, path: bytes, flags: int, *rest: Any) -> int:
+            if flags & 0x2000:  # AT_STATX_FORCE_SYNC
+                remembered.clear()
+            return int(libc.statx(at, path, flags, *rest))
+
+    monkeypatch.setattr(files, "stamp", remembering)
+    monkeypatch.setattr(lock_module, "_libc", Asking())
+    older, newer = Lock(tmp_path / "lock"), Lock(tmp_path / "lock")
+    assert older.take()
+    assert older.is_ours()
+    older.release()
+    before = dict(remembered)
+    assert newer.take()
+    remembered |= before
+    assert not older.is_ours()
+
+
+def test_nobody_can_tell_whose_the_lock_is_where_the_store_cannot_be_asked(tmp_path: Path) -> None:
+    """It may be that another guard has it; whoever writes finds out. A server that is away for a moment ends no guard."""
+    store = tmp_path / "store"
+    store.mkdir()
+    held = Lock(store / "lock")
+    assert held.take()
+    store.rename(tmp_path / "away")
+    assert held.is_ours()
+    (tmp_path / "away").rename(store)
+    assert held.is_ours()
+
+
+@pytest.mark.parametrize(("said", "pid"), [(0, 0), (-231, 0), (231, 231)])
+def test_a_holder_on_another_machine_has_no_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: int, pid: int
+) -> None:
+    """The kernel says 0 (NFSv4, ceph-fuse) or a number below it (NFSv3, CephFS); "process -231" would be no help."""
+    monkeypatch.setattr(
+        fcntl, "fcntl", lambda *_: struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, said)
+    )
+    (tmp_path / "lock").touch()
+    assert lock_holder(tmp_path / "lock") == pid
