@@ -32,7 +32,12 @@ def troubles_of(known: dict[str, Any], hindrance: GuardError | None = None) -> l
         found.append(
             Trouble(
                 f"{holder(known)} holds the store, but does not answer",
-                "It has just started, or cannot write its store: look for a full disk, a read-only file system",
+                (
+                    "It"
+                    if known["pid"]
+                    else "It may be in another container, or on another machine: ask there. Else it"
+                )
+                + " has just started, or cannot write its store: look for a full disk, a read-only file system",
                 True,
             )
         )
