@@ -1,5 +1,6 @@
 """Reading one file after another into the same memory."""
 
+import errno
 import os
 from pathlib import Path
 from typing import Final
@@ -26,6 +27,17 @@ class Reader:
 
         A long file that is as it is `known` is not in memory twice.
         """
+        for _ in range(files.TRIES - 1):
+            try:
+                return self._read(path, limit_bytes, known)
+            except OSError as error:
+                if error.errno != errno.ESTALE:
+                    raise
+        return self._read(path, limit_bytes, known)
+
+    def _read(
+        self, path: Path | str, limit_bytes: int | None, known: bytes | None
+    ) -> tuple[int, files.Stamp]:
         descriptor, found = files.opened(path, limit_bytes)
         try:
             self._size_bytes = 0
