@@ -71,6 +71,7 @@ class Lock:
 
     def _rise(self) -> None:
         """Write a number that is higher than the last holder's. Not synced: after a power cut there is no other holder."""
+        _ask_server(self.path.parent)
         last = _number_in(self._token)
         if last == 0 and os.path.lexists(self._token):
             last = int(time.time())  # it is damaged: more than any that was counted up to

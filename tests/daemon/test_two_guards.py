@@ -4,6 +4,7 @@ import fcntl
 import os
 import signal
 import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -86,15 +87,14 @@ def test_a_damaged_number_does_not_hide_that_the_lock_was_taken(tmp_path: Path, 
     third.release()
 
 
-def test_what_a_file_server_s_client_remembers_does_not_hide_that_the_lock_was_taken(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """An NFS client answers from its memory for up to a minute; a paused machine goes on with a memory of before."""
-    remembered: dict[Path, files.Stamp | None] = {}
-    stamp, libc = files.stamp, lock_module._libc
+@pytest.fixture
+def memory(monkeypatch: pytest.MonkeyPatch) -> dict[Any, Any]:
+    """What an NFS client knows of the token, and answers with until the server is asked. A paused machine's is of before."""
+    remembered: dict[Any, Any] = {}
+    libc = lock_module._libc
 
-    def remembering(path: Path) -> files.Stamp | None:
-        return remembered.setdefault(path, stamp(path))
+    def of_memory(original: Callable[[Path], Any]) -> Callable[[Path], Any]:
+        return lambda path: remembered.setdefault((original, path), original(path))
 
     class Asking:
         def statx(self, at: int, path: bytes, flags: int, *rest: Any) -> int:
@@ -102,16 +102,40 @@ def test_what_a_file_server_s_client_remembers_does_not_hide_that_the_lock_was_t
                 remembered.clear()
             return int(libc.statx(at, path, flags, *rest))
 
-    monkeypatch.setattr(files, "stamp", remembering)
+    monkeypatch.setattr(files, "stamp", of_memory(files.stamp))
+    monkeypatch.setattr(lock_module, "_number_in", of_memory(lock_module._number_in))
     monkeypatch.setattr(lock_module, "_libc", Asking())
+    return remembered
+
+
+def test_what_a_client_remembers_does_not_hide_that_the_lock_was_taken(
+    tmp_path: Path, memory: dict[Any, Any]
+) -> None:
     older, newer = Lock(tmp_path / "lock"), Lock(tmp_path / "lock")
     assert older.take()
     assert older.is_ours()
     older.release()
-    before = dict(remembered)
+    before = dict(memory)
     assert newer.take()
-    remembered |= before
+    memory |= before
     assert not older.is_ours()
+
+
+def test_the_number_rises_above_one_that_a_client_does_not_know_yet(
+    tmp_path: Path, memory: dict[Any, Any]
+) -> None:
+    first, second, third = (Lock(tmp_path / "lock") for _ in range(3))
+    assert first.take()
+    first.release()
+    memory.clear()
+    assert lock_module._number_in(tmp_path / "token") == 1
+    before = dict(memory)
+    assert second.take()
+    second.release()
+    memory |= before
+    assert third.take()
+    memory.clear()
+    assert (third.is_ours(), second.is_ours()) == (True, False)
 
 
 def test_nobody_can_tell_whose_the_lock_is_where_the_store_cannot_be_asked(tmp_path: Path) -> None:
