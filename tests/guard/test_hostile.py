@@ -1,5 +1,6 @@
 """What a session file, a name or the directory itself can do to the guard: cost a step, and no more."""
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from hermesguard.demo import losses
 from hermesguard.demo.eras import Era
 from hermesguard.guard.large.long_work import LongWork
+from hermesguard.reader import Reader
 from hermesguard.webui import session
 from hermesguard.webui.session import Unreadable
 from tests.helpers.world import World
@@ -188,3 +190,22 @@ def test_a_store_that_is_moved_away_is_not_written_beside(world: World) -> None:
     assert world.guard.copies.store.read_shadow(chat.session_id) == chat.path.read_bytes()
     assert [incident.session for incident in world.incidents()] == [chat.session_id]
     assert len(world.live(chat).messages) >= 9
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [(errno.EACCES, "as a user who may"), (errno.ESHUTDOWN, "mount it anew"), (errno.EIO, "mount it anew")],
+)
+def test_what_is_to_be_done_about_a_file_that_cannot_be_read_depends_on_why(
+    world: World, monkeypatch: pytest.MonkeyPatch, number: int, remedy: str
+) -> None:
+    """CephFS shuts out a machine that it has taken the lock from: to have more rights would not help."""
+    chat = world.app(Era.OLD).create(turns=3)
+
+    def refused(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Reader, "read", refused)
+    world.guard.visit(chat.session_id)
+    [said] = [str(values["remedy"]) for name, values in world.ear.heard if name == "denied"]
+    assert remedy in said
