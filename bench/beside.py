@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pyrage
 
-from bench.measuring import REPOSITORY, Conversation, Guard, document, median, percentile, running
+from bench.measuring import REPOSITORY, Conversation, Guard, document, median, percentile, running, until
 from hermesguard.demo.app import App
 from hermesguard.demo.eras import Era
 from hermesguard.demo.files import dumps, replace_file
@@ -167,10 +167,7 @@ def measure(root: Path, rate: int, seconds: float, interval: str, endpoint: str,
             one.chat.save()
         with beside(with_others, endpoint, url, interval):
             watch = Watch(with_others)
-            deadline = time.monotonic() + 60
-            while not watch.requests():
-                assert time.monotonic() < deadline, "hermesguard offsite does not begin"
-                time.sleep(0.1)
+            until(watch.requests, "the first request of hermesguard offsite", pause_seconds=0.1)
             for one in sides:
                 one.cpu_ns = one.guard.until_idle(0.1)
             requests, began = watch.requests(), time.monotonic()
@@ -192,10 +189,7 @@ def measure(root: Path, rate: int, seconds: float, interval: str, endpoint: str,
                 one.cpu_ns = one.guard.until_idle(0.1) - one.cpu_ns
                 one.peak_bytes = one.guard.peak_bytes()
             made = (watch.requests() - requests) / took * 3600
-            deadline = time.monotonic() + 120
-            while not watch.look():
-                assert time.monotonic() < deadline, f"{len(with_others.saves)} saves are not safe"
-                time.sleep(_LOOK_SECONDS)
+            until(watch.look, f"{len(with_others.saves)} saves to be safe", 120, _LOOK_SECONDS)
     _print(rate, number / took, sides, took, watch.delays, made)
 
 

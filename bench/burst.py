@@ -4,9 +4,10 @@ import json
 import os
 import shutil
 import time
+from functools import partial
 from pathlib import Path
 
-from bench.measuring import Conversation, Figure, Process, Run, document, median, running, short
+from bench.measuring import Conversation, Figure, Process, Run, document, median, running, short, until
 from bench.wipe import contender
 from hermesguard.demo.app import App
 from hermesguard.demo.eras import Era
@@ -22,7 +23,6 @@ ROUNDS = 3
 GROWTH_ROUNDS = 5
 GROWTH_BOUNDS = (1.5, 1)
 """The aim is what as many copies by C take."""
-WAIT_SECONDS = 60.0
 
 
 def measure(run: Run) -> None:
@@ -68,14 +68,17 @@ def _wipe_all(root: Path, name: str, sessions: int) -> float:
         for chat, path in zip(chats, temporary, strict=True):
             os.rename(path, chat.path)
         for chat in chats:
-            while chat.path.stat().st_size < good_bytes:
-                if time.monotonic() - began > WAIT_SECONDS:
-                    raise SystemExit(f"{chat.path} was not restored within {WAIT_SECONDS} s")
-                time.sleep(0.0005)
+            until(
+                partial(_is_back, chat.path, good_bytes), f"the repair of {chat.path}", pause_seconds=0.0005
+            )
         seconds = time.monotonic() - began
         if name == "guard":
             process.until_idle(0.5)
     return seconds
+
+
+def _is_back(path: Path, good_bytes: int) -> bool:
+    return path.stat().st_size >= good_bytes
 
 
 def _growth(run: Run) -> None:
@@ -118,11 +121,8 @@ def _grow_all(process: Process, name: str, root: Path, messages: int) -> tuple[f
     for temporary, path in pairs:
         os.rename(temporary, path)
     for _, path in pairs:
-        found = path.stat()
-        while not _is_kept(store, name, path.stem, found):
-            if time.monotonic() - began > WAIT_SECONDS:
-                raise SystemExit(f"{path} was not kept within {WAIT_SECONDS} s")
-            time.sleep(0.0005)
+        is_kept = partial(_is_kept, store, name, path.stem, path.stat())
+        until(is_kept, f"the copy of {path}", pause_seconds=0.0005)
     seconds = time.monotonic() - began
     return seconds, (process.until_idle(0.5) - before_ns) / 1e6
 

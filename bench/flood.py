@@ -9,6 +9,7 @@ from pathlib import Path
 import orjson
 
 from bench.measuring import (
+    WAIT_SECONDS,
     Conversation,
     Figure,
     Guard,
@@ -18,6 +19,7 @@ from bench.measuring import (
     percentile,
     running,
     short,
+    until,
 )
 from hermesguard.demo.app import App
 from hermesguard.demo.eras import Era
@@ -28,7 +30,6 @@ SESSION = "0123456789ab"
 LATE_MS = 100.0
 LAG_MS = 5.0
 RATES = (100, 200, 300, 400, 500, 700, 1000)
-WAIT_SECONDS = 60.0
 
 
 def measure(run: Run) -> None:
@@ -195,14 +196,10 @@ def _stopped(run: Run) -> None:
             chat.wipe()
         guard.popen.send_signal(signal.SIGCONT)
         began = time.monotonic()
-        while not all(chat.messages == 22 for chat in chats):
-            if time.monotonic() - began > WAIT_SECONDS:
-                raise SystemExit(f"wrong: {[chat.messages for chat in chats]}")
-            time.sleep(0.01)
+        until(lambda: all(chat.messages == 22 for chat in chats), "22 messages in each", pause_seconds=0.01)
         seconds = time.monotonic() - began
         store = Store(root / "store")
-        while store.read_shadow(SESSION) != others.path.read_bytes():
-            assert time.monotonic() - began < WAIT_SECONDS
+        until(lambda: store.read_shadow(SESSION) == others.path.read_bytes(), f"the copy of {others.path}")
         guard.until_idle(0.05)
     incidents = [json.loads(line) for line in (root / "store" / "incidents.jsonl").read_text().splitlines()]
     assert len(incidents) == sessions

@@ -4,12 +4,11 @@ import json
 import os
 import time
 
-from bench.measuring import Figure, Guard, Run, document, median, message, running, short, unpinned
+from bench.measuring import Figure, Guard, Run, document, median, message, running, short, unpinned, until
 from hermesguard.demo.files import dumps, replace_file
 
 # Then another session: after more of them, one of 100 messages would be one of 600.
 SAVES_OF_EACH = 50
-WAIT_SECONDS = 60.0
 MUSTS = {100: (14.0, 10.0), 1000: (4.5, 3.0), 5000: (2.0, 1.5)}
 
 
@@ -54,11 +53,8 @@ def _saves(run: Run, messages: int) -> tuple[list[float], list[float], int, int]
                 paths.append(path := root / "sessions" / f"{name}.json")
                 replace_file(path, dumps(document(root / "sessions", name, messages)), os.getpid())
                 # A long one is copied in the background, beside a guard that is idle.
-                shadow, began = root / "store" / "shadows" / path.name, time.monotonic()
-                while not shadow.exists():
-                    if time.monotonic() - began > WAIT_SECONDS:
-                        raise SystemExit(f"{shadow} was not made within {WAIT_SECONDS} s")
-                    time.sleep(0.001)
+                shadow = root / "store" / "shadows" / path.name
+                until(shadow.exists, f"the first copy, {shadow}")
                 guard.until_idle()
                 first_written += guard.written_bytes() - before
             before_ns = guard.cpu_ns()

@@ -10,11 +10,11 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-from bench.measuring import BUILD_DIRECTORY, Guard, Process, running
+from bench.measuring import BUILD_DIRECTORY, Guard, Process, running, until
 from bench.memory import peak, reset, save
 from bench.start import make_sessions
 
@@ -23,6 +23,7 @@ LIMIT_BYTES: Final = 149 * 1024 * 1024
 REST_SECONDS: Final = 60
 _MESSAGE_BYTES: Final = 4096
 _PIECE_MESSAGES: Final = 2048
+_until = partial(until, seconds=300.0, pause_seconds=0.02)
 
 
 def main(sizes: list[int]) -> None:
@@ -44,7 +45,7 @@ def _measure(root: Path, sizes: list[int]) -> None:
         _say("first start, until it is ready", guard.ready_seconds, guard)
         began = time.monotonic()
         for megabytes in sizes:
-            _until((shadows / f"long{megabytes}.json").exists)
+            _until((shadows / f"long{megabytes}.json").exists, f"the copy of {megabytes} MB")
         _say("until the long ones are copied", guard.ready_seconds + time.monotonic() - began, guard)
     guard = Guard(sessions, root / "store", "--max-session-bytes", str(LIMIT_BYTES))
     with running(guard):
@@ -61,7 +62,8 @@ def _measure(root: Path, sizes: list[int]) -> None:
             began = time.monotonic()
             stub = {"session_id": path.stem, "title": "Long", "messages": [], "updated_at": 9.5}
             save(path, stub | {"active_stream_id": None, "pending_user_message": None})
-            _until(lambda path=path, size=size: path.stat().st_size > size - 1000)  # type: ignore[misc]
+            is_back = partial(_is_larger, path, size - 1000)
+            _until(is_back, f"the repair of {megabytes} MB")
             _say(f"a wipe of {megabytes} MB undone", time.monotonic() - began, guard)
             _reset(guard)
 
@@ -89,16 +91,12 @@ def _say(what: str, seconds: float, guard: Process) -> None:
     print(f"| {what} | {seconds:.1f} | {peak(guard.popen) >> 20} MB |", flush=True)
 
 
+def _is_larger(path: Path, size_bytes: int) -> bool:
+    return path.stat().st_size > size_bytes
+
+
 def _reset(guard: Process) -> None:
     reset(guard.popen)
-
-
-def _until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 300
-    while not condition():
-        if time.monotonic() > end:
-            raise SystemExit("that took too long")
-        time.sleep(0.02)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,12 +21,30 @@ from hermesguard.demo.files import dumps, replace_file
 REPOSITORY = Path(__file__).parents[1]
 BUILD_DIRECTORY = REPOSITORY / "build" / "bench"
 READY_SECONDS = 600.0
+WAIT_SECONDS = 60.0
 MESSAGE_BYTES = 400
 _ENVIRONMENT = {"HERMESGUARD_LOG": "json", "HERMESGUARD_LOG_LEVEL": "info"}
 
 # Who writes and waits, spinning, has a core of its own; all contenders share the others.
 CORES = sorted(os.sched_getaffinity(0))
 OTHER_CORES = CORES[1:] or CORES
+
+
+# ---- waiting ---------------------------------------------------------------------------------------------------------
+
+
+def until(
+    condition: Callable[[], object],
+    what: str,
+    seconds: float = WAIT_SECONDS,
+    pause_seconds: float = 0.001,
+) -> None:
+    """Wait until the condition holds, for so long at most; SystemExit, with `what` was waited for, when it does not."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise SystemExit(f"waited {seconds:g} s in vain for {what}")
+        time.sleep(pause_seconds)
 
 
 # ---- processes -------------------------------------------------------------------------------------------------------

@@ -16,6 +16,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from bench.measuring import until
+
+_until = partial(until, seconds=120.0, pause_seconds=0.05)
+
 
 def main(sizes: list[int]) -> None:
     print("| file | idle | first start | growth | wipe | repair with new messages |")
@@ -37,7 +41,7 @@ def row(root: Path, megabytes: int) -> str:
     size = path.stat().st_size
     incidents = root / "store" / "incidents.jsonl"
     shadow = root / "store" / "shadows" / "long.json"
-    until(lambda: shadow.exists() and shadow.stat().st_size == size)
+    _until(lambda: shadow.exists() and shadow.stat().st_size == size, f"the first copy, {shadow}")
     took = [time.monotonic() - began]
     peaks = [peak(process)]
     for act in (grow, wipe, stale):
@@ -47,9 +51,9 @@ def row(root: Path, megabytes: int) -> str:
         began = time.monotonic()
         act(path, document)
         if act is grow:
-            until((root / "store" / "shadows" / "long.delta").exists)
+            _until((root / "store" / "shadows" / "long.delta").exists, "what it grew by")
         else:
-            until(partial(has_more, incidents, seen))
+            _until(partial(has_more, incidents, seen), "one more incident")
         took.append(time.monotonic() - began)
         time.sleep(1.0)
         peaks.append(peak(process))
@@ -123,7 +127,10 @@ def start(root: Path) -> "tuple[subprocess.Popen[bytes], int]":
         root / "store",
     ]
     process = subprocess.Popen(command, stderr=(root / "log").open("wb"))
-    until(lambda: b"ready" in (root / "log").read_bytes() or (root / "store" / "control").exists())
+    _until(
+        lambda: b"ready" in (root / "log").read_bytes() or (root / "store" / "control").exists(),
+        "a guard that is ready",
+    )
     time.sleep(1.0)
     return process, peak(process)
 
@@ -143,14 +150,6 @@ def reset(process: "subprocess.Popen[bytes]") -> None:
 def peak(process: "subprocess.Popen[bytes]") -> int:
     lines = Path(f"/proc/{process.pid}/status").read_text(encoding="ascii").splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) * 1024
-
-
-def until(condition: Any, seconds: float = 120.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            raise SystemExit("that took too long")
-        time.sleep(0.05)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Atomic, durable file operations; with repair/exchange.py the only module that writes files.
+"""Atomic, durable file operations; with appending.py and repair/exchange.py the only module that writes files.
 
 Sources: rename(2), fsync(2), link(2), xattr(7).
 """
@@ -252,7 +252,7 @@ def append_durably(path: Path, line: bytes, create: bool = True) -> None:
     flags = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC | (os.O_CREAT if create else 0)
     descriptor = os.open(path, flags, 0o600)
     try:
-        size = _regular(descriptor, path).st_size
+        size = regular(descriptor, path).st_size
         if size and os.pread(descriptor, 1, size - 1) != b"\n":
             line = b"\n" + line
         try:
@@ -268,53 +268,12 @@ def append_durably(path: Path, line: bytes, create: bool = True) -> None:
         os.close(descriptor)
 
 
-def _regular(descriptor: int, path: Path) -> os.stat_result:
+def regular(descriptor: int, path: Path) -> os.stat_result:
+    """Return what stat(2) says of an open file. OSError when it is none but something else."""
     found = os.fstat(descriptor)
     if not stat.S_ISREG(found.st_mode):
         raise OSError(errno.EINVAL, "not a regular file", str(path))
     return found
-
-
-class Appending:
-    """A file that lines are added to again and again, held open meanwhile; a torn last line is closed first.
-
-    Raises OSError when it cannot be opened; it must be there already.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_DSYNC | os.O_NOFOLLOW | os.O_CLOEXEC)
-        try:
-            found = _regular(self._descriptor, path)
-        except OSError:
-            self.close()
-            raise
-        self._name, self._identity, self._size_bytes = str(path), (found.st_ino, found.st_dev), found.st_size
-        last = os.pread(self._descriptor, 1, self._size_bytes - 1) if self._size_bytes else b""
-        self._closes_line = last not in (b"", b"\n")
-
-    def append(self, line: bytes) -> None:
-        """Add a line; durable when this returns. Raises OSError: then it is taken back as far as the disk lets us.
-
-        FileNotFoundError when the path leads to this file no longer, for someone has removed it or a directory on the way.
-        """
-        found = os.lstat(self._name)
-        if (found.st_ino, found.st_dev) != self._identity or found.st_size != self._size_bytes:
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self._name)
-        data = b"\n" + line if self._closes_line else line
-        try:
-            written = os.write(self._descriptor, data)
-            if written < len(data):
-                write_all(self._descriptor, data[written:])
-        except OSError:
-            with contextlib.suppress(OSError):
-                os.ftruncate(self._descriptor, self._size_bytes)
-            raise
-        self._closes_line = False
-        self._size_bytes += len(data)
-
-    def close(self) -> None:
-        """Let go of the file."""
-        os.close(self._descriptor)
 
 
 def write_all(descriptor: int, data: bytes | memoryview) -> None:

@@ -10,7 +10,10 @@ from typing import overload
 from hermesguard.digests import sha256
 
 Piece = bytes | memoryview
-_PROBE_BYTES = 96
+Rests = tuple[bytes, ...]
+"""What stands before, between and behind the long runs of a file."""
+PROBE_BYTES = 96
+"""So many bytes of a run are looked for first."""
 # Messages that begin alike are not rare; a file of nothing else is read in full.
 _MOST_PROBES = 64
 _ADLER_MODULUS = 65521
@@ -92,19 +95,19 @@ def size_of(pieces: Iterable[Piece]) -> int:
     return sum(map(len, pieces))
 
 
-def stand(data: bytes | bytearray, pieces: Iterable[Piece], position: int, end: int) -> bool:
-    """Return whether the pieces stand in `data` at `position`, one behind the other."""
+def stand(data: bytes | bytearray, pieces: Iterable[Piece], position: int, end: int) -> int:
+    """Return where the pieces end that stand in `data` at `position`, one behind the other; -1 when they do not."""
     for piece in pieces:
         if not data.startswith(piece, position, end):
-            return False
+            return -1
         position += len(piece)
-    return True
+    return position
 
 
 def is_same(data: bytes | bytearray, pieces: Iterable[Piece]) -> bool:
     """Return whether `data` is the file of these pieces."""
     pieces = tuple(pieces)
-    return size_of(pieces) == len(data) and stand(data, pieces, 0, len(data))
+    return size_of(pieces) == len(data) == stand(data, pieces, 0, len(data))
 
 
 def holds(piece: Piece, sought: bytes) -> bool:
@@ -134,15 +137,32 @@ def joined(parts: Iterable[Piece]) -> Iterator[Piece]:
         yield b"".join(little)
 
 
-def find(data: bytes | bytearray, chunks: Sequence[Piece], position: int, end: int) -> int:
-    """Return where the chunks stand in `data` at or behind `position`; -1 when they do not, or cannot be found cheaply."""
-    probe = bytes(chunks[0][:_PROBE_BYTES])
-    for _ in range(_MOST_PROBES):
-        position = data.find(probe, position, end)
-        if position < 0 or stand(data, chunks, position, end):
-            return position
-        position += 1
-    return -1
+def around(data: bytes | bytearray, runs: Iterable[Sequence[Piece]], end: int) -> Rests | None:
+    """Return what stands before, between and behind these runs of pieces in the first `end` bytes of `data`.
+
+    None when the runs do not stand there, one behind the other, or cannot be found cheaply.
+    """
+    rests, position = [], 0
+    for run in runs:
+        probe, tries = run[0][:PROBE_BYTES], _MOST_PROBES
+        begin = data.find(probe, position, end)
+        while begin < 0 or (behind := stand(data, run, begin, end)) < 0:
+            tries -= 1
+            if begin < 0 or not tries:
+                return None
+            begin = data.find(probe, begin + 1, end)
+        rests.append(bytes(data[position:begin]))
+        position = behind
+    rests.append(bytes(data[position:end]))
+    return tuple(rests)
+
+
+def with_runs(rests: Sequence[Piece], runs: Iterable[Iterable[Piece]]) -> Iterator[Piece]:
+    """Yield the pieces of a file: a rest, a run, a rest, and so on."""
+    yield rests[0]
+    for run, rest in zip(runs, rests[1:], strict=True):
+        yield from run
+        yield rest
 
 
 def with_more(chunks: tuple[Piece, ...], more: bytes) -> tuple[Piece, ...]:

@@ -2,30 +2,42 @@
 
 import errno
 import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
 from hermesguard import files
+from hermesguard.pieces import PROBE_BYTES, Piece, Rests, around, stand, with_runs
 
 LONG_BYTES: Final = 4 * 1024 * 1024
 """What is longer is read into memory of its own, which whoever keeps it need not copy."""
+_WINDOW_BYTES: Final = 256 * 1024
+
+Runs = Sequence[Sequence[Piece]]
 
 
 class Reader:
     """Reads one file after another into the same memory: to get new memory costs more than to read into it."""
 
     def __init__(self) -> None:
-        self.buffer: bytearray | bytes = bytearray()
-        """What was read, and behind that what an earlier, longer file left; of a long file nothing else."""
-        self._view = memoryview(self.buffer)
+        self._buffer = bytearray()
+        self._view = memoryview(self._buffer)
         self._size_bytes = 0
+        self._content: bytes | None = None  # of a file that was not read into the buffer
+        self._rests: Rests = ()
+        self._runs: Runs = ()
 
     def read(
-        self, path: Path | str, limit_bytes: int | None = None, known: bytes | None = None
+        self,
+        path: Path | str,
+        limit_bytes: int | None = None,
+        known: bytes | None = None,
+        runs: Runs = (),
     ) -> tuple[int, files.Stamp]:
-        """Read as `files.read` does; return how many bytes of `buffer` are the file's content, and its stamp.
+        """Read as `files.read` does; return how many bytes the file has, and its stamp.
 
-        A long file that is as it is `known` is not in memory twice.
+        A long file that is as it is `known` is not in memory twice. Nor is one in which these `runs` stand: it is compared with
+        them window by window, each while the processor's cache has it, and only what stands around them is kept.
         """
         for _ in range(files.TRIES - 1):
             try:
@@ -40,19 +52,21 @@ class Reader:
     ) -> tuple[int, files.Stamp]:
         descriptor, found = files.opened(path, limit_bytes)
         try:
-            self._size_bytes = 0
+            self._runs, self._content, self._size_bytes = (), None, 0
+            if runs and known is None and found.st_size > _WINDOW_BYTES:
+                if rests := self._along(descriptor, runs):
+                    self._rests, self._runs = rests, runs
+                    return self._size_bytes, files.Stamp.of(found)
+                os.lseek(descriptor, 0, os.SEEK_SET)
+                self._size_bytes = 0
             if found.st_size > LONG_BYTES:
-                self._view = memoryview(b"")
-                self.buffer = b""  # it goes before another one comes
+                self.release()  # it goes before another one comes
                 if known is None or len(known) != found.st_size or not files.holds(descriptor, (known,)):
                     os.lseek(descriptor, 0, os.SEEK_SET)
                     known = files.read_open(descriptor, found.st_size)
-                self.buffer = known
-                self._size_bytes = len(self.buffer)
+                self._content, self._size_bytes = known, len(known)
                 return self._size_bytes, files.Stamp.of(found)
-            if isinstance(self.buffer, bytes):
-                self.release()
-            if len(self.buffer) <= found.st_size:
+            if len(self._buffer) <= found.st_size:
                 self._make_room(found.st_size + 1)
             rest = self._view
             while count := os.readv(descriptor, [rest]):
@@ -66,24 +80,85 @@ class Reader:
         finally:
             os.close(descriptor)
 
+    def _along(self, descriptor: int, runs: Runs) -> Rests | None:
+        """Read an open file; return what stands around the runs, None when they do not stand there or are not found at once."""
+        if len(self._buffer) < _WINDOW_BYTES:
+            self._make_room(_WINDOW_BYTES)
+        window, view = self._buffer, self._view[:_WINDOW_BYTES]
+        rests = []
+        begin = end = 0  # what of the window is not looked at yet
+        for run in runs:
+            probe = run[0][:PROBE_BYTES]
+            found = window.find(probe, begin, end)
+            if found < 0:
+                end -= begin
+                view[:end] = view[begin : begin + end]
+                end += self._next(descriptor, view[end:])
+                begin, found = 0, window.find(probe, 0, end)
+                if found < 0:
+                    return None
+            rests.append(bytes(view[begin:found]))
+            begin = found
+            for piece in run:
+                rest = memoryview(piece)
+                while rest:
+                    if begin == end:
+                        begin, end = 0, self._next(descriptor, view)
+                        if not end:
+                            return None
+                    part = rest[: end - begin]
+                    if not window.startswith(part, begin, end):
+                        return None
+                    begin += len(part)
+                    rest = rest[len(part) :]
+        last = [bytes(view[begin:end])]
+        while count := self._next(descriptor, view):
+            last.append(bytes(view[:count]))
+        rests.append(b"".join(last))
+        return tuple(rests)
+
+    def _next(self, descriptor: int, room: memoryview) -> int:
+        count = os.readv(descriptor, [room])
+        self._size_bytes += count
+        return count
+
     def _make_room(self, size_bytes: int) -> None:
         grown = bytearray(size_bytes + size_bytes // 8)
         grown[: self._size_bytes] = self._view[: self._size_bytes]
-        self.buffer, self._view = grown, memoryview(grown)
+        self._buffer, self._view = grown, memoryview(grown)
+
+    def around(self, runs: Runs) -> Rests | None:
+        """Return what stands around these runs; None where they do not stand in the file, or there are none."""
+        if not runs:
+            return None
+        if runs == self._runs:
+            return self._rests
+        return around(self._whole(), runs, self._size_bytes)
+
+    def is_same(self, pieces: Iterable[Piece]) -> bool:
+        """Return whether what was read are these pieces, one behind the other."""
+        return stand(self._whole(), pieces, 0, self._size_bytes) == self._size_bytes
 
     @property
     def data(self) -> bytes:
-        """What was read, to keep."""
-        if isinstance(self.buffer, bytes):
-            return self.buffer
-        return bytes(self._view[: self._size_bytes])
+        """What was read, to keep; put together if it was read along runs."""
+        whole = self._whole()
+        return whole if isinstance(whole, bytes) else bytes(self._view[: self._size_bytes])
 
-    def is_same(self, data: bytes) -> bool:
-        """Return whether what was read is `data`."""
-        return len(data) == self._size_bytes and self.buffer.startswith(data)
+    @property
+    def memory_bytes(self) -> int:
+        """How much memory is held."""
+        return len(self._buffer) + len(self._content or b"")
+
+    def _whole(self) -> bytearray | bytes:
+        """Return what was read, and behind it what an earlier, longer file left."""
+        if self._runs:
+            self._content = b"".join(with_runs(self._rests, self._runs))
+            self._runs = ()
+        return self._buffer if self._content is None else self._content
 
     def release(self) -> None:
         """Give the memory back."""
-        self.buffer = bytearray()
-        self._view = memoryview(self.buffer)
-        self._size_bytes = 0
+        self._buffer = bytearray()
+        self._view = memoryview(self._buffer)
+        self._runs, self._content, self._size_bytes = (), None, 0

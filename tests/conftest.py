@@ -1,5 +1,6 @@
 """Fixtures that every test can use, and how Hypothesis looks for examples."""
 
+import os
 import signal
 from collections.abc import Iterator
 
@@ -16,6 +17,10 @@ __all__ = ["journald", "world"]
 settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 if settings.default is not None and settings.default.deadline is not None:
     settings.load_profile("here")
+
+# How wide the terminal is of who runs the tests (pytest-xdist says so to its workers) is nothing to commands that are piped.
+for size in ("COLUMNS", "LINES"):
+    os.environ.pop(size, None)
 
 # What a shell puts into the background ignores SIGINT, and so would every process that a test starts and interrupts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

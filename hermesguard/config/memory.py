@@ -8,6 +8,7 @@ import ctypes
 import os
 import resource
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +20,7 @@ LARGEST_BYTES: Final = 1024 * 1024 * 1024
 """What is larger is not read into memory, however much of it there is: it would hold everything else up."""
 SMALLEST_BYTES: Final = 1024 * 1024
 _GROUPS: Final = Path("/sys/fs/cgroup")
+_M_MMAP_THRESHOLD: Final = -3  # malloc.h
 
 
 def session_limit_bytes(chosen: int | None, groups: Path = _GROUPS) -> int:
@@ -27,8 +29,9 @@ def session_limit_bytes(chosen: int | None, groups: Path = _GROUPS) -> int:
     return min(chosen or LARGEST_BYTES, max(SMALLEST_BYTES, fits), LARGEST_BYTES)
 
 
+@cache
 def memory_bytes(groups: Path = _GROUPS) -> int:
-    """Return how much memory this process may use before it is refused some, or killed."""
+    """Return how much memory this process may use before it is refused some, or killed; asked once, for all directories."""
     limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), *_of_groups(groups)]
     for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA):
         soft, _ = resource.getrlimit(kind)
@@ -67,3 +70,13 @@ def give_back() -> None:
     """Give memory that is free back to the system, where the C library can (malloc_trim(3)); a megabyte after 10,000 files."""
     with contextlib.suppress(AttributeError, OSError):
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def give_long_back(size_bytes: int) -> None:
+    """Have what takes so many bytes or more given back to the system as soon as it is free, where the C library can.
+
+    By itself it keeps such memory from the second time on (mallopt(3), "M_MMAP_THRESHOLD"): repairs and requests about a session
+    of 16 MB left the guard with 98 MB, and leave it with 63.
+    """
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, size_bytes)

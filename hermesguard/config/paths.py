@@ -132,20 +132,29 @@ def default_store(environment: Mapping[str, str]) -> tuple[Path, str]:
 
 def is_inside(inner: Path, outer: Path) -> bool:
     """Return whether `inner` is `outer` or below it, symbolic links and bind mounts included; neither need exist."""
-    real_inner, real_outer = Path(os.path.realpath(inner)), Path(os.path.realpath(outer))
-    if real_inner.is_relative_to(real_outer):
-        return True
+    return Whereabouts(inner).is_inside(Whereabouts(outer))
+
+
+class Whereabouts:
+    """Where a directory really is, links and bind mounts included; asked once, to be compared with many. It need not exist."""
+
+    def __init__(self, directory: Path) -> None:
+        real = os.path.realpath(directory)
+        self._itself = _marks(real)
+        self._around = self._itself.union(*(_marks(str(ancestor)) for ancestor in Path(real).parents))
+
+    def is_inside(self, outer: "Whereabouts") -> bool:
+        """Return whether this directory is `outer`, or below it."""
+        return not self._around.isdisjoint(outer._itself)
+
+
+def _marks(real: str) -> set[str | tuple[int, int]]:
+    """Return what tells a directory from others: its name and, for a bind mount has another name, its device and inode."""
     try:
-        directory = os.stat(real_outer)
+        found = os.stat(real)
     except OSError:
-        return False
-    for ancestor in (real_inner, *real_inner.parents):  # a bind mount has another name and the same inode
-        try:
-            if os.path.samestat(os.stat(ancestor), directory):
-                return True
-        except OSError:
-            continue
-    return False
+        return {real}
+    return {real, (found.st_dev, found.st_ino)}
 
 
 def home_directory(environment: Mapping[str, str]) -> Path | None:

@@ -11,11 +11,11 @@ from typing import Any, Final, Literal, NamedTuple, NoReturn
 from hermesguard.config.options import OPTIONS, OPTIONS_BY_KEY, TABLES, Option, Place, as_written
 from hermesguard.config.paths import (
     OUTSIDE_VARIABLE,
+    Whereabouts,
     configuration_files,
     default_sessions,
     default_store,
     expanded,
-    is_inside,
     volume_given,
 )
 from hermesguard.config.renamed import RENAMED
@@ -256,25 +256,23 @@ def _refuse_key(path: Path, key: str) -> NoReturn:
 
 
 def _refuse_nesting(settings: Settings) -> None:
-    named = settings.directories or (settings.sessions,)
-    for sessions in named:
-        for other in named:
-            if other != sessions and is_inside(other, sessions):
+    store = Whereabouts(settings.store)
+    named = {sessions: Whereabouts(sessions) for sessions in settings.directories or (settings.sessions,)}
+    for sessions, where in named.items():
+        for other, elsewhere in named.items():
+            if other != sessions and elsewhere.is_inside(where):
                 raise GuardError(
                     f"Of the sessions directories ({settings.origins['sessions']}) {other} is, or lies in, {sessions}",
                     "Name each directory once",
                     ExitCode.CONFIG,
                 )
-        _refuse_nested(settings, sessions)
+        if store.is_inside(where):
+            _refuse_nested(settings, sessions, "inside")
+        if where.is_inside(store):
+            _refuse_nested(settings, sessions, "around")
 
 
-def _refuse_nested(settings: Settings, sessions: Path) -> None:
-    if is_inside(settings.store, sessions):
-        relation = "inside"
-    elif is_inside(sessions, settings.store):
-        relation = "around"
-    else:
-        return
+def _refuse_nested(settings: Settings, sessions: Path, relation: str) -> NoReturn:
     raise GuardError(
         f"The store {settings.store} ({settings.origins['store']}) lies {relation} the sessions directory "
         f"{sessions} ({settings.origins['sessions']})",

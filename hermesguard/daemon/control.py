@@ -2,6 +2,7 @@
 
 The guard holds the store's lock, so commands that change something ask it; without a guard the command takes the lock and
 does it itself, by the same code (guard/requests). Only the store's owner and root can reach the socket: the store is 0700.
+A dry run needs neither guard nor lock: where it may not ask, or nobody answers, it goes by what it can read.
 """
 
 import contextlib
@@ -35,6 +36,10 @@ Work = Generator[bool | None, None, Answer]
 """An answer that takes time: done in little steps, between which the guard guards."""
 Answerer = Callable[[str, str, dict[str, Any]], Answer | Work]
 """Called with the name of one of several directories (or an empty one), the verb, and its arguments."""
+
+
+class MayNotAsk(GuardError):
+    """A guard runs, and this user may not ask it."""
 
 
 class _Address:
@@ -272,7 +277,7 @@ def ask_running_guard(
     except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
         return None
     except PermissionError:
-        raise GuardError(
+        raise MayNotAsk(
             f"The guard of the store {store} may not be asked by this user",
             typed_by(os.stat(store).st_uid),
         ) from None
@@ -291,15 +296,23 @@ def ask_running_guard(
 def ask(settings: Settings, verb: str, **arguments: Any) -> dict[str, Any]:
     """Have `verb` done: by the guard that runs on this store, or, when none does, here, under the store's lock.
 
+    A dry run of a user who may not ask, or to whom no guard answers, is done here without the lock: it only reads.
+
     Raises GuardError: refused, no store, or a guard that holds the lock but does not listen.
     """
-    answer = ask_running_guard(settings.store, verb, arguments, settings.profile)
+    is_dry = arguments.get("dry_run", False)
+    try:
+        answer = ask_running_guard(settings.store, verb, arguments, settings.profile)
+    except MayNotAsk:
+        if not is_dry:
+            raise
+        answer = None
     if answer is not None:
         return answer
     if verb == "status":
         return resting_status(settings)
-    # Only what changes something without a running guard needs all of it.
-    from hermesguard.daemon.offline import at_rest
+    # Only an act without a running guard, or without asking it, needs all of it.
+    from hermesguard.daemon.offline import at_rest, looking
 
-    with at_rest(settings) as perform:
+    with (looking if is_dry else at_rest)(settings) as perform:
         return perform(verb, arguments)

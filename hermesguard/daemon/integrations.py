@@ -26,7 +26,7 @@ def figures_of(guards: "Sequence[Guard]", is_watching: bool) -> "Figures":
     return Figures(
         started=_seconds(totals[0].started),
         last_scan=_seconds(min(filter(None, (it.last_scan for it in totals)), default="")),
-        last_save=max(it.last_save_ns for it in totals) / 1e9,
+        last_save=max(it.last_save_ns for it in notes) / 1e9,
         sessions=sum(len(it.seen) for it in notes),
         messages=sum(it.seen.messages for it in notes),
         sessions_missing=sum(len(guard.missing_files.held) for guard in guards),

@@ -1,4 +1,4 @@
-"""The guard's work without a daemon: one scan, or one request of a user, under the store's lock."""
+"""The guard's work without a daemon: one scan, or one request of a user, under the store's lock; a dry one without it."""
 
 import contextlib
 import fcntl
@@ -98,6 +98,22 @@ def at_rest(settings: Settings) -> Iterator[Callable[[str, dict[str, Any]], dict
     with guarding(settings) as guard:
         operations = Operations(guard)
         yield lambda verb, arguments: perform(operations, verb, arguments)
+
+
+@contextlib.contextmanager
+def looking(settings: Settings) -> Iterator[Callable[[str, dict[str, Any]], dict[str, Any]]]:
+    """Yield what says of a verb what it would do, by what can be read now: for dry runs, which need no right to write.
+
+    Nothing is written, the lock neither. Raises GuardError.
+    """
+    store = Store(settings.store)
+    store.open()
+    store.place.require_for(settings.sessions)
+    log = IncidentLog(settings.store)
+    with contextlib.suppress(OSError):  # an act that needs it meets it again, and says so
+        log.load()
+    operations = Operations(Guard(Context.furnish(settings, store, log, Reporter([]))))
+    yield lambda verb, arguments: perform(operations, verb, arguments)
 
 
 def scan(settings: Settings, reporter: Reporter) -> dict[str, Any]:

@@ -30,7 +30,7 @@ def status_of(guard: Guard) -> dict[str, Any]:
         "sessions": len(notes.seen),
         "messages": notes.seen.messages,
         "last_scan": notes.totals.last_scan,
-        "last_save": _time(notes.totals.last_save_ns),
+        "last_save": _time(notes.last_save_ns),
         "repairs": notes.totals.restored,
         "store_error": guard.copies.broken,
         "unreadable": dict(notes.unreadable),

@@ -323,7 +323,7 @@ def _gauges(figures: Figures) -> Mapping[str, tuple[float, str]]:
         ),
         "last_save_timestamp_seconds": (
             figures.last_save,
-            "When a good save was last seen, in seconds since the epoch; 0 for never.",
+            "When a session was last saved, in seconds since the epoch; 0 for never.",
         ),
         "sessions": (figures.sessions, "Sessions that are guarded."),
         "messages": (figures.messages, "Messages in the sessions that are guarded."),

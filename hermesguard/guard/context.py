@@ -152,6 +152,11 @@ class Notes:
     def __post_init__(self) -> None:
         self.totals = Totals(self.clock.now().isoformat())
 
+    @property
+    def last_save_ns(self) -> int:
+        """Return the mtime of the newest save, one that this guard found when it started too; 0 when there is none."""
+        return max(self.totals.last_save_ns, self.seen.newest_ns())
+
     def in_order(self, name: str, state: tuple[int, int], messages: int) -> None:
         """Note that a session was found in order, and is so as long as a listing shows `state`."""
         self.deferred.pop(name, None)

@@ -27,6 +27,7 @@ from hermesguard.guard.start import Start
 from hermesguard.guard.visit import Visit
 from hermesguard.judge.judge import Action, Surroundings, judge
 from hermesguard.judge.verdict import Writer
+from hermesguard.pieces import Rests
 from hermesguard.reader import Reader
 from hermesguard.repair.standby import Standby, awaited_number
 from hermesguard.store.cache import Copy
@@ -35,7 +36,7 @@ from hermesguard.store.start.first_copies import FirstCopies
 from hermesguard.store.start.snapshot import Snapshot
 from hermesguard.store.upkeep.scrub import Scrub
 from hermesguard.store.upkeep.verify import damage_of_shadow
-from hermesguard.webui.abridged import follow, only_adds, same
+from hermesguard.webui.abridged import followed, only_adds
 from hermesguard.webui.delta import grown
 from hermesguard.webui.directory import DirectoryState, signature
 from hermesguard.webui.session import TooDense
@@ -180,7 +181,7 @@ class Guard:
             self.notes.unreadable[name] = f"internal error {reference}"
             return False
         finally:
-            if len(self._reader.buffer) > LONG_BYTES:
+            if self._reader.memory_bytes > LONG_BYTES:
                 self._reader.release()
 
     def _visit(self, name: str, writer_pid: int | None) -> bool:
@@ -190,7 +191,8 @@ class Guard:
         began_ns = time.perf_counter_ns()
         try:
             path, known = self.directory.file_name(name), work.data(name) if work else None
-            size_bytes, stamp = self._reader.read(path, self.context.limit_bytes, known)
+            runs = shadow.runs if (shadow := self.copies.cached(name)) else ()
+            size_bytes, stamp = self._reader.read(path, self.context.limit_bytes, known, runs)
             if work:
                 work.require_thin(name, stamp)
         except (FileNotFoundError, NotADirectoryError):
@@ -204,16 +206,20 @@ class Guard:
             self.context.report_denied(name, error)
             return False
         was_missed = self.missing_files.is_here(name)
-        shadow = self.copies.cached(name) or self._shadow(name, size_bytes, stamp, writer_pid)
+        shadow = shadow or self._shadow(name, size_bytes, stamp, writer_pid)
         if shadow is None:
             return False
         writer = self._written_by(name, writer_pid)
-        if same(shadow.abridged, self._reader.buffer, size_bytes):
+        before = shadow.abridged
+        rests = self._reader.around(before.runs)
+        if size_bytes == before.size_bytes and (rests == before.rests or self._reader.is_same(before.pieces)):
             self.notes.writers.stands(name, writer_pid)
-            self._in_order(name, stamp, shadow)
+            if self.notes.seen.get(name) != signature(stamp) and not self.copies.has_pending(name):
+                self.copies.touch(name, stamp.mtime_ns)
+            self.notes.in_order(name, signature(stamp), shadow.count)
             return False
         self.notes.totals.last_save_ns = stamp.mtime_ns
-        if (is_quiet := self._follow(name, shadow, size_bytes, stamp)) is not None:
+        if rests and (is_quiet := self._follow(name, shadow, rests, size_bytes, stamp)) is not None:
             if writer != "same":
                 self.notes.writers.stands(name, writer_pid)
             return is_quiet and not was_missed
@@ -230,7 +236,7 @@ class Guard:
                 began_ns,
                 lambda: self.recorder.before_repair(name),
                 lambda: map(self.directory.file, self.notes.saved_last(name)),
-                coming := self._acts.taken_back.may_come_again(name, data, shadow),
+                coming := self._acts.taken_back.may_come_again(name, self._reader, shadow),
                 partial(self._acts.taken_back.again, name, coming),
             )
         )
@@ -251,8 +257,7 @@ class Guard:
             shadow = self.copies.shadow(name)
             if shadow or self._first_look.is_kept(name, self._reader, stamp):
                 return shadow
-            known = self.long_work.known(name, self._reader, size_bytes)
-            return self._first_look.copy(name, self._reader, stamp, known)
+            return self._first_look.copy(name, self._reader, stamp, self.long_work.known(name, self._reader))
         except files.TooLarge:
             self.large.judge(name, self._reader.data, stamp)
         except OSError as error:
@@ -313,13 +318,13 @@ class Guard:
             titles=tuple(self.notes.titles.get(name, ())),
         )
 
-    def _follow(self, name: str, shadow: Copy, size_bytes: int, stamp: Stamp) -> bool | None:
+    def _follow(self, name: str, shadow: Copy, rests: Rests, size_bytes: int, stamp: Stamp) -> bool | None:
         """Take a save that only added, at the cost of what it added; return if nothing follows of it, None if it did more."""
-        known, data = shadow.abridged, self._reader.buffer
-        found, made = grown(known, data, size_bytes) or (follow(known, data, size_bytes), None)
+        known = shadow.abridged
+        found, made = grown(known, rests, size_bytes) or (followed(known, rests, size_bytes), None)
         if found is None:
             return None
-        if found.count > known.count and self._acts.taken_back.may_come_again(name, data, shadow):
+        if found.count > known.count and self._acts.taken_back.may_come_again(name, self._reader, shadow):
             return None
         if made is None and not only_adds(known, found):
             # What else is known of the session cannot speak against messages that are all there.
@@ -382,11 +387,6 @@ class Guard:
             if time.monotonic() >= until:
                 break
         return self.notes.next_due_seconds()
-
-    def _in_order(self, name: str, stamp: Stamp, copy: Copy) -> None:
-        if self.notes.seen.get(name) != signature(stamp) and not self.copies.has_pending(name):
-            self.copies.touch(name, stamp.mtime_ns)
-        self.notes.in_order(name, signature(stamp), copy.count)
 
     def repair_now(self, names: Iterable[str] | None = None) -> None:
         """Repair the sessions (all of them) whose repair waits for the end of a pause."""

@@ -8,7 +8,7 @@ import contextlib
 import os
 import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -281,12 +281,6 @@ def _guard_processes(strangers: dict[str, int] | None = None) -> list[Path]:
                     found.append(PROCESSES / name)
                     del strangers[name]
     return found
-
-
-def guarded_elsewhere(sessions: Path, others: Mapping[Path, Path]) -> Path | None:
-    """Return the store of the one of `others` that has a sessions directory, by whatever name; None when none has it."""
-    stores = (store for other, store in others.items() if is_same_directory(other, sessions))
-    return others.get(sessions) or next(stores, None)
 
 
 def _container_of(folder: Path) -> tuple[str, str] | None:

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ from hermesguard.lookup.guards import start_command
 from hermesguard.store.place import top_of
 
 _NAMED_AT_MOST: Final = 5
+_QUIET_DAYS: Final = 7
 URGENT: Final = frozenset({"lost before", "unreadable", "not repaired", "uncertain", "not known"})
 """Kinds of what may be missed (module missed) that wait for a user."""
 
@@ -47,7 +49,7 @@ def troubles_of(known: dict[str, Any], hindrance: GuardError | None = None) -> l
     elif not known["ready"]:
         reason = known["watch_reason"] or "the first scan is still in progress"
         remedy = "Wait for it, or see its log"
-        if reason.startswith("there is no directory"):
+        if _is_nowhere(known):
             remedy = f"hermes-webui makes it at its first start. {_elsewhere('If it was started already')}"
         found.append(Trouble(f"the guard is not ready, {reason}", remedy, True))
     elif known["watch_lost"] and len(known.get("directories", ())) < 2:
@@ -91,6 +93,26 @@ def troubles_of(known: dict[str, Any], hindrance: GuardError | None = None) -> l
         remedy = f"See: hermesguard explain {number}, which tells what answers it"
         found.append(Trouble(words, remedy, False))
     return found
+
+
+def quiet(known: dict[str, Any], now: datetime) -> str:
+    """Return, where nobody has saved a conversation for days, what that may mean; empty otherwise.
+
+    No trouble: people are away for weeks. But where hermes-webui is used, it is used with another directory.
+    """
+    if not (known["running"] and known["ready"] and known["sessions"] and known["last_save"]):
+        return ""
+    days = (now - datetime.fromisoformat(known["last_save"])).days
+    if days < _QUIET_DAYS or known["held"]:
+        return ""
+    what = f"Nobody has saved a conversation in {_where(known)} for {days:,} days"
+    return f"{what}. {_elsewhere('If hermes-webui was used since')}."
+
+
+def _is_nowhere(known: dict[str, Any]) -> bool:
+    """Return whether there is no sessions directory at all, as far as the guard says; an older one does not."""
+    directories = known.get("directories", ())
+    return bool(directories) and all(one.get("missing", False) for one in directories)
 
 
 def _elsewhere(condition: str) -> str:

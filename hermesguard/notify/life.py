@@ -18,8 +18,11 @@ _ENDING: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 def run(notifier: Notifier, only_once: bool = False) -> int:
-    """Go on until SIGTERM (returns 0) or SIGINT (130), or, `only_once`, until all was tried once (0, or 4 if something waits)."""
-    with _Sleep() as sleep:
+    """Go on until SIGTERM (returns 0) or SIGINT (130), or, `only_once`, until all was tried once (0, or 4 if something waits).
+
+    Signals are heeded before it takes its lock: whoever finds it running may end it in order.
+    """
+    with _Sleep() as sleep, notifier:
         manager = _Manager()
         while True:
             try:

@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
-from hermesguard.pieces import Content, Pieces, pieces_of
+from hermesguard.pieces import Content, Piece, Pieces, pieces_of
 from hermesguard.store.history import digest
 from hermesguard.webui import session
 from hermesguard.webui.abridged import Abridged, abridge, tightened
@@ -74,6 +74,11 @@ class Copy:
         if self._abridged is None:
             self._abridged = abridge(b"" if self.is_long else self.data, self.document)
         return self._abridged
+
+    @property
+    def runs(self) -> tuple[tuple[Piece, ...], ...]:
+        """The long runs of messages, as far as they are known: a later state of the file is mostly read along them."""
+        return self._abridged.runs if self._abridged else ()
 
     @property
     def count(self) -> int:

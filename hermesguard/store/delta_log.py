@@ -2,10 +2,10 @@
 
 `shadows/<sid>.delta` is text, one JSON object on each line. The first names the shadow that it belongs to by its digest and
 its mtime; each further line makes the next state of the session out of the one before: `parts` are texts, or [offset,
-length] in bytes of the state before. A line is appended and synced before it counts. A torn last line is a save that was not
-confirmed; a log whose shadow is another one is left over from a crash just after the shadow was written whole, and counts
-for nothing. When a session is quiet, and when the guard stops, the log is flushed into the shadow: a store at rest is plain
-copies.
+length] in bytes of the state before. A line is appended and synced before it counts, mostly over NULs that were written
+behind the lines before. A torn last line is a save that was not confirmed; a log whose shadow is another one is left over
+from a crash just after the shadow was written whole, and counts for nothing. When a session is quiet, and when the guard
+stops, the log is flushed into the shadow: a store at rest is plain copies.
 """
 
 import contextlib
@@ -18,6 +18,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from hermesguard import files
+from hermesguard.appending import Appending
 from hermesguard.store import earlier
 from hermesguard.webui.delta import Part
 
@@ -63,7 +64,7 @@ class DeltaLogs:
     def __init__(self, path_of: Callable[[str], Path]) -> None:
         self._path_of = path_of
         self._begun: set[str] = set()
-        self._open: OrderedDict[str, files.Appending] = OrderedDict()
+        self._open: OrderedDict[str, Appending] = OrderedDict()
 
     def __contains__(self, session: str) -> bool:
         return session in self._begun
@@ -82,7 +83,7 @@ class DeltaLogs:
         try:
             log = self._open.get(session)
             if log is None:
-                log = self._open[session] = files.Appending(self._path_of(session))
+                log = self._open[session] = Appending(self._path_of(session))
                 if len(self._open) > MOST_OPEN:
                     self._open.popitem(last=False)[1].close()
             else:

@@ -31,6 +31,7 @@ class Lock:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._token = path.with_name(TOKEN)
         self._descriptor: int | None = None
         self._number: int | None = None
         self._seen: files.Stamp | None = None
@@ -64,10 +65,6 @@ class Lock:
         return True
 
     # -- the number
-
-    @property
-    def _token(self) -> Path:
-        return self.path.with_name(TOKEN)
 
     def _rise(self) -> None:
         """Write a number that is higher than the last holder's. Not synced: after a power cut there is no other holder."""

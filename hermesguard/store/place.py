@@ -61,7 +61,7 @@ class Place:
         if stat.S_IMODE(os.lstat(self.root).st_mode) & 0o077:
             self.root.chmod(0o700)
         if self.format() is None:
-            files.write_durably(self.root / FORMAT_FILE, f"{FORMAT}\n".encode())
+            self.note_format()
         self.remember()
 
     def require_own(self, writes: bool) -> None:
@@ -102,9 +102,8 @@ class Place:
         return int(text)
 
     def note_format(self) -> None:
-        """Write the number of today's layout over an older one; for the holder of the lock. Raises OSError."""
-        if (self.format() or 0) < FORMAT:
-            files.write_durably(self.root / FORMAT_FILE, f"{FORMAT}\n".encode())
+        """Write the number of today's layout. Raises OSError."""
+        files.write_durably(self.root / FORMAT_FILE, f"{FORMAT}\n".encode())
 
     # -- whose sessions
 
@@ -131,21 +130,27 @@ class Place:
     def note_guarded(self, sessions: Path) -> None:
         """Note which sessions directory the store is for; for the holder of the lock. Raises OSError.
 
-        GuardError when it is for another one that is still there: the copies of two applications must not mix. A directory
-        without any conversation that is kept here is not there any more, whatever has its name: it was emptied, moved, or
-        never the right one.
+        GuardError as `require_for`.
+        """
+        if self.guarded() == sessions or b"\n" in os.fsencode(sessions):
+            return
+        self.require_for(sessions)
+        lines = (sessions, self.root.absolute())
+        files.write_durably(self.root / GUARDED_FILE, b"".join(os.fsencode(line) + b"\n" for line in lines))
+
+    def require_for(self, sessions: Path) -> None:
+        """Raise GuardError when the store is for another directory that is still there: copies of two applications must not mix.
+
+        A directory without any conversation that is kept here is not there any more, whatever has its name: it was emptied,
+        moved, or never the right one.
         """
         before = self.guarded()
-        if before == sessions or b"\n" in os.fsencode(sessions):
-            return
         if before and not is_same_directory(before, sessions) and self._keeps_any_of(before):
             raise GuardError(
                 f"The store {self.root} is that of {before}, not of {sessions}",
                 f"Choose another store with --store DIR; or, if the conversations have moved, remove {self.root / GUARDED_FILE}",
                 ExitCode.REFUSED,
             )
-        lines = (sessions, self.root.absolute())
-        files.write_durably(self.root / GUARDED_FILE, b"".join(os.fsencode(line) + b"\n" for line in lines))
 
     def _keeps_any_of(self, sessions: Path) -> bool:
         """Return whether a conversation of that directory is kept here; True too where it cannot be looked at."""
@@ -224,7 +229,7 @@ def typed_by(uid: int) -> str:
 
 def is_same_directory(one: Path, other: Path) -> bool:
     """Return whether two paths lead to the same directory; of one that is not there, whether they are the same in words."""
-    if os.path.realpath(one) == os.path.realpath(other):
+    if one == other or os.path.realpath(one) == os.path.realpath(other):
         return True
     try:
         return os.path.samestat(os.stat(one), os.stat(other))

@@ -26,7 +26,7 @@ from hermesguard.store import delta_log as delta_logs
 from hermesguard.store import earlier
 from hermesguard.store.history import History, digest
 from hermesguard.store.lock import Lock, lock_holder
-from hermesguard.store.place import Place, is_strange
+from hermesguard.store.place import FORMAT, Place, is_strange
 from hermesguard.store.upkeep.written_before import SUFFIX, WrittenBefore
 from hermesguard.webui.session import is_session_id, session_id
 
@@ -98,7 +98,7 @@ class Store(History):
             )
         try:
             self.place.require_own(writes=False)
-            if self._is_earlier():
+            if self.place.format() == earlier.FORMAT:
                 self._earlier_suffix = earlier.DELTA_SUFFIX
             self.place.remember()
         except OSError as error:
@@ -125,13 +125,12 @@ class Store(History):
                 ExitCode.LOCKED,
             )
         with contextlib.suppress(OSError):  # a store that is read-only is as good as it was
-            if self._is_earlier():
+            known = self.place.format()
+            if known == earlier.FORMAT:
                 earlier.take_over(self.root)
                 self.is_taken_over = True
-            self.place.note_format()
-
-    def _is_earlier(self) -> bool:
-        return self.place.format() == earlier.FORMAT
+            if known != FORMAT:
+                self.place.note_format()
 
     def _relock(self) -> bool:
         self.lock.release()

@@ -1,6 +1,7 @@
 """Which file system a path lies on, and whether the kernel reports every change there."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 _NETWORK = frozenset({"afs", "cifs", "coda", "ncpfs", "nfs", "nfs4", "smb3", "smbfs"})
@@ -35,11 +36,9 @@ def filesystem_type(path: Path) -> str:
     try:
         with open(f"/proc/self/fdinfo/{descriptor}", "rb") as lines:
             mount_id = next(line.split()[1] for line in lines if line.startswith(b"mnt_id:"))
-        with open("/proc/self/mountinfo", "rb") as lines:
-            for line in lines:
-                mount, _, source = line.partition(b" - ")
-                if mount.split(b" ", 1)[0] == mount_id:
-                    return os.fsdecode(source.split(b" ", 1)[0])
+        for mount, filesystem in _mounts():
+            if mount.startswith(mount_id + b" "):
+                return os.fsdecode(filesystem)
     except (OSError, StopIteration):
         return ""
     finally:
@@ -49,18 +48,26 @@ def filesystem_type(path: Path) -> str:
 
 def type_by_name(path: Path) -> str:
     """As `filesystem_type`, by the path's words alone: the path is not touched, for what is mounted there may not answer."""
-    words, found, longest = os.path.abspath(path), "", -1
+    words, found, longest = os.fsencode(os.path.abspath(path)) + b"/", b"", -1
     try:
-        with open("/proc/self/mountinfo", "rb") as lines:
-            for line in lines:
-                mount, _, source = line.partition(b" - ")
-                point = os.fsdecode(mount.split(b" ")[4].decode("unicode_escape").encode("latin-1"))
-                prefix = point.rstrip("/") + "/"
-                if f"{words}/".startswith(prefix) and len(prefix) >= longest:
-                    found, longest = os.fsdecode(source.split(b" ", 1)[0]), len(prefix)
+        for mount, filesystem in _mounts():
+            point = mount.split(b" ", 5)[4]
+            if b"\\" in point:
+                point = point.decode("unicode_escape").encode("latin-1")
+            prefix = point.rstrip(b"/") + b"/"
+            if words.startswith(prefix) and len(prefix) >= longest:
+                found, longest = filesystem, len(prefix)
     except (OSError, IndexError, UnicodeError):
         return ""
-    return found
+    return os.fsdecode(found)
+
+
+def _mounts() -> Iterator[tuple[bytes, bytes]]:
+    """Yield what the kernel says of each mount, and the type of its file system. Raises OSError."""
+    with open("/proc/self/mountinfo", "rb") as lines:
+        for line in lines:
+            mount, _, source = line.partition(b" - ")
+            yield mount, source.split(b" ", 1)[0]
 
 
 def hears_every_change(filesystem: str) -> bool:

@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from hermesguard.pieces import Piece, find, joined_checksum, stand, with_more
+from hermesguard.pieces import Piece, Rests, around, joined_checksum, with_more, with_runs
 from hermesguard.webui import benign, session
 from hermesguard.webui.compare import parts
 from hermesguard.webui.document import SETTINGS
@@ -56,7 +56,7 @@ class Abridged:
 
     def __init__(
         self,
-        rests: tuple[bytes, ...],
+        rests: Rests,
         holes: tuple[Hole, ...],
         values: dict[str, Any],
         *,
@@ -69,6 +69,8 @@ class Abridged:
         """`values` are the members of the abridged file, as `json` reads them; what lists hold is not looked at."""
         self.rests = rests
         self.holes = holes
+        self.runs = tuple(hole.chunks for hole in holes)
+        """The bytes of the runs, between the rests."""
         keys = [hole.key for hole in holes]
         self.number_of_messages = keys.index(session.MESSAGES) if session.MESSAGES in keys else None
         """Which of the runs is that of the messages; None where they have none."""
@@ -115,11 +117,12 @@ class Abridged:
         self._seams[number] = (end, self.rests[number + 1][len(end) :])
 
     def followed_by(
-        self, rests: tuple[bytes, ...], seams: list[Seam | None], size_bytes: int, came: Mapping[str, int]
+        self, rests: Rests, seams: list[Seam | None], size_bytes: int, came: Mapping[str, int]
     ) -> "Abridged":
         """Return a later state of the file: so many messages came to each list, and all members that are kept stand."""
         made = object.__new__(Abridged)
-        made.rests, made.holes, made._seams, made.size_bytes = rests, self.holes, seams, size_bytes
+        made.rests, made.holes, made.runs, made._seams = rests, self.holes, self.runs, seams
+        made.size_bytes = size_bytes
         made.number_of_messages = self.number_of_messages
         made.stream, made.prompt, made.settings = self.stream, self.prompt, self.settings
         context, calls = came.get(session.CONTEXT, 0), came.get(session.TOOL_CALLS, 0)
@@ -131,10 +134,7 @@ class Abridged:
     @property
     def pieces(self) -> Iterator[Piece]:
         """The file's bytes, in order."""
-        yield self.rests[0]
-        for hole, rest in zip(self.holes, self.rests[1:], strict=True):
-            yield from hole.chunks
-            yield rest
+        return with_runs(self.rests, self.runs)
 
     @property
     def data(self) -> bytes:
@@ -208,30 +208,27 @@ def _once(chunks: tuple[Piece, ...], holes: Sequence[Hole]) -> tuple[Piece, ...]
     return next((hole.chunks for hole in holes if hole.chunks == chunks), chunks)
 
 
-def same(known: Abridged, data: bytes | bytearray, size_bytes: int) -> bool:
-    """Return whether the first `size_bytes` of `data` are the file that is known."""
-    return known.size_bytes == size_bytes and stand(data, known.pieces, 0, size_bytes)
+def rests_of(known: Abridged, data: bytes) -> Rests | None:
+    """Return what of `data` stands around the runs that are known; None when they do not stand in it, or there are none.
 
-
-def follow(known: Abridged, data: bytes | bytearray, size_bytes: int | None = None) -> Abridged | None:
-    """Return the first `size_bytes` of `data` (all of it) abridged as `known` is; None when they do not repeat its runs.
-
-    Costs what the difference costs, and one comparison of the bytes that are the same. Keeps nothing of `data` but copies.
+    All that a later state of a file is compared by: the file is the one that is known if the rests are.
     """
-    if not known.holes:
-        return None
-    end = len(data) if size_bytes is None else size_bytes
-    rests = []
-    position = 0
-    for hole in known.holes:
-        found = find(data, hole.chunks, position, end)
-        if found < 0:
-            return None
-        rests.append(bytes(data[position:found]))
-        position = found + hole.size_bytes
-    rests.append(bytes(data[position:end]))
+    return around(data, known.runs, len(data)) if known.runs else None
+
+
+def follow(known: Abridged, data: bytes) -> Abridged | None:
+    """Return `data` abridged as `known` is; None when it does not repeat its runs. Keeps nothing of `data` but copies."""
+    rests = rests_of(known, data)
+    return followed(known, rests, len(data)) if rests else None
+
+
+def followed(known: Abridged, rests: Rests, size_bytes: int) -> Abridged | None:
+    """Return the file of so many bytes that has these rests around the runs of `known`; None when it is no session of these.
+
+    Costs what the difference costs.
+    """
     try:
-        return _abridged(rests, known.holes, end)
+        return _abridged(rests, known.holes, size_bytes)
     except (ValueError, RecursionError):
         return None
 

@@ -3,7 +3,7 @@
 import re
 from typing import Final, NamedTuple
 
-from hermesguard.pieces import find
+from hermesguard.pieces import Rests
 from hermesguard.webui.abridged import Abridged, Seam, further
 from hermesguard.webui.grammar import DEEPEST
 
@@ -32,54 +32,52 @@ class Growth(NamedTuple):
     """What makes it out of the state before, as `parts` says it."""
 
 
-def grown(known: Abridged, data: bytes | bytearray, size_bytes: int) -> Growth | None:
-    """Return what the first `size_bytes` of `data` are, if messages came to lists of `known`, and but for counters that is all.
+def grown(known: Abridged, rests: Rests, size_bytes: int) -> Growth | None:
+    """Return the file of so many bytes that has these rests around the runs of `known`, if but for counters only messages came.
 
-    Exact as `follow` is, and at half its cost, for nothing is parsed but what came: where a list ended there may stand a comma
-    and messages, and whatever else follows is byte for byte what is known to be good. None says nothing: `follow` finds the same.
+    Exact as `followed` is, and at half its cost, for nothing is parsed but what came: where a list ended there may stand a comma
+    and messages, and whatever else follows is byte for byte what is known to be good. None says nothing: ask `followed`.
     """
-    holes = known.holes
-    if known.number_of_messages is None or (found := find(data, holes[0].chunks, 0, size_bytes)) < 0:
+    if known.number_of_messages is None:
         return None
-    before, head = known.rests[0], bytes(data[:found])
+    before, head = known.rests[0], rests[0]
     made: list[Part] = []
-    same_from, more_bytes = 0, found - len(before)
+    position = len(head)
+    same_from, more_bytes = 0, position - len(before)
     if head != before:
         lead, same_bytes = shared(before, head)
         if not _is_counting(before, head, lead, same_bytes):
             return None
         made.append([0, lead])
-        if text := head[lead : found - same_bytes]:
+        if text := head[lead : position - same_bytes]:
             made.append(text.decode("utf-8"))
         same_from = len(before) - same_bytes
-    rests, came, last = [head], {}, len(holes) - 1
+    came = {}
     seams: list[Seam | None] = []
     added, said, count = b"", "", 0
-    for number, hole in enumerate(holes):
+    for number, hole in enumerate(known.holes):
         end, behind = known.seam(number)
-        start = found + hole.size_bytes
-        found = size_bytes if number == last else find(data, holes[number + 1].chunks, start, size_bytes)
-        begins, ends = start + len(end), found - len(behind)
-        if ends < begins or not (
-            data.startswith(end, start, begins) and data.startswith(behind, ends, found)
-        ):
+        rest = rests[number + 1]
+        begins, ends = len(end), len(rest) - len(behind)
+        if ends < begins or not (rest.startswith(end) and rest.endswith(behind)):
             return None
+        position += hole.size_bytes
         if ends > begins:
             # What people see and what the model is sent mostly grow by the same.
-            if data[begins:ends] != added:
-                added = bytes(data[begins:ends])
+            if rest[begins:ends] != added:
+                added = rest[begins:ends]
                 said, count = _messages_in(added)
                 if not count:
                     return None
-            same_until = begins - more_bytes
+            same_until = position + begins - more_bytes
             made += ([same_from, same_until - same_from], said)
             same_from, more_bytes = same_until, more_bytes + ends - begins
             end += added
             came[hole.key] = count
         seams.append((end, behind))
-        rests.append(end + behind)
+        position += len(rest)
     made.append([same_from, known.size_bytes - same_from])
-    return Growth(known.followed_by(tuple(rests), seams, size_bytes, came), made)
+    return Growth(known.followed_by(rests, seams, size_bytes, came), made)
 
 
 def _is_counting(before: bytes, after: bytes, lead: int, same_bytes: int) -> bool:

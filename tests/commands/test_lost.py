@@ -57,6 +57,14 @@ def test_the_first_scan_tells_what_looks_lost_and_does_so_once(run, scene, home)
     assert incidents.read(scene.store) == [], "what the guard did not see is no incident"
 
 
+def test_how_wide_the_terminal_of_the_tests_is_does_not_matter(run, monkeypatch):
+    """pytest-xdist says so to its workers."""
+    wide = run("scan", "--check")
+    monkeypatch.setenv("COLUMNS", "40")
+    assert run("scan", "--check") == wide
+    assert run("scan", "--check", COLUMNS="40") != wide
+
+
 def test_a_slip_is_listed_with_the_command_that_reverses_it(run, home):
     run("scan")
     home.act()

@@ -1,4 +1,4 @@
-"""Who may read a store and not write it: every command that only reads works, each other one says what to type."""
+"""Who may read a store and not write it: every command that only reads works, dry runs too, each other one says what to type."""
 
 import hashlib
 import importlib
@@ -8,6 +8,7 @@ import pkgutil
 import shutil
 import socket
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from unittest import mock
 
@@ -15,11 +16,21 @@ import pytest
 
 import hermesguard
 from hermesguard.daemon import control
-from hermesguard.errors import ExitCode
+from hermesguard.errors import ExitCode, GuardError
 from tests.helpers import lost_home
 from tests.helpers.cli_store import Scene
 
 NOBODY = 65534
+DRY = [
+    ["restore", "parser@-1", "--dry-run"],
+    ["restore", "parser@-1", "--replace", "--dry-run"],
+    ["restore", "--all-missing", "--dry-run"],
+    ["undo", "7", "--dry-run"],
+    ["accept", "boat", "--dry-run"],
+    ["purge", "present", "--dry-run"],
+    ["prune", "--dry-run"],
+    ["salvage", "--restore", "--dry-run"],
+]
 READING = [
     ["status"],
     ["status", "--json"],
@@ -40,6 +51,7 @@ READING = [
     ["drill"],
     ["verify"],
     ["config", "show"],
+    *DRY,
 ]
 WRITING = [
     ["restore", "parser@-1"],
@@ -48,8 +60,7 @@ WRITING = [
     ["purge", "present", "--yes"],
     ["scan"],
     ["prune"],
-    ["prune", "--dry-run"],
-    ["restore", "parser@-1", "--dry-run"],
+    ["accept", "boat"],
     ["salvage"],
     ["salvage", "--restore"],
 ]
@@ -129,15 +140,21 @@ def content(home):
     }
 
 
+def state(home):
+    """All that is there, directories too: what was made and removed again shows in their times."""
+    found = {path: path.lstat() for path in (home.root, *home.root.rglob("*"))}
+    return content(home), {path: (one.st_ino, one.st_mode, one.st_mtime_ns) for path, one in found.items()}
+
+
 @pytest.mark.parametrize("words", READING, ids=" ".join)
 def test_who_may_only_read_can_ask_everything(readable, words):
-    before = content(readable)
+    before = state(readable)
     code, out, err = readable.as_reader(*words)
     assert code in (ExitCode.OK, ExitCode.PROBLEM, *((2,) if "--nagios" in words else ())), out + err
     assert out
     assert "Traceback" not in err
     assert "cannot be read" not in out + err
-    assert content(readable) == before
+    assert state(readable) == before
 
 
 @pytest.mark.parametrize("words", WRITING, ids=" ".join)
@@ -196,6 +213,43 @@ def test_a_guard_that_others_may_not_ask_names_who_may(home, request, command):
         path.unlink()
     assert (code, out) == (ExitCode.FAILED, "")
     assert err.endswith("may not be asked by this user. Type the same with sudo -u root before it.\n")
+
+
+@pytest.mark.parametrize("words", DRY, ids=" ".join)
+def test_a_dry_run_needs_no_guard_that_may_be_asked(home, request, words):
+    if os.geteuid():
+        return  # another user is needed
+    reader = request.getfixturevalue("of_root").as_reader
+    path = home.scene.store / control.SOCKET_NAME
+    with socket.socket(socket.AF_UNIX) as guard:
+        guard.bind(str(path))
+        guard.listen()
+        path.chmod(0o600)
+        before = state(home)
+        code, out, err = reader(*words)
+        after = state(home)
+        path.unlink()
+    typed = f"sudo -u root hermesguard --store {home.scene.store}"
+    assert (code, out.replace(typed, "hermesguard"), err) == home.run(*words), "as its owner sees it"
+    assert (code, err) == (ExitCode.OK, "")
+    assert after == before
+
+
+@pytest.mark.parametrize("words", DRY, ids=" ".join)
+def test_a_dry_run_of_who_may_write_writes_nothing_either(home, words):
+    give(home, 0o700, 0o600)
+    before = state(home)
+    code, out, err = home.run(*words)
+    assert (code, err) == (ExitCode.OK, ""), out
+    assert state(home) == before
+
+
+def test_a_dry_run_too_is_refused_on_the_store_of_another_application(home):
+    give(home, 0o755, 0o644)
+    other = replace(home.scene.settings(), sessions=home.root / "other")
+    with pytest.raises(GuardError, match=f"is that of {home.sessions}, not of {other.sessions}") as refused:
+        control.ask(other, "restore_all_missing", dry_run=True)
+    assert refused.value.exit_code == ExitCode.REFUSED
 
 
 @pytest.mark.parametrize("room", ["shadows", "history"])

@@ -6,6 +6,8 @@ import re
 import signal
 import subprocess
 import sys
+import time
+from datetime import datetime
 
 import pytest
 
@@ -62,12 +64,29 @@ def test_well(daemon):
     assert "\nlast save " in stopped.stdout
 
 
+def test_a_save_of_long_ago_is_known_when_the_guard_starts(daemon):
+    when = int(time.time()) - 9 * 86400
+    chat = App(daemon.sessions, Era.NEW).create("Of another time", turns=3)
+    for _ in range(2):  # with what the first one noted at its end, too
+        os.utime(chat.path, (when, when))
+        daemon.start()
+        assert datetime.fromisoformat(known(daemon)["last_save"]).timestamp() == when
+        said = command(daemon, "status")
+        assert re.search("^last save +9 d ago$", said.stdout, re.MULTILINE)
+        assert said.stdout.startswith("All is well: 1 session with 6 messages guarded.\nNobody has saved")
+        assert said.returncode == 0
+        assert daemon.stop() == 0
+
+
 def test_not_ready(daemon):
     daemon.start(ready=False)
     daemon.until_heard("waiting")
     result = until_status(daemon, "the guard is not ready")
     assert result.returncode == ExitCode.PROBLEM
-    assert f"there is no directory {daemon.sessions}" in result.stdout.partition("\n")[0]
+    first, _, rest = result.stdout.partition("\n")
+    assert f"there is no directory {daemon.sessions}" in first
+    assert "hermes-webui makes it at its first start" in " ".join(rest.split())
+    assert json.loads(command(daemon, "status", "--json").stdout)["directories"][0]["missing"]
 
 
 def test_status_while_the_watch_is_lost(daemon):

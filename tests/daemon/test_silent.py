@@ -10,7 +10,6 @@ import pytest
 import hermesguard.daemon.directories.directories
 import hermesguard.daemon.directories.finding
 import hermesguard.daemon.directories.watched
-import hermesguard.lookup.guards
 import hermesguard.watcher.polling
 import hermesguard.watcher.watcher
 from hermesguard.config import settings as config
@@ -127,11 +126,11 @@ def test_one_that_may_not_answer_is_not_touched_to_know_whether_another_guard_ha
     directories = hermesguard.daemon.directories.directories
     monkeypatch.setattr(directories, "_OTHERS_SECONDS", 0.0)
     monkeypatch.setattr(directories, "guarded_by_others", lambda *_: asked.append(1) or others)
+    finding = hermesguard.daemon.directories.finding
+    identity = finding.identity
+    monkeypatch.setattr(finding, "identity", lambda path: touched.append(path) or identity(path))
     monkeypatch.setattr(
-        hermesguard.lookup.guards, "is_same_directory", lambda *paths: touched.extend(paths) or False
-    )
-    monkeypatch.setattr(
-        hermesguard.daemon.directories.finding,
+        finding,
         "type_by_name",
         lambda path: "nfs4" if path == far or path.is_relative_to("/far") else "ext4",
     )

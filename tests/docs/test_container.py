@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from hermesguard.cli.commands.service import run
 from hermesguard.config.options import OPTIONS
 
 ROOT = Path(__file__).parents[2]
@@ -70,6 +71,15 @@ def test_the_image_runs_unprivileged_with_a_health_check() -> None:
     assert re.search(r"^USER \$UID:\$GID$", last, re.MULTILINE)
     assert re.search(r"^HEALTHCHECK .*hermesguard status", last, re.MULTILINE)
     assert not re.search(r"^EXPOSE", last, re.MULTILINE)
+
+
+def test_a_guard_that_refuses_is_started_again_before_it_is_called_unhealthy() -> None:
+    """As docs/troubleshooting.md says of `docker ps`; three checks are the engine's default."""
+    interval = re.search(r"^HEALTHCHECK --interval=(\d+)s ", DOCKERFILE, re.MULTILINE)
+    assert interval
+    assert 3 * int(interval[1]) > run._RESTART_SECONDS
+    table = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8").partition("## It runs")[0]
+    assert '`docker ps`: "health: starting" or "Restarting"' in table
 
 
 def test_the_memory_is_that_of_the_units() -> None:

@@ -10,8 +10,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import pytest
+from unittest import mock
 
 from hermesguard.cli import main as cli
 from hermesguard.config import settings as config
@@ -79,17 +78,18 @@ class Scene:
         )
 
     def call(self, *words: object, is_terminal: bool = False, **variables: str) -> tuple[int, str, str]:
-        """Run the command line in this process; return (exit code, stdout, stderr)."""
+        """Run the command line in this process; return (exit code, stdout, stderr).
+
+        It has the environment that `run` gives, and no more: who runs the tests may say how wide a terminal is.
+        """
         written = io.BytesIO()
         out = (Terminal if is_terminal else io.TextIOWrapper)(written, encoding="utf-8")
         err = io.StringIO()
         with (
-            pytest.MonkeyPatch.context() as patch,
+            mock.patch.dict(os.environ, self.environment(variables), clear=True),
             contextlib.redirect_stdout(out),
             contextlib.redirect_stderr(err),
         ):
-            for name, value in self.environment(variables).items():
-                patch.setenv(name, value)
             code = cli.main([str(word) for word in words])
             sys.stdout.flush()
         return code, written.getvalue().decode(), err.getvalue()

@@ -17,6 +17,8 @@ from hermesguard.repair import exchange as staging
 
 WRITING = (
     "write",
+    "pwrite",
+    "pwritev",
     "fsync",
     "fdatasync",
     "rename",
@@ -37,7 +39,10 @@ DIED = 77
 
 # What a call can fail with, by its page in section 2 of the manual; a permission cannot go while a file is open.
 _PLAUSIBLE = {
-    errno.ENOSPC: ("write", "fsync", "fdatasync", "open", "rename", "link", "mkdir", "setxattr", "renameat2", "utime"),
+    errno.ENOSPC: (
+        *("write", "pwrite", "pwritev", "fsync", "fdatasync", "open", "rename", "link", "mkdir"),
+        *("setxattr", "renameat2", "utime"),
+    ),
     errno.EIO: (*WRITING, *LOOKING, *ATTRIBUTES, "renameat2"),
     errno.EACCES: ("open", "rename", "link", "unlink", "mkdir", "rmdir", "stat", "lstat", "scandir", "listdir", "renameat2"),
     errno.EMFILE: ("open", "scandir", "listdir"),

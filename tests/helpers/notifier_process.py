@@ -43,8 +43,7 @@ class Killable:
 def main() -> int:
     root = Path(sys.argv[1])
     settings, asked = options(root, urls=sys.argv[2:], unit=UNIT, source="journal", gather="100ms")
-    with Notifier(settings, asked, Surroundings(host="host-a", journal=root / "journal")) as notifier:
-        return life.run(notifier)
+    return life.run(Notifier(settings, asked, Surroundings(host="host-a", journal=root / "journal")))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -178,59 +177,6 @@ def test_nothing_is_appended_to_what_is_no_file_or_not_there(tmp_path: Path) -> 
     with pytest.raises(FileNotFoundError):
         files.append_durably(tmp_path / "none", b"x\n", create=False)
     assert not (tmp_path / "none").exists()
-
-
-def test_a_file_held_open_takes_lines_durably(tmp_path: Path) -> None:
-    path = tmp_path / "a.delta"
-    path.write_bytes(b"tor")
-    with closing(files.Appending(path)) as appending:
-        appending.append(b"one\n")
-        appending.append(b"two\n")
-    assert path.read_bytes() == b"tor\none\ntwo\n"
-
-
-@pytest.mark.parametrize(
-    "change", ["removed", "longer", "shorter", "directory moved", "another in its place"]
-)
-def test_a_file_held_open_that_someone_changed_takes_nothing(tmp_path: Path, change: str) -> None:
-    path = tmp_path / "store" / "a.delta"
-    path.parent.mkdir()
-    path.write_bytes(b"one\n")
-    with closing(files.Appending(path)) as appending:
-        if change == "removed":
-            path.unlink()
-        elif "moved" in change:
-            path.parent.rename(tmp_path / "moved")
-        elif "place" in change:
-            (path.parent / "new").write_bytes(b"one\n")
-            (path.parent / "new").rename(path)
-        else:
-            path.write_bytes(b"another\n" if change == "longer" else b"")
-        with pytest.raises(FileNotFoundError):
-            appending.append(b"two\n")
-    for found in tmp_path.rglob("*.delta"):
-        assert b"two" not in found.read_bytes()
-
-
-def test_a_line_that_is_written_in_part_is_taken_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "a.delta"
-    path.write_bytes(b"one\n")
-    really = os.write
-
-    def write_two_bytes_and_no_more(descriptor: int, data: bytes) -> int:
-        if len(data) < 4:
-            raise full()
-        return really(descriptor, data[:2])
-
-    with closing(files.Appending(path)) as appending:
-        with monkeypatch.context() as patched:
-            patched.setattr(os, "write", write_two_bytes_and_no_more)
-            with pytest.raises(OSError, match="No space left"):
-                appending.append(b"two\n")
-        appending.append(b"three\n")
-    assert path.read_bytes() == b"one\nthree\n"
 
 
 # -- names

@@ -4,7 +4,6 @@ The first one has the top of the store. The others come when they are there, and
 unreadable, replaced or refused waits, and is tried again.
 """
 
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -17,9 +16,11 @@ from hermesguard.daemon.directories.ears import Ears
 from hermesguard.daemon.directories.elsewhere import QUIET_SCANS, Elsewhere, Life
 from hermesguard.daemon.directories.finding import (
     Owners,
+    Parts,
     broken_name,
     identity,
     identity_by_name,
+    none_of_that_name,
     of_another,
     orphan,
     wanted,
@@ -33,7 +34,6 @@ from hermesguard.events.reporter import PartReporter, Reporter
 from hermesguard.guard.scans.scan import SMALLEST_PART
 from hermesguard.lookup.guards import guarded_by_others
 from hermesguard.store.directories import parts
-from hermesguard.store.place import DIRECTORIES
 from hermesguard.store.store import Store
 from hermesguard.watcher.watcher import Watch
 from hermesguard.webui.session import is_session_id
@@ -84,8 +84,8 @@ class Directories:
         self._look_due = 0.0
         self._is_started = False
         self._is_first_start = store.place.guarded() is None
-        name = parts.parts_of(store.root, settings.sessions)[0].name
-        self.first = self._supervised(name, settings, store, reporter)
+        self._parts = Parts(store.root, settings.sessions)
+        self.first = self._supervised(self._parts.all()[0].name, settings, store, reporter)
         self.all = [self.first]
 
     def __iter__(self) -> Iterator[Supervisor]:
@@ -141,32 +141,35 @@ class Directories:
         self._look_due = time.monotonic() + self.settings.scan_interval_seconds
         if not self._may_come:
             return
-        self._take_in_all()
+        others = self._take_in_all()
         for _ in range(_MOST_LOOKS):  # what came into being before it was looked out for
             if not self._looks_out():
                 break
-            self._take_in_all()
+            others = self._take_in_all() or others
         for one in self.all[1:]:
             if one.is_missing and one.has_nothing:
                 self._drop(one)
-        self._yield_to_others()
+        self._yield_to_others(others)
         self._say_elsewhere()
 
-    def _take_in_all(self) -> None:
+    def _take_in_all(self) -> Owners | None:
+        """Take in those that are there; return what other guards have, if that was asked for them."""
         now = time.monotonic()
         known = frozenset(one.settings.sessions for one in self.all)
         waiting = self._refusals.waiting(now)
         identities = {self._identity_of(one) for one in self.all} - {None}
-        found = wanted(self.settings, self._store.root, self.first.settings.sessions, known)
+        found = wanted(self.settings, self._parts, known)
         others: Owners | None = None
         for sessions in found:
             if sessions in known or sessions in waiting or (itself := identity(sessions)) in identities:
                 continue
             others = others or Owners(guarded_by_others())
-            if one := self._take_in(sessions, others):
+            if one := self._take_in(sessions, itself, others):
                 self._identities[one.name] = itself
                 identities |= {itself} - {None}
         self._refusals.forget_others(found)
+        self._parts.forget()
+        return others
 
     def _identity_of(self, one: Supervisor) -> tuple[int, int] | None:
         """Return which directory it is, whatever it is called; None when that is not known."""
@@ -183,8 +186,8 @@ class Directories:
         known = frozenset(one.settings.sessions for one in self.all)
         return self._ears.look_out(birthplaces(self.settings.environment, known))
 
-    def _yield_to_others(self) -> None:
-        """Give up what another guard has as its own: one that was set up for a profile by name goes on as before."""
+    def _yield_to_others(self, others: Owners | None) -> None:
+        """Give up what another guard has (`others`, if just asked): one set up for a profile by name goes on as before."""
         now = time.monotonic()
         if self.is_one or now < self._others_due:
             return
@@ -192,7 +195,7 @@ class Directories:
         if now >= self._strangers_due:
             self._strangers_due = now + _STRANGERS_SECONDS
             self._strangers.clear()
-        owners = Owners(guarded_by_others(self._strangers))
+        owners = others or Owners(guarded_by_others(self._strangers))
         for one in self.all[1:]:
             if store := owners.of(one.settings.sessions, self._identity_of(one)):
                 one.end()
@@ -202,22 +205,26 @@ class Directories:
                     one.settings.sessions, of_another(one.settings.sessions, store), is_anothers=True
                 )
 
-    def _take_in(self, sessions: Path, others: Owners) -> Supervisor | None:
-        """Begin to guard a directory that none of `others` has; return what does, None when it is refused."""
+    def _take_in(self, sessions: Path, itself: tuple[int, int] | None, others: Owners) -> Supervisor | None:
+        """Begin to guard a directory that none of `others` has; return what does, None when it is refused.
+
+        `itself`: as for `Owners.of`.
+        """
         if "\n" in str(sessions):
             self._refusals.refuse(sessions, broken_name(sessions))
             return None
-        if owner := others.of(sessions):
+        if owner := others.of(sessions, itself):
             self._refusals.refuse(sessions, of_another(sessions, owner), is_anothers=True)
             return None
-        known = parts.parts_of(self._store.root, self.first.settings.sessions)
+        known = self._parts.all()
         part = parts.part_for(known[1:], sessions) or orphan(known, sessions, self.settings.environment)
         if part and part.name in {one.name for one in self.all}:
             return None  # the same directory by another name: what guards it has this part, and its lock
-        taken = {part.name for part in known} | {one.name for one in self.all} | self._strange()
-        name = part.name if part else parts.name_for(sessions, taken)
+        name = part.name if part else parts.name_for(sessions, self._taken_names(known))
         store = Store(parts.root_of(self._store.root, name))
         settings = replace(self.settings, sessions=sessions, store=store.root)
+        if part is None or part.sessions != sessions:
+            self._parts.forget()
         try:
             parts.make_room(self._store.root)
             store.create()
@@ -246,11 +253,8 @@ class Directories:
             one.reporter.report("directory_found", path=str(sessions), store=str(store.root))
         return one
 
-    def _strange(self) -> set[str]:
-        try:
-            return set(os.listdir(self._store.root / DIRECTORIES))
-        except OSError:
-            return set()
+    def _taken_names(self, known: list[parts.Part]) -> set[str]:
+        return {*parts.names(self._store.root), *(it.name for it in known), *(one.name for one in self.all)}
 
     def _drop(self, one: Supervisor) -> None:
         self.all.remove(one)
@@ -335,11 +339,7 @@ class Directories:
         """Return the supervisor of a part of the store. Raises GuardError (exit code 13) when there is none of that name."""
         found = next((one for one in self.all if one.name == name), None)
         if found is None:
-            raise GuardError(
-                f"The running guard has no directory {name}",
-                "See what it has: hermesguard status",
-                ExitCode.NOT_FOUND,
-            )
+            raise none_of_that_name(name)
         return found
 
     def meant(self, arguments: Mapping[str, Any]) -> Supervisor:

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from hermesguard.config.paths import found_sessions, may_be_sessions
 from hermesguard.config.settings import Settings
-from hermesguard.errors import GuardError
-from hermesguard.lookup.guards import guarded_elsewhere
+from hermesguard.errors import ExitCode, GuardError
 from hermesguard.store.directories import parts
 from hermesguard.store.place import Place
 from hermesguard.store.store import Store
@@ -30,11 +29,26 @@ def first_directory(settings: Settings) -> Settings:
     return replace(settings, sessions=noted) if is_one else settings
 
 
-def wanted(settings: Settings, store: Path, first: Path, known: frozenset[Path]) -> list[Path]:
-    """Return the directories that are to be guarded, as far as that can be known now; `known` ones are not touched.
+class Parts:
+    """The parts of a store, its own first: read when they are asked for, and anew after `forget`."""
 
-    `first` is the one that the top of the store is for.
-    """
+    def __init__(self, store: Path, first: Path) -> None:
+        """`first` is the directory that the top of the store is for."""
+        self._store, self._first = store, first
+        self._known: list[parts.Part] = []
+
+    def all(self) -> list[parts.Part]:
+        """Return them; there is at least one."""
+        self._known = self._known or parts.parts_of(self._store, self._first)
+        return self._known
+
+    def forget(self) -> None:
+        """Let them be read anew: there may be others now."""
+        self._known = []
+
+
+def wanted(settings: Settings, found_parts: Parts, known: frozenset[Path]) -> list[Path]:
+    """Return the directories that are to be guarded, as far as that can be known now; `known` ones are not touched."""
     if not settings.is_auto:
         return list(settings.directories)
     environment = settings.environment
@@ -42,7 +56,7 @@ def wanted(settings: Settings, store: Path, first: Path, known: frozenset[Path])
     default = found[0]
     if default not in known and identity(default) is None:
         del found[0]
-    for part in parts.parts_of(store, first)[1:]:
+    for part in found_parts.all()[1:]:
         if part.sessions not in known and (
             os.path.isdir(part.sessions)
             or (may_be_sessions(part.sessions, environment) and Store(part.root).sessions())
@@ -80,28 +94,37 @@ class Owners:
 
     def __init__(self, others: Mapping[Path, Path]) -> None:
         self._others = others
-        self._stores = {found: store for other, store in others.items() if (found := identity_by_name(other))}
+        self._stores = {found: store for other, store in others.items() if (found := _which(other))}
 
     def of(self, sessions: Path, itself: tuple[int, int] | None = None) -> Path | None:
-        """As `guarded_elsewhere`; by its name alone where one of the two may not answer, for such a directory is not touched.
+        """Return the store of the guard that has a sessions directory, by whatever name; None when none has it.
 
-        `itself`: which directory it is, where that is known.
+        By its name alone where one of the two may not answer, for such a directory is not touched. `itself`: which directory
+        it is, where that is known.
         """
-        if itself:
-            return self._others.get(sessions) or self._stores.get(itself)
-        answers = hears_every_change(type_by_name(sessions))
-        near = {
-            other: store
-            for other, store in self._others.items()
-            if other == sessions or (answers and hears_every_change(type_by_name(other)))
-        }
-        return guarded_elsewhere(sessions, near)
+        found = itself or _which(sessions)
+        return self._others.get(sessions) or (self._stores.get(found) if found else None)
+
+
+def _which(sessions: Path) -> tuple[int, int] | str | None:
+    """Return which directory it is; of one that is not there its name without links; None when it may not answer."""
+    is_near = hears_every_change(type_by_name(sessions))
+    return (identity(sessions) or os.path.realpath(sessions)) if is_near else None
 
 
 def broken_name(sessions: Path) -> GuardError:
     """Return the error that a store cannot note whose it is."""
     name = str(sessions).replace("\n", "\\n")
     return GuardError(f"The name of {name} has a line break in it", "Rename it, without one")
+
+
+def none_of_that_name(name: str) -> GuardError:
+    """Return the error that a guard has no such directory."""
+    return GuardError(
+        f"The running guard has no directory {name}",
+        "See what it has: hermesguard status",
+        ExitCode.NOT_FOUND,
+    )
 
 
 def of_another(sessions: Path, store: Path) -> GuardError:

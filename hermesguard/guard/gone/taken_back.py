@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from hermesguard.files import read
+from hermesguard.reader import Reader
 from hermesguard.store.cache import Copy
 from hermesguard.store.cached_store import Copies
 from hermesguard.store.history import CLEARED, DELETED
@@ -54,12 +55,12 @@ class TakenBack:
         self._marks[name] = known
         return known
 
-    def may_come_again(self, name: str, data: bytes | bytearray, shadow: Copy) -> tuple[str, ...]:
+    def may_come_again(self, name: str, live: Reader, shadow: Copy) -> tuple[str, ...]:
         """Return the versions that may hold something which this save brings again; `shadow` is what was there before it."""
         versions = self._incidents.taken_back.get(name)
         if not versions:
             return ()
-        marks = self._of(name)
+        marks, data = self._of(name), live.data
         for version in versions:
             if version not in marks:
                 marks[version] = self._read_marks(name, version, shadow)

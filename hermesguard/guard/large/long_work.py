@@ -19,7 +19,6 @@ from hermesguard.guard.large.background import Background
 from hermesguard.guard.visit import Visit
 from hermesguard.reader import Reader
 from hermesguard.store.cache import Copy
-from hermesguard.webui.abridged import same
 from hermesguard.webui.session import Broken, TooDense
 
 LONG_BYTES: Final = 2 * 1024 * 1024
@@ -188,10 +187,10 @@ class LongWork:
     def _note(self, name: str, copy: object) -> None:
         self._known[name] = copy if isinstance(copy, Copy) else None
 
-    def known(self, name: str, reader: Reader, size_bytes: int) -> Copy | None:
+    def known(self, name: str, reader: Reader) -> Copy | None:
         """Return the live file as a copy, if it was read in the background and is as it was then."""
         copy = self._known.pop(name, None)
-        return copy if copy and same(copy.abridged, reader.buffer, size_bytes) else None
+        return copy if copy and reader.is_same(copy.abridged.pieces) else None
 
     def data(self, name: str) -> bytes | None:
         """Return the live file as it was when it was last read in the background; None when nothing waits for its visit."""

@@ -95,6 +95,10 @@ class Seen:
         """Return the session whose file changed last; empty when there is none."""
         return max(self._known, key=self._known.__getitem__, default="")
 
+    def newest_ns(self) -> int:
+        """Return the mtime_ns of the file that changed last; 0 when there is none."""
+        return max(0, _state(max(self._known.values(), default=0))[1])
+
     # -- for the next start
 
     def dump(self) -> tuple[list[str], array[int], array[int], array[int]]:

@@ -62,13 +62,18 @@ def part_settings(settings: Settings, part: Part) -> Settings:
     return replace(settings, store=part.root, sessions=part.sessions, profile=part.name)
 
 
-def _others(store: Path) -> Iterator[Part]:
+def names(store: Path) -> list[str]:
+    """Return the names of what stands among the further parts of a store, ours or not."""
     try:
-        names = os.listdir(store / DIRECTORIES)
+        return os.listdir(store / DIRECTORIES)
     except OSError:
-        return
-    for name in names:
-        root = store / DIRECTORIES / name
+        return []
+
+
+def _others(store: Path) -> Iterator[Part]:
+    directories = store / DIRECTORIES
+    for name in names(store):
+        root = directories / name
         sessions = Place(root).noted()
         if sessions is not None and (root / "shadows").is_dir():
             yield Part(name, root, sessions)
@@ -103,4 +108,7 @@ def name_for(sessions: Path, taken: Iterable[str] = ()) -> str:
 
 def part_for(parts: Iterable[Part], sessions: Path) -> Part | None:
     """Return the part that is for a sessions directory, None when there is none."""
-    return next((part for part in parts if is_same_directory(part.sessions, sessions)), None)
+    by_name = {part.sessions: part for part in parts}
+    if sessions in by_name:  # no other needs to be looked at
+        return by_name[sessions]
+    return next((part for part in by_name.values() if is_same_directory(part.sessions, sessions)), None)

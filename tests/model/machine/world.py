@@ -34,7 +34,7 @@ from tests.model.machine.talks import OFTEN, Server, Talk, words_of
 REST_SECONDS = 130.0
 MOST_TALKS = 4
 TALK = st.integers(0, MOST_TALKS - 1)
-GUARDED_CALLS = ("rename", "link", "unlink", "fsync", "write", "mkdir", "ftruncate", "setxattr", "utime")
+GUARDED_CALLS = ("rename", "link", "unlink", "fsync", "write", "pwrite", "mkdir", "ftruncate", "utime")
 
 
 class Crash(BaseException):

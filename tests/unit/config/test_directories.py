@@ -1,5 +1,6 @@
 """Where the state directories of a user can be, by the application's own rules, and what may be written for `sessions`."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from hermesguard.config import settings as config
 from hermesguard.config.paths import birthplaces, default_sessions, found_sessions, may_be_sessions
 from hermesguard.errors import ExitCode, GuardError
+from tests.helpers.namespaces import run_in_namespace
 
 
 def made(home: Path, *places: str) -> list[Path]:
@@ -100,6 +102,54 @@ def test_what_is_no_directory_is_refused(tmp_path: Path, text: str) -> None:
 def test_one_in_another_is_refused(tmp_path: Path) -> None:
     with pytest.raises(GuardError, match="lies in"):
         load(tmp_path, sessions=f"{tmp_path / 'one'}:{tmp_path / 'one' / 'two'}")
+
+
+def test_where_each_directory_really_is_is_asked_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is compared with each: ten were asked a hundred times."""
+    asked = list[object]()
+    real = os.path.realpath
+    monkeypatch.setattr(os.path, "realpath", lambda path: asked.append(path) or real(path))
+    named = made(tmp_path, *(f"home{number}" for number in range(10)))
+    load(tmp_path, sessions=":".join(map(str, named)))
+    assert sorted(map(str, asked)) == sorted(map(str, (tmp_path / "store", *named)))
+
+
+def test_one_in_another_by_a_link_or_another_name_is_refused(tmp_path: Path) -> None:
+    (one, two) = made(tmp_path, "one", "two")
+    (tmp_path / "link").symlink_to(one)
+    for other in (tmp_path / "link", tmp_path / "link" / "inner", tmp_path / "two/../one/webui/sessions"):
+        with pytest.raises(GuardError, match="lies in"):
+            load(tmp_path, sessions=f"{one}:{two}:{other}")
+
+
+def test_one_that_is_or_lies_in_another_by_a_bind_mount_is_refused(tmp_path: Path) -> None:
+    run_in_namespace(
+        """
+from hermesguard.config import settings as config
+from hermesguard.errors import GuardError
+
+one, bound, store = directory / "one", directory / "bound", directory / "store"
+for made in (one / "inner", bound, store):
+    made.mkdir(parents=True)
+mount("--bind", one, bound)
+
+def refusal(*named, store=store):
+    flags = {"store": str(store), "sessions": ":".join(map(str, named))}
+    try:
+        config.load(flags, {"HOME": str(directory)}, [])
+    except GuardError as error:
+        return error.what
+
+assert "lies in" in refusal(one, bound)
+assert "lies in" in refusal(one, bound / "inner")
+assert "lies inside" in refusal(one, store=bound / "inner" / "store")
+assert "lies around" in refusal(one / "inner", store=bound)
+assert refusal(one) is None
+""",
+        tmp_path,
+    )
 
 
 def test_a_link_to_another_profile_comes_after_it_and_what_begins_with_a_dot_is_none(tmp_path: Path) -> None:

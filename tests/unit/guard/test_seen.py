@@ -32,6 +32,8 @@ def test_it_says_what_two_dictionaries_would() -> None:
         assert seen.is_as_seen(name, *state) == (states.get(name) == state)
         assert list(seen) == list(messages)
         assert seen.messages == sum(messages.values())
+        times = [time_ns for _, time_ns in states.values()]
+        assert seen.newest_ns() >= max(times, default=0), "files that are not in order have been saved too"
     assert [name for name, _, _ in seen.newest(100, -(2**63))] == sorted(
         states, key=lambda name: (states[name][1], states[name][0], messages[name], name), reverse=True
     )
@@ -45,3 +47,5 @@ def test_another_one_takes_over_what_it_dumps() -> None:
     assert {name: other.get(name) for name in other} == {name: seen.get(name) for name in seen}
     assert other.messages == seen.messages
     assert other.newest(1, 0) == [("s99", 99, 10**18 + 99)]
+    assert other.newest_ns() == 10**18 + 99
+    assert Seen().newest_ns() == 0

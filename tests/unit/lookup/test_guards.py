@@ -242,16 +242,6 @@ def test_an_event_names_commands_as_they_are_typed():
     assert (values["session"], values["count"]) == ("hermesguard undo 7", 3)
 
 
-def test_a_directory_is_that_of_another_guard_by_whatever_name(tmp_path):
-    (tmp_path / "profiles/work").mkdir(parents=True)
-    (tmp_path / "mine").symlink_to("profiles")
-    others = {tmp_path / "profiles/work": tmp_path / "store", tmp_path / "gone": tmp_path / "another"}
-    assert guards.guarded_elsewhere(tmp_path / "profiles/work", others) == tmp_path / "store"
-    assert guards.guarded_elsewhere(tmp_path / "mine/work", others) == tmp_path / "store"
-    assert guards.guarded_elsewhere(tmp_path / "profiles", others) is None
-    assert guards.guarded_elsewhere(tmp_path / "nowhere", others) is None
-
-
 def test_a_process_that_is_no_guard_is_asked_again_when_its_number_is_another_ones_or_it_is_asked_for(
     machine,
 ):

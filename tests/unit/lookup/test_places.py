@@ -2,13 +2,14 @@
 
 import errno
 import os
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from hermesguard.config import settings as config
 from hermesguard.errors import GuardError
-from hermesguard.lookup.health import troubles_of
+from hermesguard.lookup.health import quiet, troubles_of
 
 WELL = {
     "running": True,
@@ -25,7 +26,8 @@ WELL = {
     "unreadable": [],
     "unresolved": [],
 }
-MISSING = {"ready": False, "sessions": 0, "watch_reason": "there is no directory /webui/sessions"}
+THERE, GONE = {"name": "one", "missing": False}, {"name": "two", "missing": True}
+MISSING = {"ready": False, "sessions": 0, "watch_reason": "why, in any words", "directories": [GONE]}
 EMPTY = {"sessions": 0}
 VANISHED = {"held": ["one", "two"]}
 
@@ -53,6 +55,53 @@ def test_a_guard_that_is_slow_to_begin_is_waited_for():
     assert trouble.remedy.startswith("hermes-webui makes it at its first start. If it was started already, ")
     (trouble,) = troubles_of(WELL | {"ready": False})
     assert trouble.remedy.startswith("Wait for it")
+
+
+def test_one_directory_that_is_there_is_waited_for():
+    (trouble,) = troubles_of(WELL | {"ready": False, "directories": [THERE]})
+    assert trouble.remedy.startswith("Wait for it")
+    several = {"directories": [one | {"sessions": 0, "watch_lost": False} for one in (GONE, THERE)]}
+    (trouble,) = troubles_of(WELL | {"ready": False, **several})
+    assert trouble.remedy.startswith("Wait for it")
+
+
+@pytest.mark.parametrize("older", [{}, {"directories": [{"name": "one"}]}])
+def test_what_an_older_guard_does_not_say_is_read_in_its_words(older):
+    reason = "there is no directory /webui/sessions"
+    (trouble,) = troubles_of(WELL | {"ready": False, "watch_reason": reason} | older)
+    assert (trouble.words, trouble.is_critical) == (f"the guard is not ready, {reason}", True)
+    assert trouble.remedy == "Wait for it, or see its log"
+
+
+NOW = datetime(2026, 11, 27, 19, 30, tzinfo=UTC)
+
+
+def saved(**ago: float) -> dict[str, str]:
+    return {"last_save": (NOW - timedelta(**ago)).isoformat()}
+
+
+def test_old_conversations_in_a_wrong_place_are_told_of(monkeypatch):
+    """No trouble: whoever is away for a month need not be woken."""
+    monkeypatch.setenv("HERMESGUARD_COMMAND", "docker exec hermesguard hermesguard")
+    assert troubles_of(WELL | saved(days=30)) == []
+    words = quiet(WELL | saved(days=30), NOW)
+    assert words.startswith(
+        "Nobody has saved a conversation in /webui/sessions for 30 days. If hermes-webui was used since, "
+    )
+    assert words.endswith("add compose.volume.yaml (its first lines say how).")
+    monkeypatch.delenv("HERMESGUARD_COMMAND")
+    assert "(hermesguard config show)" in quiet(WELL | saved(days=30), NOW)
+    one, other = ({"sessions": 1, "missing": False, "watch_lost": False} for _ in range(2))
+    assert "in any of 2 directories for" in quiet(WELL | saved(days=8) | {"directories": [one, other]}, NOW)
+
+
+@pytest.mark.parametrize(
+    "known",
+    [saved(days=6, hours=23), saved(days=-400), {"last_save": ""}]
+    + [saved(days=30) | more for more in (EMPTY, VANISHED, {"ready": False}, {"running": False})],
+)
+def test_it_is_not_said_of_what_is_used_or_told_of_otherwise(known):
+    assert quiet(WELL | known, NOW) == ""
 
 
 def test_a_volume_of_another_user_is_not_called_a_bad_configuration(tmp_path, monkeypatch):

@@ -13,6 +13,7 @@ import pytest
 from hermesguard import files
 from hermesguard.clock import Clock
 from hermesguard.events.shield import Shield
+from hermesguard.store import delta_log
 from hermesguard.store.cache import Cache, Copy
 from hermesguard.store.cached_store import QUIET_SECONDS, SMALLEST_LOGGED_BYTES, Copies
 from hermesguard.store.store import Store
@@ -52,8 +53,12 @@ class Setup:
 
             return write
 
-        for name in ("write_durably", "append_durably", "prove_writable", "Appending"):
-            self._monkeypatch.setattr(files, name, refusing(getattr(files, name)))
+        for module, names in {
+            files: ("write_durably", "append_durably", "prove_writable"),
+            delta_log: ("Appending",),
+        }.items():
+            for name in names:
+                self._monkeypatch.setattr(module, name, refusing(getattr(module, name)))
 
     def heal(self) -> None:
         self._monkeypatch.undo()

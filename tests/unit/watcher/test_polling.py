@@ -146,27 +146,27 @@ def test_the_type_is_that_of_the_mount_itself(tmp_path: Path) -> None:
     assert filesystem_type(Path("/proc/self")) == "proc"
     run_in_namespace(
         r"""
-from hermesguard.watcher.mounts import filesystem_type
+from hermesguard.watcher.mounts import filesystem_type, type_by_name
 
 below = filesystem_type(directory)
-odd = directory / "an odd\\name,\nwith\ttab"
+odd = directory / "an ödd\\name,\nwith\ttab"
 odd.mkdir()
 mount("-t", "tmpfs", "none", odd)
-assert filesystem_type(odd) == "tmpfs"
+assert filesystem_type(odd) == type_by_name(odd) == type_by_name(odd / "not there") == "tmpfs"
 (odd / "inner").mkdir()
 bound = directory / "bound"
 bound.mkdir()
 mount("--bind", odd / "inner", bound)
 assert filesystem_type(bound) == "tmpfs"
-assert filesystem_type(directory) == below
+assert filesystem_type(directory) == type_by_name(directory / "an ö") == type_by_name(directory / "bound2") == below
 
 mount("-t", "ramfs", "none", odd)
-assert filesystem_type(odd) == "ramfs"
+assert filesystem_type(odd) == type_by_name(odd) == "ramfs"
 (directory / "link").symlink_to(odd)
 assert filesystem_type(directory / "link") == "ramfs"
 
 mount("-t", "tmpfs", "none", "/proc")
-assert filesystem_type(odd) == ""
+assert filesystem_type(odd) == type_by_name(odd) == ""
 """,
         tmp_path,
     )

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hermesguard.webui import session
-from hermesguard.webui.abridged import Abridged, abridge, follow, only_adds, tightened
+from hermesguard.webui.abridged import Abridged, abridge, follow, only_adds, rests_of, tightened
 from hermesguard.webui.delta import Part, grown, parts, shared
 from tests.helpers.cases import answer, turns, user
 
@@ -113,7 +113,8 @@ def joined(made: list[Part], before: bytes) -> bytes:
 
 def agrees(old: Abridged, before: bytes, after: bytes) -> Abridged | None:
     """Return what `grown` makes of a save, held to what is found where all of it is read; None when it says nothing."""
-    found = grown(old, after, len(after))
+    rests = rests_of(old, after)
+    found = grown(old, rests, len(after)) if rests else None
     if found is None:
         return None
     new, other = found.abridged, follow(old, after)

@@ -40,8 +40,7 @@ def notify(arguments: argparse.Namespace, settings: Settings) -> int:
     def say(line: str) -> None:
         print(here.safe(line), file=sys.stderr, flush=True)
 
-    with Notifier(settings, options, Surroundings(say=say)) as notifier:
-        return life.run(notifier, arguments.once)
+    return life.run(Notifier(settings, options, Surroundings(say=say)), arguments.once)
 
 
 def _require_owner(store: Path) -> None:

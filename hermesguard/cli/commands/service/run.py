@@ -23,8 +23,11 @@ _LASTING: Final = frozenset({ExitCode.USAGE, ExitCode.CONFIG, ExitCode.REFUSED})
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Guard until stopped."""
     gc.disable()  # until all that stays is in memory (`Daemon._scanned`)
+    from hermesguard.config import memory
     from hermesguard.daemon import loop as daemon
+    from hermesguard.reader import LONG_BYTES
 
+    memory.give_long_back(LONG_BYTES)
     typed.use(typed.command_in_reports(settings, os.environ))
     reporter = open_reporter()
     try:

@@ -3,6 +3,7 @@
 import argparse
 import time
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +20,7 @@ from hermesguard.daemon import control
 from hermesguard.daemon.status import resting_status
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.lookup.directories.together import library_of
-from hermesguard.lookup.health import URGENT, Trouble, holder, troubles_of
+from hermesguard.lookup.health import URGENT, Trouble, holder, quiet, troubles_of
 from hermesguard.lookup.library import Library
 from hermesguard.lookup.missed import KINDS, in_words, missed, summary
 from hermesguard.lookup.objects import status_object
@@ -59,6 +60,8 @@ def status(arguments: argparse.Namespace, settings: Settings) -> int:
     for trouble in troubles:
         for line in wrapped(here, as_typed(trouble.remedy), "  "):
             here.write(line)
+    for line in wrapped(here, as_typed(quiet(known, datetime.now(UTC))), ""):
+        here.write(line)
     if "lost before" not in known["missed"] and (count := lost_before(library)):
         looks = "looks" if count == 1 else "look"
         here.write(
