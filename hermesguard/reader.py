@@ -41,14 +41,14 @@ class Reader:
         """
         for _ in range(files.TRIES - 1):
             try:
-                return self._read(path, limit_bytes, known)
+                return self._read(path, limit_bytes, known, runs)
             except OSError as error:
                 if error.errno != errno.ESTALE:
                     raise
-        return self._read(path, limit_bytes, known)
+        return self._read(path, limit_bytes, known, runs)
 
     def _read(
-        self, path: Path | str, limit_bytes: int | None, known: bytes | None
+        self, path: Path | str, limit_bytes: int | None, known: bytes | None, runs: Runs
     ) -> tuple[int, files.Stamp]:
         descriptor, found = files.opened(path, limit_bytes)
         try:
