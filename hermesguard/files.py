@@ -16,6 +16,7 @@ _COMPARED_BYTES = 1024 * 1024
 _MOST_NS = 2**63 - 1
 _READING = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 Data = bytes | Iterable[bytes | memoryview]
+TRIES = 3  # to read a file of NFS, which another machine may replace between opening and reading (ESTALE)
 _DIGEST_ATTRIBUTE = "user.hermesguard"
 
 
@@ -88,13 +89,18 @@ def opened(path: Path | str, limit_bytes: int | None) -> tuple[int, os.stat_resu
     return descriptor, found
 
 
-def _read(path: Path, with_note: bool, limit_bytes: int | None) -> tuple[bytes, Stamp, bytes | None]:
-    descriptor, found = opened(path, limit_bytes)
+def _read(path: Path, noted: bool, limit: int | None, left: int = TRIES) -> tuple[bytes, Stamp, bytes | None]:
     try:
-        data = read_open(descriptor, found.st_size)
-        return data, Stamp.of(found), note(descriptor) if with_note else None
-    finally:
-        os.close(descriptor)
+        descriptor, found = opened(path, limit)
+        try:
+            data = read_open(descriptor, found.st_size)
+            return data, Stamp.of(found), note(descriptor) if noted else None
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if error.errno != errno.ESTALE or left == 1:
+            raise
+    return _read(path, noted, limit, left - 1)
 
 
 def stamp_if_same(path: Path, content: Iterable[bytes | memoryview]) -> Stamp | None:

@@ -1,5 +1,6 @@
 """Reading one file after another into the same memory."""
 
+import errno
 import os
 from collections.abc import Iterable, Sequence
 from itertools import chain
@@ -39,6 +40,17 @@ class Reader:
         A long file that is as it is `known` is not in memory twice. Nor is one in which these `runs` stand: it is compared with
         them window by window, each while the processor's cache has it, and only what stands around them is kept.
         """
+        for _ in range(files.TRIES - 1):
+            try:
+                return self._read(path, limit_bytes, known, runs)
+            except OSError as error:
+                if error.errno != errno.ESTALE:
+                    raise
+        return self._read(path, limit_bytes, known, runs)
+
+    def _read(
+        self, path: Path | str, limit_bytes: int | None, known: bytes | None, runs: Runs
+    ) -> tuple[int, files.Stamp]:
         self._forget()
         descriptor, found = files.opened(path, limit_bytes)
         try:

@@ -1,5 +1,6 @@
 """What the guard works with, each piece with one owner, and the acts that all its parts share."""
 
+import errno
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -35,6 +36,17 @@ SHORTEST_WAIT_SECONDS = 0.001
 NEW_SECONDS = 60.0
 MOST_WRITERS = 16
 MOST_TITLES = 8
+_FAILING = frozenset(
+    {
+        errno.EIO,
+        errno.ESTALE,
+        errno.ESHUTDOWN,
+        errno.ENOTCONN,
+        errno.ETIMEDOUT,
+        errno.EHOSTDOWN,
+        errno.EREMOTEIO,
+    }
+)
 
 
 def state_of(data: bytes | None) -> bytes | None:
@@ -323,6 +335,13 @@ class Context:
             self.reporter.report(
                 event, session=name, error=error, path=str(self.directory.file(name)), **more
             )
+
+    def report_denied(self, name: str, error: OSError) -> None:
+        """Report once that a session's file cannot be read: for want of the right to, or for a disk or file server that fails."""
+        remedy = "Run the guard as a user who may read it"
+        if error.errno in _FAILING:
+            remedy = "See to the disk, or the file server: look at the kernel's log, mount it anew"
+        self.report_unreadable(name, "denied", os.strerror(error.errno or 0), remedy)
 
     def keep_version(self, name: str, data: Content, reason: str, messages: int | None = None) -> str:
         """Put bytes into the history, whatever they are; return the version's name. `messages` says how many, where known."""

@@ -5,7 +5,6 @@ everything, and `run_deferred` for the checks whose time has come.
 """
 
 import math
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -203,9 +202,7 @@ class Guard:
             self.large.found(name, error.stamp)
             return False
         except OSError as error:
-            self.context.report_unreadable(
-                name, "denied", os.strerror(error.errno or 0), "Run the guard as a user who may read it"
-            )
+            self.context.report_denied(name, error)
             return False
         was_missed = self.missing_files.is_here(name)
         shadow = shadow or self._shadow(name, size_bytes, stamp, writer_pid)

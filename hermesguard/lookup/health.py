@@ -31,13 +31,10 @@ def troubles_of(known: dict[str, Any], hindrance: GuardError | None = None) -> l
     """Return what is not well in a status, the worst first; `hindrance` is why no guard could run."""
     found = []
     if not known["running"] and known["pid"] is not None:
-        found.append(
-            Trouble(
-                f"{holder(known)} holds the store, but does not answer",
-                "It has just started, or cannot write its store: look for a full disk, a read-only file system",
-                True,
-            )
-        )
+        far = "It may be in another container, or on another machine: ask there. Else it"
+        remedy = "has just started, or cannot write its store: look for a full disk, a read-only file system"
+        words = f"{holder(known)} holds the store, but does not answer"
+        found.append(Trouble(words, f"{'It' if known['pid'] else far} {remedy}", True))
     elif not known["running"] and hindrance:
         words = f"no guard runs on this store, and none can: {hindrance.what}"
         found.append(Trouble(words, hindrance.remedy, True))

@@ -5,6 +5,7 @@ back finds a number that is not its own, and knows that it has been replaced.
 """
 
 import contextlib
+import ctypes
 import errno
 import fcntl
 import os
@@ -18,6 +19,11 @@ from hermesguard import files
 TOKEN: Final = "token"
 _LONGEST_BYTES: Final = 20
 _FLOCK = struct.Struct("hhqqi4x")
+_AT_FDCWD = -100
+_AT_STATX_FORCE_SYNC = 0x2000
+_STATX_BYTES = 256
+
+_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Lock:
@@ -62,6 +68,7 @@ class Lock:
 
     def _rise(self) -> None:
         """Write a number that is higher than the last holder's. Not synced: after a power cut there is no other holder."""
+        _ask_server(self.path.parent)
         last = _number_in(self._token)
         if last == 0 and os.path.lexists(self._token):
             last = int(time.time())  # it is damaged: more than any that was counted up to
@@ -72,8 +79,9 @@ class Lock:
         self._seen = files.stamp(self._token)
 
     def is_ours(self) -> bool:
-        """Return whether nobody has taken the lock since we did. Costs one stat."""
+        """Return whether nobody has taken the lock since we did. Costs two stats, one of which asks the file server."""
         try:
+            _ask_server(self.path.parent)
             seen = files.stamp(self._token)
         except OSError:
             return True  # nobody can tell; whoever writes finds out
@@ -91,6 +99,19 @@ class Lock:
             self._descriptor = None
 
 
+def _ask_server(directory: Path) -> None:
+    """Have what is in a directory looked up anew, at the file server if there is one (statx(2)). Raises OSError.
+
+    An NFS client believes for up to a minute what it knows, and a machine that was paused did not see that minute pass.
+    """
+    if not hasattr(_libc, "statx"):
+        return  # a C library before 2018: what is known is as old as the mount allows
+    buffer = ctypes.create_string_buffer(_STATX_BYTES)
+    if _libc.statx(_AT_FDCWD, os.fsencode(directory), _AT_STATX_FORCE_SYNC, 0, buffer):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), str(directory))
+
+
 def _number_in(token: Path) -> int:
     """Return the number in a file; 0 when there is none, or one that nobody can have counted up to."""
     try:
@@ -101,7 +122,9 @@ def _number_in(token: Path) -> int:
 
 
 def lock_holder(path: Path) -> int | None:
-    """Return the pid of the process that holds the lock on `path`, None when nobody does (or its pid cannot be seen: 0).
+    """Return the pid of the process that holds the lock on `path`, None when nobody does; 0 where its pid cannot be seen.
+
+    An NFS server says 0 of a process on another machine (version 4), or a number below that (version 3).
 
     Never ask this in the process that holds the lock: closing any descriptor of the file gives it up (fcntl_locking(2)).
     """
@@ -112,6 +135,6 @@ def lock_holder(path: Path) -> int | None:
     try:
         asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
         kind, _, _, _, pid = _FLOCK.unpack(fcntl.fcntl(descriptor, fcntl.F_GETLK, asked))
-        return None if kind == fcntl.F_UNLCK else int(pid)
+        return None if kind == fcntl.F_UNLCK else max(0, int(pid))
     finally:
         os.close(descriptor)

@@ -118,9 +118,9 @@ class Store(History):
             ) from None
         if not taken:
             pid = lock_holder(self.lock.path)
+            where = f" (process {pid})" if pid else " (in another container, or on another machine)"
             raise GuardError(
-                f"The store {self.root} is guarded by another hermesguard"
-                + (f" (process {pid})" if pid else ""),
+                f"The store {self.root} is guarded by another hermesguard{where if pid is not None else ''}",
                 "Stop that one first, or choose another store with --store DIR",
                 ExitCode.LOCKED,
             )

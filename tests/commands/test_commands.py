@@ -595,6 +595,21 @@ def test_a_guard_that_does_not_answer_is_not_called_none(command, own_scene):
         holder.stdin.close()
 
 
+def test_a_guard_on_another_machine_is_to_be_asked_there(command, own_scene, monkeypatch):
+    monkeypatch.setattr("hermesguard.daemon.status.lock_holder", lambda _: 0)
+    out = command("status", where=own_scene)[1]
+    assert "a process elsewhere holds the store" in out
+    assert "on another machine: ask there. Else it has just started" in out
+
+
+def test_a_second_guard_says_where_the_first_may_be(command, own_scene, monkeypatch):
+    monkeypatch.setattr("hermesguard.store.lock.Lock.take", lambda _: False)
+    monkeypatch.setattr("hermesguard.store.store.lock_holder", lambda _: 0)
+    code, _, err = command("run", where=own_scene)
+    assert code == ExitCode.LOCKED
+    assert "is guarded by another hermesguard (in another container, or on another machine)" in err
+
+
 def test_nagios_does_not_know_without_a_store(command, tmp_path):
     code, out, _ = command("status", "--nagios", "--store", tmp_path / "none")
     assert code == 3

@@ -200,6 +200,7 @@ def test_a_reload_says_what_is_other_and_takes_it(tmp_path):
         reported = daemon.until_heard("reloaded")
         assert reported["reason"] == "changed: keep_history, watch"
         daemon.until(lambda: known(daemon)["watch"] == "polling")
+        assert ".." not in daemon.until_heard("polling")["message"]
         chat.turn("one more", "indeed")
         daemon.until_kept(chat.path)
         os.kill(daemon.process.pid, signal.SIGHUP)

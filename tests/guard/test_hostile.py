@@ -1,5 +1,6 @@
 """What a session file, a name or the directory itself can do to the guard: cost a step, and no more."""
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -14,6 +15,7 @@ from hermesguard.demo.eras import Era
 from hermesguard.guard.large.long_work import LongWork
 from hermesguard.lookup.library import Library
 from hermesguard.lookup.overview import entry_of
+from hermesguard.reader import Reader
 from hermesguard.webui import session
 from hermesguard.webui.session import Unreadable
 from tests.helpers.world import World
@@ -218,3 +220,22 @@ def test_a_file_may_have_any_time(world: World, seconds: int) -> None:
     world.pass_time(10.0)
     assert world.words(chat)[-2:] == ["question 2", "answer"]
     assert not {"internal_error", "set_aside", "store_broken"} & set(world.ear.names())
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [(errno.EACCES, "as a user who may"), (errno.ESHUTDOWN, "mount it anew"), (errno.EIO, "mount it anew")],
+)
+def test_what_is_to_be_done_about_a_file_that_cannot_be_read_depends_on_why(
+    world: World, monkeypatch: pytest.MonkeyPatch, number: int, remedy: str
+) -> None:
+    """CephFS shuts out a machine that it has taken the lock from: to have more rights would not help."""
+    chat = world.app(Era.OLD).create(turns=3)
+
+    def refused(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Reader, "read", refused)
+    world.guard.visit(chat.session_id)
+    [said] = [str(values["remedy"]) for name, values in world.ear.heard if name == "denied"]
+    assert remedy in said

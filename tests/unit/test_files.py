@@ -318,6 +318,37 @@ def test_a_file_that_grows_while_it_is_read_is_read_to_its_end(
     assert len(reading(path, None)[0]) == 50_000
 
 
+@pytest.mark.parametrize("call", ["open", "read"])
+@pytest.mark.parametrize("size_bytes", [20, 5_000_000])
+def test_a_file_that_another_machine_replaces_is_read_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reading: Reading, call: str, size_bytes: int
+) -> None:
+    """NFS: what was opened is gone at the server when it is read."""
+    path = tmp_path / "a"
+    path.write_bytes(b"a" * size_bytes)
+    left = [files.TRIES - 1]
+
+    def stale(original: Callable[..., Any]) -> Callable[..., Any]:
+        def called(*arguments: Any) -> Any:
+            if left[0]:
+                left[0] -= 1
+                path.with_suffix(".new").write_bytes(b"b" * size_bytes)
+                path.with_suffix(".new").rename(path)
+                raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+            return original(*arguments)
+
+        return called
+
+    for name in ("open",) if call == "open" else ("read", "readv"):
+        monkeypatch.setattr(os, name, stale(getattr(os, name)))
+    data, stamp = reading(path, None)
+    assert (left, data) == ([0], b"b" * size_bytes)
+    assert stamp == files.stamp(path)
+    left[0] = files.TRIES
+    with pytest.raises(OSError, match=os.strerror(errno.ESTALE)):
+        reading(path, None)
+
+
 def test_more_than_the_limit_is_not_read(tmp_path: Path, reading: Reading) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"x" * 100)

@@ -136,9 +136,8 @@ class Watched:
         self.watch, self.is_missing = watch, False
         self._ears.listen(watch.fileno())
         if watch.mode == "polling":
-            self.reporter.report(
-                "polling", path=str(self.settings.sessions), reason=watch.reason, mode=watch.mode
-            )
+            reason = watch.reason.removesuffix(".")
+            self.reporter.report("polling", path=str(self.settings.sessions), reason=reason, mode=watch.mode)
         self._proof_due = now + PROOF_SECONDS
         self.armed()
         try:
