@@ -218,6 +218,8 @@ class Guard:
             self.notes.in_order(name, signature(stamp), shadow.count)
             return False
         self.notes.totals.last_save_ns = stamp.mtime_ns
+        if size_bytes - before.size_bytes > LONG_BYTES:
+            rests = None  # what came is parsed as a whole to be followed, and takes many times its size in memory then
         if rests and (is_quiet := self._follow(name, shadow, rests, size_bytes, stamp)) is not None:
             if writer != "same":
                 self.notes.writers.stands(name, writer_pid)

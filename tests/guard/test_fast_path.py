@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import threading
+import tracemalloc
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ from hermesguard.demo.eras import Era
 from hermesguard.demo.files import dumps
 from hermesguard.guard import guard
 from hermesguard.guard import visit as visit
+from hermesguard.guard.large.long_work import LONG_BYTES
 from hermesguard.repair import exchange as staging
 from hermesguard.repair.standby import QUIET_SECONDS
 from hermesguard.store.store import Store
@@ -89,6 +91,28 @@ def test_nothing_of_a_session_is_held_behind_its_visit(world: World, monkeypatch
     assert reader.memory_bytes < 300_000 < chat.path.stat().st_size
     monkeypatch.setattr(reader, "_whole", whole)
     assert world.shadow(chat).text == chat.path.read_text()
+
+
+def test_a_short_session_that_becomes_long_at_once_takes_three_times_its_size(world: World) -> None:
+    """An import, or a backup that is put back: what came is not parsed as a few messages are."""
+    chat = long_chat(world.app(Era.NEW))
+    said = [
+        {"role": "user", "content": f"said {n} " + "x" * 200, "timestamp": 1.7e9 + n} for n in range(20_000)
+    ]
+    world.watching = False
+    chat.messages.extend(said)
+    chat.save()
+    size_bytes = chat.path.stat().st_size
+    tracemalloc.start()
+    try:
+        world.guard.visit(chat.session_id, chat.app.process_id, 1)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 3 * size_bytes
+    assert size_bytes > 2 * LONG_BYTES
+    assert world.store_path.joinpath("shadows", chat.path.name).read_bytes() == chat.path.read_bytes()
+    assert world.ear.names() == []
 
 
 def test_growth_is_judged_where_a_message_has_changed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
