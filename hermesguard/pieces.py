@@ -15,7 +15,7 @@ Rests = tuple[bytes, ...]
 PROBE_BYTES = 96
 """So many bytes of a run are looked for first."""
 # Messages that begin alike are not rare; a file of nothing else is read in full.
-_MOST_PROBES = 64
+MOST_PROBES = 64
 _ADLER_MODULUS = 65521
 _COPY_BYTES = 1024 * 1024
 # A view of fewer bytes takes more memory than a copy of them.
@@ -144,7 +144,7 @@ def around(data: bytes | bytearray, runs: Iterable[Sequence[Piece]], end: int) -
     """
     rests, position = [], 0
     for run in runs:
-        probe, tries = run[0][:PROBE_BYTES], _MOST_PROBES
+        probe, tries = run[0][:PROBE_BYTES], MOST_PROBES
         begin = data.find(probe, position, end)
         while begin < 0 or (behind := stand(data, run, begin, end)) < 0:
             tries -= 1

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Final
 
 from hermesguard import files
-from hermesguard.pieces import PROBE_BYTES, Piece, Rests, around, size_of, stand, with_runs
+from hermesguard.pieces import MOST_PROBES, PROBE_BYTES, Piece, Rests, around, size_of, stand, with_runs
 
 LONG_BYTES: Final = 4 * 1024 * 1024
 """What is longer is read into memory of its own, which whoever keeps it need not copy."""
 _WINDOW_BYTES: Final = 256 * 1024
+_SURE_BYTES: Final = 4096
 
 Runs = Sequence[Sequence[Piece]]
 
@@ -89,14 +90,12 @@ class Reader:
         rests = []
         begin = end = 0  # what of the window is not looked at yet
         for run in runs:
-            probe = run[0][:PROBE_BYTES]
-            found = window.find(probe, begin, end)
-            if found < 0:
+            if (found := self._begin_of(run, begin, end)) < 0:
                 end -= begin
                 view[:end] = view[begin : begin + end]
                 end += self._next(descriptor, view[end:])
-                begin, found = 0, window.find(probe, 0, end)
-                if found < 0:
+                begin = 0
+                if (found := self._begin_of(run, begin, end)) < 0:
                     return None
             rests.append(bytes(view[begin:found]))
             begin = found
@@ -117,6 +116,16 @@ class Reader:
             last.append(bytes(view[:count]))
         rests.append(b"".join(last))
         return tuple(rests)
+
+    def _begin_of(self, run: Sequence[Piece], begin: int, end: int) -> int:
+        """Return where in that part of the window a run begins, as it seems: other messages may begin alike; -1 if nowhere."""
+        probe, more = run[0][:PROBE_BYTES], run[0][:_SURE_BYTES]
+        found = begin - 1
+        for _ in range(MOST_PROBES):
+            found = self._buffer.find(probe, found + 1, end)
+            if found < 0 or self._buffer.startswith(more[: end - found], found, end):
+                return found
+        return -1
 
     def _next(self, descriptor: int, room: memoryview) -> int:
         count = os.readv(descriptor, [room])

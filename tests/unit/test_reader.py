@@ -70,6 +70,18 @@ def test_a_long_file_that_repeats_what_is_known_is_not_in_memory_twice(tmp_path:
     assert reader.data == (tmp_path / "a").read_bytes()
 
 
+def test_messages_that_begin_as_a_run_does_are_not_taken_for_it(tmp_path: Path) -> None:
+    """Who says the same again and again."""
+    run = os.urandom(MB)
+    rest = b"".join(run[:200] + b"and its answer" for _ in range(16))
+    (tmp_path / "a").write_bytes(rest + run + rest + run + rest)
+    reader = Reader()
+    reader.read(tmp_path / "a", runs=(runs := [(run,), (run,)]))
+    assert reader.around(runs) == (rest, rest, rest)
+    reader.let_go(10 * MB)
+    assert reader.memory_bytes == reading._WINDOW_BYTES * 9 // 8, "it was read along them"
+
+
 @pytest.mark.parametrize("is_put_together", [False, True])
 def test_of_a_file_that_was_looked_at_nothing_is_held(tmp_path: Path, is_put_together: bool) -> None:
     """Whoever has the runs may let them go: they are half of a long session's memory."""
