@@ -20,7 +20,8 @@ LARGEST_BYTES: Final = 1024 * 1024 * 1024
 """What is larger is not read into memory, however much of it there is: it would hold everything else up."""
 SMALLEST_BYTES: Final = 1024 * 1024
 _GROUPS: Final = Path("/sys/fs/cgroup")
-_M_MMAP_THRESHOLD: Final = -3  # malloc.h
+_M_TRIM_THRESHOLD: Final = -1  # malloc.h
+_M_MMAP_THRESHOLD: Final = -3
 
 
 def session_limit_bytes(chosen: int | None, groups: Path = _GROUPS) -> int:
@@ -79,4 +80,7 @@ def give_long_back(size_bytes: int) -> None:
     of 16 MB left the guard with 98 MB, and leave it with 63.
     """
     with contextlib.suppress(AttributeError, OSError):
-        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, size_bytes)
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_M_MMAP_THRESHOLD, size_bytes)
+        # As the C library does by itself, until one of the two is set: 1 MB taken and freed costs 14 us, and else 608.
+        mallopt(_M_TRIM_THRESHOLD, 2 * size_bytes)

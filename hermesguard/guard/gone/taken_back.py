@@ -60,13 +60,13 @@ class TakenBack:
         versions = self._incidents.taken_back.get(name)
         if not versions:
             return ()
-        marks, data = self._of(name), live.data
+        marks = self._of(name)
         for version in versions:
             if version not in marks:
                 marks[version] = self._read_marks(name, version, shadow)
-        return tuple(
-            version for version in versions if marks[version] and all(mark in data for mark in marks[version])
-        )
+        marked = [version for version in versions if marks[version]]
+        data = live.data if marked else b""
+        return tuple(version for version in marked if all(mark in data for mark in marks[version]))
 
     def _read_marks(self, name: str, version: str, shadow: Copy) -> tuple[bytes, ...]:
         document = self._read(name, version, _LARGEST_PACKED_BYTES)
