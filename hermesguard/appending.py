@@ -12,15 +12,15 @@ from typing import Final
 from hermesguard import files
 
 _PAGE_BYTES: Final = 4096
-_MOST_ROOM_BYTES: Final = 16 * 1024
-_ROOM: Final = memoryview(bytes(_MOST_ROOM_BYTES + _PAGE_BYTES))
+_ROOM: Final = memoryview(bytes(_PAGE_BYTES))
 
 
 class Appending:
     """A file that lines are added to again and again, held open meanwhile; a torn last line is closed first.
 
-    Behind the last line it makes room, of NULs, which no reader takes for a line: what is written over bytes that a file has
-    is durable with one flush of the disk; a file that gets longer needs a second one, for its size (ext4, xfs).
+    Behind the last line it makes room to the end of the page, of NULs, which no reader takes for a line: what is written over
+    bytes that a file has is durable with one flush of the disk; a file that gets longer needs a second one, for its size
+    (ext4, xfs). A page is written whole anyhow, so that room costs nothing.
     Raises OSError when it cannot be opened; it must be there already.
     """
 
@@ -47,7 +47,7 @@ class Appending:
         at, end = self._end, self._end + len(data)
         try:
             if end > self._size_bytes:  # on a full disk there may be no room for room
-                at += os.pwritev(self._descriptor, [data, _ROOM[: _with_room(end) - end]], at)
+                at += os.pwritev(self._descriptor, [data, _ROOM[: -end % _PAGE_BYTES]], at)
             else:
                 at += os.pwrite(self._descriptor, data, at)
             while at < end:
@@ -67,15 +67,10 @@ class Appending:
         os.close(self._descriptor)
 
 
-def _with_room(size_bytes: int) -> int:
-    """Return how long a file is made whose lines take so much: as much again and whole pages, but no more than is soon used."""
-    return -(-(size_bytes + min(size_bytes, _MOST_ROOM_BYTES)) // _PAGE_BYTES) * _PAGE_BYTES
-
-
 def _end_of_lines(descriptor: int, size_bytes: int) -> tuple[int, bytes]:
     """Return where the lines of a file end, behind which there is only room, and the last byte of them (none: empty)."""
     while size_bytes:
-        begin = max(0, size_bytes - 2 * _MOST_ROOM_BYTES)
+        begin = max(0, size_bytes - 2 * _PAGE_BYTES)
         if lines := os.pread(descriptor, size_bytes - begin, begin).rstrip(b"\0"):
             return begin + len(lines), lines[-1:]
         size_bytes = begin
