@@ -70,7 +70,7 @@ class Follower:
         self._log = store / "shadows" / f"{SESSION}.delta"
         self._shadow = store / "shadows" / f"{SESSION}.json"
         self._descriptor = -1
-        self._rest = b""
+        self._at = 0
         self.seen_ns: dict[int, int] = {}
 
     def look(self) -> None:
@@ -82,12 +82,13 @@ class Follower:
                     self._descriptor = -1
                 self.seen_ns.setdefault(os.stat(self._shadow).st_size, time.monotonic_ns())
                 self._descriptor = os.open(self._log, os.O_RDONLY)
-                self._rest = b""
+                self._at = 0
         except FileNotFoundError:
             return
-        data = self._rest + os.read(self._descriptor, 1 << 20)
+        data = os.pread(self._descriptor, 1 << 20, self._at)
         now_ns = time.monotonic_ns()
-        *lines, self._rest = data.split(b"\n")
+        *lines, rest = data.split(b"\n")  # the rest is room for more lines
+        self._at += len(data) - len(rest)
         for line in lines:
             if size := orjson.loads(line).get("size"):
                 self.seen_ns.setdefault(size, now_ns)
