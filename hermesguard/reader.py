@@ -28,6 +28,8 @@ class Reader:
         self._content: bytes | None = None  # of a file that was not read into the buffer
         self._rests: Rests = ()
         self._runs: Runs = ()
+        self.is_long = False
+        """Whether the last file has more bytes than need be known of at each save: then let go of it when it is judged."""
 
     def read(
         self,
@@ -35,27 +37,19 @@ class Reader:
         limit_bytes: int | None = None,
         known: bytes | None = None,
         runs: Runs = (),
+        tries: int = files.TRIES,
     ) -> tuple[int, files.Stamp]:
         """Read as `files.read` does; return how many bytes the file has, and its stamp.
 
         A long file that is as it is `known` is not in memory twice. Nor is one in which these `runs` stand: it is compared with
         them window by window, each while the processor's cache has it, and only what stands around them is kept.
         """
-        for _ in range(files.TRIES - 1):
-            try:
-                return self._read(path, limit_bytes, known, runs)
-            except OSError as error:
-                if error.errno != errno.ESTALE:
-                    raise
-        return self._read(path, limit_bytes, known, runs)
-
-    def _read(
-        self, path: Path | str, limit_bytes: int | None, known: bytes | None, runs: Runs
-    ) -> tuple[int, files.Stamp]:
-        self._forget()
-        descriptor, found = files.opened(path, limit_bytes)
+        self._rests, self._runs, self._content, self._size_bytes = (), (), None, 0
+        descriptor = -1
         try:
-            if runs and known is None and found.st_size > _WINDOW_BYTES:
+            descriptor, found = files.opened(path, limit_bytes)
+            self.is_long = found.st_size > _WINDOW_BYTES
+            if self.is_long and runs and known is None:
                 if rests := self._along(descriptor, runs):
                     self._rests, self._runs = rests, runs
                     return self._size_bytes, files.Stamp.of(found)
@@ -79,8 +73,13 @@ class Reader:
                     self._make_room(2 * self._size_bytes)
                 rest = self._view[self._size_bytes :]
             return self._size_bytes, files.Stamp.of(found)
+        except OSError as error:
+            if error.errno != errno.ESTALE or tries == 1:
+                raise
         finally:
-            os.close(descriptor)
+            if descriptor >= 0:
+                os.close(descriptor)
+        return self.read(path, limit_bytes, known, runs, tries - 1)
 
     def _along(self, descriptor: int, runs: Runs) -> Rests | None:
         """Read an open file; return what stands around the runs, None when they do not stand there or are not found at once."""

@@ -181,7 +181,8 @@ class Guard:
             self.notes.unreadable[name] = f"internal error {reference}"
             return False
         finally:
-            self._reader.let_go(LONG_BYTES)
+            if self._reader.is_long:
+                self._reader.let_go(LONG_BYTES)
 
     def _visit(self, name: str, writer_pid: int | None) -> bool:
         work = None if self.long_work.is_idle else self.long_work
