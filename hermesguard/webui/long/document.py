@@ -18,6 +18,7 @@ from hermesguard.webui.grammar import scan
 
 _RECENT: Final = 64
 _RECENT_BYTES: Final = 8192
+_LAST_BYTES: Final = 2 * 1024 * 1024
 _AT_ONCE_BYTES: Final = 64 * 1024
 
 
@@ -92,6 +93,7 @@ class Places:
         self.stamps = array("d")
         self.turns = bytearray()
         self._recent: list[tuple[int, Any, Identity | None]] = [(-1, None, None)] * _RECENT
+        self._last: tuple[int, Any, Identity | None] = (-1, None, None)  # of the longer ones
 
     def add(self, value: Any, begin: int, end: int) -> None:
         self.begins.append(begin)
@@ -123,6 +125,8 @@ class Places:
 
     def known(self, number: int) -> tuple[int, Any, Identity | None]:
         found = self._recent[number % _RECENT]
+        if found[0] != number:
+            found = self._last
         if found[0] == number:
             return found
         found = (number, scan(self.text(number), 0)[0], None)
@@ -131,8 +135,11 @@ class Places:
 
     def _note(self, found: tuple[int, Any, Identity | None]) -> None:
         number = found[0]
-        if self.ends[number] - self.begins[number] <= _RECENT_BYTES:
+        size_bytes = self.ends[number] - self.begins[number]
+        if size_bytes <= _RECENT_BYTES:
             self._recent[number % _RECENT] = found
+        elif size_bytes <= _LAST_BYTES:
+            self._last = found
 
     def identity(self, number: int) -> Identity:
         _, value, identity = self.known(number)

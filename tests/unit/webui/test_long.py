@@ -11,6 +11,7 @@ import pytest
 
 from hermesguard.webui import session
 from hermesguard.webui.abridged import abridge
+from hermesguard.webui.long import document as documents
 from hermesguard.webui.long import reading
 from hermesguard.webui.long.document import LongDocument
 from hermesguard.webui.session import Broken, TooDense
@@ -109,3 +110,20 @@ def test_a_whole_beginning_is_found(monkeypatch: pytest.MonkeyPatch, end: bytes)
     data = of([{"role": "user", "content": "a" * 200}])
     assert session.whole_beginning(data + end) == data
     assert session.whole_beginning(data) == b""
+
+
+def test_a_long_message_that_is_asked_again_and_again_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "LONG_BYTES", 1000)
+    messages = [
+        {"role": "user", "content": f"{number} " + "words " * 20_000, "timestamp": number}
+        for number in range(3)
+    ]
+    found = session.parse(json.dumps({"messages": messages}).encode()).messages
+    read: list[str] = []
+    really = documents.scan
+    monkeypatch.setattr(documents, "scan", lambda text, at: (read.append(text), really(text, at))[1])
+    for number, message in enumerate(found):
+        for _ in range(30):
+            assert (message.role, message.words) == ("user", messages[number]["content"])
+            assert message.identity == session.Message(messages[number], "").identity
+        assert len(read) == number + 1
