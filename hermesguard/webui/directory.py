@@ -64,6 +64,12 @@ class DirectoryState(NamedTuple):
     inode: int
     mtime_ns: int
 
+    @classmethod
+    def of(cls, directory: Path) -> "DirectoryState":
+        """Return the state of a directory now. Raises OSError."""
+        found = os.stat(directory)
+        return cls(found.st_dev, found.st_ino, files.kept_ns(found.st_mtime_ns))
+
 
 class Listing(NamedTuple):
     """One look at the whole directory."""
@@ -120,8 +126,7 @@ class SessionsDirectory:
 
     def state(self) -> DirectoryState:
         """Return which directory it is, and when names in it last came or went. Raises OSError."""
-        found = os.stat(self.path)
-        return DirectoryState(found.st_dev, found.st_ino, files.kept_ns(found.st_mtime_ns))
+        return DirectoryState.of(self.path)
 
     def states(self) -> dict[str, tuple[int, int]]:
         """Return (size in bytes, mtime_ns) of each session's file. Raises OSError when the directory cannot be read."""

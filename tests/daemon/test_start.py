@@ -14,6 +14,7 @@ from hermesguard.demo.app import App
 from hermesguard.demo.eras import Era
 from hermesguard.errors import ExitCode
 from hermesguard.store.start import snapshot
+from hermesguard.webui.directory import DirectoryState
 from tests.helpers.daemon_process import AS_NOBODY, REPOSITORY, Daemon, environment_for, hermesguard
 from tests.helpers.waiting import until
 
@@ -335,7 +336,7 @@ def test_a_start_on_what_a_guard_left_in_peace_is_ready_by_its_snapshot(tmp_path
         paths = kept_at_rest(daemon, 3)
         found = snapshot.read(daemon.store)
         assert isinstance(found, snapshot.Snapshot)
-        assert found.sessions == snapshot.state_of(daemon.sessions)
+        assert found.sessions == DirectoryState.of(daemon.sessions)
         assert sorted(found.names) == sorted(path.stem for path in paths)
         before = {path: path.stat() for path in daemon.store.iterdir() if path.is_file()}
         daemon.start()

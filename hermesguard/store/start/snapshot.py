@@ -8,7 +8,6 @@ can be removed at any time.
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 import zlib
@@ -43,12 +42,6 @@ class Snapshot(NamedTuple):
     """The sessions directory then; None when that proves nothing."""
 
 
-def state_of(directory: Path) -> DirectoryState:
-    """Return which directory it is, and when names in it last came or went. Raises OSError."""
-    found = os.stat(directory)
-    return DirectoryState(found.st_dev, found.st_ino, files.kept_ns(found.st_mtime_ns))
-
-
 def write(store: Path, found: Snapshot) -> None:
     """Write the snapshot of a store whose shadows will not change any more, if it says something new. Raises OSError."""
     names = "".join(f"{name}\n" for name in found.names).encode("ascii")
@@ -58,7 +51,7 @@ def write(store: Path, found: Snapshot) -> None:
         "format": FORMAT,
         "count": len(found.names),
         "names_bytes": len(names),
-        "shadows": list(state_of(store / "shadows")),
+        "shadows": list(DirectoryState.of(store / "shadows")),
         "sessions": list(found.sessions) if found.sessions else None,
         "to_visit": found.to_visit,
         "crc32": zlib.crc32(payload),
@@ -89,7 +82,7 @@ def read(store: Path) -> Snapshot | str | None:
         or zlib.crc32(payload) != header["crc32"]
     ):
         return "it is damaged: its content has another checksum"
-    if DirectoryState(*header["shadows"]) != state_of(store / "shadows"):
+    if DirectoryState(*header["shadows"]) != DirectoryState.of(store / "shadows"):
         return None
     names = payload[:names_bytes]
     if not _NAMES.fullmatch(names) or names.count(b"\n") != count:
