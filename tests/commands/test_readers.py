@@ -1,5 +1,6 @@
 """Who may read a store and not write it: every command that only reads works, dry runs too, each other one says what to type."""
 
+import contextlib
 import hashlib
 import importlib
 import json
@@ -199,18 +200,25 @@ def test_a_part_that_others_may_not_read_names_who_may(home, request, part, comm
     assert err.endswith("Permission denied. Type the same with sudo -u root before it.\n")
 
 
-@pytest.mark.parametrize("command", ["status", "restore parser@-1"])
-def test_a_guard_that_others_may_not_ask_names_who_may(home, request, command):
-    if os.geteuid():
-        return  # another user is needed
-    reader = request.getfixturevalue("of_root").as_reader
+@contextlib.contextmanager
+def guard_of_its_owner(home):
+    """A guard's socket that only the store's owner may use, until the end."""
     path = home.scene.store / control.SOCKET_NAME
     with socket.socket(socket.AF_UNIX) as guard:
         guard.bind(str(path))
         guard.listen()
         path.chmod(0o600)
-        code, out, err = reader(*command.split())
+        yield
         path.unlink()
+
+
+@pytest.mark.parametrize("command", ["status", "restore parser@-1"])
+def test_a_guard_that_others_may_not_ask_names_who_may(home, request, command):
+    if os.geteuid():
+        return  # another user is needed
+    reader = request.getfixturevalue("of_root").as_reader
+    with guard_of_its_owner(home):
+        code, out, err = reader(*command.split())
     assert (code, out) == (ExitCode.FAILED, "")
     assert err.endswith("may not be asked by this user. Type the same with sudo -u root before it.\n")
 
@@ -220,15 +228,10 @@ def test_a_dry_run_needs_no_guard_that_may_be_asked(home, request, words):
     if os.geteuid():
         return  # another user is needed
     reader = request.getfixturevalue("of_root").as_reader
-    path = home.scene.store / control.SOCKET_NAME
-    with socket.socket(socket.AF_UNIX) as guard:
-        guard.bind(str(path))
-        guard.listen()
-        path.chmod(0o600)
+    with guard_of_its_owner(home):
         before = state(home)
         code, out, err = reader(*words)
         after = state(home)
-        path.unlink()
     typed = f"sudo -u root hermesguard --store {home.scene.store}"
     assert (code, out.replace(typed, "hermesguard"), err) == home.run(*words), "as its owner sees it"
     assert (code, err) == (ExitCode.OK, "")
