@@ -24,9 +24,11 @@ from hermesguard.store.lock import lock_holder
 SHORTEST_SECONDS: Final = 2
 LONGEST_SECONDS: Final = 3600
 _RENEW: Final = 2 / 15
-"""After this part of its duration the Lease is renewed, or looked at again."""
+"""After this part of its duration the Lease is renewed, or looked at again; at the latest after two seconds."""
 _AGAIN: Final = 1 / 15
-"""After this part of it, when there was no answer."""
+"""After this part of it, when there was no answer; at the latest after one second."""
+_ANSWER: Final = 4 / 15
+"""For this part of it an answer is waited for, at most for four seconds: then a new connection may do better."""
 _GIVE_UP: Final = 10 / 15
 """After this part of it, not renewed, the guard is asked to end."""
 _KILL: Final = 14 / 15
@@ -130,9 +132,9 @@ class Keeper:
     def _hold(self) -> None:
         """Take or renew the Lease, and say what has changed."""
         began = clock()
-        limit = _GIVE_UP * self._duration
+        limit = min(4.0, _ANSWER * self._duration)
         if self._held_since is not None:
-            limit = max(0.1, self._held_since + limit - began)
+            limit = max(0.1, min(limit, self._held_since + _GIVE_UP * self._duration - began))
         try:
             with _no_longer_than(limit):
                 is_ours = self._lease.hold(limit)
@@ -140,7 +142,7 @@ class Keeper:
             if by.number != signal.SIGALRM:
                 self._note_signal(by.number)
                 return
-            self._trouble(f"the API server has not answered for {limit:.0f} s")
+            self._trouble("the API server does not answer in time")
         except LeaseError as error:
             self._trouble(str(error))
         except GuardError as error:
@@ -148,7 +150,7 @@ class Keeper:
                 raise
             self._trouble(error.what)
         else:
-            self._renew_at = clock() + _RENEW * self._duration
+            self._renew_at = clock() + min(2.0, _RENEW * self._duration)
             if is_ours:
                 if self._held_since is None:
                     self._reporter.report("lease_held", lease=self._lease.name, holder=self._lease.identity)
@@ -161,7 +163,7 @@ class Keeper:
                 self._reporter.report("standby", lease=self._lease.name, holder=self._lease.holder)
 
     def _trouble(self, what: str) -> None:
-        self._renew_at = clock() + _AGAIN * self._duration
+        self._renew_at = clock() + min(1.0, _AGAIN * self._duration)
         if self._said != what:
             self._said = what
             self._reporter.report("lease_unanswered", lease=self._lease.name, error=what)
