@@ -83,6 +83,8 @@ class Cluster:
             response = connection.getresponse()
             said = json.loads(response.read(_LARGEST_ANSWER_BYTES) or b"{}")
             return Answer(response.status, said if isinstance(said, dict) else {})
+        except ssl.SSLError:  # some are a ValueError too
+            raise
         except (http.client.HTTPException, ValueError) as error:
             raise OSError(f"no answer of an API server ({type(error).__name__})") from None
         finally:

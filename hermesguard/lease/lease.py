@@ -134,7 +134,8 @@ class Lease:
         try:
             answer = self._cluster.ask(method, self._path, body, timeout_seconds)
         except OSError as error:
-            raise LeaseError(f"the API server does not answer ({error.strerror or error})") from None
+            about = f"{error.filename}: " if error.filename else ""
+            raise LeaseError(f"the API server does not answer ({about}{error.strerror or error})") from None
         if answer.status in (200, 409):
             return answer
         said = f"the API server says {answer.status}: {answer.reason}"

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,8 @@ from hermesguard.demo.app import App
 from hermesguard.demo.chat import Chat
 from hermesguard.demo.eras import Era
 from hermesguard.errors import ExitCode
+from hermesguard.lease.cluster import Cluster
+from hermesguard.lease.lease import Lease, LeaseError
 from hermesguard.store.lock import lock_holder
 from tests.helpers.daemon_process import REPOSITORY, Daemon, Record, environment_for, hermesguard
 from tests.helpers.lease_server import NAME, NAMESPACE, LeaseServer, lease_server, make_certificates
@@ -85,19 +88,22 @@ def test_a_holder_that_is_killed_is_followed_when_the_lease_has_run_out(
     tmp_path: Path, server: LeaseServer, chat: Chat
 ) -> None:
     with (
-        server.daemon(tmp_path, "pod-a", duration="3s") as first,
-        server.daemon(tmp_path, "pod-b", duration="3s") as second,
+        server.daemon(tmp_path, "pod-a", duration="2s") as first,
+        server.daemon(tmp_path, "pod-b", duration="2s") as second,
     ):
         first.start()
         second.start(ready=False)
         second.until_heard("standby")
-        holder = server.holder
         first.kill()  # returns when the guard, too, has closed what it tells its events by
         assert first.heard("stopped"), "the guard ends with what holds the Lease for it"
         second.until_heard("ready", seconds=120)
-        last = max(change.at for change in server.changes if change.holder == holder)
-        taken = min(change.at for change in server.changes if change.holder not in ("", holder))
-        assert taken - last > 2.9
+        silences = [
+            after.at - before.at
+            for before, after in pairwise(server.changes)
+            if "" != before.holder != after.holder
+        ]
+        assert silences
+        assert min(silences) > 1.9
         losses.wipe(chat)
         second.until_heard("restored")
 
@@ -107,8 +113,8 @@ def test_a_holder_that_is_cut_off_has_ended_its_guard_before_the_other_begins(
     tmp_path: Path, server: LeaseServer, chat: Chat, mood: str
 ) -> None:
     with (
-        server.daemon(tmp_path, "pod-a", duration="3s") as first,
-        server.daemon(tmp_path, "pod-b", duration="3s") as second,
+        server.daemon(tmp_path, "pod-a", duration="2s") as first,
+        server.daemon(tmp_path, "pod-b", duration="2s") as second,
     ):
         first.start()
         second.start(ready=False)
@@ -127,7 +133,7 @@ def test_a_holder_that_is_cut_off_has_ended_its_guard_before_the_other_begins(
 
 
 def test_a_guard_that_does_not_end_is_ended_by_force(tmp_path: Path, server: LeaseServer, chat: Chat) -> None:
-    with server.daemon(tmp_path, "pod-a", duration="3s") as one:
+    with server.daemon(tmp_path, "pod-a", duration="2s") as one:
         one.start()
         guard = guard_of(one)
         os.kill(guard, signal.SIGSTOP)
@@ -165,7 +171,7 @@ def test_a_cluster_that_is_away_at_the_start_is_waited_for(
 def test_rights_that_are_taken_away_end_it_when_the_time_is_over(
     tmp_path: Path, server: LeaseServer, chat: Chat
 ) -> None:
-    with server.daemon(tmp_path, "pod-a", duration="3s") as one:
+    with server.daemon(tmp_path, "pod-a", duration="2s") as one:
         one.start()
         server.moods["pod-a"] = "forbidden"
         assert one.ended() == ExitCode.REFUSED
@@ -233,6 +239,31 @@ def test_one_that_waits_for_an_answer_ends_all_the_same(
         one.until(lambda: server.received)
         assert one.stop() == ExitCode.OK
         assert not one.heard("lease_unanswered"), "it did not wait for the end of its patience"
+
+
+@pytest.mark.parametrize("mood", ["broken", "portal", "lost"])
+def test_what_is_no_answer_tells_nothing_of_the_lease(tmp_path: Path, server: LeaseServer, mood: str) -> None:
+    pod = server.pod("pod-a")
+    lease = Lease(Cluster("127.0.0.1", server.port, pod.directory), NAME, 15)
+    server.moods["pod-a"] = mood
+    with pytest.raises(LeaseError):
+        lease.hold(30)
+    server.moods.clear()
+    assert lease.hold(30)
+    server.moods["pod-a"] = mood
+    with pytest.raises(LeaseError):
+        lease.hold(30)
+    server.moods.clear()
+    assert lease.hold(30)
+
+
+def test_the_token_is_shown_to_no_other_server(tmp_path: Path, server: LeaseServer) -> None:
+    pod = server.pod("pod-a")
+    (tmp_path / "another").mkdir()
+    (pod.directory / "ca.crt").write_bytes((make_certificates(tmp_path / "another") / "ca.crt").read_bytes())
+    with pytest.raises(LeaseError, match="certificate verify failed"):
+        Lease(Cluster("127.0.0.1", server.port, pod.directory), NAME, 15).hold(30)
+    assert not server.received
 
 
 @pytest.mark.parametrize(
