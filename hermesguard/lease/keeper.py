@@ -81,7 +81,7 @@ class Keeper:
         self._lease, self._duration, self._store, self._reporter = lease, duration_seconds, store, reporter
         self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, _HEEDED | {signal.SIGALRM})
         for number in (*_ENDING, signal.SIGALRM):
-            signal.signal(number, _interrupt)
+            signal.signal(number, self._interrupt)
         self._held_since: float | None = None
         """Before the request that took or renewed the Lease; None: it is not ours."""
         self._renew_at = self._look_at = 0.0
@@ -139,10 +139,8 @@ class Keeper:
             with _no_longer_than(limit):
                 is_ours = self._lease.hold(limit)
         except _Interrupted as by:
-            if by.number != signal.SIGALRM:
-                self._note_signal(by.number)
-                return
-            self._trouble("the API server does not answer in time")
+            if by.number == signal.SIGALRM:
+                self._trouble("the API server does not answer in time")
         except LeaseError as error:
             self._trouble(str(error))
         except GuardError as error:
@@ -230,6 +228,11 @@ class Keeper:
         elif number == signal.SIGHUP:
             self._signal_guard(signal.SIGHUP)
 
+    def _interrupt(self, number: int, frame: Any) -> NoReturn:
+        """What `_no_longer_than` lets through. Whoever swallows the exception does not swallow that we are to end."""
+        self._note_signal(number)
+        raise _Interrupted(number)
+
     def _reap(self) -> None:
         """As a container's first process, also what others have left behind."""
         with contextlib.suppress(ChildProcessError):
@@ -240,16 +243,14 @@ class Keeper:
                     self._guard, self._ended = None, code if code >= 0 else 128 - code
 
 
-def _interrupt(number: int, frame: Any) -> NoReturn:
-    raise _Interrupted(number)
-
-
 @contextlib.contextmanager
 def _no_longer_than(seconds: float) -> Iterator[None]:
     """Let what is done here be ended by SIGALRM after that time, and by what ends us: as `_Interrupted`."""
     heeded = _ENDING | {signal.SIGALRM}
     try:
-        signal.setitimer(signal.ITIMER_REAL, seconds)
+        signal.setitimer(
+            signal.ITIMER_REAL, seconds, 1.0
+        )  # again, if it came where no exception can be raised
         signal.pthread_sigmask(signal.SIG_UNBLOCK, heeded)
         yield
     finally:
