@@ -248,9 +248,8 @@ def _no_longer_than(seconds: float) -> Iterator[None]:
     """Let what is done here be ended by SIGALRM after that time, and by what ends us: as `_Interrupted`."""
     heeded = _ENDING | {signal.SIGALRM}
     try:
-        signal.setitimer(
-            signal.ITIMER_REAL, seconds, 1.0
-        )  # again, if it came where no exception can be raised
+        # Again and again, for it may come where no exception can be raised.
+        signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, heeded)
         yield
     finally:
