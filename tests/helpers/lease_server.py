@@ -4,6 +4,8 @@ It answers as kube-apiserver does to `GET` and `PUT` of a Lease. What it lacks i
 """
 
 import json
+import os
+import signal
 import ssl
 import subprocess
 import threading
@@ -14,7 +16,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.helpers.daemon_process import Daemon
+from tests.helpers.daemon_process import END_SECONDS, Daemon
+from tests.helpers.waiting import until
 
 NAMESPACE, NAME = "chat", "hermesguard"
 PATH = f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases/{NAME}"
@@ -66,10 +69,10 @@ class LeaseServer:
         """A pod with a token of its own."""
         return Account(self, self._root / name)
 
-    def daemon(self, root: Path, pod: "str | Account", *flags: str, duration: str = "1h") -> Daemon:
+    def daemon(self, root: Path, pod: "str | Account", *flags: str, duration: str = "1h") -> "InPod":
         """`hermesguard run --lease` in a pod, or in one of that name."""
         account = self.pod(pod) if isinstance(pod, str) else pod
-        return Daemon(
+        return InPod(
             root,
             *("--lease", f"{NAMESPACE}/{NAME}", "--lease-duration", duration, *flags),
             prefix=account.prefix,
@@ -195,6 +198,31 @@ class LeaseServer:
         handler.send_header("Content-Length", str(len(body)))
         handler.end_headers()
         handler.wfile.write(body)
+
+
+class InPod(Daemon):
+    """What holds a Lease, and the guard that it starts: a group of processes, of which none outlives the first."""
+
+    def ended(self) -> int:
+        """As any daemon's; and its guard has ended too."""
+        assert self.process
+        group = self.process.pid
+        self.process.wait(END_SECONDS)
+        try:
+            until(lambda: not _exists(group))
+        except AssertionError:
+            os.killpg(group, signal.SIGKILL)
+            super().ended()
+            raise AssertionError("its guard outlives it") from None
+        return super().ended()
+
+
+def _exists(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 class Account:
