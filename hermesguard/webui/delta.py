@@ -24,15 +24,7 @@ _COUNTERS: Final = re.compile(
 )
 
 
-class Growth(NamedTuple):
-    """A save that does nothing but add, as nearly all do."""
-
-    abridged: Abridged
-    parts: list[Part]
-    """What makes it out of the state before, as `parts` says it."""
-
-
-def grown(known: Abridged, rests: Rests, size_bytes: int) -> Growth | None:
+def grown(known: Abridged, rests: Rests, size_bytes: int) -> tuple[Abridged, list[Part]] | None:
     """Return the file of so many bytes that has these rests around the runs of `known`, if but for counters only messages came.
 
     Exact as `followed` is, and at half its cost, for nothing is parsed but what came: where a list ended there may stand a comma
@@ -77,7 +69,7 @@ def grown(known: Abridged, rests: Rests, size_bytes: int) -> Growth | None:
         seams.append((end, behind))
         position += len(rest)
     made.append([same_from, known.size_bytes - same_from])
-    return Growth(known.followed_by(rests, seams, size_bytes, came), made)
+    return known.followed_by(rests, seams, size_bytes, came), made
 
 
 def _is_counting(before: bytes, after: bytes, lead: int, same_bytes: int) -> bool:
