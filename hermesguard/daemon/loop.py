@@ -161,8 +161,7 @@ class Daemon:
         directories = self.directories.all
         is_called = False
         while not is_called:
-            has_news = self._ears.may_have_news and any(one.has_news for one in directories)
-            woken = self._ears.wait(0.0 if has_news else max(0.0, until - time.monotonic()))
+            woken = self._ears.wait(max(0.0, until - time.monotonic()), self._has_news)
             now = time.monotonic()
             if now >= self._token_due:
                 self._require_ours()
@@ -182,6 +181,9 @@ class Daemon:
         for one in directories:
             if not one.is_scanning:
                 one.guard.get_ready()
+
+    def _has_news(self) -> bool:
+        return any(one.has_news for one in self.directories.all)
 
     def _require_ours(self) -> None:
         """Raise GuardError when another guard has taken the store over, as may be after a pause; it is not to be disturbed."""
