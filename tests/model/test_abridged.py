@@ -178,7 +178,9 @@ class WithLog:
     def then(self, data: bytes) -> None:
         """Take the next state, into the delta log if it follows the one before, else as a new shadow."""
         if followed := follow(self.now, data):
-            line = change(parts(self.now, followed), len(data), 2, followed.document.count, followed.checksum())
+            line = change(
+                parts(self.now, followed), len(data), 2, followed.document.count, followed.checksum()
+            )
             self.delta_logs.append("session", line)
             state = apply(self.path, self.shadow, "digest", 1)
             assert state
