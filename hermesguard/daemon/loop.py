@@ -165,10 +165,11 @@ class Daemon:
             now = time.monotonic()
             if now >= self._token_due:
                 self._require_ours()
-            if self._selector_descriptor in woken:
-                is_called = True
-                for key, events in self._selector.select(0):
-                    key.data(events)
+            for descriptor, _ in woken:
+                if descriptor == self._selector_descriptor:
+                    is_called = True
+                    for key, events in self._selector.select(0):
+                        key.data(events)
             is_growth = True
             for one in directories:
                 if one.hear() and not one.follow_changes():

@@ -185,7 +185,7 @@ class Guard:
                 self._reader.let_go(LONG_BYTES)
 
     def _visit(self, name: str, writer_pid: int | None) -> bool:
-        work = None if self.long_work.is_idle else self.long_work
+        work = None if self.long_work.is_idle() else self.long_work
         if work and work.puts_off(name, writer_pid):
             return False
         began_ns = time.perf_counter_ns()

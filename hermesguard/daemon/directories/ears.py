@@ -34,8 +34,8 @@ class Ears:
             del self._wanted[descriptor]
             self._poll.unregister(descriptor)
 
-    def wait(self, seconds: float, has_news: Callable[[], bool]) -> dict[int, int]:
-        """Return the descriptors that can be read, after so many seconds at the latest; what the queue had is read.
+    def wait(self, seconds: float, has_news: Callable[[], bool]) -> list[tuple[int, int]]:
+        """Return the descriptors that can be read, each with what `poll` says of it, after so many seconds at the latest; what the queue had is read.
 
         Not waited for is anything when the queue was read for one directory since the last time, and there is something to hear
         for others (`has_news`), of which nobody is woken.
@@ -43,10 +43,11 @@ class Ears:
         queue = self._queue
         if queue and queue.was_read and has_news():
             seconds = 0.0
-        woken = dict(self._poll.poll(seconds * 1000))
+        woken = self._poll.poll(seconds * 1000)
         if queue:
-            if self._queue_descriptor in woken:
-                queue.read()
+            for descriptor, _ in woken:
+                if descriptor == self._queue_descriptor:
+                    queue.read()
             queue.was_read = False
         return woken
 
