@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from hermesguard import __version__
+from hermesguard.config import memory
 from hermesguard.config.settings import Settings
 from hermesguard.daemon.control import Answer, ControlServer, Work
 from hermesguard.daemon.directories.directories import Directories
@@ -217,6 +218,7 @@ class Daemon:
                 gc.collect()
                 gc.freeze()
                 gc.enable()
+                memory.use_huge_pages()
         elif self.is_ready:
             self._service.status(self._words())
         if is_proved and self._is_well:
