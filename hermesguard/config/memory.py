@@ -26,7 +26,7 @@ _MADV_COLLAPSE: Final = 25
 _HUGE_BYTES: Final = 2 * 1024 * 1024
 _PAGES_OF_HUGE: Final = _HUGE_BYTES // 4096
 # So much of the place of a huge page must be in use: the rest of it is memory that nobody asked for.
-_LEAST_RESIDENT: Final = _PAGES_OF_HUGE * 15 // 16
+_LEAST_RESIDENT: Final = _PAGES_OF_HUGE * 3 // 4
 _MAPS: Final = Path("/proc/self/maps")
 
 

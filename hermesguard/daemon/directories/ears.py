@@ -35,7 +35,7 @@ class Ears:
             self._poll.unregister(descriptor)
 
     def wait(self, seconds: float, has_news: Callable[[], bool]) -> list[tuple[int, int]]:
-        """Return the descriptors that can be read, each with what `poll` says of it, after so many seconds at the latest; what the queue had is read.
+        """Return what can be read, as `poll` does, after so many seconds at the latest; what the queue had is read.
 
         Not waited for is anything when the queue was read for one directory since the last time, and there is something to hear
         for others (`has_news`), of which nobody is woken.
