@@ -42,13 +42,6 @@ def note(
     pending[name] = Change(name, writer_pid, moved_from, saves)
 
 
-def taken(pending: Pending) -> list[Change]:
-    """Return all changes and forget them."""
-    changes = list(pending.values())
-    pending.clear()
-    return changes
-
-
 class Changes(Pending):
     """Changes that were taken from the watch and not yet looked at: each name once, with all of its saves."""
 

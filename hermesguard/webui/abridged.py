@@ -141,9 +141,8 @@ class Abridged:
         """The file's bytes, put together anew."""
         return b"".join(self.pieces)
 
-    @property
     def checksum(self) -> int:
-        """The Adler-32 of the whole file, at the cost of the rests."""
+        """Return the Adler-32 of the whole file, at the cost of the rests."""
         value = zlib.adler32(self.rests[0])
         for hole, rest in zip(self.holes, self.rests[1:], strict=True):
             value = zlib.adler32(rest, joined_checksum(value, hole.checksum, hole.size_bytes))
