@@ -228,18 +228,21 @@ class Case(Messages):
     @cached_property
     def remembers(self) -> bool:
         """Live still has context or tool calls of messages that it no longer shows: its writer never lost the session."""
-        missing = self.comparison.missing
-        messages = self.shadow.messages
-        tools = {tool for index in missing for tool in messages[index].identity[2]}
-        if any(_call_id(call) in tools for call in self.live.tool_calls):
-            return True
+        calls, context = self.live.tool_calls, self.live.context
+        messages, missing = self.shadow.messages, self.comparison.missing
+        if calls:
+            tools = {tool for index in missing for tool in messages[index].identity[2]}
+            if any(_call_id(call) in tools for call in calls):
+                return True
+        if not context:
+            return False
         known = {(messages[index].said, messages[index].timestamp) for index in missing}
-        if any((message.said, message.timestamp) in known for message in self.live.context):
+        there = [(message.said, message.timestamp) for message in context]
+        if not known.isdisjoint(there):
             return True
         # Most releases keep no stamps there; then it takes more than one, for short words are said again.
-        said = {messages[index].said for index in missing}
-        again = said & {message.said for message in self.live.context if message.timestamp is None}
-        return len(again) > 1
+        said = {what for what, _ in known}
+        return len(said.intersection(what for what, stamp in there if stamp is None)) > 1
 
     @cached_property
     def is_said_before(self) -> bool:
@@ -249,18 +252,17 @@ class Case(Messages):
         A prompt that the repair itself put there is no part of that: who takes it back has seen it, unless another is sent in the
         same moment, in which nobody can have taken it back first.
         """
+        if not self.around.before_repair or not self.live.messages:
+            return False
+        if not self.has_new_prompt and all(
+            self.shadow.messages[index].get("_recovered") for index in self.comparison.missing
+        ):
+            return False
         said = [message.said for message in self.live.messages]
-        return (
-            bool(said)
-            and (
-                self.has_new_prompt
-                or not all(self.shadow.messages[index].get("_recovered") for index in self.comparison.missing)
-            )
-            and any(
-                said == [message.said for message in before.messages]
-                and all(was == now for was, now in _counters(before, self.live))
-                for before in self.around.before_repair
-            )
+        return any(
+            said == [message.said for message in before.messages]
+            and all(was == now for was, now in _counters(before, self.live))
+            for before in self.around.before_repair
         )
 
     @property

@@ -92,6 +92,9 @@ class Comparison(NamedTuple):
 
 def compare(old: Sequence[Message], new: Sequence[Message]) -> Comparison:
     """Return what became of the messages of `old` in `new`."""
+    if not new:
+        missing, harmless = _all_gone(old)
+        return Comparison(old, new, 0, Pairs(0, ()), (), tuple(missing), (), tuple(harmless), ())
     lead = _lead(old, new)
     pairs: list[Pair] = []
     found = Changes()
@@ -156,8 +159,19 @@ def _gone(
             (new[place[beside[0]]] if beside[0] in place else None),
             (new[place[beside[1]]] if beside[1] in place else None),
         )
-        gone = benign.Gone(old, index, beside, window, now, index in again)
-        kind = benign.vanishing(gone) if old[index].count == 1 else ""
+        message = old[index]
+        gone = benign.Gone(message, old, index, beside, window, now, index in again)
+        kind = benign.vanishing(gone) if message.count == 1 else ""
+        harmless.append((index, kind)) if kind else missing.append(index)
+    return missing, harmless
+
+
+def _all_gone(old: Sequence[Message]) -> tuple[list[int], list[tuple[int, str]]]:
+    """As `_gone`, where new has no message: nothing is there that could stand for one of old."""
+    missing: list[int] = []
+    harmless: list[tuple[int, str]] = []
+    for index, message in enumerate(old.read() if isinstance(old, LongMessages) else old):
+        kind = benign.unsaid(message) if message.count == 1 else ""
         harmless.append((index, kind)) if kind else missing.append(index)
     return missing, harmless
 
