@@ -10,6 +10,7 @@ from typing import Final
 
 from hermesguard.judge.messages import Messages, is_number, says_something
 from hermesguard.webui import benign, session
+from hermesguard.webui.compare.diff import is_beginning
 from hermesguard.webui.session import Document, Message
 
 # The application shows and truncates by windows of this many messages (hermes-webui #5096).
@@ -170,6 +171,21 @@ class Case(Messages):
             None,
         )
 
+    # -- what the model sees
+
+    @cached_property
+    def is_context_beginning(self) -> bool:
+        """The context is a beginning of what it was."""
+        return is_beginning(self.shadow.context, self.live.context)
+
+    @cached_property
+    def is_context_kept(self) -> bool:
+        """The context is what it was."""
+        before, after = self.shadow.context, self.live.context
+        return len(before) == len(after) and all(
+            a.text == b.text or a.identity == b.identity for a, b in zip(before, after, strict=True)
+        )
+
     # -- what stands beside the messages
 
     @property
@@ -237,7 +253,12 @@ class Case(Messages):
         if not context:
             return False
         known = {(messages[index].said, messages[index].timestamp) for index in missing}
-        there = [(message.said, message.timestamp) for message in context]
+        stamps = {stamp for _, stamp in known}
+        there = [
+            (message.said, stamp)
+            for message in context
+            if (stamp := message.timestamp) is None or stamp in stamps
+        ]
         if not known.isdisjoint(there):
             return True
         # Most releases keep no stamps there; then it takes more than one, for short words are said again.

@@ -92,7 +92,8 @@ def is_user_turn(message: Message) -> bool:
     """Return whether a reader sees this message as something that a user said."""
     if message.role != "user":
         return False
-    opening = _opening(message)  # of each message that comes: once for all that is asked
+    # Asked of each message that comes: once for all, and without a call.
+    opening = message.words.lstrip()[:_OPENING_CHARACTERS].lower()
     if opening.startswith(_CONTROL_OPENINGS) or _opens_as_marker(message, opening) or _is_flagged(message):
         return False
     return bool(opening or message.get("attachments"))

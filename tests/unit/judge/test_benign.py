@@ -8,7 +8,7 @@ import pytest
 from hermesguard.judge.judge import Action
 from hermesguard.repair.merge import merge_documents
 from hermesguard.webui import benign, session
-from hermesguard.webui.compare import diff
+from hermesguard.webui.compare import vanished
 from hermesguard.webui.compare.diff import compare
 from tests.helpers.cases import NEW, Value, answer, calling, file, tool, turns, user, verdict_on
 
@@ -461,7 +461,7 @@ def test_what_nobody_said_may_go_whatever_is_there(what: str) -> None:
 @pytest.mark.parametrize("what", {**HARMLESS, **LOSSES})
 def test_where_no_message_is_left_nothing_stands_for_another(what: str) -> None:
     old = file({**HARMLESS, **LOSSES}[what][0]).messages
-    missing, harmless = diff._gone(old, (), 0, (), set())
+    missing, harmless = vanished._some(old, (), 0, (), set())
     found = compare(old, ())
     assert (found.missing, found.harmless) == (tuple(missing), tuple(harmless))
     assert (found.lead, found.new, found.added, list(found.pairs)) == (0, (), (), [])
