@@ -5,7 +5,7 @@ spoke against it, in sentences that quote no message.
 """
 
 from collections.abc import Iterable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from hermesguard.judge.case import Case
 from hermesguard.judge.facts import INTENDED, LOSS, facts
@@ -19,6 +19,7 @@ from hermesguard.webui.session import Document
 __all__ = ["TABLE", "Action", "Surroundings", "Verdict", "judge", "judge_missing", "judge_unreadable"]
 
 C = TypeVar("C")
+_NOTHING_KNOWN: Final = Surroundings()
 
 # All rules as people read them, by number; they are asked in the order of their modules.
 TABLE: tuple[Entry, ...] = tuple(
@@ -28,7 +29,7 @@ TABLE: tuple[Entry, ...] = tuple(
 
 def judge(shadow: Document, live: Document, around: Surroundings | None = None) -> Verdict:
     """Return what became of a session whose last good copy is `shadow` and whose file now says `live`."""
-    case = Case(shadow, live, around or Surroundings())
+    case = Case(shadow, live, around or _NOTHING_KNOWN)
     verdict = _first(RULES, case, comparison=case.comparison, loses_prompt=case.prompt_is_lost)
     if verdict.action is Action.GROWTH:
         gone, lessens = taken(shadow, live, case.comparison, case.may_be_several)
@@ -40,7 +41,7 @@ def judge(shadow: Document, live: Document, around: Surroundings | None = None) 
 
 def is_wipe(shadow: Document, live: Document) -> bool:
     """Return whether the first of all rules applies, the one that allows no moment's delay (hermes-webui #1558)."""
-    return Case(shadow, live, Surroundings()).is_wiped
+    return Case(shadow, live, _NOTHING_KNOWN).is_wiped
 
 
 def judge_unreadable(reason: str, around: Surroundings) -> Verdict:
