@@ -130,7 +130,7 @@ class Gone:
     """A message that is gone, with what was around it and what is there now."""
 
     message: Message
-
+    """The message that is gone."""
     messages: Sequence[Message]
     """The messages before."""
     index: int
