@@ -108,7 +108,7 @@ def calls_change(case: Case) -> str:
     """An entry came, or went though its message is there."""
     before = {_call(call) for call in case.shadow.tool_calls}
     after = {_call(call) for call in case.live.tool_calls}
-    kept = len(case.live.messages)
+    kept = case.live.count
     went = (call for call in case.shadow.tool_calls if _call(call) not in after)
     if after - before or any(_place(call) < kept for call in went):
         return f"leave `{session.TOOL_CALLS}` alone"
