@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from hermesguard.pieces import Content, Pieces, pieces_of
 from hermesguard.store.history import digest
 from hermesguard.webui import session
-from hermesguard.webui.abridged import Abridged, abridge, tightened
+from hermesguard.webui.abridged import LONGEST_REST, Abridged, abridge, tightened
 from hermesguard.webui.session import Document
 
 IDLE_SECONDS = 120.0
@@ -88,20 +88,17 @@ class Copy:
             self._digest = digest(self.content)
         return self._digest
 
-    @property
-    def memory_bytes(self) -> int:
-        """About how much memory it takes: one without long runs keeps every message as an object."""
-        if self.known is not None and self.known.holes:
-            return self.size_bytes
-        return _OBJECTS_BYTES + _TIMES_READ * self.size_bytes
-
-    def lighten(self) -> None:
+    def lighten(self) -> int:
         """Keep the abridged form and give the memory of the full one back (about six times the bytes of the file).
 
-        Of a long file both are views of the same bytes.
+        Of a long file both are views of the same bytes. Returns about how much memory the copy takes then: one without long
+        runs keeps every message as an object.
         """
         if self._content is not None and self.abridged.holes and not self.is_long:
             self._content = self._document = None
+        if self.known is not None and self.known.holes:
+            return self.size_bytes
+        return _OBJECTS_BYTES + _TIMES_READ * self.size_bytes
 
     @property
     def could_be_wiped(self) -> bool:
@@ -110,7 +107,9 @@ class Copy:
 
     def tighten(self) -> None:
         """Abridge what has gathered behind the long runs."""
-        self.known = tightened(self.known or self.abridged)
+        known = self.known or self.abridged
+        if known.rest_messages > LONGEST_REST:
+            self.known = tightened(known)
 
 
 @dataclass
@@ -138,10 +137,9 @@ class Cache:
     def put(self, name: str, copy: Copy, now: float) -> Copy:
         """Remember a copy and forget the oldest ones beyond the bound; returns the copy."""
         copy.used = now
-        copy.lighten()
         self.forget(name)
         self._copies[name] = copy
-        copy.cached_bytes = copy.memory_bytes
+        copy.cached_bytes = copy.lighten()
         self.size_bytes += copy.cached_bytes
         while self.size_bytes > self.limit_bytes:
             oldest = next((other for other in self._copies if other not in self.pinned), name)

@@ -53,13 +53,6 @@ class Changes(Pending):
             else:
                 self[change.name] = change
 
-    def in_order(self) -> list[Change]:
-        """Return the changes in the order in which they are to be looked at: those that were renamed first."""
-        found = list(self.values())
-        if len(found) > 1:
-            found.sort(key=lambda change: change.moved_from is None)
-        return found
-
     def take_saves(self, name: str, is_as_read: Callable[[], bool]) -> int:
         """Return how many saves of `name` lie before what was read of it just now; they are not counted again.
 

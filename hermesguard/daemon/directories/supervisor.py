@@ -148,7 +148,9 @@ class Supervisor(Watched):
         """Visit what changed, for a turn's time; return whether it was nothing but growth, of which nothing follows."""
         assert self.watch
         is_growth = True
-        known = self.changes.in_order()
+        known = list(self.changes.values())
+        if len(known) > 1:
+            known.sort(key=lambda change: change.moved_from is None)  # those that were renamed first
         for change in known:
             if change.moved_from is None:
                 break
