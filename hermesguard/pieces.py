@@ -157,6 +157,16 @@ def around(data: bytes | bytearray, runs: Iterable[Sequence[Piece]], end: int) -
     return tuple(rests)
 
 
+def stands_before(data: bytes, position: int, start: int, end: int) -> bool:
+    """Return whether `around`, looking from `position` on, would find before it what stands from `start` to `end`.
+
+    So it may be with the context of a chat whose messages are few yet.
+    """
+    probe = data[start : min(end, start + PROBE_BYTES)]
+    found = data.find(probe, position, start + len(probe) - 1)
+    return found >= 0 and data.find(data[start:end], found, end - 1) >= 0
+
+
 def with_runs(rests: Sequence[Piece], runs: Iterable[Iterable[Piece]]) -> Iterator[Piece]:
     """Yield the pieces of a file: a rest, a run, a rest, and so on."""
     yield rests[0]

@@ -22,6 +22,12 @@ SMALLEST_BYTES: Final = 1024 * 1024
 _GROUPS: Final = Path("/sys/fs/cgroup")
 _M_TRIM_THRESHOLD: Final = -1  # malloc.h
 _M_MMAP_THRESHOLD: Final = -3
+_MADV_COLLAPSE: Final = 25
+_HUGE_BYTES: Final = 2 * 1024 * 1024
+_PAGES_OF_HUGE: Final = _HUGE_BYTES // 4096
+# So much of the place of a huge page must be in use: the rest of it is memory that nobody asked for.
+_LEAST_RESIDENT: Final = _PAGES_OF_HUGE * 3 // 4
+_MAPS: Final = Path("/proc/self/maps")
 
 
 def session_limit_bytes(chosen: int | None, groups: Path = _GROUPS) -> int:
@@ -84,3 +90,31 @@ def give_long_back(size_bytes: int) -> None:
         mallopt(_M_MMAP_THRESHOLD, size_bytes)
         # As the C library does by itself, until one of the two is set: 1 MB taken and freed costs 14 us, and else 608.
         mallopt(_M_TRIM_THRESHOLD, 2 * size_bytes)
+
+
+def use_huge_pages() -> int:
+    """Put the memory that this process fills into huge pages, where the kernel can (Linux 6.1); return how many bytes of it.
+
+    A growing save comes upon cold caches: where each thing lies has to be looked up anew, too, for each page of 4 KB. With pages
+    of 2 MB it costs a twentieth less (madvise(2), "MADV_COLLAPSE"; measured with two guards that were saved to in turn).
+    """
+    gathered_bytes = 0
+    with contextlib.suppress(AttributeError, OSError, ValueError):
+        libc = ctypes.CDLL(None)
+        resident = (ctypes.c_ubyte * _PAGES_OF_HUGE)()
+        for begin in _huge_places(_MAPS.read_text(encoding="ascii", errors="replace")):
+            place, size = ctypes.c_void_p(begin), ctypes.c_size_t(_HUGE_BYTES)
+            if libc.mincore(place, size, resident) or sum(bytes(resident)) < _LEAST_RESIDENT:
+                continue
+            if libc.madvise(place, size, _MADV_COLLAPSE) == 0:
+                gathered_bytes += _HUGE_BYTES
+    return gathered_bytes
+
+
+def _huge_places(maps: str) -> Iterator[int]:
+    """Yield where a huge page has room in the memory of a process that is its own, by its `maps` (proc_pid_maps(5))."""
+    for line in maps.splitlines():
+        span, rights, _, _, inode, *path = line.split(maxsplit=5)
+        if rights == "rw-p" and inode == "0" and (not path or path[0] == "[heap]"):
+            begin, end = (int(address, 16) for address in span.split("-"))
+            yield from range(-(-begin // _HUGE_BYTES) * _HUGE_BYTES, end - _HUGE_BYTES + 1, _HUGE_BYTES)

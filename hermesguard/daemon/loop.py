@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from hermesguard import __version__
+from hermesguard.config import memory
 from hermesguard.config.settings import Settings
 from hermesguard.daemon.control import Answer, ControlServer, Work
 from hermesguard.daemon.directories.directories import Directories
@@ -161,15 +162,15 @@ class Daemon:
         directories = self.directories.all
         is_called = False
         while not is_called:
-            has_news = self._ears.may_have_news and any(one.has_news for one in directories)
-            woken = self._ears.wait(0.0 if has_news else max(0.0, until - time.monotonic()))
+            woken = self._ears.wait(max(0.0, until - time.monotonic()), self._has_news)
             now = time.monotonic()
             if now >= self._token_due:
                 self._require_ours()
-            if self._selector_descriptor in woken:
-                is_called = True
-                for key, events in self._selector.select(0):
-                    key.data(events)
+            for descriptor, _ in woken:
+                if descriptor == self._selector_descriptor:
+                    is_called = True
+                    for key, events in self._selector.select(0):
+                        key.data(events)
             is_growth = True
             for one in directories:
                 if one.hear() and not one.follow_changes():
@@ -182,6 +183,9 @@ class Daemon:
         for one in directories:
             if not one.is_scanning:
                 one.guard.get_ready()
+
+    def _has_news(self) -> bool:
+        return any(one.has_news for one in self.directories.all)
 
     def _require_ours(self) -> None:
         """Raise GuardError when another guard has taken the store over, as may be after a pause; it is not to be disturbed."""
@@ -214,6 +218,7 @@ class Daemon:
                 gc.collect()
                 gc.freeze()
                 gc.enable()
+                memory.use_huge_pages()
         elif self.is_ready:
             self._service.status(self._words())
         if is_proved and self._is_well:

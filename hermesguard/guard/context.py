@@ -92,7 +92,7 @@ class Writers:
     last: int | None = None
     """The one that has saved last."""
 
-    def __call__(self, session: str, pid: int | None) -> Writer:
+    def of(self, session: str, pid: int | None) -> Writer:
         """Return how the process that has just written a session stands to the one that wrote its shadow."""
         before = self._of_session.get(session)
         if pid is None or before is None:
@@ -315,7 +315,8 @@ class Context:
     ) -> None:
         """Live is right: make it the shadow; `before` and `made` as for the copies."""
         if self.copies.keep(name, copy, stamp.mtime_ns, before, made):
-            self.notes.in_order(name, signature(stamp), copy.count)
+            count = copy.known.count if copy.known else copy.count
+            self.notes.in_order(name, signature(stamp), count)
         else:
             self.notes.deferred.pop(name, None)
 

@@ -111,7 +111,7 @@ class Guard:
         Raises OSError when the directory cannot be read.
         """
         # What stands there while the bookkeeping of repairs waits is not left over: the next scan looks again.
-        if not self.unfinished and not self.scans.is_unchanged:
+        if not self.unfinished.repairs and not self.scans.is_unchanged:
             self._recovery.take()
 
     def end(self) -> None:
@@ -168,7 +168,7 @@ class Guard:
                 self.long_work.forget_writer(name)
         self.notes.to_visit.add(name)
         try:
-            if self.unfinished:
+            if self.unfinished.repairs:
                 if self.unfinished.is_own(name):
                     return False
                 self.unfinished.finish(name)
@@ -185,13 +185,14 @@ class Guard:
                 self._reader.let_go(LONG_BYTES)
 
     def _visit(self, name: str, writer_pid: int | None) -> bool:
-        work = None if self.long_work.is_idle else self.long_work
+        work = None if self.long_work.is_idle() else self.long_work
         if work and work.puts_off(name, writer_pid):
             return False
         began_ns = time.perf_counter_ns()
         try:
             path, known = self.directory.file_name(name), work.data(name) if work else None
-            runs = shadow.runs if (shadow := self.copies.cached(name)) else ()
+            before = shadow.known if (shadow := self.copies.cached(name)) else None
+            runs = before.runs if before else ()
             size_bytes, stamp = self._reader.read(path, self.context.limit_bytes, known, runs)
             if work:
                 work.require_thin(name, stamp)
@@ -210,7 +211,7 @@ class Guard:
         if shadow is None:
             return False
         writer = self._written_by(name, writer_pid)
-        before = shadow.abridged
+        before = before or shadow.abridged
         rests = self._reader.around(before.runs)
         if size_bytes == before.size_bytes and (rests == before.rests or self._reader.is_same(before.pieces)):
             self.notes.writers.stands(name, writer_pid)
@@ -287,7 +288,7 @@ class Guard:
     def _written_by(self, name: str, pid: int | None) -> Writer:
         """Note which process has saved a session; report once when two do so by turns."""
         writers = self.notes.writers
-        writer = writers(name, pid)
+        writer = writers.of(name, pid)
         if pid is None or pid == writers.last:
             return writer
         asked = self.notes.deferred.get(name)
@@ -322,7 +323,7 @@ class Guard:
 
     def _follow(self, name: str, shadow: Copy, rests: Rests, size_bytes: int, stamp: Stamp) -> bool | None:
         """Take a save that only added, at the cost of what it added; return if nothing follows of it, None if it did more."""
-        known = shadow.abridged
+        known = shadow.known or shadow.abridged
         found, made = grown(known, rests, size_bytes) or (followed(known, rests, size_bytes), None)
         if found is None:
             return None
@@ -339,7 +340,7 @@ class Guard:
         self._acts.goes_on(name)
         self.context.keep(name, copy, stamp, shadow, made)
         copy.tighten()
-        self.standby.saved(name, could_be_wiped := copy.could_be_wiped, self.context.clock.monotonic())
+        self.standby.saved(name, could_be_wiped := bool(found.stream), self.context.clock.monotonic())
         return copy.is_stored and not could_be_wiped
 
     def _look_for(self, name: str) -> None:

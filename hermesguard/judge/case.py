@@ -10,6 +10,7 @@ from typing import Final
 
 from hermesguard.judge.messages import Messages, is_number, says_something
 from hermesguard.webui import benign, session
+from hermesguard.webui.compare.diff import is_beginning
 from hermesguard.webui.session import Document, Message
 
 # The application shows and truncates by windows of this many messages (hermes-webui #5096).
@@ -170,6 +171,21 @@ class Case(Messages):
             None,
         )
 
+    # -- what the model sees
+
+    @cached_property
+    def is_context_beginning(self) -> bool:
+        """The context is a beginning of what it was."""
+        return is_beginning(self.shadow.context, self.live.context)
+
+    @cached_property
+    def is_context_kept(self) -> bool:
+        """The context is what it was."""
+        before, after = self.shadow.context, self.live.context
+        return len(before) == len(after) and all(
+            a.text == b.text or a.identity == b.identity for a, b in zip(before, after, strict=True)
+        )
+
     # -- what stands beside the messages
 
     @property
@@ -228,18 +244,26 @@ class Case(Messages):
     @cached_property
     def remembers(self) -> bool:
         """Live still has context or tool calls of messages that it no longer shows: its writer never lost the session."""
-        missing = self.comparison.missing
-        messages = self.shadow.messages
-        tools = {tool for index in missing for tool in messages[index].identity[2]}
-        if any(_call_id(call) in tools for call in self.live.tool_calls):
-            return True
+        calls, context = self.live.tool_calls, self.live.context
+        messages, missing = self.shadow.messages, self.comparison.missing
+        if calls:
+            tools = {tool for index in missing for tool in messages[index].identity[2]}
+            if any(_call_id(call) in tools for call in calls):
+                return True
+        if not context:
+            return False
         known = {(messages[index].said, messages[index].timestamp) for index in missing}
-        if any((message.said, message.timestamp) in known for message in self.live.context):
+        stamps = {stamp for _, stamp in known}
+        there = [
+            (message.said, stamp)
+            for message in context
+            if (stamp := message.timestamp) is None or stamp in stamps
+        ]
+        if not known.isdisjoint(there):
             return True
         # Most releases keep no stamps there; then it takes more than one, for short words are said again.
-        said = {messages[index].said for index in missing}
-        again = said & {message.said for message in self.live.context if message.timestamp is None}
-        return len(again) > 1
+        said = {what for what, _ in known}
+        return len(said.intersection(what for what, stamp in there if stamp is None)) > 1
 
     @cached_property
     def is_said_before(self) -> bool:
@@ -249,18 +273,17 @@ class Case(Messages):
         A prompt that the repair itself put there is no part of that: who takes it back has seen it, unless another is sent in the
         same moment, in which nobody can have taken it back first.
         """
+        if not self.around.before_repair or not self.live.messages:
+            return False
+        if not self.has_new_prompt and all(
+            self.shadow.messages[index].get("_recovered") for index in self.comparison.missing
+        ):
+            return False
         said = [message.said for message in self.live.messages]
-        return (
-            bool(said)
-            and (
-                self.has_new_prompt
-                or not all(self.shadow.messages[index].get("_recovered") for index in self.comparison.missing)
-            )
-            and any(
-                said == [message.said for message in before.messages]
-                and all(was == now for was, now in _counters(before, self.live))
-                for before in self.around.before_repair
-            )
+        return any(
+            said == [message.said for message in before.messages]
+            and all(was == now for was, now in _counters(before, self.live))
+            for before in self.around.before_repair
         )
 
     @property

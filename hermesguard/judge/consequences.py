@@ -9,7 +9,6 @@ from collections.abc import Hashable
 from hermesguard.judge.case import WINDOW_MESSAGES, Case
 from hermesguard.judge.messages import says_something, says_the_same
 from hermesguard.webui import benign, session
-from hermesguard.webui.compare.diff import compare
 from hermesguard.webui.session import Message
 
 # What only an act of its own changes.
@@ -57,7 +56,7 @@ def is_no_summary(case: Case) -> str:
     live = case.live.messages
     if not live or len(live) >= len(case.shadow.messages):
         return "leave fewer messages"
-    is_told = any(map(benign.is_compaction_marker, live)) or session.CONTEXT in case.live
+    is_told = session.CONTEXT in case.live or any(map(benign.is_compaction_marker, live))
     return "" if is_told else "leave its summary"
 
 
@@ -66,14 +65,16 @@ def is_no_summary(case: Case) -> str:
 
 def context_is_not_cut(case: Case) -> str:
     """The context is not a beginning of what it was."""
-    return "" if _is_beginning(case) and not _is_gone(case) else "leave a beginning of the model's context"
+    return (
+        "" if case.is_context_beginning and not _is_gone(case) else "leave a beginning of the model's context"
+    )
 
 
 def context_is_not_kept_or_cut(case: Case) -> str:
     """The context was cut by a release that keeps it, or is another one; with an undo of the only turn it is cut everywhere."""
     may_be_cut = session.MESSAGE_COUNT in case.live or (case.is_emptied and case.lost_turns <= 1)
     if not may_be_cut:
-        return "" if _is_kept(case) else "leave the model's context as it was"
+        return "" if case.is_context_kept else "leave the model's context as it was"
     return context_is_not_cut(case)
 
 
@@ -81,7 +82,7 @@ def context_is_not_cleared(case: Case) -> str:
     """The context is gone where a clear keeps it, or is another one."""
     if session.BOUNDARY in case.live and not case.live.context:
         return ""
-    return "" if _is_kept(case) else "leave the model's context as it was"
+    return "" if case.is_context_kept else "leave the model's context as it was"
 
 
 def context_is_another(case: Case) -> str:
@@ -90,18 +91,6 @@ def context_is_another(case: Case) -> str:
     if session.CONTEXT not in live:
         return ""
     return "" if says_the_same(live.messages, live.context) else "leave the same in the model's context"
-
-
-def _is_kept(case: Case) -> bool:
-    before, after = case.shadow.context, case.live.context
-    return len(before) == len(after) and all(
-        a.text == b.text or a.identity == b.identity for a, b in zip(before, after, strict=True)
-    )
-
-
-def _is_beginning(case: Case) -> bool:
-    found = compare(case.shadow.context, case.live.context)
-    return not found.added and not found.moved and not found.changed
 
 
 def _is_gone(case: Case) -> bool:
@@ -119,7 +108,7 @@ def calls_change(case: Case) -> str:
     """An entry came, or went though its message is there."""
     before = {_call(call) for call in case.shadow.tool_calls}
     after = {_call(call) for call in case.live.tool_calls}
-    kept = len(case.live.messages)
+    kept = case.live.count
     went = (call for call in case.shadow.tool_calls if _call(call) not in after)
     if after - before or any(_place(call) < kept for call in went):
         return f"leave `{session.TOOL_CALLS}` alone"

@@ -5,7 +5,7 @@ spoke against it, in sentences that quote no message.
 """
 
 from collections.abc import Iterable
-from typing import TypeVar
+from typing import Any, Final, TypeVar
 
 from hermesguard.judge.case import Case
 from hermesguard.judge.facts import INTENDED, LOSS, facts
@@ -13,12 +13,13 @@ from hermesguard.judge.rule import Entry, Rule
 from hermesguard.judge.rules import RULES
 from hermesguard.judge.rules_missing import MISSING_RULES, UNREADABLE_RULES, Missing, Unread
 from hermesguard.judge.verdict import Action, Surroundings, Verdict
-from hermesguard.webui.compare.parts import lessened, taken
+from hermesguard.webui.compare.parts import taken
 from hermesguard.webui.session import Document
 
 __all__ = ["TABLE", "Action", "Surroundings", "Verdict", "judge", "judge_missing", "judge_unreadable"]
 
 C = TypeVar("C")
+_NOTHING_KNOWN: Final = Surroundings()
 
 # All rules as people read them, by number; they are asked in the order of their modules.
 TABLE: tuple[Entry, ...] = tuple(
@@ -28,19 +29,19 @@ TABLE: tuple[Entry, ...] = tuple(
 
 def judge(shadow: Document, live: Document, around: Surroundings | None = None) -> Verdict:
     """Return what became of a session whose last good copy is `shadow` and whose file now says `live`."""
-    case = Case(shadow, live, around or Surroundings())
-    verdict = _first(RULES, case)._replace(comparison=case.comparison, loses_prompt=case.prompt_is_lost)
+    case = Case(shadow, live, around or _NOTHING_KNOWN)
+    verdict = _first(RULES, case, comparison=case.comparison, loses_prompt=case.prompt_is_lost)
     if verdict.action is Action.GROWTH:
-        gone = tuple(taken(shadow, live, case.comparison, case.may_be_several))
-        verdict = verdict._replace(taken=gone, lessens=bool(gone) or lessened(shadow, live, case.comparison))
+        gone, lessens = taken(shadow, live, case.comparison, case.may_be_several)
         fewer = shadow.count - live.count
-        return verdict._replace(against=(f"live has {fewer} messages fewer",)) if fewer > 0 else verdict
+        against = (f"live has {fewer} messages fewer",) if fewer > 0 else ()
+        return verdict._replace(taken=gone, lessens=lessens, against=against)
     return _explained(verdict, facts(case), INTENDED if verdict.action is Action.INTENDED else LOSS)
 
 
 def is_wipe(shadow: Document, live: Document) -> bool:
     """Return whether the first of all rules applies, the one that allows no moment's delay (hermes-webui #1558)."""
-    return Case(shadow, live, Surroundings()).is_wiped
+    return Case(shadow, live, _NOTHING_KNOWN).is_wiped
 
 
 def judge_unreadable(reason: str, around: Surroundings) -> Verdict:
@@ -56,10 +57,11 @@ def judge_missing(shadow: Document, around: Surroundings) -> Verdict:
     return _explained(verdict, missing.facts(), INTENDED if is_intended else LOSS)
 
 
-def _first(rules: Iterable[Rule[C]], case: C) -> Verdict:
+def _first(rules: Iterable[Rule[C]], case: C, **seen: Any) -> Verdict:
+    """Return the verdict of the first rule that applies, with what was `seen` beside it."""
     for rule in rules:
         if (verdict := rule.decide(case)) is not None:
-            return verdict._replace(rule=rule.label)
+            return verdict._replace(rule=rule.label, **seen)
     raise LookupError("the last rule always applies")
 
 

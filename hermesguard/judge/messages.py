@@ -36,13 +36,12 @@ class Messages:
         """
         shadow, live = self.shadow, self.live
         prompt = " ".join(live.prompt.split())
+        if not prompt or not live.stream:
+            return frozenset()
         return frozenset(
             index
             for index in self.comparison.missing
-            if prompt
-            and live.stream
-            and shadow.messages[index].get("_recovered")
-            and shadow.messages[index].identity[1] == prompt
+            if shadow.messages[index].get("_recovered") and shadow.messages[index].identity[1] == prompt
         )
 
     @property

@@ -5,7 +5,9 @@ comes from, so numbers beyond 64 bits, NaN and lone surrogates come out as they 
 sections 1 (order of keys) and 6 (what the application makes of a repaired file).
 """
 
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
 from typing import Any
 
 from hermesguard.pieces import Content, Piece, pieces_of
@@ -170,11 +172,8 @@ class _Merger:
         """Return the texts of both sides' entries, each pointing to where its message stands now."""
         if not self.shadow.tool_calls and not (self.live and self.live.tool_calls):
             return []
-        place: dict[Hashable, int] = {}
-        index = 0
-        for message in self.messages:
-            place[message.mark] = index
-            index += message.count
+        starts = accumulate((message.count for message in self.messages), initial=0)
+        place = {message.mark: start for message, start in zip(self.messages, starts, strict=False)}
         twin_new = {
             new: old
             for old, new in (*self.comparison.pairs, *self.comparison.shortened, *self.comparison.moved)
@@ -186,15 +185,18 @@ class _Merger:
             (self.shadow, self.comparison.old, twin_old, self.comparison.new),
             (self.live, self.comparison.new, twin_new, self.comparison.old),
         ):
+            begins = list(accumulate((message.count for message in own), initial=0))
             for call in side.tool_calls if side else ():
                 text = call.text
-                index = call.get("assistant_msg_idx")
-                if isinstance(index, int) and 0 <= index < len(own):
+                at = call.get("assistant_msg_idx")
+                if isinstance(at, int) and 0 <= at < begins[-1]:
+                    index = bisect_right(begins, at) - 1  # a run stands for many
                     now = place.get(own[index].mark)
                     if now is None and index in twin:
                         now = place.get(other[twin[index]].mark)
-                    if now is not None and now != index:
-                        text = dump({**call.value, "assistant_msg_idx": now}, level=2)
+                    if now is not None and now != begins[index]:
+                        moved = {**call.value, "assistant_msg_idx": now + at - begins[index]}
+                        text = dump(moved, level=2)
                 key = str(call.get("tid") or text)
                 if key not in seen:
                     seen.add(key)

@@ -3,10 +3,10 @@
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
-from hermesguard.pieces import Content, Piece, Pieces, pieces_of
+from hermesguard.pieces import Content, Pieces, pieces_of
 from hermesguard.store.history import digest
 from hermesguard.webui import session
-from hermesguard.webui.abridged import Abridged, abridge, tightened
+from hermesguard.webui.abridged import LONGEST_REST, Abridged, abridge, tightened
 from hermesguard.webui.session import Document
 
 IDLE_SECONDS = 120.0
@@ -34,7 +34,8 @@ class Copy:
         """What it counts for in the cache."""
         self._content: Content | None = data if abridged is None else None
         self._document = document
-        self._abridged = abridged
+        self.known = abridged
+        """Its abridged form, if that was found out; else ask for `abridged`."""
         self._digest = ""
         self.prepared: object = None
         """The repair of a wipe of this copy, once it is prepared (module repair.standby)."""
@@ -71,19 +72,14 @@ class Copy:
     @property
     def abridged(self) -> Abridged:
         """What the copy says, its long runs of messages standing as one each; Unreadable when it is damaged."""
-        if self._abridged is None:
-            self._abridged = abridge(b"" if self.is_long else self.data, self.document)
-        return self._abridged
-
-    @property
-    def runs(self) -> tuple[tuple[Piece, ...], ...]:
-        """The long runs of messages, as far as they are known: a later state of the file is mostly read along them."""
-        return self._abridged.runs if self._abridged else ()
+        if self.known is None:
+            self.known = abridge(b"" if self.is_long else self.data, self.document)
+        return self.known
 
     @property
     def count(self) -> int:
         """How many messages it holds."""
-        return self._abridged.count if self._abridged else self.document.count
+        return self.known.count if self.known else self.document.count
 
     @property
     def digest(self) -> str:
@@ -92,29 +88,28 @@ class Copy:
             self._digest = digest(self.content)
         return self._digest
 
-    @property
-    def memory_bytes(self) -> int:
-        """About how much memory it takes: one without long runs keeps every message as an object."""
-        if self._abridged is not None and self._abridged.holes:
-            return self.size_bytes
-        return _OBJECTS_BYTES + _TIMES_READ * self.size_bytes
-
-    def lighten(self) -> None:
+    def lighten(self) -> int:
         """Keep the abridged form and give the memory of the full one back (about six times the bytes of the file).
 
-        Of a long file both are views of the same bytes.
+        Of a long file both are views of the same bytes. Returns about how much memory the copy takes then: one without long
+        runs keeps every message as an object.
         """
         if self._content is not None and self.abridged.holes and not self.is_long:
             self._content = self._document = None
+        if self.known is not None and self.known.holes:
+            return self.size_bytes
+        return _OBJECTS_BYTES + _TIMES_READ * self.size_bytes
 
     @property
     def could_be_wiped(self) -> bool:
         """Whether it has what bug #1558 needs: a stream that is set."""
-        return bool((self._abridged or self.abridged).stream)
+        return bool(self.abridged.stream)
 
     def tighten(self) -> None:
         """Abridge what has gathered behind the long runs."""
-        self._abridged = tightened(self._abridged or self.abridged)
+        known = self.known or self.abridged
+        if known.rest_messages > LONGEST_REST:
+            self.known = tightened(known)
 
 
 @dataclass
@@ -142,10 +137,9 @@ class Cache:
     def put(self, name: str, copy: Copy, now: float) -> Copy:
         """Remember a copy and forget the oldest ones beyond the bound; returns the copy."""
         copy.used = now
-        copy.lighten()
         self.forget(name)
         self._copies[name] = copy
-        copy.cached_bytes = copy.memory_bytes
+        copy.cached_bytes = copy.lighten()
         self.size_bytes += copy.cached_bytes
         while self.size_bytes > self.limit_bytes:
             oldest = next((other for other in self._copies if other not in self.pinned), name)

@@ -63,17 +63,15 @@ class DeltaLogs:
 
     def __init__(self, path_of: Callable[[str], Path]) -> None:
         self._path_of = path_of
-        self._begun: set[str] = set()
+        self.begun: set[str] = set()
+        """The sessions that have one."""
         self._open: OrderedDict[str, Appending] = OrderedDict()
-
-    def __contains__(self, session: str) -> bool:
-        return session in self._begun
 
     def begin(self, session: str, shadow_digest: str, shadow_mtime_ns: int) -> None:
         """As `begin`; an older delta log of that session counts no longer."""
         self.drop(session)
         begin(self._path_of(session), shadow_digest, shadow_mtime_ns)
-        self._begun.add(session)
+        self.begun.add(session)
 
     def append(self, session: str, line: bytes) -> None:
         """Add a change to a delta log that was begun; durable when this returns.
@@ -95,7 +93,7 @@ class DeltaLogs:
 
     def drop(self, session: str) -> None:
         """Let go of a delta log, before it is removed or because it is."""
-        self._begun.discard(session)
+        self.begun.discard(session)
         if session in self._open:
             self._open.pop(session).close()
 

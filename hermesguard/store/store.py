@@ -286,7 +286,7 @@ class Store(History):
 
         The state before must be in the store: shadow and delta log as `read_shadow` gives it.
         """
-        if session not in self._delta_logs:
+        if session not in self._delta_logs.begun:
             self.place.check(self.shadows_directory)
             self.fold(session)  # one of a guard before us, if it still counts, must not be lost
             noted, stamp = self.shadow_note(session), files.stamp(self.shadow_path(session))
@@ -300,7 +300,7 @@ class Store(History):
         """Make shadow and delta log one plain copy again; a delta log that belongs to no shadow goes."""
         self.place.check(self.shadows_directory)
         path = self.delta_log_path(session)
-        is_ours = session in self._delta_logs or not self._strangeness(path)
+        is_ours = session in self._delta_logs.begun or not self._strangeness(path)
         if is_ours and files.stamp(path) and self.has_shadow(session):
             newest = self.newest(session)
             if newest.has_delta_log and newest.messages is not None:
@@ -316,7 +316,7 @@ class Store(History):
         return [stem for stem in stems if is_session_id(stem)]
 
     def _drop_delta_log(self, session: str) -> None:
-        is_ours = session in self._delta_logs
+        is_ours = session in self._delta_logs.begun
         self._delta_logs.drop(session)
         path = self.delta_log_path(session)
         if not is_ours and (reason := self._strangeness(path)):

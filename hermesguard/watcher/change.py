@@ -42,13 +42,6 @@ def note(
     pending[name] = Change(name, writer_pid, moved_from, saves)
 
 
-def taken(pending: Pending) -> list[Change]:
-    """Return all changes and forget them."""
-    changes = list(pending.values())
-    pending.clear()
-    return changes
-
-
 class Changes(Pending):
     """Changes that were taken from the watch and not yet looked at: each name once, with all of its saves."""
 
@@ -59,13 +52,6 @@ class Changes(Pending):
                 note(self, *change)
             else:
                 self[change.name] = change
-
-    def in_order(self) -> list[Change]:
-        """Return the changes in the order in which they are to be looked at: those that were renamed first."""
-        found = list(self.values())
-        if len(found) > 1:
-            found.sort(key=lambda change: change.moved_from is None)
-        return found
 
     def take_saves(self, name: str, is_as_read: Callable[[], bool]) -> int:
         """Return how many saves of `name` lie before what was read of it just now; they are not counted again.

@@ -18,7 +18,7 @@ import ctypes
 import errno
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -32,7 +32,7 @@ from watchdog.observers.inotify_c import (
     inotify_rm_watch,
 )
 
-from hermesguard.watcher.change import SUFFIX, Change, Pending, note, taken
+from hermesguard.watcher.change import SUFFIX, Change, Pending, note
 
 _MOVED_FROM = int(InotifyConstants.IN_MOVED_FROM)
 _CLOSE_WRITE = int(InotifyConstants.IN_CLOSE_WRITE)
@@ -152,8 +152,9 @@ class Queue:
 class Scout:
     """Looks out for directories that come into being in some others; whoever asks looks for himself what has come."""
 
-    def __init__(self, queue: Queue) -> None:
-        self.is_stirred = False
+    def __init__(self, queue: Queue, stir: Callable[[], None]) -> None:
+        """`stir` is called when something may have come."""
+        self._stir = stir
         self._queue = queue
         self._watches: dict[Path, int] = {}
 
@@ -175,10 +176,10 @@ class Scout:
 
     def hear(self, mask: int, cookie: int, name: bytes) -> None:
         if mask & _ISDIR:
-            self.is_stirred = True
+            self._stir()
 
     def hear_of_directory(self, mask: int) -> None:
-        self.is_stirred = True
+        self._stir()
         if mask & InotifyConstants.IN_IGNORED:
             there = {place for place in self._watches if place.is_dir()}
             self._watches = {place: watch for place, watch in self._watches.items() if place in there}
@@ -229,7 +230,8 @@ class Inotify:
         """Return all that changed since the last time; never waits. `is_read`: the queue was read just now."""
         if not is_read:
             self._queue.read()
-        return taken(self._pending) if self._pending else []
+        pending, self._pending = self._pending, {}
+        return list(pending.values())
 
     def prove(self) -> str | None:
         """Make a change that must be seen; None when it was, else a sentence. OSError when none can be made.

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from watchdog.utils.dirsnapshot import DirectorySnapshot
 
-from hermesguard.watcher.change import SUFFIX, Change, Pending, note, taken
+from hermesguard.watcher.change import SUFFIX, Change, Pending, note
 
 _SHARE_OF_TIME = 0.05  # a directory that takes long to look at is looked at less often
 _PATIENCE_SECONDS = 30.0
@@ -100,7 +100,7 @@ class Polling:
         pending: Pending = {}
         while self._found:
             note(pending, *self._found.popleft())
-        return taken(pending)
+        return list(pending.values())
 
     def prove(self) -> str | None:
         """None when the last good look is recent, else a sentence."""

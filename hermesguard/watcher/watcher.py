@@ -38,7 +38,7 @@ _NAME_IT = "Name the sessions directory of hermes-webui with --sessions"
 _GIVE_RIGHTS = "Run the guard as the user of hermes-webui, or give its user the right to read and write there"
 
 
-class _Source(Protocol):
+class Source(Protocol):
     overflowed: bool
 
     @property
@@ -79,7 +79,8 @@ class Watch:
         self._watch = watch
         self._polling_interval_seconds = polling_interval_seconds
         self._queue = queue
-        self._source: _Source | None = None
+        self.source: Source | None = None
+        """What is heard by, while it is; to be asked at each save without a call between."""
         self._identity = (0, 0)
 
     def start(self) -> None:
@@ -96,7 +97,7 @@ class Watch:
                 from hermesguard.watcher.polling import Polling  # where inotify works nothing of it is needed
 
                 self.mode = "polling"
-                self._source = Polling(self._directory, self._identity, self._polling_interval_seconds)
+                self.source = Polling(self._directory, self._identity, self._polling_interval_seconds)
         except OSError as error:
             what = f"The directory {self._directory} cannot be watched: {error.strerror}"
             raise GuardError(what, _GIVE_RIGHTS) from error
@@ -117,12 +118,12 @@ class Watch:
         Never waits. A renamed session gives two changes: its old name, then its new one with `moved_from`. `is_read`: a queue
         that is shared was read just now, by whoever waits for it.
         """
-        return (self._source or self._running()).take(is_read)
+        return (self.source or self._running()).take(is_read)
 
     @property
     def answers(self) -> bool:
         """Whether the directory may be touched: one that is polled has to have answered not long ago. Costs nothing."""
-        return (self._source or self._running()).answers
+        return (self.source or self._running()).answers
 
     @property
     def identity(self) -> tuple[int, int]:
@@ -132,13 +133,13 @@ class Watch:
     @property
     def has_news(self) -> bool:
         """Whether `take` would give something without reading, for that was read on behalf of another watch of the same queue."""
-        source = self._source or self._running()
+        source = self.source or self._running()
         return source.has_news or source.overflowed or source.trouble is not None
 
     @property
     def alarmed(self) -> bool:
         """Whether `overflowed` or `watch_lost` has something to report; costs nothing."""
-        source = self._source or self._running()
+        source = self.source or self._running()
         return source.overflowed or source.trouble is not None
 
     def overflowed(self) -> bool:
@@ -153,10 +154,10 @@ class Watch:
         Reports a directory deleted, moved, unmounted, replaced by another (device and inode), out of reach;
         a thread that ended.
         """
-        if self._source is None:
+        if self.source is None:
             return f"The directory {self._directory} is not being watched."
-        if self._source.trouble:
-            return self._source.trouble
+        if self.source.trouble:
+            return self.source.trouble
         try:
             there = os.stat(self._directory)
         except OSError as error:
@@ -174,23 +175,23 @@ class Watch:
         mtime. Where neither can be done, as on a read-only file system, the sentence says so.
         Names that were read on the way are not lost: the descriptor stays readable until `take`.
         """
-        if (reason := self.watch_lost()) or self._source is None:
+        if (reason := self.watch_lost()) or self.source is None:
             return reason
         try:
-            return self._source.prove()
+            return self.source.prove()
         except OSError as error:
             return f"Whether changes in {self._directory} are seen cannot be tried: {error.strerror}."
 
     def stop(self) -> None:
         """End the watch, and its thread where there is one. May be called again, and before `start`."""
-        if self._source:
-            self._source.close()
-            self._source = None
+        if self.source:
+            self.source.close()
+            self.source = None
 
-    def _running(self) -> _Source:
-        if self._source is None:
+    def _running(self) -> Source:
+        if self.source is None:
             raise RuntimeError("the watch is not running")
-        return self._source
+        return self.source
 
     def _present_identity(self) -> tuple[int, int]:
         try:
@@ -239,5 +240,5 @@ class Watch:
                 f"A change in {self._directory}, on {filesystem or 'an unknown file system'}, was not seen by "
                 "inotify; keep the sessions on a local file system to have losses repaired at once."
             )
-        self._source = source
+        self.source = source
         return ""

@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from hermesguard.pieces import Piece, Rests, around, joined_checksum, with_more, with_runs
+from hermesguard.pieces import Piece, Rests, around, joined_checksum, stands_before, with_more, with_runs
 from hermesguard.webui import benign, session
 from hermesguard.webui.compare import parts
 from hermesguard.webui.document import SETTINGS
@@ -141,9 +141,8 @@ class Abridged:
         """The file's bytes, put together anew."""
         return b"".join(self.pieces)
 
-    @property
     def checksum(self) -> int:
-        """The Adler-32 of the whole file, at the cost of the rests."""
+        """Return the Adler-32 of the whole file, at the cost of the rests."""
         value = zlib.adler32(self.rests[0])
         for hole, rest in zip(self.holes, self.rests[1:], strict=True):
             value = zlib.adler32(rest, joined_checksum(value, hole.checksum, hole.size_bytes))
@@ -164,7 +163,7 @@ def abridge(data: bytes, document: Document) -> Abridged:
             start = offset(messages[0].start)
             last = messages[-1 - outside]
             end = offset(last.start + len(last.text))
-            if end - start >= SHORTEST_RUN_BYTES:
+            if end - start >= SHORTEST_RUN_BYTES and not stands_before(data, position, start, end):
                 rests.append(data[position:start])
                 chunks = _once((data[start:end],), holes)
                 run = _run(key, messages[:-outside])
@@ -191,7 +190,10 @@ def _abridge_long(document: LongDocument) -> Abridged:
             continue
         start, end = messages[:-outside].span()
         if end - start >= SHORTEST_RUN_BYTES and start >= position:
-            rests.append(file.part(position, start))
+            rest = file.part(position, start)
+            if file.part(start, start + SHORTEST_RUN_BYTES) in rest:
+                continue  # as `stands_before`
+            rests.append(rest)
             chunks, checksum = tuple(file.views(start, end)), 1
             for chunk in chunks:
                 checksum = zlib.adler32(chunk, checksum)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
-from hermesguard.webui.document import Message, Run
+from hermesguard.webui.document import Message
 from hermesguard.webui.text import words_of
 
 # Tool calls that the model wrote as text, cut out of answers (hermes-webui #702); an unclosed one reaches to the end.
@@ -39,15 +39,24 @@ _INTERRUPTION_OPENINGS = ("**response interrupted.**", "**previous turn did not 
 # So many messages beside one that is gone may have to do with it.
 WINDOW_MESSAGES = 64
 _INTERRUPTIONS = frozenset({"*task cancelled.*", "task cancelled."})
+# So many characters tell what a message begins with: the rest of a long one is not looked at.
+_OPENING_CHARACTERS: Final = max(
+    map(len, (*_COMPACTION_OPENINGS, *_CONTROL_OPENINGS, *_INTERRUPTION_OPENINGS, *_INTERRUPTIONS))
+)
 
 
 def _words(message: Message) -> str:
     return words_of(message.words)
 
 
+def _opening(message: Message) -> str:
+    """Return how a message begins, in small letters and without blanks before it; empty when it says nothing."""
+    return message.words.lstrip()[:_OPENING_CHARACTERS].lower()
+
+
 def is_compaction_marker(message: Message) -> bool:
     """A card that says that the context was compacted; nobody said it."""
-    return message.role != "tool" and _opens_as_marker(message, message.words.lower().lstrip())
+    return message.role != "tool" and _opens_as_marker(message, _opening(message))
 
 
 def _opens_as_marker(message: Message, opening: str) -> bool:
@@ -61,7 +70,7 @@ def is_control_message(message: Message) -> bool:
     role = message.role
     if role in _UNSPOKEN or _is_flagged(message):
         return True
-    return role == "user" and message.words.lower().lstrip().startswith(_CONTROL_OPENINGS)
+    return role == "user" and _opening(message).startswith(_CONTROL_OPENINGS)
 
 
 def _is_flagged(message: Message) -> bool:
@@ -70,17 +79,21 @@ def _is_flagged(message: Message) -> bool:
 
 def is_interruption_marker(message: Message) -> bool:
     """The mark that a turn was broken off or failed; replaced when the turn is finished after all."""
-    if message.role != "assistant":
-        return False
-    words = message.words.lower().strip()
-    return bool(message.get("_error")) or words.startswith(_INTERRUPTION_OPENINGS) or words in _INTERRUPTIONS
+    return message.role == "assistant" and _is_broken_off(message, _opening(message))
+
+
+def _is_broken_off(message: Message, opening: str) -> bool:
+    if opening.startswith(_INTERRUPTION_OPENINGS) or message.get("_error"):
+        return True
+    return opening.rstrip() in _INTERRUPTIONS and message.words.lower().strip() in _INTERRUPTIONS
 
 
 def is_user_turn(message: Message) -> bool:
     """Return whether a reader sees this message as something that a user said."""
     if message.role != "user":
         return False
-    opening = message.words.lower().lstrip()  # of each message that comes: once for all that is asked
+    # Asked of each message that comes: once for all, and without a call.
+    opening = message.words.lstrip()[:_OPENING_CHARACTERS].lower()
     if opening.startswith(_CONTROL_OPENINGS) or _opens_as_marker(message, opening) or _is_flagged(message):
         return False
     return bool(opening or message.get("attachments"))
@@ -88,7 +101,8 @@ def is_user_turn(message: Message) -> bool:
 
 def user_turns(message: Message) -> int:
     """Return how many user turns the message stands for: one or none, but in an abridged document."""
-    return message.turns if isinstance(message, Run) else int(is_user_turn(message))
+    turns = message.turns
+    return int(is_user_turn(message)) if turns is None else turns
 
 
 # ---- messages that vanish ----------------------------------------------------------------------------------------------
@@ -111,26 +125,23 @@ class Window:
         return "\n".join(words for _, words in self.answers)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Gone:
     """A message that is gone, with what was around it and what is there now."""
 
+    message: Message
+    """The message that is gone."""
     messages: Sequence[Message]
     """The messages before."""
     index: int
     beside: tuple[int, int]
     """The nearest messages before it and behind it that are still there, by index; one beyond the ends where there are none."""
-    now: "Window"
+    now: Window
     """The messages of today from about where the two lists part."""
     beside_now: tuple[Message | None, Message | None] = (None, None)
     """What those two say today."""
     is_repeated: bool = False
     """It stood there more than once, with its time stamp or among the same others, and one of them still does."""
-
-    @property
-    def message(self) -> Message:
-        """The message that is gone."""
-        return self.messages[self.index]
 
     def repeats(self, same: Callable[[Message, Message], bool]) -> bool:
         """Return whether the message said `same` as one beside it that is still there, perhaps over others that went too."""
@@ -156,8 +167,8 @@ def _same_partial(one: Message, other: Message) -> bool:
 
 def superseded_partial(gone: Gone) -> bool:
     """A `_partial` message whose text stands whole in an answer that is there now: the turn ended and that took its place."""
-    message, words = gone.message, _words(gone.message)
-    if not message.get("_partial") or not words or words not in gone.now.words:
+    message = gone.message
+    if not message.get("_partial") or not (words := _words(message)) or words not in gone.now.words:
         return False
     return message.role == "assistant" and any(
         words in said and not (other.get("_partial") and words == said) for other, said in gone.now.answers
@@ -201,8 +212,10 @@ def replay(gone: Gone) -> bool:
 
 def folded(gone: Gone) -> bool:
     """A message whose words the one beside it, of the same role, has taken in: two were made one."""
-    message, words = gone.message, _words(gone.message)
-    if message.role not in ("assistant", "user") or message.identity[2] or not words:
+    message = gone.message
+    if gone.beside_now == (None, None) or message.role not in ("assistant", "user"):
+        return False
+    if message.identity[2] or not (words := _words(message)):
         return False
     for place, now in zip(gone.beside, gone.beside_now, strict=True):
         low, high = sorted((place, gone.index))
@@ -214,24 +227,28 @@ def folded(gone: Gone) -> bool:
     return False
 
 
-def compaction_marker(gone: Gone) -> bool:
+def compaction_marker(message: Message, role: str, opening: str) -> bool:
     """A card about compacted context, dropped when a turn ends."""
-    return is_compaction_marker(gone.message)
+    return role != "tool" and _opens_as_marker(message, opening)
 
 
-def control_message(gone: Gone) -> bool:
+def control_message(message: Message, role: str, opening: str) -> bool:
     """A synthetic control message, dropped when a turn ends."""
-    return is_control_message(gone.message)
+    return (
+        role in _UNSPOKEN
+        or (role == "user" and opening.startswith(_CONTROL_OPENINGS))
+        or _is_flagged(message)
+    )
 
 
-def interruption_marker(gone: Gone) -> bool:
+def interruption_marker(message: Message, role: str, opening: str) -> bool:
     """An "interrupted" or `_error` marker, dropped when the turn is finished after all."""
-    return is_interruption_marker(gone.message)
+    return role == "assistant" and _is_broken_off(message, opening)
 
 
-def empty_message(gone: Gone) -> bool:
+def empty_message(message: Message, role: str, opening: str) -> bool:
     """A message in which nobody said anything and no tool was called."""
-    return empty(gone.message)
+    return not opening and empty(message)
 
 
 def empty(message: Message) -> bool:
@@ -244,13 +261,18 @@ def empty(message: Message) -> bool:
     )
 
 
-VANISHING: list[Callable[[Gone], bool]] = [
+# Something that is there stands for it: where nothing is, they need not be asked.
+SUPERSEDED: list[Callable[[Gone], bool]] = [
     duplicate_partial,
     superseded_partial,
     stopped_answer,
     duplicate_user,
     replay,
     folded,
+]
+
+# Nobody said it, whatever is there: (message, its role, how it begins).
+UNSAID: list[Callable[[Message, str, str], bool]] = [
     compaction_marker,
     control_message,
     interruption_marker,
@@ -320,4 +342,16 @@ def says_more(old: Message, new: Message) -> bool:
 
 def vanishing(gone: Gone) -> str:
     """Return the name of the harmless reason for which a message may be missing; empty when there is none."""
-    return next((kind.__name__ for kind in VANISHING if kind(gone)), "")
+    for kind in SUPERSEDED:
+        if kind(gone):
+            return kind.__name__
+    return unsaid(gone.message)
+
+
+def unsaid(message: Message) -> str:
+    """As `vanishing`, where nothing is there that could stand for the message."""
+    role, opening = message.role, _opening(message)
+    for kind in UNSAID:
+        if kind(message, role, opening):
+            return kind.__name__
+    return ""

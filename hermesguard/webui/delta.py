@@ -1,10 +1,11 @@
 """The delta from one state of a file to the next, in time proportional to what differs. Pure."""
 
-import re
-from typing import Final, NamedTuple
+from typing import Final
+
+import orjson
 
 from hermesguard.pieces import Rests
-from hermesguard.webui.abridged import Abridged, Seam, further
+from hermesguard.webui.abridged import Abridged, Seam
 from hermesguard.webui.grammar import DEEPEST
 
 Part = str | list[int]
@@ -18,21 +19,12 @@ _CHANGES_AT = (b'"updated_at"', b"\n  ]")
 
 # Members that are numbers and change with each save; one number for another leaves every other member what it was. Only where
 # the application indents those of the file itself: within a draft or a message a key may have any name.
-_COUNTERS: Final = re.compile(
-    rb'(\n  "(?:updated_at|message_count|estimated_cost|[a-z_]{1,32}_tokens)": )'
-    rb"-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,20})?(?=[,\n}])"
-)
+_COUNTERS: Final = frozenset({b'  "updated_at"', b'  "message_count"', b'  "estimated_cost"'})
+_TOKENS: Final = b'_tokens"'
+_INDENTED: Final = b'  "'
 
 
-class Growth(NamedTuple):
-    """A save that does nothing but add, as nearly all do."""
-
-    abridged: Abridged
-    parts: list[Part]
-    """What makes it out of the state before, as `parts` says it."""
-
-
-def grown(known: Abridged, rests: Rests, size_bytes: int) -> Growth | None:
+def grown(known: Abridged, rests: Rests, size_bytes: int) -> tuple[Abridged, list[Part]] | None:
     """Return the file of so many bytes that has these rests around the runs of `known`, if but for counters only messages came.
 
     Exact as `followed` is, and at half its cost, for nothing is parsed but what came: where a list ended there may stand a comma
@@ -77,27 +69,50 @@ def grown(known: Abridged, rests: Rests, size_bytes: int) -> Growth | None:
         seams.append((end, behind))
         position += len(rest)
     made.append([same_from, known.size_bytes - same_from])
-    return Growth(known.followed_by(rests, seams, size_bytes, came), made)
+    return known.followed_by(rests, seams, size_bytes, came), made
 
 
 def _is_counting(before: bytes, after: bytes, lead: int, same_bytes: int) -> bool:
     """Return whether these differ in counters alone; so many bytes are the same at their starts, and at their ends."""
     # A counter stands between two ends of lines, else it is none: the lines that differ tell of the whole.
     begins, ends = before.rfind(b"\n", 0, lead), before.find(b"\n", len(before) - same_bytes)
-    lines, lines_now = before[begins:ends], after[begins : ends + len(after) - len(before)]
-    return 0 <= begins < ends and _COUNTERS.split(lines) == _COUNTERS.split(lines_now)
+    if not 0 <= begins < ends:
+        return False
+    lines = before[begins + 1 : ends].split(b"\n")
+    lines_now = after[begins + 1 : ends + len(after) - len(before)].split(b"\n")
+    return len(lines) == len(lines_now) and all(map(_counts, lines, lines_now))
+
+
+def _counts(before: bytes, after: bytes) -> bool:
+    """Return whether these lines are the same, or one counter."""
+    if before == after:
+        return True
+    (key, mark, value), (key_now, _, value_now) = before.partition(b": "), after.partition(b": ")
+    if key != key_now or not mark or before[-1:] != after[-1:]:
+        return False
+    if key not in _COUNTERS and not (key.startswith(_INDENTED) and key.endswith(_TOKENS)):
+        return False
+    return _is_number(value.removesuffix(b",")) and _is_number(value_now.removesuffix(b","))
+
+
+def _is_number(text: bytes) -> bool:
+    try:
+        return type(orjson.loads(text)) in (int, float)
+    except orjson.JSONDecodeError:
+        return False
 
 
 def _messages_in(added: bytes) -> tuple[str, int]:
-    """Return the text of these messages, each behind a comma, and how many; 0 when they are anything else, or nested too deep."""
-    if added.count(b"[") + added.count(b"{") > DEEPEST // 2:
+    """Return the text of these messages, each behind a comma, and how many; 0 when they are anything else, or nested too deep.
+
+    What orjson does not read may be messages yet (`grammar.members`).
+    """
+    if added[:1] != b"," or added[-1:] != b"}" or added.count(b"[") + added.count(b"{") > DEEPEST // 2:
         return "", 0
     try:
-        text = added.decode("utf-8")
-        count, end = further(text)
-    except (ValueError, RecursionError, StopIteration):
+        return added.decode("utf-8"), len(orjson.loads(b"[" + added[1:] + b"]"))
+    except ValueError:
         return "", 0
-    return text, count if end == len(text) else 0
 
 
 def parts(old: Abridged, new: Abridged) -> list[Part]:

@@ -145,6 +145,11 @@ class Message:
         return number(stamp) or None
 
     @property
+    def turns(self) -> int | None:
+        """How many user turns it stands for, where that is known."""
+        return None
+
+    @property
     def mark(self) -> Hashable:
         """What no other message has."""
         return id(self)

@@ -181,7 +181,7 @@ def test_what_repairs_have_yet_to_write_down_is_not_put_over_what_an_undo_of_man
         world.guard.visit(chat.session_id)
         losses.wipe(chat)
         world.guard.visit(chat.session_id)
-    assert world.guard.unfinished
+    assert world.guard.unfinished.repairs
     finished(work)
     world.guard.finish_repairs()
     world.pass_time(120)

@@ -72,7 +72,7 @@ def _mutants() -> Iterator[Mutant]:
     for act in ACTS:
         for part in act.parts:
             yield Mutant(f"act {act.name}: {part}", lambda act=act, part=part: _unasked(act, part))  # type: ignore[misc]
-    for kinds in (benign.VANISHING, benign.CHANGING):
+    for kinds in (benign.SUPERSEDED, benign.UNSAID, benign.CHANGING):
         for kind in kinds:
             yield Mutant(kind.__name__, lambda kinds=kinds, kind=kind: _without(kinds, kind))  # type: ignore[misc]
     for name in KINDS_OF_MESSAGE:

@@ -2,7 +2,7 @@
 
 import select
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,8 @@ class Ears:
         self._queue: Queue | None = None
         self._queue_descriptor = -1
         self._scout: Scout | None = None
+        self.has_stirred = False
+        """Something came into being in a place that is looked at; set back by `is_stirred`."""
 
     def listen(self, descriptor: int) -> None:
         """Be woken by it from now on."""
@@ -32,19 +34,22 @@ class Ears:
             del self._wanted[descriptor]
             self._poll.unregister(descriptor)
 
-    def wait(self, seconds: float) -> dict[int, int]:
-        """Return the descriptors that can be read, after so many seconds at the latest; what the queue had is read."""
-        woken = dict(self._poll.poll(seconds * 1000))
-        if self._queue:
-            if self._queue_descriptor in woken:
-                self._queue.read()
-            self._queue.was_read = False
-        return woken
+    def wait(self, seconds: float, has_news: Callable[[], bool]) -> list[tuple[int, int]]:
+        """Return what can be read, as `poll` does, after so many seconds at the latest; what the queue had is read.
 
-    @property
-    def may_have_news(self) -> bool:
-        """Return whether the queue was read for one directory since `wait`: others may have news of which nobody is woken."""
-        return self._queue is not None and self._queue.was_read
+        Not waited for is anything when the queue was read for one directory since the last time, and there is something to hear
+        for others (`has_news`), of which nobody is woken.
+        """
+        queue = self._queue
+        if queue and queue.was_read and has_news():
+            seconds = 0.0
+        woken = self._poll.poll(seconds * 1000)
+        if queue:
+            for descriptor, _ in woken:
+                if descriptor == self._queue_descriptor:
+                    queue.read()
+            queue.was_read = False
+        return woken
 
     def queue(self) -> "Queue":
         """Return the queue that all directories share. Raises OSError when the kernel has none to give."""
@@ -64,21 +69,17 @@ class Ears:
                 return False
             from hermesguard.watcher.inotify import Scout
 
-            self._scout = Scout(queue)
+            self._scout = Scout(queue, self._stir)
             self.listen(queue.fileno())
         return self._scout.look_out(places)
 
-    @property
-    def has_stirred(self) -> bool:
-        """Return whether `is_stirred` would say so."""
-        return self._scout is not None and self._scout.is_stirred
+    def _stir(self) -> None:
+        self.has_stirred = True
 
     def is_stirred(self) -> bool:
         """Return once whether something came into being in a place that is looked at."""
-        if self._scout is None or not self._scout.is_stirred:
-            return False
-        self._scout.is_stirred = False
-        return True
+        has_stirred, self.has_stirred = self.has_stirred, False
+        return has_stirred
 
     def close(self) -> None:
         """Give the queue back."""

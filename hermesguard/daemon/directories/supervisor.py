@@ -106,7 +106,7 @@ class Supervisor(Watched):
         """Do what the changes have left to be done."""
         if self.is_silent:
             return
-        if self.guard.unfinished and not self.changes:
+        if self.guard.unfinished.repairs and not self.changes:
             self.guard.finish_repairs(SCAN_SLICE_SECONDS)
         if self.guard.notes.deferred:
             self.guard.run_deferred(TURN_SECONDS)
@@ -115,7 +115,7 @@ class Supervisor(Watched):
     @property
     def is_busy(self) -> bool:
         """Return whether there is something to go on with at once."""
-        return not self.is_silent and bool(self._scan or self.changes or self.guard.unfinished)
+        return not self.is_silent and bool(self._scan or self.changes or self.guard.unfinished.repairs)
 
     def waits(self, now: float) -> list[float | None]:
         """Return after how many seconds something wants to be done; None for what does not want anything."""
@@ -131,14 +131,13 @@ class Supervisor(Watched):
 
     def hear(self) -> bool:
         """Take what the watch has seen; return whether there is something to follow."""
-        watch = self.watch
-        if watch is None:
+        if self.watch is None or (source := self.watch.source) is None:
             return False
-        if changes := watch.take(is_read=True):
+        if changes := source.take(True):
             self.changes.add(changes)
-        elif not (self.changes or watch.alarmed):
+        elif not (self.changes or source.overflowed or source.trouble):
             return False
-        return watch.answers
+        return source.answers
 
     @property
     def has_news(self) -> bool:
@@ -149,7 +148,9 @@ class Supervisor(Watched):
         """Visit what changed, for a turn's time; return whether it was nothing but growth, of which nothing follows."""
         assert self.watch
         is_growth = True
-        known = self.changes.in_order()
+        known = list(self.changes.values())
+        if len(known) > 1:
+            known.sort(key=lambda change: change.moved_from is None)  # those that were renamed first
         for change in known:
             if change.moved_from is None:
                 break

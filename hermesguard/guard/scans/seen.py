@@ -68,7 +68,7 @@ class Seen:
         count = None if known is None else known >> 1 & _MOST_MESSAGES
         messages = min(messages, _MOST_MESSAGES)
         self.messages += messages - (count or 0)
-        self._known[name] = _packed(*state, messages) | 1
+        self._known[name] = _packed(state[0], state[1], messages) | 1
         return count
 
     def count(self, name: str, messages: int) -> None:

@@ -27,15 +27,13 @@ class Unfinished:
 
     def __init__(self, directory: SessionsDirectory) -> None:
         self._directory = directory
-        self._repairs: dict[str, _Repair] = {}
+        self.repairs: dict[str, _Repair] = {}
+        """Those that wait, by session."""
         self._size_bytes = 0
         self.is_burst = False
         """Many sessions changed at once: their repairs come before the bookkeeping of any; set by the owner of the watch."""
         self.limit_bytes = 0
         """No more than so many bytes of copies wait."""
-
-    def __bool__(self) -> bool:
-        return bool(self._repairs)
 
     def begin(
         self, name: str, steps: Generator[Stamp, None, bool], size_bytes: int, then: Callable[[bool], None]
@@ -49,15 +47,15 @@ class Unfinished:
         except StopIteration as ended:
             then(ended.value)
             return
-        self._repairs[name] = _Repair(steps, own, size_bytes, then)
+        self.repairs[name] = _Repair(steps, own, size_bytes, then)
         self._size_bytes += size_bytes
-        is_full = len(self._repairs) > MOST_SESSIONS or self._size_bytes > self.limit_bytes
+        is_full = len(self.repairs) > MOST_SESSIONS or self._size_bytes > self.limit_bytes
         if not self.is_burst or is_full:
             self.finish(name)
 
     def is_own(self, name: str) -> bool:
         """Return whether live is what a repair made of it whose bookkeeping waits: there is nothing new to look at."""
-        known = self._repairs.get(name)
+        known = self.repairs.get(name)
         if known is None:
             return False
         found = files.stamp(self._directory.file(name))
@@ -66,7 +64,7 @@ class Unfinished:
 
     def finish(self, name: str) -> None:
         """Do the bookkeeping of a session's repair, if it waits."""
-        known = self._repairs.pop(name, None)
+        known = self.repairs.pop(name, None)
         if known is None:
             return
         self._size_bytes -= known.size_bytes
@@ -78,8 +76,8 @@ class Unfinished:
 
     def waiting(self) -> Iterator[Generator[Stamp, None, bool]]:
         """Yield the repairs that wait, as far as they have come."""
-        return (known.steps for known in self._repairs.values())
+        return (known.steps for known in self.repairs.values())
 
     def next(self) -> str:
         """Return the session whose repair has waited for the longest; empty when there is none."""
-        return next(iter(self._repairs), "")
+        return next(iter(self.repairs), "")

@@ -7,15 +7,15 @@ than n log n.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from operator import itemgetter
 from typing import NamedTuple
 
 from hermesguard.webui import benign
 from hermesguard.webui.compare.alignment import Pair, Pairs, rising
 from hermesguard.webui.compare.changes import Changes, changes
-from hermesguard.webui.compare.replays import repeated
 from hermesguard.webui.compare.side import Side, equal, stamps_agree
+from hermesguard.webui.compare.vanished import vanished
 from hermesguard.webui.long.document import LongMessages
 from hermesguard.webui.session import Message
 
@@ -90,24 +90,42 @@ class Comparison(NamedTuple):
             at_old, at_new = old_index + 1, new_index + 1
 
 
+class Placed(NamedTuple):
+    """Which messages of two lists are one message; what is in none of it is gone, or new."""
+
+    lead: int
+    """So many messages at the start are the same on both sides."""
+    pairs: list[Pair]
+    """(old, new) behind the lead, both rising."""
+    moved: tuple[Pair, ...]
+    changes: Changes
+
+    @property
+    def behind(self) -> Iterator[Pair]:
+        """All of them behind the lead."""
+        return chain(self.pairs, self.changes.shortened, self.moved)
+
+
+def placed(old: Sequence[Message], new: Sequence[Message]) -> Placed:
+    """Return which messages of the two are one: what `compare` finds first, for who does not ask what became of the rest."""
+    lead = _lead(old, new)
+    if lead == len(old) or lead == len(new):
+        return Placed(lead, [], (), Changes())
+    is_by_digest = any(isinstance(side, LongMessages) for side in (old, new))
+    sides = Side(old[lead:], is_by_digest), Side(new[lead:], is_by_digest)
+    matched = _match(*sides, OVERLAP_EFFORT * (len(old) + len(new)))
+    moved = tuple((lead + a, lead + b) for a, b in _moved(*sides, matched))
+    same = [(lead + a, lead + b) for a, b in matched]
+    found = changes(old, new, lead, same, moved)
+    return Placed(lead, sorted([*same, *found.pairs]), moved, found)
+
+
 def compare(old: Sequence[Message], new: Sequence[Message]) -> Comparison:
     """Return what became of the messages of `old` in `new`."""
-    lead = _lead(old, new)
-    pairs: list[Pair] = []
-    found = Changes()
-    moved: tuple[Pair, ...] = ()
-    if lead < len(old) and lead < len(new):
-        is_by_digest = any(isinstance(side, LongMessages) for side in (old, new))
-        sides = Side(old[lead:], is_by_digest), Side(new[lead:], is_by_digest)
-        matched = _match(*sides, OVERLAP_EFFORT * (len(old) + len(new)))
-        moved = tuple((lead + a, lead + b) for a, b in _moved(*sides, matched))
-        same = [(lead + a, lead + b) for a, b in matched]
-        found = changes(old, new, lead, same, moved)
-        pairs = sorted([*same, *found.pairs])
-    there = (*pairs, *found.shortened, *moved)
-    found_old = {index for index, _ in there}
-    found_new = {index for _, index in there}
-    missing, harmless = _gone(old, new, lead, pairs, found_old)
+    there = placed(old, new)
+    lead, pairs, moved, found = there
+    missing, harmless = vanished(old, new, lead, pairs, {index for index, _ in there.behind})
+    found_new = {index for _, index in there.behind}
     return Comparison(
         old,
         new,
@@ -123,43 +141,19 @@ def compare(old: Sequence[Message], new: Sequence[Message]) -> Comparison:
     )
 
 
+def is_beginning(old: Sequence[Message], new: Sequence[Message]) -> bool:
+    """Return whether all of new is of old, in its order and as it was, or with its end cut off."""
+    there = placed(old, new)
+    found_new = {index for _, index in there.behind}
+    is_all = there.lead + len(found_new) == len(new)
+    return is_all and not there.moved and not there.changes.changed
+
+
 def texts(*sides: Sequence[Message]) -> Callable[[Message], Hashable]:
     """Return what tells messages apart by their texts: the text, or, where one list is of a long file, what is shorter."""
     if any(isinstance(side, LongMessages) for side in sides):
         return lambda message: message.digest
     return lambda message: message.text
-
-
-def _gone(
-    old: Sequence[Message], new: Sequence[Message], lead: int, pairs: Sequence[Pair], found: set[int]
-) -> tuple[list[int], list[tuple[int, str]]]:
-    """Return the messages of old that are nowhere in new: those that are lost, and those that went harmlessly, with the kind."""
-    missing: list[int] = []
-    harmless: list[tuple[int, str]] = []
-    place = dict(pairs)
-    at = max(0, lead - 1)
-    behind = sorted(found)
-    behind.append(len(old))
-    number = 0
-    window: benign.Window | None = None
-    again = repeated(old, lead, found)
-    for index in range(lead, len(old)):
-        if index in found:
-            number += 1
-            if index in place:
-                at, window = place[index], None
-            continue
-        if window is None:
-            window = benign.Window(new[at : at + benign.WINDOW_MESSAGES])
-        beside = (behind[number - 1] if number else lead - 1, behind[number])
-        now = (
-            (new[place[beside[0]]] if beside[0] in place else None),
-            (new[place[beside[1]]] if beside[1] in place else None),
-        )
-        gone = benign.Gone(old, index, beside, window, now, index in again)
-        kind = benign.vanishing(gone) if old[index].count == 1 else ""
-        harmless.append((index, kind)) if kind else missing.append(index)
-    return missing, harmless
 
 
 def _lead(old: Sequence[Message], new: Sequence[Message]) -> int:

@@ -1,13 +1,13 @@
 """What hangs on messages, and what stands beside them: what a save took away of it though every message is there. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
 from typing import Any, Final, NamedTuple
 
 from hermesguard.webui import benign, session
 from hermesguard.webui.compare.alignment import Pair
-from hermesguard.webui.compare.diff import Comparison, compare
+from hermesguard.webui.compare.diff import Comparison, compare, placed
 from hermesguard.webui.document import PARTS, SETTINGS
 from hermesguard.webui.session import Document, Message
 
@@ -32,14 +32,16 @@ class Gone(NamedTuple):
 
 def taken(
     before: Document, after: Document, comparison: Comparison, may_be_several: bool = False
-) -> Iterator[str]:
-    """Yield the name of each part that one save took away; `comparison` is that of the messages.
+) -> tuple[tuple[str, ...], bool]:
+    """Return the name of each part that one save took away, and whether it took away anything; `comparison` is of the messages.
 
     What a user sets counts only where one save took away more than one of them: each has an act of its own.
     """
-    names = [part for part, _ in gone(before, after, comparison._replace(shortened=()))]
+    rewritten = _rewritten(comparison, comparison.pairs)
+    names = [part for part, _ in _gone(before, after, comparison._replace(shortened=()), rewritten)]
     are_set = sum(name in SETTINGS for name in names) > 1 and not may_be_several
-    yield from (name for name in names if are_set or name not in SETTINGS)
+    parts = tuple(name for name in names if are_set or name not in SETTINGS)
+    return parts, bool(parts) or _lessened(before, after, comparison, rewritten)
 
 
 def gone(before: Document, after: Document, comparison: Comparison) -> Iterator[Gone]:
@@ -47,11 +49,23 @@ def gone(before: Document, after: Document, comparison: Comparison) -> Iterator[
 
     What went with messages that are missing does not count.
     """
+    there = chain(comparison.pairs, comparison.shortened)
+    return _gone(before, after, comparison, _rewritten(comparison, there))
+
+
+def _rewritten(comparison: Comparison, pairs: Iterable[Pair]) -> list[Pair]:
+    """Return those of the pairs that are not written alike: what is has lost nothing."""
+    old, new = comparison.old, comparison.new
+    return [(index, now) for index, now in pairs if old[index].text != new[now].text]
+
+
+def _gone(
+    before: Document, after: Document, comparison: Comparison, rewritten: Iterable[Pair]
+) -> Iterator[Gone]:
     hung: dict[str, list[Pair]] = {}
-    for old, new in chain(comparison.pairs, comparison.shortened):
-        if comparison.old[old].text != comparison.new[new].text:
-            for part in stripped(comparison.old[old], comparison.new[new]):
-                hung.setdefault(part, []).append((old, new))
+    for old, new in rewritten:
+        for part in stripped(comparison.old[old], comparison.new[new]):
+            hung.setdefault(part, []).append((old, new))
     yield from (Gone(part, tuple(sorted(hung[part]))) for part in PARTS if part in hung)
     if before.tool_calls and not after.tool_calls and _belongs(before, comparison):
         yield Gone(session.TOOL_CALLS)
@@ -64,7 +78,7 @@ def gone(before: Document, after: Document, comparison: Comparison) -> Iterator[
             yield Gone(key)
 
 
-def lessened(before: Document, after: Document, comparison: Comparison) -> bool:
+def _lessened(before: Document, after: Document, comparison: Comparison, rewritten: Iterable[Pair]) -> bool:
     """Return whether a save took away less than a part: nobody is told of it, but the state before is worth a version.
 
     That is a value of a message that is there, the end of its reasoning, one of several attachments, the text of an error that
@@ -78,11 +92,7 @@ def lessened(before: Document, after: Document, comparison: Comparison) -> bool:
         or forgets_compression(
             *({key: side.get(key) for key in anchors(tuple(side.keys))} for side in (before, after))
         )
-        or any(
-            comparison.old[old].text != comparison.new[new].text
-            and _lessens(comparison.old[old], comparison.new[new])
-            for old, new in comparison.pairs
-        )
+        or any(_lessens(comparison.old[old], comparison.new[new]) for old, new in rewritten)
     )
 
 
@@ -111,8 +121,16 @@ def _lacks_draft(before: Document, after: Document) -> bool:
 
 def _lessens_context(before: Document, after: Document) -> bool:
     """Return whether what the model sees lost its summary, or stands in another order."""
-    cards, now = (sum(map(benign.is_compaction_marker, document.context)) for document in (before, after))
-    return cards > now or bool(compare(before.context, after.context).moved)
+    cards, now = (sum(map(benign.is_compaction_marker, side)) for side in _apart(before, after))
+    return cards > now or bool(placed(before.context, after.context).moved)
+
+
+def _apart(before: Document, after: Document) -> tuple[Sequence[Message], Sequence[Message]]:
+    """Return what the model sees, from where it is not written alike: before that there is the same in both."""
+    old, new = before.context, after.context
+    parted = (place for place, (a, b) in enumerate(zip(old, new, strict=False)) if a.text != b.text)
+    place = next(parted, min(len(old), len(new)))
+    return old[place:], new[place:]
 
 
 def _lessens(before: Message, after: Message) -> bool:
@@ -141,10 +159,11 @@ def is_compressed_since(before: Document, after: Document) -> bool:
     anchors = [key for key in after.keys if key.startswith(session.ANCHOR_PREFIX)]
     if any(after.get(key) not in (None, "", before.get(key)) for key in anchors):
         return True
-    cards = {message.identity[1] for message in before.context if benign.is_compaction_marker(message)}
-    return any(
-        benign.is_compaction_marker(message) and message.identity[1] not in cards for message in after.context
-    )
+    now = [message for message in _apart(before, after)[1] if benign.is_compaction_marker(message)]
+    cards = {
+        message.identity[1] for message in before.context if now and benign.is_compaction_marker(message)
+    }
+    return any(message.identity[1] not in cards for message in now)
 
 
 def anchors(keys: tuple[str, ...]) -> tuple[str, ...]:
@@ -222,13 +241,12 @@ def _is_in(place: Any, lead: int, behind: set[int]) -> bool:
 
 def _lacks_context(before: Document, after: Document, comparison: Comparison) -> bool:
     """Return whether the model sees less of messages that are still there, without a compression."""
-    if not before.context or is_compressed_since(before, after):
+    size, size_now = (sum(message.count for message in side.context) for side in (before, after))
+    if size_now >= size or is_compressed_since(before, after):
         return False
     went = chain(comparison.missing, (old for old, _ in comparison.harmless))
     without = {comparison.old[old].said[:2] for old in went}
     missing = compare(before.context, after.context).missing
     # The application keeps one of several messages that say the same.
     without |= {message.said[:2] for message in after.context} if missing else set()
-    lost = any(before.context[index].said[:2] not in without for index in missing)
-    size = sum(message.count for message in before.context)
-    return lost and sum(message.count for message in after.context) < size
+    return any(before.context[index].said[:2] not in without for index in missing)

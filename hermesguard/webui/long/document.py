@@ -68,15 +68,27 @@ class LongMessages(Sequence[Message]):
         digest = self._base.digest
         return [digest(number) for number in self._numbers]
 
+    def read(self) -> Iterator[Message]:
+        """Yield each of them with what it says, but not its text: to be looked at once, and let go."""
+        index = 0
+        while index < len(self):
+            values = self._values(index, len(self))
+            yield from (Message(value, "") for value in values)
+            index += len(values)
+
     def identities(self, index: int, most: int) -> list[Identity]:
-        """Return the identities of at most so many of them from this one on: what is read together costs less."""
+        """Return the identities of at most so many of them from this one on."""
+        return list(map(identity_of, self._values(index, most)))
+
+    def _values(self, index: int, most: int) -> list[Any]:
+        """Return what at most so many of them from this one on say: what is read together costs less."""
         numbers = self._numbers[index : index + most]
         base, first = self._base, numbers[0]
         count = 1
         if numbers.step == 1:
             until = base.begins[first] + _AT_ONCE_BYTES
             count = max(1, bisect_right(base.ends, until, first, first + len(numbers)) - first)
-        return list(map(identity_of, base.values(first, count)))
+        return base.values(first, count)
 
     def span(self) -> tuple[int, int]:
         """Return where they begin and end, in bytes of the file; they must stand one behind the other, and not be none."""
@@ -180,6 +192,10 @@ class _LongMessage(Message):
     def timestamp(self) -> float | None:
         stamp = self._base.stamps[self._number]
         return None if math.isnan(stamp) else stamp
+
+    @property
+    def turns(self) -> int:
+        return self._base.turns[self._number]
 
     @property
     def mark(self) -> Hashable:

@@ -1,5 +1,6 @@
 """What wakes the loop: a queue that all directories share, read by whoever needs it first."""
 
+import time
 from pathlib import Path
 
 from hermesguard.daemon.directories.ears import Ears
@@ -15,16 +16,22 @@ def test_what_was_read_along_for_another_directory_is_not_waited_for(tmp_path: P
         watches[-1].start()
         ears.listen(watches[-1].fileno())
     first, second = watches
-    ears.wait(0.0)
-    assert not ears.may_have_news
+    asked: list[bool] = []
+
+    def has_news() -> bool:
+        asked.append(second.has_news)
+        return asked[-1]
+
+    assert ears.wait(0.0, has_news) == []
+    asked.clear()  # each has proved itself, and read for that
     (tmp_path / "second" / "a.json").write_text("{}")
     assert first.take(is_read=True) == []
-    assert not ears.may_have_news, "nobody has read"
     assert first.take() == []
-    assert ears.may_have_news
-    assert second.has_news
-    assert ears.wait(0.0) == {}, "nobody is woken for it"
-    assert not ears.may_have_news
+    began = time.monotonic()
+    assert ears.wait(120.0, has_news) == [], "nobody is woken for it"
+    assert time.monotonic() - began < 60.0, "it is not waited for"
+    assert ears.wait(0.0, has_news) == []
+    assert asked == [True], "who else may have news is asked only when somebody has read"
     assert [change.name for change in second.take(is_read=True)] == ["a.json"]
     for watch in watches:
         watch.stop()

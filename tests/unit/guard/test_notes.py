@@ -47,18 +47,18 @@ def test_what_cannot_be_answered_is_asked_at_its_own_pace_however_long() -> None
 
 def test_who_wrote_a_session_beside_its_shadow() -> None:
     writers = Writers()
-    assert writers("a", 1) == "unknown"
+    assert writers.of("a", 1) == "unknown"
     assert writers.saved(1) is None
     writers.stands("a", 1)
-    assert writers("a", 1) == "same"
-    assert writers("a", 2) == "new"
-    assert writers("a", None) == "unknown"
+    assert writers.of("a", 1) == "same"
+    assert writers.of("a", 2) == "new"
+    assert writers.of("a", None) == "unknown"
     assert writers.saved(2) is None
-    assert writers("a", 2) == "another"
+    assert writers.of("a", 2) == "another"
     assert writers.saved(2) is None
     assert writers.saved(1) == 2
     writers.forget("a")
-    assert writers("a", 1) == "unknown"
+    assert writers.of("a", 1) == "unknown"
 
 
 def test_only_so_many_writers_are_remembered() -> None:

@@ -8,6 +8,8 @@ import pytest
 from hermesguard.judge.judge import Action
 from hermesguard.repair.merge import merge_documents
 from hermesguard.webui import benign, session
+from hermesguard.webui.compare import vanished
+from hermesguard.webui.compare.diff import compare
 from tests.helpers.cases import NEW, Value, answer, calling, file, tool, turns, user, verdict_on
 
 START = turns(2)
@@ -419,6 +421,57 @@ def test_a_compaction_card_is_no_user_turn() -> None:
         ]
     ).messages
     assert [benign.is_user_turn(message) for message in messages] == [False, False, False, True, True, False]
+
+
+UNSAID: dict[str, tuple[Value, str]] = {
+    "a card of an assistant": (answer("\n [Context Compaction] so far", 1), "compaction_marker"),
+    "a card that is marked": (user("Context compaction", 1, _compressed_summary=True), "compaction_marker"),
+    "a card that is not marked": (user("Context compaction", 1), ""),
+    "a tool that says what a card does": (tool("[context compaction]", "call", 1), ""),
+    "instructions": ({"role": "system", "content": "be kind"}, "control_message"),
+    "a wake-up": (user(" [IMPORTANT: Background process 7 ended]", 1), "control_message"),
+    "an answer like a wake-up": (answer("[IMPORTANT: Background process 7 ended]", 1), ""),
+    "a hidden message": (answer("checked", 1, _verification_stop_synthetic=True), "control_message"),
+    "one of a delegation": (user("done", 1, _source="delegation_wakeup"), "control_message"),
+    "an error": (answer("no connection", 1, _error=True), "interruption_marker"),
+    "a question that was marked as one": (user("no connection", 1, _error=True), ""),
+    "a turn that was broken off": (answer("**Response interrupted.** again", 1), "interruption_marker"),
+    "a task that was cancelled": (answer(" *Task cancelled.*\n", 1), "interruption_marker"),
+    "one with many blanks behind": (answer("Task cancelled." + " " * 200, 1), "interruption_marker"),
+    "one of which more is said": (answer("Task cancelled. As you asked.", 1), ""),
+    "one of which more is said far behind": (answer("Task cancelled." + " " * 200 + "No.", 1), ""),
+    "blanks": (user(" \n", 1), "empty_message"),
+    "a picture alone": (user(" ", 1, attachments=["a"]), ""),
+    "a capital that is two small letters": (user("\u0130" * 90, 1), ""),
+}
+
+
+@pytest.mark.parametrize("what", UNSAID)
+def test_what_nobody_said_may_go_whatever_is_there(what: str) -> None:
+    value, kind = UNSAID[what]
+    [message] = file([value]).messages
+    assert benign.unsaid(message) == kind
+    assert [
+        benign.is_compaction_marker(message),
+        benign.is_control_message(message),
+        benign.is_interruption_marker(message),
+    ] == [kind == name for name in ("compaction_marker", "control_message", "interruption_marker")]
+
+
+@pytest.mark.parametrize("what", {**HARMLESS, **LOSSES})
+def test_where_no_message_is_left_nothing_stands_for_another(what: str) -> None:
+    old = file({**HARMLESS, **LOSSES}[what][0]).messages
+    missing, harmless = vanished._some(old, (), 0, (), set())
+    found = compare(old, ())
+    assert (found.missing, found.harmless) == (tuple(missing), tuple(harmless))
+    assert (found.lead, found.new, found.added, list(found.pairs)) == (0, (), (), [])
+
+
+def test_where_no_message_is_left_it_is_not_asked_what_stands_for_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(benign, "SUPERSEDED", [pytest.fail])
+    assert compare(file([*ASKED, PART, ERROR]).messages, ()).harmless == ((6, "interruption_marker"),)
 
 
 @pytest.mark.parametrize("what", HARMLESS)

@@ -7,8 +7,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from hermesguard.repair.merge import merge_documents
+from hermesguard.repair.merge import merge_documents, merged_text
+from hermesguard.repair.standby import fill, tells_all
 from hermesguard.webui import session
+from hermesguard.webui.abridged import abridge
 from hermesguard.webui.compare.diff import compare
 from hermesguard.webui.session import Document
 
@@ -429,3 +431,25 @@ def test_a_pending_prompt_comes_before_a_stale_writers_turn_of_the_same_second(s
     assert (
         said(both) == said(both, "context_messages") == [*said({"messages": messages(1, 2)}), "unsent", "new"]
     )
+
+
+def test_a_tool_call_of_a_wiped_session_points_to_its_message_as_if_all_were_read() -> None:
+    """A run of messages stands as one where the prepared repair is made, and a prompt may come in before what was streamed."""
+    partial = message(60, "assistant", _partial=True)
+    calls = [{"name": "terminal", "tid": str(place), "assistant_msg_idx": place} for place in (3, 39, 40, 99)]
+    asking = {"pending_user_message": "unsaid", "pending_started_at": 1_760_000_050}
+    data = text(
+        [*(message(n, words="word " * 60) for n in range(40)), partial],
+        tool_calls=calls,
+        active_stream_id="s",
+        **asking,
+    )
+    full, live = session.parse(data), document([])
+    known = abridge(data, full)
+    assert known.holes
+    assert tells_all(known)
+    made = b"".join(fill(merged_text(known.document, live), known))
+    assert made == merge_documents(full, live)
+    value = json.loads(made)
+    assert said(value)[40:] == ["unsaid", partial["content"]]
+    assert [call["assistant_msg_idx"] for call in value["tool_calls"]] == [3, 39, 41, 99]

@@ -28,7 +28,7 @@ def test_the_size_is_that_of_the_cached_copies_and_within_the_bound() -> None:
             names.add(name)
             cache.put(name, copy(draw.randrange(3000), draw.choice([None, "stream"])), now)
         copies = [found for name in names if (found := cache.get(name, now))]
-        assert cache.size_bytes == sum(found.memory_bytes for found in copies)
+        assert cache.size_bytes == sum(found.lighten() for found in copies)
         assert cache.size_bytes <= 100_000
     assert len(copies) > 3
 

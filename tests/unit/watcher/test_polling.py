@@ -135,7 +135,7 @@ def test_a_file_system_that_hangs_stops_neither_proof_nor_end(
 
 
 def test_a_slow_directory_is_looked_at_less_often(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
-    polling = watch._source
+    polling = watch.source
     assert isinstance(polling, Polling)
     look = polling._look
     monkeypatch.setattr(polling, "_look", lambda: (time.sleep(0.03), look())[1])

@@ -244,7 +244,7 @@ def test_files_moved_out_do_not_pile_up(watch: Watch, directory: Path) -> None:
         (directory / f"{number}.tmp.1.1").touch()
         (directory / f"{number}.tmp.1.1").rename(directory.parent / "out")
     assert uncounted(watch) == []
-    moving = watch._source._moving  # type: ignore[union-attr]
+    moving = watch.source._moving  # type: ignore[union-attr]
     assert len(moving) <= 64
     save(directory, "abc.json", pid=5)
     assert uncounted(watch) == [Change("abc.json", 5)]

@@ -110,6 +110,25 @@ def test_what_both_lists_say_is_in_memory_once(is_apart: bool) -> None:
     assert known.data == data
 
 
+@pytest.mark.parametrize("characters", [1000, 300_000])
+def test_what_is_found_elsewhere_first_is_not_taken_out(characters: int) -> None:
+    """While a prompt waits, few messages make no run, and the same ones as context make one: it would be found among them."""
+    said = [
+        {"role": "user", "content": f"{n} " + "word " * (characters // 5), "timestamp": n} for n in range(7)
+    ]
+    asking = {"active_stream_id": "s", "pending_user_message": "next", "pending_started_at": 9.5}
+    sent = [*said, *({"role": "user", "content": f"later {n}", "timestamp": 8.0} for n in range(8))]
+    value = {"title": "T", "updated_at": 2.5, **asking, "messages": said, "context_messages": sent}
+    data = json.dumps(value, indent=2).encode()
+    assert (len(data) > session.LONG_BYTES) == (characters > 1000)
+    known = abridge.abridge(data, session.parse(data))
+    assert (known.data, known.holes) == (data, ())
+    value["context_messages"] = [{"role": "user", "content": "another", "timestamp": 0.5}, *sent]
+    data = json.dumps(value, indent=2).encode()
+    known = abridge.abridge(data, session.parse(data))
+    assert abridge.rests_of(known, data) == known.rests, "now it is another run, and found"
+
+
 def test_a_forged_mark_is_only_text() -> None:
     messages = [{"role": "user", "content": "x" * 3000, "timestamp": number} for number in range(1, 6)]
     data = json.dumps({"messages": messages}, indent=2).encode()

@@ -11,6 +11,7 @@ import pytest
 
 from hermesguard.webui import session
 from hermesguard.webui.abridged import abridge
+from hermesguard.webui.compare.diff import compare
 from hermesguard.webui.long import document as documents
 from hermesguard.webui.long import reading
 from hermesguard.webui.long.document import LongDocument
@@ -127,3 +128,22 @@ def test_a_long_message_that_is_asked_again_and_again_is_read_once(monkeypatch: 
             assert (message.role, message.words) == ("user", messages[number]["content"])
             assert message.identity == session.Message(messages[number], "").identity
         assert len(read) == number + 1
+
+
+def test_what_nothing_is_left_of_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "LONG_BYTES", 1000)
+    messages = [
+        {"role": ("user", "assistant")[number % 2], "content": f"{number} ", "timestamp": number}
+        for number in range(2000)
+    ]
+    messages[7] |= {"_error": True}
+    data = json.dumps({"messages": messages}).encode()
+    found = session.parse(data).messages
+    read: list[str] = []
+    really = documents.scan
+    monkeypatch.setattr(documents, "scan", lambda text, at: (read.append(text), really(text, at))[1])
+    comparison = compare(found, ())
+    assert (comparison.lost_messages, comparison.lost_turns) == (1999, 1000)
+    assert comparison.harmless == ((7, "interruption_marker"),)
+    assert sum(map(len, read)) <= len(data)
+    assert len(read) < 5

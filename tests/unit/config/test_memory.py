@@ -1,0 +1,63 @@
+"""Memory in huge pages: what is in use, and nothing else."""
+
+import ctypes
+import mmap
+import re
+from pathlib import Path
+
+from hermesguard.config import memory
+
+HUGE_BYTES = 2 * 1024 * 1024
+PAGE_BYTES = 4096
+
+
+def begin_of(room: mmap.mmap) -> int:
+    return ctypes.addressof(ctypes.c_char.from_buffer(room))
+
+
+def anonymous(begin: int, what: str) -> int:
+    """Return the bytes of `what` in the mapping at that address, by smaps (proc_pid_smaps(5))."""
+    for mapping in re.split(r"(?m)^(?=[0-9a-f]+-[0-9a-f]+ )", Path("/proc/self/smaps").read_text()):
+        if mapping:
+            first, last = (int(address, 16) for address in mapping.split(maxsplit=1)[0].split("-"))
+            if first <= begin < last:
+                found = re.search(rf"(?m)^{what}: +([0-9]+) kB", mapping)
+                return int(found[1]) * 1024 if found else 0
+    raise AssertionError("there is no such mapping")
+
+
+def test_what_is_in_use_is_gathered_where_the_kernel_can() -> None:
+    room = mmap.mmap(-1, 4 * HUGE_BYTES, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    room.write(b"x" * len(room))
+    begin = begin_of(room)
+    place = -(-begin // HUGE_BYTES) * HUGE_BYTES
+    can = ctypes.CDLL(None).madvise(ctypes.c_void_p(place), ctypes.c_size_t(HUGE_BYTES), 25) == 0
+    gathered_bytes = memory.use_huge_pages()
+    assert room[:] == b"x" * len(room)
+    assert (gathered_bytes > 0) == can
+    assert anonymous(begin, "AnonHugePages") >= (3 * HUGE_BYTES if can else 0)
+
+
+def test_what_is_mostly_free_takes_no_more_memory() -> None:
+    room = mmap.mmap(-1, 4 * HUGE_BYTES, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    begin = begin_of(room)
+    advise = ctypes.CDLL(None).madvise
+    advise(ctypes.c_void_p(begin), ctypes.c_size_t(len(room)), mmap.MADV_NOHUGEPAGE)
+    for offset in range(0, len(room), 2 * PAGE_BYTES):
+        room[offset] = 1
+    advise(ctypes.c_void_p(begin), ctypes.c_size_t(len(room)), mmap.MADV_HUGEPAGE)
+    before_bytes = anonymous(begin, "Rss")
+    memory.use_huge_pages()
+    assert anonymous(begin, "Rss") == before_bytes <= len(room) // 2 + PAGE_BYTES
+
+
+def test_only_memory_of_its_own_is_looked_at() -> None:
+    maps = """\
+00400000-00a00000 r-xp 00000000 fe:00 12 /usr/bin/python3.11
+00a00000-01000000 rw-p 00600000 fe:00 12 /usr/bin/python3.11
+01100000-01900000 rw-p 00000000 00:00 0                                  [heap]
+7f0000000000-7f0000300000 rw-p 00000000 00:00 0
+7f0000300000-7f0000700000 rw-s 00000000 00:05 77 /dev/zero (deleted)
+7ffd00000000-7ffd01000000 rw-p 00000000 00:00 0                          [stack]
+"""
+    assert list(memory._huge_places(maps)) == [0x1200000, 0x1400000, 0x1600000, 0x7F0000000000]
