@@ -263,16 +263,10 @@ def _abridged(rests: Sequence[bytes], holes: Sequence[Hole], size_bytes: int) ->
 def _messages_at(rest: bytes) -> bytes:
     """Return the beginning of `rest` that holds further messages of a list: commas and messages."""
     text = rest.decode("utf-8")
-    return text[: further(text)[1]].encode("utf-8")
-
-
-def further(text: str) -> tuple[int, int]:
-    """Return how many further messages of a list `text` begins with, each behind a comma, and where the last one ends."""
-    count = end = 0
+    end = 0
     while comma := _COMMA.match(text, end):
         _, end = session.scan(text, comma.end())
-        count += 1
-    return count, end
+    return text[:end].encode("utf-8")
 
 
 def _further(text: str) -> list[Message]:

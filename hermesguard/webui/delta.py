@@ -5,6 +5,7 @@ from typing import Final
 import orjson
 
 from hermesguard.pieces import Rests
+from hermesguard.webui import session
 from hermesguard.webui.abridged import Abridged, Seam
 from hermesguard.webui.grammar import DEEPEST
 
@@ -16,12 +17,13 @@ Made = list[Part] | None
 # Where a save of the application differs from the one before, mostly in this line alone; any other difference is searched for.
 _CHANGES_AT = (b'"updated_at"', b"\n  ]")
 
-
 # Members that are numbers and change with each save; one number for another leaves every other member what it was. Only where
 # the application indents those of the file itself: within a draft or a message a key may have any name.
 _COUNTERS: Final = frozenset({b'  "updated_at"', b'  "message_count"', b'  "estimated_cost"'})
 _TOKENS: Final = b'_tokens"'
 _INDENTED: Final = b'  "'
+_ANCHOR: Final = _INDENTED + session.ANCHOR_PREFIX.encode("ascii")
+"""What a compression has left is no counter, whatever its name ends with: it is known by it, and kept."""
 
 
 def grown(known: Abridged, rests: Rests, size_bytes: int) -> tuple[Abridged, list[Part]] | None:
@@ -90,7 +92,9 @@ def _counts(before: bytes, after: bytes) -> bool:
     (key, mark, value), (key_now, _, value_now) = before.partition(b": "), after.partition(b": ")
     if key != key_now or not mark or before[-1:] != after[-1:]:
         return False
-    if key not in _COUNTERS and not (key.startswith(_INDENTED) and key.endswith(_TOKENS)):
+    if key not in _COUNTERS and not (
+        key.startswith(_INDENTED) and key.endswith(_TOKENS) and not key.startswith(_ANCHOR)
+    ):
         return False
     return _is_number(value.removesuffix(b",")) and _is_number(value_now.removesuffix(b","))
 

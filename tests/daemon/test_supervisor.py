@@ -12,6 +12,7 @@ from hermesguard.daemon.directories.watched import WAITING_SECONDS
 from hermesguard.daemon.systemd import Service
 from hermesguard.demo.eras import Era
 from hermesguard.store.store import Store
+from hermesguard.watcher.change import Change
 from tests.helpers.world import World
 
 AN_HOUR = 3600.0
@@ -65,3 +66,23 @@ def test_the_last_directory_of_many_skips_no_scan(
     scans.turns = 1
     one.begin_turn(AN_HOUR, AN_HOUR)
     assert len(began) == 2
+
+
+def test_where_a_session_went_is_known_before_its_old_name_is_visited(
+    one: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one.begin_turn(AN_HOUR, AN_HOUR)
+    visits: list[tuple[str, dict[str, str]]] = []
+    moved = one.guard.missing_files.evidence.moved
+
+    def visit(name: str, writer_pid: int | None, saves: int) -> bool:
+        visits.append((name, dict(moved)))
+        return True
+
+    monkeypatch.setattr(one.guard, "visit", visit)
+    one.changes.add(
+        [Change("other.json"), Change("before.json"), Change("now.json", moved_from="before.json")]
+    )
+    assert one.follow_changes()
+    assert [name for name, _ in visits] == ["now", "other", "before"]
+    assert all(known == {"before": "now"} for _, known in visits)

@@ -38,10 +38,10 @@ class Ears:
         """Return what can be read, as `poll` does, after so many seconds at the latest; what the queue had is read.
 
         Not waited for is anything when the queue was read for one directory since the last time, and there is something to hear
-        for others (`has_news`), of which nobody is woken.
+        for others (`has_news`), of which nobody is woken; nor when something has stirred that nobody has asked for yet.
         """
         queue = self._queue
-        if queue and queue.was_read and has_news():
+        if queue and queue.was_read and (self.has_stirred or has_news()):
             seconds = 0.0
         woken = self._poll.poll(seconds * 1000)
         if queue:

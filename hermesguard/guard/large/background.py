@@ -48,11 +48,6 @@ class Background:
         return self._wakeup
 
     @property
-    def is_idle(self) -> bool:
-        """Return whether no job waits, runs, or is not finished yet."""
-        return not self.unfinished
-
-    @property
     def is_threaded(self) -> bool:
         """Return whether work is done in a thread."""
         return self._wakeup is not None

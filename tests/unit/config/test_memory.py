@@ -3,7 +3,10 @@
 import ctypes
 import mmap
 import re
+from itertools import count
 from pathlib import Path
+
+import pytest
 
 from hermesguard.config import memory
 
@@ -26,9 +29,27 @@ def anonymous(begin: int, what: str) -> int:
     raise AssertionError("there is no such mapping")
 
 
-def test_what_is_in_use_is_gathered_where_the_kernel_can() -> None:
+@pytest.fixture(autouse=True)
+def time_enough(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Let it take as long as it takes, and the administrator leave it to programs; return where he says so."""
+    monkeypatch.setattr(memory, "_MOST_SECONDS", 60.0)
+    monkeypatch.setattr(memory, "_CHOICE", choice := tmp_path / "enabled")
+    choice.write_text("always [madvise] never\n")
+    return choice
+
+
+def filled() -> mmap.mmap:
     room = mmap.mmap(-1, 4 * HUGE_BYTES, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    ctypes.CDLL(None).madvise(
+        ctypes.c_void_p(begin_of(room)), ctypes.c_size_t(len(room)), mmap.MADV_NOHUGEPAGE
+    )
     room.write(b"x" * len(room))
+    ctypes.CDLL(None).madvise(ctypes.c_void_p(begin_of(room)), ctypes.c_size_t(len(room)), mmap.MADV_HUGEPAGE)
+    return room
+
+
+def test_what_is_in_use_is_gathered_where_the_kernel_can() -> None:
+    room = filled()
     begin = begin_of(room)
     place = -(-begin // HUGE_BYTES) * HUGE_BYTES
     can = ctypes.CDLL(None).madvise(ctypes.c_void_p(place), ctypes.c_size_t(HUGE_BYTES), 25) == 0
@@ -36,6 +57,50 @@ def test_what_is_in_use_is_gathered_where_the_kernel_can() -> None:
     assert room[:] == b"x" * len(room)
     assert (gathered_bytes > 0) == can
     assert anonymous(begin, "AnonHugePages") >= (3 * HUGE_BYTES if can else 0)
+
+
+class Service:
+    """The C library as it is for a service of which the unit allows no more than @system-service: other calls fail with EPERM."""
+
+    def __init__(self, name: str | None) -> None:
+        self.calls = 0
+        self._madvise = ctypes.PyDLL(name).madvise
+
+    def madvise(self, *arguments: object) -> int:
+        self.calls += 1
+        return int(self._madvise(*arguments))
+
+    def __getattr__(self, name: str) -> object:
+        return lambda *_: -1
+
+
+def test_a_service_that_may_call_little_has_them_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    room = filled()
+    service = Service(None)
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: service)
+    memory.use_huge_pages()
+    assert service.calls >= 3
+    assert room[:] == b"x" * len(room)
+
+
+def test_what_the_administrator_has_forbidden_is_left(
+    monkeypatch: pytest.MonkeyPatch, time_enough: Path
+) -> None:
+    _ = filled()
+    time_enough.write_text("always madvise [never]\n")
+    service = Service(None)
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: service)
+    assert memory.use_huge_pages() == service.calls == 0
+
+
+def test_no_save_waits_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    room = filled()
+    service = Service(None)
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: service)
+    monkeypatch.setattr("hermesguard.config.memory.time.monotonic", count(0.0, 50.0).__next__)
+    memory.use_huge_pages()
+    assert service.calls == 1
+    assert room[:] == b"x" * len(room)
 
 
 def test_what_is_mostly_free_takes_no_more_memory() -> None:

@@ -36,3 +36,23 @@ def test_what_was_read_along_for_another_directory_is_not_waited_for(tmp_path: P
     for watch in watches:
         watch.stop()
     ears.close()
+
+
+def test_a_directory_that_was_heard_of_along_with_something_else_is_not_waited_for(tmp_path: Path) -> None:
+    ears = Ears()
+    (tmp_path / "sessions").mkdir()
+    (tmp_path / "profiles").mkdir()
+    watch = Watch(tmp_path / "sessions", queue=ears.queue)
+    watch.start()
+    ears.listen(watch.fileno())
+    assert ears.look_out([tmp_path / "profiles"])
+    assert ears.wait(0.0, lambda: False) == []
+    (tmp_path / "profiles" / "new").mkdir()
+    assert watch.take() == []
+    began = time.monotonic()
+    assert ears.wait(120.0, lambda: False) == [], "nobody is woken for it"
+    assert time.monotonic() - began < 60.0
+    assert ears.is_stirred()
+    assert not ears.is_stirred()
+    watch.stop()
+    ears.close()

@@ -226,10 +226,13 @@ def test_what_is_not_read_at_once_as_messages_is_left_to_those_who_read_all(adde
 
 
 def test_a_number_within_what_a_user_set_is_no_counter() -> None:
-    """A draft, and the messages of a short list, may hold keys of any name: what is gone of them is asked of the judge."""
+    """A draft, an anchor and the messages of a short list may have keys of any name: what is gone of them the judge is asked."""
     before = counted(BEFORE, composer_draft={"text": "", "left_tokens": 5})
     after = counted([*BEFORE, user("x")], composer_draft={"text": "", "left_tokens": 0})
     assert agrees(known(before), before, after) is None
+    compressed = counted(BEFORE, compression_anchor_saved_tokens=5)
+    after = counted([*BEFORE, user("x")], compression_anchor_saved_tokens=6)
+    assert agrees(known(compressed), compressed, after) is None
     short = counted(BEFORE, tool_calls=[{"tid": "a", "used_tokens": 5}])
     assert agrees(known(short), short, short.replace(b'_tokens": 5', b'_tokens": 6')) is None
 
