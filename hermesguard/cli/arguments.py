@@ -1,12 +1,10 @@
 """The arguments of each verb, as argparse takes them; the table of the verbs is in module verbs."""
 
 import argparse
-import sys
 from enum import Enum, auto
 from typing import Any, Final
 
 from hermesguard.config.options import OPTIONS
-from hermesguard.config.renamed import RENAMED
 from hermesguard.webui.document import PARTS
 
 LIST_STATES: Final = (
@@ -75,35 +73,6 @@ def _session(parser: argparse.ArgumentParser, metavar: str = "SID", **more: Any)
 
 def no_arguments(parser: argparse.ArgumentParser) -> None:
     """It has none."""
-
-
-def guard(parser: argparse.ArgumentParser) -> None:
-    settings = parser.add_argument_group("settings", "each overrides its key in the configuration file")
-    for option in OPTIONS:
-        if option.key not in ("sessions", "store") and not option.key.startswith("page_"):
-            settings.add_argument(
-                option.flag,
-                metavar="VALUE",
-                default=argparse.SUPPRESS,
-                help=(option.meaning + f" Default: {option.default}").replace("%", "%%"),
-            )
-
-    for old, key in RENAMED.items():
-        flag = f"--{old.replace('_', '-')}"
-        settings.add_argument(
-            flag, dest=key, action=_Renamed, default=argparse.SUPPRESS, help=argparse.SUPPRESS
-        )
-
-
-class _Renamed(argparse.Action):
-    """A flag of before 0.2.0: taken, with a word about its new name."""
-
-    def __call__(
-        self, parser: object, namespace: argparse.Namespace, value: object, flag: str | None = None
-    ) -> None:
-        now = f"--{self.dest.replace('_', '-')}"
-        print(f"hermesguard: {flag} is {now} now; the old name will go.", file=sys.stderr)
-        setattr(namespace, self.dest, value)
 
 
 def scan(parser: argparse.ArgumentParser) -> None:

@@ -8,7 +8,7 @@ import argparse
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from hermesguard.cli import arguments, offsite_arguments
+from hermesguard.cli import arguments, guard_arguments, offsite_arguments
 
 
 class Verb(NamedTuple):
@@ -31,12 +31,15 @@ VERBS: Final[tuple[Verb, ...]] = (
         "run",
         "guard the sessions until stopped",
         "Watches the sessions directories, keeps a copy of every session, repairs what a write destroyed and "
-        "reports to the journal. SIGTERM stops it after the session in progress; SIGHUP reloads the configuration.",
+        "reports to the journal. SIGTERM stops it after the session in progress; SIGHUP reloads the configuration. With "
+        "--lease it does so whenever this pod holds the Lease, and waits for it otherwise (docs/scale-out.md).",
         "# guard the sessions that hermes-webui of this user would use\nhermesguard run\n"
         "# guard another directory, with a store of its own\n"
-        "hermesguard run --sessions /srv/webui/sessions --store /srv/guard",
+        "hermesguard run --sessions /srv/webui/sessions --store /srv/guard\n"
+        "# in a pod: only while it holds the Lease hermesguard of its namespace\n"
+        "hermesguard run --lease hermesguard",
         "hermesguard.cli.commands.service.run:run",
-        arguments.guard,
+        guard_arguments.guard,
     ),
     Verb(
         "scan",

@@ -52,6 +52,8 @@ FIELDS: Final[dict[str, Field]] = {
     "directory": Field(
         str, "name of the sessions directory, where it is not the first of several: that of its profile"
     ),
+    "lease": Field(str, "the Lease of the Kubernetes cluster, as NAMESPACE/NAME"),
+    "holder": Field(str, "who holds it: name of a pod, and a number of its own"),
     "mode": Field(str, "how changes are seen: inotify or polling"),
     "reason": Field(str, "why"),
     "error": Field(str, "what went wrong, as the system says it"),

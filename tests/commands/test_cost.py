@@ -160,6 +160,7 @@ def test_a_running_guard_has_not_imported_what_only_commands_need(tmp_path):
     assert "hermesguard.daemon.loop" in names
     assert not [name for name in names if name.startswith(COMMANDS_ALONE)]
     assert not {name.partition(".")[0] for name in names} & {*DRAWERS, "systemd"}
+    assert not [name for name in names if name.startswith(("hermesguard.lease", "ssl", "http"))]
 
 
 def test_a_guard_with_nothing_to_do_has_not_loaded_openssl(tmp_path):

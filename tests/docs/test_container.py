@@ -7,20 +7,21 @@ from typing import Any
 import pytest
 import yaml
 
+from hermesguard.cli import parser
 from hermesguard.cli.commands.service import run
 from hermesguard.config.options import OPTIONS
 
 ROOT = Path(__file__).parents[2]
 CONTAINER = ROOT / "packaging" / "container"
-DOCKERFILE, COMPOSE, KUBERNETES = (
+DOCKERFILE, COMPOSE, KUBERNETES, STANDBY = (
     (CONTAINER / name).read_text(encoding="utf-8")
-    for name in ("Dockerfile", "compose.yaml", "kubernetes.yaml")
+    for name in ("Dockerfile", "compose.yaml", "kubernetes.yaml", "kubernetes-standby.yaml")
 )
 
 
 def test_every_setting_that_is_named_exists() -> None:
     known = {option.variable for option in OPTIONS}
-    for text in (DOCKERFILE, KUBERNETES):
+    for text in (DOCKERFILE, KUBERNETES, STANDBY):
         named = set(re.findall(r"\bHERMESGUARD_[A-Z_]+", text))
         assert named
         assert named <= known
@@ -118,7 +119,9 @@ class _NoKeyTwice(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-@pytest.mark.parametrize("name", ["compose.yaml", "compose.volume.yaml", "kubernetes.yaml"])
+@pytest.mark.parametrize(
+    "name", ["compose.yaml", "compose.volume.yaml", "kubernetes.yaml", "kubernetes-standby.yaml"]
+)
 def test_no_key_stands_twice(name: str) -> None:
     """PyYAML takes the last one in silence, and Docker refuses the file."""
     for _ in yaml.load_all((CONTAINER / name).read_text("utf-8"), _NoKeyTwice):
@@ -158,3 +161,71 @@ def test_what_makes_the_directory_that_docker_refuses_to_make_is_said() -> None:
         assert "HERMESGUARD_SOURCE=" in before
         assert "docker compose --file docker-compose.yml" in after
     assert "--file $guard/compose.yaml --file $guard/compose.volume.yaml" in service
+
+
+def standby() -> dict[str, dict[str, Any]]:
+    """The objects of the example with a Lease, by their kind; of a kind there are several of, the last one."""
+    return {one["kind"]: one for one in yaml.safe_load_all(STANDBY)}
+
+
+def test_the_standby_is_as_tight_as_the_sidecar() -> None:
+    [one] = standby()["Deployment"]["spec"]["template"]["spec"]["containers"]
+    pod = next(one for one in yaml.safe_load_all(KUBERNETES) if one["kind"] == "Deployment")["spec"][
+        "template"
+    ]
+    [sidecar] = pod["spec"]["initContainers"]
+    for key in ("image", "env", "securityContext", "volumeMounts"):
+        assert one[key] == sidecar[key], key
+    own = standby()["Deployment"]["spec"]["template"]["spec"]
+    for key in ("securityContext", "volumes", "terminationGracePeriodSeconds"):
+        assert own[key] == pod["spec"][key], key
+
+
+def test_the_standby_may_do_nothing_but_hold_its_lease() -> None:
+    """What the Lease is called is said in five places; a right to make Leases could not be limited to one."""
+    objects = standby()
+    name = objects["Lease"]["metadata"]["name"]
+    [rule] = objects["Role"]["rules"]
+    assert rule == {
+        "apiGroups": ["coordination.k8s.io"],
+        "resources": ["leases"],
+        "resourceNames": [name],
+        "verbs": ["get", "update"],
+    }
+    role, account = objects["Role"]["metadata"]["name"], objects["ServiceAccount"]["metadata"]["name"]
+    assert objects["RoleBinding"]["roleRef"] == {
+        "apiGroup": "rbac.authorization.k8s.io",
+        "kind": "Role",
+        "name": role,
+    }
+    assert objects["RoleBinding"]["subjects"] == [{"kind": "ServiceAccount", "name": account}]
+    pod = objects["Deployment"]["spec"]["template"]["spec"]
+    assert pod["serviceAccountName"] == account
+    assert pod["automountServiceAccountToken"] is True
+    [container] = pod["containers"]
+    arguments = parser.build().parse_args(container["args"])
+    assert (arguments.verb, arguments.lease) == ("run", name)
+    kinds = [one["kind"] for one in yaml.safe_load_all(STANDBY)]
+    assert kinds.index("Lease") < kinds.index("Deployment"), "it is there before it is asked for"
+
+
+def test_two_guards_are_on_two_nodes_with_volumes_that_both_can_have() -> None:
+    claims = [one for one in yaml.safe_load_all(STANDBY) if one["kind"] == "PersistentVolumeClaim"]
+    assert [one["spec"]["accessModes"] for one in claims] == [["ReadWriteMany"]] * 2
+    spec = standby()["Deployment"]["spec"]
+    pod = spec["template"]["spec"]
+    assert {one["metadata"]["name"] for one in claims} == {
+        one["persistentVolumeClaim"]["claimName"] for one in pod["volumes"]
+    }
+    assert spec["replicas"] == 2
+    assert spec["strategy"]["rollingUpdate"] == {"maxSurge": 0, "maxUnavailable": 1}
+    [apart] = pod["affinity"]["podAntiAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+    assert apart["topologyKey"] == "kubernetes.io/hostname"
+    labels = spec["template"]["metadata"]["labels"]
+    assert apart["labelSelector"] == spec["selector"] == {"matchLabels": labels}
+
+
+def test_a_guard_has_as_much_memory_with_a_lease_as_without() -> None:
+    [with_lease] = re.findall(r"^ +memory: (\d+)Mi$", STANDBY.partition("limits:")[2], re.MULTILINE)
+    [without] = re.findall(r"^ +memory: (\d+)Mi$", KUBERNETES.partition("limits:")[2], re.MULTILINE)
+    assert int(with_lease) - int(without) == 32, "what holds the Lease takes 25 MB"

@@ -9,7 +9,7 @@ from tests.helpers.sources import PACKAGE, SOURCES, nodes_of
 
 FLOORS = (
     "cli",
-    "notify page",
+    "notify page lease",
     "daemon",
     "guard salvage lookup offsite",
     "repair",

@@ -168,6 +168,9 @@ def _verb(verb: Verb, parser: argparse.ArgumentParser, sample: str) -> Iterator[
         yield from [Terms([_argument(action) for action in actions])] if actions else []
     else:
         yield Text("Every key of `hermesguard.toml(5)` is a flag of this verb too: `--keep-history 90d`.")
+        keys = {option.key for option in OPTIONS}
+        others = [one for one in actions if one.dest not in keys and one.help != argparse.SUPPRESS]
+        yield from [Terms([_argument(action) for action in others])] if others else []
     yield Code(verb.example)
     if sample:
         yield Text("What it prints, after `hermesguard demo`:")

@@ -7,7 +7,7 @@
 
 _shtab_hermesguard_subparsers=(run scan status lost find list history show diff restore salvage undo accept log explain report notify offsite verify drill prune purge config open serve extension completion demo)
 
-_shtab_hermesguard_run_option_strings=(-h --help --on-uncertain --on-missing --scan-interval --keep-deleted --keep-history --keep-versions --max-store-bytes --cache-bytes --max-session-bytes --alert-command --heartbeat-command --on-version-command --hook-timeout --metrics-textfile --metrics-port --watch --sessions --profile --store --config)
+_shtab_hermesguard_run_option_strings=(-h --help --on-uncertain --on-missing --scan-interval --keep-deleted --keep-history --keep-versions --max-store-bytes --cache-bytes --max-session-bytes --alert-command --heartbeat-command --on-version-command --hook-timeout --metrics-textfile --metrics-port --watch --lease --lease-duration --sessions --profile --store --config)
 _shtab_hermesguard_scan_option_strings=(-h --help --check --json --sessions --profile --store --config)
 _shtab_hermesguard_status_option_strings=(-h --help --json --nagios --sessions --profile --store --config)
 _shtab_hermesguard_lost_option_strings=(-h --help --since --all --json --sessions --profile --store --config)

@@ -51,7 +51,7 @@ function _shtab_hermesguard_using
 end
 
 set -g _shtab_hermesguard_commands run scan status lost find list history show diff restore salvage undo accept log explain report notify offsite verify drill prune purge config open serve extension completion demo
-set -g _shtab_hermesguard_opts_with_value --alert-command --at --cache-bytes --config --credentials --directory --endpoint --from --heartbeat-command --hermes-home --hook-timeout --identity --keep-deleted --keep-history --keep-versions --last --max-session-bytes --max-store-bytes --metrics-port --metrics-textfile --on-missing --on-uncertain --on-version-command --output --page-idle --page-port --part --profile --region --scan-interval --session --sessions --since --sort --state --store --url --watch -o
+set -g _shtab_hermesguard_opts_with_value --alert-command --at --cache-bytes --config --credentials --directory --endpoint --from --heartbeat-command --hermes-home --hook-timeout --identity --keep-deleted --keep-history --keep-versions --last --lease --lease-duration --max-session-bytes --max-store-bytes --metrics-port --metrics-textfile --on-missing --on-uncertain --on-version-command --output --page-idle --page-port --part --profile --region --scan-interval --session --sessions --since --sort --state --store --url --watch -o
 
 complete -c hermesguard -e
 complete -c hermesguard -f
@@ -80,6 +80,8 @@ complete -c hermesguard -n '_shtab_hermesguard_using run' -l hook-timeout -x -d 
 complete -c hermesguard -n '_shtab_hermesguard_using run' -l metrics-textfile -x -d 'File in which metrics are written for Prometheus'"'"' node exporter. Default: "off"'
 complete -c hermesguard -n '_shtab_hermesguard_using run' -l metrics-port -x -d 'Port of the loopback address on which metrics are served. Default: "off"'
 complete -c hermesguard -n '_shtab_hermesguard_using run' -l watch -x -d 'How changes are noticed: inotify where available, else polling. Default: "auto"'
+complete -c hermesguard -n '_shtab_hermesguard_using run' -l lease -x -d 'guard only while this Lease (NAME or NAMESPACE/NAME) is held, and wait for it otherwise'
+complete -c hermesguard -n '_shtab_hermesguard_using run' -l lease-duration -x -d 'how long a machine that is not heard of keeps the Lease. Default: 15s'
 complete -c hermesguard -n '_shtab_hermesguard_using run' -l sessions -xka "(__fish_complete_directories)" -d 'the sessions directory of hermes-webui'
 complete -c hermesguard -n '_shtab_hermesguard_using run' -l profile -x -d 'of several sessions directories only that of this profile; status shows the names'
 complete -c hermesguard -n '_shtab_hermesguard_using run' -l store -xka "(__fish_complete_directories)" -d 'where hermesguard keeps its copies; hermesguard@USER names the store of that service'

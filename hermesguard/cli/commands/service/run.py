@@ -5,12 +5,13 @@ import gc
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 from hermesguard.config.settings import Settings
 from hermesguard.errors import ExitCode, GuardError
-from hermesguard.events.reporter import open_reporter
+from hermesguard.events.reporter import Reporter, open_reporter
 from hermesguard.lookup import typed
 from hermesguard.lookup.typed import as_typed
 
@@ -21,7 +22,9 @@ _LASTING: Final = frozenset({ExitCode.USAGE, ExitCode.CONFIG, ExitCode.REFUSED})
 
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
-    """Guard until stopped."""
+    """Guard until stopped; with a Lease, whenever that is held."""
+    if arguments.lease:
+        return _reporting_failure(lambda reporter: _stand_by(arguments, settings, reporter))
     gc.disable()  # until all that stays is in memory (`Daemon._scanned`)
     from hermesguard.config import memory
     from hermesguard.daemon import loop as daemon
@@ -29,9 +32,20 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
 
     memory.give_long_back(LONG_BYTES)
     typed.use(typed.command_in_reports(settings, os.environ))
+    return _reporting_failure(lambda reporter: daemon.run(settings, reporter))
+
+
+def _stand_by(arguments: argparse.Namespace, settings: Settings, reporter: Reporter) -> int:
+    from hermesguard.lease.keeper import keep  # the guard itself has no need of the network
+
+    return keep(arguments.lease, arguments.lease_duration, settings.store, reporter)
+
+
+def _reporting_failure(work: Callable[[Reporter], int]) -> int:
+    """Return what `work` returns; what it could not begin is reported too."""
     reporter = open_reporter()
     try:
-        return daemon.run(settings, reporter)
+        return work(reporter)
     except GuardError as error:
         if not sys.stderr.isatty():  # there the user reads the same sentence a line below
             reporter.report("failed", error=error.what, remedy=error.remedy)
