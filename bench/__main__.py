@@ -12,13 +12,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import burst, directories, flood, growth, rest, start, today, wipe
+from bench import burst, directories, flood, growth, judging, rest, start, today, wipe
 from bench.measuring import CORES, REPOSITORY, Run
 from hermesguard.watcher.mounts import filesystem_type
 
 BENCHMARKS: dict[str, Callable[[Run], None]] = {
     "wipe": wipe.measure,
     "growth": growth.measure,
+    "judging": judging.measure,
     "start": start.measure,
     "rest": rest.measure,
     "directories": directories.measure,
