@@ -34,7 +34,7 @@ def run_in_namespace(program: str, directory: Path) -> str:
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
