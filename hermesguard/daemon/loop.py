@@ -87,6 +87,7 @@ class Daemon:
 
     def run(self) -> int:
         """Turn until stopped; return the exit code."""
+        self._catch_signals()  # who reads that it has started may end it
         self.reporter.report(
             "started",
             program_version=__version__,
@@ -94,7 +95,6 @@ class Daemon:
             store=str(self.settings.store),
         )
         self.directories.begin()
-        self._catch_signals()
         self._listen()
         try:
             while (stop := self._stop_asked()) is None:

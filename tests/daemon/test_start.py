@@ -264,6 +264,32 @@ def test_signals_that_end_it(tmp_path: Path, number: signal.Signals, code: int) 
         assert not (daemon.store / "control").exists()
 
 
+def test_who_says_that_it_has_started_ends_in_good_order(tmp_path: Path) -> None:
+    """A signal that comes with the very first word: a service manager, or a script, that has read it."""
+    program = """
+import os, signal, sys
+from hermesguard.cli.main import main
+from hermesguard.events.reporter import Reporter
+
+report = Reporter.report
+
+def signalled(self, name, **fields):
+    report(self, name, **fields)
+    if name == "started":
+        os.kill(os.getpid(), signal.SIGTERM)
+
+Reporter.report = signalled
+sys.exit(main(["run", *sys.argv[1:]]))
+"""
+    (sessions := tmp_path / "sessions").mkdir()
+    words = [sys.executable, "-c", program, "--sessions", str(sessions), "--store", str(tmp_path / "store")]
+    done = subprocess.run(
+        words, env=environment_for(tmp_path), capture_output=True, text=True, cwd=REPOSITORY
+    )
+    assert done.returncode == ExitCode.OK, done.stderr
+    assert '"event":"stopped"' in done.stdout + done.stderr
+
+
 def test_the_end_in_the_middle_of_a_first_scan(tmp_path: Path) -> None:
     with Daemon(tmp_path) as daemon:
         app = App(daemon.sessions, Era.OLD)
