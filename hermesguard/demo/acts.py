@@ -11,6 +11,8 @@ from hermesguard.demo.files import Message, text_of
 
 COMPACTION = "[CONTEXT COMPACTION \N{EM DASH} REFERENCE ONLY] Earlier turns were compacted into this summary."
 API_MEMBERS = ("role", "content", "tool_calls", "tool_call_id", "name")
+FEWEST_COMPRESSED = 4
+"""With fewer messages /compress is refused."""
 UNLINK_TO_INDEX_SECONDS = 0.010
 INDEX_TO_TOMBSTONE_SECONDS = 0.004
 
@@ -150,9 +152,14 @@ def clear(chat: Chat) -> None:
 
 
 def compress(chat: Chat) -> None:
-    """A user's /compress: a summary and the last turn are what the model goes on with, and, in old eras, all there is."""
+    """A user's /compress: a summary and the last turn are what the model goes on with, and, in old eras, all there is.
+
+    ValueError when there are fewer messages than the application compresses.
+    """
     chat.refresh()
     document, messages = chat.document, chat.messages
+    if len(messages) < FEWEST_COMPRESSED:
+        raise ValueError(f"the application compresses no fewer than {FEWEST_COMPRESSED} messages")
     tail = [
         {key: message[key] for key in API_MEMBERS if key in message}
         for message in messages[last_prompt(messages) :]

@@ -142,13 +142,12 @@ class BadLine:
         with socket.create_connection(("127.0.0.1", self._server.port), timeout=10) as behind:
             back = threading.Thread(target=self._pump, args=(behind, client, mood == "deaf"), daemon=True)
             back.start()
-            passed = 0
             with contextlib.suppress(OSError):
                 while data := client.recv(4096 if mood == "half" else 65536):
-                    behind.sendall(data[: len(data) // 2] if mood == "half" and passed else data)
-                    passed += len(data)
-                    if mood == "half" and passed > 1500:
+                    if mood == "half":  # never all of it: to that there may be an answer before it is cut
+                        behind.sendall(data[: len(data) // 2])
                         return
+                    behind.sendall(data)
             back.join(timeout=10)
 
     def _pump(self, behind: socket.socket, client: socket.socket, is_deaf: bool) -> None:

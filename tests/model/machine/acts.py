@@ -148,7 +148,8 @@ class Acts(Stage):
     @rule(number=TALK)
     def compressed(self, number: int) -> None:
         talk = self.idle(number, "compress")
-        if talk.can_shrink() and held_in(talk.chat.messages[-1:]):
+        is_enough = len(talk.chat.messages) >= acts.FEWEST_COMPRESSED
+        if is_enough and talk.can_shrink() and held_in(talk.chat.messages[-1:]):
             acts.compress(talk.chat)
             talk.took()
 
