@@ -87,10 +87,15 @@ class Visit:
         assert live is not None
         shadow = self.shadow.abridged.document if self.is_wipe else self.shadow.document
         verdict = judge(shadow, live, self.around)
-        if (before := self.shadow.stripped) and verdict.action in (
-            Action.LOSS,
-            Action.MERGE,
-            Action.UNCERTAIN,
+        if (
+            not self.is_wipe
+            and (before := self.shadow.stripped)
+            and verdict.action
+            in (
+                Action.LOSS,
+                Action.MERGE,
+                Action.UNCERTAIN,
+            )
         ):
             # An act is measured by what its writer knew: of two, one may not have read what the other's older memory has left.
             by_other = judge(before.document, live, self.around)
