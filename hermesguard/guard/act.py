@@ -102,6 +102,9 @@ class Acts:
                     version = self._version(visit, reason_of(visit))
                     if visit.verdict.taken:
                         self._report_stripped(visit, version)
+                    comparison = visit.verdict.comparison
+                    if comparison and not comparison.added and not visit.shadow.is_long:
+                        visit.live_copy.stripped = visit.shadow.stripped or visit.shadow
                 self._note_returned(visit)
                 self.goes_on(visit.name)
                 self._stands(visit)

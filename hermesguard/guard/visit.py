@@ -87,6 +87,20 @@ class Visit:
         assert live is not None
         shadow = self.shadow.abridged.document if self.is_wipe else self.shadow.document
         verdict = judge(shadow, live, self.around)
+        if (
+            not self.is_wipe
+            and (before := self.shadow.stripped)
+            and verdict.action
+            in (
+                Action.LOSS,
+                Action.MERGE,
+                Action.UNCERTAIN,
+            )
+        ):
+            # An act is measured by what its writer knew: of two, one may not have read what the other's older memory has left.
+            by_other = judge(before.document, live, self.around)
+            if by_other.action is Action.INTENDED:
+                return by_other
         if verdict.action is Action.INTENDED and self.around.repaired:
             # Who has not seen a repair cannot have meant to take it back: that is worth a look into the history.
             return judge(shadow, live, replace(self.around, before_repair=self.before_repair()))

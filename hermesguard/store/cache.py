@@ -37,6 +37,8 @@ class Copy:
         self.known = abridged
         """Its abridged form, if that was found out; else ask for `abridged`."""
         self._digest = ""
+        self.stripped: Copy | None = None
+        """What it was before saves that added no message took away what hangs on messages, as one from an older memory does."""
         self.prepared: object = None
         """The repair of a wipe of this copy, once it is prepared (module repair.standby)."""
 
