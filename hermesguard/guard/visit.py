@@ -87,16 +87,8 @@ class Visit:
         assert live is not None
         shadow = self.shadow.abridged.document if self.is_wipe else self.shadow.document
         verdict = judge(shadow, live, self.around)
-        if (
-            not self.is_wipe
-            and (before := self.shadow.stripped)
-            and verdict.action
-            in (
-                Action.LOSS,
-                Action.MERGE,
-                Action.UNCERTAIN,
-            )
-        ):
+        is_loss = verdict.action in (Action.LOSS, Action.MERGE, Action.UNCERTAIN)
+        if is_loss and not self.is_wipe and (before := self.shadow.stripped):
             # An act is measured by what its writer knew: of two, one may not have read what the other's older memory has left.
             by_other = judge(before.document, live, self.around)
             if by_other.action is Action.INTENDED:
