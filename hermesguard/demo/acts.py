@@ -154,17 +154,18 @@ def clear(chat: Chat) -> None:
 def compress(chat: Chat) -> None:
     """A user's /compress: a summary and the last turn are what the model goes on with, and, in old eras, all there is.
 
-    ValueError when there are fewer messages than the application compresses.
+    ValueError when there are fewer messages than the application compresses, or not fewer would be left.
     """
     chat.refresh()
     document, messages = chat.document, chat.messages
-    if len(messages) < FEWEST_COMPRESSED:
-        raise ValueError(f"the application compresses no fewer than {FEWEST_COMPRESSED} messages")
     tail = [
         {key: message[key] for key in API_MEMBERS if key in message}
         for message in messages[last_prompt(messages) :]
     ]
     compressed: list[Message] = [{"role": "user", "content": COMPACTION}, *tail]
+    least = min(len(messages), len(document["context_messages"]) or len(messages))
+    if len(messages) < FEWEST_COMPRESSED or len(compressed) >= least:
+        raise ValueError("there is not enough to compress")
     document["context_messages"] = compressed
     if chat.app.era.compress_replaces_messages:
         document |= {"messages": deepcopy(compressed), "tool_calls": []}
