@@ -142,8 +142,7 @@ class Reader:
             return None
         if runs == self._runs:
             return self._rests
-        whole = self._whole() if self._runs else self._content or self._buffer
-        return around(whole, runs, self._size_bytes)
+        return around(self._whole(), runs, self._size_bytes)
 
     def is_same(self, pieces: Iterable[Piece]) -> bool:
         """Return whether what was read are these pieces, one behind the other."""

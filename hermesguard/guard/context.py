@@ -315,8 +315,7 @@ class Context:
     ) -> None:
         """Live is right: make it the shadow; `before` and `made` as for the copies."""
         if self.copies.keep(name, copy, stamp.mtime_ns, before, made):
-            count = copy.known.count if copy.known else copy.count
-            self.notes.in_order(name, signature(stamp), count)
+            self.notes.in_order(name, signature(stamp), copy.count)
         else:
             self.notes.deferred.pop(name, None)
 

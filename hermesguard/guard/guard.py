@@ -323,7 +323,7 @@ class Guard:
 
     def _follow(self, name: str, shadow: Copy, rests: Rests, size_bytes: int, stamp: Stamp) -> bool | None:
         """Take a save that only added, at the cost of what it added; return if nothing follows of it, None if it did more."""
-        known = shadow.known or shadow.abridged
+        known = shadow.abridged
         found, made = grown(known, rests, size_bytes) or (followed(known, rests, size_bytes), None)
         if found is None:
             return None

@@ -187,19 +187,19 @@ class StandbyFiles:
 
     def __init__(self, directory: SessionsDirectory) -> None:
         self._directory = directory
-        self.by_session: dict[str, _Standby] = {}
+        self._standby: dict[str, _Standby] = {}
 
     @property
     def size_bytes(self) -> int:
         """How many bytes all standby have."""
-        return sum(standby_file.written.size_bytes for standby_file in self.by_session.values())
+        return sum(standby_file.written.size_bytes for standby_file in self._standby.values())
 
     def make(self, name: str, prepared: Prepared, limit_bytes: int) -> None:
         """Write a session's standby file, if `limit_bytes` for all of them and the disk allow it.
 
         Never raises: without room or rights there is none, and the repair itself will report a lasting fault.
         """
-        known = self.by_session.get(name)
+        known = self._standby.get(name)
         if known and known.prepared is prepared:
             return
         live = self._directory.file(name)
@@ -212,10 +212,10 @@ class StandbyFiles:
                 return
             written = staging.write_standby(standby_name(live), live, pieces, like)
         except OSError:
-            self.by_session.pop(name, None)
+            self._standby.pop(name, None)
             self._remove(name)
         else:
-            self.by_session[name] = _Standby(prepared, like, written)
+            self._standby[name] = _Standby(prepared, like, written)
 
     def take(
         self, name: str, prepared: Prepared | None, updated: bytes, like: Stamp
@@ -224,7 +224,7 @@ class StandbyFiles:
 
         `prepared` is what is to be put in place, `like` the stamp of the file that it is to displace.
         """
-        standby_file = self.by_session.get(name)
+        standby_file = self._standby.get(name)
         if standby_file is None:
             return None
         is_alike = (standby_file.like.mode, standby_file.like.uid, standby_file.like.gid) == (
@@ -243,13 +243,13 @@ class StandbyFiles:
                     filled,
                     prepared.updated_offset_bytes,
                 )
-                del self.by_session[name]
+                del self._standby[name]
                 return staged, prepared.pieces(filled)
         return None
 
     def drop(self, name: str) -> None:
         """Remove a session's standby file, if there is one."""
-        if self.by_session.pop(name, None):
+        if self._standby.pop(name, None):
             self._remove(name)
 
     def _remove(self, name: str) -> None:
@@ -258,12 +258,12 @@ class StandbyFiles:
 
     def drop_others(self, is_kept: Callable[[str], bool]) -> None:
         """Remove the standby files of the sessions of which that is not so."""
-        for name in [name for name in self.by_session if not is_kept(name)]:
+        for name in [name for name in self._standby if not is_kept(name)]:
             self.drop(name)
 
     def remove_strays(self, found: Set[str]) -> None:
         """Remove, of the standby that were found, those that are none of ours, or could not be removed before."""
-        for name in found - self.by_session.keys():
+        for name in found - self._standby.keys():
             self._remove(name)
 
 
@@ -287,8 +287,7 @@ class Standby:
             self._saved.add(name)
         else:
             self._due.pop(name, None)
-            if self.files.by_session:
-                self.files.drop(name)
+            self.files.drop(name)
 
     def recent(self, newest: Iterable[tuple[str, int, int]], now: float) -> None:
         """Note the sessions that were written last, (name, size in bytes, mtime_ns) each, as far as memory has room for them."""

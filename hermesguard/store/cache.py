@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from hermesguard.pieces import Content, Pieces, pieces_of
 from hermesguard.store.history import digest
 from hermesguard.webui import session
-from hermesguard.webui.abridged import LONGEST_REST, Abridged, abridge, tightened
+from hermesguard.webui.abridged import Abridged, abridge, tightened
 from hermesguard.webui.session import Document
 
 IDLE_SECONDS = 120.0
@@ -109,9 +109,7 @@ class Copy:
 
     def tighten(self) -> None:
         """Abridge what has gathered behind the long runs."""
-        known = self.known or self.abridged
-        if known.rest_messages > LONGEST_REST:
-            self.known = tightened(known)
+        self.known = tightened(self.abridged)
 
 
 @dataclass

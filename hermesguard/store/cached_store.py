@@ -185,7 +185,7 @@ class Copies:
     def _keep_change(self, session: str, copy: Copy, mtime_ns: int, before: Copy, made: Made) -> bool:
         """Write only what changed, into the shadow's delta log; return whether that was possible."""
         log_bytes, _ = self._delta_logs.get(session, (0, 0.0))
-        new, size_bytes = copy.known or copy.abridged, copy.size_bytes
+        new, size_bytes = copy.abridged, copy.size_bytes
         if size_bytes < SMALLEST_LOGGED_BYTES or log_bytes > max(SMALLEST_LOGGED_BYTES, size_bytes // 2):
             return False
         line = change(made or parts(before.abridged, new), size_bytes, mtime_ns, new.count, new.checksum())

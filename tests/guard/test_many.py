@@ -208,7 +208,7 @@ def test_nor_over_what_an_undo_of_a_long_session_reversed(
         pass
     world.guard.finish_repairs()
     world.scan()
-    while world.guard.background.unfinished:
+    while not world.guard.background.is_idle():
         assert select.select([wakeup], [], [], 60)[0]
         world.guard.background.finish()
         world.pass_time(120)

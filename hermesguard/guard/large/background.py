@@ -39,13 +39,15 @@ class Background:
         self._running: _Job | None = None
         self._done: deque[_Job] = deque()
         self._wakeup: int | None = None
-        self.unfinished = 0
-        """How many jobs wait, run, or are not finished yet."""
 
     def open(self) -> int:
         """Work in a thread from now on; return what becomes readable when a job is done (then call `finish`)."""
         self._wakeup = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         return self._wakeup
+
+    def is_idle(self) -> bool:
+        """Return whether no job waits, runs, or is not finished yet."""
+        return not (self._waiting or self._done or self._running)
 
     @property
     def is_threaded(self) -> bool:
@@ -78,7 +80,6 @@ class Background:
         What is urgent (a judgement) goes before what is not (a copy), and what is first before all.
         """
         job = _Job(session, work, then, is_urgent)
-        self.unfinished += 1
         if self._wakeup is None:
             _do(job)
             self._end(job)
@@ -120,7 +121,6 @@ class Background:
         self._next()
 
     def _end(self, job: _Job) -> None:
-        self.unfinished -= 1
         try:
             if job.error:
                 raise job.error
@@ -132,7 +132,6 @@ class Background:
 
     def close(self) -> None:
         """Begin nothing more; what runs is left to end with the process."""
-        self.unfinished -= len(self._waiting)
         self._waiting.clear()
         if self._wakeup is not None and self._running is None:
             os.close(self._wakeup)

@@ -56,7 +56,7 @@ class LongWork:
 
     def is_idle(self) -> bool:
         """Return whether nothing is being found out, or was and is not used yet: a visit need not ask for anything."""
-        return not (self._background.unfinished or self._known or self._worked_out or self._too_dense)
+        return self._background.is_idle() and not (self._known or self._worked_out or self._too_dense)
 
     def puts_off(self, name: str, writer_pid: int | None) -> bool:
         """Return whether a session is being worked on, or has to wait for another one; it is visited again when that is over."""
