@@ -94,17 +94,14 @@ class Cluster:
         path = self._account / name
         try:
             text = path.read_text("ascii").strip()
+            if text and text.isprintable():
+                return text
+            what = f"The {name} of this pod's service account in {path} is none"
         except (OSError, ValueError) as error:
             why = error.strerror if isinstance(error, OSError) else "it is no text"
-            raise GuardError(
-                f"The {name} of this pod's service account cannot be read from {path}: {why}",
-                "Let the pod have one: serviceAccountName, and automountServiceAccountToken: true",
-                ExitCode.CONFIG,
-            ) from None
-        if not text.isprintable() or not text:
-            raise GuardError(
-                f"The {name} of this pod's service account in {path} is none",
-                "Let the pod have one: serviceAccountName, and automountServiceAccountToken: true",
-                ExitCode.CONFIG,
-            )
-        return text
+            what = f"The {name} of this pod's service account cannot be read from {path}: {why}"
+        raise GuardError(
+            what,
+            "Let the pod have one: serviceAccountName, and automountServiceAccountToken: true",
+            ExitCode.CONFIG,
+        )
