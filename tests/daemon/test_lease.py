@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
@@ -57,6 +58,19 @@ def guarded(daemon: Daemon) -> list[tuple[float, float]]:
     return [(at(one), min(end for end in ends if end >= at(one))) for one in daemon.heard("started")]
 
 
+@contextmanager
+def holder_and_standby(root: Path, server: LeaseServer) -> Iterator[tuple[Daemon, Daemon]]:
+    """One guards, the other stands by; of a Lease that runs out soon."""
+    with (
+        server.daemon(root, "pod-a", duration="3s") as first,
+        server.daemon(root, "pod-b", duration="3s") as second,
+    ):
+        first.start()
+        second.start(ready=False)
+        second.until_heard("standby")
+        yield first, second
+
+
 def guard_of(daemon: Daemon) -> int:
     """The process of the guard that a keeper has started."""
     assert daemon.process
@@ -88,13 +102,7 @@ def test_the_second_stands_by_and_takes_over_at_once_when_the_first_is_stopped(
 def test_a_holder_that_is_killed_is_followed_when_the_lease_has_run_out(
     tmp_path: Path, server: LeaseServer, chat: Chat
 ) -> None:
-    with (
-        server.daemon(tmp_path, "pod-a", duration="3s") as first,
-        server.daemon(tmp_path, "pod-b", duration="3s") as second,
-    ):
-        first.start()
-        second.start(ready=False)
-        second.until_heard("standby")
+    with holder_and_standby(tmp_path, server) as (first, second):
         first.kill()  # a guard that outlives what holds the Lease for it is an error of its own (InPod)
         assert first.heard("stopped"), "it ends in good order even then"
         second.until_heard("ready", seconds=120)
@@ -112,13 +120,7 @@ def test_a_holder_that_is_killed_is_followed_when_the_lease_has_run_out(
 def test_a_holder_that_is_cut_off_has_ended_its_guard_before_the_other_begins(
     tmp_path: Path, server: LeaseServer, chat: Chat
 ) -> None:
-    with (
-        server.daemon(tmp_path, "pod-a", duration="3s") as first,
-        server.daemon(tmp_path, "pod-b", duration="3s") as second,
-    ):
-        first.start()
-        second.start(ready=False)
-        second.until_heard("standby")
+    with holder_and_standby(tmp_path, server) as (first, second):
         server.moods["pod-a"] = "trickle"
         second.until_heard("started", seconds=120)
         first.until_heard("lease_lost")

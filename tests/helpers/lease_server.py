@@ -12,11 +12,12 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.helpers.daemon_process import END_SECONDS, Daemon
+from tests.helpers.quiet_server import QuietServer
 from tests.helpers.waiting import until
 
 NAMESPACE, NAME = "chat", "hermesguard"
@@ -59,7 +60,7 @@ class LeaseServer:
         }
         self._guard = threading.Lock()
         self._closing = threading.Event()
-        self._server: ThreadingHTTPServer | None = None
+        self._server: QuietServer | None = None
         self.port = 0
         self.start()
 
@@ -136,15 +137,8 @@ class LeaseServer:
             def log_message(self, *_: object) -> None:
                 pass
 
-        class Server(ThreadingHTTPServer):
-            daemon_threads = True
-            allow_reuse_address = True
-
-            def handle_error(self, *_: object) -> None:
-                """A client that was killed."""
-
         self._closing.clear()
-        self._server = Server(("127.0.0.1", self.port), Handler)
+        self._server = QuietServer(("127.0.0.1", self.port), Handler)
         self.port = self._server.server_port
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.certificates / "server.crt", self.certificates / "server.key")
@@ -157,8 +151,7 @@ class LeaseServer:
         """Listen no more: connections are refused."""
         self._closing.set()
         if self._server:
-            self._server.shutdown()
-            self._server.server_close()
+            self._server.end()
             self._server = None
 
     def _receive(self, handler: BaseHTTPRequestHandler) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from tests.helpers.page_acts import Acts
 from tests.helpers.page_answers import Refused
 from tests.helpers.page_world import Conversation
+from tests.helpers.quiet_server import QuietServer
 
 ROOT: Final = Path(__file__).parents[2]
 ASSETS: Final = ROOT / "hermesguard" / "page" / "assets"
@@ -51,9 +52,7 @@ class StandIn(Acts):
             def log_message(self, *args: object) -> None:
                 """Say nothing."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self._server.handle_error = lambda *_: None  # type: ignore[method-assign]  # a browser that was ended
+        self._server = QuietServer(("127.0.0.1", 0), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
 
     def __enter__(self) -> Self:
@@ -63,8 +62,7 @@ class StandIn(Acts):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        self._server.end()
 
     @property
     def url(self) -> str:

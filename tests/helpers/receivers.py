@@ -8,11 +8,13 @@ import threading
 import time
 from email.message import Message as Mail
 from email.parser import BytesParser
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 from aiosmtpd.controller import Controller
+
+from tests.helpers.quiet_server import QuietServer
 
 
 class Http:
@@ -33,7 +35,7 @@ class Http:
         self.elsewhere = ""
         self.asked = 0
         self._ending = threading.Event()
-        self._server: ThreadingHTTPServer | None = None
+        self._server: QuietServer | None = None
         self.start()
 
     @property
@@ -56,10 +58,7 @@ class Http:
             def log_message(self, *_: object) -> None:
                 pass
 
-        ThreadingHTTPServer.allow_reuse_address = True
-        self._server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
-        self._server.daemon_threads = True
-        self._server.handle_error = lambda *_: None  # type: ignore[method-assign]  # a client that was killed
+        self._server = QuietServer(("127.0.0.1", self.port), Handler)
         self.port = self._server.server_port
         if self._certificate:
             self._server.socket = _with_tls(self._server.socket, self._certificate)
@@ -121,8 +120,7 @@ class Http:
         """As if it was killed: nobody listens there any more."""
         self._ending.set()
         if self._server:
-            self._server.shutdown()
-            self._server.server_close()
+            self._server.end()
             self._server = None
 
 
