@@ -82,7 +82,7 @@ _UNTOUCHED = {
 _CUT_MARKS = Consequence(
     "watermark and boundary, from v0.51.137 and .628: the last kept stamp", c.marks_do_not_fit
 )
-_CONTEXT_LIKEWISE = Consequence("cut likewise", c.context_is_not_cut)
+_CONTEXT_LIKEWISE = Consequence("cut before its last question, or summary, likewise", c.context_is_not_undone)
 _CONTEXT_BY_ERA = Consequence(
     "as it was until v0.51.149, cut likewise from .205", c.context_is_not_kept_or_cut
 )

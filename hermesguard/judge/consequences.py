@@ -63,6 +63,13 @@ def is_no_summary(case: Case) -> str:
 # ---- what the model sees
 
 
+def context_is_not_undone(case: Case) -> str:
+    """The context is not what an undo leaves: all before its last message by a user, perhaps a summary with nothing before."""
+    places = [place for place, message in enumerate(case.shadow.context) if message.role == "user"]
+    is_undone_whole = places[:1] == [0] and len(places) <= case.lost_turns
+    return "" if is_undone_whole and not case.live.context else context_is_not_cut(case)
+
+
 def context_is_not_cut(case: Case) -> str:
     """The context is not a beginning of what it was."""
     return (

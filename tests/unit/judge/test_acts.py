@@ -90,6 +90,24 @@ def test_an_act_is_explained_in_every_era_that_has_it(act: str, era: Value) -> N
     assert (verdict.action, verdict.rule.split(" ", 1)[1]) == (Action.INTENDED, act)
 
 
+@pytest.mark.parametrize("era", [OLD, V137, V720, V875])
+def test_an_undo_behind_a_rotation_leaves_no_context(era: Value) -> None:
+    """Its summary is the last message by a user, where what was kept of the last turn is no question: all of it goes."""
+    messages = [*SUMMARY, *FIVE[:4]]
+    before = base(messages, era) | {"context_messages": [SUMMARY[0], FIVE[3]]}
+    after = before | {"messages": messages[:-2], "context_messages": []} | marks(era, 1015.0)
+    assert judged(before, after).rule == "9 undo"
+
+
+def test_an_undo_leaves_the_context_before_its_last_question() -> None:
+    """Where one was left, the model still knows what is shown, so no undo empties it."""
+    messages = [*SUMMARY, *FIVE[:4]]
+    before = base(messages, OLD) | {"context_messages": [SUMMARY[0], *FIVE[2:4]]}
+    after = before | {"messages": messages[:-2]}
+    assert judged(before, after | {"context_messages": SUMMARY[:1]}).rule == "9 undo"
+    assert judged(before, after | {"context_messages": []}).action is not Action.INTENDED
+
+
 TOUCHED: dict[Part, tuple[Value, Value]] = {
     Part.CALLS: ({}, {"tool_calls": [{"name": "terminal", "tid": "t2", "assistant_msg_idx": 0}]}),
     Part.TITLE: ({}, {"title": "Another"}),
