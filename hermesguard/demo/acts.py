@@ -64,12 +64,12 @@ def truncate(chat: Chat, keep: int) -> None:
     messages, context = chat.messages, chat.document["context_messages"]
     chat.messages = messages[:keep]
     if chat.app.era.marks_boundary:
-        chat.document["context_messages"] = context[: _context_kept(chat.app.era, messages, context, keep)]
+        chat.document["context_messages"] = context[: context_kept(chat.app.era, messages, context, keep)]
     mark_shrink(chat, len(messages))
     chat.save()
 
 
-def _context_kept(era: Era, messages: list[Message], context: list[Message], keep: int) -> int:
+def context_kept(era: Era, messages: list[Message], context: list[Message], keep: int) -> int:
     """Return how much of the context goes with the first `keep` messages: as many, and what stands before them in a longer one.
 
     Since v0.51.875 lists of different lengths are aligned: up to the first message that goes, or to the last that stays.

@@ -24,8 +24,7 @@ def is_no_undo(case: Case) -> str:
     """Not the start of the conversation that ends before a question, with one turn less (or one for each save)."""
     if not case.live.messages or not case.is_start or not case.lost_turns:
         return "leave the start of the conversation"
-    first = next(iter(case.comparison.missing), None)
-    if first is None or not benign.user_turns(case.shadow.messages[first]):
+    if not benign.user_turns(case.gone[0]):
         return "take a question with its answer"
     return "" if case.lost_turns <= case.saves else "take one turn at most"
 
@@ -104,6 +103,9 @@ def _is_gone(case: Case) -> bool:
     """The whole context went, although messages are left that were in it."""
     if case.live.context or not case.shadow.context or not case.live.messages:
         return False
+    gone = (message.said for message in case.gone)
+    if all(message.said in gone for message in case.shadow.context):
+        return False  # what the model knew was of what was taken away, in this order
     said = {message.said for message in case.live.messages}
     return any(message.said in said for message in case.shadow.context)
 

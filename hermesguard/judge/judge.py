@@ -7,6 +7,7 @@ spoke against it, in sentences that quote no message.
 from collections.abc import Iterable
 from typing import Any, Final, TypeVar
 
+from hermesguard.judge.acts import ACTS
 from hermesguard.judge.case import Case
 from hermesguard.judge.facts import INTENDED, LOSS, facts
 from hermesguard.judge.rule import Entry, Rule
@@ -34,6 +35,8 @@ def judge(shadow: Document, live: Document, around: Surroundings | None = None) 
     if verdict.action is Action.GROWTH:
         gone, lessens = taken(shadow, live, case.comparison, case.may_be_several)
         fewer = shadow.count - live.count
+        if gone and fewer > 0 and any(act.explains(case) for act in ACTS):
+            gone = ()  # of a question that stood twice one was taken back, and with it what hung on it
         against = (f"live has {fewer} messages fewer",) if fewer > 0 else ()
         return verdict._replace(taken=gone, lessens=lessens, against=against)
     return _explained(verdict, facts(case), INTENDED if verdict.action is Action.INTENDED else LOSS)

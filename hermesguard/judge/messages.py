@@ -80,9 +80,24 @@ class Messages:
         return any(benign.says_more(before, after) for before, after in messages)
 
     @cached_property
+    def gone(self) -> tuple[Message, ...]:
+        """What was taken away: what is missing, and a question behind all that is kept which was said a second time there.
+
+        Such a question is not missing, since it stands once; of an undo it is the one that was taken back.
+        """
+        messages, comparison = self.shadow.messages, self.comparison
+        last_kept = comparison.pairs[-1][0] if comparison.pairs else len(messages)
+        again = (
+            index
+            for index, _ in comparison.harmless
+            if index > last_kept and benign.user_turns(messages[index])
+        )
+        return tuple(messages[index] for index in sorted((*comparison.missing, *again)))
+
+    @cached_property
     def lost_turns(self) -> int:
-        """How many user turns are missing."""
-        return self.comparison.lost_turns
+        """How many user turns were taken away."""
+        return sum(map(benign.user_turns, self.gone))
 
     @cached_property
     def has_only_new_messages(self) -> bool:

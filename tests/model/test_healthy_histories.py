@@ -12,6 +12,8 @@ from typing import Any, Final
 
 import pytest
 
+from hermesguard.demo import acts
+from hermesguard.demo.eras import Era
 from hermesguard.judge.judge import Surroundings, judge
 from hermesguard.judge.verdict import Action
 from hermesguard.webui import session
@@ -21,6 +23,8 @@ HISTORIES: Final = int(os.environ.get("HERMESGUARD_HISTORIES", "120"))
 V139: Final = V137 | {"message_count": 0}
 V860: Final = V720 | {"llm_title_generated": False}
 ERAS: Final = {"old": OLD, "v137": V137, "v139": V139, "v720": V720, "v860": V860, "v875": V875, "new": NEW}
+STAND_INS: Final = {"v720": Era.V720, "v860": Era.V720, "v875": Era.V875, "new": Era.NEW}
+"""Those that cut the context with an edit or a regeneration; an undo does so in all."""
 CARD: Final = "[CONTEXT COMPACTION — REFERENCE ONLY] what was said before"
 
 
@@ -67,10 +71,33 @@ class Session:
             self.dice.choice(("yes", "no", "go", "on", "why", "tile")) for _ in range(self.dice.randint(1, 6))
         )
 
+    def question(self) -> str:
+        """What is asked; what got no answer is often asked again."""
+        last = self.value["messages"][-1:]
+        if last and last[0]["role"] == "user" and not str(last[0]["content"]).startswith(("[{", CARD)):
+            return str(last[0]["content"])
+        return self.words() + f" {self.dice.randint(0, 9)}"
+
+    def compacted(self) -> list[Value]:
+        """A context behind an automatic compression: a summary, which stands first, and some of what was said last."""
+        context = self.value["context_messages"]
+        role = self.dice.choice(("user", "user", "assistant"))
+        kept = context[max(0, len(context) - self.dice.randint(0, 5)) :]
+        return [{"role": role, "content": f"{CARD} {self.clock}"}, *kept]
+
     # -- acts
 
+    def dead_turn(self) -> Iterator[Value]:
+        """A turn that left its question and no answer."""
+        question = {"role": "user", "content": self.question(), "timestamp": self.stamp()}
+        self.value["messages"].append(question)
+        self.value["context_messages"].append({"role": "user", "content": question["content"]})
+        if self.value["title"] == "Untitled":
+            self.value["title"] = "Untold"  # of old releases a clear of an untitled session looks like a wipe
+        yield self.save()
+
     def turn(self) -> Iterator[Value]:
-        asked = self.words() + f" {self.dice.randint(0, 9)}"
+        asked = self.question()
         started = self.clock
         yield self.save(active_stream_id="x", pending_user_message=asked, pending_started_at=started)
         question: Value = {"role": "user", "content": asked, "timestamp": self.stamp()}
@@ -98,22 +125,20 @@ class Session:
         done = {"active_stream_id": None, "pending_user_message": None, "pending_started_at": None}
         self.value["messages"] += new
         self.value["context_messages"] += context
-        if self.dice.random() < 0.15:
-            self.value["context_messages"] = [{"role": "user", "content": f"{CARD} {self.clock}"}, *context]
+        if self.dice.random() < 0.2:
+            self.value["context_messages"] = self.compacted()
         marks = {"truncation_watermark": None} if self.has("truncation_watermark") else {}
         tokens = {"input_tokens": self.dice.randint(1, 99), "output_tokens": self.dice.randint(1, 99)}
         yield self.save(title=title, **done, **marks, **tokens)
 
-    def _cut(self, count: int, context: bool) -> Iterator[Value]:
+    def _cut(self, count: int, is_undo: bool = False) -> Iterator[Value]:
         kept = self.value["messages"][:count]
-        if context:
+        if is_undo:
             users = [n for n, m in enumerate(self.value["context_messages"]) if m["role"] == "user"]
-            gone = sum(m["role"] == "user" for m in self.value["messages"][count:])
-            if gone and users:
-                self.value["context_messages"] = self.value["context_messages"][: users[-1]]
-            elif not gone:
-                last = users[-1] + 1 if users else 0
-                self.value["context_messages"] = self.value["context_messages"][:last]
+            self.value["context_messages"] = self.value["context_messages"][: users[-1] if users else None]
+        elif self.era in STAND_INS:
+            lists = self.value["messages"], self.value["context_messages"]
+            self.value["context_messages"] = lists[1][: acts.context_kept(STAND_INS[self.era], *lists, count)]
         fit = float(kept[-1].get("timestamp", 0.0)) if kept else 0.0
         marks = {key: fit for key in ("truncation_watermark", "truncation_boundary") if self.has(key)}
         if self.has("intentional_shrink_generation"):
@@ -121,19 +146,21 @@ class Session:
         yield self.save(messages=kept, **marks)
 
     def _questions(self) -> list[int]:
-        return [n for n, message in enumerate(self.value["messages"]) if message["role"] == "user"]
+        """The places of all messages by a user; none where the last one is a summary, which nobody takes back."""
+        found = [n for n, message in enumerate(self.value["messages"]) if message["role"] == "user"]
+        return [] if found and str(self.value["messages"][found[-1]]["content"]).startswith(CARD) else found
 
     def undo(self) -> Iterator[Value]:
         if found := self._questions():
-            yield from self._cut(found[-1], context=True)
+            yield from self._cut(found[-1], is_undo=True)
 
     def regenerate(self) -> Iterator[Value]:
         if found := self._questions():
-            yield from self._cut(found[-1] + 1, context=self.era not in ("old", "v137", "v139"))
+            yield from self._cut(found[-1] + 1)
 
     def edit(self) -> Iterator[Value]:
         if len(found := self._questions()) > 1:
-            yield from self._cut(found[-1], context=self.era not in ("old", "v137", "v139"))
+            yield from self._cut(found[-1])
             yield from self.turn()
 
     def clear(self) -> Iterator[Value]:
@@ -162,7 +189,7 @@ class Session:
         lists: Value = {"context_messages": short}
         if self.era in ("old", "v137", "v139"):
             lists |= {"messages": deepcopy(short), "tool_calls": []}
-        yield self.save(**lists, compression_anchor_visible_idx=int(self.clock))
+        yield self.save(**lists, compression_anchor_visible_idx=int(100 * self.clock))
 
     def pin(self) -> Iterator[Value]:
         yield self.save(pinned=not self.value["pinned"])
@@ -175,7 +202,7 @@ class Session:
 
     def refresh(self) -> Iterator[Value]:
         """An import refresh stamps every message anew and adds to the tools."""
-        if len(self.value["messages"]) >= 3:
+        if len({str(message["content"]) for message in self.value["messages"]}) >= 3:
             for message in self.value["messages"]:
                 message["timestamp"] = self.stamp()
             yield self.save()
@@ -191,6 +218,7 @@ ACTS: Final[tuple[Callable[[Session], Iterator[Value]], ...]] = (
     Session.turn,
     Session.turn,
     Session.turn,
+    Session.dead_turn,
     Session.undo,
     Session.regenerate,
     Session.edit,

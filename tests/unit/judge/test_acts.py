@@ -8,7 +8,20 @@ import pytest
 from hermesguard.judge.acts import ACTS, Part
 from hermesguard.judge.verdict import Action
 from hermesguard.webui import session
-from tests.helpers.cases import FIVE, NEW, OLD, OTHER, V137, V720, V875, Value, turns, user, verdict_on
+from tests.helpers.cases import (
+    FIVE,
+    NEW,
+    OLD,
+    OTHER,
+    V137,
+    V720,
+    V875,
+    Value,
+    answer,
+    turns,
+    user,
+    verdict_on,
+)
 
 CALLS = [{"name": "terminal", "tid": "t1", "assistant_msg_idx": 1}]
 SUMMARY = [user("[CONTEXT COMPACTION — REFERENCE ONLY] tiles"), *FIVE[-2:]]
@@ -106,6 +119,23 @@ def test_an_undo_leaves_the_context_before_its_last_question() -> None:
     after = before | {"messages": messages[:-2]}
     assert judged(before, after | {"context_messages": SUMMARY[:1]}).rule == "9 undo"
     assert judged(before, after | {"context_messages": []}).action is not Action.INTENDED
+
+
+@pytest.mark.parametrize("era", [OLD, V137, V720, V875])
+def test_of_a_question_that_was_said_twice_one_can_be_taken_back(era: Value) -> None:
+    """The first time it got no answer; that it still stands once says nothing of the turn that went."""
+    again = [*FIVE, user("once more", 2000.0), user("once more", 2010.0)]
+    for messages in ([*again, answer("at last", 2011.0)], again):
+        before = base(messages, era)
+        after = before | {"messages": again[:-1], "context_messages": again[:-1]} | marks(era, 2000.0)
+        verdict = judged(before, after)
+        assert (verdict.action in (Action.INTENDED, Action.GROWTH), verdict.taken) == (True, ())
+
+
+def test_a_context_of_nothing_but_the_last_turn_goes_with_it() -> None:
+    before = base(FIVE, V875) | {"context_messages": FIVE[9:]}
+    after = before | {"messages": FIVE[:9], "context_messages": []} | marks(V875, 1050.0)
+    assert judged(before, after).rule == "8 truncate"
 
 
 TOUCHED: dict[Part, tuple[Value, Value]] = {
