@@ -11,6 +11,7 @@ from typing import Final
 from hermesguard.judge.messages import Messages, is_number, says_something
 from hermesguard.webui import benign, session
 from hermesguard.webui.compare.diff import is_beginning
+from hermesguard.webui.compare.parts import anchors
 from hermesguard.webui.session import Document, Message
 
 # The application shows and truncates by windows of this many messages (hermes-webui #5096).
@@ -269,7 +270,8 @@ class Case(Messages):
     def is_said_before(self) -> bool:
         """Live says again what one side said before the repair: its writer has not seen the repair, so it takes nothing back.
 
-        The token counters are then as they were on that side; who takes something back leaves the greater ones of the repair.
+        The token counters are then as they were on that side; who takes something back leaves the greater ones of the repair. So
+        are the anchors of a compression: who compresses what was repaired sets them anew.
         A prompt that the repair itself put there is no part of that: who takes it back has seen it, unless another is sent in the
         same moment, in which nobody can have taken it back first.
         """
@@ -283,6 +285,7 @@ class Case(Messages):
         return any(
             said == [message.said for message in before.messages]
             and all(was == now for was, now in _counters(before, self.live))
+            and all(before.get(key) == self.live.get(key) for key in anchors(tuple(self.live.keys)))
             for before in self.around.before_repair
         )
 

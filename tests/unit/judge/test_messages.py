@@ -149,6 +149,9 @@ def test_a_writer_whose_context_has_what_is_gone_remembers(context: list[Any], i
         pytest.param([FIVE[:6]], FOUR, {}, False, id="something else was before"),
         pytest.param([FIVE[:6], FOUR], FOUR, {}, True, id="as one of two sides"),
         pytest.param([FOUR], FOUR, {"input_tokens": 150}, False, id="it has the counters of the repair"),
+        pytest.param(
+            [FOUR], FOUR, {"compression_anchor_visible_idx": 3}, False, id="it was compressed since"
+        ),
         pytest.param([[]], [], {}, False, id="nothing is said"),
     ],
 )
