@@ -24,7 +24,7 @@ def is_no_undo(case: Case) -> str:
     """Not the start of the conversation that ends before a question, with one turn less (or one for each save)."""
     if not case.live.messages or not case.is_start or not case.lost_turns:
         return "leave the start of the conversation"
-    first = next(iter(case.comparison.missing), None)
+    first = min((*case.comparison.missing, *case.repeated_questions), default=None)
     if first is None or not benign.user_turns(case.shadow.messages[first]):
         return "take a question with its answer"
     return "" if case.lost_turns <= case.saves else "take one turn at most"

@@ -82,7 +82,21 @@ class Messages:
     @cached_property
     def lost_turns(self) -> int:
         """How many user turns are missing."""
-        return self.comparison.lost_turns
+        return self.comparison.lost_turns + len(self.repeated_questions)
+
+    @cached_property
+    def repeated_questions(self) -> frozenset[int]:
+        """Questions that went with a missing answer, and are harmless alone: the application gave them the stamp of an earlier
+        question in the same words ("yes", "yes"), so each looks like one message that stood twice.
+        """
+        missing = frozenset(self.comparison.missing)
+        return frozenset(
+            index
+            for index, kind in self.comparison.harmless
+            if kind in benign.STANDING
+            and index + 1 in missing
+            and benign.is_user_turn(self.shadow.messages[index])
+        )
 
     @cached_property
     def has_only_new_messages(self) -> bool:

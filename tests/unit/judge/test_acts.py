@@ -8,7 +8,20 @@ import pytest
 from hermesguard.judge.acts import ACTS, Part
 from hermesguard.judge.verdict import Action
 from hermesguard.webui import session
-from tests.helpers.cases import FIVE, NEW, OLD, OTHER, V137, V720, V875, Value, turns, user, verdict_on
+from tests.helpers.cases import (
+    FIVE,
+    NEW,
+    OLD,
+    OTHER,
+    V137,
+    V720,
+    V875,
+    Value,
+    answer,
+    turns,
+    user,
+    verdict_on,
+)
 
 CALLS = [{"name": "terminal", "tid": "t1", "assistant_msg_idx": 1}]
 SUMMARY = [user("[CONTEXT COMPACTION — REFERENCE ONLY] tiles"), *FIVE[-2:]]
@@ -263,3 +276,20 @@ def test_an_older_release_drops_the_anchors_that_it_does_not_know() -> None:
     before, after = undo(OLD)
     before |= {"compression_anchor_summary": "of then", "compression_anchor_mode": "auto"}
     assert judged(before, after).action is Action.INTENDED
+
+
+@pytest.mark.parametrize("saves", [None, 1])
+def test_an_undo_of_a_question_that_has_the_stamp_of_an_earlier_one_in_the_same_words(
+    saves: int | None,
+) -> None:
+    """Releases with a context give a question that is said again ("yes") the stamp of the first, and keep it there once."""
+    first = [user("yes", 1000), answer("one", 1001)]
+    said = [*first, user("yes", 1010), answer("two", 1011), user("yes", 1010), answer("three", 1021)]
+    context = [*first, answer("two"), answer("three")]
+    before = base(said, V720) | {"context_messages": context, "tool_calls": []}
+    after = before | {"messages": said[:4], "context_messages": []} | marks(V720, 1011.0)
+    verdict = judged(before, after, saves=saves)
+    assert (verdict.action, verdict.rule) == (Action.INTENDED, "9 undo")
+    # Two turns are one act's no more than elsewhere.
+    twice = before | {"messages": said[:2], "context_messages": []} | marks(V720, 1001.0)
+    assert judged(before, twice, saves=saves).action is Action.UNCERTAIN
