@@ -51,6 +51,13 @@ def is_not_emptied(case: Case) -> str:
     return "" if case.is_emptied else "leave no message"
 
 
+def is_no_stopped_turn(case: Case) -> str:
+    """More is gone than what a stopped turn had said so far, beside the mark of the stop, or not its question is the end."""
+    messages = case.shadow.messages
+    is_half = case.is_start and all(benign.is_stopped(messages, index) for index in case.comparison.missing)
+    return "" if is_half and benign.is_user_turn(case.live.messages[-1]) else "leave its question as the end"
+
+
 def is_no_summary(case: Case) -> str:
     """The messages are no short list that begins with a card of compacted context."""
     live = case.live.messages
@@ -79,10 +86,18 @@ def context_is_not_cut(case: Case) -> str:
 
 def context_is_not_kept_or_cut(case: Case) -> str:
     """The context was cut by a release that keeps it, or is another one; with an undo of the only turn it is cut everywhere."""
-    may_be_cut = session.MESSAGE_COUNT in case.live or (case.is_emptied and case.lost_turns <= 1)
+    may_be_cut = session.MESSAGE_COUNT in case.live or (case.is_emptied and case.lost_turns <= case.saves)
     if not may_be_cut:
         return "" if case.is_context_kept else "leave the model's context as it was"
     return context_is_not_cut(case)
+
+
+def context_is_not_told(case: Case) -> str:
+    """The context does not go on with the question that is the last message: an older state would know nothing of it."""
+    live, context = case.live.messages, case.live.context
+    is_longer = len(context) > len(case.shadow.context)
+    is_told = is_longer and bool(live) and context[-1].identity == live[-1].identity
+    return "" if is_told else "tell the model of its question"
 
 
 def context_is_not_cleared(case: Case) -> str:
@@ -148,6 +163,16 @@ def title_changes(case: Case) -> str:
 def title_is_left(case: Case) -> str:
     """The title was not taken away."""
     return "" if case.is_untitled_now else "leave it untitled"
+
+
+def title_is_another(case: Case) -> str:
+    """There was a title, and it is another."""
+    return "" if case.is_title_kept or case.may_be_several else f"not change `{session.TITLE}`"
+
+
+def counters_go_back(case: Case) -> str:
+    """A token counter is lower than it was."""
+    return "not put the token counters back" if case.counters_go_back else ""
 
 
 def counters_change(case: Case) -> str:
@@ -226,6 +251,11 @@ def marks_do_not_fit(case: Case) -> str:
         if key in case.live and not case.fits_cut(key):
             return f"set `{key}` to the last stamp that it keeps"
     return ""
+
+
+def marks_are_known(case: Case) -> str:
+    """The release is one that heeds a stop."""
+    return "leave what was said so far" if session.WATERMARK in case.live else ""
 
 
 def clear_marks_do_not_fit(case: Case) -> str:

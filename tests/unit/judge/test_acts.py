@@ -18,6 +18,8 @@ from tests.helpers.cases import (
     V875,
     Value,
     answer,
+    calling,
+    tool,
     turns,
     user,
     verdict_on,
@@ -71,6 +73,13 @@ def clear(era: Value) -> tuple[Value, Value]:
     return before, before | {"messages": [], "tool_calls": [], "title": "Untitled"}
 
 
+def stop(era: Value) -> tuple[Value, Value]:
+    asked = [*FIVE, user("long", 1100)]
+    half = [answer("It is", 1101, _partial=True), answer("*Task cancelled.*", 1101, _error=True)]
+    before = base([*asked, *half], era) | {"context_messages": FIVE}
+    return before, before | {"messages": asked, "context_messages": asked, "input_tokens": 120}
+
+
 def compression(era: Value) -> tuple[Value, Value]:
     before = base(FIVE, era)
     lists = {"messages": SUMMARY, "tool_calls": [], "context_messages": SUMMARY}
@@ -82,9 +91,11 @@ DONE = {
     "truncate": truncate,
     "first turn": first_turn,
     "clear": clear,
+    "stop": stop,
     "compression": compression,
 }
-ERAS = {"undo": V720, "truncate": V720, "first turn": V720, "clear": V720, "compression": V137}
+ERA_ORDER = [OLD, V137, V720, V875]
+ERAS = {"undo": V720, "truncate": V720, "first turn": V720, "clear": V720, "stop": OLD, "compression": V137}
 
 
 def judged(before: Value, after: Value, **around: Any) -> Any:
@@ -96,7 +107,8 @@ def judged(before: Value, after: Value, **around: Any) -> Any:
 @pytest.mark.parametrize("era", [OLD, V137, V720, V875])
 @pytest.mark.parametrize("act", DONE)
 def test_an_act_is_explained_in_every_era_that_has_it(act: str, era: Value) -> None:
-    if (act == "clear" and era is V875) or (act == "compression" and era in (V720, V875)):
+    last = {"clear": V720, "compression": V137, "stop": OLD}.get(act, V875)
+    if ERA_ORDER.index(era) > ERA_ORDER.index(last):
         assert judged(*DONE[act](era)).action is not Action.INTENDED
         return
     verdict = judged(*DONE[act](era))
@@ -150,6 +162,10 @@ OWN: dict[tuple[str, Part], tuple[Value, Value]] = {
     ("clear", Part.CALLS): ({}, {"tool_calls": CALLS}),
     ("clear", Part.TITLE): ({}, {"title": "A title"}),
     ("clear", Part.MARKS): ({}, {"context_messages": []}),
+    ("stop", Part.MESSAGES): ({}, {"messages": FIVE}),
+    ("stop", Part.CONTEXT): ({}, {"context_messages": FIVE}),
+    ("stop", Part.COUNTERS): ({}, {"input_tokens": 99}),
+    ("stop", Part.MARKS): ({"truncation_watermark": None}, {"truncation_watermark": None}),
     ("compression", Part.MESSAGES): (
         {},
         {"messages": [*FIVE[1:], *OTHER], "context_messages": [*FIVE[1:], *OTHER]},
@@ -293,3 +309,19 @@ def test_an_undo_of_a_question_that_has_the_stamp_of_an_earlier_one_in_the_same_
     # Two turns are one act's no more than elsewhere.
     twice = before | {"messages": said[:2], "context_messages": []} | marks(V720, 1001.0)
     assert judged(before, twice, saves=saves).action is Action.UNCERTAIN
+
+
+@pytest.mark.parametrize("saves", [1, 2])
+def test_several_undos_at_once_may_take_all_turns_with_the_context(saves: int) -> None:
+    """Whatever the release: an undo cuts the context everywhere, and so do two of them between two looks."""
+    before = base(turns(2), OLD)
+    emptied = before | {"messages": [], "context_messages": []}
+    assert (judged(before, emptied, saves=saves).action is Action.INTENDED) == (saves == 2)
+
+
+def test_a_stopped_turn_that_ends_without_an_answer_is_no_loss() -> None:
+    """Of a chat that had no title yet, and of one whose worker had called tools before it was stopped."""
+    before, after = stop(OLD)
+    assert judged(before | {"title": "Untitled"}, after).rule == "8d stop"
+    done = [*after["messages"], calling("call_1", 1102), tool("done", "call_1", 1103)]
+    assert judged(before, after | {"messages": done, "context_messages": done}).action is Action.GROWTH
