@@ -156,7 +156,7 @@ ACTS: tuple[Act, ...] = (
         "the conversation was cleared: empty, and untitled again",
         "until v0.51.874; later ones mark it",
         {
-            Part.MESSAGES: Consequence("empty", c.is_not_emptied),
+            Part.MESSAGES: Consequence("empty, but for the end of a turn that was stopped", c.is_not_cleared),
             Part.CONTEXT: Consequence("as it was until v0.51.859, empty from .860", c.context_is_not_cleared),
             **_UNTOUCHED,
             Part.CALLS: Consequence("empty", c.calls_are_left),

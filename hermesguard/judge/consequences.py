@@ -51,6 +51,16 @@ def is_not_emptied(case: Case) -> str:
     return "" if case.is_emptied else "leave no message"
 
 
+def is_not_cleared(case: Case) -> str:
+    """Other messages are left than those of a turn that was running and was stopped: its end came a moment later."""
+    is_end_of_turn = case.live.messages and all(map(_is_of_stopped_turn, case.live.messages))
+    return "" if is_end_of_turn and not case.is_start else is_not_emptied(case)
+
+
+def _is_of_stopped_turn(message: Message) -> bool:
+    return benign.is_interruption_marker(message) or any(map(message.get, ("_recovered", "_partial")))
+
+
 def is_no_stopped_turn(case: Case) -> str:
     """More is gone than what a stopped turn had said so far, beside the mark of the stop, or not its question is the end."""
     messages = case.shadow.messages

@@ -325,3 +325,17 @@ def test_a_stopped_turn_that_ends_without_an_answer_is_no_loss() -> None:
     assert judged(before | {"title": "Untitled"}, after).rule == "8d stop"
     done = [*after["messages"], calling("call_1", 1102), tool("done", "call_1", 1103)]
     assert judged(before, after | {"messages": done, "context_messages": done}).action is Action.GROWTH
+
+
+@pytest.mark.parametrize("era", [OLD, V137, V720])
+def test_a_clear_while_a_turn_runs_leaves_the_end_of_that_turn(era: Value) -> None:
+    """The turn is stopped then, and writes its question and the mark of the stop a moment after the clear."""
+    asked = [*FIVE, user("long", 1100, _recovered=True), answer("It is", 1101, _partial=True)]
+    mark = answer("**Task cancelled:** Task cancelled.", 1101, _error=True)
+    before = base([*asked, mark], era) | {"context_messages": FIVE}
+    cleared = before | {"tool_calls": [], "title": "Untitled"}
+    left = [user("long", 1100, _recovered=True), mark]
+    assert judged(before, cleared | {"messages": left}).rule == "6 clear"
+    assert judged(before, cleared | {"messages": [*FIVE[:2], *left]}).action is not Action.INTENDED
+    for more in ({"title": "A title"}, {"tool_calls": CALLS}, {"context_messages": []}):
+        assert judged(before, cleared | {"messages": left} | more).action is not Action.INTENDED
