@@ -4,7 +4,7 @@ Each function returns what the act would do instead, as the end of a sentence th
 and an empty string where the part is as the act leaves it.
 """
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 
 from hermesguard.judge.case import WINDOW_MESSAGES, Case
 from hermesguard.judge.messages import says_something, says_the_same
@@ -63,9 +63,21 @@ def _is_of_stopped_turn(message: Message) -> bool:
 
 def is_no_stopped_turn(case: Case) -> str:
     """More is gone than what a stopped turn had said so far, beside the mark of the stop, or not its question is the end."""
-    messages = case.shadow.messages
-    is_half = case.is_start and all(benign.is_stopped(messages, index) for index in case.comparison.missing)
-    return "" if is_half and benign.is_user_turn(case.live.messages[-1]) else "leave its question as the end"
+    messages, end = case.shadow.messages, case.live.messages[-1:]
+    if not end or not benign.is_user_turn(end[0]) or not case.goes_on_anew:
+        return "leave its question as the end"
+    # The question may be stamped anew, or get its picture: then it is another message in the same words.
+    asked = " ".join(end[0].words.split())
+    is_rest = set(case.comparison.added) <= {case.live.count - 1} and all(
+        _is_half_said(messages, index)
+        or (messages[index].role == "user" and " ".join(messages[index].words.split()) in asked)
+        for index in case.comparison.missing
+    )
+    return "" if is_rest else "leave its question as the end"
+
+
+def _is_half_said(messages: Sequence[Message], index: int) -> bool:
+    return benign.is_stopped(messages, index) and not messages[index].get("_partial_tool_calls")
 
 
 def is_no_summary(case: Case) -> str:
@@ -145,6 +157,13 @@ def calls_change(case: Case) -> str:
     if after - before or any(_place(call) < kept for call in went):
         return f"leave `{session.TOOL_CALLS}` alone"
     return ""
+
+
+def calls_go(case: Case) -> str:
+    """An entry went though its message is there; the end of a turn may find more of them."""
+    after = {_call(call) for call in case.live.tool_calls}
+    went = any(_call(call) not in after for call in case.shadow.tool_calls)
+    return f"not take entries of `{session.TOOL_CALLS}` away" if went else ""
 
 
 def calls_are_left(case: Case) -> str:

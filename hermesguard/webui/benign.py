@@ -179,6 +179,11 @@ def stopped_answer(gone: Gone) -> bool:
     """What a stopped turn had said so far, beside the mark of the stop: both gave way to the answer, which came after all."""
     if not is_stopped(gone.messages, gone.index):
         return False
+    calls = gone.message.get("_partial_tool_calls") or ()
+    if calls and len(calls) > sum(
+        len(other.identity[2]) for other, _ in gone.now.answers if _is_new(gone, other)
+    ):
+        return False
     answer = next(
         (other for other in gone.now.messages[:3] if other.role == "assistant" and _is_new(gone, other)), None
     )
@@ -188,7 +193,7 @@ def stopped_answer(gone: Gone) -> bool:
 def is_stopped(messages: Sequence[Message], index: int) -> bool:
     """Return whether a message is what a stopped turn had said so far: a `_partial` one beside the mark of the stop."""
     message = messages[index]
-    if not message.get("_partial") or message.role != "assistant" or message.get("_partial_tool_calls"):
+    if not message.get("_partial") or message.role != "assistant":
         return False
     beside = (messages[i] for i in (index - 1, index + 1) if 0 <= i < len(messages))
     return any(is_interruption_marker(other) for other in beside)

@@ -164,6 +164,7 @@ OWN: dict[tuple[str, Part], tuple[Value, Value]] = {
     ("clear", Part.MARKS): ({}, {"context_messages": []}),
     ("stop", Part.MESSAGES): ({}, {"messages": FIVE}),
     ("stop", Part.CONTEXT): ({}, {"context_messages": FIVE}),
+    ("stop", Part.CALLS): ({}, {"tool_calls": []}),
     ("stop", Part.COUNTERS): ({}, {"input_tokens": 99}),
     ("stop", Part.MARKS): ({"truncation_watermark": None}, {"truncation_watermark": None}),
     ("compression", Part.MESSAGES): (
@@ -324,7 +325,34 @@ def test_a_stopped_turn_that_ends_without_an_answer_is_no_loss() -> None:
     before, after = stop(OLD)
     assert judged(before | {"title": "Untitled"}, after).rule == "8d stop"
     done = [*after["messages"], calling("call_1", 1102), tool("done", "call_1", 1103)]
-    assert judged(before, after | {"messages": done, "context_messages": done}).action is Action.GROWTH
+    ended = after | {"messages": done, "context_messages": done}
+    assert judged(before, ended).action is Action.GROWTH
+    # The half answer may say which tools it had called: they stand in the turn as it ended.
+    *asked, half, mark = before["messages"]
+    for calls, is_there in ((1, True), (2, False)):
+        called = [*asked, half | {"_partial_tool_calls": [{"name": "ls"}] * calls}, mark]
+        assert (judged(before | {"messages": called}, ended).action is Action.GROWTH) == is_there
+        assert judged(before | {"messages": called}, after).action is Action.LOSS
+
+
+@pytest.mark.parametrize("before_it", [FIVE, []])
+def test_a_stopped_question_may_get_its_picture_and_stamp_with_the_end_of_its_turn(
+    before_it: list[Value],
+) -> None:
+    before, after = stop(OLD)
+    *_, asked, half, mark = before["messages"]
+    parts = [
+        {"type": "text", "text": "[Workspace: /home/me]\nlong"},
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}},
+    ]
+    seen = [*before_it, user(parts, 1102, attachments=["a.png"])]
+    asked |= {"attachments": [{"name": "a.png"}]}
+    before |= {"messages": [*before_it, asked, half, mark], "context_messages": before_it}
+    again = [*before_it, user("long", 1105)]
+    assert judged(before, after | {"messages": again, "context_messages": again}).rule == "8d stop"
+    other = [*before_it, user("other words", 1105)]
+    assert judged(before, after | {"messages": other, "context_messages": other}).rule != "8d stop"
+    assert judged(before, after | {"messages": seen, "context_messages": seen}).rule == "8d stop"
 
 
 @pytest.mark.parametrize("era", [OLD, V137, V720])
