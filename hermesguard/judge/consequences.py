@@ -123,8 +123,10 @@ def context_is_not_told(case: Case) -> str:
 
 
 def context_is_not_cleared(case: Case) -> str:
-    """The context is gone where a clear keeps it, or is another one."""
+    """The context is gone where a clear keeps it, or is another one; an undo just before may have cut it."""
     if session.BOUNDARY in case.live and not case.live.context:
+        return ""
+    if case.may_be_several and case.is_context_beginning:
         return ""
     return "" if case.is_context_kept else "leave the model's context as it was"
 

@@ -367,3 +367,13 @@ def test_a_clear_while_a_turn_runs_leaves_the_end_of_that_turn(era: Value) -> No
     assert judged(before, cleared | {"messages": [*FIVE[:2], *left]}).action is not Action.INTENDED
     for more in ({"title": "A title"}, {"tool_calls": CALLS}, {"context_messages": []}):
         assert judged(before, cleared | {"messages": left} | more).action is not Action.INTENDED
+
+
+@pytest.mark.parametrize("era", [OLD, V137, V720])
+def test_an_undo_and_a_clear_between_two_looks_are_no_loss(era: Value) -> None:
+    before, after = clear(era)
+    undone = after | {"context_messages": FIVE[:8]}
+    assert judged(before, undone, saves=2).rule == "6 clear"
+    assert judged(before, undone, saves=None).rule == "6 clear"
+    assert judged(before, undone, saves=1).action is Action.LOSS
+    assert judged(before, undone | {"context_messages": OTHER}, saves=2).action is not Action.INTENDED
