@@ -16,7 +16,7 @@ from hermesguard.store.start.first_copies import LARGEST_BYTES, FirstCopies
 from hermesguard.webui.directory import signature
 from hermesguard.webui.glance import glance
 from hermesguard.webui.lists.lost_before import Remains, remains, signs
-from hermesguard.webui.session import Broken, Document, Unreadable
+from hermesguard.webui.session import TEMPORARY, Broken, Document, Unreadable
 
 # Faults of the process and not of the file: what cannot be read now can be read soon.
 _PASSING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
@@ -101,7 +101,12 @@ class FirstLook:
         return copy
 
     def _report_returned(self, name: str, copy: Copy) -> None:
-        """Tell that a session is there again which a user had deleted, or cleared before it was cleaned up."""
+        """Tell that a session is there again which a user had deleted, or cleared before it was cleaned up.
+
+        Not so a side question: the application removed it, and saves it again when a page asks for what runs.
+        """
+        if copy.document.title.startswith(TEMPORARY):
+            return
         again, how = self._taken_back.whole(name, copy.document)
         if not again.places:
             return

@@ -133,13 +133,31 @@ ACTS: tuple[Act, ...] = (
     ),
     FIRST_TURN,
     Act(
+        "8d",
+        "stop",
+        "the end of a stopped turn",
+        "the last turn was stopped, and its worker ended later, without an answer",
+        "until v0.51.58; later ones keep what was said so far",
+        {
+            Part.MESSAGES: Consequence(
+                "as they were, without what was said so far and the mark of the stop", c.is_no_stopped_turn
+            ),
+            Part.CONTEXT: Consequence("ends with the question, which is new there", c.context_is_not_told),
+            **_UNTOUCHED,
+            Part.CALLS: Consequence("as they were, or more", c.calls_go),
+            Part.TITLE: Consequence("as it was, or the first that there is", c.title_is_another),
+            Part.COUNTERS: Consequence("go on, or as they were", c.counters_go_back),
+            Part.MARKS: Consequence("none yet", c.marks_are_known),
+        },
+    ),
+    Act(
         "6",
         "clear",
         "a clear",
         "the conversation was cleared: empty, and untitled again",
         "until v0.51.874; later ones mark it",
         {
-            Part.MESSAGES: Consequence("empty", c.is_not_emptied),
+            Part.MESSAGES: Consequence("empty, but for the end of a turn that was stopped", c.is_not_cleared),
             Part.CONTEXT: Consequence("as it was until v0.51.859, empty from .860", c.context_is_not_cleared),
             **_UNTOUCHED,
             Part.CALLS: Consequence("empty", c.calls_are_left),

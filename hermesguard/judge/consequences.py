@@ -4,7 +4,7 @@ Each function returns what the act would do instead, as the end of a sentence th
 and an empty string where the part is as the act leaves it.
 """
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 
 from hermesguard.judge.case import WINDOW_MESSAGES, Case
 from hermesguard.judge.messages import says_something, says_the_same
@@ -50,6 +50,35 @@ def is_not_emptied(case: Case) -> str:
     return "" if case.is_emptied else "leave no message"
 
 
+def is_not_cleared(case: Case) -> str:
+    """Other messages are left than those of a turn that was running and was stopped: its end came a moment later."""
+    is_end_of_turn = case.live.messages and all(map(_is_of_stopped_turn, case.live.messages))
+    return "" if is_end_of_turn and not case.is_start else is_not_emptied(case)
+
+
+def _is_of_stopped_turn(message: Message) -> bool:
+    return benign.is_interruption_marker(message) or any(map(message.get, ("_recovered", "_partial")))
+
+
+def is_no_stopped_turn(case: Case) -> str:
+    """More is gone than what a stopped turn had said so far, beside the mark of the stop, or not its question is the end."""
+    messages, end = case.shadow.messages, case.live.messages[-1:]
+    if not end or not benign.is_user_turn(end[0]) or not case.goes_on_anew:
+        return "leave its question as the end"
+    # The question may be stamped anew, or get its picture: then it is another message in the same words.
+    asked = " ".join(end[0].words.split())
+    is_rest = set(case.comparison.added) <= {case.live.count - 1} and all(
+        _is_half_said(messages, index)
+        or (messages[index].role == "user" and " ".join(messages[index].words.split()) in asked)
+        for index in case.comparison.missing
+    )
+    return "" if is_rest else "leave its question as the end"
+
+
+def _is_half_said(messages: Sequence[Message], index: int) -> bool:
+    return benign.is_stopped(messages, index) and not messages[index].get("_partial_tool_calls")
+
+
 def is_no_summary(case: Case) -> str:
     """The messages are no short list that begins with a card of compacted context."""
     live = case.live.messages
@@ -78,15 +107,25 @@ def context_is_not_cut(case: Case) -> str:
 
 def context_is_not_kept_or_cut(case: Case) -> str:
     """The context was cut by a release that keeps it, or is another one; with an undo of the only turn it is cut everywhere."""
-    may_be_cut = session.MESSAGE_COUNT in case.live or (case.is_emptied and case.lost_turns <= 1)
+    may_be_cut = session.MESSAGE_COUNT in case.live or (case.is_emptied and case.lost_turns <= case.saves)
     if not may_be_cut:
         return "" if case.is_context_kept else "leave the model's context as it was"
     return context_is_not_cut(case)
 
 
+def context_is_not_told(case: Case) -> str:
+    """The context does not go on with the question that is the last message: an older state would know nothing of it."""
+    live, context = case.live.messages, case.live.context
+    is_longer = len(context) > len(case.shadow.context)
+    is_told = is_longer and bool(live) and context[-1].identity == live[-1].identity
+    return "" if is_told else "tell the model of its question"
+
+
 def context_is_not_cleared(case: Case) -> str:
-    """The context is gone where a clear keeps it, or is another one."""
+    """The context is gone where a clear keeps it, or is another one; an undo just before may have cut it."""
     if session.BOUNDARY in case.live and not case.live.context:
+        return ""
+    if case.may_be_several and case.is_context_beginning:
         return ""
     return "" if case.is_context_kept else "leave the model's context as it was"
 
@@ -124,6 +163,13 @@ def calls_change(case: Case) -> str:
     return ""
 
 
+def calls_go(case: Case) -> str:
+    """An entry went though its message is there; the end of a turn may find more of them."""
+    after = {_call(call) for call in case.live.tool_calls}
+    went = any(_call(call) not in after for call in case.shadow.tool_calls)
+    return f"not take entries of `{session.TOOL_CALLS}` away" if went else ""
+
+
 def calls_are_left(case: Case) -> str:
     """Tool calls are left."""
     return f"empty `{session.TOOL_CALLS}`" if case.live.tool_calls else ""
@@ -150,6 +196,16 @@ def title_changes(case: Case) -> str:
 def title_is_left(case: Case) -> str:
     """The title was not taken away."""
     return "" if case.is_untitled_now else "leave it untitled"
+
+
+def title_is_another(case: Case) -> str:
+    """There was a title, and it is another."""
+    return "" if case.is_title_kept or case.may_be_several else f"not change `{session.TITLE}`"
+
+
+def counters_go_back(case: Case) -> str:
+    """A token counter is lower than it was."""
+    return "not put the token counters back" if case.counters_go_back else ""
 
 
 def counters_change(case: Case) -> str:
@@ -228,6 +284,11 @@ def marks_do_not_fit(case: Case) -> str:
         if key in case.live and not case.fits_cut(key):
             return f"set `{key}` to the last stamp that it keeps"
     return ""
+
+
+def marks_are_known(case: Case) -> str:
+    """The release is one that heeds a stop."""
+    return "leave what was said so far" if session.WATERMARK in case.live else ""
 
 
 def clear_marks_do_not_fit(case: Case) -> str:

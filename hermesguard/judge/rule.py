@@ -26,7 +26,7 @@ class Entry:
     @property
     def order(self) -> tuple[int, str]:
         """Where it stands in the table."""
-        digits = self.number.rstrip("abc")
+        digits = self.number.rstrip("abcd")
         return int(digits), self.number
 
 

@@ -48,7 +48,7 @@ class Missing(NamedTuple):
     @property
     def is_temporary(self) -> bool:
         """It was a side question, which the application unlinks at its end."""
-        return self.shadow.title.startswith(("btw:", "bg:"))
+        return self.shadow.title.startswith(session.TEMPORARY)
 
     @property
     def is_empty(self) -> bool:

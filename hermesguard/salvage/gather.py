@@ -21,7 +21,6 @@ from hermesguard.store.store import Store
 from hermesguard.webui import session
 from hermesguard.webui.session import Document, Unreadable
 
-_TEMPORARY_TITLES: Final = ("btw:", "bg:")
 _MOST_VERSIONS: Final = 20
 _TAKEN_BACK: Final = frozenset({*WITHDRAWN, "intended", "accepted"})
 
@@ -241,7 +240,7 @@ class Gatherer:
             and not store.has_shadow(name)
         ):
             return "the guard saw that it was deleted"
-        if title.casefold().startswith(_TEMPORARY_TITLES) or any(
+        if title.casefold().startswith(session.TEMPORARY) or any(
             trace.metadata.get("ephemeral") for trace in found
         ):
             return "it was a side question, whose session is removed at its end"

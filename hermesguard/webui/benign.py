@@ -177,16 +177,26 @@ def superseded_partial(gone: Gone) -> bool:
 
 def stopped_answer(gone: Gone) -> bool:
     """What a stopped turn had said so far, beside the mark of the stop: both gave way to the answer, which came after all."""
-    message = gone.message
-    if not message.get("_partial") or message.role != "assistant" or message.get("_partial_tool_calls"):
+    if not is_stopped(gone.messages, gone.index):
         return False
-    beside = (gone.messages[i] for i in (gone.index - 1, gone.index + 1) if 0 <= i < len(gone.messages))
-    if not any(is_interruption_marker(other) for other in beside):
+    calls = gone.message.get("_partial_tool_calls") or ()
+    if calls and len(calls) > sum(
+        len(other.identity[2]) for other, _ in gone.now.answers if _is_new(gone, other)
+    ):
         return False
     answer = next(
         (other for other in gone.now.messages[:3] if other.role == "assistant" and _is_new(gone, other)), None
     )
-    return answer is not None and bool(_words(answer)) and not is_interruption_marker(answer)
+    return answer is not None and not empty(answer) and not is_interruption_marker(answer)
+
+
+def is_stopped(messages: Sequence[Message], index: int) -> bool:
+    """Return whether a message is what a stopped turn had said so far: a `_partial` one beside the mark of the stop."""
+    message = messages[index]
+    if not message.get("_partial") or message.role != "assistant":
+        return False
+    beside = (messages[i] for i in (index - 1, index + 1) if 0 <= i < len(messages))
+    return any(is_interruption_marker(other) for other in beside)
 
 
 def _is_new(gone: Gone, message: Message) -> bool:

@@ -31,6 +31,8 @@ TITLE = "title"
 CREATED = "created_at"
 ANCHOR_PREFIX = "compression_anchor_"
 UNTITLED = frozenset({"", "Untitled", "New Chat"})
+# So begins the title of a side question, whose session the application removes at its end.
+TEMPORARY = ("btw:", "bg:")
 TOKEN_COUNTERS = ("input_tokens", "output_tokens")
 
 # What a user sets, each by an act of its own: two of them in one save are no act.

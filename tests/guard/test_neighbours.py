@@ -497,6 +497,19 @@ def test_what_was_deleted_and_is_imported_anew_was_not_brought_again(world: Worl
     assert told(world, "returned") == []
 
 
+@pytest.mark.parametrize("title", ["btw: what time is it", "bg: tidy up"])
+def test_a_side_question_that_is_saved_once_more_was_not_brought_again(world: World, title: str) -> None:
+    """The application removes its session at its end, and saves it again when the page asks for what runs."""
+    before = chat(FIVE, V720, title=title)
+    written(world, before)
+    (world.sessions / "s.json").unlink()
+    world.guard.visit("s")
+    world.pass_time(20)
+    assert told(world, "deleted")
+    written(world, before)
+    assert (told(world, "returned"), now(world)) == ([], before)
+
+
 def test_what_is_said_again_was_not_brought_again(world: World) -> None:
     """The last question is asked once more: the same words, at another time."""
     written(world, chat(FIVE, NEW))

@@ -18,6 +18,8 @@ from tests.helpers.cases import (
     V875,
     Value,
     answer,
+    calling,
+    tool,
     turns,
     user,
     verdict_on,
@@ -71,6 +73,13 @@ def clear(era: Value) -> tuple[Value, Value]:
     return before, before | {"messages": [], "tool_calls": [], "title": "Untitled"}
 
 
+def stop(era: Value) -> tuple[Value, Value]:
+    asked = [*FIVE, user("long", 1100)]
+    half = [answer("It is", 1101, _partial=True), answer("*Task cancelled.*", 1101, _error=True)]
+    before = base([*asked, *half], era) | {"context_messages": FIVE}
+    return before, before | {"messages": asked, "context_messages": asked, "input_tokens": 120}
+
+
 def compression(era: Value) -> tuple[Value, Value]:
     before = base(FIVE, era)
     lists = {"messages": SUMMARY, "tool_calls": [], "context_messages": SUMMARY}
@@ -82,9 +91,11 @@ DONE = {
     "truncate": truncate,
     "first turn": first_turn,
     "clear": clear,
+    "stop": stop,
     "compression": compression,
 }
-ERAS = {"undo": V720, "truncate": V720, "first turn": V720, "clear": V720, "compression": V137}
+ERA_ORDER = [OLD, V137, V720, V875]
+ERAS = {"undo": V720, "truncate": V720, "first turn": V720, "clear": V720, "stop": OLD, "compression": V137}
 
 
 def judged(before: Value, after: Value, **around: Any) -> Any:
@@ -96,7 +107,8 @@ def judged(before: Value, after: Value, **around: Any) -> Any:
 @pytest.mark.parametrize("era", [OLD, V137, V720, V875])
 @pytest.mark.parametrize("act", DONE)
 def test_an_act_is_explained_in_every_era_that_has_it(act: str, era: Value) -> None:
-    if (act == "clear" and era is V875) or (act == "compression" and era in (V720, V875)):
+    last = {"clear": V720, "compression": V137, "stop": OLD}.get(act, V875)
+    if ERA_ORDER.index(era) > ERA_ORDER.index(last):
         assert judged(*DONE[act](era)).action is not Action.INTENDED
         return
     verdict = judged(*DONE[act](era))
@@ -167,6 +179,11 @@ OWN: dict[tuple[str, Part], tuple[Value, Value]] = {
     ("clear", Part.CALLS): ({}, {"tool_calls": CALLS}),
     ("clear", Part.TITLE): ({}, {"title": "A title"}),
     ("clear", Part.MARKS): ({}, {"context_messages": []}),
+    ("stop", Part.MESSAGES): ({}, {"messages": FIVE}),
+    ("stop", Part.CONTEXT): ({}, {"context_messages": FIVE}),
+    ("stop", Part.CALLS): ({}, {"tool_calls": []}),
+    ("stop", Part.COUNTERS): ({}, {"input_tokens": 99}),
+    ("stop", Part.MARKS): ({"truncation_watermark": None}, {"truncation_watermark": None}),
     ("compression", Part.MESSAGES): (
         {},
         {"messages": [*FIVE[1:], *OTHER], "context_messages": [*FIVE[1:], *OTHER]},
@@ -293,3 +310,87 @@ def test_an_older_release_drops_the_anchors_that_it_does_not_know() -> None:
     before, after = undo(OLD)
     before |= {"compression_anchor_summary": "of then", "compression_anchor_mode": "auto"}
     assert judged(before, after).action is Action.INTENDED
+
+
+@pytest.mark.parametrize("saves", [None, 1])
+def test_an_undo_of_a_question_that_has_the_stamp_of_an_earlier_one_in_the_same_words(
+    saves: int | None,
+) -> None:
+    """Releases with a context give a question that is said again ("yes") the stamp of the first, and keep it there once."""
+    first = [user("yes", 1000), answer("one", 1001)]
+    said = [*first, user("yes", 1010), answer("two", 1011), user("yes", 1010), answer("three", 1021)]
+    context = [*first, answer("two"), answer("three")]
+    before = base(said, V720) | {"context_messages": context, "tool_calls": []}
+    after = before | {"messages": said[:4], "context_messages": []} | marks(V720, 1011.0)
+    verdict = judged(before, after, saves=saves)
+    assert (verdict.action, verdict.rule) == (Action.INTENDED, "9 undo")
+    # Two turns are one act's no more than elsewhere.
+    twice = before | {"messages": said[:2], "context_messages": []} | marks(V720, 1001.0)
+    assert judged(before, twice, saves=saves).action is Action.UNCERTAIN
+
+
+@pytest.mark.parametrize("saves", [1, 2])
+def test_several_undos_at_once_may_take_all_turns_with_the_context(saves: int) -> None:
+    """Whatever the release: an undo cuts the context everywhere, and so do two of them between two looks."""
+    before = base(turns(2), OLD)
+    emptied = before | {"messages": [], "context_messages": []}
+    assert (judged(before, emptied, saves=saves).action is Action.INTENDED) == (saves == 2)
+
+
+def test_a_stopped_turn_that_ends_without_an_answer_is_no_loss() -> None:
+    """Of a chat that had no title yet, and of one whose worker had called tools before it was stopped."""
+    before, after = stop(OLD)
+    assert judged(before | {"title": "Untitled"}, after).rule == "8d stop"
+    done = [*after["messages"], calling("call_1", 1102), tool("done", "call_1", 1103)]
+    ended = after | {"messages": done, "context_messages": done}
+    assert judged(before, ended).action is Action.GROWTH
+    # The half answer may say which tools it had called: they stand in the turn as it ended.
+    *asked, half, mark = before["messages"]
+    for calls, is_there in ((1, True), (2, False)):
+        called = [*asked, half | {"_partial_tool_calls": [{"name": "ls"}] * calls}, mark]
+        assert (judged(before | {"messages": called}, ended).action is Action.GROWTH) == is_there
+        assert judged(before | {"messages": called}, after).action is Action.LOSS
+
+
+@pytest.mark.parametrize("before_it", [FIVE, []])
+def test_a_stopped_question_may_get_its_picture_and_stamp_with_the_end_of_its_turn(
+    before_it: list[Value],
+) -> None:
+    before, after = stop(OLD)
+    *_, asked, half, mark = before["messages"]
+    parts = [
+        {"type": "text", "text": "[Workspace: /home/me]\nlong"},
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}},
+    ]
+    seen = [*before_it, user(parts, 1102, attachments=["a.png"])]
+    asked |= {"attachments": [{"name": "a.png"}]}
+    before |= {"messages": [*before_it, asked, half, mark], "context_messages": before_it}
+    again = [*before_it, user("long", 1105)]
+    assert judged(before, after | {"messages": again, "context_messages": again}).rule == "8d stop"
+    other = [*before_it, user("other words", 1105)]
+    assert judged(before, after | {"messages": other, "context_messages": other}).rule != "8d stop"
+    assert judged(before, after | {"messages": seen, "context_messages": seen}).rule == "8d stop"
+
+
+@pytest.mark.parametrize("era", [OLD, V137, V720])
+def test_a_clear_while_a_turn_runs_leaves_the_end_of_that_turn(era: Value) -> None:
+    """The turn is stopped then, and writes its question and the mark of the stop a moment after the clear."""
+    asked = [*FIVE, user("long", 1100, _recovered=True), answer("It is", 1101, _partial=True)]
+    mark = answer("**Task cancelled:** Task cancelled.", 1101, _error=True)
+    before = base([*asked, mark], era) | {"context_messages": FIVE}
+    cleared = before | {"tool_calls": [], "title": "Untitled"}
+    left = [user("long", 1100, _recovered=True), mark]
+    assert judged(before, cleared | {"messages": left}).rule == "6 clear"
+    assert judged(before, cleared | {"messages": [*FIVE[:2], *left]}).action is not Action.INTENDED
+    for more in ({"title": "A title"}, {"tool_calls": CALLS}, {"context_messages": []}):
+        assert judged(before, cleared | {"messages": left} | more).action is not Action.INTENDED
+
+
+@pytest.mark.parametrize("era", [OLD, V137, V720])
+def test_an_undo_and_a_clear_between_two_looks_are_no_loss(era: Value) -> None:
+    before, after = clear(era)
+    undone = after | {"context_messages": FIVE[:8]}
+    assert judged(before, undone, saves=2).rule == "6 clear"
+    assert judged(before, undone, saves=None).rule == "6 clear"
+    assert judged(before, undone, saves=1).action is Action.LOSS
+    assert judged(before, undone | {"context_messages": OTHER}, saves=2).action is not Action.INTENDED

@@ -737,7 +737,7 @@ def test_rule_8b_what_is_back_at_its_place_does_not_speak_against_a_cut() -> Non
 def test_all_rules_are_there_once() -> None:
     numbers = [rule.number for rule in (*UNREADABLE_RULES, *RULES, *MISSING_RULES)]
     assert {int(number) for number in numbers if number.isdecimal()} == {*range(1, 27)}
-    assert len(numbers) == len(set(numbers)) == 31
+    assert len(numbers) == len(set(numbers)) == 32
 
 
 def test_no_verdict_quotes_a_message() -> None:
