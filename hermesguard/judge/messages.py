@@ -86,14 +86,14 @@ class Messages:
 
     @cached_property
     def repeated_questions(self) -> frozenset[int]:
-        """Questions that went with a missing answer, and are harmless alone: the application gave them the stamp of an earlier
-        question in the same words ("yes", "yes"), so each looks like one message that stood twice.
+        """Questions that went with a missing answer, and are harmless alone: each looks like one message that stood twice, for
+        the application gave it the stamp of an earlier question in the same words ("yes", "yes"), or they stand side by side.
         """
         missing = frozenset(self.comparison.missing)
         return frozenset(
             index
             for index, kind in self.comparison.harmless
-            if kind in benign.STANDING
+            if kind in benign.REPEATED
             and index + 1 in missing
             and benign.is_user_turn(self.shadow.messages[index])
         )
