@@ -394,3 +394,14 @@ def test_an_undo_and_a_clear_between_two_looks_are_no_loss(era: Value) -> None:
     assert judged(before, undone, saves=None).rule == "6 clear"
     assert judged(before, undone, saves=1).action is Action.LOSS
     assert judged(before, undone | {"context_messages": OTHER}, saves=2).action is not Action.INTENDED
+
+
+@pytest.mark.parametrize("kept", [FIVE, []])
+def test_an_undo_of_a_question_that_stands_twice_side_by_side(kept: list[Value]) -> None:
+    """A turn that gave no answer: its question was written as it was recovered, and once more by the next turn."""
+    asked = [*kept, user("go on", 1101.5)]
+    failed = [user("go on", 1100, _recovered=True), answer("It is", 1100, _partial=True)]
+    before = base([*asked, *failed, answer("**Error:** no answer", 1100, _error=True)], V720)
+    before |= {"context_messages": [*kept, user("go on")], "tool_calls": []}
+    after = before | {"messages": asked, "context_messages": kept} | marks(V720, 1101.5)
+    assert judged(before, after).rule == "9 undo"
