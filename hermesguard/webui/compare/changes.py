@@ -6,7 +6,7 @@ is paired so is one message in two forms, never one that was lost and one that i
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hermesguard.webui import benign
 from hermesguard.webui.compare.alignment import Pair, rising
@@ -18,6 +18,10 @@ RESTAMPED_MESSAGES = 3
 RESTAMPED_CHARACTERS = 20
 # So is one of which so much stands in the same order, although messages came between.
 RESTAMPED_SHARE = 0.5
+# So many of one stamp each are the same messages, even if others stand between and behind them.
+STAMPED_ALIKE_MESSAGES = 6
+# Ids that a provider gives anew in each turn are looked for so far before the first message that is not the same.
+REUSED_WITHIN_MESSAGES = 256
 # So much of the longer of two texts must be common to both, at their start and their end, for one to be the other, edited.
 ALIKE_SHARE = 0.5
 
@@ -61,8 +65,9 @@ def changes(
         at_old, at_new = old_index + 1, new_index + 1
     calls = [_calls(old, (gap[0] for gap in gaps)), _calls(new, (gap[1] for gap in gaps))]
     is_renamed = all(calls) and calls[0].isdisjoint(calls[1])
+    reused = _called_elsewhere(old, lead, gaps) if calls[0] & calls[1] else frozenset()
     for gap in gaps:
-        _Gap(old, new, *gap, is_renamed).fill(found, _SIGNS)
+        _Gap(old, new, *gap, is_renamed, reused).fill(found, _SIGNS)
     found.pairs.sort()
     return found
 
@@ -71,6 +76,15 @@ def _calls(messages: Sequence[Message], gaps: Iterable[list[int]]) -> set[str]:
     """Return the ids of the tool calls that are made in the gaps."""
     left = (messages[index] for gap in gaps for index in gap)
     return {tool for message in left if message.role != "tool" for tool in message.identity[2]}
+
+
+def _called_elsewhere(
+    messages: Sequence[Message], lead: int, gaps: Iterable[tuple[list[int], list[int], bool, bool]]
+) -> frozenset[str]:
+    """Return the ids of the calls outside of the gaps: one that comes again tells no call from another."""
+    left = {index for gap in gaps for index in gap[0]}
+    places = range(max(0, lead - REUSED_WITHIN_MESSAGES), len(messages))
+    return frozenset(_calls(messages, ([place] for place in places if place not in left)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +100,8 @@ class _Gap:
     """It begins right behind two messages that are one."""
     is_renamed: bool
     """No tool id of the older list behind the lead stands in the newer one, as when another provider gave them."""
+    reused: frozenset[str]
+    """Tool ids that calls outside of the gaps have too."""
 
     @property
     def sides(self) -> tuple[list[Message], list[Message]]:
@@ -106,7 +122,7 @@ class _Gap:
     def _part(self, start: Pair, end: Pair, is_bounded: bool) -> "_Gap":
         old, new = self.old[start[0] : end[0]], self.new[start[1] : end[1]]
         is_next = self.is_next or start != (0, 0)
-        return _Gap(self.messages_old, self.messages_new, old, new, is_bounded, is_next, self.is_renamed)
+        return replace(self, old=old, new=new, is_bounded=is_bounded, is_next=is_next)
 
     def _note(self, found: Changes, pair: Pair, sign: object) -> None:
         before, after = self.messages_old[pair[0]], self.messages_new[pair[1]]
@@ -182,25 +198,33 @@ def _called(message: Message) -> str:
 
 
 def _tool_ids(gap: _Gap) -> Iterable[Pair]:
-    """Messages of one role with a tool id in common: no list may hold one twice."""
+    """Messages of one role with a tool id in common: no list may hold one twice, unless each turn counts anew."""
     old, new = gap.sides
-    return _by_key(old, new, lambda message: [(message.role, tool) for tool in message.identity[2]])
+    return _by_key(
+        old,
+        new,
+        lambda message: [(message.role, tool) for tool in message.identity[2] if tool not in gap.reused],
+    )
 
 
 def _stamps(gap: _Gap) -> Iterable[Pair]:
     """Messages of one role and one time stamp that is nobody else's, whose words are alike or changed harmlessly.
 
     At the end a question is another if its stamp is in whole seconds, which two writers may share; so is what answers it. Stamps
-    that are finer are shared by nobody, nor are many one after another: those messages are the same, whatever they say.
+    that are finer are shared by nobody, nor are many one after another: those messages are the same, whatever they say. Nor does
+    who asks something else in the same second get an answer in the same second, and both in nearly the same words.
     """
     old, new = gap.sides
     pairs = list(
         _by_key(old, new, lambda message: [(message.role, message.timestamp)] if message.timestamp else [])
     )
-    are_many = len(pairs) >= RESTAMPED_MESSAGES and len(pairs) == min(len(old), len(new))
+    fewer = min(len(old), len(new))
+    are_many = len(pairs) >= RESTAMPED_MESSAGES and len(pairs) == fewer
+    are_many |= len(pairs) >= max(STAMPED_ALIKE_MESSAGES, RESTAMPED_SHARE * fewer)
+    are_edited = len(pairs) == len(old) == len(new) >= 2 and all(alike(old[a], new[b]) for a, b in pairs)
     for a, b in pairs:
         before, after = old[a], new[b]
-        is_rough = float(before.timestamp or 0).is_integer() and not are_many
+        is_rough = float(before.timestamp or 0).is_integer() and not (are_many or are_edited)
         is_other = before.identity != after.identity and not _is_cleaned(before, after)
         if not gap.is_bounded and is_rough and is_other:
             asked = any(map(benign.is_user_turn, (*old[: a + 1], *new[: b + 1])))
@@ -278,6 +302,16 @@ def _next(gap: _Gap) -> Iterable[Pair]:
         yield index, index
 
 
+def _edited(gap: _Gap) -> Iterable[Pair]:
+    """The last answer, without a stamp, in nearly the same words behind the same message: edited, or said anew in its place."""
+    if gap.is_bounded or not gap.is_next or not len(gap.old) == len(gap.new) == 1:
+        return
+    [before], [after] = gap.sides
+    is_said = before.role == after.role == "assistant" and before.timestamp is after.timestamp is None
+    if is_said and before.identity[2] == after.identity[2] and alike(before, after):
+        yield 0, 0
+
+
 _SIGNS: tuple[Callable[[_Gap], Iterable[Pair]], ...] = (
     _restamped,
     _tool_ids,
@@ -286,6 +320,7 @@ _SIGNS: tuple[Callable[[_Gap], Iterable[Pair]], ...] = (
     _first,
     _position,
     _next,
+    _edited,
 )
 
 
