@@ -127,9 +127,10 @@ What the application leaves behind a deletion, by release:
 
 An index that is not there is no evidence, least of all when the guard removed it after a repair. What it listed last is
 remembered, over a restart too (`listed.json` in the store). Any save of another session drops the entries of files that are
-gone, so an entry that went after such a save says nothing; nor does an index that was built anew, or one that never listed
-the session. The list of tombstones holds 1000 ids; an id that it would not hold is judged by the index alone. A new session is
-this one under a new id only if it has the new id inside: a copy such as `abc-backup.json` is no rename."""
+gone, so an entry that went after such a save says nothing; nor does an index that was built anew or is an older one, or one
+that never listed the session. The list of tombstones holds 1000 ids; an id that it would not hold is judged by the index
+alone. A new session is this one under a new id only if it has the new id inside: a copy such as `abc-backup.json` is no
+rename."""
 
 _BRAKE = f"""\
 What has evidence needs no brake: any number may be deleted at once, or cleaned up, and what is lost in the same minute comes
