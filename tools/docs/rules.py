@@ -85,14 +85,16 @@ compression belong to the context, and that is the shadow's where only the shado
 memory comes last, whatever the clock says."""
 
 _SAME = """\
-Two messages are the same when their role, their text (white space apart) and their tool ids are; where both have a timestamp, it
-must agree too: who says "yes" again says something new. A message may be stamped, lose its picture, or have its markup stripped,
-and is still the same. Messages without any timestamp are believed to be the same in company: at the start, at the end, or where
-live takes up the end of the shadow.
+Two messages are the same when their role, their text (white space and the spelling of accents apart) and their tool ids are;
+where both have a timestamp, it must agree too: who says "yes" again says something new. A message may be stamped, lose its
+picture, or have its markup stripped, and is still the same. Messages without any timestamp are believed to be the same in
+company: at the start, at the end, or where live takes up the end of the shadow.
 
 Between messages that are the same, what is left is paired by tool id, time stamp, position and role: restamped, enriched,
 redacted, cut, replaced by a marker, or under the tool ids of another provider, it is one message that was changed where it
-stands. Its newer form stays, and the state before is a version in the history."""
+stands. Its newer form stays, and the state before is a version in the history. A tool id is no sign where calls of other turns
+have it too, as with providers that count anew in each turn. A last turn edited by hand is one that was changed if each message
+of it has its time stamp yet, and at least half of its words."""
 
 _WAITING = f"""\
 Some cases only time can decide. Nothing sleeps meanwhile: a later write is judged by itself, and may decide the case.
