@@ -174,7 +174,7 @@ class Visit:
         merges = found.comparison is not None and bool(found.comparison.added)
         return verdict._replace(
             action=Action.MERGE if merges else Action.LOSS,
-            evidence=(*verdict.evidence, "the newest save stands whole at its beginning"),
+            evidence=(*verdict.evidence, "the newest save stands whole in it"),
             comparison=found.comparison,
             keep_messages=found.keep_messages,
         )

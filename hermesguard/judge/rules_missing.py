@@ -121,7 +121,10 @@ _INDEX_FACTS: Final[dict[IndexSays, tuple[str, str]]] = {
         INTENDED,
         "the index no longer lists it, but any save of another session drops the entries of files that are gone",
     ),
-    "rebuilt": (INTENDED, "the index was built anew without it, as it is from the files that are there"),
+    "rebuilt": (
+        INTENDED,
+        "the index was built anew without it, as it is from the files that are there, or an older one was put back",
+    ),
     "unlisted": (INTENDED, "the index does not list it, and was not seen to list it before"),
     "removed": (LOSS, "there is no index, for the guard removed it after a repair: that says nothing"),
     "none": (LOSS, "there is no index, which says nothing"),
@@ -221,7 +224,7 @@ def _missing(missing: Missing) -> Verdict | None:
     "26",
     "not known",
     "the file is gone, and after ten seconds there is evidence of neither: no index, also because the guard removed it; an index"
-    " that was never seen to list it, that was built anew, or whose entry another save may have dropped",
+    " that was never seen to list it, that was built anew or is an older one, or whose entry another save may have dropped",
     "not known: it stays away, its copy is kept as long as the history, and the log names the command that brings it back",
 )
 def _not_known(missing: Missing) -> Verdict | None:

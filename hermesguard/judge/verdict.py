@@ -28,8 +28,8 @@ IndexSays = Literal["lists", "pruned", "unlinked", "dropped", "rebuilt", "unlist
 
 lists: it lists it. pruned: the entry went when the file did. unlinked: the index itself went when the file did. dropped: the
 entry went, but another session was saved meanwhile, and such a save drops the entry of any file that is gone. rebuilt: the
-index was built anew, from the files that were there. unlisted: it was never seen to list it. removed: the guard removed the
-index. none: there is none.
+index was built anew, from the files that were there, or is an older one. unlisted: it was never seen to list it. removed: the
+guard removed the index. none: there is none.
 """
 Writer = Literal["same", "new", "another", "unknown"]
 """The process that wrote a file. same: it wrote the state before, too. new: it was never seen before, as after a restart.

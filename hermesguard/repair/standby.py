@@ -134,15 +134,19 @@ def awaited_number(copy: Copy, data: bytes) -> bytes:
 
 
 def fill(text: str, known: Abridged) -> list[Piece]:
-    """Return the pieces of an abridged `text` made from `known`, with the runs' own bytes where they belong."""
+    """Return the pieces of an abridged `text` made from `known`, with the runs' own bytes where they belong.
+
+    In whatever order they stand there: the file that is repaired may have its members in another one than the shadow.
+    """
+    places = sorted((text.find(hole.run.text), number) for number, hole in enumerate(known.holes))
     pieces: list[Piece] = []
-    for hole in known.holes:
-        before, mark, text = text.partition(hole.run.text)
-        if mark:
-            pieces += [before.encode("utf-8"), *hole.chunks]
-        else:
-            text = before
-    return [*pieces, text.encode("utf-8")]
+    position = 0
+    for place, number in places:
+        if place >= 0:
+            hole = known.holes[number]
+            pieces += [text[position:place].encode("utf-8"), *hole.chunks]
+            position = place + len(hole.run.text)
+    return [*pieces, text[position:].encode("utf-8")]
 
 
 def tells_all(known: Abridged) -> bool:

@@ -56,9 +56,17 @@ def survey(
 
 
 def glance(places: Places, store: Store) -> int:
-    """Return how many conversations look lost, by a look at small and missing files alone: quick enough for each `status`."""
+    """Return how many conversations look lost, by a look at small and missing files alone: quick enough for each `status`.
+
+    One that is missing, and of which the store has the shadow, was there when the guard came.
+    """
+    guarded = frozenset(store.shadow_names())
     with contextlib.closing(Survey(places, store)) as look:
-        return sum(look.examine(name).state is State.LOST for name in look.suspects(only_small=True))
+        return sum(
+            look.examine(name).state is State.LOST
+            for name in look.suspects(only_small=True)
+            if name in look.listing.files or name not in guarded
+        )
 
 
 class Survey:

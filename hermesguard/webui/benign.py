@@ -216,7 +216,7 @@ def duplicate_user(gone: Gone) -> bool:
 
 
 def replay(gone: Gone) -> bool:
-    """A message that stood there twice, with one time stamp or among the same others: the history was replayed; one stays."""
+    """A message that stood there twice, at one time or among the same others: the history was replayed; one stays."""
     return gone.is_repeated
 
 

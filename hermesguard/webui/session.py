@@ -4,6 +4,7 @@ Pure: no disk, no clock. A good file is what the application can read back: `jso
 Values are taken with Python's `json`, so integers beyond 64 bits, NaN, Infinity, lone surrogates mean here what they mean there.
 """
 
+import codecs
 import json
 import re
 from collections.abc import Sequence
@@ -163,11 +164,15 @@ def parse_pieces(pieces: Sequence[Piece]) -> Document:
 
 
 def whole_beginning(data: bytes) -> bytes:
-    """Return the session that `data` begins with where something follows its end, as after a crash; empty when there is none.
+    """Return the session that `data` begins with where something stands around it, as after a crash; empty when there is none.
 
     A save may be followed by zeros (blocks that were allocated and never written), or, where a writer in place wrote less
-    than there was, by the end of what it wrote over.
+    than there was, by the end of what it wrote over. An editor may put a byte order mark before it, which the application does
+    not read.
     """
+    if data.startswith(codecs.BOM_UTF8):
+        data = data[len(codecs.BOM_UTF8) :]
+        return whole_beginning(data) or _whole(data)
     if len(data) > LONG_BYTES:
         found = reading.whole_beginning((data,))
         return data[: found[0]] if found and found[0] < len(data) else b""
@@ -179,6 +184,14 @@ def whole_beginning(data: bytes) -> bytes:
     whole = text[:end].encode("utf-8", "surrogateescape")
     is_session = isinstance(value, dict) and isinstance(value.get(MESSAGES), list)
     return whole if is_session and len(whole) < len(data) else b""
+
+
+def _whole(data: bytes) -> bytes:
+    """Return `data` if it is a session with messages, and nothing else; else empty."""
+    try:
+        return data if MESSAGES in parse(data).lists() else b""
+    except Unreadable:
+        return b""
 
 
 def _parse(text: str) -> Document:

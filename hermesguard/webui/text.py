@@ -1,6 +1,7 @@
 """The words in what the application writes, and values as it writes them. Pure."""
 
 import json
+import unicodedata
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -25,9 +26,17 @@ _WORDS_CHARACTERS: Final = 64 * 1024
 
 
 def words_of(text: str) -> str:
-    """Return the words of a text, one space between two; of a long text not all words are apart at a time."""
-    if len(text) <= _WORDS_CHARACTERS:
-        return " ".join(text.split())
+    """Return the words of a text, one space between two, in one spelling of its characters.
+
+    A tool of a system that writes an accent as a character of its own says nothing new by that. Of a long text not all words are
+    apart at a time.
+    """
+    words = " ".join(text.split()) if len(text) <= _WORDS_CHARACTERS else _words_of_long(text)
+    is_spelled = words.isascii() or unicodedata.is_normalized("NFC", words)
+    return words if is_spelled else unicodedata.normalize("NFC", words)
+
+
+def _words_of_long(text: str) -> str:
     found: list[str] = []
     is_open = False  # the last piece ended within a word
     for start in range(0, len(text), _WORDS_CHARACTERS):

@@ -15,6 +15,7 @@ from hermesguard.cli.verbs import VERBS
 from hermesguard.demo import losses
 from hermesguard.errors import ExitCode
 from hermesguard.events.catalog import EVENTS
+from hermesguard.store.incidents import Incident
 from hermesguard.webui.compare.parts import PARTS
 from tests.helpers import cli_store
 from tests.helpers.cases import answer, calling, tool, turns, user
@@ -534,6 +535,19 @@ def test_log(command, scene):
     ] == [("1", scene.wiped, 12, 0)]
     assert command("log", "--session", "3f2b")[1] == "No incidents.\n"
     assert command("log", "--since", "2100-01-01")[1] == "No incidents in that time.\n"
+
+
+def test_the_log_says_how_many_sessions_one_incident_is_of(command, own_scene):
+    several = Incident(
+        "7", "2026-01-02T03:04:05+00:00", "", "rolled_back", "restored", names=(own_scene.whole, "b")
+    )
+    purged = Incident("8", "2026-01-02T03:04:06+00:00", "", "purged", "purged")
+    with (own_scene.store / "incidents.jsonl").open("ab") as log:
+        log.writelines(incident.line() for incident in (several, purged))
+    lines = {line.split()[0]: line for line in command("log", where=own_scene)[1].splitlines()}
+    assert "2 sessions" in lines["7"]
+    assert "purged" not in lines["7"]
+    assert lines["8"].count("purged") == 2
 
 
 def test_explain_an_incident_and_an_event(command):

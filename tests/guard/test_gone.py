@@ -11,6 +11,8 @@ from hermesguard.demo.app import INDEX, App
 from hermesguard.demo.chat import Chat
 from hermesguard.demo.eras import Era
 from hermesguard.guard.requests.operations import perform
+from hermesguard.salvage.places import places_of
+from hermesguard.salvage.survey import glance
 from hermesguard.store.upkeep.pruning import finished
 from tests.helpers.world import World, watch_saves
 
@@ -542,3 +544,11 @@ def test_a_question_asked_again_is_not_another_save(tmp_path: Path, monkeypatch:
     world.pass_time(2)
     assert len(world.live(first).messages) == 4
     assert heard(world, "two_writers") == []
+
+
+def test_what_went_while_it_was_guarded_was_not_lost_before(world: World) -> None:
+    chat = world.app(Era.NEW).create(turns=5)
+    world.scan()
+    with world.unwatched():
+        chat.path.unlink()
+        assert glance(places_of(world.settings), world.guard.copies.store) == 0

@@ -405,6 +405,17 @@ def test_what_is_said_twice_stands_once_in_the_context(world: World, era: Value)
     assert alerts(world) == []
 
 
+@pytest.mark.parametrize("era", ERAS)
+def test_calls_under_the_ids_of_another_provider_are_not_gone(world: World, era: Value) -> None:
+    before, after = (
+        [*FIVE, user("run", 2000.5), calling(call, 2001.5), tool("out", call, 2002.5), answer("done", 2003.5)]
+        for call in ("call_1", "toolu_x")
+    )
+    saved = chat(after, era, updated_at=2009.5)
+    assert played(world, chat(before, era), saved) == saved
+    assert alerts(world) == []
+
+
 def test_a_picture_is_one_only_with_its_data(world: World) -> None:
     part = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
     without = {"type": "image_url", "image_url": {"url": "[screenshot]"}}

@@ -89,9 +89,9 @@ def test_a_prompt_that_was_recovered_and_its_message_are_one() -> None:
 # ---- with a guard ----------------------------------------------------------------------------------------------------
 
 
-def written(world: World, value: Value, tail: bytes = b"") -> None:
+def written(world: World, value: Value, tail: bytes = b"", mark: bytes = b"") -> None:
     """Save as the application does, and visit."""
-    (world.sessions / "s.json").write_bytes(json.dumps(value, indent=2).encode() + tail)
+    (world.sessions / "s.json").write_bytes(mark + json.dumps(value, indent=2).encode() + tail)
     world.guard.visit("s", 1, saves=1)
 
 
@@ -172,12 +172,20 @@ def test_what_a_save_takes_away_is_told_and_comes_back_alone(world: World, part:
     }
 
 
-@pytest.mark.parametrize("tail", [b"\0" * 4096, b'"the end of an older and longer save"}]}'])
-def test_a_save_with_a_bad_end_is_a_good_save(world: World, tail: bytes) -> None:
+@pytest.mark.parametrize(
+    ("mark", "tail"),
+    [
+        (b"", b"\0" * 4096),
+        (b"", b'"the end of an older and longer save"}]}'),
+        (b"\xef\xbb\xbf", b""),
+        (b"\xef\xbb\xbf", b"\0"),
+    ],
+)
+def test_a_save_with_a_bad_beginning_or_end_is_a_good_save(world: World, mark: bytes, tail: bytes) -> None:
     before = base(FIVE, OLD)
     written(world, before)
     more = [*FIVE, *turns(1, 9, 5000)]
-    written(world, before | {"messages": more, "context_messages": more, "updated_at": 9.5}, tail)
+    written(world, before | {"messages": more, "context_messages": more, "updated_at": 9.5}, tail, mark)
     world.pass_time(1.1)
     assert len(world.live("s").messages) == 12
     assert world.live("s").get("updated_at") == 9.5

@@ -85,14 +85,16 @@ compression belong to the context, and that is the shadow's where only the shado
 memory comes last, whatever the clock says."""
 
 _SAME = """\
-Two messages are the same when their role, their text (white space apart) and their tool ids are; where both have a timestamp, it
-must agree too: who says "yes" again says something new. A message may be stamped, lose its picture, or have its markup stripped,
-and is still the same. Messages without any timestamp are believed to be the same in company: at the start, at the end, or where
-live takes up the end of the shadow.
+Two messages are the same when their role, their text (white space and the spelling of accents apart) and their tool ids are;
+where both have a timestamp, it must agree too: who says "yes" again says something new. A message may be stamped, lose its
+picture, or have its markup stripped, and is still the same. Messages without any timestamp are believed to be the same in
+company: at the start, at the end, or where live takes up the end of the shadow.
 
 Between messages that are the same, what is left is paired by tool id, time stamp, position and role: restamped, enriched,
 redacted, cut, replaced by a marker, or under the tool ids of another provider, it is one message that was changed where it
-stands. Its newer form stays, and the state before is a version in the history."""
+stands. Its newer form stays, and the state before is a version in the history. A tool id is no sign where calls of other turns
+have it too, as with providers that count anew in each turn. A last turn edited by hand is one that was changed if each message
+of it has its time stamp yet, and at least half of its words."""
 
 _WAITING = f"""\
 Some cases only time can decide. Nothing sleeps meanwhile: a later write is judged by itself, and may decide the case.
@@ -127,9 +129,10 @@ What the application leaves behind a deletion, by release:
 
 An index that is not there is no evidence, least of all when the guard removed it after a repair. What it listed last is
 remembered, over a restart too (`listed.json` in the store). Any save of another session drops the entries of files that are
-gone, so an entry that went after such a save says nothing; nor does an index that was built anew, or one that never listed
-the session. The list of tombstones holds 1000 ids; an id that it would not hold is judged by the index alone. A new session is
-this one under a new id only if it has the new id inside: a copy such as `abc-backup.json` is no rename."""
+gone, so an entry that went after such a save says nothing; nor does an index that was built anew or is an older one, or one
+that never listed the session. The list of tombstones holds 1000 ids; an id that it would not hold is judged by the index
+alone. A new session is this one under a new id only if it has the new id inside: a copy such as `abc-backup.json` is no
+rename."""
 
 _BRAKE = f"""\
 What has evidence needs no brake: any number may be deleted at once, or cleaned up, and what is lost in the same minute comes

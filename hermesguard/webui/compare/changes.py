@@ -6,10 +6,12 @@ is paired so is one message in two forms, never one that was lost and one that i
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import takewhile
 
 from hermesguard.webui import benign
 from hermesguard.webui.compare.alignment import Pair, rising
+from hermesguard.webui.compare.alike import alike, is_near, is_restamped
 from hermesguard.webui.session import Message
 from hermesguard.webui.text import text_of
 
@@ -18,8 +20,10 @@ RESTAMPED_MESSAGES = 3
 RESTAMPED_CHARACTERS = 20
 # So is one of which so much stands in the same order, although messages came between.
 RESTAMPED_SHARE = 0.5
-# So much of the longer of two texts must be common to both, at their start and their end, for one to be the other, edited.
-ALIKE_SHARE = 0.5
+# So many of one stamp each are the same messages, even if others stand between and behind them.
+STAMPED_ALIKE_MESSAGES = 6
+# Ids that a provider gives anew in each turn are looked for so far before the first message that is not the same.
+REUSED_WITHIN_MESSAGES = 256
 
 
 @dataclass(slots=True)
@@ -61,8 +65,9 @@ def changes(
         at_old, at_new = old_index + 1, new_index + 1
     calls = [_calls(old, (gap[0] for gap in gaps)), _calls(new, (gap[1] for gap in gaps))]
     is_renamed = all(calls) and calls[0].isdisjoint(calls[1])
+    reused = _called_elsewhere(old, lead, gaps) if calls[0] & calls[1] else frozenset()
     for gap in gaps:
-        _Gap(old, new, *gap, is_renamed).fill(found, _SIGNS)
+        _Gap(old, new, *gap, is_renamed, reused).fill(found, _SIGNS)
     found.pairs.sort()
     return found
 
@@ -71,6 +76,15 @@ def _calls(messages: Sequence[Message], gaps: Iterable[list[int]]) -> set[str]:
     """Return the ids of the tool calls that are made in the gaps."""
     left = (messages[index] for gap in gaps for index in gap)
     return {tool for message in left if message.role != "tool" for tool in message.identity[2]}
+
+
+def _called_elsewhere(
+    messages: Sequence[Message], lead: int, gaps: Iterable[tuple[list[int], list[int], bool, bool]]
+) -> frozenset[str]:
+    """Return the ids of the calls outside of the gaps: one that comes again tells no call from another."""
+    left = {index for gap in gaps for index in gap[0]}
+    places = range(max(0, lead - REUSED_WITHIN_MESSAGES), len(messages))
+    return frozenset(_calls(messages, ([place] for place in places if place not in left)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +100,8 @@ class _Gap:
     """It begins right behind two messages that are one."""
     is_renamed: bool
     """No tool id of the older list behind the lead stands in the newer one, as when another provider gave them."""
+    reused: frozenset[str]
+    """Tool ids that calls outside of the gaps have too."""
 
     @property
     def sides(self) -> tuple[list[Message], list[Message]]:
@@ -106,7 +122,7 @@ class _Gap:
     def _part(self, start: Pair, end: Pair, is_bounded: bool) -> "_Gap":
         old, new = self.old[start[0] : end[0]], self.new[start[1] : end[1]]
         is_next = self.is_next or start != (0, 0)
-        return _Gap(self.messages_old, self.messages_new, old, new, is_bounded, is_next, self.is_renamed)
+        return replace(self, old=old, new=new, is_bounded=is_bounded, is_next=is_next)
 
     def _note(self, found: Changes, pair: Pair, sign: object) -> None:
         before, after = self.messages_old[pair[0]], self.messages_new[pair[1]]
@@ -182,9 +198,13 @@ def _called(message: Message) -> str:
 
 
 def _tool_ids(gap: _Gap) -> Iterable[Pair]:
-    """Messages of one role with a tool id in common: no list may hold one twice."""
+    """Messages of one role with a tool id in common: no list may hold one twice, unless each turn counts anew."""
     old, new = gap.sides
-    return _by_key(old, new, lambda message: [(message.role, tool) for tool in message.identity[2]])
+    return _by_key(
+        old,
+        new,
+        lambda message: [(message.role, tool) for tool in message.identity[2] if tool not in gap.reused],
+    )
 
 
 def _stamps(gap: _Gap) -> Iterable[Pair]:
@@ -197,7 +217,9 @@ def _stamps(gap: _Gap) -> Iterable[Pair]:
     pairs = list(
         _by_key(old, new, lambda message: [(message.role, message.timestamp)] if message.timestamp else [])
     )
-    are_many = len(pairs) >= RESTAMPED_MESSAGES and len(pairs) == min(len(old), len(new))
+    fewer = min(len(old), len(new))
+    are_many = len(pairs) >= RESTAMPED_MESSAGES and len(pairs) == fewer
+    are_many |= len(pairs) >= max(STAMPED_ALIKE_MESSAGES, RESTAMPED_SHARE * fewer)
     for a, b in pairs:
         before, after = old[a], new[b]
         is_rough = float(before.timestamp or 0).is_integer() and not are_many
@@ -260,12 +282,7 @@ def _is_restamped_beside(gap: _Gap) -> bool:
     old, new = gap.old[-1] + 1, gap.new[-1] + 1
     if old >= len(gap.messages_old) or new >= len(gap.messages_new):
         return False
-    before, after = gap.messages_old[old], gap.messages_new[new]
-    return (
-        before.identity == after.identity
-        and None not in (before.timestamp, after.timestamp)
-        and (before.timestamp != after.timestamp)
-    )
+    return is_restamped(gap.messages_old[old], gap.messages_new[new])
 
 
 def _next(gap: _Gap) -> Iterable[Pair]:
@@ -278,6 +295,40 @@ def _next(gap: _Gap) -> Iterable[Pair]:
         yield index, index
 
 
+def _edited(gap: _Gap) -> Iterable[Pair]:
+    """Messages at the end in nearly the same words, one after another, that nobody can have said beside those before."""
+    if gap.is_bounded:
+        return []
+    old, new = gap.sides
+    pairs = list(takewhile(lambda pair: _is_edited(gap, *pair), zip(old, new, strict=False)))
+    size = len(pairs)
+    is_all = size == len(old) and gap.old[0] == gap.new[0] == 0
+    if (
+        (size >= 2 and all(is_near(a, b) for a, b in pairs))
+        or (is_all and size >= STAMPED_ALIKE_MESSAGES)
+        or _is_restamped_before(gap)
+        or (gap.is_next and size == len(old) == len(new) == 1 and _is_unstamped_answer(*pairs[0]))
+    ):
+        return [(index, index) for index in range(size)]
+    return []
+
+
+def _is_edited(gap: _Gap, before: Message, after: Message) -> bool:
+    return before.role == after.role and _may_be_one(gap, before, after) and alike(before, after)
+
+
+def _is_restamped_before(gap: _Gap) -> bool:
+    """Return whether what stands right before says the same at another time: then what follows was stamped anew too."""
+    if not gap.is_next or 0 in (gap.old[0], gap.new[0]):
+        return False
+    return is_restamped(gap.messages_old[gap.old[0] - 1], gap.messages_new[gap.new[0] - 1])
+
+
+def _is_unstamped_answer(before: Message, after: Message) -> bool:
+    """Return whether it is an answer without a stamp, of which no two stand behind one question."""
+    return before.role == "assistant" and before.timestamp is after.timestamp is None
+
+
 _SIGNS: tuple[Callable[[_Gap], Iterable[Pair]], ...] = (
     _restamped,
     _tool_ids,
@@ -286,6 +337,7 @@ _SIGNS: tuple[Callable[[_Gap], Iterable[Pair]], ...] = (
     _first,
     _position,
     _next,
+    _edited,
 )
 
 
@@ -337,26 +389,3 @@ def _is_cut(before: Message, after: Message) -> bool:
         return False
     stamps = before.timestamp, after.timestamp
     return None in stamps or stamps[0] == stamps[1] or bool(after.get("_partial"))
-
-
-def alike(before: Message, after: Message) -> bool:
-    """Return whether two messages are one, edited: changed harmlessly, or half of the words at start and end are the same."""
-    if before.identity[:2] == after.identity[:2] or benign.change(before, after):
-        return True
-    first, second = before.identity[1], after.identity[1]
-    longest, shortest = max(len(first), len(second)), min(len(first), len(second))
-    if not shortest:
-        return before.role == "tool" or bool(before.identity[2])
-    if before.role == "tool":
-        return True
-    start = _common(first, second, shortest)
-    end = _common(first[::-1], second[::-1], shortest - start)
-    return start + end >= ALIKE_SHARE * longest or start + end == shortest
-
-
-def _common(first: str, second: str, most: int) -> int:
-    low, high = 0, most
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if first[low:middle] == second[low:middle] else (low, middle - 1)
-    return low

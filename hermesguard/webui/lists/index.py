@@ -9,6 +9,8 @@ import json
 import os
 import time
 from collections.abc import Callable, Container
+from heapq import nlargest
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -16,7 +18,7 @@ import orjson
 
 from hermesguard import files
 from hermesguard.files import Stamp
-from hermesguard.webui.session import is_session_id
+from hermesguard.webui.session import is_session_id, number
 
 LONGEST_LIST_BYTES = 64 * 1024 * 1024
 INDEX: Final = "_index.json"
@@ -26,6 +28,8 @@ NEAR_SECONDS: Final = 2.0
 # The index is written after every save, and is large where there are many sessions: to read it may take so much of the time.
 _SHARE_OF_TIME: Final = 0.02
 _SHORTEST_PAUSE_SECONDS: Final = 0.2
+# So many of the sessions that were saved last tell an older index from a newer one.
+_NEWEST: Final = 16
 
 
 class Index:
@@ -43,10 +47,12 @@ class Index:
         self._is_readable = False
         self._listed: frozenset[str] = frozenset()
         """What the newest index that was read listed, wherever it is now."""
+        self._saved: dict[str, float] = {}
+        """When it said that the sessions were saved last, of those that were saved last of all."""
         self._dropped: dict[str, float] = {}
         """Sessions that an index listed and then no longer did, and when that was noticed."""
         self._left_out: set[str] = set()
-        """Sessions that an index listed, and the one that was built anew after it did not."""
+        """Sessions that an index listed, and the one that was built anew after it, or is an older one, did not."""
         self.went: float | None = None
         """When it was noticed last that the application, or anyone but the guard, had removed it."""
         self.went_unseen = False
@@ -72,6 +78,7 @@ class Index:
             return False
         self._left_out |= self._listed
         self._listed, self._dropped, self._stamp, self.went = frozenset(), {}, None, None
+        self._saved = {}
         self._state = "none"
         return True
 
@@ -103,7 +110,8 @@ class Index:
         """Return what the index says of a session whose file was found gone at `since`.
 
         pruned: it listed the session and, at about that time, no longer did. unlisted: it never did, as far as was seen.
-        rebuilt: the one before it listed the session. removed: the guard itself removed it, and nothing has been built since.
+        rebuilt: the one before it listed the session, and it was built anew, or is an older one. removed: the guard itself
+        removed it, and nothing has been built since.
         Raises OSError when it cannot be read: that is no evidence of anything.
         """
         self._read(files.stamp(self.path))
@@ -132,14 +140,18 @@ class Index:
             return
         self.changes += 1
         began_seconds = time.perf_counter()
-        found = ids_in(load(self.path))
+        value = load(self.path)
+        found, saved = ids_in(value), _saved_in(value)
         self._pause_seconds = max(
             _SHORTEST_PAUSE_SECONDS, (time.perf_counter() - began_seconds) / _SHARE_OF_TIME
         )
         self._stamp, self._is_readable = stamp, found is not None
         if found is not None:
             missing = self._listed - found
-            if self._state == "there":
+            # A backup that was put back knows nothing of what came since: no save takes an entry's time back.
+            is_older = any(saved.get(name, when) < when for name, when in self._saved.items())
+            self._saved = dict(nlargest(_NEWEST, saved.items(), key=itemgetter(1)))
+            if self._state == "there" and not is_older:
                 self._dropped.update(dict.fromkeys(missing, self._read_at))
             else:
                 self._left_out |= missing
@@ -243,6 +255,17 @@ def ids_in(value: Any) -> frozenset[str] | None:
         return frozenset(found for entry in value if isinstance(found := _entry_id(entry), str))
     ids = value.get("ids") if isinstance(value, dict) else None
     return frozenset(found for found in ids if isinstance(found, str)) if isinstance(ids, list) else None
+
+
+def _saved_in(value: Any) -> dict[str, float]:
+    """Return when an index says that its sessions were saved."""
+    if not isinstance(value, list):
+        return {}
+    return {
+        name: when
+        for entry in value
+        if isinstance(name := _entry_id(entry), str) and (when := number(entry.get("updated_at"))) is not None
+    }
 
 
 def _entry_id(entry: Any) -> Any:

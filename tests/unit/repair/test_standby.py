@@ -81,6 +81,24 @@ def test_what_was_ready_becomes_live(world: World) -> None:
     assert [incident.rule[:1] for incident in world.incidents()] == ["3"]
 
 
+def test_members_may_stand_in_another_order_than_in_the_stub(world: World) -> None:
+    """A tool sorted the keys: in the shadow the context stands before the messages, in what is saved over it behind them."""
+    chat = world.app(Era.OLD).create(turns=30, answer_characters=500)
+    chat.send("unsent")
+    world.watching = False
+    good = json.loads(chat.path.read_bytes())
+    losses.wipe(chat)
+    stub = chat.path.read_bytes()
+    chat.path.write_text(json.dumps(good, sort_keys=True, indent=2))
+    world.guard.visit(chat.session_id)
+    chat.path.write_bytes(stub)
+    world.guard.visit(chat.session_id, 1)
+    live = json.loads(chat.path.read_bytes())
+    assert live["messages"][:60] == good["messages"]
+    assert live["context_messages"][:60] == good["context_messages"]
+    assert [incident.rule for incident in world.incidents()] == ["3 wipe"]
+
+
 def test_owner_mode_and_attributes_are_those_of_live(world: World) -> None:
     chat = asked(world)
     world.watching = False

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from hermesguard.webui.compare.changes import alike
+from hermesguard.webui.compare.alike import alike
 from hermesguard.webui.compare.diff import compare
 from tests.helpers.cases import Value, answer, calling, tool, user
-from tests.helpers.comparisons import LONG, THREE, bare, in_words, later, messages
+from tests.helpers.comparisons import LONG, THREE, bare, in_words, later, messages, said
 
 BROWSER = [{"id": "t2", "type": "function", "function": {"name": "browser", "arguments": "{}"}}]
 CASES: list[tuple[str, list[Any], list[Any], str]] = [
@@ -52,6 +52,136 @@ CASES: list[tuple[str, list[Any], list[Any], str]] = [
         [THREE[0], answer("aa", 2), answer("bb", 3)],
         [THREE[0], answer("dd", 2), answer("ee", 3)],
         "lead 1, gone 1 2, new 1 2",
+    ),
+    (
+        "a question and its answer in like words at the same whole seconds",
+        [
+            *THREE[:4],
+            user("log in with hunter2, please", 1030),
+            answer("hunter2 was right, you are in", 1035),
+        ],
+        [*THREE[:4], user("log in with ***, please", 1030), answer("*** was right, you are in", 1035)],
+        "lead 4, same 4-4 5-5, changed 4-4 5-5",
+    ),
+    (
+        "like words at the same whole seconds, and one more",
+        [
+            *THREE[:4],
+            user("log in with hunter2, please", 1030),
+            answer("hunter2 was right, you are in", 1035),
+        ],
+        [
+            *THREE[:4],
+            user("log in with ***, please", 1030),
+            answer("*** was right, you are in", 1035),
+            user("n", 1040),
+        ],
+        "lead 4, same 4-4 5-5, changed 4-4 5-5, new 6",
+    ),
+    (
+        "like words, one of them stamped otherwise",
+        [
+            *THREE[:4],
+            user("log in with hunter2, please", 1030),
+            answer("hunter2 was right, you are in", 1035),
+        ],
+        [*THREE[:4], user("log in with ***, please", 1030), answer("*** was right, you are in", 1036)],
+        "lead 4, gone 4 5, new 4 5",
+    ),
+    (
+        "six of eight in other words at the same whole seconds, and what is new",
+        [user(f"old {number}", number) for number in range(1, 9)],
+        [*[user(f"other {number}", number) for number in range(1, 7)], user("new", 99), answer("news", 100)],
+        "lead 0, same 0-0 1-1 2-2 3-3 4-4 5-5, changed 0-0 1-1 2-2 3-3 4-4 5-5, gone 6 7, new 6 7",
+    ),
+    (
+        "five of seven",
+        [user(f"old {number}", number) for number in range(1, 8)],
+        [*[user(f"other {number}", number) for number in range(1, 6)], user("new", 99), answer("news", 100)],
+        "lead 0, gone 0 1 2 3 4 5 6, new 0 1 2 3 4 5 6",
+    ),
+    (
+        "a conversation of six stamped anew, in like words, and one more",
+        THREE,
+        [*(later(said(one, f"* {one['content']}"), 900) for one in THREE), user("new", 9000)],
+        "lead 0, same 0-0 1-1 2-2 3-3 4-4 5-5, changed 0-0 1-1 2-2 3-3 4-4 5-5, new 6",
+    ),
+    (
+        "a conversation of six stamped anew, in like words, but one is missing",
+        THREE,
+        [later(said(one, f"* {one['content']}"), 900) for one in THREE[:5]],
+        "lead 0, gone 0 1 2 3 4 5, new 0 1 2 3 4",
+    ),
+    (
+        "a conversation of four stamped anew, in like words",
+        THREE[:4],
+        [later(said(one, f"* {one['content']}"), 900) for one in THREE[:4]],
+        "lead 0, gone 0 1 2 3, new 0 1 2 3",
+    ),
+    (
+        "stamped anew, and the last two in like words",
+        THREE,
+        [
+            *(later(one, 900) for one in THREE[:4]),
+            *(later(said(one, f"* {one['content']}"), 900) for one in THREE[4:]),
+        ],
+        "lead 0, same 0-0 1-1 2-2 3-3 4-4 5-5, changed 4-4 5-5",
+    ),
+    (
+        "stamped anew, and the last two in other words",
+        THREE,
+        [*(later(one, 900) for one in THREE[:4]), user("what else", 1930), answer("no more", 1935)],
+        "lead 0, same 0-0 1-1 2-2 3-3, gone 4 5, new 4 5",
+    ),
+    (
+        "the last answer without a stamp in like words",
+        [*map(bare, THREE[:5]), answer("one two three four")],
+        [*map(bare, THREE[:5]), answer("one two three five")],
+        "lead 5, same 5-5, changed 5-5",
+    ),
+    (
+        "the last answer without a stamp in other words",
+        [*map(bare, THREE[:5]), answer("one two three four")],
+        [*map(bare, THREE[:5]), answer("nothing of that")],
+        "lead 5, gone 5, new 5",
+    ),
+    (
+        "the last question without a stamp in like words",
+        [*map(bare, THREE[:4]), user("one two three four")],
+        [*map(bare, THREE[:4]), user("one two three five")],
+        "lead 4, gone 4, new 4",
+    ),
+    (
+        "the last answer without a stamp in like words, and one more",
+        [*map(bare, THREE[:5]), answer("one two three four")],
+        [*map(bare, THREE[:5]), answer("one two three five"), user("n")],
+        "lead 5, gone 5, new 5 6",
+    ),
+    (
+        "the same id, called anew in each turn",
+        [
+            user("a", 1),
+            calling("t0", 2),
+            tool("aa", "t0", 3),
+            user("b", 11),
+            calling("t0", 12),
+            tool("bb", "t0", 13),
+        ],
+        [
+            user("a", 1),
+            calling("t0", 2),
+            tool("aa", "t0", 3),
+            user("c", 21),
+            calling("t0", 22),
+            tool("cc", "t0", 23),
+        ],
+        "lead 3, gone 3 4 5, new 3 4 5",
+    ),
+    (
+        "the same id, called once",
+        [user("a", 1), user("b", 11), calling("t0", 12), tool("bb", "t0", 13)],
+        [user("a", 1), user("b", 11), calling("t0", 22), tool("cc", "t0", 23)],
+        "lead 2, same 2-2 3-3, changed 3-3",
     ),
     (
         "three of four at the same whole seconds",
@@ -293,6 +423,30 @@ CASES: list[tuple[str, list[Any], list[Any], str]] = [
         [*THREE[:2], answer("xyz", 1017, _partial=True), user("o", 1018)],
         [*THREE[:2], user("o", 1018), answer("xyz and more", 1019, _partial=True)],
         "lead 2, same 3-2, harmless 2:superseded_partial, new 3",
+    ),
+    (
+        "a turn was replayed, stamped within the second, and one of the two is gone",
+        [*THREE[:4], later(THREE[2], 0.4), later(THREE[3], 0.4)],
+        THREE[:4],
+        "lead 4, harmless 4:replay 5:replay",
+    ),
+    (
+        "a turn was said again a second later, and is gone",
+        [*THREE[:4], later(THREE[2], 1.0), later(THREE[3], 1.0)],
+        THREE[:4],
+        "lead 4, gone 4 5",
+    ),
+    (
+        "one message said again within the second is gone",
+        [*THREE[:4], later(THREE[3], 0.4)],
+        THREE[:4],
+        "lead 4, gone 4",
+    ),
+    (
+        "a replay within the second had what the first has not",
+        [*THREE[:4], later(THREE[2], 0.4), later(THREE[3], 0.4) | {"reasoning": "why"}],
+        THREE[:4],
+        "lead 4, gone 4 5",
     ),
 ]
 

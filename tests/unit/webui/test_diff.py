@@ -397,6 +397,12 @@ CASES: list[tuple[str, list[Any], list[Any], str]] = [
         "lead 2, gone 2 3 4 5, new 2 3",
     ),
     (
+        "accents as characters of their own",
+        [user("o\u00f9 ?", 1), answer("l\u00e0-bas", 2)],
+        [user("ou\u0300 ?", 1), answer("la\u0300-bas", 2), user("n", 3)],
+        "lead 2, new 2",
+    ),
+    (
         "a stale writer begins with what was merged",
         THREE,
         [THREE[4], THREE[5], user("n", 5000), answer("m", 5001)],

@@ -19,11 +19,13 @@ class Place:
         self.seconds = 1000.0
         self.index = Index(self.path, lambda: self.seconds)
 
-    def write(self, *sessions: str) -> None:
-        """Save the index as the application does, a second after what was before."""
+    def write(self, *sessions: str, **saved: float | str) -> None:
+        """Save the index as the application does, a second after what was before; `saved`: sessions with their `updated_at`."""
         self.seconds += 1.0
         temporary = self.path.with_name("_index.tmp.1.2")
-        temporary.write_text(json.dumps([{"session_id": name, "message_count": 2} for name in sessions]))
+        entries = [{"session_id": name, "message_count": 2} for name in sessions]
+        entries += [{"session_id": name, "updated_at": when} for name, when in saved.items()]
+        temporary.write_text(json.dumps(entries))
         temporary.replace(self.path)
 
     def restart(self, seconds: float = 10.0) -> None:
@@ -79,6 +81,23 @@ def test_an_index_that_goes_and_is_built_anew(place: Place) -> None:
     assert place.says("a") == "rebuilt"
     assert place.says("b") == "lists"
     assert place.says("c") == "unlisted"
+
+
+def test_an_older_index_says_nothing_of_what_came_since(place: Place) -> None:
+    place.write(a=10.5, b=20.5, new=30.5)
+    assert place.says("new") == "lists"
+    place.write(a=10.5, b=15.5)
+    assert place.says("new") == "rebuilt"
+    place.write(b=15.5)
+    assert place.says("a") == "pruned"
+
+
+@pytest.mark.parametrize("b", [20.5, 40.5, "20.5"])
+def test_a_session_that_was_saved_last_and_goes_makes_no_older_index(place: Place, b: float | str) -> None:
+    place.write(a=10.5, b=20.5, new=30.5)
+    assert place.says("new") == "lists"
+    place.write(a=10.5, b=b)
+    assert place.says("new") == "pruned"
 
 
 def test_what_the_guard_removes_is_remembered_and_is_no_evidence(place: Place) -> None:

@@ -3,6 +3,7 @@
 tests/fuzz/test_long.py shows that it says what it says when it is read as a whole.
 """
 
+import codecs
 import json
 import tracemalloc
 from typing import Any
@@ -111,6 +112,18 @@ def test_a_whole_beginning_is_found(monkeypatch: pytest.MonkeyPatch, end: bytes)
     data = of([{"role": "user", "content": "a" * 200}])
     assert session.whole_beginning(data + end) == data
     assert session.whole_beginning(data) == b""
+
+
+@pytest.mark.parametrize("long_bytes", [100, 10_000])
+def test_what_stands_behind_a_byte_order_mark_is_found(
+    monkeypatch: pytest.MonkeyPatch, long_bytes: int
+) -> None:
+    monkeypatch.setattr(session, "LONG_BYTES", long_bytes)
+    data = of([{"role": "user", "content": "a" * 200}])
+    mark = codecs.BOM_UTF8
+    assert session.whole_beginning(mark + data) == session.whole_beginning(mark + data + b"\0\0") == data
+    assert session.whole_beginning(mark + data[:-9]) == session.whole_beginning(mark + b"{}") == b""
+    assert session.whole_beginning(mark) == session.whole_beginning(mark + mark + b"[]") == b""
 
 
 def test_a_long_message_that_is_asked_again_and_again_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:

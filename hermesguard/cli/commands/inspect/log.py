@@ -12,7 +12,7 @@ from typing import Final
 from hermesguard.cli.commands.inspect.explain import counts_of, values_of
 from hermesguard.cli.output import terminal as screen
 from hermesguard.cli.output.json import print_json
-from hermesguard.cli.output.tables import Cell, Column, moment, table
+from hermesguard.cli.output.tables import Cell, Column, counted, moment, table
 from hermesguard.cli.output.terminal import Screen, Style, columns_of
 from hermesguard.cli.output.transcript import wrapped
 from hermesguard.config.settings import Settings
@@ -118,12 +118,17 @@ def _cells(library: Library, incident: Incident) -> tuple[Cell | str, ...]:
     return (
         incident.id,
         moment(datetime.fromisoformat(incident.time)),
-        library.title_once(incident.session) or incident.session or "purged",
+        library.title_once(incident.session) or incident.session or _several(incident),
         Cell(_what(incident), style),
         incident.session,
         " > ".join(counts_of(incident)[: 2 if incident.is_note else 3]),
         "; ".join(_why(incident)),
     )
+
+
+def _several(incident: Incident) -> str:
+    """Return what stands for a title where an incident is of no session: of several at once, or of one that was purged."""
+    return counted(len(incident.names), "session") if incident.names else "purged"
 
 
 def _why(incident: Incident) -> list[str]:
