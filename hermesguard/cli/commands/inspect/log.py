@@ -31,8 +31,8 @@ _INDENT: Final = "    "
 _COLUMNS: Final = (
     Column("#", is_right=True),
     Column("WHEN"),
-    Column("TITLE", least=16),
-    Column("WHAT", least=10),
+    Column("TITLE", least=11),
+    Column("WHAT", least=19),
     Column("SESSION", rank=3),
     Column("BEFORE > FOUND > NOW", rank=2),
     Column("WHY"),
@@ -136,10 +136,10 @@ def _why(incident: Incident) -> list[str]:
 def _what(incident: Incident) -> str:
     words = incident.event.replace("_", " ")
     if incident.resolves:
-        return f"{words} (#{incident.resolves})"
+        return f"{words.removesuffix(' by user')} (#{incident.resolves})"
     if incident.event == incidents.LOST_BEFORE:
         return "lost before"
-    if incident.is_note:
+    if incident.is_note or incident.is_by_user:
         return words
     return words if incident.action in ("", incident.event) else f"{words}, {incident.action}"
 
