@@ -63,10 +63,13 @@ _OPENED: Final = """<!doctype html>
 <body><p>hermesguard is being opened.</p><noscript><p>The page needs JavaScript.</p></noscript></body></html>
 """
 _CLOSED: Final = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>hermesguard</title></head>
-<body><h1>hermesguard</h1><p>This page is not signed in, or no longer.</p>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark"><title>hermesguard</title></head>
+<body><h1>hermesguard</h1><p>This page is not signed in, or no longer, or the link was used already.</p>
 <p>Type <code>hermesguard open</code> in a terminal: it prints a link that is good once.</p></body></html>
 """
+_FOR_EYES: Final = ("/", "/open")
+"""What stands in the address bar of a browser: there an error is a page."""
 
 
 class Gate:
@@ -87,7 +90,7 @@ class Gate:
     def __call__(self, environ: Environ, start: Start) -> Iterable[bytes]:
         found = self._access.of(environ)
         if isinstance(found, Refusal):
-            if environ["PATH_INFO"] == "/" and found.code == "signed_out":
+            if environ["PATH_INFO"] in _FOR_EYES and found.code == "signed_out":
                 return _reply(start, found.status, _CLOSED.encode(), "text/html; charset=utf-8")
             return _problem(start, found)
         self.last_request = time.monotonic()

@@ -52,6 +52,13 @@ def command(scene, monkeypatch, capsys):
 # The frame.
 
 
+@pytest.mark.parametrize("verb", ["", *(verb.name for verb in VERBS)])
+def test_help_fits_a_terminal_of_80_columns(command, monkeypatch, verb):
+    monkeypatch.setenv("COLUMNS", "80")
+    _, out, _ = command(*([verb] if verb else []), "--help")
+    assert [line for line in out.splitlines() if len(line) > 80] == []
+
+
 def test_every_verb_has_help_with_an_example(command):
     code, out, _ = command("--help")
     assert code == 0
@@ -61,7 +68,6 @@ def test_every_verb_has_help_with_an_example(command):
         assert code == 0
         assert "\nexample:\n" in help_text
         assert f"  hermesguard {verb.name}" in help_text
-        assert max(map(len, help_text.splitlines())) <= 130
 
 
 @pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.name)
@@ -71,7 +77,7 @@ def test_the_examples_of_every_verb_are_understood(verb):
     for line in verb.example.splitlines():
         if line.startswith("#"):
             continue
-        words = line.split(" > ")[0].split()
+        words = re.split(" >>? ", line)[0].split()
         if words[0] == "systemctl":
             unit = re.sub("@[^.]*", "@", words[-1] if "." in words[-1] else f"{words[-1]}.service")
             assert (PACKAGING / unit).is_file()

@@ -103,4 +103,5 @@ def test_what_was_done_is_never_cut_off_in_the_log(scene):
     _, out, _ = scene.call("log", COLUMNS="80")
     assert "  restored by user   0 > 4\n" in out
     assert "  missing, restored  4 > 0 > 4\n" in out
+    assert "asked for" not in out
     assert all(len(line) <= 80 for line in out.splitlines())

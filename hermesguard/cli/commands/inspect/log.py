@@ -127,7 +127,9 @@ def _cells(library: Library, incident: Incident) -> tuple[Cell | str, ...]:
 
 
 def _why(incident: Incident) -> list[str]:
-    """Return the evidence without what other columns say already: how many messages are gone, and that they are."""
+    """Return the evidence without what other columns say already: how many messages are gone, and that a user asked for it."""
+    if incident.is_by_user:
+        return []
     counted = (f"{incident.messages_lost} of {incident.messages_before} ", "no message is left")
     told = [line for line in dict.fromkeys(incident.evidence) if not line.startswith(counted)]
     return told or list(incident.evidence)
