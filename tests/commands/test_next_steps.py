@@ -38,6 +38,9 @@ def test_undo_of_what_a_user_asked_for_names_the_command_that_goes_back(scene):
     code, said, _ = scene.call("restore", f"{scene.undone}@{version}")
     assert code == 0
     number = incidents.read_all(scene.store)[-1].id
+    _, out, _ = scene.call("history", scene.undone)
+    assert "displaced by a user's command" in out
+    assert "displaced by a repair" not in out
     code, _, err = scene.call("undo", number)
     assert code == ExitCode.REFUSED
     command = err.rpartition("To go back: ")[2].strip().removesuffix(".")
