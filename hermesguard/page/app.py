@@ -68,8 +68,6 @@ _CLOSED: Final = """<!doctype html>
 <body><h1>hermesguard</h1><p>This page is not signed in, or no longer, or the link was used already.</p>
 <p>Type <code>hermesguard open</code> in a terminal: it prints a link that is good once.</p></body></html>
 """
-_FOR_EYES: Final = ("/", "/open")
-"""What stands in the address bar of a browser: there an error is a page."""
 
 
 class Gate:
@@ -90,7 +88,7 @@ class Gate:
     def __call__(self, environ: Environ, start: Start) -> Iterable[bytes]:
         found = self._access.of(environ)
         if isinstance(found, Refusal):
-            if environ["PATH_INFO"] in _FOR_EYES and found.code == "signed_out":
+            if environ["PATH_INFO"] == "/" and found.code == "signed_out":
                 return _reply(start, found.status, _CLOSED.encode(), "text/html; charset=utf-8")
             return _problem(start, found)
         self.last_request = time.monotonic()
@@ -233,8 +231,10 @@ def _own_routes(app: Any, access: Access) -> None:
             proof = access.proof(nonce, bottle.request.environ)
             return ("proof", {"proof": proof}) if proof else _said(SIGNED_OUT)
         signed = access.sign_in(_text("token"))
-        if signed is None:
-            return _said(SIGNED_OUT)
+        if signed is None:  # a person sees it, in the browser in which the link was opened
+            return bottle.HTTPResponse(
+                _CLOSED, SIGNED_OUT.status, {"Content-Type": "text/html; charset=utf-8"}
+            )
         response = bottle.HTTPResponse(
             _OPENED.format(key=signed.key), 200, {"Content-Type": "text/html; charset=utf-8"}
         )
