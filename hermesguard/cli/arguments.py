@@ -101,7 +101,12 @@ def list_sessions(parser: argparse.ArgumentParser) -> None:
         metavar="WORD",
         help="only sessions with these words in id or title",
     )
-    parser.add_argument("--state", choices=LIST_STATES, help="only sessions in this state")
+    parser.add_argument(
+        "--state",
+        choices=LIST_STATES,
+        metavar="STATE",
+        help=f"only sessions in this state: {', '.join(LIST_STATES)}",
+    )
     parser.add_argument(
         "--sort",
         choices=LIST_ORDERS,
@@ -183,7 +188,7 @@ def restore(parser: argparse.ArgumentParser) -> None:
         "--part",
         metavar="PART",
         choices=PARTS,
-        help="bring back only that of it, into live as it is",
+        help=f"bring back only that of it, into live as it is: {', '.join(PARTS)}",
     )
     _dry_run(parser)
     json_flag(parser)

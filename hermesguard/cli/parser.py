@@ -2,6 +2,8 @@
 
 import argparse
 import re
+import sys
+from collections.abc import Sequence
 from typing import Any, Final, NoReturn
 
 from hermesguard import __version__
@@ -15,7 +17,7 @@ EXIT_CODES: Final = (
     ("0", "Success."),
     ("1", "Error."),
     ("2", "Usage error."),
-    ("4", "A problem was found: by `status`, `verify`, `drill` or `scan`."),
+    ("4", "A problem was found: by `status`, `verify`, `scan`, and the like."),
     ("10", "No store."),
     ("11", "The store is locked by another guard."),
     ("12", "Configuration invalid."),
@@ -45,15 +47,50 @@ class Parser(argparse.ArgumentParser):
         if match:
             from difflib import get_close_matches  # only a mistake needs it
 
-            choices = re.findall(r"[a-z-]+", match[2])
+            choices = [choice.strip("'") for choice in match[2].split(", ")]
             nearest = get_close_matches(match[1], choices, n=1)
             what = f"{ascii(match[1])[1:-1]} is not known here"
             message = what + (
                 f", did you mean {nearest[0]}?" if nearest else f": choose from {', '.join(choices)}."
             )
+        elif match := re.fullmatch(r"the following arguments are required: (\w+)", message):
+            known = {action.dest: action.choices for action in self._actions}.get(match[1])
+            message = f"say which: {', '.join(known)}." if known else f"{message}."
         else:
-            message = message.encode("ascii", "backslashreplace").decode() + "."
+            message = message.encode("ascii", "backslashreplace").decode().removesuffix(".")
+            message += "" if message.endswith("?") else "."
         self.exit(ExitCode.USAGE, f"{self.prog}: {message} See: {self.prog} --help\n")
+
+    def refuse(self, others: Sequence[str]) -> NoReturn:
+        """Report arguments that are not known; of an option also the nearest one that is."""
+        from difflib import get_close_matches  # only a mistake needs it
+
+        option = others[0].partition("=")[0]
+        nearest = (
+            get_close_matches(option, self._option_string_actions, n=1, cutoff=0.8)
+            if option[:2] == "--"
+            else []
+        )
+        if nearest:
+            self.error(f"{option} is not known here, did you mean {nearest[0]}?")
+        self.error(f"unrecognized arguments: {' '.join(others)}")
+
+
+class _TopParser(Parser):
+    """The parser of the whole line. An option that is mistyped before the verb is reported as such: its value is no verb."""
+
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
+        words = [*(sys.argv[1:] if args is None else args)]
+        while words and words[0].startswith("--") and words[0] != "--":
+            option, has_value, _ = words.pop(0).partition("=")
+            known = [
+                action for name, action in self._option_string_actions.items() if name.startswith(option)
+            ]
+            if not known:
+                self.refuse([option])
+            if not has_value and known[0].nargs is None:
+                del words[:1]
+        return super().parse_known_args(args, namespace)
 
 
 class _VerbParser(Parser):
@@ -72,13 +109,13 @@ class _VerbParser(Parser):
         if absorb := getattr(self, "absorb", None):
             others = absorb(known, others)
         if others:
-            self.error(f"unrecognized arguments: {' '.join(others)}")
+            self.refuse(others)
         return known, others
 
 
 def build(only: str | None = None) -> argparse.ArgumentParser:
     """Return the parser of the whole command line, or, to save time, one that knows only the verb `only`."""
-    parser = Parser(
+    parser = _TopParser(
         prog="hermesguard",
         description=DESCRIPTION,
         epilog="example:\n  hermesguard status\n  hermesguard show 3f2a --last 10\n\nexit codes:\n"

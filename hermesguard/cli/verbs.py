@@ -53,7 +53,7 @@ VERBS: Final[tuple[Verb, ...]] = (
     Verb(
         "status",
         "show health and open problems",
-        "Shows in its first line whether all is well, then the state of the guard and every open problem with its remedy. "
+        "Shows whether all is well, what may be missing, every open problem with its remedy, and the state of the guard. "
         "Exit code 0 if all is well, 4 if not. Works without a running guard too, and says so. With --nagios it also warns "
         "of what may be missing, until that is restored or accepted.",
         "hermesguard status\n# for a monitoring system\nhermesguard status --nagios",
@@ -204,8 +204,8 @@ VERBS: Final[tuple[Verb, ...]] = (
         "# as a service, beside hermesguard@alice\nsystemctl enable --now hermesguard-offsite@alice\n"
         "hermesguard offsite status\n# read ten objects back\nhermesguard offsite verify\n"
         "# on a bare machine, with the private key\n"
-        "hermesguard offsite restore --url s3://my-bucket/hermesguard --identity key.txt /tmp/back\n"
-        "# one session, as it was\nhermesguard offsite restore --identity key.txt --at 2026-11-22T10:00 3f2a /tmp/back",
+        "hermesguard offsite restore --url s3://my-bucket/guard --identity key.txt back\n"
+        "# one session, as it was\nhermesguard offsite restore --identity key.txt --at 2026-11-22T10:00 3f2a back",
         "hermesguard.cli.commands.service.offsite:offsite",
         offsite_arguments.offsite,
     ),
@@ -253,7 +253,7 @@ VERBS: Final[tuple[Verb, ...]] = (
     ),
     Verb(
         "open",
-        "open the page: what was lost, and how a conversation was",
+        "open the page: what was lost, and each conversation over time",
         "Prints a link to a page in the browser that is good once, for two minutes, and opens it where there is a screen. "
         "The page shows what was repaired, what needs a decision, and every conversation at any moment of its life; it "
         "brings back what is chosen. Starts the page where systemd does not. From another machine: "
@@ -285,7 +285,7 @@ VERBS: Final[tuple[Verb, ...]] = (
         "completion",
         "print a completion script for the shell",
         "Prints the completion script for a shell; ids of sessions are completed too. Packages install it by themselves.",
-        "# in bash, from now on\nhermesguard completion bash > ~/.local/share/bash-completion/completions/hermesguard\n"
+        "# in bash, from now on\nhermesguard completion bash >> ~/.bash_completion\n"
         "# in zsh, with such a directory in fpath\nhermesguard completion zsh > ~/.zfunc/_hermesguard\n"
         "# in fish\nhermesguard completion fish > ~/.config/fish/completions/hermesguard.fish",
         "hermesguard.cli.commands.service.completion:completion",

@@ -68,7 +68,7 @@ SESSION_EVENTS: Final[tuple[Event, ...]] = (
         + _BY_WHOM
         + "."
         + _WHY
-        + "[ The state before is in the history: {version}.]",
+        + "[ The state before is in the history: {version}. Undo: hermesguard undo {incident}]",
         "No action required: the change carries evidence of an undo, a retry, an edit, a clear or a /compress, so it\n"
         "stands. What was there before is kept for a while: hermesguard history {session}\n"
         "If it was not intended after all: hermesguard undo {incident}",
@@ -228,8 +228,9 @@ SESSION_EVENTS: Final[tuple[Event, ...]] = (
         "The file of {session} is missing[ ({messages_before:message})], and there is no evidence of a deletion."
         "[ What was done: {action}.]" + _WHY + "[ Against: {against}.]" + _UNDO,
         "Your decision is needed; the copy in the store is kept. Ask whoever used the session whether it was deleted.\n"
-        "If it was deleted on purpose: hermesguard purge {session}\n"
-        "If it should be there: hermesguard restore {session}",
+        "If it should be there: hermesguard restore {session}\n"
+        "If it was deleted on purpose, and the guard has put it back: {undo}\n"
+        "If it was deleted on purpose, and is still away: hermesguard purge {session}",
         _INCIDENT,
     ),
     Event(

@@ -12,7 +12,7 @@ def facts(case: Case) -> Iterator[tuple[str, str]]:
     """Yield (what it speaks for, sentence) of everything that can be seen in a case with missing messages."""
     comparison, shadow, live = case.comparison, case.shadow, case.live
     if gone := comparison.lost_messages:
-        yield LOSS, f"{gone} of {shadow.count} messages are gone"
+        yield LOSS, f"{gone} of {shadow.count} messages {'is' if gone == 1 else 'are'} gone"
     if case.is_emptied:
         yield LOSS, "no message is left"
     if comparison.shortened:
@@ -33,12 +33,21 @@ def facts(case: Case) -> Iterator[tuple[str, str]]:
         yield LOSS, "another process wrote it than the state before, and both have written here before"
     if case.is_said_before:
         yield LOSS, "live says again what it said before the repair"
-    if comparison.added:
-        yield LOSS, f"live has {len(comparison.added)} new messages, which must not be lost either"
+    if number := len(comparison.added):
+        yield (
+            LOSS,
+            f"live has {number} new message{'' if number == 1 else 's'}, which must not be lost either",
+        )
     if case.marks_shrinks and not case.is_shrink_marked:
-        yield LOSS, f"{live.writer} marks what is meant by a new {session.GENERATION}, and there is none"
+        yield (
+            LOSS,
+            f"hermes-webui of {live.writer} marks what is meant by a new {session.GENERATION}, and there is none",
+        )
     if case.marks_clears and not case.changed(session.CLEAR_GENERATION) and case.is_emptied:
-        yield LOSS, f"{live.writer} marks a clear by a new {session.CLEAR_GENERATION}, and there is none"
+        yield (
+            LOSS,
+            f"hermes-webui of {live.writer} marks a clear by a new {session.CLEAR_GENERATION}, and there is none",
+        )
     if case.is_emptied and case.is_title_kept:
         yield LOSS, "the title is as it was"
     if shadow.context and not case.remembers:

@@ -169,7 +169,8 @@ def _unmarked_loss(case: Case) -> Verdict | None:
     if not case.marks_shrinks or case.is_shrink_marked or _marked_before_upgrade(case):
         return None
     return _restore_or_merge(
-        case, f"{case.live.writer} marks every shrink that is meant, and this one is not marked"
+        case,
+        f"hermes-webui of {case.live.writer} marks whatever is removed on purpose, and nothing is marked here",
     )
 
 

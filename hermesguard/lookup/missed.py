@@ -117,6 +117,8 @@ def _loss(incident: Incident, has_shadow: bool) -> Missed:
         kind, command = "uncertain", f"hermesguard explain {incident.id}"
     elif incident.event not in _REPAIRED and incident.action not in _REPAIRED:
         kind, command = "not repaired", f"hermesguard explain {incident.id}"
+    elif incident.is_open:
+        command = f"hermesguard explain {incident.id}"  # it asks for an answer
     elif not has_shadow:
         command = f"hermesguard show {incident.session}"
     now = incident.messages_after if incident.messages_after is not None else incident.messages_live

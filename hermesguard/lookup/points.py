@@ -1,6 +1,6 @@
 """The life of a session as points in time: how many messages it had when, each loss and each repair marked."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
@@ -30,10 +30,16 @@ class Point:
     """The line of the log that it belongs to."""
 
 
-def points(messages: Sequence[Message], versions: Sequence[Version], log: Iterable[Incident]) -> list[Point]:
+def points(
+    messages: Sequence[Message],
+    versions: Sequence[Version],
+    log: Iterable[Incident],
+    acts: Mapping[str, str] | None = None,
+) -> list[Point]:
     """Return what is known of a session's message count, in the order of time.
 
     Timestamps of the newest copy say when it grew; versions and incidents say when something was taken away and came back.
+    `acts` gives the line of the log that tells of the act before which a version was kept.
     """
     found = [
         Point(when, number)
@@ -44,7 +50,8 @@ def points(messages: Sequence[Message], versions: Sequence[Version], log: Iterab
     for version in versions:
         if version.reason in _MEANT:
             found.append(Point(version.time - INSTANT, version.messages, version=version.name))
-            found.append(Point(version.time, _count_at(messages, version.time), "intended"))
+            number = (acts or {}).get(version.name, "")
+            found.append(Point(version.time, _count_at(messages, version.time), "intended", incident=number))
     for incident in log:
         found += _of_incident(incident, kept)
     return sorted(found, key=lambda point: point.time)
@@ -57,6 +64,8 @@ def _of_incident(incident: Incident, kept: Collection[str]) -> Iterator[Point]:
         return
     if incident.is_by_user and incident.messages_after is not None:
         change = incident.messages_after - incident.messages_before
+        if not change and not incident.version:
+            before = ""  # nothing had to be kept, for nothing was displaced
         yield Point(when - INSTANT, incident.messages_before, version=before, incident=number)
         mark: Mark = "intended" if change < 0 else "repair" if change else ""
         yield Point(when, incident.messages_after, mark, incident=number)

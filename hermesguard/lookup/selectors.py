@@ -25,6 +25,10 @@ def split_version(text: str) -> tuple[str, str | None]:
     return (session, version) if at and _may_be_version(version) else (text, None)
 
 
+class SeveralFit(GuardError):
+    """More than one session is called so."""
+
+
 def find_session(text: str, sessions: Iterable[str], titles: Callable[[], Mapping[str, str]]) -> str:
     """Return the one session that `text` means: its id, the start of its id, or words of its title.
 
@@ -67,7 +71,7 @@ def _has_words(title: str, words: Sequence[str]) -> bool:
 
 def _refuse_several(text: str, found: Sequence[str], titles: Mapping[str, str]) -> NoReturn:
     more = f"\n  and {len(found) - _SHOWN_AT_MOST} more" if len(found) > _SHOWN_AT_MOST else ""
-    raise GuardError(
+    raise SeveralFit(
         f'{len(found)} sessions fit "{text}"',
         f"Type more of the id of the one you mean:\n{_listed(found[:_SHOWN_AT_MOST], titles)}{more}\n{_ALL}",
         ExitCode.NOT_FOUND,

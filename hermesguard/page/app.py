@@ -63,8 +63,9 @@ _OPENED: Final = """<!doctype html>
 <body><p>hermesguard is being opened.</p><noscript><p>The page needs JavaScript.</p></noscript></body></html>
 """
 _CLOSED: Final = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>hermesguard</title></head>
-<body><h1>hermesguard</h1><p>This page is not signed in, or no longer.</p>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark"><title>hermesguard</title></head>
+<body><h1>hermesguard</h1><p>This page is not signed in, or no longer, or the link was used already.</p>
 <p>Type <code>hermesguard open</code> in a terminal: it prints a link that is good once.</p></body></html>
 """
 
@@ -230,8 +231,10 @@ def _own_routes(app: Any, access: Access) -> None:
             proof = access.proof(nonce, bottle.request.environ)
             return ("proof", {"proof": proof}) if proof else _said(SIGNED_OUT)
         signed = access.sign_in(_text("token"))
-        if signed is None:
-            return _said(SIGNED_OUT)
+        if signed is None:  # a person sees it, in the browser in which the link was opened
+            return bottle.HTTPResponse(
+                _CLOSED, SIGNED_OUT.status, {"Content-Type": "text/html; charset=utf-8"}
+            )
         response = bottle.HTTPResponse(
             _OPENED.format(key=signed.key), 200, {"Content-Type": "text/html; charset=utf-8"}
         )

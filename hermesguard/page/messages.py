@@ -12,9 +12,10 @@ from hermesguard.page import events
 from hermesguard.page.answers import clipped, fitting
 from hermesguard.page.read_cache import Read, View
 from hermesguard.store.history import Version
+from hermesguard.store.incidents import INTENDED
 from hermesguard.webui.compare import parts
 from hermesguard.webui.compare.diff import Comparison, compare
-from hermesguard.webui.session import Message
+from hermesguard.webui.session import UNTITLED, Message
 from hermesguard.webui.text import text_of
 
 TEXT_CHARACTERS: Final = 20_000
@@ -206,7 +207,8 @@ def timeline(view: View, name: str, most: int) -> dict[str, Any]:
     document = newest.copy.document
     versions = library.store.versions(name)
     log = [one for one in library.everything if one.session == name]
-    found = points(document.messages, versions, [one for one in log if not one.is_note])
+    acts = {one.version: one.id for one in log if one.event == INTENDED}
+    found = points(document.messages, versions, [one for one in log if not one.is_note], acts)
     shown = _thinned(found, most)
     told = list(events.events(view, _MOST_EVENTS, name))
     if (gone := events.deletion(view, name)) is not None:
@@ -214,7 +216,7 @@ def timeline(view: View, name: str, most: int) -> dict[str, Any]:
     told = fitting(told, _MOST_EVENTS_BYTES)
     return {
         "session": name,
-        "title": clipped(document.title) or view.title(name),
+        "title": view.title(name) if document.title in UNTITLED else clipped(document.title),
         "message_count": len(document.messages),
         "state": view.state(name),
         "digest": newest.digest,

@@ -151,7 +151,7 @@ class ReadCache:
         """Return the title of a session."""
         known = self._titles.get(row.session)
         if known is None or known[0] != row.stamp:
-            known = self._titles[row.session] = (row.stamp, library.title(row.session))
+            known = self._titles[row.session] = (row.stamp, library.title_once(row.session))
         return known[1]
 
     def rows(self, library: Library) -> dict[str, Row]:
@@ -206,9 +206,9 @@ class View:
         return missed(self.library)
 
     def title(self, name: str) -> str:
-        """Return the title of a session; empty when it has none, or is not known."""
+        """Return the title of a session, or the last that it had where a clear took it away; empty when it is not known."""
         row = self.__dict__.get("rows", {}).get(name)
-        return clipped(self._cache.title(self.library, row) if row else self.library.title(name))
+        return clipped(self._cache.title(self.library, row) if row else self.library.title_once(name))
 
     def state(self, name: str) -> str:
         """Return the state of a session; empty when it is not known."""

@@ -86,6 +86,13 @@ class Incident(NamedTuple):
         """Return whether a user should look at it: it was uncertain, or nothing could be done."""
         return self.event in ("uncertain", "missing") or self.action in ("failed", "kept", "warned")
 
+    @property
+    def way_back(self) -> str:
+        """Return the command that reverses what a user did; empty when there is none."""
+        if not self.is_by_user or not self.version or self.event == "purged":
+            return ""
+        return f"hermesguard restore {self.session}@{self.version} --replace"
+
     def line(self) -> bytes:
         """Return the incident as its line in the log."""
         kept = {

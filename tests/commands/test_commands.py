@@ -53,6 +53,13 @@ def command(scene, monkeypatch, capsys):
 # The frame.
 
 
+@pytest.mark.parametrize("verb", ["", *(verb.name for verb in VERBS)])
+def test_help_fits_a_terminal_of_80_columns(command, monkeypatch, verb):
+    monkeypatch.setenv("COLUMNS", "80")
+    _, out, _ = command(*([verb] if verb else []), "--help")
+    assert [line for line in out.splitlines() if len(line) > 80] == []
+
+
 def test_every_verb_has_help_with_an_example(command):
     code, out, _ = command("--help")
     assert code == 0
@@ -62,7 +69,6 @@ def test_every_verb_has_help_with_an_example(command):
         assert code == 0
         assert "\nexample:\n" in help_text
         assert f"  hermesguard {verb.name}" in help_text
-        assert max(map(len, help_text.splitlines())) <= 130
 
 
 @pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.name)
@@ -72,7 +78,7 @@ def test_the_examples_of_every_verb_are_understood(verb):
     for line in verb.example.splitlines():
         if line.startswith("#"):
             continue
-        words = line.split(" > ")[0].split()
+        words = re.split(" >>? ", line)[0].split()
         if words[0] == "systemctl":
             unit = re.sub("@[^.]*", "@", words[-1] if "." in words[-1] else f"{words[-1]}.service")
             assert (PACKAGING / unit).is_file()
@@ -104,6 +110,12 @@ def test_version(command):
         (["list", "--state", "fien"], "fien is not known here, did you mean fine?"),
         (["list", "--wrong"], "unrecognized arguments: --wrong. See: hermesguard list --help"),
         (["diff", "3f2a", "@-1", "@latest"], "unrecognized arguments: @latest. See: hermesguard diff --help"),
+        (["list", "--sate", "fine"], "--sate is not known here, did you mean --state?"),
+        (["--sesions", "x", "status"], "--sesions is not known here, did you mean --sessions?"),
+        (["--nothing=x", "status"], "unrecognized arguments: --nothing. See: hermesguard --help"),
+        (["--sessions", "x", "staus"], "staus is not known here, did you mean status?"),
+        (["restore", "--part", "x", "3f2a"], "tool_calls, context_messages, order"),
+        (["config"], "say which: show, check. See: hermesguard config --help"),
         (["restore"], "restore needs a session"),
         (["restore", "--all-missing", "x"], "--all-missing takes no session"),
         (["diff", "3f2a", "latest"], "Write it with an @"),

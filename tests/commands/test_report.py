@@ -157,7 +157,7 @@ def test_where_the_page_goes(scene, tmp_path):
     nowhere = scene.run("report", "-o", tmp_path / "none" / "page.html")
     assert nowhere.returncode == ExitCode.FAILED
     assert nowhere.stderr.count(b"\n") == 1
-    assert b"No such file or directory" in nowhere.stderr
+    assert b"Make it first" in nowhere.stderr
     assert scene.run("report", "-o", "-").stdout.startswith(b"<!DOCTYPE html>")
 
 

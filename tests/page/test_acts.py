@@ -134,6 +134,37 @@ def test_what_a_user_took_back_can_be_had_again(place):
     assert len(place.messages("3f2a00000003")) == 8
 
 
+def test_a_moment_of_an_act_says_which_it_was(place):
+    chat = place.new.create("A parser", session_id="3f2a00000031", turns=4)
+    place.guard.until_kept(chat.path)
+    acts.undo(chat)
+    place.guard.until_kept(chat.path)
+    place.guard.until(lambda: place.page.get("/incidents", session="3f2a00000031")["events"])
+    line = place.page.get("/sessions/3f2a00000031/timeline")
+    moment = next(point for point in line["points"] if point["mark"] == "intended")
+    event = next(one for one in line["events"] if one["id"] == moment["incident"])
+    assert event["what"] == "taken_back"
+    assert done(place, event["acts"][0])["messages_back"] == 2
+    assert done(place, {"act": "undo", "incident": event["id"]})["messages_back"] == 0
+    line = place.page.get("/sessions/3f2a00000031/timeline")
+    assert all(point["version"] is not None for point in line["points"]), (
+        "an act that changed nothing hides nothing"
+    )
+
+
+def test_a_conversation_that_was_cleared_is_called_as_before(place):
+    chat = place.new.create("The move", session_id="3f2a00000033", turns=4)
+    place.guard.until_kept(chat.path)
+    acts.clear(chat)
+    place.guard.until_kept(chat.path)
+    page = place.page
+    assert page.get("/sessions/3f2a00000033/timeline")["title"] == "The move"
+    listed = {one["session"]: one["title"] for one in page.get("/sessions")["sessions"]}
+    assert listed["3f2a00000033"] == "The move"
+    missed = {one["session"]: one["title"] for one in page.get("/lost")["lost"]}
+    assert missed["3f2a00000033"] == "The move"
+
+
 def test_a_deleted_conversation_is_found_and_brought_back(place):
     chat = place.new.create("A parser for dates", session_id="3f2a00000004", turns=2)
     place.guard.until_kept(chat.path)

@@ -37,6 +37,8 @@ def test_a_link_is_good_once(scene, tmp_path):
     again = client.ask(f"/open?token={token}")
     assert again.status == 401
     assert "set-cookie" not in again.headers
+    assert again.headers["content-type"].startswith("text/html"), "a browser shows it to a person"
+    assert b"hermesguard open" in again.body
 
 
 @pytest.mark.parametrize("token", ["", "x", "1.2.3", "9999999999." + "0" * 32 + "." + "0" * 64])

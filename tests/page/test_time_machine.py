@@ -100,6 +100,19 @@ def test_an_older_version_is_back_after_four_clicks_at_most(visitor: Visitor, se
     assert len(server.conversations["taken0000001"].copies["live"]) == 22
 
 
+def test_after_an_act_it_stands_at_the_present_with_what_is_there_now(
+    visitor: Visitor, server: StandIn
+) -> None:
+    page = visitor.see(server, f"{TAKEN}&incident=15")
+    page.get_by_role("button", name="Bring this back").click()
+    expect(page.locator(".done")).to_contain_text("2 messages brought back.")
+    expect(page.get_by_role("button", name="Bring this back")).to_have_count(0)
+    expect(page.locator(".transcript .gone")).to_have_count(0)
+    slider = page.get_by_role("slider")
+    assert slider.get_attribute("aria-valuenow") == slider.get_attribute("aria-valuemax")
+    expect(page.locator(".strip:visible")).to_have_count(0)
+
+
 def test_the_preview_says_message_by_message_what_comes(visitor: Visitor, server: StandIn) -> None:
     page = visitor.see(server, TAKEN)
     page.get_by_role("button", name="What happened before").click()

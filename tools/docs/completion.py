@@ -40,6 +40,8 @@ def _tell_shtab(parser: argparse.ArgumentParser, known: Mapping[Completes, Any])
     for action in parser._actions:  # there is no public way to an ArgumentParser's actions
         if completes := getattr(action, "completes", None):
             action.complete = known[completes]  # type: ignore[attr-defined]
+        elif action.choices and action.metavar and action.help:
+            action.help = action.help.partition(":")[0]  # a shell shows the choices themselves
         if isinstance(action, argparse._SubParsersAction):
             summaries = {verb.name: verb.summary for verb in VERBS}
             for name, sub in action.choices.items():

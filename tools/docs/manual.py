@@ -100,7 +100,9 @@ def _commands(samples: Mapping[str, str]) -> Iterator[Block]:
     parser = build()
     parsers = _verb_parsers(parser)
     yield Heading("Synopsis")
-    yield Text("`hermesguard` [`--sessions DIR`] [`--store DIR`] [`--config FILE`] VERB [ARGUMENTS]")
+    yield Text(
+        "`hermesguard` [`--sessions DIR`] [`--profile NAME`] [`--store DIR`] [`--config FILE`] VERB [ARGUMENTS]"
+    )
     yield Heading("Description")
     yield Text(
         f"{DESCRIPTION} It watches the directory in which hermes-webui keeps its sessions, keeps a copy of every session, "
@@ -167,8 +169,11 @@ def _verb(verb: Verb, parser: argparse.ArgumentParser, sample: str) -> Iterator[
     if is_short:
         yield from [Terms([_argument(action) for action in actions])] if actions else []
     else:
-        yield Text("Every key of `hermesguard.toml(5)` is a flag of this verb too: `--keep-history 90d`.")
         keys = {option.key for option in OPTIONS}
+        if any(one.dest in keys for one in actions):
+            yield Text(
+                "The keys of `hermesguard.toml(5)` that the guard reads are flags of this verb too: `--keep-history 90d`."
+            )
         others = [one for one in actions if one.dest not in keys and one.help != argparse.SUPPRESS]
         yield from [Terms([_argument(action) for action in others])] if others else []
     yield Code(verb.example)
@@ -193,7 +198,8 @@ def _argument(action: argparse.Action) -> tuple[str, tuple[str, ...]]:
         f"`{value}`"
     ]
     words = (action.help or "").replace("%%", "%")
-    return ", ".join(names), (f"{words[:1].upper()}{words[1:]}.",)
+    is_address = "://" in words.partition(" ")[0]
+    return ", ".join(names), (f"{words if is_address else words[:1].upper() + words[1:]}.",)
 
 
 def _arguments(group: argparse._ArgumentGroup) -> list[tuple[str, tuple[str, ...]]]:

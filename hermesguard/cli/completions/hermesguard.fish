@@ -295,7 +295,7 @@ complete -c hermesguard -n '_shtab_hermesguard_using config' -l profile -x -d 'o
 complete -c hermesguard -n '_shtab_hermesguard_using config' -l store -xka "(__fish_complete_directories)" -d 'where hermesguard keeps its copies; hermesguard@USER names the store of that service'
 complete -c hermesguard -n '_shtab_hermesguard_using config' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'read this configuration file and no other'
 complete -c hermesguard -n '_shtab_hermesguard_using config; and test $_shtab_hermesguard_npos -eq 0' -ka "show check" -d 'show every value, or check the files'
-complete -c hermesguard -n '_shtab_hermesguard_using; and test $_shtab_hermesguard_npos -eq 0' -a open -d 'open the page: what was lost, and how a conversation was'
+complete -c hermesguard -n '_shtab_hermesguard_using; and test $_shtab_hermesguard_npos -eq 0' -a open -d 'open the page: what was lost, and each conversation over time'
 complete -c hermesguard -n '_shtab_hermesguard_using open' -s h -l help -d 'show this help message and exit'
 complete -c hermesguard -n '_shtab_hermesguard_using open' -l no-browser -d 'print the link, open no browser'
 complete -c hermesguard -n '_shtab_hermesguard_using open' -l new-key -d 'make a new key: every page that is signed in is signed out'

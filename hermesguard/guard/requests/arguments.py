@@ -56,7 +56,7 @@ def require_arguments(verb: str, arguments: Mapping[str, Any]) -> None:
     needed, more = _ARGUMENTS[verb]
     for name, value in arguments.items():
         if name in needed | more and not _fits(name, value):
-            what = f"{ascii(value)[:80]} is no {_WORDS.get(name, name)}"
+            what = f'"{ascii(str(value))[1:-1][:80]}" is no {_WORDS.get(name, name)}'
             raise GuardError(
                 what, "hermesguard list and hermesguard log show what there is", ExitCode.NOT_FOUND
             )

@@ -53,6 +53,12 @@ class Decisions(Requests):
             found.event == "missing" and found.action == "restored"
         ):
             return self._remove_again(found, live, dry_run)
+        elif found.is_by_user:
+            raise GuardError(
+                f"Incident {incident} is what a user asked for, and undo reverses what the guard did",
+                f"To go back: {found.way_back}" if found.way_back else "",
+                ExitCode.REFUSED,
+            )
         else:
             raise GuardError(
                 f"Incident {incident} changed no file, so there is nothing to undo", "", ExitCode.REFUSED

@@ -21,7 +21,7 @@ from hermesguard.lookup.directories.together import InSeveral, library_of
 from hermesguard.lookup.library import Library
 from hermesguard.lookup.objects import event_object, meaning_of
 from hermesguard.lookup.overview import entry_of, live_count
-from hermesguard.lookup.selectors import LIVE
+from hermesguard.lookup.selectors import LIVE, SeveralFit
 from hermesguard.lookup.typed import as_typed
 from hermesguard.store import earlier
 from hermesguard.store.incidents import LOST_BEFORE, Incident
@@ -80,7 +80,7 @@ def _explain_session(arguments: argparse.Namespace, settings: Settings) -> int:
     try:
         library = library_of(settings)
         name = library.find(arguments.subject)
-    except InSeveral:
+    except (InSeveral, SeveralFit):
         raise
     except GuardError:
         from difflib import get_close_matches  # only a mistake needs it
@@ -291,6 +291,11 @@ def _advice(incident: Incident, event: Event, reversal: str) -> list[str]:
     useless = {f"hermesguard explain {incident.id}"} | (
         {incident.undo} if incident.undo and not reversal else set()
     )
+    if (incident.event, incident.action) == (
+        "missing",
+        "restored",
+    ):  # the guard would keep a copy of it again
+        useless.add(f"hermesguard purge {incident.session}")
     advice = [line for line in paragraphs(event, values_of(incident)) if not any(map(line.endswith, useless))]
     if any("#1558" in sentence for sentence in incident.evidence):
         advice.append(_WIPED)
@@ -308,8 +313,7 @@ def _reversal(incident: Incident) -> str:
     if incident.action == "salvaged":
         return f"hermesguard undo {incident.id}"
     if incident.is_by_user:
-        replaced = incident.version and incident.event != "purged"
-        return f"hermesguard restore {incident.session}@{incident.version} --replace" if replaced else ""
+        return incident.way_back
     if incident.is_note:
         return incident.undo
     displaced_a_session = incident.displaced and incident.messages_live is not None

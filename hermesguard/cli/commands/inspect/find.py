@@ -35,6 +35,12 @@ def find(arguments: argparse.Namespace, settings: Settings) -> int:
             "found", {"words": text, "count": left, "found": [found_object(library, one) for one in found]}
         )
         return ExitCode.OK if found else ExitCode.NOT_FOUND
+    if not found and not (library.kept or library.live):
+        raise GuardError(
+            f'No conversation has "{text}", for no copy is kept yet',
+            "Whether the guard looks at the right place: hermesguard status",
+            ExitCode.NOT_FOUND,
+        )
     if not found:
         raise GuardError(
             f'No conversation has "{text}" in any copy that is kept',

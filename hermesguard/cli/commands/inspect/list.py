@@ -91,7 +91,7 @@ def list_sessions(arguments: argparse.Namespace, settings: Settings) -> int:
         if lines
         else "No session fits."
         if words or arguments.state
-        else "No session yet."
+        else as_typed("No session yet. Whether the guard looks at the right place: hermesguard status")
     )
     return ExitCode.OK
 
@@ -145,6 +145,8 @@ def _version_line(version: Version, log: list[Incident], back: int) -> tuple[str
     numbers = [
         f"#{incident.id}" for incident in log if version.name in (incident.version, incident.displaced)
     ]
+    was_asked_for = any(one.is_by_user and one.version == version.name for one in log)
+    is_put_aside = was_asked_for and version.reason == "displaced"
     return (
         f"@-{back}",
         f"@{version.name}",
@@ -152,7 +154,7 @@ def _version_line(version: Version, log: list[Incident], back: int) -> tuple[str
         f"{version.messages:,}",
         about_size(version.size_bytes),
         ", ".join(numbers[:_NUMBERS]) + (f" +{len(numbers) - _NUMBERS}" if len(numbers) > _NUMBERS else ""),
-        reason_in_words(version),
+        "displaced by a user's command" if is_put_aside else reason_in_words(version),
     )
 
 

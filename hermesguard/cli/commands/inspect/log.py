@@ -31,8 +31,8 @@ _INDENT: Final = "    "
 _COLUMNS: Final = (
     Column("#", is_right=True),
     Column("WHEN"),
-    Column("TITLE", least=16),
-    Column("WHAT", least=10),
+    Column("TITLE", least=11),
+    Column("WHAT", least=19),
     Column("SESSION", rank=3),
     Column("BEFORE > FOUND > NOW", rank=2),
     Column("WHY"),
@@ -132,7 +132,9 @@ def _several(incident: Incident) -> str:
 
 
 def _why(incident: Incident) -> list[str]:
-    """Return the evidence without what other columns say already: how many messages are gone, and that they are."""
+    """Return the evidence without what other columns say already: how many messages are gone, and that a user asked for it."""
+    if incident.is_by_user:
+        return []
     counted = (f"{incident.messages_lost} of {incident.messages_before} ", "no message is left")
     told = [line for line in dict.fromkeys(incident.evidence) if not line.startswith(counted)]
     return told or list(incident.evidence)
@@ -141,10 +143,10 @@ def _why(incident: Incident) -> list[str]:
 def _what(incident: Incident) -> str:
     words = incident.event.replace("_", " ")
     if incident.resolves:
-        return f"{words} (#{incident.resolves})"
+        return f"{words.removesuffix(' by user')} (#{incident.resolves})"
     if incident.event == incidents.LOST_BEFORE:
         return "lost before"
-    if incident.is_note:
+    if incident.is_note or incident.is_by_user:
         return words
     return words if incident.action in ("", incident.event) else f"{words}, {incident.action}"
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from hermesguard import files
 from hermesguard.cli.commands.inspect.lost import counts
+from hermesguard.cli.commands.recover.restore import require_directory
 from hermesguard.cli.commands.service.status import fact_lines, gather, headline
 from hermesguard.cli.output import terminal as screen
 from hermesguard.cli.output.json import print_json
@@ -53,6 +54,7 @@ def report(arguments: argparse.Namespace, settings: Settings) -> int:
             "Choose another place with -o FILE",
             ExitCode.REFUSED,
         )
+    require_directory(target)
     if target.exists() and not target.is_file():
         raise GuardError(f"{target} is no file", "Choose another name with -o FILE", ExitCode.REFUSED)
     data = text.encode("utf-8", "backslashreplace")

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from hermesguard import files
+from hermesguard.cli.commands.page.serve import how_to_listen
 from hermesguard.cli.output import terminal as screen
 from hermesguard.cli.output.json import print_json
 from hermesguard.config.settings import Settings
 from hermesguard.errors import ExitCode, GuardError
+from hermesguard.lookup.typed import as_typed
 from hermesguard.page.access import EXTENSION, token_file
 
 INSTALLED_FILE: Final = "extension-install-manifest.json"
@@ -60,7 +62,7 @@ def extension(arguments: argparse.Namespace, settings: Settings) -> int:
         if arguments.action == "install":
             _install(settings, state, target, owner)
             done = f"The extension is in {target}, for the page at 127.0.0.1:{settings.page_port}."
-            return _report(arguments, "install", target, [done, _CONSENT])
+            return _report(arguments, "install", target, [done, *_what_is_left(settings), _CONSENT])
         _remove(state, target, owner)
     except OSError as error:
         raise GuardError(
@@ -193,12 +195,22 @@ def _tell(arguments: argparse.Namespace, settings: Settings, state: Path, target
     here = screen.of()
     if not version or not is_listed:
         here.write(
-            here.safe(f"The extension is not installed in {target.parent}: hermesguard extension install")
+            here.safe(
+                as_typed(
+                    f"The extension is not installed in {target.parent}. To install it: hermesguard extension install"
+                )
+            )
         )
         return ExitCode.PROBLEM
     here.write(here.safe(f"The extension {version} is in {target}."))
-    here.write("Its connection is approved." if has_token else _CONSENT)
+    for line in (*_what_is_left(settings), "Its connection is approved." if has_token else _CONSENT):
+        here.write(here.safe(as_typed(line)))
     return ExitCode.OK
+
+
+def _what_is_left(settings: Settings) -> list[str]:
+    """Return what has to be started for the extension to get an answer."""
+    return [line] if (line := how_to_listen(settings)) else []
 
 
 def _report(arguments: argparse.Namespace, action: str, target: Path, lines: list[str]) -> int:
@@ -207,5 +219,5 @@ def _report(arguments: argparse.Namespace, action: str, target: Path, lines: lis
     else:
         here = screen.of()
         for line in lines:
-            here.write(here.safe(line))
+            here.write(here.safe(as_typed(line)))
     return ExitCode.OK

@@ -1,9 +1,11 @@
 """`serve` and `open`: the page's process, and the link that leads to its page."""
 
 import argparse
+import contextlib
 import json
 import os
 import secrets
+import socket
 import subprocess
 import sys
 import time
@@ -80,7 +82,8 @@ def _require_libraries() -> None:
     if missing:
         raise GuardError(
             f"The page needs {' and '.join(missing)}",
-            "In Debian: apt install python3-bottle python3-waitress; with pipx: pipx inject hermesguard bottle waitress",
+            "In Debian: apt install python3-bottle python3-waitress; with pipx: pipx inject hermesguard bottle waitress; "
+            "in a clone: script/setup",
         )
 
 
@@ -112,9 +115,7 @@ def _start(settings: Settings) -> None:
     """Start a page of our own where systemd has no socket for it. Raises GuardError when it would run as the wrong user."""
     owner = owner_of(top_of(settings.store))
     if owner is not None and owner != os.geteuid():
-        unit = "hermesguard-page.socket"
-        if settings.store.parent == SERVICE_STATES and "-" in settings.store.name:
-            unit = f"hermesguard-page@{user_name(owner)}.socket"
+        unit = socket_unit(settings.store, owner)
         raise GuardError(
             f"The page of {user_name(owner)} does not run", f"Start its socket: systemctl enable --now {unit}"
         )
@@ -134,6 +135,23 @@ def _start(settings: Settings) -> None:
         start_new_session=True,
         cwd="/",
     )
+
+
+def socket_unit(store: Path, owner: int) -> str:
+    """Return the unit that listens for the page of a store: of a user's service it is named after the user."""
+    is_of_template = store.parent == SERVICE_STATES and "-" in store.name
+    return f"hermesguard-page@{user_name(owner)}.socket" if is_of_template else "hermesguard-page.socket"
+
+
+def how_to_listen(settings: Settings) -> str:
+    """Return a sentence about what starts the page for the extension; empty where something listens already."""
+    with contextlib.suppress(OSError), socket.create_connection((_HOST, settings.page_port), _ANSWER_SECONDS):
+        return ""
+    store = top_of(settings.store)
+    said = f"Nothing listens at {_HOST}:{settings.page_port} yet, and the extension asks there. "
+    if store.parent == SERVICE_STATES and (owner := owner_of(store)) is not None:
+        return f"{said}Type: sudo systemctl enable --now {socket_unit(store, owner)}"
+    return f"{said}Type: systemctl --user enable --now hermesguard-page.socket; without systemd: hermesguard serve --page-idle 0"
 
 
 def _wait(key: bytes, port: int) -> None:

@@ -157,6 +157,7 @@ def _write_elsewhere(arguments: argparse.Namespace, library: Library, name: str,
             "Choose another place, or leave -o out to make the version live",
             ExitCode.REFUSED,
         )
+    require_directory(target)
     if target.exists():
         raise GuardError(
             f"{target} exists already", "Choose another name, or remove it first", ExitCode.REFUSED
@@ -168,6 +169,12 @@ def _write_elsewhere(arguments: argparse.Namespace, library: Library, name: str,
     return _report(
         arguments, "restore", answer, f"{name}@{chosen.name} {would} in {target} ({about_size(len(data))})."
     )
+
+
+def require_directory(target: Path) -> None:
+    """Raise GuardError when there is no directory for a file that a user named."""
+    if not target.parent.is_dir():
+        raise GuardError(f"There is no directory {target.parent}", "Make it first, or choose another place")
 
 
 def undo(arguments: argparse.Namespace, settings: Settings) -> int:

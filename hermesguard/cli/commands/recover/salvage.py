@@ -4,7 +4,7 @@ import argparse
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +20,7 @@ from hermesguard.daemon import control
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.guard.requests.handover import hand_over
 from hermesguard.lookup.directories.together import SEPARATOR, library_of
+from hermesguard.lookup.library import Library
 from hermesguard.lookup.selectors import find_session
 from hermesguard.lookup.typed import as_typed
 from hermesguard.salvage.finding import Finding, State
@@ -118,6 +119,14 @@ def _elsewhere(settings: Settings) -> Callable[[Path], frozenset[str]]:
     return others
 
 
+def _titled(known: Mapping[str, str], stores: Iterable[Library]) -> dict[str, str]:
+    """Return the title of each conversation, of those that no index and no database names as its copies have it."""
+    return {
+        name: title or next((store.title_once(name) for store in stores if name in store.sessions), "")
+        for name, title in known.items()
+    }
+
+
 def _named(
     parts: list[Part], places: list[Places], settings: Settings, asked: Iterable[str]
 ) -> list[list[str]]:
@@ -133,6 +142,7 @@ def _named(
             known.append(look.known())
         finally:
             look.close()
+    stores: dict[Path, Library] = {}
     with contextlib.suppress(GuardError):  # there need not be a store yet
         stores = {one.settings.sessions: one for one in library_of(settings).libraries}
         for number, part in enumerate(parts):
@@ -143,11 +153,11 @@ def _named(
         directory, separator, rest = text.partition(SEPARATOR)
         if separator and len(parts) > 1 and directory in (by_name := [part.name for part in parts]):
             mine = by_name.index(directory)
-            name = find_session(rest, known[mine], partial(known.__getitem__, mine))
+            name = find_session(rest, known[mine], partial(_titled, known[mine], stores.values()))
             if name not in found[mine]:
                 found[mine].append(name)
             continue
-        name = find_session(text, everything, lambda: everything)
+        name = find_session(text, everything, partial(_titled, everything, stores.values()))
         having = [
             number
             for number, names in enumerate(known)

@@ -104,7 +104,10 @@ def _check_lines(found: dict[str, Any], sessions: Path) -> list[str]:
     from hermesguard.cli.output.tables import counted  # a guard has no need of it
 
     lines = []
+    new = sum(finding["state"] == "new" for finding in found["findings"])
     for finding in found["findings"]:
+        if finding["state"] == "new":
+            continue
         known = ((finding["messages_before"], "before"), (finding["messages_live"], "now"))
         messages = (
             ", ".join(f"{count:,} {when}" for count, when in known if count is not None) or "none known"
@@ -116,6 +119,8 @@ def _check_lines(found: dict[str, Any], sessions: Path) -> list[str]:
         what = f"{finding['session']}{title}{where}: {state} (messages: {messages})"
         lines.append(what + (f": {why}" if why else ""))
     lines += [f"Not looked at: {one['error']}." for one in found.get("refused", ())]
+    if new:
+        lines.append(f"{counted(new, 'session')} of which no copy is kept yet.")
     wrong, total = found["wrong"], found["sessions"]
     before = sum(finding["state"] == "lost before" for finding in found["findings"])
     if before:
@@ -129,10 +134,10 @@ def _check_lines(found: dict[str, Any], sessions: Path) -> list[str]:
         )
     elif wrong > before:
         lines.append(
-            f"{wrong - before} of {total} sessions need repair. To repair them: {as_typed('hermesguard scan')}"
+            f"{wrong - before} of {counted(total, 'session')} need repair. To repair them: {as_typed('hermesguard scan')}"
         )
     elif not wrong:
-        lines.append(f"Nothing is wrong with any of {total} sessions.")
+        lines.append(f"Nothing is wrong with any of {counted(total, 'session')}.")
     return lines
 
 
@@ -145,6 +150,8 @@ def _way_on() -> str:
 
 
 def _scan_lines(status: dict[str, Any]) -> list[str]:
+    from hermesguard.cli.output.tables import counted
+
     lines = [f"{name}: cannot be guarded: {reason}" for name, reason in status["unreadable"].items()]
     lines += [
         f"{name}: vanished with many others; see: hermesguard restore --all-missing --dry-run"
@@ -154,7 +161,8 @@ def _scan_lines(status: dict[str, Any]) -> list[str]:
     if status["store_error"]:
         lines.append(f"Store is not writable: {status['store_error']}")
     lines.append(
-        f"Scanned {status['sessions']} sessions with {status['messages']} messages; repaired {status['repairs']}."
+        f"Scanned {counted(status['sessions'], 'session')} with {counted(status['messages'], 'message')}; "
+        f"repaired {status['repairs']:,}."
     )
     return lines
 

@@ -242,7 +242,7 @@ class Machine {
                 await this.arrive(this.moments.length - 1);
             }
         } catch (error) {
-            if (!isAborted(error)) this.app.strip.hidden = false;
+            if (!isAborted(error)) void this.app.reload();
         }
     }
 

@@ -100,6 +100,7 @@ export class Timeline {
     /** Show these moments, `{time, count, mark, text}` in the order of time, at this one. */
     show(moments, index) {
         this.moments = moments;
+        this.at = null; // where the others were drawn says nothing of these
         this.slider.setAttribute("aria-valuemin", "0");
         this.slider.setAttribute("aria-valuemax", String(Math.max(0, moments.length - 1)));
         const marks = Object.keys(MARKS).filter((mark) => moments.some((one) => one.mark === mark));

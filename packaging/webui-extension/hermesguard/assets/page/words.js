@@ -110,6 +110,7 @@ export function markOf(event) {
 
 /** Return why hermesguard thinks so, a sentence each. */
 export function reasons(event) {
+    if (event.what.endsWith("_by_you")) return []; // you know it
     return [...event.evidence.map(capital), ...event.against.map((one) => `Against it: ${one}`)].map((one) =>
         /[.!?]$/.test(one) ? one : `${one}.`,
     );
