@@ -25,16 +25,18 @@ class Faults(Stage):
         if not talk.prompt:
             self.send(talk, self.question())
         talk.ask()
+        deaths = self.deaths
         if then == "stale":
             losses.stale_writer(talk.chat)
             talk.answered()
             talk.is_stale_writer = not talk.era.rereads
         else:
             losses.wipe(talk.chat)
-        if then == "reads again":
+        if then == "reads again" or self.deaths > deaths:  # a guard that died meanwhile may know nothing of its repair
             self.come_to_rest()
             talk.chat.reload()
             talk.reloaded()
+            talk.is_stale_writer = False
 
     @rule(number=TALK, behind=st.integers(1, 7))
     def stale(self, number: int, behind: int) -> None:

@@ -64,6 +64,7 @@ class Stage(RuleBasedStateMachine):
         self.in_guard = False
         self.steps_to_crash: int | None = None
         self.has_crashed = False
+        self.deaths = 0
         self.injected: Callable[[], None] | None = None
         self.later: list[str] = []
         self._patch()
@@ -165,6 +166,7 @@ class Stage(RuleBasedStateMachine):
             self.in_guard = False
             self._depth -= 1
         if self.has_crashed:
+            self.deaths += 1
             self.has_crashed = False
             self.steps_to_crash = None
             self.start()
@@ -174,13 +176,9 @@ class Stage(RuleBasedStateMachine):
         """Servers behind their file read it again: a guard that died before it wrote a repair down does not know of it."""
         for talk in self.talks:
             live = self.good(talk.chat.session_id)
-            if (
-                live
-                and not talk.is_stale_writer
-                and not talk.prompt
-                and words_of(live.messages) != talk.cache
-            ):
+            if live and not talk.prompt and words_of(live.messages) != talk.cache:
                 talk.chat.reload()
+                talk.is_stale_writer = False
 
     def start(self) -> None:
         with self.guarding():
