@@ -116,8 +116,12 @@ def context_is_not_kept_or_cut(case: Case) -> str:
 
 def context_is_not_told(case: Case) -> str:
     """The context does not go on with the question that is the last message: an older state would know nothing of it."""
-    live, context = case.live.messages, case.live.context
-    is_longer = len(context) > len(case.shadow.context)
+    live, context, before = case.live.messages, case.live.context, case.shadow.context
+    # Behind a /compress both lists are one: the model knows of the stopped turn as much as people do.
+    halves = sum(
+        bool(message.get("_partial")) or benign.is_interruption_marker(message) for message in before
+    )
+    is_longer = len(context) > len(before) - (halves and halves + 1)
     is_told = is_longer and bool(live) and context[-1].identity == live[-1].identity
     return "" if is_told else "tell the model of its question"
 
@@ -162,9 +166,10 @@ def calls_change(case: Case) -> str:
 
 
 def calls_go(case: Case) -> str:
-    """An entry went though its message is there; the end of a turn may find more of them."""
+    """An entry went though its call is there; the end of a turn finds those of all messages, and no others."""
     after = {_call(call) for call in case.live.tool_calls}
-    went = any(_call(call) not in after for call in case.shadow.tool_calls)
+    called = {tool for message in case.live.messages for tool in message.identity[2]}
+    went = any(_call(call) not in after and call.get("tid") in called for call in case.shadow.tool_calls)
     return f"not take entries of `{session.TOOL_CALLS}` away" if went else ""
 
 
