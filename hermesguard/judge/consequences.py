@@ -197,8 +197,11 @@ def title_changes(case: Case) -> str:
 
 
 def title_is_left(case: Case) -> str:
-    """The title was not taken away."""
-    return "" if case.is_untitled_now else "leave it untitled"
+    """The title was not taken away, nor did it give way to that of the next prompt, which is another save."""
+    prompt, title = " ".join(case.live.prompt.split()), " ".join(case.live.title.split())
+    is_next = case.may_be_several and case.has_new_prompt and not case.is_title_kept
+    is_named_anew = is_next and bool(title) and prompt.startswith(title)
+    return "" if case.is_untitled_now or is_named_anew else "leave it untitled"
 
 
 def title_is_another(case: Case) -> str:

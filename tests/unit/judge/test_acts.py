@@ -396,3 +396,17 @@ def test_an_undo_of_a_question_that_stands_twice_side_by_side(kept: list[Value])
     before |= {"context_messages": [*kept, user("go on")], "tool_calls": []}
     after = before | {"messages": asked, "context_messages": kept} | marks(V720, 1101.5)
     assert judged(before, after).rule == "9 undo"
+
+
+@pytest.mark.parametrize("saves", [None, 2])
+def test_a_clear_and_the_next_prompt_between_two_looks_are_no_loss(saves: int | None) -> None:
+    """From v0.51.59 on the title is made of the prompt as soon as that is sent."""
+    before, after = clear(V137)
+    asked = after | {
+        "title": "something new",
+        "pending_user_message": "something new, please",
+        "active_stream_id": "s2",
+    }
+    assert judged(before, asked, saves=saves).rule == "6 clear"
+    assert judged(before, asked | {"title": "another"}, saves=saves).action is not Action.INTENDED
+    assert judged(before, asked, saves=1).action is not Action.INTENDED
