@@ -144,7 +144,7 @@ ACTS: tuple[Act, ...] = (
             ),
             Part.CONTEXT: Consequence("ends with the question, which is new there", c.context_is_not_told),
             **_UNTOUCHED,
-            Part.CALLS: Consequence("as they were, or more", c.calls_go),
+            Part.CALLS: Consequence("those of the calls that are there", c.calls_go),
             Part.TITLE: Consequence("as it was, or the first that there is", c.title_is_another),
             Part.COUNTERS: Consequence("go on, or as they were", c.counters_go_back),
             Part.MARKS: Consequence("none yet", c.marks_are_known),

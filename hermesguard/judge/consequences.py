@@ -115,8 +115,12 @@ def context_is_not_kept_or_cut(case: Case) -> str:
 
 def context_is_not_told(case: Case) -> str:
     """The context does not go on with the question that is the last message: an older state would know nothing of it."""
-    live, context = case.live.messages, case.live.context
-    is_longer = len(context) > len(case.shadow.context)
+    live, context, before = case.live.messages, case.live.context, case.shadow.context
+    # Behind a /compress both lists are one: the model knows of the stopped turn as much as people do.
+    halves = sum(
+        bool(message.get("_partial")) or benign.is_interruption_marker(message) for message in before
+    )
+    is_longer = len(context) > len(before) - (halves and halves + 1)
     is_told = is_longer and bool(live) and context[-1].identity == live[-1].identity
     return "" if is_told else "tell the model of its question"
 
@@ -164,9 +168,10 @@ def calls_change(case: Case) -> str:
 
 
 def calls_go(case: Case) -> str:
-    """An entry went though its message is there; the end of a turn may find more of them."""
+    """An entry went though its call is there; the end of a turn finds those of all messages, and no others."""
     after = {_call(call) for call in case.live.tool_calls}
-    went = any(_call(call) not in after for call in case.shadow.tool_calls)
+    called = {tool for message in case.live.messages for tool in message.identity[2]}
+    went = any(_call(call) not in after and call.get("tid") in called for call in case.shadow.tool_calls)
     return f"not take entries of `{session.TOOL_CALLS}` away" if went else ""
 
 
@@ -194,8 +199,11 @@ def title_changes(case: Case) -> str:
 
 
 def title_is_left(case: Case) -> str:
-    """The title was not taken away."""
-    return "" if case.is_untitled_now else "leave it untitled"
+    """The title was not taken away, nor did it give way to that of the next prompt, which is another save."""
+    prompt, title = " ".join(case.live.prompt.split()), " ".join(case.live.title.split())
+    is_next = case.may_be_several and case.has_new_prompt and not case.is_title_kept
+    is_named_anew = is_next and bool(title) and prompt.startswith(title)
+    return "" if case.is_untitled_now or is_named_anew else "leave it untitled"
 
 
 def title_is_another(case: Case) -> str:

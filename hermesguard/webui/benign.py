@@ -168,7 +168,9 @@ def _same_partial(one: Message, other: Message) -> bool:
 def superseded_partial(gone: Gone) -> bool:
     """A `_partial` message whose text stands whole in an answer that is there now: the turn ended and that took its place."""
     message = gone.message
-    if not message.get("_partial") or not (words := _words(message)) or words not in gone.now.words:
+    # What is recovered of a turn that was taken for dead, and was not, is half an answer too.
+    is_half = message.get("_partial") or message.get("_recovered_from_run_journal")
+    if not is_half or not (words := _words(message)) or words not in gone.now.words:
         return False
     return message.role == "assistant" and any(
         words in said and not (other.get("_partial") and words == said) for other, said in gone.now.answers

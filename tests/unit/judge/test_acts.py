@@ -74,9 +74,10 @@ def clear(era: Value) -> tuple[Value, Value]:
 
 
 def stop(era: Value) -> tuple[Value, Value]:
-    asked = [*FIVE, user("long", 1100)]
+    earlier = [*FIVE, user("look", 1090), calling("t1", 1091), tool("done", "t1", 1092), answer("so", 1093)]
+    asked = [*earlier, user("long", 1100)]
     half = [answer("It is", 1101, _partial=True), answer("*Task cancelled.*", 1101, _error=True)]
-    before = base([*asked, *half], era) | {"context_messages": FIVE}
+    before = base([*asked, *half], era) | {"context_messages": earlier}
     return before, before | {"messages": asked, "context_messages": asked, "input_tokens": 120}
 
 
@@ -341,6 +342,13 @@ def test_a_stopped_turn_that_ends_without_an_answer_is_no_loss() -> None:
     """Of a chat that had no title yet, and of one whose worker had called tools before it was stopped."""
     before, after = stop(OLD)
     assert judged(before | {"title": "Untitled"}, after).rule == "8d stop"
+    # Calls of an answer that was undone before are left in the list until a turn ends.
+    undone = {
+        "tool_calls": [*before["tool_calls"], {"name": "terminal", "tid": "t0", "assistant_msg_idx": 2}]
+    }
+    assert judged(before | undone, after).rule == "8d stop"
+    # Behind a /compress the context is the same list.
+    assert judged(before | {"context_messages": before["messages"]}, after).rule == "8d stop"
     done = [*after["messages"], calling("call_1", 1102), tool("done", "call_1", 1103)]
     ended = after | {"messages": done, "context_messages": done}
     assert judged(before, ended).action is Action.GROWTH
@@ -405,3 +413,17 @@ def test_an_undo_of_a_question_that_stands_twice_side_by_side(kept: list[Value])
     before |= {"context_messages": [*kept, user("go on")], "tool_calls": []}
     after = before | {"messages": asked, "context_messages": kept} | marks(V720, 1101.5)
     assert judged(before, after).rule == "9 undo"
+
+
+@pytest.mark.parametrize("saves", [None, 2])
+def test_a_clear_and_the_next_prompt_between_two_looks_are_no_loss(saves: int | None) -> None:
+    """From v0.51.59 on the title is made of the prompt as soon as that is sent."""
+    before, after = clear(V137)
+    asked = after | {
+        "title": "something new",
+        "pending_user_message": "something new, please",
+        "active_stream_id": "s2",
+    }
+    assert judged(before, asked, saves=saves).rule == "6 clear"
+    assert judged(before, asked | {"title": "another"}, saves=saves).action is not Action.INTENDED
+    assert judged(before, asked, saves=1).action is not Action.INTENDED

@@ -38,6 +38,11 @@ HARMLESS: dict[str, tuple[list[Value], list[Value], list[str]]] = {
         [*ASKED, answer("I am looking at it.", 1105)],
         ["superseded_partial"],
     ),
+    "a half answer that was recovered while its turn still ran": (
+        [*ASKED, answer("I am looking", 1100, _recovered_from_run_journal=True), ERROR],
+        [*ASKED, answer("I am looking at it.", 1105)],
+        ["superseded_partial", "interruption_marker"],
+    ),
     "a stopped answer that came after all": (
         [*ASKED, PART, answer("*Task cancelled.*", 1100, _error=True)],
         [*ASKED, answer("Here it is.", 1101)],
