@@ -7,9 +7,11 @@ is paired so is one message in two forms, never one that was lost and one that i
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 
 from hermesguard.webui import benign
 from hermesguard.webui.compare.alignment import Pair, rising
+from hermesguard.webui.compare.alike import alike, is_replacement, is_restamped, is_rounded
 from hermesguard.webui.session import Message
 from hermesguard.webui.text import text_of
 
@@ -22,8 +24,6 @@ RESTAMPED_SHARE = 0.5
 STAMPED_ALIKE_MESSAGES = 6
 # Ids that a provider gives anew in each turn are looked for so far before the first message that is not the same.
 REUSED_WITHIN_MESSAGES = 256
-# So much of the longer of two texts must be common to both, at their start and their end, for one to be the other, edited.
-ALIKE_SHARE = 0.5
 
 
 @dataclass(slots=True)
@@ -211,8 +211,7 @@ def _stamps(gap: _Gap) -> Iterable[Pair]:
     """Messages of one role and one time stamp that is nobody else's, whose words are alike or changed harmlessly.
 
     At the end a question is another if its stamp is in whole seconds, which two writers may share; so is what answers it. Stamps
-    that are finer are shared by nobody, nor are many one after another: those messages are the same, whatever they say. Nor does
-    who asks something else in the same second get an answer in the same second, and both in nearly the same words.
+    that are finer are shared by nobody, nor are many one after another: those messages are the same, whatever they say.
     """
     old, new = gap.sides
     pairs = list(
@@ -221,10 +220,9 @@ def _stamps(gap: _Gap) -> Iterable[Pair]:
     fewer = min(len(old), len(new))
     are_many = len(pairs) >= RESTAMPED_MESSAGES and len(pairs) == fewer
     are_many |= len(pairs) >= max(STAMPED_ALIKE_MESSAGES, RESTAMPED_SHARE * fewer)
-    are_edited = len(pairs) == len(old) == len(new) >= 2 and all(alike(old[a], new[b]) for a, b in pairs)
     for a, b in pairs:
         before, after = old[a], new[b]
-        is_rough = float(before.timestamp or 0).is_integer() and not (are_many or are_edited)
+        is_rough = float(before.timestamp or 0).is_integer() and not are_many
         is_other = before.identity != after.identity and not _is_cleaned(before, after)
         if not gap.is_bounded and is_rough and is_other:
             asked = any(map(benign.is_user_turn, (*old[: a + 1], *new[: b + 1])))
@@ -284,12 +282,7 @@ def _is_restamped_beside(gap: _Gap) -> bool:
     old, new = gap.old[-1] + 1, gap.new[-1] + 1
     if old >= len(gap.messages_old) or new >= len(gap.messages_new):
         return False
-    before, after = gap.messages_old[old], gap.messages_new[new]
-    return (
-        before.identity == after.identity
-        and None not in (before.timestamp, after.timestamp)
-        and (before.timestamp != after.timestamp)
-    )
+    return is_restamped(gap.messages_old[old], gap.messages_new[new])
 
 
 def _next(gap: _Gap) -> Iterable[Pair]:
@@ -303,13 +296,38 @@ def _next(gap: _Gap) -> Iterable[Pair]:
 
 
 def _edited(gap: _Gap) -> Iterable[Pair]:
-    """The last answer, without a stamp, in nearly the same words behind the same message: edited, or said anew in its place."""
-    if gap.is_bounded or not gap.is_next or not len(gap.old) == len(gap.new) == 1:
-        return
-    [before], [after] = gap.sides
-    is_said = before.role == after.role == "assistant" and before.timestamp is after.timestamp is None
-    if is_said and before.identity[2] == after.identity[2] and alike(before, after):
-        yield 0, 0
+    """Messages at the end in nearly the same words, one after another, that nobody can have said beside those before."""
+    if gap.is_bounded:
+        return []
+    old, new = gap.sides
+    pairs = list(takewhile(lambda pair: _is_edited(gap, *pair), zip(old, new, strict=False)))
+    size = len(pairs)
+    is_all = size == len(old) and gap.old[0] == gap.new[0] == 0
+    is_same_time = size >= 2 and all(a.timestamp and a.timestamp == b.timestamp for a, b in pairs)
+    is_anew = (is_all and size >= STAMPED_ALIKE_MESSAGES) or _is_restamped_before(gap)
+    if (
+        ((is_same_time or is_anew) and is_replacement(pairs))
+        or (size >= 2 and all(is_rounded(a, b) for a, b in pairs))
+        or (gap.is_next and size == len(old) == len(new) == 1 and _is_unstamped_answer(*pairs[0]))
+    ):
+        return [(index, index) for index in range(size)]
+    return []
+
+
+def _is_edited(gap: _Gap, before: Message, after: Message) -> bool:
+    return before.role == after.role and _may_be_one(gap, before, after) and alike(before, after)
+
+
+def _is_restamped_before(gap: _Gap) -> bool:
+    """Return whether what stands right before says the same at another time: then what follows was stamped anew too."""
+    if not gap.is_next or 0 in (gap.old[0], gap.new[0]):
+        return False
+    return is_restamped(gap.messages_old[gap.old[0] - 1], gap.messages_new[gap.new[0] - 1])
+
+
+def _is_unstamped_answer(before: Message, after: Message) -> bool:
+    """Return whether it is an answer without a stamp, of which no two stand behind one question."""
+    return before.role == "assistant" and before.timestamp is after.timestamp is None
 
 
 _SIGNS: tuple[Callable[[_Gap], Iterable[Pair]], ...] = (
@@ -372,26 +390,3 @@ def _is_cut(before: Message, after: Message) -> bool:
         return False
     stamps = before.timestamp, after.timestamp
     return None in stamps or stamps[0] == stamps[1] or bool(after.get("_partial"))
-
-
-def alike(before: Message, after: Message) -> bool:
-    """Return whether two messages are one, edited: changed harmlessly, or half of the words at start and end are the same."""
-    if before.identity[:2] == after.identity[:2] or benign.change(before, after):
-        return True
-    first, second = before.identity[1], after.identity[1]
-    longest, shortest = max(len(first), len(second)), min(len(first), len(second))
-    if not shortest:
-        return before.role == "tool" or bool(before.identity[2])
-    if before.role == "tool":
-        return True
-    start = _common(first, second, shortest)
-    end = _common(first[::-1], second[::-1], shortest - start)
-    return start + end >= ALIKE_SHARE * longest or start + end == shortest
-
-
-def _common(first: str, second: str, most: int) -> int:
-    low, high = 0, most
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if first[low:middle] == second[low:middle] else (low, middle - 1)
-    return low

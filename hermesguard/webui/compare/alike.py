@@ -1,0 +1,68 @@
+"""When two messages that do not say the same are one, edited. Pure."""
+
+from collections.abc import Iterable
+
+from hermesguard.webui import benign
+from hermesguard.webui.session import Message
+
+# So much of the longer of two texts must be common to both, at their start and their end, for one to be the other, edited.
+ALIKE_SHARE = 0.5
+
+
+def alike(before: Message, after: Message) -> bool:
+    """Return whether two messages are one, edited: changed harmlessly, or half of the words at start and end are the same."""
+    if before.identity[:2] == after.identity[:2] or benign.change(before, after):
+        return True
+    first, second = before.identity[1], after.identity[1]
+    longest, shortest = max(len(first), len(second)), min(len(first), len(second))
+    if not shortest:
+        return before.role == "tool" or bool(before.identity[2])
+    if before.role == "tool":
+        return True
+    start = _common(first, second, shortest)
+    end = _common(first[::-1], second[::-1], shortest - start)
+    return start + end >= ALIKE_SHARE * longest or start + end == shortest
+
+
+def is_rounded(before: Message, after: Message) -> bool:
+    """Return whether the stamp of one is that of the other in whole seconds."""
+    first, second = before.timestamp, after.timestamp
+    return first is not None and second is not None and first != second and int(first) == int(second)
+
+
+def is_replacement(pairs: Iterable[tuple[Message, Message]]) -> bool:
+    """Return whether one word took the place of another throughout, as when a password is taken out, and nothing else is new.
+
+    Two servers may be asked and answer in the same whole seconds, but not so.
+    """
+    found = [_replaced(before, after) for before, after in pairs]
+    return None not in found and len(set().union(*filter(None, found))) == 1
+
+
+def _replaced(before: Message, after: Message) -> set[tuple[str, str]] | None:
+    """Return what took the place of what within the words; None where a word came or went."""
+    first, second = before.identity[1].split(), after.identity[1].split()
+    if len(first) != len(second):
+        return None
+    return {_differing(a, b) for a, b in zip(first, second, strict=True) if a != b}
+
+
+def _differing(first: str, second: str) -> tuple[str, str]:
+    shortest = min(len(first), len(second))
+    start = _common(first, second, shortest)
+    end = _common(first[::-1], second[::-1], shortest - start)
+    return first[start : len(first) - end], second[start : len(second) - end]
+
+
+def is_restamped(before: Message, after: Message) -> bool:
+    """Return whether both say the same, each at a time of its own."""
+    stamps = before.timestamp, after.timestamp
+    return before.identity == after.identity and None not in stamps and stamps[0] != stamps[1]
+
+
+def _common(first: str, second: str, most: int) -> int:
+    low, high = 0, most
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if first[low:middle] == second[low:middle] else (low, middle - 1)
+    return low
