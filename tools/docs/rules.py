@@ -93,8 +93,9 @@ company: at the start, at the end, or where live takes up the end of the shadow.
 Between messages that are the same, what is left is paired by tool id, time stamp, position and role: restamped, enriched,
 redacted, cut, replaced by a marker, or under the tool ids of another provider, it is one message that was changed where it
 stands. Its newer form stays, and the state before is a version in the history. A tool id is no sign where calls of other turns
-have it too, as with providers that count anew in each turn. A last turn edited by hand is one that was changed if each message
-of it has its time stamp yet, and at least half of its words."""
+have it too, as with providers that count anew in each turn. At the end, where two writers may have said something else,
+messages were changed if one word took the place of another throughout, and they have their time stamps yet, or all before them
+were stamped anew."""
 
 _WAITING = f"""\
 Some cases only time can decide. Nothing sleeps meanwhile: a later write is judged by itself, and may decide the case.

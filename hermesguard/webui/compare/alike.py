@@ -1,5 +1,7 @@
 """When two messages that do not say the same are one, edited. Pure."""
 
+from collections.abc import Iterable
+
 from hermesguard.webui import benign
 from hermesguard.webui.session import Message
 
@@ -22,10 +24,34 @@ def alike(before: Message, after: Message) -> bool:
     return start + end >= ALIKE_SHARE * longest or start + end == shortest
 
 
-def is_near(before: Message, after: Message) -> bool:
-    """Return whether both were said within a second: who asks something else then is not answered in nearly the same words."""
-    stamps = before.timestamp, after.timestamp
-    return None not in stamps and abs((stamps[0] or 0) - (stamps[1] or 0)) < 1
+def is_rounded(before: Message, after: Message) -> bool:
+    """Return whether the stamp of one is that of the other in whole seconds."""
+    first, second = before.timestamp, after.timestamp
+    return first is not None and second is not None and first != second and int(first) == int(second)
+
+
+def is_replacement(pairs: Iterable[tuple[Message, Message]]) -> bool:
+    """Return whether one word took the place of another throughout, as when a password is taken out, and nothing else is new.
+
+    Two servers may be asked and answer in the same whole seconds, but not so.
+    """
+    found = [_replaced(before, after) for before, after in pairs]
+    return None not in found and len(set().union(*filter(None, found))) == 1
+
+
+def _replaced(before: Message, after: Message) -> set[tuple[str, str]] | None:
+    """Return what took the place of what within the words; None where a word came or went."""
+    first, second = before.identity[1].split(), after.identity[1].split()
+    if len(first) != len(second):
+        return None
+    return {_differing(a, b) for a, b in zip(first, second, strict=True) if a != b}
+
+
+def _differing(first: str, second: str) -> tuple[str, str]:
+    shortest = min(len(first), len(second))
+    start = _common(first, second, shortest)
+    end = _common(first[::-1], second[::-1], shortest - start)
+    return first[start : len(first) - end], second[start : len(second) - end]
 
 
 def is_restamped(before: Message, after: Message) -> bool:

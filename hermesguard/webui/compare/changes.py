@@ -11,7 +11,7 @@ from itertools import takewhile
 
 from hermesguard.webui import benign
 from hermesguard.webui.compare.alignment import Pair, rising
-from hermesguard.webui.compare.alike import alike, is_near, is_restamped
+from hermesguard.webui.compare.alike import alike, is_replacement, is_restamped, is_rounded
 from hermesguard.webui.session import Message
 from hermesguard.webui.text import text_of
 
@@ -303,10 +303,11 @@ def _edited(gap: _Gap) -> Iterable[Pair]:
     pairs = list(takewhile(lambda pair: _is_edited(gap, *pair), zip(old, new, strict=False)))
     size = len(pairs)
     is_all = size == len(old) and gap.old[0] == gap.new[0] == 0
+    is_same_time = size >= 2 and all(a.timestamp and a.timestamp == b.timestamp for a, b in pairs)
+    is_anew = (is_all and size >= STAMPED_ALIKE_MESSAGES) or _is_restamped_before(gap)
     if (
-        (size >= 2 and all(is_near(a, b) for a, b in pairs))
-        or (is_all and size >= STAMPED_ALIKE_MESSAGES)
-        or _is_restamped_before(gap)
+        ((is_same_time or is_anew) and is_replacement(pairs))
+        or (size >= 2 and all(is_rounded(a, b) for a, b in pairs))
         or (gap.is_next and size == len(old) == len(new) == 1 and _is_unstamped_answer(*pairs[0]))
     ):
         return [(index, index) for index in range(size)]

@@ -6,7 +6,7 @@ import pytest
 
 from hermesguard.webui.compare.alike import alike
 from hermesguard.webui.compare.diff import compare
-from tests.helpers.cases import Value, answer, calling, tool, user
+from tests.helpers.cases import Value, answer, calling, tool, turns, user
 from tests.helpers.comparisons import LONG, THREE, bare, in_words, later, messages, said
 
 BROWSER = [{"id": "t2", "type": "function", "function": {"name": "browser", "arguments": "{}"}}]
@@ -79,6 +79,24 @@ CASES: list[tuple[str, list[Any], list[Any], str]] = [
         "lead 4, same 4-4 5-5, changed 4-4 5-5, new 6",
     ),
     (
+        "like words of two servers at the same whole seconds",
+        [*THREE[:4], user("said to B, in short", 1030), answer("10: said to B, in short", 1035)],
+        [*THREE[:4], user("said to A, in short", 1030), answer("12: said to A, in short", 1035)],
+        "lead 4, gone 4 5, new 4 5",
+    ),
+    (
+        "a word more in like words at the same whole seconds",
+        [*THREE[:4], user("said to B in short", 1030), answer("10: said to B in short", 1035)],
+        [*THREE[:4], user("said to A here in short", 1030), answer("10: said to A here in short", 1035)],
+        "lead 4, gone 4 5, new 4 5",
+    ),
+    (
+        "a question and its answer in like words, stamps rounded to whole seconds",
+        [*THREE[:4], user("said to B in short", 1030.5), answer("10: said to B in short", 1035.5)],
+        [*THREE[:4], user("said to A here in short", 1030), answer("10: said to A here in short", 1035)],
+        "lead 4, same 4-4 5-5, changed 4-4 5-5",
+    ),
+    (
         "like words, one of them stamped otherwise",
         [
             *THREE[:4],
@@ -102,30 +120,36 @@ CASES: list[tuple[str, list[Any], list[Any], str]] = [
     ),
     (
         "a conversation of six stamped anew, in like words, and one more",
-        THREE,
-        [*(later(said(one, f"* {one['content']}"), 900) for one in THREE), user("new", 9000)],
+        [said(one, f"{one['content']} with hunter2") for one in THREE],
+        [*(later(said(one, f"{one['content']} with ***"), 900) for one in THREE), user("new", 9000)],
         "lead 0, same 0-0 1-1 2-2 3-3 4-4 5-5, changed 0-0 1-1 2-2 3-3 4-4 5-5, new 6",
     ),
     (
         "a conversation of six stamped anew, in like words, but one is missing",
-        THREE,
-        [later(said(one, f"* {one['content']}"), 900) for one in THREE[:5]],
+        [said(one, f"{one['content']} with hunter2") for one in THREE],
+        [later(said(one, f"{one['content']} with ***"), 900) for one in THREE[:5]],
         "lead 0, gone 0 1 2 3 4 5, new 0 1 2 3 4",
     ),
     (
         "a conversation of four stamped anew, in like words",
-        THREE[:4],
-        [later(said(one, f"* {one['content']}"), 900) for one in THREE[:4]],
+        [said(one, f"{one['content']} with hunter2") for one in THREE[:4]],
+        [later(said(one, f"{one['content']} with ***"), 900) for one in THREE[:4]],
         "lead 0, gone 0 1 2 3, new 0 1 2 3",
     ),
     (
         "stamped anew, and the last two in like words",
-        THREE,
+        [*THREE[:4], *(said(one, f"{one['content']} with hunter2") for one in THREE[4:])],
         [
             *(later(one, 900) for one in THREE[:4]),
-            *(later(said(one, f"* {one['content']}"), 900) for one in THREE[4:]),
+            *(later(said(one, f"{one['content']} with ***"), 900) for one in THREE[4:]),
         ],
         "lead 0, same 0-0 1-1 2-2 3-3 4-4 5-5, changed 4-4 5-5",
+    ),
+    (
+        "another conversation of six in like words",
+        THREE,
+        turns(3, 50, 9000),
+        "lead 0, gone 0 1 2 3 4 5, new 0 1 2 3 4 5",
     ),
     (
         "stamped anew, and the last two in other words",
