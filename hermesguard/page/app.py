@@ -33,6 +33,7 @@ Start = Callable[..., Any]
 
 LONGEST_BODY_BYTES: Final = 64 * 1024
 _JSON: Final = "application/json; charset=utf-8"
+_HTML: Final = "text/html; charset=utf-8"
 _ACT_SECONDS: Final = 2.0
 _HOME: Final = "hermesguard.home"
 
@@ -89,7 +90,7 @@ class Gate:
         found = self._access.of(environ)
         if isinstance(found, Refusal):
             if environ["PATH_INFO"] == "/" and found.code == "signed_out":
-                return _reply(start, found.status, _CLOSED.encode(), "text/html; charset=utf-8")
+                return _reply(start, found.status, _CLOSED.encode(), _HTML)
             return _problem(start, found)
         self.last_request = time.monotonic()
         if found is None:
@@ -232,12 +233,8 @@ def _own_routes(app: Any, access: Access) -> None:
             return ("proof", {"proof": proof}) if proof else _said(SIGNED_OUT)
         signed = access.sign_in(_text("token"))
         if signed is None:  # a person sees it, in the browser in which the link was opened
-            return bottle.HTTPResponse(
-                _CLOSED, SIGNED_OUT.status, {"Content-Type": "text/html; charset=utf-8"}
-            )
-        response = bottle.HTTPResponse(
-            _OPENED.format(key=signed.key), 200, {"Content-Type": "text/html; charset=utf-8"}
-        )
+            return bottle.HTTPResponse(_CLOSED, SIGNED_OUT.status, {"Content-Type": _HTML})
+        response = bottle.HTTPResponse(_OPENED.format(key=signed.key), 200, {"Content-Type": _HTML})
         response.set_cookie(
             cookie_name(bottle.request.environ),
             signed.cookie,

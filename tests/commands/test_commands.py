@@ -412,7 +412,7 @@ def test_what_cannot_be_a_version_of_a_known_session_is_said_so(command):
 
 def test_acts_of_users_are_no_findings(command, own_scene):
     assert command("undo", "1", where=own_scene)[0] == 0
-    assert " 12 > 0 " in command("log", where=own_scene)[1].splitlines()[-1]
+    assert command("log", where=own_scene)[1].splitlines()[-1].endswith(" 12 > 0")
     last = json.loads(command("log", "--json", where=own_scene)[1])["incidents"][-1]
     assert "messages: 12 before, 0 afterwards" in command("explain", last["id"], where=own_scene)[1]
     assert command("explain", "restored by user")[1] == command("explain", "restored_by_user")[1]

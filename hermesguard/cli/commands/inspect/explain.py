@@ -270,7 +270,7 @@ def _seen(library: Library, incident: Incident) -> list[str]:
 def counts_of(incident: Incident) -> list[str]:
     """Return the messages before, found and afterwards, "?" for what was unreadable; a user's act finds nothing new."""
     counts = [incident.messages_before, incident.messages_live, incident.messages_after]
-    if all(count is None for count in counts):
+    if counts == [None] * len(counts):  # no generator: an interrupt that comes while one is closed is lost
         return []
     if incident.is_by_user and incident.messages_live is None:
         del counts[1]
