@@ -32,7 +32,9 @@ class Faults(Stage):
             talk.is_stale_writer = not talk.era.rereads
         else:
             losses.wipe(talk.chat)
-        if then == "reads again" or self.deaths > deaths:  # a guard that died meanwhile may know nothing of its repair
+        if (
+            then == "reads again" or self.deaths > deaths
+        ):  # a guard that died meanwhile may know nothing of its repair
             self.come_to_rest()
             talk.chat.reload()
             talk.reloaded()
