@@ -49,6 +49,12 @@ def _spoken(argv: Sequence[str] | None) -> int:
         _say(f"{place}{error.strerror or error}.{_way_in(error)}")
         _give_up_stdout()
         return ExitCode.FAILED
+    except MemoryError:
+        _debug()
+        _say(
+            "there is not enough memory for that. Type it where more may be used, or about one session alone."
+        )
+        return ExitCode.FAILED
     except ModuleNotFoundError as error:
         _debug()
         _say(

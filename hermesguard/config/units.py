@@ -38,9 +38,11 @@ def parse_size(text: str) -> int:
     match = _SIZE.fullmatch(text.strip())
     if not match or match[2].lower() not in _BYTES_PER:
         raise ValueError(f"no size: {text}")
-    return int(float(match[1]) * _BYTES_PER[match[2].lower()]) if "." in match[1] else (
-        int(match[1]) * _BYTES_PER[match[2].lower()]
-    )  # fmt: skip
+    unit = _BYTES_PER[match[2].lower()]
+    try:
+        return int(float(match[1]) * unit) if "." in match[1] else int(match[1]) * unit
+    except OverflowError:
+        raise ValueError(f"no size: {text}") from None
 
 
 def exact_duration(seconds: float) -> str:

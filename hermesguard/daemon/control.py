@@ -6,9 +6,12 @@ A dry run needs neither guard nor lock: where it may not ask, or nobody answers,
 """
 
 import contextlib
+import errno
 import json
 import os
+import resource
 import socket
+import stat
 import time
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -21,7 +24,7 @@ from hermesguard.config.settings import Settings
 from hermesguard.daemon.status import resting_status
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.events.shield import Shield
-from hermesguard.store.place import top_of, typed_by
+from hermesguard.store.place import Place, top_of, typed_by
 
 SOCKET_NAME = "control"
 ANSWER_SECONDS = 120.0
@@ -29,6 +32,10 @@ STATUS_SECONDS = 10.0
 """A question that costs nothing must fail soon when the guard hangs."""
 _QUICK = frozenset({"status", "prove", "title"})
 LONGEST_REQUEST_BYTES = 64 * 1024
+MOST_CONVERSATIONS = max(2, min(64, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 8))
+"""More clients at once are no commands; each takes a descriptor, and without one the guard reads no session."""
+_MOST_WAITING = 1024
+"""Clients that connect in the same instant; the kernel turns away those that are more, as if no guard answered."""
 
 Answer = dict[str, Any]
 Work = Generator[bool | None, None, Answer]
@@ -68,14 +75,18 @@ class ControlServer:
         self._selector = selector
         self._answer = answer
         self._working: list[_Conversation] = []
+        self._open: list[_Conversation] = []
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         try:
             with contextlib.suppress(FileNotFoundError):
-                self._path.unlink()  # of a guard that was killed; the lock says that there is no other
+                if stat.S_ISDIR(os.lstat(self._path).st_mode):
+                    Place(store).set_aside(self._path)
+                else:
+                    self._path.unlink()  # of a guard that was killed; the lock says that there is no other
             with _Address(store) as address:
                 self._listener.bind(address)
             self._path.chmod(0o600)
-            self._listener.listen(8)
+            self._listener.listen(_MOST_WAITING)
         except OSError:
             self._listener.close()
             raise
@@ -84,11 +95,25 @@ class ControlServer:
     def _accept(self, _: int) -> None:
         try:
             connection, _address = self._listener.accept()
-        except OSError:
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                self._make_room()
             return
         connection.setblocking(False)
-        conversation = _Conversation(connection, self._selector, self._answer, self._working, self._shield)
+        if len(self._open) >= MOST_CONVERSATIONS and not self._make_room():
+            connection.close()
+            return
+        conversation = _Conversation(
+            connection, self._selector, self._answer, self._working, self._open, self._shield
+        )
         self._selector.register(connection, EVENT_READ, conversation.step)
+
+    def _make_room(self) -> bool:
+        """Hang up on who has been connected for longest without anything being done for it; return whether there was one."""
+        idle = next((other for other in self._open if not other.is_asking), None)
+        if idle:
+            idle.close()
+        return idle is not None
 
     @property
     def is_working(self) -> bool:
@@ -123,6 +148,7 @@ class _Conversation:
         selector: BaseSelector,
         answer: Answerer,
         working: "list[_Conversation]",
+        others: "list[_Conversation]",
         shield: Shield,
     ) -> None:
         self._shield = shield
@@ -130,29 +156,38 @@ class _Conversation:
         self._selector = selector
         self._answer = answer
         self._working = working
+        self._open = others
+        self._open.append(self)
         self._work: Work | None = None
         self.is_waiting = False
         self._request = b""
         self._reply = b""
 
+    @property
+    def is_asking(self) -> bool:
+        """Return whether an answer to it is being worked on."""
+        return self in self._working
+
     def step(self, events: int) -> None:
         """Read or write what can be read or written now; whatever goes wrong ends this conversation alone."""
+        if self not in self._open:
+            return  # it was hung up on since the selector named it
         try:
             if events & EVENT_READ and not self._reply:
                 self._receive()
             elif events & EVENT_WRITE:
                 self._send()
         except OSError:
-            self._close()
+            self.close()
         except Exception as error:  # noqa: BLE001
             self._shield.caught("request", "", error)
-            self._close()
+            self.close()
 
     def _receive(self) -> None:
         part = self._connection.recv(LONGEST_REQUEST_BYTES)
         self._request += part
         if not part or len(self._request) > LONGEST_REQUEST_BYTES:
-            self._close()
+            self.close()
         elif self._request.endswith(b"\n") and self._work is None:
             self._reply_with(self._answered(self._begin))
 
@@ -173,7 +208,7 @@ class _Conversation:
             try:
                 self._reply_with(reply)
             except OSError:
-                self._close()
+                self.close()
 
     def _answered(self, work: Callable[[], Answer | None]) -> Answer | None:
         """Return what to reply, None when there is nothing to reply yet."""
@@ -182,6 +217,9 @@ class _Conversation:
             return None if answer is None else {"answer": answer}
         except GuardError as error:
             return _refusal(error.what, error.remedy, int(error.exit_code))
+        except OSError as error:
+            what = f"The running guard could not do that now: {error.strerror or error}"
+            return _refusal(what, "Fix the cause and retry; hermesguard status shows more", 1)
         except Exception as error:  # noqa: BLE001
             reference = self._shield.caught("request", "", error)
             what = f"The running guard met an error of its own ({reference})"
@@ -206,9 +244,11 @@ class _Conversation:
         with contextlib.suppress(BlockingIOError):
             self._reply = self._reply[self._connection.send(self._reply) :]
         if not self._reply:
-            self._close()
+            self.close()
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Hang up; what was being worked on for it ends."""
+        self._open.remove(self)
         if self._work:
             self._work.close()
         if self in self._working:
@@ -247,11 +287,18 @@ def _encoded(reply: Answer) -> bytes:
         return json.dumps(reply, default=str).encode("ascii")
 
 
-def _decoded(reply: bytes) -> Any:
+def _read(reply: bytes) -> Answer:
+    """Return the answer in a reply. GuardError when the guard refused; ValueError when it is no reply of a guard."""
     try:
-        return orjson.loads(reply)
+        value = orjson.loads(reply)
     except ValueError:
-        return json.loads(reply)
+        value = json.loads(reply)
+    match value:
+        case {"error": {"what": str(what), "remedy": str(remedy), "exit_code": int(code)}}:
+            raise GuardError(what, remedy, ExitCode(code))
+        case {"answer": dict(answer)}:
+            return answer
+    raise ValueError("no reply of a guard")
 
 
 def ask_running_guard(
@@ -286,11 +333,13 @@ def ask_running_guard(
         raise GuardError(what, "See its log; systemd restarts one that hangs") from None
     if not reply.endswith(b"\n"):
         raise GuardError(f"The guard of the store {store} broke off its answer", "See its log, and try again")
-    value: dict[str, Any] = _decoded(reply)
-    if refusal := value.get("error"):
-        raise GuardError(refusal["what"], refusal["remedy"], ExitCode(refusal["exit_code"]))
-    answer: dict[str, Any] = value["answer"]
-    return answer
+    try:
+        return _read(reply)
+    except (ValueError, RecursionError):
+        raise GuardError(
+            f"What listens for the guard of the store {store} gives no answer that can be read",
+            "Restart the guard: it may be of another version",
+        ) from None
 
 
 def ask(settings: Settings, verb: str, **arguments: Any) -> dict[str, Any]:

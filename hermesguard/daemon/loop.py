@@ -266,6 +266,8 @@ class Daemon:
         signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, lambda caught, _: self._signals.append(caught))
+        for number in (signal.SIGUSR1, signal.SIGUSR2):  # they mean nothing here, and by default would end it
+            signal.signal(number, lambda *_: None)
         self._selector.register(reader, selectors.EVENT_READ, lambda _: reader.recv(4096))
 
     def _stop_asked(self) -> int | None:

@@ -106,7 +106,7 @@ def _watchdog_seconds(environment: Mapping[str, str]) -> float | None:
     owner = environment.get("WATCHDOG_PID")
     if owner and owner != str(os.getpid()):
         return None
-    with suppress(ValueError):
+    with suppress(ValueError, OverflowError):
         if (microseconds := int(environment.get("WATCHDOG_USEC", ""))) > 0:
             return microseconds / _MICROSECONDS / 2
     return None

@@ -129,5 +129,8 @@ def _message(value: Mapping[str, Any]) -> Message:
 
 
 def iso(seconds: float) -> str:
-    """Return a time as UTC, ISO 8601; empty for none."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat() if seconds else ""
+    """Return a time as UTC, ISO 8601; empty for none, and for one that no calendar has."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC).isoformat() if seconds else ""
+    except (ValueError, OverflowError, OSError):
+        return ""

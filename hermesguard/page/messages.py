@@ -30,7 +30,7 @@ _MOST_EVENTS_BYTES: Final = 150 * 1024
 _MOST_EVENTS: Final = 100
 _MOST_VERSIONS: Final = 500
 _LONGEST_NAME: Final = 200
-_PICTURES: Final = frozenset({"image_url", "image", "input_image"})
+_PICTURES: Final = ("image_url", "image", "input_image")  # no set: anything may be asked for
 
 
 def conversation(read: Read, first: int, limit: int) -> dict[str, Any]:

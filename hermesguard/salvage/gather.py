@@ -285,7 +285,7 @@ class Gatherer:
         known: dict[str, Any] = {}
         for source in sources:
             for key, value in source.items():
-                if value not in (None, "") and not (key == "title" and value in session.UNTITLED):
+                if value not in (None, "") and not (key == "title" and not _is_title(value)):
                     known.setdefault(key, value)
         if document and document.title not in session.UNTITLED:
             known["title"] = document.title
@@ -314,6 +314,10 @@ class Gatherer:
                 except (OSError, Unreadable):
                     continue
         return self._template
+
+
+def _is_title(value: Any) -> bool:
+    return isinstance(value, str) and value not in session.UNTITLED
 
 
 def _tried(work: Any) -> Iterator[Trace | str]:

@@ -65,7 +65,8 @@ class Situation:
     @property
     def is_untitled(self) -> bool:
         """Its title is that of a conversation without one, as a clear leaves it."""
-        return self.metadata.get(session.TITLE) in session.UNTITLED
+        title = self.metadata.get(session.TITLE)
+        return isinstance(title, str) and title in session.UNTITLED
 
     @property
     def boundary(self) -> float | None:
@@ -74,13 +75,8 @@ class Situation:
             value = self.metadata.get(key)
             # Without a boundary beside it the watermark is where the cut was; later it moves on with each turn.
             counts = key == session.BOUNDARY or value == 0 or session.BOUNDARY not in self.metadata
-            if (
-                counts
-                and isinstance(value, int | float)
-                and not isinstance(value, bool)
-                and math.isfinite(value)
-            ):
-                return float(value)
+            if counts and (seconds := session.number(value)) is not None:
+                return seconds
         return 0.0 if self.metadata.get(session.CLEAR_GENERATION) else None
 
 
@@ -120,11 +116,11 @@ class _Judgement:
         boundary = self.situation.boundary
         if boundary is None:
             return None
-        watermark = self.situation.metadata.get(session.WATERMARK)
+        watermark = session.number(self.situation.metadata.get(session.WATERMARK))
         self.kept_until = self._kept_until(boundary)
         later = [self.stamps[index] for index in self.present if self.stamps[index] > boundary]
-        if isinstance(watermark, int | float) and watermark > boundary:
-            later.append(float(watermark))
+        if watermark is not None and watermark > boundary:
+            later.append(watermark)
         return boundary, min(later, default=math.inf)
 
     def _kept_until(self, boundary: float) -> int:

@@ -19,7 +19,7 @@ from hermesguard.salvage.readers.copies import Unusable
 from hermesguard.salvage.readers.home import Listing
 from hermesguard.salvage.readers.statedb import Database
 from hermesguard.store.store import Store
-from hermesguard.webui.lists.index import LONGEST_LIST_BYTES
+from hermesguard.webui.lists.index import load
 from hermesguard.webui.session import session_id
 
 _INDEX: Final = "_index.json"
@@ -297,8 +297,8 @@ def _surroundings(sessions: Path) -> Surroundings:
 
 def _loaded(path: Path) -> Any:
     try:
-        return orjson.loads(files.read(path, LONGEST_LIST_BYTES)[0])
-    except (OSError, ValueError):
+        return load(path)
+    except OSError:
         return None
 
 

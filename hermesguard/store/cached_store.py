@@ -19,7 +19,7 @@ from hermesguard.events.reporter import Reporter
 from hermesguard.events.shield import Shield
 from hermesguard.pieces import Content, pieces_of
 from hermesguard.store.cache import Cache, Copy
-from hermesguard.store.delta_log import change
+from hermesguard.store.delta_log import change, most_bytes
 from hermesguard.store.history import WITHDRAWN, digest, version_name
 from hermesguard.store.store import Store
 from hermesguard.store.upkeep.pending import Pending, PendingVersion, compressed
@@ -184,9 +184,9 @@ class Copies:
 
     def _keep_change(self, session: str, copy: Copy, mtime_ns: int, before: Copy, made: Made) -> bool:
         """Write only what changed, into the shadow's delta log; return whether that was possible."""
-        log_bytes, _ = self._delta_logs.get(session, (0, 0.0))
-        new, size_bytes = copy.abridged, copy.size_bytes
-        if size_bytes < SMALLEST_LOGGED_BYTES or log_bytes > max(SMALLEST_LOGGED_BYTES, size_bytes // 2):
+        log_bytes, new = self._delta_logs.get(session, (0, 0.0))[0], copy.abridged
+        size_bytes = new.size_bytes
+        if size_bytes < SMALLEST_LOGGED_BYTES or log_bytes > most_bytes(size_bytes, SMALLEST_LOGGED_BYTES):
             return False
         line = change(made or parts(before.abridged, new), size_bytes, mtime_ns, new.count, new.checksum())
         try:

@@ -21,12 +21,18 @@ from hermesguard import files
 from hermesguard.appending import Appending
 from hermesguard.store import earlier
 from hermesguard.webui.delta import Part
+from hermesguard.webui.grammar import memory_bytes
 
 SUFFIX = ".delta"
 FORMAT: Final = 2
 _FORMATS: Final = (FORMAT,)  # the first one had no number in it
 _MEMBERS: Final = frozenset({"size", "mtime_ns", "message_count", "adler32", "parts"})
 MOST_OPEN = 32
+MOST_BYTES: Final = 16 * 1024 * 1024
+"""A log that is longer is flushed into its shadow before anything more is added."""
+# One more save, and escapes, may be behind that; what is longer, or takes so much memory, no guard wrote.
+_MOST_READ_BYTES: Final = 4 * MOST_BYTES
+_MOST_MEMORY_BYTES: Final = 256 * 1024 * 1024
 
 
 def change(parts: Sequence[Part], size_bytes: int, mtime_ns: int, messages: int, checksum: int) -> bytes:
@@ -42,6 +48,11 @@ def change(parts: Sequence[Part], size_bytes: int, mtime_ns: int, messages: int,
         "parts": parts,
     }
     return orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def most_bytes(size_bytes: int, least_bytes: int) -> int:
+    """Return how long a delta log of a session of so many bytes may be before the shadow is written anew."""
+    return min(max(least_bytes, size_bytes // 2), MOST_BYTES)
 
 
 class State(NamedTuple):
@@ -187,22 +198,37 @@ def _is_number(value: Any) -> bool:
 
 
 def _after(state: bytes, line: dict[str, Any]) -> bytes:
-    return b"".join(
-        part.encode("utf-8") if isinstance(part, str) else state[part[0] : part[0] + part[1]]
-        for part in line["parts"]
-    )
+    """Return the state after a change; IndexError when it takes anything twice, or from behind: no save makes much of little."""
+    made, end = [], 0
+    for part in line["parts"]:
+        if isinstance(part, str):
+            made.append(part.encode("utf-8"))
+        elif part[0] < end:
+            raise IndexError
+        else:
+            end = part[0] + part[1]
+            made.append(state[part[0] : end])
+    return b"".join(made)
 
 
 def _lines(path: Path) -> list[dict[str, Any]] | None:
+    """Return what each line says, up to one that is none of ours; None when there is no log."""
     try:
-        text = files.read(path)[0]
+        text = files.read(path, _MOST_READ_BYTES)[0]
     except FileNotFoundError:
         return None
+    except files.TooLarge:
+        return []
+    if memory_bytes(text) > _MOST_MEMORY_BYTES:
+        return []
     found: list[dict[str, Any]] = []
     for line in text.split(b"\n"):
         try:
             value = orjson.loads(line)
         except ValueError:
             continue  # the torn line of a save that was not confirmed; the checksum shows if it was another one
+        is_first = not found
         found.append(earlier.change(value) if isinstance(value, dict) else {"": value})
+        if not is_first and not _is_change(found[-1]):
+            break
     return found

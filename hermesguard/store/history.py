@@ -33,6 +33,8 @@ _GZIP = zlib.MAX_WBITS | 16
 # Deflate makes nothing shorter than this (https://zlib.net/zlib_tech.html).
 _MOST_TIMES = 1032
 _PIECE_BYTES = 1024 * 1024
+_SURELY_FITS_BYTES = 64 * 1024 * 1024
+"""What cannot be longer when it is unpacked need not be counted first."""
 _VERSION_NAME = re.compile(
     r"([0-9]{8}T[0-9]{6}\.[0-9]{6}Z)-([0-9]{1,12})-([a-z]{1,32})-([0-9a-f]{16})\.json\.gz"
 )
@@ -99,12 +101,19 @@ def packed(data: Content) -> Iterator[bytes]:
     yield packing.flush()
 
 
-def unpacked(version: Version) -> bytes:
-    """Return a version's content; `files.Damaged` when it is not what was kept, OSError when it cannot be read."""
+def unpacked(version: Version, limit_bytes: int | None = None) -> bytes:
+    """Return a version's content; `files.Damaged` when it is not what was kept, OSError when it cannot be read.
+
+    `files.TooLarge` when it has more than `limit_bytes`.
+    """
     try:
-        packed_data = files.read(version.path)[0]
+        packed_data, stamp = files.read(version.path, limit_bytes)
         # All of it into memory of the size that it says it has: otherwise it is there twice, in pieces and put together.
         size_bytes = int.from_bytes(packed_data[-4:], "little")
+        if limit_bytes is not None and size_bytes > limit_bytes:
+            raise files.TooLarge(version.path, stamp, limit_bytes)
+        if _MOST_TIMES * len(packed_data) > _SURELY_FITS_BYTES:
+            _require_size(packed_data, size_bytes, version.path.name)
         data = zlib.decompress(packed_data, _GZIP, min(size_bytes, _MOST_TIMES * len(packed_data)) or 1)
     except zlib.error as error:
         raise files.Damaged(f"{version.path.name} is damaged: {error}") from None
@@ -115,6 +124,19 @@ def unpacked(version: Version) -> bytes:
     if digest(data) != version.digest:
         raise files.Damaged(f"{version.path.name} is damaged: its content has another digest")
     return data
+
+
+def _require_size(packed_data: bytes, size_bytes: int, name: str) -> None:
+    """Raise `files.Damaged` when more is packed than so many bytes: it is counted before it is all in memory."""
+    unpack, rest, found_bytes = zlib.decompressobj(wbits=_GZIP), packed_data, 0
+    while not unpack.eof and found_bytes <= size_bytes:
+        piece = unpack.decompress(rest, _PIECE_BYTES)
+        found_bytes += len(piece)
+        rest = unpack.unconsumed_tail
+        if not piece and not rest:
+            break
+    if found_bytes > size_bytes:
+        raise files.Damaged(f"{name} is damaged: it holds more than it says")
 
 
 def rot_of(path: Path, known: str) -> Iterator[None]:
@@ -145,6 +167,8 @@ class History:
 
     history_directory: Path
     place: Place
+    limit_bytes: int | None = None
+    """No version that is larger is read into memory: `files.TooLarge`."""
 
     def versions(self, session: str, ending: str = "") -> list[Version]:
         """Return the versions of a session whose files' names end so, oldest first."""
@@ -197,7 +221,7 @@ class History:
 
     def read_version(self, version: Version) -> bytes:
         """Return a version's content; `files.Damaged` when it is not what was kept, OSError when it cannot be read."""
-        return unpacked(version)
+        return unpacked(version, self.limit_bytes)
 
     def remove_leftovers(self, directory: Path) -> None:
         """Remove the temp files that a crash left in a directory of the store. Only for the holder of the lock."""

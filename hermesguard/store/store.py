@@ -63,7 +63,7 @@ class Store(History):
         self.place = Place(root)
         self.place.relock = self._relock
         self.limit_bytes: int | None = None
-        """No shadow that is larger is read into memory: `files.TooLarge`."""
+        """No shadow or version that is larger is read into memory: `files.TooLarge`."""
         self.too_dense: set[str] = set()
         """Sessions whose shadow would take many times its size in memory: it is not read either."""
         self.written_before = WrittenBefore(self.shadows_directory)

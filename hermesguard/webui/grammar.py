@@ -26,6 +26,8 @@ SHALLOW_BYTES: Final = 2 * DEEPEST
 """What is shorter cannot be nested deeper."""
 # A string is gone over at once: what could be taken back of it would be kept, a hundred bytes for each of its characters.
 _NESTING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[{]|[\]}]', re.DOTALL)
+# What each of these takes at most, with what belongs to it, in Python 3.11 as orjson makes it; an empty one takes as much.
+_TAKEN_BY: Final = {b"{": 240, b"[": 64, b",": 64}
 decode: Final = JSONDecoder().raw_decode
 scan: Callable[[str, int], tuple[Any, int]] = vars(JSONDecoder())["scan_once"]
 """Read the JSON value at a position: (value, end). StopIteration where none is."""
@@ -72,6 +74,15 @@ def members(data: bytes) -> Any:
         value = json.loads(text)
         require_shallow(text)
         return value
+
+
+def memory_bytes(data: bytes) -> int:
+    """Return about how many bytes of memory it takes at most to read JSON, the text itself among them.
+
+    What stands in texts is counted as if it were JSON; but for that an index of sessions takes four times its size, and
+    empty objects eighty times theirs.
+    """
+    return len(data) + sum(data.count(mark) * each for mark, each in _TAKEN_BY.items())
 
 
 def skip(text: str, position: int) -> int:

@@ -1,5 +1,7 @@
 """The control socket: answers at once, answers that take time, and people who go away meanwhile."""
 
+import errno
+import os
 import selectors
 import socket
 import threading
@@ -27,7 +29,8 @@ class Guard:
         self.was_closed = False
         self._ended = False
         self._selector = selectors.DefaultSelector()
-        self.server = ControlServer(store, self._selector, self._answer, Shield(Ear()))
+        self.ear = Ear()
+        self.server = ControlServer(store, self._selector, self._answer, Shield(self.ear))
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
 
@@ -47,6 +50,8 @@ class Guard:
     def _answer(self, directory: str, verb: str, arguments: dict[str, Any]) -> Any:
         if verb == "work":
             return self._work(**arguments)
+        if verb == "trouble":
+            raise OSError(errno.EMFILE, "Too many open files")
         if verb == "refuse":
             raise GuardError("That is refused", "Do not ask", ExitCode.REFUSED)
         return {"verb": verb, **arguments}
@@ -111,12 +116,87 @@ def test_who_goes_away_ends_the_work(guard: Guard, tmp_path: Path) -> None:
     until(lambda: guard.was_closed)
 
 
+def test_a_directory_in_the_place_of_the_socket_is_set_aside(tmp_path: Path) -> None:
+    (tmp_path / "control").mkdir()
+    (tmp_path / "control" / "note").write_text("x")
+    guard = Guard(tmp_path)
+    try:
+        assert ask_running_guard(tmp_path, "status", {}) == {"verb": "status"}
+    finally:
+        guard.close()
+    assert (tmp_path / "set-aside" / "control.1" / "note").read_text() == "x"
+
+
+def test_what_the_system_refuses_is_a_sentence(guard: Guard, tmp_path: Path) -> None:
+    with pytest.raises(GuardError, match="could not do that now: Too many open files"):
+        ask_running_guard(tmp_path, "trouble", {})
+    assert not guard.ear.heard
+
+
 @pytest.mark.parametrize("words", [b"no json\n", b"[]\n", b"{}\n"])
 def test_what_is_not_understood_is_a_sentence(guard: Guard, tmp_path: Path, words: bytes) -> None:
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(str(tmp_path / "control"))
         connection.sendall(words)
         assert b"did not understand" in connection.recv(10_000)
+
+
+def test_more_clients_than_can_be_commands_cost_the_guard_nothing(guard: Guard, tmp_path: Path) -> None:
+    clients = [socket.socket(socket.AF_UNIX) for _ in range(3 * control.MOST_CONVERSATIONS)]
+    try:
+        before = len(os.listdir("/proc/self/fd"))
+        for number, client in enumerate(clients):
+            client.connect(str(tmp_path / "control"))
+            if number % 3:
+                client.sendall((b"half a request", b'{"verb": "status", "arguments": {}}\n')[number % 3 - 1])
+        assert ask_running_guard(tmp_path, "status", {}) == {"verb": "status"}
+        assert len(os.listdir("/proc/self/fd")) <= before + control.MOST_CONVERSATIONS
+        clients[0].settimeout(10)
+        assert clients[0].recv(1) == b""  # who said nothing for longest was hung up on
+    finally:
+        for client in clients:
+            client.close()
+    assert ask_running_guard(tmp_path, "status", {}) == {"verb": "status"}
+
+
+def test_who_waits_for_an_answer_is_not_hung_up_on(guard: Guard, tmp_path: Path) -> None:
+    answers: list[Any] = []
+    asking = threading.Thread(
+        target=lambda: answers.append(ask_running_guard(tmp_path, "work", {"seconds": 0.5}))
+    )
+    asking.start()
+    until(lambda: guard.steps)
+    clients = [socket.socket(socket.AF_UNIX) for _ in range(2 * control.MOST_CONVERSATIONS)]
+    for client in clients:
+        client.connect(str(tmp_path / "control"))
+    asking.join()
+    assert answers[0]["done"]
+    for client in clients:
+        client.close()
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b"no json", b"null", b"[]", b"5", b"{}", b'{"answer": 5}', b'{"error": 5}', b"\xff", b"[" * 100_000,
+        b'{"error": {"what": "x", "remedy": "y", "exit_code": 99}}', b'{"error": {"what": 5}}',
+    ],
+)  # fmt: skip
+def test_an_answer_that_is_none_is_a_sentence(tmp_path: Path, reply: bytes) -> None:
+    def answer() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(1000)
+            connection.sendall(reply + b"\n")
+
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "control"))
+        listener.listen()
+        answering = threading.Thread(target=answer)
+        answering.start()
+        with pytest.raises(GuardError, match="no answer that can be read"):
+            ask_running_guard(tmp_path, "status", {})
+        answering.join()
 
 
 def test_a_guard_that_hangs_is_told_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -264,6 +264,18 @@ def test_signals_that_end_it(tmp_path: Path, number: signal.Signals, code: int) 
         assert not (daemon.store / "control").exists()
 
 
+def test_signals_that_mean_nothing_do_not_end_it(tmp_path: Path) -> None:
+    with Daemon(tmp_path) as daemon:
+        chat = App(daemon.sessions, Era.OLD).create(turns=5)
+        daemon.start()
+        assert daemon.process
+        for number in (signal.SIGUSR1, signal.SIGUSR2):
+            daemon.process.send_signal(number)
+        chat.turn("one more", "indeed")
+        daemon.until_kept(chat.path)
+        assert daemon.stop() == ExitCode.OK
+
+
 def test_who_says_that_it_has_started_ends_in_good_order(tmp_path: Path) -> None:
     """A signal that comes with the very first word: a service manager, or a script, that has read it."""
     program = """

@@ -122,6 +122,7 @@ def test_no_manager_costs_nothing(address: str) -> None:
         ({"WATCHDOG_USEC": "10000000", "WATCHDOG_PID": "1"}, None),
         ({"WATCHDOG_USEC": "0"}, None),
         ({"WATCHDOG_USEC": "soon"}, None),
+        ({"WATCHDOG_USEC": "9" * 400}, None),
         ({}, None),
     ],
 )

@@ -15,6 +15,8 @@ from hermesguard.events.event import plain
 
 UNBOUNDED: Final = 1_000_000
 """The width of what is no screen: a pipe or a file gets whole lines."""
+_COLUMNS: Final = re.compile(r"0*[1-9][0-9]{0,5}")
+"""A width that a screen may be said to have; more digits are a slip, and Python does not even read thousands of them."""
 
 _LEFT_TO_RIGHT_MARK: Final = "\u200e"
 # Hebrew to Arabic Extended-A, their presentation forms, and the right-to-left scripts of the supplementary plane.
@@ -90,12 +92,12 @@ def of(stream: TextIO | None = None, environment: Mapping[str, str] | None = Non
     stream = stream or sys.stdout
     environment = os.environ if environment is None else environment
     is_terminal = stream.isatty()
-    columns = environment.get("COLUMNS", "")
+    asked = environment.get("COLUMNS", "")
     size = shutil.get_terminal_size() if is_terminal else os.terminal_size((UNBOUNDED, 24))
     encoding = (stream.encoding or "ascii").lower().replace("-", "").replace("_", "")
     return Screen(
         stream=stream,
-        width=int(columns) if columns.isdecimal() and int(columns) > 0 else size.columns,
+        width=int(asked) if _COLUMNS.fullmatch(asked) else size.columns,
         height=size.lines,
         is_terminal=is_terminal,
         has_colour=is_terminal and not environment.get("NO_COLOR") and environment.get("TERM") != "dumb",

@@ -2,7 +2,6 @@
 
 import errno
 import json
-import math
 import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -62,14 +61,9 @@ def saved_at(document: Document) -> float | None:
     return as_time(document.get("updated_at"))
 
 
-def is_number(value: Any) -> bool:
-    """Return whether this is a number that a time can be."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
 def as_time(value: Any) -> float | None:
     """Return a time in a document as seconds since the epoch; None when it is none."""
-    return float(value) if is_number(value) else None
+    return session.number(value)
 
 
 def copy(path: Path, name: str, limit_bytes: int) -> Trace:
@@ -171,8 +165,8 @@ def _known(metadata: Mapping[str, Any]) -> dict[str, Any]:
 
 def _seconds(text: Any) -> float | None:
     """Return a time that the agent wrote, in local time or with its zone, in seconds since the epoch."""
-    if is_number(text):
-        return float(text)
+    if (seconds := as_time(text)) is not None:
+        return seconds
     try:
         return datetime.fromisoformat(text).timestamp()
     except (TypeError, ValueError, OverflowError, OSError):

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from hermesguard.salvage.readers.copies import Unusable, is_number, read_limited
+from hermesguard.salvage.readers.copies import Unusable, as_time, read_limited
 from hermesguard.salvage.trace import Kind, Trace, message_of, messages_of
 
 _TAIL_BYTES: Final = 256 * 1024
@@ -89,7 +89,7 @@ def _snapshot(event: Mapping[str, Any], place: str) -> Trace | None:
         Kind.SNAPSHOT,
         place,
         messages,
-        float(event["created_at"]) if is_number(event.get("created_at")) else None,
+        _created(event),
         {
             key: value
             for key, value in found.items()
@@ -111,7 +111,7 @@ def _unfinished(events: list[dict[str, Any]], place: str) -> Trace | None:
         payload = event.get("payload")
         text = payload.get("text") if isinstance(payload, dict) else None
         if event.get("event") in ("token", "reasoning") and isinstance(text, str):
-            began = began or (float(event["created_at"]) if is_number(event.get("created_at")) else None)
+            began = began or _created(event)
             if event["event"] == "token":
                 said += text
             else:
@@ -161,8 +161,7 @@ def _prompt(event: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _created(event: Mapping[str, Any]) -> float | None:
-    value = event.get("created_at")
-    return float(value) if value is not None and is_number(value) else None
+    return as_time(event.get("created_at"))
 
 
 def _event(line: bytes) -> dict[str, Any] | None:

@@ -18,9 +18,12 @@ import orjson
 
 from hermesguard import files
 from hermesguard.files import Stamp
+from hermesguard.webui.grammar import memory_bytes
 from hermesguard.webui.session import is_session_id, number
 
 LONGEST_LIST_BYTES = 64 * 1024 * 1024
+_MOST_MEMORY_BYTES: Final = 256 * 1024 * 1024
+"""What a list may take in memory: an index of that length, as the application writes it, takes less."""
 INDEX: Final = "_index.json"
 Says = Literal["lists", "pruned", "unlisted", "rebuilt", "removed", "none"]
 NEAR_SECONDS: Final = 2.0
@@ -234,10 +237,15 @@ class Index:
 
 
 def load(path: Path) -> Any:
-    """Return the JSON value in one of the application's lists; None when there is none. Raises OSError."""
+    """Return the JSON value in one of the application's lists; None when there is none that can be read. Raises OSError.
+
+    One that would take many times its size in memory is no list of the application's, and is not read.
+    """
     try:
         data = files.read(path, LONGEST_LIST_BYTES)[0]
     except FileNotFoundError:
+        return None
+    if memory_bytes(data) > _MOST_MEMORY_BYTES:
         return None
     try:
         return orjson.loads(data)

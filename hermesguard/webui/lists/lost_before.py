@@ -10,11 +10,9 @@ from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-import orjson
-
 from hermesguard import files
 from hermesguard.webui import session
-from hermesguard.webui.lists.index import INDEX, LONGEST_LIST_BYTES
+from hermesguard.webui.lists.index import INDEX, load
 from hermesguard.webui.lists.tombstones import TOMBSTONES
 from hermesguard.webui.session import Document, Unreadable, is_session_id
 
@@ -23,6 +21,8 @@ _BACKUP: Final = ".json.bak"
 _JOURNALS: Final = ("_run_journal", "_turn_journal")
 # What is longer is no remnant worth the time: these are read one after the other, before anything else is done.
 _LONGEST_BYTES: Final = 64 * 1024 * 1024
+_MOST_MESSAGES: Final = 2**53
+"""No file has so many, and not every reader of events takes such a number."""
 
 
 class Listed(NamedTuple):
@@ -146,7 +146,7 @@ def _listed(value: Any) -> dict[str, Listed]:
         if not is_session_id(name):
             continue
         count, title = entry.get(session.MESSAGE_COUNT), entry.get(session.TITLE)
-        is_count = isinstance(count, int) and not isinstance(count, bool)
+        is_count = type(count) is int and 0 <= count < _MOST_MESSAGES
         found[str(name)] = Listed(count if is_count else 0, title if isinstance(title, str) else "")
     return found
 
@@ -180,8 +180,8 @@ def _journals(directory: Path) -> frozenset[str]:
 
 def _loaded(path: Path) -> Any:
     try:
-        return orjson.loads(files.read(path, LONGEST_LIST_BYTES)[0])
-    except (OSError, ValueError):
+        return load(path)
+    except OSError:
         return None  # a list that nobody can read tells nothing
 
 

@@ -53,7 +53,8 @@ def test_a_pipe_gets_whole_lines_unless_columns_says_otherwise():
     pipe = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
     assert screen.of(pipe, {}).width == screen.UNBOUNDED
     assert screen.of(pipe, {"COLUMNS": "60"}).width == 60
-    assert screen.of(pipe, {"COLUMNS": "wide"}).width == screen.UNBOUNDED
+    for wrong in ("wide", "0", "-5", "²", "9" * 20, "9" * 5000):
+        assert screen.of(pipe, {"COLUMNS": wrong}).width == screen.UNBOUNDED
 
 
 @pytest.mark.parametrize(

@@ -214,6 +214,14 @@ ODD_FILES: dict[str, tuple[Odd, str]] = {
         ),
         "",
     ),
+    "the index has a title and times that are none": (
+        lambda home: written(
+            home,
+            "webui/sessions/_index.json",
+            f'[{{"session_id": "{SID}", "message_count": {len(CHAT)}, "title": {{}}, "updated_at": {"9" * 400}}}]',
+        ),
+        "",
+    ),
     "the tombstones are odd": (
         lambda home: written(home, "webui/sessions/_deleted_webui_sessions.json", '{"ids": [null, 5, {}]}'),
         "",

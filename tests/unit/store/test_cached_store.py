@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import zlib
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -220,6 +221,69 @@ def test_growth_goes_into_a_delta_log_until_the_session_is_quiet(made: Setup) ->
     made.copies.flush_delta_logs()
     assert not made.copies.store.delta_log_path(NAME).exists()
     assert made.copies.store.shadow_path(NAME).read_bytes() == second.data
+
+
+@pytest.mark.parametrize("said_bytes", [100, 2**30])
+def test_a_version_that_unpacks_to_more_than_it_may_is_not_unpacked(made: Setup, said_bytes: int) -> None:
+    store = made.copies.store
+    store.limit_bytes = 2**29
+    version = store.add_version(NAME, b"x" * 100, 0, "loss", made.now)
+    packing = zlib.compressobj(9, wbits=31)
+    packed = b"".join([*(packing.compress(bytes(2**24)) for _ in range(16)), packing.flush()])
+    version.path.write_bytes(packed[:-4] + said_bytes.to_bytes(4, "little"))
+    with pytest.raises(files.Damaged if said_bytes == 100 else files.TooLarge):
+        store.read_version(version)
+
+
+def logged(made: Setup) -> Path:
+    """Return the delta log of a session that grew once."""
+    first = copy(40, SMALLEST_LOGGED_BYTES // 20)
+    made.copies.keep(NAME, first, 7)
+    made.copies.keep(NAME, grown(first, 41, SMALLEST_LOGGED_BYTES // 20), 8, first)
+    return made.copies.store.delta_log_path(NAME)
+
+
+def test_a_delta_log_that_makes_much_of_little_is_damaged(made: Setup) -> None:
+    log = logged(made)
+    lines = log.read_bytes().rstrip(b"\0").splitlines()
+    bomb = json.loads(lines[-1]) | {"parts": [[0, 10_000]] * 1000}
+    log.write_bytes(b"\n".join([*lines, *3 * [json.dumps(bomb).encode()]]) + b"\n")
+    before = made.copies.store.shadow_path(NAME).read_bytes()
+    after = made.started()
+    with pytest.raises(files.Damaged):
+        after.store.read_shadow(NAME)
+    salvaged = after.store.salvage(NAME)
+    assert salvaged is not None
+    assert len(salvaged) > len(before)  # what the good lines give
+
+
+@pytest.mark.parametrize("size_bytes", [2**40, 2**26 + 1])
+def test_a_delta_log_of_any_length_is_not_read_into_memory(made: Setup, size_bytes: int) -> None:
+    log = logged(made)
+    os.truncate(log, size_bytes)
+    after = made.started()
+    assert after.store.read_shadow(NAME) == made.copies.store.shadow_path(NAME).read_bytes()
+    after.find_delta_logs()
+    after.flush_delta_logs()
+    assert not log.exists()
+    assert [path.stat().st_size for path in (after.store.root / "set-aside").iterdir()] == [size_bytes]
+
+
+def test_a_log_is_flushed_before_it_is_longer_than_what_is_read(
+    made: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delta_log, "MOST_BYTES", 2 * SMALLEST_LOGGED_BYTES)
+    before = copy(400, SMALLEST_LOGGED_BYTES // 20)
+    made.copies.keep(NAME, before, 7)
+    log = made.copies.store.delta_log_path(NAME)
+    longest = 0
+    for number in range(401, 460):
+        after = grown(before, number, SMALLEST_LOGGED_BYTES // 20)
+        made.copies.keep(NAME, after, number, before)
+        longest = max(longest, log.stat().st_size if log.exists() else 0)
+        before = after
+    assert SMALLEST_LOGGED_BYTES < longest < 3 * SMALLEST_LOGGED_BYTES
+    assert made.copies.store.read_shadow(NAME) == before.data
 
 
 def test_delta_logs_of_a_guard_before_this_one_are_flushed(made: Setup) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hermesguard import files
-from hermesguard.webui.lists.index import Index
+from hermesguard.webui.lists.index import Index, ids_in, load
 from hermesguard.webui.lists.tombstones import Tombstones
 
 
@@ -289,3 +289,20 @@ def test_a_full_list_of_tombstones_leaves_out_what_sorts_first(tmp_path: Path) -
     assert not tombstones.may_lack("z")
     tombstones.forget()
     assert "m0000" in tombstones
+
+
+@pytest.mark.parametrize("entry", [b"{}", b"[]", b"[[[]]]", b'{"a":1}'])
+def test_what_takes_many_times_its_size_in_memory_is_no_list(tmp_path: Path, entry: bytes) -> None:
+    path = tmp_path / "_index.json"
+    path.write_bytes(b"[" + b",".join([entry] * 6_000_000) + b"]")
+    assert load(path) is None
+
+
+def test_an_index_of_many_sessions_is_read(tmp_path: Path) -> None:
+    entry = {"title": "About the server room", "message_count": 20} | {
+        f"key_{number}": None for number in range(24)
+    }
+    (tmp_path / "_index.json").write_text(
+        json.dumps([entry | {"session_id": f"{number:012x}"} for number in range(20_000)], indent=2)
+    )
+    assert len(ids_in(load(tmp_path / "_index.json")) or ()) == 20_000
