@@ -1,8 +1,8 @@
 """Messages that an older list has more than once, as the application writes them when it replays its own history. Pure."""
 
 from collections.abc import Iterator, Sequence
-from itertools import groupby
-from typing import Final
+from itertools import groupby, islice
+from typing import Final, TypeAlias
 
 from hermesguard.webui.session import Message
 
@@ -12,7 +12,10 @@ UNSTAMPED_MESSAGES = 4
 # answered twice in it.
 NEAR_MESSAGES = 2
 NEAR_SECONDS = 1.0
+# So many places are tried at which a run may begin: who says the same a thousand times must cost no square.
+MOST_STARTS = 16
 
+Key: TypeAlias = tuple[object, int | None]
 # Compared by themselves.
 _COMPARED: Final = ("content", "timestamp")
 
@@ -27,26 +30,25 @@ def repeated(old: Sequence[Message], lead: int, found: set[int]) -> set[int]:
     if not gone or len(gone) == len(old):
         return set()
     stamps = {stamp for index in gone if (stamp := old[index].timestamp) is not None}
-    seconds = {int(stamp) + near for stamp in stamps for near in (-1, 0, 1)}
     there: dict[object, list[Message]] = {}
-    is_any_near = False
     for index, message in enumerate(old):
-        if not (index < lead or index in found) or (stamp := message.timestamp) is None:
-            continue
-        is_any_near |= int(stamp) in seconds
-        if stamp in stamps:
+        if message.timestamp in stamps and (index < lead or index in found):
             there.setdefault(_key(message), []).append(message)
     again = {
         index
         for index in gone
         if there and any(_holds(twin, old[index]) for twin in there.get(_key(old[index]), ()))
     }
-    unstamped = [index for index in gone if old[index].timestamp is None]
-    nearly = [index for index in gone if old[index].timestamp is not None and index not in again]
-    for places, least in ((unstamped, UNSTAMPED_MESSAGES), (nearly if is_any_near else [], NEAR_MESSAGES)):
-        for run in _runs(places):
-            if len(run) >= least and _stands(old, run, lead, found):
-                again.update(run)
+    left = [index for index in gone if index not in again]
+    runs = [
+        run
+        for is_stamped, least in ((False, UNSTAMPED_MESSAGES), (True, NEAR_MESSAGES))
+        for run in _runs([index for index in left if (old[index].timestamp is not None) is is_stamped])
+        if len(run) >= least
+    ]
+    if runs:
+        starts = _starts(old, {key for run in runs for key in _near_keys(old[run[0]])}, lead, found)
+        again.update(index for run in runs if _stands(old, run, starts, lead, found) for index in run)
     return again
 
 
@@ -67,20 +69,40 @@ def _runs(places: Sequence[int]) -> Iterator[list[int]]:
         yield [place for _, place in run]
 
 
-def _stands(old: Sequence[Message], run: Sequence[int], lead: int, found: set[int]) -> bool:
-    """Return whether the same messages stand elsewhere one after another, all of them found."""
-    wanted = [old[index] for index in run]
-    at = 0
+def _starts(old: Sequence[Message], wanted: set[Key], lead: int, found: set[int]) -> dict[Key, list[int]]:
+    """Return where the messages that are found say what a run may begin with, by `_near_keys`."""
+    seconds = {second for _, second in wanted}
+    starts: dict[Key, list[int]] = {}
     for index, message in enumerate(old):
         if not (index < lead or index in found):
-            at = 0
-        elif _repeats(message, wanted[at]):
-            at += 1
-        else:
-            at = int(_repeats(message, wanted[0]))
-        if at == len(wanted):
-            return True
-    return False
+            continue
+        stamp = message.timestamp
+        for second in {None, None if stamp is None else int(stamp)}:
+            if second in seconds and (key := (message.said, second)) in wanted:
+                starts.setdefault(key, []).append(index)
+    return starts
+
+
+def _near_keys(message: Message) -> Iterator[Key]:
+    """Yield what a message that says the same is found by: its words, and, where there is a stamp, the seconds around it."""
+    stamp = message.timestamp
+    for second in (None,) if stamp is None else range(int(stamp) - 1, int(stamp) + 2):
+        yield message.said, second
+
+
+def _stands(
+    old: Sequence[Message], run: Sequence[int], starts: dict[Key, list[int]], lead: int, found: set[int]
+) -> bool:
+    """Return whether the same messages stand elsewhere one after another, all of them found."""
+    return any(
+        start + len(run) <= len(old)
+        and all(
+            (place < lead or place in found) and _repeats(old[place], old[index])
+            for place, index in enumerate(run, start)
+        )
+        for key in _near_keys(old[run[0]])
+        for start in islice(starts.get(key, ()), MOST_STARTS)
+    )
 
 
 def _repeats(message: Message, other: Message) -> bool:

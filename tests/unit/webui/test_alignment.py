@@ -51,6 +51,19 @@ def half_shuffled(count: int, is_stamped: bool) -> int:
     return len(lines)
 
 
+def half_gone(count: int, is_stamped: bool) -> int:
+    """Return the number of lines that a comparison of so many messages runs, half of them gone and the others shuffled."""
+    values = [
+        {"role": "user", "content": f"message {n}", **({"timestamp": n / 4 + 1} if is_stamped else {})}
+        for n in range(count)
+    ]
+    old = [Message(value, json.dumps(value)) for value in values]
+    with lines_run() as lines:
+        comparison = compare(old, random.Random(1).sample(old, count // 2))
+    assert comparison.missing
+    return len(lines)
+
+
 @contextlib.contextmanager
 def lines_run() -> Iterator[list[None]]:
     """Collect one entry for each line of Python that runs meanwhile: a cost that a busy machine does not change."""
@@ -74,3 +87,8 @@ def test_half_shuffled_costs_no_square(is_stamped: bool) -> None:
     small = half_shuffled(250, is_stamped)
     assert small > 250  # the comparison is counted at all
     assert half_shuffled(1_000, is_stamped) < 4 * 2 * small
+
+
+@pytest.mark.parametrize("is_stamped", [True, False])
+def test_half_gone_costs_no_square(is_stamped: bool) -> None:
+    assert half_gone(1_000, is_stamped) < 4 * 2 * half_gone(250, is_stamped)
