@@ -174,9 +174,7 @@ def superseded_partial(gone: Gone) -> bool:
     if message.get("_recovered_from_run_journal"):
         # Half an answer only if its turn was taken for dead, and was not; else it is all that there is, however short.
         turn = takewhile(lambda other: not is_user_turn(other), gone.now.messages[1:])
-        return any(
-            other.role == "assistant" and words in _words(other) and _is_new(gone, other) for other in turn
-        )
+        return any(other.role == "assistant" and words in _words(other) for other in turn)
     return bool(message.get("_partial")) and any(
         words in said and not (other.get("_partial") and words == said) for other, said in gone.now.answers
     )

@@ -43,6 +43,11 @@ HARMLESS: dict[str, tuple[list[Value], list[Value], list[str]]] = {
         [*ASKED, answer("I am looking at it.", 1105)],
         ["superseded_partial", "interruption_marker"],
     ),
+    "a recovered half before its answer goes": (
+        [*ASKED, answer("I am", 1100, _recovered_from_run_journal=True), answer("I am looking at it.", 1105)],
+        [*ASKED, answer("I am looking at it.", 1105)],
+        ["superseded_partial"],
+    ),
     "a stopped answer that came after all": (
         [*ASKED, PART, answer("*Task cancelled.*", 1100, _error=True)],
         [*ASKED, answer("Here it is.", 1101)],
