@@ -10,6 +10,7 @@ from hermesguard.judge.case import WINDOW_MESSAGES, Case
 from hermesguard.judge.messages import says_something, says_the_same
 from hermesguard.webui import benign, session
 from hermesguard.webui.session import Message
+from hermesguard.webui.text import words_of
 
 # What only an act of its own changes.
 SETTINGS = ("pinned", "archived", "project_id", "composer_draft")
@@ -53,7 +54,14 @@ def is_not_emptied(case: Case) -> str:
 def is_not_cleared(case: Case) -> str:
     """Other messages are left than those of a turn that was running and was stopped: its end came a moment later."""
     is_end_of_turn = case.live.messages and all(map(_is_of_stopped_turn, case.live.messages))
-    return "" if is_end_of_turn and not case.is_start else is_not_emptied(case)
+    return "" if is_end_of_turn and not case.is_start and _is_of_last_turn(case) else is_not_emptied(case)
+
+
+def _is_of_last_turn(case: Case) -> bool:
+    """Whether what is left of the shadow, if anything, is of its last turn: an older state has the first ones."""
+    there = (*case.comparison.pairs, *case.comparison.shortened)
+    first = min((old for old, _ in there), default=len(case.shadow.messages))
+    return not any(map(benign.user_turns, case.shadow.messages[first + 1 :]))
 
 
 def _is_of_stopped_turn(message: Message) -> bool:
@@ -63,16 +71,22 @@ def _is_of_stopped_turn(message: Message) -> bool:
 def is_no_stopped_turn(case: Case) -> str:
     """More is gone than what a stopped turn had said so far, beside the mark of the stop, or not its question is the end."""
     messages, end = case.shadow.messages, case.live.messages[-1:]
-    if not end or not benign.is_user_turn(end[0]) or not case.goes_on_anew:
+    if not end or not case.comparison.missing or not benign.is_user_turn(end[0]) or not case.goes_on_anew:
         return "leave its question as the end"
+    rest = [index for index in case.comparison.missing if not _is_half_said(messages, index)]
+    is_question_only = set(case.comparison.added) <= {case.live.count - 1}
     # The question may be stamped anew, or get its picture: then it is another message in the same words.
-    asked = " ".join(end[0].words.split())
-    is_rest = set(case.comparison.added) <= {case.live.count - 1} and all(
-        _is_half_said(messages, index)
-        or (messages[index].role == "user" and " ".join(messages[index].words.split()) in asked)
-        for index in case.comparison.missing
+    is_rest = len(rest) <= 1 and all(_is_asked_again(messages[index], end[0]) for index in rest)
+    is_stopped = any(map(benign.is_interruption_marker, messages[case.comparison.missing[0] :]))
+    return "" if is_question_only and is_rest and is_stopped else "leave its question as the end"
+
+
+def _is_asked_again(question: Message, again: Message) -> bool:
+    """Return whether all of a question stands in lines of its own in another, beside the picture and what tells of its place."""
+    asked, lines = (
+        "\n".join(map(words_of, message.words.strip().split("\n"))) for message in (question, again)
     )
-    return "" if is_rest else "leave its question as the end"
+    return question.role == "user" and f"\n{asked}\n" in f"\n{lines}\n"
 
 
 def _is_half_said(messages: Sequence[Message], index: int) -> bool:
@@ -129,9 +143,18 @@ def context_is_not_cleared(case: Case) -> str:
     """The context is gone where a clear keeps it, or is another one; an undo just before may have cut it."""
     if session.BOUNDARY in case.live and not case.live.context:
         return ""
-    if case.may_be_several and case.is_context_beginning:
+    if (
+        case.may_be_several
+        and case.is_context_beginning
+        and _turns_off_context(case) <= max(1, case.saves - 1)
+    ):
         return ""
     return "" if case.is_context_kept else "leave the model's context as it was"
+
+
+def _turns_off_context(case: Case) -> int:
+    """Return how many turns the end of the context had that is gone; an empty memory has lost them all."""
+    return sum(message.role == "user" for message in case.shadow.context[len(case.live.context) :])
 
 
 def context_is_another(case: Case) -> str:

@@ -14,6 +14,7 @@ from hermesguard.judge.rule import Entry, Rule
 from hermesguard.judge.rules import RULES
 from hermesguard.judge.rules_missing import MISSING_RULES, UNREADABLE_RULES, Missing, Unread
 from hermesguard.judge.verdict import Action, Surroundings, Verdict
+from hermesguard.webui import session
 from hermesguard.webui.compare.parts import taken
 from hermesguard.webui.session import Document
 
@@ -35,8 +36,9 @@ def judge(shadow: Document, live: Document, around: Surroundings | None = None) 
     if verdict.action is Action.GROWTH:
         gone, lessens = taken(shadow, live, case.comparison, case.may_be_several)
         fewer = shadow.count - live.count
-        if gone and fewer > 0 and any(act.explains(case) for act in ACTS):
-            gone = ()  # of a question that stood twice one was taken back, and with it what hung on it
+        if gone and case.lost_turns and any(act.explains(case) for act in ACTS):
+            # Of a question that stood twice one was taken back, and with it what the model knew of it.
+            gone = tuple(part for part in gone if part not in (session.CONTEXT, session.TOOL_CALLS))
         against = (f"live has {fewer} messages fewer",) if fewer > 0 else ()
         return verdict._replace(taken=gone, lessens=lessens, against=against)
     return _explained(verdict, facts(case), INTENDED if verdict.action is Action.INTENDED else LOSS)

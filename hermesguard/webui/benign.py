@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import takewhile
 from typing import Final
 
 from hermesguard.webui.document import Message
@@ -168,11 +169,13 @@ def _same_partial(one: Message, other: Message) -> bool:
 def superseded_partial(gone: Gone) -> bool:
     """A `_partial` message whose text stands whole in an answer that is there now: the turn ended and that took its place."""
     message = gone.message
-    # What is recovered of a turn that was taken for dead, and was not, is half an answer too.
-    is_half = message.get("_partial") or message.get("_recovered_from_run_journal")
-    if not is_half or not (words := _words(message)) or words not in gone.now.words:
+    if message.role != "assistant" or not (words := _words(message)) or words not in gone.now.words:
         return False
-    return message.role == "assistant" and any(
+    if message.get("_recovered_from_run_journal"):
+        # Half an answer only if its turn was taken for dead, and was not; else it is all that there is, however short.
+        turn = takewhile(lambda other: not is_user_turn(other), gone.now.messages[1:])
+        return any(other.role == "assistant" and words in _words(other) for other in turn)
+    return bool(message.get("_partial")) and any(
         words in said and not (other.get("_partial") and words == said) for other, said in gone.now.answers
     )
 

@@ -1,5 +1,6 @@
 """When two messages that do not say the same are one, edited. Pure."""
 
+import re
 from collections.abc import Iterable
 
 from hermesguard.webui import benign
@@ -7,6 +8,11 @@ from hermesguard.webui.session import Message
 
 # So much of the longer of two texts must be common to both, at their start and their end, for one to be the other, edited.
 ALIKE_SHARE = 0.5
+# What is shorter is no word that somebody takes out, as a password is: "yes" is another answer than "no".
+REPLACED_CHARACTERS = 4
+# Of less text half may be the same by chance.
+EDITED_CHARACTERS = 12
+_NUMBER = re.compile(r"\d+")
 
 
 def alike(before: Message, after: Message) -> bool:
@@ -24,10 +30,22 @@ def alike(before: Message, after: Message) -> bool:
     return start + end >= ALIKE_SHARE * longest or start + end == shortest
 
 
+def is_edited(before: Message, after: Message) -> bool:
+    """Return whether two messages are alike in more than a few words, and do not say other numbers in the same places."""
+    first, second = before.identity[1], after.identity[1]
+    if first == second:
+        return before.role == after.role
+    numbers, now = _NUMBER.findall(first), _NUMBER.findall(second)
+    says_other = numbers != now and len(numbers) == len(now)
+    return min(len(first), len(second)) >= EDITED_CHARACTERS and not says_other and alike(before, after)
+
+
 def is_rounded(before: Message, after: Message) -> bool:
-    """Return whether the stamp of one is that of the other in whole seconds."""
+    """Return whether the stamp of one is that of the other in whole seconds; two servers have fine stamps in one second."""
     first, second = before.timestamp, after.timestamp
-    return first is not None and second is not None and first != second and int(first) == int(second)
+    if first is None or second is None or first == second:
+        return False
+    return first == int(second) or second == int(first)
 
 
 def is_replacement(pairs: Iterable[tuple[Message, Message]]) -> bool:
@@ -36,7 +54,8 @@ def is_replacement(pairs: Iterable[tuple[Message, Message]]) -> bool:
     Two servers may be asked and answer in the same whole seconds, but not so.
     """
     found = [_replaced(before, after) for before, after in pairs]
-    return None not in found and len(set().union(*filter(None, found))) == 1
+    words = set().union(*filter(None, found))
+    return None not in found and len(words) == 1 and len(words.pop()[0]) >= REPLACED_CHARACTERS
 
 
 def _replaced(before: Message, after: Message) -> set[tuple[str, str]] | None:

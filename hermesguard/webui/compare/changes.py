@@ -11,7 +11,7 @@ from itertools import takewhile
 
 from hermesguard.webui import benign
 from hermesguard.webui.compare.alignment import Pair, rising
-from hermesguard.webui.compare.alike import alike, is_replacement, is_restamped, is_rounded
+from hermesguard.webui.compare.alike import alike, is_edited, is_replacement, is_restamped, is_rounded
 from hermesguard.webui.session import Message
 from hermesguard.webui.text import text_of
 
@@ -315,7 +315,7 @@ def _edited(gap: _Gap) -> Iterable[Pair]:
 
 
 def _is_edited(gap: _Gap, before: Message, after: Message) -> bool:
-    return before.role == after.role and _may_be_one(gap, before, after) and alike(before, after)
+    return before.role == after.role and _may_be_one(gap, before, after) and is_edited(before, after)
 
 
 def _is_restamped_before(gap: _Gap) -> bool:

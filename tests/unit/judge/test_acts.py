@@ -73,11 +73,13 @@ def clear(era: Value) -> tuple[Value, Value]:
     return before, before | {"messages": [], "tool_calls": [], "title": "Untitled"}
 
 
+HALF = [answer("It is", 1101, _partial=True), answer("*Task cancelled.*", 1101, _error=True)]
+
+
 def stop(era: Value) -> tuple[Value, Value]:
     earlier = [*FIVE, user("look", 1090), calling("t1", 1091), tool("done", "t1", 1092), answer("so", 1093)]
     asked = [*earlier, user("long", 1100)]
-    half = [answer("It is", 1101, _partial=True), answer("*Task cancelled.*", 1101, _error=True)]
-    before = base([*asked, *half], era) | {"context_messages": earlier}
+    before = base([*asked, *HALF], era) | {"context_messages": earlier}
     return before, before | {"messages": asked, "context_messages": asked, "input_tokens": 120}
 
 
@@ -427,3 +429,57 @@ def test_a_clear_and_the_next_prompt_between_two_looks_are_no_loss(saves: int | 
     assert judged(before, asked, saves=saves).rule == "6 clear"
     assert judged(before, asked | {"title": "another"}, saves=saves).action is not Action.INTENDED
     assert judged(before, asked, saves=1).action is not Action.INTENDED
+
+
+@pytest.mark.parametrize(
+    ("shadow_ends", "live_ends"),
+    [
+        pytest.param([user("4", 1100)], "question 41", id="nothing was stopped"),
+        pytest.param(
+            [user("", 1100, attachments=[{"name": "a.png"}])], "other", id="a picture without a word"
+        ),
+        pytest.param([user("no", 1100), *HALF], "I know", id="a part of a word"),
+        pytest.param([user("yes", 1100), user("no", 1101), *HALF], "yes\nno", id="two questions"),
+    ],
+)
+def test_a_question_that_gave_way_to_another_was_not_stopped(
+    shadow_ends: list[Value], live_ends: str
+) -> None:
+    before = base([*FIVE, *shadow_ends], OLD) | {"context_messages": FIVE, "tool_calls": []}
+    asked = [*FIVE, user(live_ends, 1200)]
+    after = before | {"messages": asked, "context_messages": asked}
+    assert judged(before, after).action is Action.UNCERTAIN
+
+
+@pytest.mark.parametrize("saves", [None, 2, 4])
+@pytest.mark.parametrize("era", [OLD, V137])
+@pytest.mark.parametrize("asked", [False, True])
+def test_an_empty_memory_is_no_clear_behind_an_undo(era: Value, saves: int | None, asked: bool) -> None:
+    """Of providers that count no tokens the counters say nothing; a clear keeps the context, and an undo cuts one turn of it."""
+    before = base(FIVE, era) | {"input_tokens": 0, "tool_calls": []}
+    after = before | {"messages": [], "context_messages": [], "title": "Untitled"}
+    if asked:
+        after |= {"title": "hello", "pending_user_message": "hello there", "active_stream_id": "s2"}
+    assert judged(before, after, saves=saves).action is Action.LOSS
+
+
+@pytest.mark.parametrize(
+    "left", [answer("long", 1001, _partial=True), answer("*Task cancelled.*", 1001, _error=True)]
+)
+def test_the_first_turn_as_it_was_stopped_is_no_clear_of_all_turns(left: Value) -> None:
+    first = [user("first", 1000), answer("long answer", 1001)]
+    before = base([*first, *FIVE], OLD) | {"context_messages": [], "tool_calls": []}
+    after = before | {"messages": [first[0] | {"_recovered": True}, left], "title": "Untitled"}
+    assert judged(before, after).action is Action.UNCERTAIN
+
+
+def test_an_undo_of_a_repeated_question_does_not_explain_what_hangs_on_others() -> None:
+    """What the model knew goes with the turn, a reasoning of another turn does not."""
+    told = [*FIVE[:9], FIVE[9] | {"reasoning": "why"}]
+    asked = [user("once more", 2000.0), user("once more", 2010.0)]
+    before = base([*told, *asked], V137)
+    after = (
+        before | {"messages": [*told, asked[0]], "context_messages": [*told, asked[0]]} | marks(V137, 2000.0)
+    )
+    assert judged(before, after).taken == ()
+    assert judged(before, after | {"messages": [*FIVE, asked[0]]}).taken == ("reasoning",)

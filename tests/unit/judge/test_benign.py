@@ -43,6 +43,11 @@ HARMLESS: dict[str, tuple[list[Value], list[Value], list[str]]] = {
         [*ASKED, answer("I am looking at it.", 1105)],
         ["superseded_partial", "interruption_marker"],
     ),
+    "a recovered half before its answer goes": (
+        [*ASKED, answer("I am", 1100, _recovered_from_run_journal=True), answer("I am looking at it.", 1105)],
+        [*ASKED, answer("I am looking at it.", 1105)],
+        ["superseded_partial"],
+    ),
     "a stopped answer that came after all": (
         [*ASKED, PART, answer("*Task cancelled.*", 1100, _error=True)],
         [*ASKED, answer("Here it is.", 1101)],
@@ -227,6 +232,14 @@ def test_harmless(what: str) -> None:
 
 
 LOSSES: dict[str, tuple[list[Value], list[Value]]] = {
+    "a recovered answer, though a later one has its words": (
+        [user("1 + 2?", 990), answer("3", 991, _recovered_from_run_journal=True), *START, answer("13", 1099)],
+        [user("1 + 2?", 990), *START, answer("13", 1099)],
+    ),
+    "a recovered answer, and a new one to another question": (
+        [*ASKED, answer("3", 1100, _recovered_from_run_journal=True)],
+        [*ASKED, user("10 + 3?", 1105), answer("13", 1106)],
+    ),
     "the last of equal partials": ([*ASKED, PART, PART], ASKED),
     "a partial with other reasoning": (
         [*ASKED, PART, answer("I am looking", 1100, _partial=True, reasoning="why"), *turns(1, 20)],

@@ -97,6 +97,34 @@ CASES: list[tuple[str, list[Any], list[Any], str]] = [
         "lead 4, same 4-4 5-5, changed 4-4 5-5",
     ),
     (
+        "another number at the same whole seconds",
+        [*THREE[:4], user("what of chapter 41", 1030), answer("chapter 41 is long", 1035)],
+        [*THREE[:4], user("what of chapter 42", 1030), answer("chapter 42 is long", 1035)],
+        "lead 4, gone 4 5, new 4 5",
+    ),
+    (
+        "no in the place of yes at the same whole seconds",
+        [*THREE[:4], user("did you say yes to it", 1030), answer("yes is what I said", 1035)],
+        [*THREE[:4], user("did you say no to it", 1030), answer("no is what I said", 1035)],
+        "lead 4, gone 4 5, new 4 5",
+    ),
+    (
+        "like words of two servers within the same seconds",
+        [*THREE[:4], user("said to B in short", 1030.25), answer("10: said to B in short", 1035.25)],
+        [
+            *THREE[:4],
+            user("said to A here in short", 1030.75),
+            answer("10: said to A here in short", 1035.75),
+        ],
+        "lead 4, gone 4 5, new 4 5",
+    ),
+    (
+        "short words, stamps rounded to whole seconds",
+        [*THREE[:4], user("go 1 on", 1030.5), answer("go on it", 1035.5)],
+        [*THREE[:4], user("go 1", 1030), answer("go", 1035)],
+        "lead 4, gone 4 5, new 4 5",
+    ),
+    (
         "like words, one of them stamped otherwise",
         [
             *THREE[:4],
@@ -146,6 +174,12 @@ CASES: list[tuple[str, list[Any], list[Any], str]] = [
         "lead 0, same 0-0 1-1 2-2 3-3 4-4 5-5, changed 4-4 5-5",
     ),
     (
+        "a conversation of six said again with another number",
+        [said(one, f"{one['content']} of chapter 41") for one in THREE],
+        [later(said(one, f"{one['content']} of chapter 42"), 900) for one in THREE],
+        "lead 0, gone 0 1 2 3 4 5, new 0 1 2 3 4 5",
+    ),
+    (
         "another conversation of six in like words",
         THREE,
         turns(3, 50, 9000),
@@ -162,6 +196,18 @@ CASES: list[tuple[str, list[Any], list[Any], str]] = [
         [*map(bare, THREE[:5]), answer("one two three four")],
         [*map(bare, THREE[:5]), answer("one two three five")],
         "lead 5, same 5-5, changed 5-5",
+    ),
+    (
+        "the last answer without a stamp is another number",
+        [*map(bare, THREE[:5]), answer("41")],
+        [*map(bare, THREE[:5]), answer("42")],
+        "lead 5, gone 5, new 5",
+    ),
+    (
+        "the last answer without a stamp has another number in like words",
+        [*map(bare, THREE[:5]), answer("the result is 41, I think")],
+        [*map(bare, THREE[:5]), answer("the result is 42, I think")],
+        "lead 5, gone 5, new 5",
     ),
     (
         "the last answer without a stamp in other words",
