@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import stat
 
 import pytest
 
@@ -93,3 +94,30 @@ def test_nothing_at_all(scene):
         "Nothing is missing, as far as this guard knows: it has seen no conversation yet."
     )
     assert scene.call("list")[1].startswith("No session yet. Whether the guard looks at the right place: ")
+
+
+@pytest.mark.parametrize("kind", [stat.S_IFREG, stat.S_IFIFO, stat.S_IFSOCK])
+@pytest.mark.parametrize("place", ["history/{}", "history/new", "shadows/{}.delta", "shadows/new.json"])
+def test_what_is_none_of_ours_in_the_store_is_named_and_hides_no_session(scene, place, kind):
+    path = scene.store / place.format(scene.whole)
+    if kind == stat.S_IFREG and path.parent.name == "shadows":
+        path.mkdir()
+    else:
+        os.mknod(path, kind | 0o600)
+    found = scene.call("verify")
+    assert found[0] == ExitCode.PROBLEM
+    assert f"{path}: not a " in found[1]
+    assert found[1].count("\n") == 3
+    assert "1 damaged.\nWhat is none of hermesguard's" in found[1]
+    for words in (
+        "status",
+        "list",
+        "lost",
+        "report -o -",
+        "drill",
+        f"history {scene.whole}",
+        f"history {scene.wiped}",
+    ):
+        code, _, err = scene.call(*words.split())
+        assert code == (ExitCode.PROBLEM if words == "status" else 0), (words, err)
+    assert scene.call("purge", scene.whole, "--yes")[0] == 0

@@ -5,8 +5,10 @@ checked is none that is missing.
 """
 
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+import stat
+from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from hermesguard import files
 from hermesguard.store.history import Version, rot_of
 from hermesguard.store.store import Store
 from hermesguard.webui import session
-from hermesguard.webui.session import Broken, TooDense
+from hermesguard.webui.session import Broken, TooDense, is_session_id
 
 Progress = Callable[[int, int], None]
 """Called with how many sessions are done, and how many there are."""
@@ -33,6 +35,8 @@ class Damage:
     error: str
     version: str = ""
     rebuilt: bool = False
+    is_strange: bool = False
+    """Something of no kind that the store has stands in its place."""
 
 
 @dataclass(slots=True)
@@ -51,10 +55,7 @@ class Tally:
         self.files += other.files
         self.versions += other.versions
         self.size_bytes += other.size_bytes
-        self.damaged += [
-            Damage(called(one.session), one.path, one.error, one.version, one.rebuilt)
-            for one in other.damaged
-        ]
+        self.damaged += [replace(one, session=called(one.session)) for one in other.damaged]
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as the answer to the verb `verify`."""
@@ -91,8 +92,23 @@ def verify(store: Store, rebuild: Callable[[str], bool], progress: Progress = no
         for version in store.versions(name):
             _check_version(store, version, tally)
         tally.sessions += 1
+    tally.damaged += _strange(store, {damage.path for damage in tally.damaged})
     progress(len(names), len(names))
     return tally
+
+
+def _strange(store: Store, told: Collection[Path]) -> Iterator[Damage]:
+    """Yield what stands under a name of the store's and is no file, or, in the history, no directory; not what was told."""
+    for directory, is_good, error in (
+        (store.shadows_directory, stat.S_ISREG, "not a regular file"),
+        (store.history_directory, stat.S_ISDIR, "not a directory"),
+    ):
+        for name in sorted(files.names(directory)):
+            path = directory / name
+            session = path.stem if directory == store.shadows_directory else name
+            with suppress(FileNotFoundError):
+                if path not in told and is_session_id(session) and not is_good(os.lstat(path).st_mode):
+                    yield Damage(session, path, error, is_strange=True)
 
 
 def _checked_shadow(store: Store, name: str, tally: Tally) -> Damage | None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,20 @@ def test_a_pipe_in_place_of_a_file_holds_nothing_up(world: World, name: str) -> 
     world.start()
     assert len(world.live(chat).messages) == 7
     assert len(world.incidents()) == 1
+    assert "store_broken" not in world.ear.names()
+
+
+@pytest.mark.parametrize("kind", [stat.S_IFREG, stat.S_IFIFO, stat.S_IFSOCK])
+def test_what_stands_in_place_of_a_history_gives_way_to_it(world: World, kind: int) -> None:
+    chat = world.app(Era.OLD).create(turns=3)
+    chat.send("unsent")
+    os.mknod(world.store_path / "history" / chat.session_id, kind | 0o600)
+    losses.wipe(chat)
+    assert len(world.live(chat).messages) == 7
+    assert len(world.guard.copies.store.versions(chat.session_id)) == 2
+    [aside] = (world.store_path / "set-aside").iterdir()
+    assert aside.lstat().st_mode == kind | 0o600
+    assert world.ear.names().count("set_aside") == 1
     assert "store_broken" not in world.ear.names()
 
 

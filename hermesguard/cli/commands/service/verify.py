@@ -65,11 +65,13 @@ def _rebuilt(settings: Settings, name: str) -> bool:
 
 def _advice(lasting: Iterable[Damage]) -> Iterator[str]:
     """Yield what to do about damage that could not be repaired."""
-    shadows = sorted({damage.session for damage in lasting if not damage.version})
+    shadows = sorted({damage.session for damage in lasting if not damage.version and not damage.is_strange})
     if shadows:
         yield f"The newest copy of {', '.join(shadows)} is rebuilt at the next good save, or by: hermesguard accept {shadows[0]}"
     if any(damage.version for damage in lasting):
         yield "A damaged version cannot be rebuilt. To get rid of it, remove its file and verify again."
+    if any(damage.is_strange for damage in lasting):
+        yield "What is none of hermesguard's does not belong into the store: move it away, and verify again."
 
 
 def drill(arguments: argparse.Namespace, settings: Settings) -> int:
