@@ -145,11 +145,15 @@ class LargeSessions:
 
     def _pack(self, name: str, reason: str, then: Callable[[str], None]) -> None:
         """Have the shadow put into the history in the background, and `then` called with the version's name."""
-        with contextlib.suppress(OSError):  # it is met again there, and told
-            self._store.history_of(name)  # what must be set aside is reported, and only here may it be
-        self._background.start(name, partial(self._packed, name, reason), then)
+        try:
+            history = self._store.history_of(name)  # what is set aside is reported: not in the background
+        except OSError as error:
+            self._context.copies.refused(error)
+            self._context.notes.revisit(name)
+            return
+        self._background.start(name, partial(self._packed, name, history, reason), then)
 
-    def _packed(self, name: str, reason: str) -> str:
+    def _packed(self, name: str, history: Path, reason: str) -> str:
         """Put the shadow into the history without reading it at once; return the version's name. In the background."""
         self._store.place.check()
         shadow = self._store.shadow_path(name)
@@ -157,7 +161,7 @@ class LargeSessions:
         digest = (noted[0] if noted else _digest(shadow))[:DIGEST_CHARACTERS]
         count = noted[1] if noted else 0
         time = self._context.clock.now()
-        target = self._store.history_of(name) / _file_name(time, count, reason, digest)
+        target = history / _file_name(time, count, reason, digest)
         files.make_directory(target.parent)
         temporary = target.with_name(f".{target.name}.tmp")
         descriptor = files.open_new(temporary)
