@@ -109,11 +109,12 @@ def _common(settings: Settings, store: Store, everything: Iterable[Incident] | N
     }
 
 
-_OF_EACH: Final = (
+OF_EACH: Final = (
     *("sessions_directory", "store", "ready", "sessions", "messages", "last_scan", "last_save", "repairs"),
     *("incidents", "incidents_today", "last_incident", "unresolved", "watch", "watch_reason", "watch_lost"),
     *("store_error", "damaged_files", "verified", "unreadable", "held", "waiting"),
 )
+"""What is told of each of several directories, and of all together."""
 _SUMS: Final = ("sessions", "messages", "repairs", "incidents", "incidents_today", "damaged_files")
 
 
@@ -153,7 +154,7 @@ def merged(found: Sequence[OfOne], refused: Sequence[dict[str, str]] = ()) -> di
         **{key: worst[key] for key in ("watch", "watch_reason", "watch_lost")},
     }
     known["directories"] = [
-        {"name": one.name, "missing": one.is_missing, **{key: one.status[key] for key in _OF_EACH}}
+        {"name": one.name, "missing": one.is_missing, **{key: one.status[key] for key in OF_EACH}}
         for one in found
     ]
     known["refused"] = list(refused)
