@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from hermesguard import __version__
-from hermesguard.clock import moment
+from hermesguard.clock import local, moment
 from hermesguard.config.settings import Settings
 from hermesguard.store import incidents
 from hermesguard.store.directories.parts import meant, part_settings
@@ -94,7 +94,7 @@ def _common(settings: Settings, store: Store, everything: Iterable[Incident] | N
     done = incidents.resolved(log)
     losses = [entry for entry in log if not entry.is_by_user]
     verified = progress_of(store.root)
-    midnight = datetime.now(UTC).astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
+    midnight = local(datetime.now(UTC)).replace(hour=0, minute=0, second=0, microsecond=0)
     return {
         "schema_version": SCHEMA_VERSION,
         "version": __version__,

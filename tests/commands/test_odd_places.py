@@ -121,3 +121,11 @@ def test_what_is_none_of_ours_in_the_store_is_named_and_hides_no_session(scene, 
         code, _, err = scene.call(*words.split())
         assert code == (ExitCode.PROBLEM if words == "status" else 0), (words, err)
     assert scene.call("purge", scene.whole, "--yes")[0] == 0
+
+
+@pytest.mark.parametrize("words", ["report -o -", "status", "log --since today", "list", "explain 1", "scan"])
+def test_a_time_zone_that_no_calendar_has_costs_no_command_its_answer(scene, words):
+    variables = {"TZ": "XXX-24:59:59", "HERMESGUARD_LOG": "text"}
+    answer = scene.run(*words.split(), environment=variables, text=True)
+    assert (answer.returncode, answer.stderr) == (ExitCode.PROBLEM if words == "status" else 0, "")
+    assert answer.stdout
