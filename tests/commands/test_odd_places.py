@@ -7,6 +7,8 @@ import stat
 
 import pytest
 
+from hermesguard import files
+from hermesguard.config import memory
 from hermesguard.errors import ExitCode
 from tests.helpers import cli_store
 
@@ -129,3 +131,18 @@ def test_a_time_zone_that_no_calendar_has_costs_no_command_its_answer(scene, wor
     answer = scene.run(*words.split(), environment=variables, text=True)
     assert (answer.returncode, answer.stderr) == (ExitCode.PROBLEM if words == "status" else 0, "")
     assert answer.stdout
+
+
+def test_a_copy_of_any_size_is_verified_without_reading_it_into_memory(scene, monkeypatch):
+    path = scene.store / "shadows" / f"{scene.whole}.json"
+    noted = os.getxattr(path, "user.hermesguard")
+    os.truncate(path, 2**27)
+    os.setxattr(path, "user.hermesguard", noted)
+    monkeypatch.setattr(memory, "LARGEST_BYTES", 2**26)
+    read = []
+    real = files.read_open
+    monkeypatch.setattr(files, "read_open", lambda file, size: read.append(size) or real(file, size))
+    code, out, _ = scene.call("verify")
+    assert code == ExitCode.PROBLEM
+    assert f"{path}: {path.name} is damaged: its content has another digest" in out
+    assert max(read) < 2**26

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from hermesguard import files
 from hermesguard.store.history import Version, rot_of
@@ -18,6 +18,7 @@ from hermesguard.store.store import Store
 from hermesguard.webui import session
 from hermesguard.webui.session import Broken, TooDense, is_session_id
 
+_BEGINNING_BYTES: Final = 4096
 Progress = Callable[[int, int], None]
 """Called with how many sessions are done, and how many there are."""
 
@@ -80,6 +81,7 @@ class Tally:
 def verify(store: Store, rebuild: Callable[[str], bool], progress: Progress = no_progress) -> Tally:
     """Read, unpack and parse every shadow and version, and check it against its digest.
 
+    What is larger than the store reads into memory is checked in pieces, by its digest alone.
     `rebuild` is asked to make a damaged shadow again from what is good, and returns whether it did. Raises OSError when the
     store itself cannot be listed, or this user may not read what is in it.
     """
@@ -87,7 +89,8 @@ def verify(store: Store, rebuild: Callable[[str], bool], progress: Progress = no
     names = store.sessions()
     for done, name in enumerate(names):
         progress(done, len(names))
-        if damage := _checked_shadow(store, name, tally):
+        checked = _checked_large_shadow if store.is_too_large(name) else _checked_shadow
+        if damage := checked(store, name, tally):
             damage.rebuilt = rebuild(name)
         for version in store.versions(name):
             _check_version(store, version, tally)
@@ -132,6 +135,19 @@ def _checked_shadow(store: Store, name: str, tally: Tally) -> Damage | None:
     return None
 
 
+def _checked_large_shadow(store: Store, name: str, tally: Tally) -> Damage | None:
+    path, known = store.shadow_path(name), len(tally.damaged)
+    if noted := store.shadow_note(name):
+        for _ in _rot(name, path, noted[0], tally):
+            pass
+    else:
+        with suppress(FileNotFoundError):  # all that is known of one without a note: it is an object
+            if next(files.pieces(path, _BEGINNING_BYTES), b"").lstrip()[:1] != b"{":
+                tally.damaged.append(Damage(name, path, "it is no session"))
+            tally.files += 1
+    return tally.damaged[-1] if len(tally.damaged) > known else None
+
+
 def _check_version(store: Store, version: Version, tally: Tally) -> None:
     try:
         data = store.read_version(version)
@@ -139,6 +155,11 @@ def _check_version(store: Store, version: Version, tally: Tally) -> None:
         if version.messages and (count := session.parse(data).count) != version.messages:
             raise files.Damaged(f"it has {count} messages, and {version.messages} were kept")
     except FileNotFoundError:
+        return
+    except files.TooLarge:
+        tally.versions += 1
+        for _ in _rot(version.session, version.path, version.digest, tally, version.name):
+            pass
         return
     except TooDense:
         pass
