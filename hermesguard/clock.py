@@ -31,3 +31,14 @@ def moment(time_ns: int) -> datetime:
         return min(datetime.fromtimestamp(time_ns / 1e9, UTC), _LATEST)
     except (ValueError, OverflowError, OSError):
         return _LATEST if time_ns > 0 else _EPOCH
+
+
+def local(time: datetime) -> datetime:
+    """Return a time as the reader's clock shows it; one without a zone is the reader's.
+
+    In UTC where TZ names a zone of a day or more, which no calendar has, or where the time there has no date.
+    """
+    try:
+        return time.astimezone()
+    except (ValueError, OverflowError, OSError):
+        return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)

@@ -46,7 +46,7 @@ def last_guard(store: Path) -> LastGuard:
 
         with closing(journal.Reader()) as reader:
             return _found(reader, store)
-    except (ImportError, OSError) as error:
+    except (ImportError, OSError, ValueError) as error:  # ValueError: it takes no TZ of a day or more
         return LastGuard("", f"not known: the journal cannot be read here ({error})")
 
 

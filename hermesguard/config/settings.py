@@ -216,7 +216,7 @@ def _read_file(path: Path, is_required: bool) -> dict[str, object]:
 
         try:
             return tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
+        except ValueError as error:  # of tomllib, or of a number that has thousands of digits
             problem = f"is not TOML: {error}"
         except RecursionError:
             problem = "is not TOML that can be read: it is nested too deeply"

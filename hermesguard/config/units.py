@@ -3,6 +3,8 @@
 import re
 from datetime import UTC, datetime
 
+from hermesguard.clock import local
+
 DURATION_FORM = 'a duration such as "10s", "15m", "12h", "30d" or "0"'
 SIZE_FORM = 'a size such as "64MiB", "2GiB" or a number of bytes'
 
@@ -90,7 +92,7 @@ def moment(when: datetime | float | None) -> str:
     """Return a time as the reader's clock shows it, "2026-11-22 10:00:03"; "-" for None and for what is no time."""
     try:
         known = datetime.fromtimestamp(when, UTC) if isinstance(when, int | float) else when
-        return f"{known.astimezone():%Y-%m-%d %H:%M:%S}" if known else "-"
+        return f"{local(known):%Y-%m-%d %H:%M:%S}" if known else "-"
     except (OverflowError, OSError, ValueError):
         return "-"
 

@@ -7,7 +7,6 @@ A dry run needs neither guard nor lock: where it may not ask, or nobody answers,
 
 import contextlib
 import errno
-import json
 import os
 import resource
 import socket
@@ -21,6 +20,7 @@ from typing import Any
 import orjson
 
 from hermesguard.config.settings import Settings
+from hermesguard.daemon.replies import Answer, encoded, read
 from hermesguard.daemon.status import resting_status
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.events.shield import Shield
@@ -37,7 +37,6 @@ MOST_CONVERSATIONS = max(2, min(64, resource.getrlimit(resource.RLIMIT_NOFILE)[0
 _MOST_WAITING = 1024
 """Clients that connect in the same instant; the kernel turns away those that are more, as if no guard answered."""
 
-Answer = dict[str, Any]
 Work = Generator[bool | None, None, Answer]
 """What does a request in little steps; one that gives True waits for the background."""
 """An answer that takes time: done in little steps, between which the guard guards."""
@@ -236,7 +235,7 @@ class _Conversation:
 
     def _reply_with(self, reply: Answer | None) -> None:
         if reply is not None:
-            self._reply = _encoded(reply) + b"\n"
+            self._reply = encoded(reply) + b"\n"
             self._selector.modify(self._connection, EVENT_WRITE, self.step)
             self._send()
 
@@ -279,28 +278,6 @@ def _refusal(what: str, remedy: str, exit_code: int) -> Answer:
     return {"error": {"what": what, "remedy": remedy, "exit_code": exit_code}}
 
 
-def _encoded(reply: Answer) -> bytes:
-    """Return a reply as JSON; what orjson does not take (a path that is not UTF-8, a number of 400 digits) is escaped."""
-    try:
-        return orjson.dumps(reply)
-    except TypeError:
-        return json.dumps(reply, default=str).encode("ascii")
-
-
-def _read(reply: bytes) -> Answer:
-    """Return the answer in a reply. GuardError when the guard refused; ValueError when it is no reply of a guard."""
-    try:
-        value = orjson.loads(reply)
-    except ValueError:
-        value = json.loads(reply)
-    match value:
-        case {"error": {"what": str(what), "remedy": str(remedy), "exit_code": int(code)}}:
-            raise GuardError(what, remedy, ExitCode(code))
-        case {"answer": dict(answer)}:
-            return answer
-    raise ValueError("no reply of a guard")
-
-
 def ask_running_guard(
     store: Path, verb: str, arguments: dict[str, Any], directory: str = ""
 ) -> dict[str, Any] | None:
@@ -317,7 +294,7 @@ def ask_running_guard(
         with _Address(store) as address, socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(STATUS_SECONDS if verb in _QUICK else ANSWER_SECONDS)
             connection.connect(address)
-            connection.sendall(_encoded(request) + b"\n")
+            connection.sendall(encoded(request) + b"\n")
             reply = b""
             while part := connection.recv(1 << 20):
                 reply += part
@@ -334,7 +311,7 @@ def ask_running_guard(
     if not reply.endswith(b"\n"):
         raise GuardError(f"The guard of the store {store} broke off its answer", "See its log, and try again")
     try:
-        return _read(reply)
+        return read(reply, verb)
     except (ValueError, RecursionError):
         raise GuardError(
             f"What listens for the guard of the store {store} gives no answer that can be read",

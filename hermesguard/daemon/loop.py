@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 from hermesguard import __version__
 from hermesguard.config import memory
 from hermesguard.config.settings import Settings
-from hermesguard.daemon.control import Answer, ControlServer, Work
+from hermesguard.daemon.control import ControlServer, Work
 from hermesguard.daemon.directories.directories import Directories
 from hermesguard.daemon.directories.ears import Ears
 from hermesguard.daemon.directories.finding import first_directory
 from hermesguard.daemon.directories.supervisor import SCAN_SLICE_SECONDS, Supervisor
 from hermesguard.daemon.integrations import Integrations, figures_of
+from hermesguard.daemon.replies import Answer
 from hermesguard.daemon.systemd import Service
 from hermesguard.daemon.writers import Writers
 from hermesguard.errors import ExitCode, GuardError

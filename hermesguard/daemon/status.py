@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from hermesguard import __version__
-from hermesguard.clock import moment
+from hermesguard.clock import local, moment
 from hermesguard.config.settings import Settings
 from hermesguard.store import incidents
 from hermesguard.store.directories.parts import meant, part_settings
@@ -94,7 +94,7 @@ def _common(settings: Settings, store: Store, everything: Iterable[Incident] | N
     done = incidents.resolved(log)
     losses = [entry for entry in log if not entry.is_by_user]
     verified = progress_of(store.root)
-    midnight = datetime.now(UTC).astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
+    midnight = local(datetime.now(UTC)).replace(hour=0, minute=0, second=0, microsecond=0)
     return {
         "schema_version": SCHEMA_VERSION,
         "version": __version__,
@@ -109,11 +109,12 @@ def _common(settings: Settings, store: Store, everything: Iterable[Incident] | N
     }
 
 
-_OF_EACH: Final = (
+OF_EACH: Final = (
     *("sessions_directory", "store", "ready", "sessions", "messages", "last_scan", "last_save", "repairs"),
     *("incidents", "incidents_today", "last_incident", "unresolved", "watch", "watch_reason", "watch_lost"),
     *("store_error", "damaged_files", "verified", "unreadable", "held", "waiting"),
 )
+"""What is told of each of several directories, and of all together."""
 _SUMS: Final = ("sessions", "messages", "repairs", "incidents", "incidents_today", "damaged_files")
 
 
@@ -153,7 +154,7 @@ def merged(found: Sequence[OfOne], refused: Sequence[dict[str, str]] = ()) -> di
         **{key: worst[key] for key in ("watch", "watch_reason", "watch_lost")},
     }
     known["directories"] = [
-        {"name": one.name, "missing": one.is_missing, **{key: one.status[key] for key in _OF_EACH}}
+        {"name": one.name, "missing": one.is_missing, **{key: one.status[key] for key in OF_EACH}}
         for one in found
     ]
     known["refused"] = list(refused)

@@ -21,6 +21,7 @@ from typing import Any, Final, NamedTuple, Protocol
 import orjson
 
 from hermesguard import files
+from hermesguard.clock import local
 from hermesguard.events.event import Event, Priority, Value
 
 SCHEMA_VERSION: Final = 2
@@ -179,7 +180,7 @@ class Text(Stream):
         colour = self._COLOURS.get(record.event.priority)
         if self._coloured and colour:
             level = f"\x1b[{colour}m{level}\x1b[0m"
-        line = f"{record.time.astimezone():%H:%M:%S} {level} {record.message}\n"
+        line = f"{local(record.time):%H:%M:%S} {level} {record.message}\n"
         return line.encode(self._encoding, "backslashreplace")
 
 

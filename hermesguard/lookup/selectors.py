@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal, NoReturn
 
+from hermesguard.clock import local
 from hermesguard.config.units import parse_duration
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.store.history import Version
@@ -192,7 +193,7 @@ def parse_moment(text: str, now: datetime) -> datetime:
         return now - timedelta(seconds=parse_duration(text))
     except ValueError:
         pass
-    midnight = now.astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
+    midnight = local(now).replace(hour=0, minute=0, second=0, microsecond=0)
     if text in ("today", "yesterday"):
         return (midnight - timedelta(days=text == "yesterday")).astimezone(UTC)
     when = _moment(text, now)
@@ -212,17 +213,19 @@ def _may_be_version(text: str) -> bool:
 
 
 def _moment(text: str, now: datetime) -> datetime | None:
-    today = now.astimezone().date()
+    today = local(now).date()
     for candidate in (text, f"{today}T{text}"):
         try:
-            return datetime.fromisoformat(candidate).astimezone(UTC)
+            typed = datetime.fromisoformat(candidate)
+            if typed.year > 1:  # the first has hours that are in no year at all in UTC
+                return local(typed).astimezone(UTC)
         except (ValueError, OverflowError):
             continue
     return None
 
 
 def _local(when: datetime) -> str:
-    return f"{when.astimezone():%Y-%m-%dT%H:%M:%S}"
+    return f"{local(when):%Y-%m-%dT%H:%M:%S}"
 
 
 def _refuse_version(text: str, session: str, versions: Sequence[Version], why: str = "") -> NoReturn:

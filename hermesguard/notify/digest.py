@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
+from hermesguard.clock import local
 from hermesguard.events.event import Priority, paragraphs, plain
 from hermesguard.notify.alerts import KNOWN, Alert
 
@@ -170,7 +171,7 @@ def _which(ranges: list[Range]) -> str:
 
 
 def _local(moment: str) -> datetime:
-    return datetime.fromisoformat(moment).astimezone()
+    return local(datetime.fromisoformat(moment))
 
 
 def _when(first: str, last: str) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from hermesguard import files
-from hermesguard.clock import Clock
+from hermesguard.clock import Clock, local
 from hermesguard.config.settings import Settings
 from hermesguard.daemon.control import ask_running_guard
 from hermesguard.errors import ExitCode, GuardError
@@ -252,7 +252,7 @@ class Notifier:
 
     def _is_quiet(self, now: float) -> bool:
         span = self.options.quiet_hours
-        return span is not None and span.has(datetime.fromtimestamp(now).astimezone().time())
+        return span is not None and span.has(local(datetime.fromtimestamp(now, UTC)).time())
 
     def _send(self, now: float) -> float:
         """Start the next delivery that is due; return seconds until another may be."""

@@ -163,8 +163,11 @@ def _received(entry: Mapping[str, Any]) -> float:
 
 
 def _reader(directory: Path | None) -> Any:
-    from systemd import journal  # libsystemd may be missing in a container
-
+    """Return a reader of the journal. Raises OSError; ImportError where libsystemd is missing, or takes no such TZ."""
+    try:
+        from systemd import journal
+    except ValueError as error:
+        raise ImportError(str(error)) from None
     return journal.Reader(path=str(directory)) if directory else journal.Reader()
 
 

@@ -5,7 +5,7 @@ import errno
 import os
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -169,6 +169,7 @@ class History:
     place: Place
     limit_bytes: int | None = None
     """No version that is larger is read into memory: `files.TooLarge`."""
+    set_aside: Callable[[Path, str], None]
 
     def versions(self, session: str, ending: str = "") -> list[Version]:
         """Return the versions of a session whose files' names end so, oldest first."""
@@ -176,19 +177,24 @@ class History:
         directory = self.history_directory / session
         if os.path.islink(directory):
             return []
-        with contextlib.suppress(FileNotFoundError), os.scandir(directory) as entries:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(directory) as entries:
             for entry in entries:
                 with contextlib.suppress(FileNotFoundError):
                     if entry.name.endswith(ending) and (version := version_of(session, entry)):
                         found.append(version)
         return sorted(found, key=lambda version: version.path.name)
 
-    def _history_of(self, session: str) -> Path:
-        """Return the directory of a session's versions, for writing. Raises OSError when it is a link, or the store is gone."""
+    def history_of(self, session: str) -> Path:
+        """Return the directory of a session's versions, for writing; what stands there and is none is set aside.
+
+        Raises OSError when it is a link, or the store is gone.
+        """
         self.place.check(self.history_directory)
         directory = self.history_directory / session
         if os.path.islink(directory):
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(directory))
+        if os.path.lexists(directory) and not directory.is_dir():
+            self.set_aside(directory, "it is no directory")
         return directory
 
     def histories(self) -> list[str]:
@@ -206,7 +212,7 @@ class History:
 
         What was taken away on purpose gets a name that says so, even when the content is there already (a hard link).
         """
-        directory = self._history_of(session)
+        directory = self.history_of(session)
         known = digest(data)
         ending = f"-{known}.json.gz"
         twin = next(reversed(self.versions(session, ending)), None)

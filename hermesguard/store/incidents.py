@@ -110,6 +110,8 @@ _DIGEST = re.compile(r"(?:[0-9a-f]{16})?")
 _LONGEST_LINE_BYTES = 64 * 1024
 _LONGEST_LOG_BYTES = 256 * 1024 * 1024
 _LARGEST = 2**53
+# Numbers rise by one, or up to the time in seconds; past a higher one they would soon have more digits than are read.
+_MOST_BETWEEN = 10**10
 
 
 def is_incident_id(text: str) -> bool:
@@ -206,8 +208,11 @@ def sort_out(store: Path) -> tuple[list[Incident], list[bytes]]:
     data = files.read(store / FILE_NAME, _LONGEST_LOG_BYTES)[0]
     found: dict[str, Incident] = {}
     strange = []
+    highest = 0
     for line in dict.fromkeys(data.split(b"\n")):
-        if (incident := _from_line(line)) is not None:
+        incident = _from_line(line)
+        if incident is not None and int(incident.id) <= highest + _MOST_BETWEEN:
+            highest = max(highest, int(incident.id))
             found.pop(incident.id, None)
             found[incident.id] = incident
         elif line and not _is_torn(line):

@@ -350,7 +350,7 @@ class Store(History):
         What a crash leaves is the same session in two parts, which the next call makes whole.
         """
         self.fold(session)
-        old, new = self._history_of(session), self._history_of(new_session)
+        old, new = self.history_of(session), self.history_of(new_session)
         for name in files.names(old):
             files.make_directory(new)
             files.move(old / name, new / name)
@@ -381,12 +381,12 @@ class Store(History):
         """Return the paths of all files in the store that can hold text of a session; some need not be there."""
         kept = [self.delta_log_path(session), self.shadow_path(session)]
         history = self.history_directory / session
-        names = [] if os.path.islink(history) else files.names(history)
+        names = files.names(history) if history.is_dir() and not history.is_symlink() else []
         return (
             kept
             + [path.with_name(f".{path.name}{_TEMPORARY_SUFFIX}") for path in kept]
             + [self.shadow_path(session).with_name(f".{session}.json{ending}") for ending in _UNFINISHED]
-            + [history / name for name in names]
+            + [history, *(history / name for name in names)]
         )
 
 

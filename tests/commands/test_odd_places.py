@@ -3,9 +3,12 @@
 import json
 import os
 import shutil
+import stat
 
 import pytest
 
+from hermesguard import files
+from hermesguard.config import memory
 from hermesguard.errors import ExitCode
 from tests.helpers import cli_store
 
@@ -93,3 +96,53 @@ def test_nothing_at_all(scene):
         "Nothing is missing, as far as this guard knows: it has seen no conversation yet."
     )
     assert scene.call("list")[1].startswith("No session yet. Whether the guard looks at the right place: ")
+
+
+@pytest.mark.parametrize("kind", [stat.S_IFREG, stat.S_IFIFO, stat.S_IFSOCK])
+@pytest.mark.parametrize("place", ["history/{}", "history/new", "shadows/{}.delta", "shadows/new.json"])
+def test_what_is_none_of_ours_in_the_store_is_named_and_hides_no_session(scene, place, kind):
+    path = scene.store / place.format(scene.whole)
+    if kind == stat.S_IFREG and path.parent.name == "shadows":
+        path.mkdir()
+    else:
+        os.mknod(path, kind | 0o600)
+    found = scene.call("verify")
+    assert found[0] == ExitCode.PROBLEM
+    assert f"{path}: not a " in found[1]
+    assert found[1].count("\n") == 3
+    assert "1 damaged.\nWhat is none of hermesguard's" in found[1]
+    for words in (
+        "status",
+        "list",
+        "lost",
+        "report -o -",
+        "drill",
+        f"history {scene.whole}",
+        f"history {scene.wiped}",
+    ):
+        code, _, err = scene.call(*words.split())
+        assert code == (ExitCode.PROBLEM if words == "status" else 0), (words, err)
+    assert scene.call("purge", scene.whole, "--yes")[0] == 0
+
+
+@pytest.mark.parametrize("words", ["report -o -", "status", "log --since today", "list", "explain 1", "scan"])
+def test_a_time_zone_that_no_calendar_has_costs_no_command_its_answer(scene, words):
+    variables = {"TZ": "XXX-24:59:59", "HERMESGUARD_LOG": "text"}
+    answer = scene.run(*words.split(), environment=variables, text=True)
+    assert (answer.returncode, answer.stderr) == (ExitCode.PROBLEM if words == "status" else 0, "")
+    assert answer.stdout
+
+
+def test_a_copy_of_any_size_is_verified_without_reading_it_into_memory(scene, monkeypatch):
+    path = scene.store / "shadows" / f"{scene.whole}.json"
+    noted = os.getxattr(path, "user.hermesguard")
+    os.truncate(path, 2**27)
+    os.setxattr(path, "user.hermesguard", noted)
+    monkeypatch.setattr(memory, "LARGEST_BYTES", 2**26)
+    read = []
+    real = files.read_open
+    monkeypatch.setattr(files, "read_open", lambda file, size: read.append(size) or real(file, size))
+    code, out, _ = scene.call("verify")
+    assert code == ExitCode.PROBLEM
+    assert f"{path}: {path.name} is damaged: its content has another digest" in out
+    assert max(read) < 2**26

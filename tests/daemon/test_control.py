@@ -79,7 +79,7 @@ def guard(tmp_path: Path) -> Iterator[Guard]:
 
 
 def test_an_answer_at_once(guard: Guard, tmp_path: Path) -> None:
-    assert ask_running_guard(tmp_path, "status", {"a": 1}) == {"verb": "status", "a": 1}
+    assert ask_running_guard(tmp_path, "prove", {"a": 1}) == {"verb": "prove", "a": 1}
     with pytest.raises(GuardError, match="That is refused") as refused:
         ask_running_guard(tmp_path, "refuse", {})
     assert refused.value.exit_code == ExitCode.REFUSED
@@ -93,7 +93,7 @@ def test_the_loop_turns_and_answers_others_while_it_works(guard: Guard, tmp_path
     asking.start()
     until(lambda: guard.steps)
     turns = guard.turns
-    assert ask_running_guard(tmp_path, "status", {}) == {"verb": "status"}
+    assert ask_running_guard(tmp_path, "prove", {}) == {"verb": "prove"}
     assert not answers
     asking.join()
     assert answers[0]["done"]
@@ -104,7 +104,7 @@ def test_the_loop_turns_and_answers_others_while_it_works(guard: Guard, tmp_path
 def test_work_can_be_refused_in_the_middle(guard: Guard, tmp_path: Path) -> None:
     with pytest.raises(GuardError, match="The work is refused"):
         ask_running_guard(tmp_path, "work", {"seconds": 0.01, "refuse": True})
-    assert ask_running_guard(tmp_path, "status", {}) == {"verb": "status"}
+    assert ask_running_guard(tmp_path, "prove", {}) == {"verb": "prove"}
 
 
 def test_who_goes_away_ends_the_work(guard: Guard, tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_a_directory_in_the_place_of_the_socket_is_set_aside(tmp_path: Path) -> 
     (tmp_path / "control" / "note").write_text("x")
     guard = Guard(tmp_path)
     try:
-        assert ask_running_guard(tmp_path, "status", {}) == {"verb": "status"}
+        assert ask_running_guard(tmp_path, "prove", {}) == {"verb": "prove"}
     finally:
         guard.close()
     assert (tmp_path / "set-aside" / "control.1" / "note").read_text() == "x"
@@ -149,14 +149,14 @@ def test_more_clients_than_can_be_commands_cost_the_guard_nothing(guard: Guard, 
             client.connect(str(tmp_path / "control"))
             if number % 3:
                 client.sendall((b"half a request", b'{"verb": "status", "arguments": {}}\n')[number % 3 - 1])
-        assert ask_running_guard(tmp_path, "status", {}) == {"verb": "status"}
+        assert ask_running_guard(tmp_path, "prove", {}) == {"verb": "prove"}
         assert len(os.listdir("/proc/self/fd")) <= before + control.MOST_CONVERSATIONS
         clients[0].settimeout(10)
         assert clients[0].recv(1) == b""  # who said nothing for longest was hung up on
     finally:
         for client in clients:
             client.close()
-    assert ask_running_guard(tmp_path, "status", {}) == {"verb": "status"}
+    assert ask_running_guard(tmp_path, "prove", {}) == {"verb": "prove"}
 
 
 def test_who_waits_for_an_answer_is_not_hung_up_on(guard: Guard, tmp_path: Path) -> None:
@@ -175,6 +175,26 @@ def test_who_waits_for_an_answer_is_not_hung_up_on(guard: Guard, tmp_path: Path)
         client.close()
 
 
+def replied(store: Path, reply: bytes, verb: str) -> dict[str, Any] | None:
+    """Return what is read of a reply on the socket of a store."""
+
+    def answer() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(1000)
+            connection.sendall(reply + b"\n")
+
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(store / "control"))
+        listener.listen()
+        answering = threading.Thread(target=answer)
+        answering.start()
+        try:
+            return ask_running_guard(store, verb, {})
+        finally:
+            answering.join()
+
+
 @pytest.mark.parametrize(
     "reply",
     [
@@ -183,20 +203,29 @@ def test_who_waits_for_an_answer_is_not_hung_up_on(guard: Guard, tmp_path: Path)
     ],
 )  # fmt: skip
 def test_an_answer_that_is_none_is_a_sentence(tmp_path: Path, reply: bytes) -> None:
-    def answer() -> None:
-        connection, _ = listener.accept()
-        with connection:
-            connection.recv(1000)
-            connection.sendall(reply + b"\n")
+    with pytest.raises(GuardError, match="no answer that can be read"):
+        replied(tmp_path, reply, "prove")
 
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(tmp_path / "control"))
-        listener.listen()
-        answering = threading.Thread(target=answer)
-        answering.start()
-        with pytest.raises(GuardError, match="no answer that can be read"):
-            ask_running_guard(tmp_path, "status", {})
-        answering.join()
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        "status",
+        "undo",
+        "restore",
+        "accept",
+        "restore_all_missing",
+        "salvage",
+        "purge",
+        "prune",
+        "title",
+        "rebuild",
+    ],
+)
+@pytest.mark.parametrize("answer", [b"{}", b'{"session": "s", "action": "restored", "version": "9"}'])
+def test_an_answer_of_another_version_is_a_sentence(tmp_path: Path, verb: str, answer: bytes) -> None:
+    with pytest.raises(GuardError, match="no answer that can be read"):
+        replied(tmp_path, b'{"answer": %b}' % answer, verb)
 
 
 def test_a_guard_that_hangs_is_told_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

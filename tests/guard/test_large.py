@@ -13,7 +13,7 @@ import pytest
 
 from hermesguard import files
 from hermesguard.config import memory
-from hermesguard.demo import losses
+from hermesguard.demo import acts, losses
 from hermesguard.demo.chat import Chat
 from hermesguard.demo.eras import Era
 from hermesguard.errors import GuardError
@@ -84,6 +84,17 @@ def test_its_wipe_is_repaired_without_the_stream(large: tuple[World, Chat]) -> N
     assert [incident.event for incident in world.incidents()] == ["restored"]
     assert shadow_path(world, chat).read_bytes() == chat.path.read_bytes()
     assert not [path for path in world.sessions.iterdir() if path.name.startswith(".")]
+
+
+def test_what_stands_in_place_of_its_history_gives_way_to_it(large: tuple[World, Chat]) -> None:
+    world, chat = large
+    history = world.store_path / "history" / chat.session_id
+    history.write_text("x")
+    acts.undo(chat)
+    world.pass_time(5)
+    assert [version.reason for version in world.guard.copies.store.versions(chat.session_id)] == ["displaced"]
+    assert (world.store_path / "set-aside" / f"{chat.session_id}.1").read_text() == "x"
+    assert "internal_error" not in world.ear.names()
 
 
 def test_what_a_stale_writer_said_is_kept(large: tuple[World, Chat]) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Final
 from xml.etree import ElementTree as ET
 
 from hermesguard.cli.report.series import Chart
+from hermesguard.clock import local
 from hermesguard.config.units import about_size
 from hermesguard.errors import GuardError
 
@@ -89,11 +90,11 @@ def _tick_format(chart: Chart) -> Callable[[datetime], str]:
     is_within_a_day = chart.ticks[-1] - chart.ticks[0] < timedelta(days=1)
     forms = ("%H:%M", "%H:%M:%S") if is_within_a_day else ("%Y-%m-%d", "%m-%d %H:%M", "%m-%d %H:%M:%S")
     form = next((form for form in forms if _tells_apart(form, chart.ticks)), forms[-1])
-    return lambda tick: f"{tick.astimezone():{form}}"
+    return lambda tick: f"{local(tick):{form}}"
 
 
 def _tells_apart(form: str, ticks: Sequence[datetime]) -> bool:
-    return len({f"{tick.astimezone():{form}}" for tick in ticks}) == len(ticks)
+    return len({f"{local(tick):{form}}" for tick in ticks}) == len(ticks)
 
 
 def _self_contained(drawn: str, title: str) -> str:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import accumulate
 from typing import Final
 
-from hermesguard.clock import moment
+from hermesguard.clock import local, moment
 from hermesguard.lookup.library import Library
 from hermesguard.store.history import Version
 from hermesguard.store.incidents import Incident
@@ -155,8 +155,9 @@ def ticks(first: datetime, now: datetime) -> list[datetime]:
     step = next((step for step in _STEPS if (now - first) / step < _MOST_TICKS), _STEPS[-1])
     if (now - first) / step >= _MOST_TICKS:
         step = (now - first) / (_MOST_TICKS - 1)
-    local = first.astimezone()
-    start = local.replace(second=0, microsecond=0, minute=local.minute if step < _STEPS[2] else 0)
+    start = local(first).replace(second=0, microsecond=0)
+    if step >= _STEPS[2]:
+        start = start.replace(minute=0)
     if step >= _STEPS[3]:
         start = start.replace(hour=0)
     ticks = []

@@ -8,6 +8,7 @@ in the history. All copying is done in the background; what is done about it, by
 import contextlib
 import gzip
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -125,9 +126,7 @@ class LargeSessions:
                 self._context.notes.revisit(name)
             return
         if before is not None and before.size_bytes > made.of.size_bytes:
-            self._background.start(
-                name, partial(self._packed, name, "displaced"), lambda _: self._install(name, made)
-            )
+            self._pack(name, "displaced", lambda _: self._install(name, made))
         else:
             self._install(name, made)
 
@@ -144,7 +143,17 @@ class LargeSessions:
         if live is None or signature(live) != signature(made.of):
             self._context.notes.revisit(name)
 
-    def _packed(self, name: str, reason: str) -> str:
+    def _pack(self, name: str, reason: str, then: Callable[[str], None]) -> None:
+        """Have the shadow put into the history in the background, and `then` called with the version's name."""
+        try:
+            history = self._store.history_of(name)  # what is set aside is reported: not in the background
+        except OSError as error:
+            self._context.copies.refused(error)
+            self._context.notes.revisit(name)
+            return
+        self._background.start(name, partial(self._packed, name, history, reason), then)
+
+    def _packed(self, name: str, history: Path, reason: str) -> str:
         """Put the shadow into the history without reading it at once; return the version's name. In the background."""
         self._store.place.check()
         shadow = self._store.shadow_path(name)
@@ -152,7 +161,7 @@ class LargeSessions:
         digest = (noted[0] if noted else _digest(shadow))[:DIGEST_CHARACTERS]
         count = noted[1] if noted else 0
         time = self._context.clock.now()
-        target = self._store.history_directory / name / _file_name(time, count, reason, digest)
+        target = history / _file_name(time, count, reason, digest)
         files.make_directory(target.parent)
         temporary = target.with_name(f".{target.name}.tmp")
         descriptor = files.open_new(temporary)
@@ -200,7 +209,7 @@ class LargeSessions:
         )
         if live is not None and is_intended:
             take = partial(self._take, name, Copy(data, live), stamp)
-            self._background.start(name, partial(self._packed, name, "intended"), take)
+            self._pack(name, "intended", take)
         else:
             work = partial(self._staged, name, stamp, known)
             self._background.start(name, work, partial(self._put_back, name, data, stamp, known))
@@ -275,7 +284,7 @@ class LargeSessions:
         if self._background.is_busy(name):
             return
         if context.directory.has_tombstone(name):
-            self._background.start(name, partial(self._packed, name, "deleted"), partial(self._forget, name))
+            self._pack(name, "deleted", partial(self._forget, name))
         elif not context.recorder.open_incident(name, "warned"):
             evidence = ("its copy is too large to be read", f"copy it back: {self._store.shadow_path(name)}")
             verdict = Verdict(Action.UNCERTAIN, "too large to be read", evidence)

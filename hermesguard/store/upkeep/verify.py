@@ -5,17 +5,20 @@ checked is none that is missing.
 """
 
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+import stat
+from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from hermesguard import files
 from hermesguard.store.history import Version, rot_of
 from hermesguard.store.store import Store
 from hermesguard.webui import session
-from hermesguard.webui.session import Broken, TooDense
+from hermesguard.webui.session import Broken, TooDense, is_session_id
 
+_BEGINNING_BYTES: Final = 4096
 Progress = Callable[[int, int], None]
 """Called with how many sessions are done, and how many there are."""
 
@@ -33,6 +36,8 @@ class Damage:
     error: str
     version: str = ""
     rebuilt: bool = False
+    is_strange: bool = False
+    """Something of no kind that the store has stands in its place."""
 
 
 @dataclass(slots=True)
@@ -51,10 +56,7 @@ class Tally:
         self.files += other.files
         self.versions += other.versions
         self.size_bytes += other.size_bytes
-        self.damaged += [
-            Damage(called(one.session), one.path, one.error, one.version, one.rebuilt)
-            for one in other.damaged
-        ]
+        self.damaged += [replace(one, session=called(one.session)) for one in other.damaged]
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as the answer to the verb `verify`."""
@@ -79,6 +81,7 @@ class Tally:
 def verify(store: Store, rebuild: Callable[[str], bool], progress: Progress = no_progress) -> Tally:
     """Read, unpack and parse every shadow and version, and check it against its digest.
 
+    What is larger than the store reads into memory is checked in pieces, by its digest alone.
     `rebuild` is asked to make a damaged shadow again from what is good, and returns whether it did. Raises OSError when the
     store itself cannot be listed, or this user may not read what is in it.
     """
@@ -86,13 +89,29 @@ def verify(store: Store, rebuild: Callable[[str], bool], progress: Progress = no
     names = store.sessions()
     for done, name in enumerate(names):
         progress(done, len(names))
-        if damage := _checked_shadow(store, name, tally):
+        checked = _checked_large_shadow if store.is_too_large(name) else _checked_shadow
+        if damage := checked(store, name, tally):
             damage.rebuilt = rebuild(name)
         for version in store.versions(name):
             _check_version(store, version, tally)
         tally.sessions += 1
+    tally.damaged += _strange(store, {damage.path for damage in tally.damaged})
     progress(len(names), len(names))
     return tally
+
+
+def _strange(store: Store, told: Collection[Path]) -> Iterator[Damage]:
+    """Yield what stands under a name of the store's and is no file, or, in the history, no directory; not what was told."""
+    for directory, is_good, error in (
+        (store.shadows_directory, stat.S_ISREG, "not a regular file"),
+        (store.history_directory, stat.S_ISDIR, "not a directory"),
+    ):
+        for name in sorted(files.names(directory)):
+            path = directory / name
+            session = path.stem if directory == store.shadows_directory else name
+            with suppress(FileNotFoundError):
+                if path not in told and is_session_id(session) and not is_good(os.lstat(path).st_mode):
+                    yield Damage(session, path, error, is_strange=True)
 
 
 def _checked_shadow(store: Store, name: str, tally: Tally) -> Damage | None:
@@ -116,6 +135,19 @@ def _checked_shadow(store: Store, name: str, tally: Tally) -> Damage | None:
     return None
 
 
+def _checked_large_shadow(store: Store, name: str, tally: Tally) -> Damage | None:
+    path, known = store.shadow_path(name), len(tally.damaged)
+    if noted := store.shadow_note(name):
+        for _ in _rot(name, path, noted[0], tally):
+            pass
+    else:
+        with suppress(FileNotFoundError):  # all that is known of one without a note: it is an object
+            if next(files.pieces(path, _BEGINNING_BYTES), b"").lstrip()[:1] != b"{":
+                tally.damaged.append(Damage(name, path, "it is no session"))
+            tally.files += 1
+    return tally.damaged[-1] if len(tally.damaged) > known else None
+
+
 def _check_version(store: Store, version: Version, tally: Tally) -> None:
     try:
         data = store.read_version(version)
@@ -123,6 +155,11 @@ def _check_version(store: Store, version: Version, tally: Tally) -> None:
         if version.messages and (count := session.parse(data).count) != version.messages:
             raise files.Damaged(f"it has {count} messages, and {version.messages} were kept")
     except FileNotFoundError:
+        return
+    except files.TooLarge:
+        tally.versions += 1
+        for _ in _rot(version.session, version.path, version.digest, tally, version.name):
+            pass
         return
     except TooDense:
         pass

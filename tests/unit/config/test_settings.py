@@ -233,6 +233,8 @@ def test_a_file_that_is_no_text_or_cannot_be_read_is_named(tmp_path):
     assert "Is a directory" in refusal(files=[tmp_path / "directory"])
     (tmp_path / "deep").write_text("store = " + "[" * 5000)
     assert "nested too deeply" in refusal(files=[tmp_path / "deep"])
+    (tmp_path / "number").write_text("cache_bytes = " + "9" * 5000)
+    assert "is not TOML: " in refusal(files=[tmp_path / "number"])
 
 
 @pytest.mark.parametrize(

@@ -224,13 +224,16 @@ def test_growth_goes_into_a_delta_log_until_the_session_is_quiet(made: Setup) ->
 
 
 @pytest.mark.parametrize("said_bytes", [100, 2**30])
-def test_a_version_that_unpacks_to_more_than_it_may_is_not_unpacked(made: Setup, said_bytes: int) -> None:
+def test_a_version_that_unpacks_to_more_than_it_may_is_not_unpacked(
+    made: Setup, said_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = made.copies.store
     store.limit_bytes = 2**29
     version = store.add_version(NAME, b"x" * 100, 0, "loss", made.now)
     packing = zlib.compressobj(9, wbits=31)
     packed = b"".join([*(packing.compress(bytes(2**24)) for _ in range(16)), packing.flush()])
     version.path.write_bytes(packed[:-4] + said_bytes.to_bytes(4, "little"))
+    monkeypatch.setattr("zlib.decompress", pytest.fail)
     with pytest.raises(files.Damaged if said_bytes == 100 else files.TooLarge):
         store.read_version(version)
 
@@ -241,6 +244,12 @@ def logged(made: Setup) -> Path:
     made.copies.keep(NAME, first, 7)
     made.copies.keep(NAME, grown(first, 41, SMALLEST_LOGGED_BYTES // 20), 8, first)
     return made.copies.store.delta_log_path(NAME)
+
+
+@pytest.mark.parametrize("parts", [[[0, 10], [0, 10]], [[5, 5], [0, 5]], [[0, 6], "x", [5, 5]]])
+def test_a_change_takes_nothing_twice_nor_from_behind(parts: list[object]) -> None:
+    with pytest.raises(IndexError):
+        delta_log._after(b"0123456789", {"parts": parts})
 
 
 def test_a_delta_log_that_makes_much_of_little_is_damaged(made: Setup) -> None:

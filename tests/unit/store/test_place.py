@@ -2,6 +2,7 @@
 
 import json
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,35 @@ def test_a_pipe_in_place_of_a_file_holds_nothing_up(world: World, name: str) -> 
     world.start()
     assert len(world.live(chat).messages) == 7
     assert len(world.incidents()) == 1
+    assert "store_broken" not in world.ear.names()
+
+
+@pytest.mark.parametrize("number", ["9" * 15, "9" * 12])
+def test_a_number_that_no_incident_can_have_makes_no_later_one_unreadable(world: World, number: str) -> None:
+    app = world.app(Era.OLD)
+    chats = [app.create(turns=3) for _ in range(3)]
+    for time, chat in enumerate(chats):
+        chat.send("unsent")
+        losses.wipe(chat)
+        if time == 1:
+            path = world.store_path / incidents.FILE_NAME
+            path.write_text(path.read_text() + json.dumps(GOOD | {"id": number}) + "\n")
+            world.start()
+    assert [incident.id for incident in world.incidents()] == ["1", "2", "3"]
+    assert world.ear.names().count("set_aside") == 1
+
+
+@pytest.mark.parametrize("kind", [stat.S_IFREG, stat.S_IFIFO, stat.S_IFSOCK])
+def test_what_stands_in_place_of_a_history_gives_way_to_it(world: World, kind: int) -> None:
+    chat = world.app(Era.OLD).create(turns=3)
+    chat.send("unsent")
+    os.mknod(world.store_path / "history" / chat.session_id, kind | 0o600)
+    losses.wipe(chat)
+    assert len(world.live(chat).messages) == 7
+    assert len(world.guard.copies.store.versions(chat.session_id)) == 2
+    [aside] = (world.store_path / "set-aside").iterdir()
+    assert aside.lstat().st_mode == kind | 0o600
+    assert world.ear.names().count("set_aside") == 1
     assert "store_broken" not in world.ear.names()
 
 

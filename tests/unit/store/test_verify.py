@@ -77,6 +77,29 @@ def test_what_takes_many_times_its_size_is_not_damaged(
     assert copy.document.text.encode() == shadow
 
 
+def test_what_is_too_large_is_checked_in_pieces(
+    world: World, chats: list[Chat], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = world.guard.copies.store
+    store.limit_bytes = 1
+    read = []
+    monkeypatch.setattr(session, "parse", read.append)
+    tally = verify(world)
+    assert (tally.files, tally.versions, tally.damaged, read) == (8, 3, [], [])
+    [version, *_] = store.versions(chats[0].session_id)
+    flip(version.path)
+    flip(store.shadow_path(chats[3].session_id))
+    os.removexattr(store.shadow_path(chats[4].session_id), "user.hermesguard")
+    assert {damage.path for damage in verify(world).damaged} == {
+        version.path,
+        store.shadow_path(chats[3].session_id),
+    }
+    os.truncate(store.shadow_path(chats[4].session_id), 0)
+    os.truncate(store.shadow_path(chats[4].session_id), 2**40)
+    assert store.shadow_path(chats[4].session_id) in {damage.path for damage in verify(world).damaged}
+    assert read == []
+
+
 def test_every_flipped_bit_of_a_shadow_is_found(world: World, chats: list[Chat]) -> None:
     path = shadow_path(world, chats[2])
     good = path.read_bytes()

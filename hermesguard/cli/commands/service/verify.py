@@ -10,6 +10,7 @@ from hermesguard.cli.output import terminal as screen
 from hermesguard.cli.output.json import print_json
 from hermesguard.cli.output.tables import counted
 from hermesguard.cli.output.transcript import wrapped
+from hermesguard.config.memory import session_limit_bytes
 from hermesguard.config.settings import Settings
 from hermesguard.config.units import about_size
 from hermesguard.daemon import control
@@ -28,6 +29,7 @@ def verify(arguments: argparse.Namespace, settings: Settings) -> int:
     tally, tallies = Tally(), []
     with _bar("reading") as progress:
         for part in library.libraries:
+            part.store.limit_bytes = session_limit_bytes(part.settings.max_session_bytes)
             tallies.append(verification.verify(part.store, partial(_rebuilt, part.settings), progress))
             tally.add(tallies[-1], partial(library.name_in, part))
     lasting = [damage for damage in tally.damaged if not damage.rebuilt]
@@ -65,11 +67,13 @@ def _rebuilt(settings: Settings, name: str) -> bool:
 
 def _advice(lasting: Iterable[Damage]) -> Iterator[str]:
     """Yield what to do about damage that could not be repaired."""
-    shadows = sorted({damage.session for damage in lasting if not damage.version})
+    shadows = sorted({damage.session for damage in lasting if not damage.version and not damage.is_strange})
     if shadows:
         yield f"The newest copy of {', '.join(shadows)} is rebuilt at the next good save, or by: hermesguard accept {shadows[0]}"
     if any(damage.version for damage in lasting):
         yield "A damaged version cannot be rebuilt. To get rid of it, remove its file and verify again."
+    if any(damage.is_strange for damage in lasting):
+        yield "What is none of hermesguard's does not belong into the store: move it away, and verify again."
 
 
 def drill(arguments: argparse.Namespace, settings: Settings) -> int:
