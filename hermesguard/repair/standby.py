@@ -193,6 +193,9 @@ class StandbyFiles:
         self._directory = directory
         self._standby: dict[str, _Standby] = {}
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._standby
+
     @property
     def size_bytes(self) -> int:
         """How many bytes all standby have."""
@@ -316,6 +319,10 @@ class Standby:
     def later(self, name: str, now: float) -> None:
         """Make a session ready somewhat later: its copy is being read."""
         self._due[name] = now + QUIET_SECONDS
+
+    def is_awaited(self, name: str) -> bool:
+        """Return whether a session is known to be one that can be wiped; nothing is read for that."""
+        return name in self.files or ((copy := self._copies.cached(name)) is not None and copy.could_be_wiped)
 
     def is_needed(self, name: str) -> bool:
         """Return whether there is anything to make ready of a session."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from hermesguard.daemon.directories.ears import Ears
-from hermesguard.daemon.directories.supervisor import Supervisor
+from hermesguard.daemon.directories.supervisor import BURST, Supervisor
 from hermesguard.daemon.directories.watched import WAITING_SECONDS
 from hermesguard.daemon.systemd import Service
 from hermesguard.demo.eras import Era
@@ -68,8 +68,9 @@ def test_the_last_directory_of_many_skips_no_scan(
     assert len(began) == 2
 
 
+@pytest.mark.parametrize("more_sessions", [0, BURST])
 def test_where_a_session_went_is_known_before_its_old_name_is_visited(
-    one: Supervisor, monkeypatch: pytest.MonkeyPatch
+    one: Supervisor, monkeypatch: pytest.MonkeyPatch, more_sessions: int
 ) -> None:
     one.begin_turn(AN_HOUR, AN_HOUR)
     visits: list[tuple[str, dict[str, str]]] = []
@@ -80,9 +81,11 @@ def test_where_a_session_went_is_known_before_its_old_name_is_visited(
         return True
 
     monkeypatch.setattr(one.guard, "visit", visit)
-    one.changes.add(
-        [Change("other.json"), Change("before.json"), Change("now.json", moved_from="before.json")]
-    )
+    more = [f"more{number}" for number in range(more_sessions)]
+    monkeypatch.setattr(one.guard.standby, "is_awaited", lambda name: name == "before")
+    one.changes.add(Change(f"{name}.json") for name in ("other", *more))
+    one.changes.add([Change("before.json"), Change("now.json", moved_from="before.json")])
     assert one.follow_changes()
-    assert [name for name, _ in visits] == ["now", "other", "before"]
+    names = [name for name, _ in visits]
+    assert names == (["now", "before", "other", *more] if more else ["now", "other", "before"])
     assert all(known == {"before": "now"} for _, known in visits)

@@ -20,14 +20,15 @@ from hermesguard.guard.scans.scan import CLOCK_TICK_NS
 from hermesguard.repair.standby import MOST_RECENT, RECENT_SECONDS
 from hermesguard.store.incidents import IncidentLog
 from hermesguard.store.store import Store
-from hermesguard.watcher.change import Changes
+from hermesguard.watcher.change import Change, Changes
 from hermesguard.webui.directory import DirectoryState
 from hermesguard.webui.lists.index import INDEX
 from hermesguard.webui.session import session_id
 
 # Thousands of sessions may be lost at once: the service manager, people and signals are heeded between two turns.
 TURN_SECONDS = 0.05
-# So many sessions that changed at once are a burst: repairs come before bookkeeping.
+# So many sessions that changed at once are a burst: repairs come before bookkeeping, and first those of awaited wipes. Fewer
+# are visited as they came: in which order some were saved and others went is evidence.
 BURST = 8
 SCAN_SLICE_SECONDS = 0.005
 EXTENSION_SECONDS = 60.0
@@ -151,6 +152,8 @@ class Supervisor(Watched):
         known = list(self.changes.values())
         if len(known) > 1:
             known.sort(key=lambda change: change.moved_from is None)  # those that were renamed first
+            if len(known) >= BURST:
+                known.sort(key=self._is_bearable)
         for change in known:
             if change.moved_from is None:
                 break
@@ -174,6 +177,11 @@ class Supervisor(Watched):
             if reason := self.watch.watch_lost():
                 self.lose_watch(reason)
         return is_growth and not self.changes
+
+    def _is_bearable(self, change: Change) -> bool:
+        """Return whether a change may wait for others: no rename, and no session for whose wipe a repair stands ready."""
+        name = _session_of(change.name)
+        return change.moved_from is None and not (name and self.guard.standby.is_awaited(name))
 
     def _saves_to_come(self, name: str, is_as_read: Callable[[], bool]) -> int:
         """Return how many saves the watch knows of that no visit was made for: a file may be newer than its events."""
