@@ -104,6 +104,23 @@ FIRST_TURN = Act(
     },
 )
 
+COMPRESSION = Act(
+    "12",
+    "compression",
+    "a /compress",
+    "a /compress of an old release: the summary took the place of the messages",
+    "until v0.51.550; later ones leave the messages alone",
+    {
+        Part.MESSAGES: Consequence("a short list that begins with its summary", c.is_no_summary),
+        Part.CONTEXT: Consequence("equal to the messages, where the release keeps one", c.context_is_another),
+        **_UNTOUCHED,
+        Part.CALLS: Consequence("empty", c.calls_are_left),
+        Part.ANCHORS: Consequence("set anew", c.anchors_stay),
+        Part.STREAM: Consequence("none was set, and no prompt is pending any more", c.stream_ends),
+        Part.MARKS: Consequence("no boundary yet", c.boundary_is_known),
+    },
+)
+
 ACTS: tuple[Act, ...] = (
     Act(
         "9",
@@ -167,24 +184,7 @@ ACTS: tuple[Act, ...] = (
         },
         is_clear=True,
     ),
-    Act(
-        "12",
-        "compression",
-        "a /compress",
-        "a /compress of an old release: the summary took the place of the messages",
-        "until v0.51.550; later ones leave the messages alone",
-        {
-            Part.MESSAGES: Consequence("a short list that begins with its summary", c.is_no_summary),
-            Part.CONTEXT: Consequence(
-                "equal to the messages, where the release keeps one", c.context_is_another
-            ),
-            **_UNTOUCHED,
-            Part.CALLS: Consequence("empty", c.calls_are_left),
-            Part.ANCHORS: Consequence("set anew", c.anchors_stay),
-            Part.STREAM: Consequence("none was set, and no prompt is pending any more", c.stream_ends),
-            Part.MARKS: Consequence("no boundary yet", c.boundary_is_known),
-        },
-    ),
+    COMPRESSION,
 )
 
 

@@ -7,7 +7,7 @@ spoke against it, in sentences that quote no message.
 from collections.abc import Iterable
 from typing import Any, Final, TypeVar
 
-from hermesguard.judge.acts import ACTS
+from hermesguard.judge.acts import ACTS, COMPRESSION
 from hermesguard.judge.case import Case
 from hermesguard.judge.facts import INTENDED, LOSS, facts
 from hermesguard.judge.rule import Entry, Rule
@@ -36,8 +36,8 @@ def judge(shadow: Document, live: Document, around: Surroundings | None = None) 
     if verdict.action is Action.GROWTH:
         gone, lessens = taken(shadow, live, case.comparison, case.may_be_several)
         fewer = shadow.count - live.count
-        if gone and case.lost_turns and any(act.explains(case) for act in ACTS):
-            # Of a question that stood twice one was taken back, and with it what the model knew of it.
+        if gone and any(act.explains(case) for act in (ACTS if case.lost_turns else (COMPRESSION,))):
+            # Of a question that stood twice one was taken back, or compressed, and with it what the model knew of it.
             gone = tuple(part for part in gone if part not in (session.CONTEXT, session.TOOL_CALLS))
         against = (f"live has {fewer} messages fewer",) if fewer > 0 else ()
         return verdict._replace(taken=gone, lessens=lessens, against=against)

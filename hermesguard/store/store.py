@@ -392,4 +392,8 @@ class Store(History):
 
 def _noted(note: bytes | None) -> tuple[str, int] | None:
     known, _, messages = (note or b"").partition(b" ")
-    return (known.decode("ascii", "replace"), int(messages)) if messages.isdigit() else None
+    return (
+        (known.decode("ascii", "replace"), int(messages))
+        if messages.isdigit() and len(messages) < 16
+        else None
+    )
