@@ -226,7 +226,7 @@ def _match(old: Side, new: Side, effort: int) -> list[Pair]:
         if index_old < end_old:
             pairs.append((index_old, index_new))
         at_old, at_new = index_old + 1, index_new + 1
-    return [*_confirmed(old, pairs, end_new), *tail]
+    return [*_confirmed(old, new, pairs, end_new), *tail]
 
 
 def _crossed(old: Side, new: Side, pairs: Sequence[Pair], end_old: int, end_new: int) -> set[Hashable]:
@@ -279,17 +279,28 @@ def _same_of(old: Side, new: Side, left_old: list[int], left_new: list[int]) -> 
     return [(left_old[a], left_new[b]) for a, b in rising(*keys)]
 
 
-def _confirmed(old: Side, pairs: list[Pair], count_new: int) -> Iterator[Pair]:
-    """Yield the pairs that may be believed: stamped, in company, too long to be said twice, or all that there is in new."""
+def _confirmed(old: Side, new: Side, pairs: list[Pair], count_new: int) -> Iterator[Pair]:
+    """Yield the pairs that may be believed: stamped, in company, too long to be said twice, or all that there is in new.
+
+    And what a /compress of an old release left without stamps, before all that was said since.
+    """
     are_all = len(pairs) == count_new
+    left_old, left_new = _unstamped(old), _unstamped(new)
     before = (-1, -1)
     for number, pair in enumerate(pairs):
         index, other = pair
         behind = pairs[number + 1] if number + 1 < len(pairs) else (-1, -1)
         in_company = before == (index - 1, other - 1) or behind == (index + 1, other + 1)
-        if in_company or are_all or old.stamps[index] is not None or old.length(index) >= LONG_CHARACTERS:
+        is_left = index < left_old and other < left_new
+        is_sure = old.stamps[index] is not None or old.length(index) >= LONG_CHARACTERS
+        if in_company or are_all or is_left or is_sure:
             yield pair
         before = pair
+
+
+def _unstamped(side: Side) -> int:
+    """Return how many messages stand before the first that has a stamp; 0 where none has."""
+    return next((index for index, stamp in enumerate(side.stamps) if stamp is not None), 0)
 
 
 def _overlap(old: Side, new: Side, effort: int) -> list[Pair]:

@@ -414,6 +414,18 @@ CASES: list[tuple[str, list[Any], list[Any], str]] = [
         [THREE[5], user("n", 5000), THREE[0], answer("m", 5001)],
         "lead 0, same 5-0, moved 0-2, gone 1 2 3 4, new 1 3",
     ),
+    (
+        "what a /compress left without stamps is one, before what two servers said since",
+        [user("card"), answer("yes"), user("n", 5000), answer("m", 5001)],
+        [user("card"), user("why"), answer("yes"), user("o", 5002), answer("p", 5003)],
+        "lead 1, same 1-2, gone 2 3, new 1 3 4",
+    ),
+    (
+        "without any stamps a short answer alone is not",
+        [user("card"), answer("yes"), user("n"), answer("m")],
+        [user("card"), user("why"), answer("yes"), user("o"), answer("p")],
+        "lead 1, gone 1 2 3, new 1 2 3 4",
+    ),
 ]
 
 
