@@ -85,13 +85,19 @@ def test_an_answer_at_once(guard: Guard, tmp_path: Path) -> None:
     assert refused.value.exit_code == ExitCode.REFUSED
 
 
-def test_the_loop_turns_and_answers_others_while_it_works(guard: Guard, tmp_path: Path) -> None:
+def ask_for_work(guard: Guard, store: Path, seconds: float) -> tuple[threading.Thread, list[Any]]:
+    """Ask for what takes so long, in a thread, and wait until it is begun; return the thread, and where the answer will be."""
     answers: list[Any] = []
     asking = threading.Thread(
-        target=lambda: answers.append(ask_running_guard(tmp_path, "work", {"seconds": 1.0}))
+        target=lambda: answers.append(ask_running_guard(store, "work", {"seconds": seconds}))
     )
     asking.start()
     until(lambda: guard.steps)
+    return asking, answers
+
+
+def test_the_loop_turns_and_answers_others_while_it_works(guard: Guard, tmp_path: Path) -> None:
+    asking, answers = ask_for_work(guard, tmp_path, 1.0)
     turns = guard.turns
     assert ask_running_guard(tmp_path, "prove", {}) == {"verb": "prove"}
     assert not answers
@@ -160,12 +166,7 @@ def test_more_clients_than_can_be_commands_cost_the_guard_nothing(guard: Guard, 
 
 
 def test_who_waits_for_an_answer_is_not_hung_up_on(guard: Guard, tmp_path: Path) -> None:
-    answers: list[Any] = []
-    asking = threading.Thread(
-        target=lambda: answers.append(ask_running_guard(tmp_path, "work", {"seconds": 0.5}))
-    )
-    asking.start()
-    until(lambda: guard.steps)
+    asking, answers = ask_for_work(guard, tmp_path, 0.5)
     clients = [socket.socket(socket.AF_UNIX) for _ in range(2 * control.MOST_CONVERSATIONS)]
     for client in clients:
         client.connect(str(tmp_path / "control"))
