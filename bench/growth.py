@@ -2,9 +2,24 @@
 
 import json
 import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 
-from bench.measuring import Figure, Guard, Run, document, median, message, running, short, unpinned, until
+from bench.measuring import (
+    Figure,
+    Guard,
+    Process,
+    Run,
+    document,
+    median,
+    message,
+    running,
+    short,
+    unpinned,
+    until,
+)
 from hermesguard.demo.files import dumps, replace_file
 
 # Then another session: after more of them, one of 100 messages would be one of 600.
@@ -16,6 +31,7 @@ def measure(run: Run) -> None:
     """Add the figures for 100, 1000 and 5000 messages, and the bytes written."""
     for messages, (must, aim) in MUSTS.items():
         guard_ms, app_ms, written, saved = _saves(run, messages)
+        bare_ms, bare_app_ms = _bare(run, messages)
         share = median(guard_ms) / median(app_ms) * 100
         note = (
             f"median of {len(guard_ms)}: guard {short(median(guard_ms))} ms, application {short(median(app_ms))} ms; "
@@ -23,6 +39,14 @@ def measure(run: Run) -> None:
         )
         name = f"guard CPU per growing save, share of the app's own, {messages:,} messages"
         run.add(Figure(name, share, must, aim, " %", note))
+        note = (
+            f"median of {len(bare_ms)}: {short(median(bare_ms))} ms, application {short(median(bare_app_ms))} ms; "
+            "Python that only hears of the save, reads the file and appends a line (bench/bare_follower.py)"
+        )
+        bare_share = median(bare_ms) / median(bare_app_ms) * 100
+        run.add(
+            Figure(f"the same without any judgement, {messages:,} messages", bare_share, unit=" %", note=note)
+        )
         bounds = (1.05, 0.03) if messages == 1000 else (None, None)
         note = f"{saved / 1e6:,.0f} MB saved; all that the guard wrote until the store was plain copies again"
         run.add(
@@ -58,19 +82,44 @@ def _saves(run: Run, messages: int) -> tuple[list[float], list[float], int, int]
                 guard.until_idle()
                 first_written += guard.written_bytes() - before
             before_ns = guard.cpu_ns()
-            began_ns = time.process_time_ns()
-            value = json.loads(path.read_text("utf-8"))
-            for key in ("messages", "context_messages"):
-                value[key].append(message(messages + number))
-            value["updated_at"] = 1_770_000_000.5 + number
-            replace_file(path, dumps(value), os.getpid())
-            app_ms.append((time.process_time_ns() - began_ns) / 1e6)
+            app_ms.append(_save(path, messages + number))
             saved += path.stat().st_size
             guard_ms.append((guard.until_idle() - before_ns) / 1e6)
         written = _written_at_last(guard) - written_before - first_written
         for path in paths:
             assert (root / "store" / "shadows" / path.name).read_bytes() == path.read_bytes()
     return guard_ms, app_ms, written, saved
+
+
+def _save(path: Path, number: int) -> float:
+    """Read a session, add a message, save it, as the application does; return its CPU in ms."""
+    began_ns = time.process_time_ns()
+    value = json.loads(path.read_text("utf-8"))
+    for key in ("messages", "context_messages"):
+        value[key].append(message(number))
+    value["updated_at"] = 1_770_000_000.5 + number
+    replace_file(path, dumps(value), os.getpid())
+    return (time.process_time_ns() - began_ns) / 1e6
+
+
+def _bare(run: Run, messages: int) -> tuple[list[float], list[float]]:
+    """Return the CPU of each save, of a follower without a judge and of the application, in ms."""
+    root = run.directory("bare")
+    command = [sys.executable, "-m", "bench.bare_follower", root / "sessions", root / "log"]
+    follower = Process(command, stdout=subprocess.PIPE)
+    bare_ms, app_ms = [], []
+    with running(follower), unpinned(follower):
+        follower.popen.stdout.readline()  # type: ignore[union-attr]
+        for number in range(run.count):
+            if number % SAVES_OF_EACH == 0:
+                name = f"{number:012x}"
+                path = root / "sessions" / f"{name}.json"
+                replace_file(path, dumps(document(root / "sessions", name, messages)), os.getpid())
+                follower.until_idle()
+            before_ns = follower.cpu_ns()
+            app_ms.append(_save(path, messages + number))
+            bare_ms.append((follower.until_idle() - before_ns) / 1e6)
+    return bare_ms, app_ms
 
 
 def _written_at_last(guard: Guard) -> int:
