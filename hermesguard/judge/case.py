@@ -118,10 +118,12 @@ class Case(Messages):
         """Yield what the boundary may be: the last kept message's stamp, before or after this write.
 
         A message that was stamped anew may be one that was said again behind the cut (retry), so then the one before it too.
-        The last one that was kept may have gone harmlessly since.
+        The last one that was kept may have gone harmlessly since, or was said again right there (regenerate).
         """
         last_kept = self.comparison.pairs[-1][0] if self.comparison.pairs else -1
         first_gone = self.comparison.missing[0] if self.comparison.missing else len(self.shadow.messages)
+        if self._is_said_again_first:
+            yield boundary_of(self.shadow.messages[first_gone])
         for index, _ in self.comparison.harmless:
             if last_kept < index < first_gone:
                 yield boundary_of(self.shadow.messages[index])
@@ -132,6 +134,15 @@ class Case(Messages):
             if before == after:
                 return
         yield 0.0
+
+    @property
+    def _is_said_again_first(self) -> bool:
+        """The first that is gone is a question, and the first that is new says it again."""
+        missing, added = self.comparison.missing, self.comparison.added
+        if not (missing and added):
+            return False
+        gone = self.shadow.messages[missing[0]]
+        return benign.is_user_turn(gone) and gone.said == self.live.messages[added[0]].said
 
     def fits_cut(self, key: str) -> bool:
         """What `key` says is where live was cut; nothing where the last kept message has no stamp."""

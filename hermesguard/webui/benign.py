@@ -4,7 +4,7 @@ Each kind is one small predicate; none of them takes words away that a user or t
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import takewhile
@@ -34,6 +34,8 @@ _CONTROL_OPENINGS = (
     "continue from the compressed conversation context above.",
     "you've reached the maximum number of tool-calling iterations allowed.",
 )
+# So much of its thoughts tells one wordless `_partial` message from another (hermes-webui, since v0.51.149).
+_TOLD_CHARACTERS: Final = 200
 _UNSPOKEN = frozenset({"system", "developer", "session_meta"})
 _CONTROL_FLAGS = ("_verification_stop_synthetic", "_pre_verify_synthetic")
 _INTERRUPTION_OPENINGS = ("**response interrupted.**", "**previous turn did not complete.**")
@@ -143,6 +145,8 @@ class Gone:
     """What those two say today."""
     is_repeated: bool = False
     """It stood there more than once, with its time stamp or among the same others, and one of them still does."""
+    partials: frozenset[Hashable] = frozenset()
+    """What the `_partial` messages of today say (`half_said`); found out where such a one is gone."""
 
     def repeats(self, same: Callable[[Message, Message], bool]) -> bool:
         """Return whether the message said `same` as one beside it that is still there, perhaps over others that went too."""
@@ -164,6 +168,18 @@ def _same_partial(one: Message, other: Message) -> bool:
     return one.identity == other.identity and all(
         one.get(key) == other.get(key) for key in ("_partial", "reasoning", "_partial_tool_calls")
     )
+
+
+def earlier_partial(gone: Gone) -> bool:
+    """A `_partial` message that says what one of another stopped turn says: the application keeps the last when a turn ends."""
+    return bool(gone.message.get("_partial")) and half_said(gone.message) in gone.partials
+
+
+def half_said(message: Message) -> Hashable:
+    """Return what tells a `_partial` message from others for the application: its words, or else how its thoughts begin."""
+    reasoning = message.get("reasoning")
+    thoughts = reasoning if isinstance(reasoning, str) and not message.words.strip() else ""
+    return message.identity, words_of(thoughts)[:_TOLD_CHARACTERS]
 
 
 def superseded_partial(gone: Gone) -> bool:
@@ -284,6 +300,7 @@ SUPERSEDED: list[Callable[[Gone], bool]] = [
     duplicate_user,
     replay,
     folded,
+    earlier_partial,
 ]
 
 # Nobody said it, whatever is there: (message, its role, how it begins).
