@@ -151,11 +151,11 @@ class _Merger:
             return list(new)
         comparison = compare(self._kept_context(), new)
         said = {self.comparison.new[index].said for index in self.comparison.added}
-        strangers = {new[index].mark for index in comparison.added if new[index].said not in said}
+        held = {tool for message in comparison.old for tool in message.identity[2]}
+        added = [new[index] for index in comparison.added]
+        strangers = {m.mark for m in added if m.said not in said or not held.isdisjoint(m.identity[2])}
         merged = comparison.merged(self.is_newer_last)
-        return self._with_prompts(
-            comparison, (message for message in merged if message.mark not in strangers)
-        )
+        return self._with_prompts(comparison, (m for m in merged if m.mark not in strangers))
 
     def _kept_context(self) -> Sequence[Message]:
         """Return the shadow's context as far as it belongs to the messages that are to come back."""

@@ -34,8 +34,6 @@ _CONTROL_OPENINGS = (
     "continue from the compressed conversation context above.",
     "you've reached the maximum number of tool-calling iterations allowed.",
 )
-# So much of its thoughts tells one wordless `_partial` message from another (hermes-webui, since v0.51.149).
-_TOLD_CHARACTERS: Final = 200
 _UNSPOKEN = frozenset({"system", "developer", "session_meta"})
 _CONTROL_FLAGS = ("_verification_stop_synthetic", "_pre_verify_synthetic")
 _INTERRUPTION_OPENINGS = ("**response interrupted.**", "**previous turn did not complete.**")
@@ -160,26 +158,13 @@ class Gone:
 
 
 def duplicate_partial(gone: Gone) -> bool:
-    """One of several equal `_partial` messages side by side, collapsed when the application loads the session (54 -> 5 seen)."""
-    return bool(gone.message.get("_partial")) and gone.repeats(_same_partial)
-
-
-def _same_partial(one: Message, other: Message) -> bool:
-    return one.identity == other.identity and all(
-        one.get(key) == other.get(key) for key in ("_partial", "reasoning", "_partial_tool_calls")
-    )
-
-
-def earlier_partial(gone: Gone) -> bool:
-    """A `_partial` message that says what one of another stopped turn says: the application keeps the last when a turn ends."""
+    """A `_partial` message like another: collapsed when the session is loaded (54 -> 5 seen), or when a later turn ends."""
     return bool(gone.message.get("_partial")) and half_said(gone.message) in gone.partials
 
 
 def half_said(message: Message) -> Hashable:
-    """Return what tells a `_partial` message from others for the application: its words, or else how its thoughts begin."""
-    reasoning = message.get("reasoning")
-    thoughts = reasoning if isinstance(reasoning, str) and not message.words.strip() else ""
-    return message.identity, words_of(thoughts)[:_TOLD_CHARACTERS]
+    """Return all that a `_partial` message says."""
+    return message.identity, *(str(message.get(key)) for key in ("reasoning", "_partial_tool_calls"))
 
 
 def superseded_partial(gone: Gone) -> bool:
@@ -300,7 +285,6 @@ SUPERSEDED: list[Callable[[Gone], bool]] = [
     duplicate_user,
     replay,
     folded,
-    earlier_partial,
 ]
 
 # Nobody said it, whatever is there: (message, its role, how it begins).

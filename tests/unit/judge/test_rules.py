@@ -196,6 +196,20 @@ def test_rule_4_regenerate_stamps_the_kept_message_anew() -> None:
     step((FIVE, NEW), ([*FIVE[:8], again], now), Action.INTENDED, "4")
 
 
+@pytest.mark.parametrize("era", [V720, V875, NEW])
+def test_a_regeneration_that_nobody_saw_cut_where_its_question_stood(era: Value) -> None:
+    again = [user("question 5", 3000.25), answer("another answer", 3005)]
+    marks = marked(1050) if era is NEW else {"truncation_boundary": 1050}
+    now = era | marks | {"truncation_watermark": 3005}
+    step((FIVE, era), ([*FIVE[:8], *again], now), Action.INTENDED, "4" if era is NEW else "8b")
+
+
+def test_rule_5_another_question_at_the_boundary_is_no_regeneration() -> None:
+    news = [user("quite another", 3000.25), answer("another answer", 3005)]
+    now = NEW | marked(1050) | {"truncation_watermark": 3005}
+    step((FIVE, NEW), ([*FIVE[:8], *news], now), Action.MERGE, "5")
+
+
 def test_rule_4_retry_of_the_same_words_in_one_write() -> None:
     again = user("question 5", 3000.25, _active_turn_token="t:3000.25")
     now = NEW | marked(1045) | {"truncation_watermark": 3000.25}

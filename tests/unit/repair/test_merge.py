@@ -453,3 +453,19 @@ def test_a_tool_call_of_a_wiped_session_points_to_its_message_as_if_all_were_rea
     value = json.loads(made)
     assert said(value)[40:] == ["unsaid", partial["content"]]
     assert [call["assistant_msg_idx"] for call in value["tool_calls"]] == [3, 39, 41, 99]
+
+
+def test_the_model_is_told_of_no_second_call_under_an_id_that_it_knows() -> None:
+    def turn(number: int, words: str) -> list[dict[str, Any]]:
+        call = {"id": "call:0", "type": "function", "function": {"name": "terminal", "arguments": "{}"}}
+        return [
+            message(number) | {"content": words},
+            message(number + 1, "assistant", tool_calls=[call]),
+            message(number + 2, "tool", tool_call_id="call:0"),
+            message(number + 3, "assistant"),
+        ]
+
+    first, second = turn(1, "list the files"), turn(11, "what day is it?")
+    value = repaired(document(first, first), document(second, second))
+    assert value["messages"] == [*first, *second]
+    assert value["context_messages"] == [*first, second[0], second[3]]

@@ -486,7 +486,7 @@ CASES: list[tuple[str, list[Any], list[Any], str]] = [
         "a partial and a later partial of the same words",
         [*THREE[:2], answer("xyz", 1017, _partial=True), user("o", 1018)],
         [*THREE[:2], user("o", 1018), answer("xyz", 1019, _partial=True)],
-        "lead 2, same 3-2, gone 2, new 3",
+        "lead 2, same 3-2, harmless 2:duplicate_partial, new 3",
     ),
     (
         "a partial and a later partial of more words",
@@ -517,6 +517,40 @@ CASES: list[tuple[str, list[Any], list[Any], str]] = [
         [*THREE[:4], later(THREE[2], 0.4), later(THREE[3], 0.4) | {"reasoning": "why"}],
         THREE[:4],
         "lead 4, gone 4 5",
+    ),
+    (
+        "another question called under the ids of the first, as two writers count on from one place",
+        [*THREE[:4], user("list the files", 1040), calling("c:0", 1041), tool("a b c", "c:0", 1042)],
+        [*THREE[:4], user("what day is it?", 1050), calling("c:0", 1051), tool("Monday", "c:0", 1052)],
+        "lead 4, gone 4 5 6, new 4 5 6",
+    ),
+    (
+        "the same without stamps",
+        [*THREE[:4], user("list the files"), calling("c:0"), tool("a b c", "c:0")],
+        [*THREE[:4], user("what day is it?"), calling("c:0"), tool("Monday", "c:0")],
+        "lead 4, gone 4 5 6, new 4 5 6",
+    ),
+    (
+        "a question with a word taken out, stamped anew, and what its call brought was pruned",
+        [
+            *THREE[:4],
+            user("list the files of hunter2", 1040),
+            calling("c:0", 1041),
+            tool("a b c", "c:0", 1042),
+        ],
+        [
+            *THREE[:4],
+            user("list the files of ***", 1050),
+            calling("c:0", 1051),
+            tool("[pruned]", "c:0", 1052),
+        ],
+        "lead 4, same 4-4 5-5 6-6, changed 4-4 6-6",
+    ),
+    (
+        "a question in other words at its own time, and what its call brought was pruned",
+        [*THREE[:4], user("my key is hunter2", 1040), calling("c:0", 1041), tool("a b c", "c:0", 1042)],
+        [*THREE[:4], user("***", 1040), calling("c:0", 1041), tool("[pruned]", "c:0", 1042)],
+        "lead 4, same 4-4 5-5 6-6, changed 4-4 6-6",
     ),
 ]
 
