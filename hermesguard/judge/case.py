@@ -12,7 +12,7 @@ from hermesguard.judge.messages import Messages, is_number, says_something
 from hermesguard.webui import benign, session
 from hermesguard.webui.compare.diff import is_beginning
 from hermesguard.webui.compare.parts import anchors
-from hermesguard.webui.session import Document, Message
+from hermesguard.webui.session import Document, Identity, Message
 
 # The application shows and truncates by windows of this many messages (hermes-webui #5096).
 WINDOW_MESSAGES = 30
@@ -255,27 +255,35 @@ class Case(Messages):
 
     @cached_property
     def remembers(self) -> bool:
-        """Live still has context or tool calls of messages that it no longer shows: its writer never lost the session."""
-        calls, context = self.live.tool_calls, self.live.context
-        messages, missing = self.shadow.messages, self.comparison.missing
-        if calls:
-            tools = {tool for index in missing for tool in messages[index].identity[2]}
-            if any(_call_id(call) in tools for call in calls):
+        """Live still has context or tool calls of messages that it no longer shows: its writer never lost the session.
+
+        What it shows itself tells nothing: the same short words are said again, and an empty memory counts its calls anew.
+        """
+        gone = [self.shadow.messages[index] for index in self.comparison.missing]
+        called = set(map(_call_id, self.live.tool_calls))
+        if called:
+            called.intersection_update(tool for message in gone for tool in message.identity[2])
+            if called.difference(*(said[2] for said in self._shown if called)):
                 return True
-        if not context:
+        if not self.live.context:
             return False
-        known = {(messages[index].said, messages[index].timestamp) for index in missing}
+        known = {(message.said, message.timestamp) for message in gone}
         stamps = {stamp for _, stamp in known}
         there = [
             (message.said, stamp)
-            for message in context
+            for message in self.live.context
             if (stamp := message.timestamp) is None or stamp in stamps
         ]
-        if not known.isdisjoint(there):
+        if any(stamp is not None or said not in self._shown for said, stamp in known.intersection(there)):
             return True
         # Most releases keep no stamps there; then it takes more than one, for short words are said again.
-        said = {what for what, _ in known}
-        return len(said.intersection(what for what, stamp in there if stamp is None)) > 1
+        told = {what for what, _ in known}.intersection(what for what, stamp in there if stamp is None)
+        return len(told) > 1 and len(told - self._shown) > 1
+
+    @cached_property
+    def _shown(self) -> frozenset[Identity]:
+        """What the messages of live say."""
+        return frozenset(message.said for message in self.live.messages)
 
     @cached_property
     def is_said_before(self) -> bool:

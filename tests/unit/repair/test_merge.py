@@ -469,3 +469,45 @@ def test_the_model_is_told_of_no_second_call_under_an_id_that_it_knows() -> None
     value = repaired(document(first, first), document(second, second))
     assert value["messages"] == [*first, *second]
     assert value["context_messages"] == [*first, second[0], second[3]]
+
+
+# ---- tool calls -------------------------------------------------------------------------------------------------------
+
+
+def called(number: int, call: str, *, bears: bool = True) -> list[dict[str, Any]]:
+    calls = [{"id": call, "type": "function", "function": {"name": "terminal", "arguments": "{}"}}]
+    return [
+        message(number),
+        message(number + 1, "assistant", **({"tool_calls": calls} if bears else {})),
+        message(number + 2, "tool", tool_call_id=call),
+    ]
+
+
+def entry(call: str, place: int) -> dict[str, Any]:
+    return {"name": "terminal", "tid": call, "assistant_msg_idx": place}
+
+
+@pytest.mark.parametrize(("first", "second"), [("call:0", "call:0"), ("call:1", "call:0")])
+def test_a_call_of_another_turn_under_the_same_id_is_another_call(first: str, second: str) -> None:
+    known, lost, new = called(0, "call:0"), called(10, first), called(20, second)
+    shadow = document([*known, *lost], tool_calls=[entry("call:0", 1), entry(first, 4)])
+    live = document([*known, *new], tool_calls=[entry("call:0", 1), entry(second, 4)])
+    value = repaired(shadow, live)
+    assert value["messages"] == [*known, *lost, *new]
+    assert value["tool_calls"] == [entry("call:0", 1), entry(first, 4), entry(second, 7)]
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_a_call_whose_place_does_not_bear_it_is_known_by_its_id(side: int) -> None:
+    messages, more = called(0, "call:0"), called(10, "call:1")
+    places = (1, 2) if side else (2, 1)
+    shadow = document([*messages, *more], tool_calls=[entry("call:0", places[0])])
+    live = document(messages, tool_calls=[entry("call:0", places[1])])
+    assert repaired(shadow, live)["tool_calls"] == [entry("call:0", places[0])]
+
+
+def test_a_call_in_a_message_without_ids_is_there_once() -> None:
+    messages, more = called(0, "call:0", bears=False), called(10, "call:1", bears=False)
+    shadow = document([*messages, *more], tool_calls=[entry("call:0", 1), entry("call:1", 4)])
+    live = document(more, tool_calls=[entry("call:1", 1)])
+    assert repaired(shadow, live)["tool_calls"] == [entry("call:0", 1), entry("call:1", 4)]
