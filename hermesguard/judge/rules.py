@@ -218,7 +218,8 @@ def _said_anew(case: Case) -> Verdict | None:
         is_cut = case.lost_turns <= asks
     else:
         is_known = case.remembers or case.boundary == 0 or not shadow.context
-        is_cut = asks and is_known and len(shadow.messages) <= WINDOW_MESSAGES
+        may_be_cut = len(shadow.messages) <= WINDOW_MESSAGES and not case.is_stale_writer
+        is_cut = asks and is_known and may_be_cut
     if not is_cut or (shadow.context and not live.context):
         return None
     return says(Action.INTENDED, "it was cut and said anew, in as many saves as that takes")

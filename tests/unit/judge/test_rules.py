@@ -741,6 +741,13 @@ def test_rule_8c_a_turn_that_was_cut_and_said_anew_between_two_looks(era: Value)
     assert verdict_on(file(FIVE, NEW), marked, saves=4).action is not Action.INTENDED
 
 
+def test_rule_8c_after_a_repair_a_turn_alone_is_that_of_a_stale_writer() -> None:
+    """Where a release keeps no context, nothing else tells an empty memory from an edit of the first turn."""
+    before, after = file(FIVE, context_messages=[]), file(ANEW, updated_at=9.5, context_messages=[])
+    assert verdict_on(before, after, saves=4).rule.startswith("8c ")
+    assert verdict_on(before, after, saves=4, repaired=True).action is Action.MERGE
+
+
 def test_rule_8b_what_is_back_at_its_place_does_not_speak_against_a_cut() -> None:
     """A message that an older loss took is there again in the memory of the server that cuts."""
     marked = {"truncation_watermark": FIVE[7]["timestamp"], "updated_at": 9.5}
