@@ -41,9 +41,11 @@ def questions(messages: Iterable[Message]) -> list[Message | None]:
 
 def may_be_one_question(before: Message | None, after: Message | None) -> bool:
     """Return whether two questions are one, edited or not; also where one of them is not known."""
-    if before is None or after is None or alike(before, after):
+    if before is None or after is None:
         return True
-    return before.timestamp is not None and before.timestamp == after.timestamp
+    if None in (before.timestamp, after.timestamp):
+        return alike(before, after)
+    return before.timestamp == after.timestamp or is_edited(before, after)
 
 
 def is_edited(before: Message, after: Message) -> bool:

@@ -525,6 +525,12 @@ CASES: list[tuple[str, list[Any], list[Any], str]] = [
         "lead 4, gone 4 5 6, new 4 5 6",
     ),
     (
+        "another question in a word more",
+        [*THREE[:4], user("go on", 1040), calling("c:0", 1041), tool("a b c", "c:0", 1042)],
+        [*THREE[:4], user("go on then", 1050), calling("c:0", 1051), tool("Monday", "c:0", 1052)],
+        "lead 4, gone 4 5 6, new 4 5 6",
+    ),
+    (
         "the same without stamps",
         [*THREE[:4], user("list the files"), calling("c:0"), tool("a b c", "c:0")],
         [*THREE[:4], user("what day is it?"), calling("c:0"), tool("Monday", "c:0")],
