@@ -6,6 +6,7 @@ the title, the token counters, the stream, and what the model's own context stil
 
 from collections.abc import Iterator
 from functools import cached_property
+from itertools import takewhile
 from typing import Final
 
 from hermesguard.judge.messages import Messages, is_number, says_something
@@ -191,12 +192,20 @@ class Case(Messages):
         return is_beginning(self.shadow.context, self.live.context)
 
     @cached_property
+    def context_lead(self) -> int:
+        """So many messages at the start of the context are as they were."""
+        both = zip(self.shadow.context, self.live.context, strict=False)
+        return sum(1 for _ in takewhile(lambda pair: _is_as_it_was(*pair), both))
+
+    @property
     def is_context_kept(self) -> bool:
         """The context is what it was."""
-        before, after = self.shadow.context, self.live.context
-        return len(before) == len(after) and all(
-            a.text == b.text or a.identity == b.identity for a, b in zip(before, after, strict=True)
-        )
+        return len(self.shadow.context) == len(self.live.context) == self.context_lead
+
+    @property
+    def tells_of_turns_between(self) -> bool:
+        """More than one save may lie between the two, and live still has a context, or says anew where it was cut."""
+        return self.may_be_several and (bool(self.live.context) or self.is_watermarked)
 
     # -- what stands beside the messages
 
@@ -353,6 +362,10 @@ def _counters(before: Document, after: Document) -> Iterator[tuple[float, float]
         was, now = before.get(key), after.get(key)
         if is_number(was) and is_number(now):
             yield was, now
+
+
+def _is_as_it_was(before: Message, after: Message) -> bool:
+    return before.text == after.text or before.identity == after.identity
 
 
 def _call_id(call: Message) -> str:

@@ -344,11 +344,11 @@ def _stale_writer(case: Case) -> Verdict | None:
     "intended",
 )
 def _cleared_and_begun_anew(case: Case) -> Verdict | None:
-    if case.marks_clears or not case.is_same_chat or case.counters_go_back:
+    is_begun = case.is_same_chat and case.has_only_new_messages and case.is_title_from_live
+    if case.marks_clears or not is_begun:
         return None
-    if not case.has_only_new_messages or not case.is_title_from_live:
-        return None
-    if case.shadow.context and not case.remembers and case.boundary != 0:
+    # What the model still has says it, or the mark; later releases count the tokens of the last turn alone.
+    if not (case.remembers or case.boundary == 0) and (case.shadow.context or case.counters_go_back):
         return None
     return _cleared("a new conversation was begun after a clear")
 

@@ -577,12 +577,20 @@ def test_rule_14_clears_that_empty_the_context_and_set_the_watermark() -> None:
     step((FIVE, V720), (LATE, now), Action.INTENDED, "14")
 
 
+def test_rule_14_the_tokens_of_a_short_turn_are_fewer() -> None:
+    """Since v0.51.25 the counters are of the last turn; the old context is still there, or the cut is marked."""
+    now = FRESH | {"title": "new question", "input_tokens": 50}
+    step((FIVE, OLD), (LATE, now | {"context_messages": [*FIVE, *LATE]}), Action.INTENDED, "14")
+    marks = V720 | {"truncation_boundary": 0.0, "truncation_watermark": 3001.0}
+    step((FIVE, V720), (LATE, now | marks | {"context_messages": LATE}), Action.INTENDED, "14")
+
+
 def test_rule_14_not_without_its_evidence() -> None:
     now = FRESH | {"title": "new question"}
     # A second server that knew the session when it was still empty.
     step((FIVE, OLD), (LATE, now), Action.UNCERTAIN, "22")
     now["context_messages"] = [*FIVE, *LATE]
-    step((FIVE, OLD), (LATE, now | {"input_tokens": 50}), Action.UNCERTAIN, "22")
+    step((FIVE, GONE), (LATE, now | GONE | {"input_tokens": 50}), Action.UNCERTAIN, "22")
     step((FIVE, V875), (LATE, V875 | now), Action.UNCERTAIN, "22")
     step((FIVE, NEW), (LATE, NEW | now), Action.MERGE, "7")
     # What the model still knows must be what is missing now, not what went before.
