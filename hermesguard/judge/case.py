@@ -227,10 +227,17 @@ class Case(Messages):
 
     @property
     def is_new_chat(self) -> bool:
-        """Live is another conversation under the same id: deleted, then imported again."""
+        """Live is another conversation under the same id: deleted, then imported again.
+
+        What says the same, and began before the shadow was saved, is no other one: the application made the file anew out of the
+        agent's database, which knows its own time of creation.
+        """
         before, after = self.shadow.get(session.CREATED), self.live.get(session.CREATED)
         both = is_number(before) and is_number(after) and bool(self.live.messages)
-        return both and before != after and not (after < before and self.time_goes_back)
+        if not both or before == after or (after < before and self.time_goes_back):
+            return False
+        saved = self.shadow.get(session.UPDATED)
+        return not self.comparison.pairs or not is_number(saved) or bool(after > saved)
 
     @property
     def is_same_chat(self) -> bool:

@@ -59,7 +59,8 @@ def _other_session(case: Case) -> Verdict | None:
     RULES,
     "24",
     "new conversation",
-    "`created_at` is another one: the session was deleted, and then imported again under its old id",
+    "`created_at` is another one, and later than the shadow's last save, or no message is the same: the session was deleted, and"
+    " then imported again under its old id",
     "intended; nothing of the old one is merged in",
 )
 def _new_conversation(case: Case) -> Verdict | None:
@@ -233,9 +234,7 @@ def _by(act: Act) -> Rule[Case]:
             return None
         if (act.is_clear and case.marks_clears) or (case.is_said_before and not case.is_watermarked):
             return None
-        if case.is_emptied and case.is_stale_writer:
-            return None
-        if not act.explains(case):
+        if not case.is_same_chat or (case.is_emptied and case.is_stale_writer) or not act.explains(case):
             return None
         return says(Action.INTENDED, act.said)._replace(is_clear=act.is_clear)
 

@@ -457,23 +457,22 @@ def test_what_came_before_a_clear_between_two_looks_does_not_speak_against_it(
     assert judged(before, after | more, saves=1).action is not Action.INTENDED
 
 
+OLDER: dict[str, Value] = {
+    "an empty memory": {"context_messages": []},
+    "a new one": {"context_messages": [], "input_tokens": 0},
+    "one of long ago": {"context_messages": FIVE[:2], "input_tokens": 60},
+    "one of before the compression": {"compression_anchor_visible_idx": None},
+    "an emptied context": {"context_messages": [], "compression_anchor_visible_idx": 9},
+    "the title is there": {"title": "A title"},
+}
+
+
 @pytest.mark.parametrize("saves", [None, 4])
-@pytest.mark.parametrize(
-    "more",
-    [
-        pytest.param({"context_messages": []}, id="an empty memory"),
-        pytest.param({"context_messages": [], "input_tokens": 0}, id="a new one"),
-        pytest.param({"context_messages": FIVE[:2], "input_tokens": 60}, id="one of long ago"),
-        pytest.param({"compression_anchor_visible_idx": None}, id="one of before the compression"),
-        pytest.param({"context_messages": [], "compression_anchor_visible_idx": 9}, id="an emptied context"),
-        pytest.param({"title": "A title"}, id="the title is there"),
-    ],
-)
-def test_an_older_state_is_no_clear_between_two_looks(more: Value, saves: int | None) -> None:
-    before, after = clear(V137)
-    before |= {"compression_anchor_visible_idx": 8}
-    after |= {"compression_anchor_visible_idx": 8} | more
-    assert judged(before, after, saves=saves).action is not Action.INTENDED
+@pytest.mark.parametrize("what", OLDER)
+def test_an_older_state_is_no_clear_between_two_looks(what: str, saves: int | None) -> None:
+    before, after = (value | {"compression_anchor_visible_idx": 8} for value in clear(V137))
+    assert judged(before, after, saves=saves).rule == "6 clear"
+    assert judged(before, after | OLDER[what], saves=saves).action is not Action.INTENDED
 
 
 def test_lower_counters_are_those_of_an_older_state_where_a_release_keeps_no_context() -> None:

@@ -577,6 +577,16 @@ def test_rule_14_clears_that_empty_the_context_and_set_the_watermark() -> None:
     step((FIVE, V720), (LATE, now), Action.INTENDED, "14")
 
 
+@pytest.mark.parametrize("live", [FIVE[:8], FIVE[:4], [*FIVE[:8], *LATE]])
+@pytest.mark.parametrize("era", [OLD, V137, V720, V875, NEW])
+def test_a_file_made_anew_out_of_the_database_lacks_messages_and_is_no_act(
+    live: list[Any], era: Value
+) -> None:
+    anew = {"created_at": 1.75, "updated_at": 2.5}
+    before, after = file(FIVE, updated_at=2.5, **era), file(live, **era | anew)
+    assert verdict_on(before, after).action not in (Action.INTENDED, Action.GROWTH)
+
+
 def test_rule_14_the_tokens_of_a_short_turn_are_fewer() -> None:
     """Since v0.51.25 the counters are of the last turn; the old context is still there, or the cut is marked."""
     now = FRESH | {"title": "new question", "input_tokens": 50}
