@@ -252,6 +252,11 @@ def _is_cleaned(before: Message, after: Message) -> bool:
     return before.role == after.role == "user" and bool(words) and before.identity[1].endswith(f" {words}")
 
 
+def _roles(gap: _Gap) -> Iterable[Pair]:
+    """Messages that say the same at the same time in another role, as who imports and exports them may call it."""
+    return _by_key(*gap.sides, lambda m: [(m.said[1:], m.timestamp)] if m.timestamp and m.said[1] else [])
+
+
 def _sent(gap: _Gap) -> Iterable[Pair]:
     """A prompt that was recovered while it was pending and stands unanswered, and the same prompt as its turn left it."""
     old, new = gap.sides
@@ -348,6 +353,7 @@ _SIGNS: tuple[Callable[[_Gap], Iterable[Pair]], ...] = (
     _restamped,
     _tool_ids,
     _stamps,
+    _roles,
     _sent,
     _first,
     _position,

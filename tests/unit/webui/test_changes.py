@@ -531,6 +531,18 @@ CASES: list[tuple[str, list[Any], list[Any], str]] = [
         "lead 4, gone 4 5 6, new 4 5 6",
     ),
     (
+        "answers in another role",
+        THREE,
+        [message | {"role": message["role"].replace("assistant", "model")} for message in THREE],
+        "lead 1, same 1-1 2-2 3-3 4-4 5-5, changed 1-1 3-3 5-5",
+    ),
+    (
+        "the same words in another role at another time",
+        [*THREE[:5], answer("yes", 1035)],
+        [*THREE[:5], user("yes", 1036)],
+        "lead 5, gone 5, new 5",
+    ),
+    (
         "the same without stamps",
         [*THREE[:4], user("list the files"), calling("c:0"), tool("a b c", "c:0")],
         [*THREE[:4], user("what day is it?"), calling("c:0"), tool("Monday", "c:0")],
