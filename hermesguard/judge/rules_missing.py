@@ -176,10 +176,10 @@ def _renamed(missing: Missing) -> Verdict | None:
     MISSING_RULES,
     "18",
     "deleted",
-    "the file is gone, and: a tombstone, or a title btw: or bg: that no user gave; or it held no message and no index lists it; or,"
-    " where the application leaves no tombstone, its entry went from an index that was seen to list it, or `_index.json` was removed"
-    " with it (before v0.51.139); without a tombstone it must stay so for some seconds, and no new session that began as this one"
-    " may lack messages of it (#2223)",
+    "the file is gone, and: a tombstone, or a title btw: or bg: that no user gave; or it held no message and no index lists it;"
+    " or, where the application leaves no tombstone, its entry went from an index that was seen to list it, or `_index.json` was"
+    " removed with it (before v0.51.139); without a tombstone it must stay so for some seconds, and no new session that began as"
+    " this one may lack messages of it (#2223)",
     "deleted",
 )
 def _deleted(missing: Missing) -> Verdict | None:
