@@ -5,6 +5,7 @@ comes from, so numbers beyond 64 bits, NaN and lone surrogates come out as they 
 sections 1 (order of keys) and 6 (what the application makes of a repaired file).
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -141,7 +142,7 @@ class _Merger:
         """Return what the model sees: the context of the side that knows better, and what belongs to messages that are added.
 
         It is no transcript: after a compression it is much shorter than the messages, and must stay so. A tool id that it
-        holds already does not come again.
+        holds already does not come again, unless the provider gives each turn the same ones.
         """
         if not self.shadow.context:
             return []
@@ -150,7 +151,8 @@ class _Merger:
             return list(new)
         comparison = compare(self._kept_context(), new)
         said = {self.comparison.new[index].said for index in self.comparison.added}
-        held = {tool for message in comparison.old for tool in message.identity[2]}
+        calls = Counter(tool for m in comparison.old if m.role != "tool" for tool in m.identity[2])
+        held = {tool for tool, often in calls.items() if often == 1}
         added = [new[index] for index in comparison.added]
         strangers = {m.mark for m in added if m.said not in said or not held.isdisjoint(m.identity[2])}
         merged = comparison.merged(self.is_newer_last)

@@ -471,6 +471,14 @@ def test_the_model_is_told_of_no_second_call_under_an_id_that_it_knows() -> None
     assert value["context_messages"] == [*first, second[0], second[3]]
 
 
+def test_the_model_is_told_of_all_calls_where_each_turn_has_the_same_ids() -> None:
+    first, second, third = called(0, "call:0"), called(10, "call:0"), called(20, "call:0")
+    value = repaired(
+        document([*first, *second], [*first, *second]), document([*first, *third], [*first, *third])
+    )
+    assert value["context_messages"] == value["messages"] == [*first, *second, *third]
+
+
 # ---- tool calls -------------------------------------------------------------------------------------------------------
 
 
