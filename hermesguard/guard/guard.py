@@ -115,7 +115,7 @@ class Guard:
             self._recovery.take()
 
     def end(self) -> Iterator[None]:
-        """Make durable what is not yet, and write down what is still to be; yields between sessions, as a sign that it goes on."""
+        """Make durable what is not yet, and write down what is still to be; yields between sessions, to show that it goes on."""
         while self.unfinished.repairs:
             self.finish_repairs(most_seconds=0)
             yield
