@@ -87,10 +87,14 @@ class Follower:
             return
         data = os.pread(self._descriptor, 1 << 20, self._at)
         now_ns = time.monotonic_ns()
-        *lines, rest = data.split(b"\n")  # the rest is room for more lines
-        self._at += len(data) - len(rest)
+        *lines, _ = data.split(b"\n")  # the rest is room for more lines
         for line in lines:
-            if size := orjson.loads(line).get("size"):
+            try:
+                size = orjson.loads(line).get("size")
+            except orjson.JSONDecodeError:  # it is being written just now
+                return
+            self._at += len(line) + 1
+            if size:
                 self.seen_ns.setdefault(size, now_ns)
 
     def lags_ms(self, saves: list[tuple[int, int]]) -> list[float]:

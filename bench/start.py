@@ -18,7 +18,7 @@ LARGE_SESSIONS = 1_000
 QUICK_SESSIONS = 1_000
 MANY_SESSIONS = 100_000
 MANY_STARTS = 9
-FIRST_STARTS = 3
+FIRST_STARTS = 5
 
 
 def measure(run: Run) -> None:
@@ -80,23 +80,24 @@ def _first(
         name = f"{number:012x}"
         (root / "sessions" / f"{name}.json").write_text(text.replace(mark, name), encoding="utf-8")
     os.sync()
-    ratios, seconds, peaks = [], [], []
+    copied, seconds, peaks = [], [], []
     for _ in range(FIRST_STARTS):
         began = time.perf_counter()
         subprocess.run(["cp", "-r", root / "sessions", root / "copy"], check=True)
         os.sync()
-        copied = time.perf_counter() - began
+        copied.append(time.perf_counter() - began)
         with running(guard := Guard(root / "sessions", root / "store")):
-            ratios.append(guard.ready_seconds / copied)
             seconds.append(guard.ready_seconds)
             peaks.append(guard.peak_bytes() / 1e6)
-        (root / "copy").rename(
-            root / f"copy{len(ratios)}"
-        )  # to remove it now would slow down what is made next
-        (root / "store").rename(root / f"store{len(ratios)}")
+        # To remove them now would slow down what is made next.
+        (root / "copy").rename(root / f"copy{len(copied)}")
+        (root / "store").rename(root / f"store{len(copied)}")
     size = f"{sessions:,} sessions of {short(len(text) / 1000)} KB"
-    note = f"median {short(median(seconds))} s; {len(ratios)} starts; {', '.join(map(short, ratios))}"
-    run.add(Figure(f"first start, {size}, over cp -r and sync", median(ratios), *bounds, note=note))
+    # What a copy takes depends on what the disk has still to write of others: medians, not the ratio of each pair.
+    took = f"{', '.join(map(short, seconds))} s over {', '.join(map(short, copied))} s"
+    note = f"median {short(median(seconds))} s over {short(median(copied))} s; {len(seconds)} starts: {took}"
+    ratio = median(seconds) / median(copied)
+    run.add(Figure(f"first start, {size}, over cp -r and sync", ratio, *bounds, note=note))
     name = f"peak memory of that start, {size}"
     run.add(Figure(name, max(peaks), *(memory or (None, None)), unit=" MB"))
     shutil.rmtree(root)

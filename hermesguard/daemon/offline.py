@@ -76,8 +76,8 @@ def _guarding(settings: Settings, store: Store, reporter: Reporter | None) -> It
         guard.begin()
         yield guard
         guard.rolled_back.report(time.monotonic(), at_once=True)
-        guard.copies.retry_pending()
-        guard.copies.flush_delta_logs(quiet_seconds=0)
+        list(guard.copies.retry_pending())
+        list(guard.copies.flush_delta_logs(quiet_seconds=0))
         reporter.flush(1.0)
     finally:
         if is_own:

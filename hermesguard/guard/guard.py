@@ -114,12 +114,14 @@ class Guard:
         if not self.unfinished.repairs and not self.scans.is_unchanged:
             self._recovery.take()
 
-    def end(self) -> None:
-        """Make durable what is not yet, and write down what is still to be written down."""
-        self.finish_repairs()
+    def end(self) -> Iterator[None]:
+        """Make durable what is not yet, and write down what is still to be; yields between sessions, to show that it goes on."""
+        while self.unfinished.repairs:
+            self.finish_repairs(most_seconds=0)
+            yield
         self.first_copies.end()
-        self.copies.retry_pending()
-        self.copies.flush_delta_logs(quiet_seconds=0)
+        yield from self.copies.retry_pending()
+        yield from self.copies.flush_delta_logs(quiet_seconds=0)
         self.missing_files.remember()
 
     def leave_snapshot(self, sessions: DirectoryState | None) -> None:
@@ -175,14 +177,13 @@ class Guard:
             return self._visit(name, writer_pid)
         except TooDense:
             self.large.found_dense(name)
-            return False
         except Exception as error:  # noqa: BLE001
             reference = self.shield.caught("visit", name, error)
             self.notes.unreadable[name] = f"internal error {reference}"
-            return False
         finally:
             if self._reader.is_long:
                 self._reader.let_go(LONG_BYTES)
+        return False
 
     def _visit(self, name: str, writer_pid: int | None) -> bool:
         work = None if self.long_work.is_idle() else self.long_work
@@ -297,10 +298,8 @@ class Guard:
         other = writers.saved(pid)
         if other is not None and not self._reported_two_writers:
             self._reported_two_writers = True
-            path = str(self.directory.path)
-            self.context.reporter.report(
-                "two_writers", session=name, path=path, writer_pid=pid, other_writer_pid=other
-            )
+            pids = {"writer_pid": pid, "other_writer_pid": other}
+            self.context.reporter.report("two_writers", session=name, path=str(self.directory.path), **pids)
         return writer
 
     def _around(self, name: str, shadow: Copy, data: bytes, stamp: Stamp, writer: Writer) -> Surroundings:

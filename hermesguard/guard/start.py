@@ -88,7 +88,7 @@ class Start:
         with contextlib.suppress(OSError):
             self._copies.store.remove_leftovers(self._copies.store.shadows_directory)
         self._copies.find_delta_logs()
-        self._copies.flush_delta_logs(quiet_seconds=0)
+        list(self._copies.flush_delta_logs(quiet_seconds=0))
         for name, state, messages in self._copies.store.take_stock():
             if messages is None:
                 messages = self._context.shield.run("start", name, partial(self._count, name), 0)

@@ -12,6 +12,7 @@ from hermesguard.webui.session import Document, Message
 from hermesguard.webui.text import tool_ids
 
 _KEYS = {
+    "words": ("content",),
     "reasoning": parts.REASONING,
     "attachments": ("attachments",),
     "pictures": ("content",),

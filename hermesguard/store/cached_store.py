@@ -5,10 +5,11 @@ refused is a pending write, retried at every scan, and reported once. When the d
 """
 
 import errno
+import math
 import os
 import threading
 import zlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeVar
@@ -112,8 +113,7 @@ class Copies:
         """Note that a session's shadow takes too much memory to be read; return the error that says so."""
         self.store.too_dense.add(session)
         path = self.store.shadow_path(session)
-        stamp = files.Stamp.of(os.lstat(path))
-        return files.TooLarge(path, stamp, self.store.limit_bytes or 0)
+        return files.TooLarge(path, files.Stamp.of(os.lstat(path)), self.store.limit_bytes or 0)
 
     def hold(self, session: str, copy: Copy) -> None:
         """Take a copy that was read from the store into the cache."""
@@ -197,11 +197,12 @@ class Copies:
         self._delta_logs[session] = (log_bytes + len(line), copy.used)
         return True
 
-    def flush_delta_logs(self, quiet_seconds: float = QUIET_SECONDS) -> None:
-        """Make plain copies of the shadows whose sessions have been quiet for so long."""
-        now = self._clock.monotonic()
-        quiet = [name for name, (_, since) in self._delta_logs.items() if now - since >= quiet_seconds]
-        for session in quiet:
+    def flush_delta_logs(self, quiet_seconds: float = QUIET_SECONDS) -> Iterator[None]:
+        """Make plain copies of the shadows whose sessions have been quiet for so long; yields between them, for other work."""
+        for session in list(self._delta_logs):
+            since = self._delta_logs.get(session, (0, math.inf))[1]
+            if self._clock.monotonic() - since < quiet_seconds:
+                continue
             try:
                 self.store.fold(session)
             except files.Damaged as error:
@@ -212,6 +213,7 @@ class Copies:
             except Exception as error:  # noqa: BLE001
                 self._shield.caught("fold", session, error)
             self._delta_logs.pop(session, None)
+            yield
 
     def _replace_damaged_log(self, session: str, error: files.Damaged) -> None:
         if (copy := self.cached(session)) and copy.is_stored:
@@ -253,10 +255,8 @@ class Copies:
             return now
 
     def _add_version(self, session: str, data: Content, messages: int, reason: str, time: datetime) -> str:
-        kept = self._relieved(
-            pieces_of(data).size_bytes,
-            lambda: self.store.add_version(session, data, messages, reason, time),
-        )
+        write = partial(self.store.add_version, session, data, messages, reason, time)
+        kept = self._relieved(pieces_of(data).size_bytes, write)
         if self.store.written_before.is_untold(kept.path) or kept.time == time:
             self._reporter.report(
                 "version_kept",
@@ -325,15 +325,14 @@ class Copies:
         self._damaged.pop(session, None)
         self._delta_logs.pop(session, None)
 
-    def retry_pending(self) -> None:
-        """Try again what the store refused, and report when all of it is there and the store is writable again."""
+    def retry_pending(self) -> Iterator[None]:
+        """Try again what the store refused, and report when all of it is there and it is writable again; yields as above."""
         count = len(self._pending)
         for session in list(self._pending):
-            if (
-                not self._shield.run("store", session, partial(self._retry, session), False)
-                and self._is_hopeless
-            ):
+            is_kept = self._shield.run("store", session, partial(self._retry, session), False)
+            if not is_kept and self._is_hopeless:
                 return
+            yield
         if not self._broken or self._pending:
             return
         try:

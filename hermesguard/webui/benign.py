@@ -21,6 +21,7 @@ _CALLS = re.compile(
 _THOUGHTS = re.compile(r"<(?P<tag>think|thinking)\b.*?(?:</(?P=tag)\s*>|\Z)", re.DOTALL | re.IGNORECASE)
 _PICTURE = re.compile(r"data:image/[\w.+-]+;base64,[A-Za-z0-9+/=]+|[A-Za-z0-9+/]{512,}={0,2}")
 _PICTURE_LEFT: Final = "[screenshot]"
+_PROMPT_NOTES = re.compile(r"\A\s*\[Workspace(?:::v1)?:(?:\\.|[^\]\\])+\]|\[Attached files: [^\]]+\]\s*\Z")
 
 _COMPACTION_OPENINGS = (
     "[context compaction",
@@ -336,8 +337,16 @@ def marker_replaced(old: Message, new: Message) -> bool:
     return is_interruption_marker(old) and new.role == "assistant"
 
 
+def notes_removed(old: Message, new: Message) -> bool:
+    """What was written around a prompt for the model, its workspace and the names of attached files, was taken out of it."""
+    if old.role != "user" or new.role != "user" or "[" not in old.words:
+        return False
+    return words_of(_PROMPT_NOTES.sub("", old.words)) == _words(new) != ""
+
+
 CHANGING: list[Callable[[Message, Message], bool]] = [
     streamed_on,
+    notes_removed,
     pictures_replaced,
     markup_stripped,
     marker_replaced,

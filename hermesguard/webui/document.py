@@ -38,6 +38,7 @@ TOKEN_COUNTERS = ("input_tokens", "output_tokens")
 # What a user sets, each by an act of its own: two of them in one save are no act.
 SETTINGS: Final = (TITLE, "project_id", "pinned", "archived", "composer_draft")
 PARTS: Final = (
+    "words",
     "reasoning",
     "attachments",
     "pictures",

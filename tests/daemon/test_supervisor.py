@@ -1,5 +1,6 @@
 """One directory of several: what the others wake the loop for, and how many they are, puts off nothing of it."""
 
+import itertools
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -7,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from hermesguard.daemon.directories.ears import Ears
-from hermesguard.daemon.directories.supervisor import BURST, Supervisor
+from hermesguard.daemon.directories.supervisor import BURST, EXTENSION_SECONDS, Supervisor
 from hermesguard.daemon.directories.watched import WAITING_SECONDS
 from hermesguard.daemon.systemd import Service
 from hermesguard.demo.eras import Era
@@ -89,3 +90,16 @@ def test_where_a_session_went_is_known_before_its_old_name_is_visited(
     names = [name for name, _ in visits]
     assert names == (["now", "before", "other", *more] if more else ["now", "other", "before"])
     assert all(known == {"before": "now"} for _, known in visits)
+
+
+def test_an_end_that_takes_long_asks_the_service_manager_for_time(
+    one: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """systemd kills who is not gone after `TimeoutStopSec=`; after a burst of repairs that would cost lines of the log."""
+    asked: list[float] = []
+    monkeypatch.setattr(one._service, "extend_timeout", asked.append)
+    clock = itertools.count(100.0, 0.5)
+    monkeypatch.setattr("hermesguard.daemon.directories.supervisor.time.monotonic", clock.__next__)
+    monkeypatch.setattr(one.guard, "end", lambda: iter([None] * 9))
+    one.part()
+    assert asked == [EXTENSION_SECONDS] * 5, "with the first session, and once in a second"

@@ -7,6 +7,7 @@ import pytest
 from hermesguard.demo import losses
 from hermesguard.demo.chat import Chat
 from hermesguard.demo.eras import Era
+from hermesguard.store.cached_store import QUIET_SECONDS
 from tests.helpers.world import World
 
 SESSIONS = 12
@@ -95,9 +96,40 @@ def test_what_is_saved_in_between_is_seen(world: World, chats: list[Chat]) -> No
 
 
 def test_a_guard_that_ends_writes_all_of_it_down(world: World, chats: list[Chat]) -> None:
-    world.guard.end()
+    list(world.guard.end())
     assert len(world.incidents()) == SESSIONS
     assert staged(world) == []
+
+
+def test_at_each_step_of_the_end_one_is_written_down(world: World, chats: list[Chat]) -> None:
+    """So that whoever waits for it is told that it goes on, and does not kill it."""
+    waiting = len(world.guard.unfinished.repairs)
+    assert waiting == SESSIONS
+    for _ in world.guard.end():
+        assert len(world.guard.unfinished.repairs) >= waiting - 1
+        waiting = len(world.guard.unfinished.repairs)
+    assert waiting == 0
+
+
+def test_while_a_scan_makes_plain_copies_of_many_a_wipe_is_repaired(world: World) -> None:
+    """Each copy waits for the disk, and sessions that grew together are quiet together."""
+    app = world.app(Era.OLD)
+    grown = [app.create(turns=60, answer_characters=400) for _ in range(SESSIONS)]
+    for chat in grown:
+        chat.turn("And?", "That is all.")
+    grown[-1].send("unsent")
+    logged = world.guard.copies.store.with_delta_logs
+    assert len(logged()) == SESSIONS
+    world.seconds += 2 * QUIET_SECONDS
+    scan = iter(world.guard.scan())
+    while len(logged()) == SESSIONS:
+        next(scan)
+    assert len(logged()) == SESSIONS - 1
+    losses.wipe(grown[-1])
+    assert len(world.live(grown[-1]).messages) == 123
+    for _ in scan:
+        pass
+    assert set(logged()) <= {grown[-1].session_id}
 
 
 def test_no_more_waits_than_there_is_memory_for(world: World, chats: list[Chat]) -> None:

@@ -94,7 +94,7 @@ def test_a_guard_that_ends_before_makes_them_durable(world: World, chats: list[C
     scan = iter(world.guard.scan())
     while chats[-1].session_id not in world.guard.first_copies:
         next(scan)
-    world.guard.end()
+    list(world.guard.end())
     assert len(shadows(world)) >= 1
     assert not any(name.startswith(".") for name in shadows(world))
 

@@ -208,7 +208,7 @@ def test_a_file_may_have_any_time(world: World, seconds: int) -> None:
         assert world.shadow(chat).text == chat.path.read_text()
         assert bool(status_of(world.guard)["last_save"]) == (seconds > 0)
         assert bool(figures_of([world.guard], True).last_save) == (seconds > 0)
-    world.guard.end()
+    list(world.guard.end())
     for directory in (world.sessions, world.store_path / "shadows"):
         os.utime(directory, (seconds, seconds))
     world.guard.leave_snapshot(world.guard.directory.state())

@@ -261,13 +261,36 @@ def test_a_message_never_stands_beside_its_other_form(
     assert alerts(world) == []
 
 
+def shortened(messages: list[Value], places: set[int], left: Value) -> list[Value]:
+    """Return the messages, those at the places with no more than `left`: words, or so many characters."""
+    return [
+        m | {"content": m["content"][:left] if isinstance(left, int) else left} if n in places else m
+        for n, m in enumerate(messages)
+    ]
+
+
 @pytest.mark.parametrize("era", ERAS)
-@pytest.mark.parametrize("place", [1, 9])
-def test_an_answer_without_its_words_is_one_that_was_lost(world: World, era: Value, place: int) -> None:
-    emptied = [m | {"content": ""} if n == place else m for n, m in enumerate(FINE)]
-    assert said(played(world, chat(FINE, era), chat(emptied, era, updated_at=2009.5))) == said(
-        chat(FINE, era)
-    )
+@pytest.mark.parametrize("places", [{1}, {9}, {0}, {4}, {0, 2, 4, 6, 8}, set(range(10))])
+@pytest.mark.parametrize("left", ["", "   ", [], None, 6])
+def test_what_stands_without_its_words_or_their_end_was_lost(
+    world: World, era: Value, places: set[int], left: Value
+) -> None:
+    now = chat(shortened(FINE, places, left), era, updated_at=2009.5)
+    assert said(played(world, chat(FINE, era), now)) == said(chat(FINE, era))
+
+
+@pytest.mark.parametrize(
+    "note",
+    ["[Workspace::v1: /home/me]\n{}", "[Workspace: /home/me]\n{}", "{}\n\n[Attached files: /tmp/a.png]"],
+)
+def test_a_prompt_that_loses_what_was_written_around_it_for_the_model_is_whole(
+    world: World, note: str
+) -> None:
+    """hermes-webui takes it out when the turn ends, from v0.50 on."""
+    asked = [*FINE, user(note.format("and this?"), 2000.5)]
+    left = chat([*FINE, user("and this?", 2000.5), answer("that", 2001.5)], NEW, updated_at=2009.5)
+    assert played(world, chat(asked, NEW), left) == left
+    assert alerts(world) == []
 
 
 SHUFFLES = {

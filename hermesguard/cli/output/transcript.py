@@ -198,6 +198,7 @@ def _first_difference(a: str, b: str) -> int:
 
 # In words what hangs on messages, or stands beside them.
 _PARTS: Final = {
+    "words": "the words of messages, in whose place others stand",
     "reasoning": "reasoning",
     "attachments": "attachments",
     "pictures": "a user's pictures",

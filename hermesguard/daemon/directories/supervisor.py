@@ -1,5 +1,6 @@
 """One sessions directory of the guard: what its watch hears is followed, and it is scanned again and again."""
 
+import math
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -327,7 +328,12 @@ class Supervisor(Watched):
 
     def part(self) -> None:
         """Say what is still to be said, and note how the directory stands, for the next guard."""
-        self.guard.end()
+        told = -math.inf
+        for _ in self.guard.end():
+            if (now := time.monotonic()) - told >= 1.0:
+                # After a burst of repairs there may be thousands of files to write, and systemd kills who takes too long.
+                self._service.extend_timeout(EXTENSION_SECONDS)
+                told = now
         self.guard.rolled_back.report(time.monotonic(), at_once=True)
         self.guard.recorder.report_held_back(at_once=True)
         self.guard.leave_snapshot(None if self.changes else self._state_at_the_end())

@@ -117,7 +117,7 @@ class Scans:
             self.is_all_owed |= is_trusted
         is_recent = time.time_ns() - state.mtime_ns < CLOCK_TICK_NS
         self._known = state._replace(mtime_ns=-1) if is_recent else state
-        self._end()
+        yield from self._end()
 
     def _look_at_all(self) -> Iterator[None]:
         context, notes = self._context, self._notes
@@ -212,10 +212,10 @@ class Scans:
         """Return the sessions with which something is still to be done."""
         return {*self._notes.to_visit, *self._context.copies.pending}
 
-    def _end(self) -> None:
+    def _end(self) -> Iterator[None]:
         copies = self._context.copies
-        copies.retry_pending()
-        copies.flush_delta_logs()
+        yield from copies.retry_pending()
+        yield from copies.flush_delta_logs()
         copies.forget_idle()
         self._missing_files.after_scan()
         self._context.recorder.report_held_back()

@@ -98,12 +98,19 @@ def is_restamped(before: Message, after: Message) -> bool:
 
 
 def is_cut(before: Message, after: Message) -> bool:
-    """Return whether an answer is there with its end, or all of it, cut off, and not written anew."""
-    if before.identity == after.identity:
+    """Return whether a message is there with its end, or all of it, cut off, and not written anew."""
+    if before.identity == after.identity or before.role != after.role:
         return False
     if not after.words.strip():
-        is_said = before.role == "assistant" and not before.identity[2]
+        is_said = (
+            before.role in ("user", "assistant") and not before.identity[2] and not benign.unsaid(before)
+        )
         return is_said and bool(text_of(before.get("content")).strip()) and benign.empty(after)
+    if before.role == "user":
+        is_start = before.identity[1].startswith(after.identity[1])
+        return (
+            is_start and before.timestamp == after.timestamp is not None and not benign.change(before, after)
+        )
     if not benign.streamed_on(after, before):
         return False
     stamps = before.timestamp, after.timestamp

@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from hermesguard.webui import benign, session
 from hermesguard.webui.compare.alignment import Pair
+from hermesguard.webui.compare.alike import alike
 from hermesguard.webui.compare.diff import Comparison, compare, placed
 from hermesguard.webui.document import PARTS, SETTINGS
 from hermesguard.webui.session import Document, Message
@@ -16,6 +17,8 @@ REASONING: Final = ("reasoning", "reasoning_content", "reasoning_details", "thin
 _COMPARED: Final = frozenset({"role", "content", "timestamp", "tool_calls", "tool_call_id"})
 # A shorter text in a message, beside its words, is an id or a kind.
 _LONG_CHARACTERS: Final = 40
+# Who takes a password out of a conversation, or a message, leaves most of the others as they are.
+_REPLACED_SHARE: Final = 0.5
 _NOTHING: Final[tuple[object, ...]] = (None, "", [], {})
 _MANY_KEYS: Final = 256
 _DRAFT: Final = "composer_draft"
@@ -66,6 +69,8 @@ def _gone(
     for old, new in rewritten:
         for part in stripped(comparison.old[old], comparison.new[new]):
             hung.setdefault(part, []).append((old, new))
+    if "words" in hung and len(hung["words"]) < _REPLACED_SHARE * sum(m.count for m in comparison.old):
+        del hung["words"]
     yield from (Gone(part, tuple(sorted(hung[part]))) for part in PARTS if part in hung)
     if before.tool_calls and not after.tool_calls and _belongs(before, comparison):
         yield Gone(session.TOOL_CALLS)
@@ -207,6 +212,8 @@ def stripped(before: Message, after: Message) -> Iterator[str]:
     """Yield what is gone of one message."""
     if before.get("_partial") or benign.is_interruption_marker(before):
         return
+    if _says_other(before, after):
+        yield "words"
     if any(map(before.get, REASONING)) and not any(map(after.get, REASONING)):
         yield "reasoning"
     if before.get("attachments") and not after.get("attachments"):
@@ -215,6 +222,12 @@ def stripped(before: Message, after: Message) -> Iterator[str]:
         yield "pictures"
     if len(after.identity[2]) < len(before.identity[2]):  # another provider gives other ids to the same calls
         yield "calls"
+
+
+def _says_other(before: Message, after: Message) -> bool:
+    """Return whether hardly one word is left of what somebody said, where no act of the application changes so much."""
+    is_said = before.role != "tool" and bool(before.identity[1]) and not benign.unsaid(before)
+    return is_said and bool(after.identity[1]) and not alike(before, after)
 
 
 def _pictures(message: Message) -> int:

@@ -186,6 +186,11 @@ HARMLESS: dict[str, tuple[list[Value], list[Value], list[str]]] = {
         [*ASKED, tool("Here: [screenshot] it is", "c", 1100)],
         [],
     ),
+    "the names of attached files are taken out of a prompt": (
+        [*START, user("and this?\n\n[Attached files: /tmp/a.png]", 1100), *turns(1, 20)],
+        [*START, user("and this?", 1100), *turns(1, 20)],
+        [],
+    ),
     "calls written as text are cut out": (
         [*ASKED, answer(f"Let me see.\n{CALLS}", 1100), *turns(1, 20)],
         [*ASKED, answer("Let me see.", 1100), *turns(1, 20)],
@@ -298,6 +303,11 @@ LOSSES: dict[str, tuple[list[Value], list[Value]]] = {
         [*ASKED, answer("Write <invoke> and then more", 1100)],
         [*ASKED, answer("Write", 1100)],
     ),
+    "the end of a prompt": (
+        [*START, user("and this [as it stands]?", 1100), *turns(1, 20)],
+        [*START, user("and this", 1100), *turns(1, 20)],
+    ),
+    "the words of a prompt": ([*ASKED, *turns(1, 20)], [*START, user("", 1099), *turns(1, 20)]),
     "image bytes of a user": (
         [*START, user("see data:image/png;base64,iVBORw0KGgo= there", 1100)],
         [*START, user("see [screenshot] there", 1100)],

@@ -63,7 +63,7 @@ class Setup:
 
     def heal(self) -> None:
         self._monkeypatch.undo()
-        self.copies.retry_pending()
+        list(self.copies.retry_pending())
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_what_it_refuses_is_pending_told_once_and_written_when_it_takes_it(made:
     made.refuse(number)
     for messages in (2, 3):
         assert not made.copies.keep(NAME, copy(messages), 8)
-    made.copies.retry_pending()
+    list(made.copies.retry_pending())
     newest = made.copies.shadow(NAME)
     assert newest is not None
     assert newest.count == 3, "a repair works from the newest, whatever the disk says"
@@ -116,7 +116,7 @@ def test_what_it_refuses_is_pending_told_once_and_written_when_it_takes_it(made:
 def test_another_reason_is_told_as_well_and_after_it_healed_the_same_again(made: Setup) -> None:
     for number in (errno.EIO, errno.EIO, errno.EROFS):
         made.copies.refused(OSError(number, os.strerror(number)))
-    made.copies.retry_pending()
+    list(made.copies.retry_pending())
     made.copies.refused(OSError(errno.EIO, "x"))
     assert made.ear.names() == ["store_broken", "store_broken", "store_recovered", "store_broken"]
 
@@ -156,7 +156,7 @@ def test_a_full_disk_is_relieved_as_long_as_that_gains_anything(made: Setup) -> 
     asked.clear()
     made._monkeypatch.undo()
     made.refuse(errno.EIO)
-    made.copies.retry_pending()
+    list(made.copies.retry_pending())
     assert asked == [], "only a full disk is relieved"
 
 
@@ -174,7 +174,7 @@ def test_when_nobody_can_be_served_the_rest_is_not_tried(made: Setup) -> None:
             return really(name)
 
         made.copies._retry = counting  # type: ignore[method-assign]
-        made.copies.retry_pending()
+        list(made.copies.retry_pending())
         made.copies._retry = really  # type: ignore[method-assign]
         assert len(attempts) == tried
         made.heal()
@@ -184,7 +184,7 @@ def test_what_else_is_pending_is_written_before_the_store_is_called_well(made: S
     written = []
     made.copies.also_pending.append(lambda: written.append("list"))
     made.copies.refused(OSError(errno.EIO, "x"))
-    made.copies.retry_pending()
+    list(made.copies.retry_pending())
     assert written == ["list"]
 
     def fail() -> None:
@@ -192,7 +192,7 @@ def test_what_else_is_pending_is_written_before_the_store_is_called_well(made: S
 
     made.copies.also_pending.append(fail)
     made.copies.refused(OSError(errno.EIO, "x"))
-    made.copies.retry_pending()
+    list(made.copies.retry_pending())
     assert made.copies.broken
 
 
@@ -215,10 +215,10 @@ def test_growth_goes_into_a_delta_log_until_the_session_is_quiet(made: Setup) ->
     assert made.copies.store.shadow_path(NAME).read_bytes() == plain
     assert made.copies.store.read_shadow(NAME) == second.data
     made.seconds += QUIET_SECONDS - 1
-    made.copies.flush_delta_logs()
+    list(made.copies.flush_delta_logs())
     assert made.copies.store.delta_log_path(NAME).exists()
     made.seconds += 2
-    made.copies.flush_delta_logs()
+    list(made.copies.flush_delta_logs())
     assert not made.copies.store.delta_log_path(NAME).exists()
     assert made.copies.store.shadow_path(NAME).read_bytes() == second.data
 
@@ -273,7 +273,7 @@ def test_a_delta_log_of_any_length_is_not_read_into_memory(made: Setup, size_byt
     after = made.started()
     assert after.store.read_shadow(NAME) == made.copies.store.shadow_path(NAME).read_bytes()
     after.find_delta_logs()
-    after.flush_delta_logs()
+    list(after.flush_delta_logs())
     assert not log.exists()
     assert [path.stat().st_size for path in (after.store.root / "set-aside").iterdir()] == [size_bytes]
 
@@ -302,7 +302,7 @@ def test_delta_logs_of_a_guard_before_this_one_are_flushed(made: Setup) -> None:
     made.copies.keep(NAME, second, 8, first)
     after = made.started()
     after.find_delta_logs()
-    after.flush_delta_logs()
+    list(after.flush_delta_logs())
     assert after.store.shadow_path(NAME).read_bytes() == second.data
 
 
@@ -321,7 +321,7 @@ def test_who_reads_beside_the_guard_gets_shadow_and_delta_log_of_one_time(
     def late(*arguments: Any) -> Any:
         if not flushed:
             flushed.append(True)
-            made.copies.flush_delta_logs(quiet_seconds=0)
+            list(made.copies.flush_delta_logs(quiet_seconds=0))
             if not log_is_gone:
                 made.copies.keep(NAME, grown(second, 42, SMALLEST_LOGGED_BYTES // 20), 9, second)
         return apply(*arguments)

@@ -378,7 +378,7 @@ CASES: list[tuple[str, list[Any], list[Any], str]] = [
         "a question was emptied",
         [*THREE[:4], user("about it", 1030)],
         [*THREE[:4], user("", 1030)],
-        "lead 4, gone 4, new 4",
+        "lead 4, cut 4-4",
     ),
     (
         "an answer was emptied, and calls",
