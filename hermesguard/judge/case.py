@@ -6,13 +6,14 @@ the title, the token counters, the stream, and what the model's own context stil
 
 from collections.abc import Iterator
 from functools import cached_property
+from itertools import takewhile
 from typing import Final
 
 from hermesguard.judge.messages import Messages, is_number, says_something
 from hermesguard.webui import benign, session
 from hermesguard.webui.compare.diff import is_beginning
 from hermesguard.webui.compare.parts import anchors
-from hermesguard.webui.session import Document, Message
+from hermesguard.webui.session import Document, Identity, Message
 
 # The application shows and truncates by windows of this many messages (hermes-webui #5096).
 WINDOW_MESSAGES = 30
@@ -118,10 +119,12 @@ class Case(Messages):
         """Yield what the boundary may be: the last kept message's stamp, before or after this write.
 
         A message that was stamped anew may be one that was said again behind the cut (retry), so then the one before it too.
-        The last one that was kept may have gone harmlessly since.
+        The last one that was kept may have gone harmlessly since, or was said again right there (regenerate).
         """
         last_kept = self.comparison.pairs[-1][0] if self.comparison.pairs else -1
         first_gone = self.comparison.missing[0] if self.comparison.missing else len(self.shadow.messages)
+        if self._is_said_again_first:
+            yield boundary_of(self.shadow.messages[first_gone])
         for index, _ in self.comparison.harmless:
             if last_kept < index < first_gone:
                 yield boundary_of(self.shadow.messages[index])
@@ -132,6 +135,15 @@ class Case(Messages):
             if before == after:
                 return
         yield 0.0
+
+    @property
+    def _is_said_again_first(self) -> bool:
+        """The first that is gone is a question, and the first that is new says it again."""
+        missing, added = self.comparison.missing, self.comparison.added
+        if not (missing and added):
+            return False
+        gone = self.shadow.messages[missing[0]]
+        return benign.is_user_turn(gone) and gone.said == self.live.messages[added[0]].said
 
     def fits_cut(self, key: str) -> bool:
         """What `key` says is where live was cut; nothing where the last kept message has no stamp."""
@@ -180,12 +192,20 @@ class Case(Messages):
         return is_beginning(self.shadow.context, self.live.context)
 
     @cached_property
+    def context_lead(self) -> int:
+        """So many messages at the start of the context are as they were."""
+        both = zip(self.shadow.context, self.live.context, strict=False)
+        return sum(1 for _ in takewhile(lambda pair: _is_as_it_was(*pair), both))
+
+    @property
     def is_context_kept(self) -> bool:
         """The context is what it was."""
-        before, after = self.shadow.context, self.live.context
-        return len(before) == len(after) and all(
-            a.text == b.text or a.identity == b.identity for a, b in zip(before, after, strict=True)
-        )
+        return len(self.shadow.context) == len(self.live.context) == self.context_lead
+
+    @property
+    def tells_of_turns_between(self) -> bool:
+        """More than one save may lie between the two, and live still has a context, or says anew where it was cut."""
+        return self.may_be_several and (bool(self.live.context) or self.is_watermarked)
 
     # -- what stands beside the messages
 
@@ -207,10 +227,17 @@ class Case(Messages):
 
     @property
     def is_new_chat(self) -> bool:
-        """Live is another conversation under the same id: deleted, then imported again."""
+        """Live is another conversation under the same id: deleted, then imported again.
+
+        What says the same, and began before the shadow was saved, is no other one: the application made the file anew out of the
+        agent's database, which knows its own time of creation.
+        """
         before, after = self.shadow.get(session.CREATED), self.live.get(session.CREATED)
         both = is_number(before) and is_number(after) and bool(self.live.messages)
-        return both and before != after and not (after < before and self.time_goes_back)
+        if not both or before == after or (after < before and self.time_goes_back):
+            return False
+        saved = self.shadow.get(session.UPDATED)
+        return not self.comparison.pairs or not is_number(saved) or bool(after > saved)
 
     @property
     def is_same_chat(self) -> bool:
@@ -244,27 +271,35 @@ class Case(Messages):
 
     @cached_property
     def remembers(self) -> bool:
-        """Live still has context or tool calls of messages that it no longer shows: its writer never lost the session."""
-        calls, context = self.live.tool_calls, self.live.context
-        messages, missing = self.shadow.messages, self.comparison.missing
-        if calls:
-            tools = {tool for index in missing for tool in messages[index].identity[2]}
-            if any(_call_id(call) in tools for call in calls):
+        """Live still has context or tool calls of messages that it no longer shows: its writer never lost the session.
+
+        What it shows itself tells nothing: the same short words are said again, and an empty memory counts its calls anew.
+        """
+        gone = [self.shadow.messages[index] for index in self.comparison.missing]
+        called = set(map(_call_id, self.live.tool_calls))
+        if called:
+            called.intersection_update(tool for message in gone for tool in message.identity[2])
+            if called.difference(*(said[2] for said in self._shown if called)):
                 return True
-        if not context:
+        if not self.live.context:
             return False
-        known = {(messages[index].said, messages[index].timestamp) for index in missing}
+        known = {(message.said, message.timestamp) for message in gone}
         stamps = {stamp for _, stamp in known}
         there = [
             (message.said, stamp)
-            for message in context
+            for message in self.live.context
             if (stamp := message.timestamp) is None or stamp in stamps
         ]
-        if not known.isdisjoint(there):
+        if any(stamp is not None or said not in self._shown for said, stamp in known.intersection(there)):
             return True
         # Most releases keep no stamps there; then it takes more than one, for short words are said again.
-        said = {what for what, _ in known}
-        return len(said.intersection(what for what, stamp in there if stamp is None)) > 1
+        told = {what for what, _ in known}.intersection(what for what, stamp in there if stamp is None)
+        return len(told) > 1 and len(told - self._shown) > 1
+
+    @cached_property
+    def _shown(self) -> frozenset[Identity]:
+        """What the messages of live say."""
+        return frozenset(message.said for message in self.live.messages)
 
     @cached_property
     def is_said_before(self) -> bool:
@@ -334,6 +369,10 @@ def _counters(before: Document, after: Document) -> Iterator[tuple[float, float]
         was, now = before.get(key), after.get(key)
         if is_number(was) and is_number(now):
             yield was, now
+
+
+def _is_as_it_was(before: Message, after: Message) -> bool:
+    return before.text == after.text or before.identity == after.identity
 
 
 def _call_id(call: Message) -> str:

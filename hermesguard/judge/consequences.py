@@ -140,29 +140,34 @@ def context_is_not_told(case: Case) -> str:
 
 
 def context_is_not_cleared(case: Case) -> str:
-    """The context is gone where a clear keeps it, or is another one; an undo just before may have cut it."""
+    """The context is gone where a clear keeps it, or is another one; turns before it may have cut, added to or compressed it."""
     if session.BOUNDARY in case.live and not case.live.context:
         return ""
-    if (
-        case.may_be_several
-        and case.is_context_beginning
-        and _turns_off_context(case) <= max(1, case.saves - 1)
-    ):
+    if case.may_be_several and _turns_off_context(case) <= max(1, case.saves - 1):
         return ""
-    return "" if case.is_context_kept else "leave the model's context as it was"
+    if case.is_context_kept or (_may_be_compressed_before(case) and case.live.context):
+        return ""
+    return "leave the model's context as it was"
 
 
 def _turns_off_context(case: Case) -> int:
-    """Return how many turns the end of the context had that is gone; an empty memory has lost them all."""
-    return sum(message.role == "user" for message in case.shadow.context[len(case.live.context) :])
+    """Return how many turns of the context are not there as they were; an empty memory has lost them all."""
+    return sum(message.role == "user" for message in case.shadow.context[case.context_lead :])
+
+
+def _may_be_compressed_before(case: Case) -> bool:
+    """Return whether a /compress may have come before the act, between the same two looks."""
+    return case.may_be_several and not anchors_stay(case)
 
 
 def context_is_another(case: Case) -> str:
-    """The release keeps a context, and it is not the list of messages."""
+    """The release keeps a context, and it is not the list of messages; a turn since has stamps in one of them alone."""
     live = case.live
-    if session.CONTEXT not in live:
+    if session.CONTEXT not in live or says_the_same(live.messages, live.context):
         return ""
-    return "" if says_the_same(live.messages, live.context) else "leave the same in the model's context"
+    said = ([message.said for message in messages] for messages in (live.messages, live.context))
+    is_gone_on = case.may_be_several and next(said) == next(said)
+    return "" if is_gone_on else "leave the same in the model's context"
 
 
 def _is_gone(case: Case) -> bool:
@@ -245,6 +250,13 @@ def counters_change(case: Case) -> str:
     return "not change the token counters" if changed else ""
 
 
+def counters_are_of_no_turn(case: Case) -> str:
+    """A token counter differs, and no turn between two looks can have changed it."""
+    if case.tells_of_turns_between:
+        return ""
+    return counters_go_back(case) if case.may_be_several else counters_change(case)
+
+
 def time_goes_back(case: Case) -> str:
     """The time of the save is an earlier one."""
     return f"not put `{session.UPDATED}` back" if case.time_goes_back else ""
@@ -295,6 +307,11 @@ def anchors_change(case: Case) -> str:
     """The anchors of a compression are others; one that a release does not write, or writes empty, says nothing."""
     changed = any(key.startswith(session.ANCHOR_PREFIX) and _differs(case, key) for key in case.live.keys)
     return "not change the anchors of a compression" if changed else ""
+
+
+def anchors_change_unless_before(case: Case) -> str:
+    """The anchors are others, and not those of a /compress just before."""
+    return "" if _may_be_compressed_before(case) else anchors_change(case)
 
 
 def anchors_stay(case: Case) -> str:

@@ -59,7 +59,8 @@ def _other_session(case: Case) -> Verdict | None:
     RULES,
     "24",
     "new conversation",
-    "`created_at` is another one: the session was deleted, and then imported again under its old id",
+    "`created_at` is another one, and later than the shadow's last save, or no message is the same: the session was deleted, and"
+    " then imported again under its old id",
     "intended; nothing of the old one is merged in",
 )
 def _new_conversation(case: Case) -> Verdict | None:
@@ -218,7 +219,8 @@ def _said_anew(case: Case) -> Verdict | None:
         is_cut = case.lost_turns <= asks
     else:
         is_known = case.remembers or case.boundary == 0 or not shadow.context
-        is_cut = asks and is_known and len(shadow.messages) <= WINDOW_MESSAGES
+        may_be_cut = len(shadow.messages) <= WINDOW_MESSAGES and not case.is_stale_writer
+        is_cut = asks and is_known and may_be_cut
     if not is_cut or (shadow.context and not live.context):
         return None
     return says(Action.INTENDED, "it was cut and said anew, in as many saves as that takes")
@@ -232,9 +234,7 @@ def _by(act: Act) -> Rule[Case]:
             return None
         if (act.is_clear and case.marks_clears) or (case.is_said_before and not case.is_watermarked):
             return None
-        if case.is_emptied and case.is_stale_writer:
-            return None
-        if not act.explains(case):
+        if not case.is_same_chat or (case.is_emptied and case.is_stale_writer) or not act.explains(case):
             return None
         return says(Action.INTENDED, act.said)._replace(is_clear=act.is_clear)
 
@@ -343,11 +343,11 @@ def _stale_writer(case: Case) -> Verdict | None:
     "intended",
 )
 def _cleared_and_begun_anew(case: Case) -> Verdict | None:
-    if case.marks_clears or not case.is_same_chat or case.counters_go_back:
+    is_begun = case.is_same_chat and case.has_only_new_messages and case.is_title_from_live
+    if case.marks_clears or not is_begun:
         return None
-    if not case.has_only_new_messages or not case.is_title_from_live:
-        return None
-    if case.shadow.context and not case.remembers and case.boundary != 0:
+    # What the model still has says it, or the mark; later releases count the tokens of the last turn alone.
+    if not (case.remembers or case.boundary == 0) and (case.shadow.context or case.counters_go_back):
         return None
     return _cleared("a new conversation was begun after a clear")
 

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from hermesguard.judge.facts import INTENDED, LOSS
 from hermesguard.judge.rule import Rule, rule, says
 from hermesguard.judge.verdict import Action, IndexSays, Surroundings, Verdict
-from hermesguard.webui import session
+from hermesguard.webui import benign, session
 from hermesguard.webui.session import Document
 
 UNREADABLE_WAIT_SECONDS = 1.0
@@ -47,8 +47,12 @@ class Missing(NamedTuple):
 
     @property
     def is_temporary(self) -> bool:
-        """It was a side question, which the application unlinks at its end."""
-        return self.shadow.title.startswith(session.TEMPORARY)
+        """It was a side question, which the application unlinks at its end; no chat that a user began or named so."""
+        title = " ".join(self.shadow.title.split())
+        if not title.startswith(session.TEMPORARY) or self.shadow.get("manual_title"):
+            return False
+        first = next((message for message in self.shadow.messages if benign.is_user_turn(message)), None)
+        return first is None or not " ".join(first.words.split()).startswith(title)
 
     @property
     def is_empty(self) -> bool:
@@ -172,10 +176,10 @@ def _renamed(missing: Missing) -> Verdict | None:
     MISSING_RULES,
     "18",
     "deleted",
-    "the file is gone, and: a tombstone, or a title btw: or bg:; or it held no message and no index lists it; or, where the"
-    " application leaves no tombstone, its entry went from an index that was seen to list it, or `_index.json` was removed with"
-    " it (before v0.51.139); without a tombstone it must stay so for some seconds, and no new session that began as this one may"
-    " lack messages of it (#2223)",
+    "the file is gone, and: a tombstone, or a title btw: or bg: that no user gave; or it held no message and no index lists it;"
+    " or, where the application leaves no tombstone, its entry went from an index that was seen to list it, or `_index.json` was"
+    " removed with it (before v0.51.139); without a tombstone it must stay so for some seconds, and no new session that began as"
+    " this one may lack messages of it (#2223)",
     "deleted",
 )
 def _deleted(missing: Missing) -> Verdict | None:

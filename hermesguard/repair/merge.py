@@ -5,12 +5,12 @@ comes from, so numbers beyond 64 bits, NaN and lone surrogates come out as they 
 sections 1 (order of keys) and 6 (what the application makes of a repaired file).
 """
 
-from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import accumulate
 from typing import Any
 
 from hermesguard.pieces import Content, Piece, pieces_of
+from hermesguard.repair.calls import merged_calls
 from hermesguard.repair.splice import dump, file_of, list_parts, object_parts, text
 from hermesguard.webui import session
 from hermesguard.webui.compare.diff import Comparison, compare
@@ -142,7 +142,7 @@ class _Merger:
         """Return what the model sees: the context of the side that knows better, and what belongs to messages that are added.
 
         It is no transcript: after a compression it is much shorter than the messages, and must stay so. A tool id that it
-        holds already does not come again.
+        holds already does not come again, unless the provider gives each turn the same ones.
         """
         if not self.shadow.context:
             return []
@@ -151,11 +151,12 @@ class _Merger:
             return list(new)
         comparison = compare(self._kept_context(), new)
         said = {self.comparison.new[index].said for index in self.comparison.added}
-        strangers = {new[index].mark for index in comparison.added if new[index].said not in said}
+        calls = Counter(tool for m in comparison.old if m.role != "tool" for tool in m.identity[2])
+        held = {tool for tool, often in calls.items() if often == 1}
+        added = [new[index] for index in comparison.added]
+        strangers = {m.mark for m in added if m.said not in said or not held.isdisjoint(m.identity[2])}
         merged = comparison.merged(self.is_newer_last)
-        return self._with_prompts(
-            comparison, (message for message in merged if message.mark not in strangers)
-        )
+        return self._with_prompts(comparison, (m for m in merged if m.mark not in strangers))
 
     def _kept_context(self) -> Sequence[Message]:
         """Return the shadow's context as far as it belongs to the messages that are to come back."""
@@ -168,41 +169,6 @@ class _Merger:
         )
         return context[: max(ends, default=0)]
 
-    def _tool_calls(self) -> list[str]:
-        """Return the texts of both sides' entries, each pointing to where its message stands now."""
-        if not self.shadow.tool_calls and not (self.live and self.live.tool_calls):
-            return []
-        starts = accumulate((message.count for message in self.messages), initial=0)
-        place = {message.mark: start for message, start in zip(self.messages, starts, strict=False)}
-        twin_new = {
-            new: old
-            for old, new in (*self.comparison.pairs, *self.comparison.shortened, *self.comparison.moved)
-        }
-        twin_old = {old: new for new, old in twin_new.items()}
-        entries: list[str] = []
-        seen: set[str] = set()
-        for side, own, twin, other in (
-            (self.shadow, self.comparison.old, twin_old, self.comparison.new),
-            (self.live, self.comparison.new, twin_new, self.comparison.old),
-        ):
-            begins = list(accumulate((message.count for message in own), initial=0))
-            for call in side.tool_calls if side else ():
-                text = call.text
-                at = call.get("assistant_msg_idx")
-                if isinstance(at, int) and 0 <= at < begins[-1]:
-                    index = bisect_right(begins, at) - 1  # a run stands for many
-                    now = place.get(own[index].mark)
-                    if now is None and index in twin:
-                        now = place.get(other[twin[index]].mark)
-                    if now is not None and now != begins[index]:
-                        moved = {**call.value, "assistant_msg_idx": now + at - begins[index]}
-                        text = dump(moved, level=2)
-                key = str(call.get("tid") or text)
-                if key not in seen:
-                    seen.add(key)
-                    entries.append(text)
-        return entries
-
     def _calls_text(self) -> Iterator[str | Piece]:
         """Return the tool calls; the shadow's own text where no message of its has another place now."""
         alone = session.TOOL_CALLS in self.shadow and not (self.live and self.live.tool_calls)
@@ -214,7 +180,7 @@ class _Merger:
         ):
             yield from self.shadow.raw_parts(session.TOOL_CALLS)
         else:
-            yield list_text(self._tool_calls())
+            yield list_text(merged_calls(self.shadow, self.live, self.comparison, self.messages))
 
     # -- members
 

@@ -4,7 +4,7 @@ Each kind is one small predicate; none of them takes words away that a user or t
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import takewhile
@@ -144,6 +144,8 @@ class Gone:
     """What those two say today."""
     is_repeated: bool = False
     """It stood there more than once, with its time stamp or among the same others, and one of them still does."""
+    partials: frozenset[Hashable] = frozenset()
+    """What the `_partial` messages of today say (`half_said`); found out where such a one is gone."""
 
     def repeats(self, same: Callable[[Message, Message], bool]) -> bool:
         """Return whether the message said `same` as one beside it that is still there, perhaps over others that went too."""
@@ -157,14 +159,13 @@ class Gone:
 
 
 def duplicate_partial(gone: Gone) -> bool:
-    """One of several equal `_partial` messages side by side, collapsed when the application loads the session (54 -> 5 seen)."""
-    return bool(gone.message.get("_partial")) and gone.repeats(_same_partial)
+    """A `_partial` message like another: collapsed when the session is loaded (54 -> 5 seen), or when a later turn ends."""
+    return bool(gone.message.get("_partial")) and half_said(gone.message) in gone.partials
 
 
-def _same_partial(one: Message, other: Message) -> bool:
-    return one.identity == other.identity and all(
-        one.get(key) == other.get(key) for key in ("_partial", "reasoning", "_partial_tool_calls")
-    )
+def half_said(message: Message) -> Hashable:
+    """Return all that a `_partial` message says."""
+    return message.identity, *(str(message.get(key)) for key in ("reasoning", "_partial_tool_calls"))
 
 
 def superseded_partial(gone: Gone) -> bool:

@@ -93,9 +93,10 @@ company: at the start, at the end, or where live takes up the end of the shadow.
 Between messages that are the same, what is left is paired by tool id, time stamp, position and role: restamped, enriched,
 redacted, cut, replaced by a marker, or under the tool ids of another provider, it is one message that was changed where it
 stands. Its newer form stays, and the state before is a version in the history. A tool id is no sign where calls of other turns
-have it too, as with providers that count anew in each turn. At the end, where two writers may have said something else,
-messages were changed if one word took the place of another throughout, and they have their time stamps yet, or all before them
-were stamped anew."""
+have it too, as with providers that count anew in each turn, nor between the answers to two questions, as where two servers count
+on from one place; of such calls the model is told of the first alone. The same words at the same time are one message in any
+role. At the end, where two writers may have said something else, messages were changed if one word took the place of another
+throughout, and they have their time stamps yet, or all before them were stamped anew."""
 
 _WAITING = f"""\
 Some cases only time can decide. Nothing sleeps meanwhile: a later write is judged by itself, and may decide the case.
@@ -115,7 +116,8 @@ A file that is gone has three answers, each with its evidence and an event of it
 | answer | what says so | what is done | event |
 |---|---|---|---|
 | **deleted** | a tombstone; its entry went from an index that was seen to list it; `_index.json` removed with it (before\
- v0.51.139); a title `btw:` or `bg:`; no message in it | it stays away; the copy is kept for `keep_deleted` | `deleted` |
+ v0.51.139); a title `btw:` or `bg:` that no user gave; no message in it\
+ | it stays away; the copy is kept for `keep_deleted` | `deleted` |
 | **lost** | the index lists it on; no tombstone where every deletion leaves one (v0.51.850 and later, told by `clear_generation`\
  in the newest save; sessions of messengers excepted); a clean-up just after its first turn | the file is put back | `missing` |
 | **not known** | neither | it stays away; the copy is kept as long as the history | `not_known` |

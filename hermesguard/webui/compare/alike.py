@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from hermesguard.webui import benign
 from hermesguard.webui.session import Message
+from hermesguard.webui.text import text_of
 
 # So much of the longer of two texts must be common to both, at their start and their end, for one to be the other, edited.
 ALIKE_SHARE = 0.5
@@ -28,6 +29,23 @@ def alike(before: Message, after: Message) -> bool:
     start = _common(first, second, shortest)
     end = _common(first[::-1], second[::-1], shortest - start)
     return start + end >= ALIKE_SHARE * longest or start + end == shortest
+
+
+def questions(messages: Iterable[Message]) -> list[Message | None]:
+    """Return for each message the question among these that it answers; None before the first."""
+    found: list[Message | None] = []
+    for message in messages:
+        found.append(message if benign.is_user_turn(message) else found[-1] if found else None)
+    return found
+
+
+def may_be_one_question(before: Message | None, after: Message | None) -> bool:
+    """Return whether two questions are one, edited or not; also where one of them is not known."""
+    if before is None or after is None:
+        return True
+    if None in (before.timestamp, after.timestamp):
+        return alike(before, after)
+    return before.timestamp == after.timestamp or is_edited(before, after)
 
 
 def is_edited(before: Message, after: Message) -> bool:
@@ -77,6 +95,26 @@ def is_restamped(before: Message, after: Message) -> bool:
     """Return whether both say the same, each at a time of its own."""
     stamps = before.timestamp, after.timestamp
     return before.identity == after.identity and None not in stamps and stamps[0] != stamps[1]
+
+
+def is_cut(before: Message, after: Message) -> bool:
+    """Return whether a message is there with its end, or all of it, cut off, and not written anew."""
+    if before.identity == after.identity or before.role != after.role:
+        return False
+    if not after.words.strip():
+        is_said = (
+            before.role in ("user", "assistant") and not before.identity[2] and not benign.unsaid(before)
+        )
+        return is_said and bool(text_of(before.get("content")).strip()) and benign.empty(after)
+    if before.role == "user":
+        is_start = before.identity[1].startswith(after.identity[1])
+        return (
+            is_start and before.timestamp == after.timestamp is not None and not benign.change(before, after)
+        )
+    if not benign.streamed_on(after, before):
+        return False
+    stamps = before.timestamp, after.timestamp
+    return None in stamps or stamps[0] == stamps[1] or bool(after.get("_partial"))
 
 
 def _common(first: str, second: str, most: int) -> int:

@@ -11,9 +11,17 @@ from itertools import takewhile
 
 from hermesguard.webui import benign
 from hermesguard.webui.compare.alignment import Pair, rising
-from hermesguard.webui.compare.alike import alike, is_edited, is_replacement, is_restamped, is_rounded
+from hermesguard.webui.compare.alike import (
+    alike,
+    is_cut,
+    is_edited,
+    is_replacement,
+    is_restamped,
+    is_rounded,
+    may_be_one_question,
+    questions,
+)
 from hermesguard.webui.session import Message
-from hermesguard.webui.text import text_of
 
 # So many messages that say the same one after another, all stamped anew, are a conversation stamped anew and none said again.
 RESTAMPED_MESSAGES = 3
@@ -126,7 +134,7 @@ class _Gap:
 
     def _note(self, found: Changes, pair: Pair, sign: object) -> None:
         before, after = self.messages_old[pair[0]], self.messages_new[pair[1]]
-        if sign is not _restamped and _is_cut(before, after):
+        if sign is not _restamped and is_cut(before, after):
             found.shortened.append(pair)
             return
         found.pairs.append(pair)
@@ -197,14 +205,20 @@ def _called(message: Message) -> str:
     )
 
 
-def _tool_ids(gap: _Gap) -> Iterable[Pair]:
-    """Messages of one role with a tool id in common: no list may hold one twice, unless each turn counts anew."""
+def _tool_ids(gap: _Gap) -> Iterator[Pair]:
+    """Messages of one role with a tool id in common: no list may hold one twice, unless each turn counts anew.
+
+    Or two writers count on from the same place: what another question called is another call.
+    """
     old, new = gap.sides
-    return _by_key(
+    asked, asks = questions(old), questions(new)
+    for a, b in _by_key(
         old,
         new,
         lambda message: [(message.role, tool) for tool in message.identity[2] if tool not in gap.reused],
-    )
+    ):
+        if may_be_one_question(asked[a], asks[b]):
+            yield a, b
 
 
 def _stamps(gap: _Gap) -> Iterable[Pair]:
@@ -238,6 +252,11 @@ def _is_cleaned(before: Message, after: Message) -> bool:
     return before.role == after.role == "user" and bool(words) and before.identity[1].endswith(f" {words}")
 
 
+def _roles(gap: _Gap) -> Iterable[Pair]:
+    """Messages that say the same at the same time in another role, as who imports and exports them may call it."""
+    return _by_key(*gap.sides, lambda m: [(m.said[1:], m.timestamp)] if m.timestamp and m.said[1] else [])
+
+
 def _sent(gap: _Gap) -> Iterable[Pair]:
     """A prompt that was recovered while it was pending and stands unanswered, and the same prompt as its turn left it."""
     old, new = gap.sides
@@ -255,7 +274,7 @@ def _sent(gap: _Gap) -> Iterable[Pair]:
 def _first(gap: _Gap) -> Iterable[Pair]:
     """The first message of either side, when the newer one is the older one with its end cut off."""
     old, new = gap.sides
-    if _is_cut(old[0], new[0]):
+    if is_cut(old[0], new[0]):
         yield 0, 0
 
 
@@ -334,6 +353,7 @@ _SIGNS: tuple[Callable[[_Gap], Iterable[Pair]], ...] = (
     _restamped,
     _tool_ids,
     _stamps,
+    _roles,
     _sent,
     _first,
     _position,
@@ -377,23 +397,3 @@ def _is_not_earlier(message: Message, other: Message) -> bool:
     if message.timestamp is None or other.timestamp is None:
         return True
     return message.timestamp >= other.timestamp - 1
-
-
-def _is_cut(before: Message, after: Message) -> bool:
-    """Return whether a message is there with its end, or all of it, cut off, and not written anew."""
-    if before.identity == after.identity or before.role != after.role:
-        return False
-    if not after.words.strip():
-        is_said = (
-            before.role in ("user", "assistant") and not before.identity[2] and not benign.unsaid(before)
-        )
-        return is_said and bool(text_of(before.get("content")).strip()) and benign.empty(after)
-    if before.role == "user":
-        is_start = before.identity[1].startswith(after.identity[1])
-        return (
-            is_start and before.timestamp == after.timestamp is not None and not benign.change(before, after)
-        )
-    if not benign.streamed_on(after, before):
-        return False
-    stamps = before.timestamp, after.timestamp
-    return None in stamps or stamps[0] == stamps[1] or bool(after.get("_partial"))

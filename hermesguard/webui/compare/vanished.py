@@ -1,6 +1,6 @@
 """Messages of an older list that are nowhere in the newer one: lost, or gone in a way that the application has. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 from hermesguard.webui import benign
 from hermesguard.webui.compare.alignment import Pair
@@ -30,6 +30,7 @@ def _some(
     behind.append(len(old))
     number = 0
     window: benign.Window | None = None
+    partials: frozenset[Hashable] | None = None
     again = repeated(old, lead, found)
     for index in range(lead, len(old)):
         if index in found:
@@ -45,7 +46,9 @@ def _some(
             (new[place[beside[1]]] if beside[1] in place else None),
         )
         message = old[index]
-        gone = benign.Gone(message, old, index, beside, window, now, index in again)
+        if partials is None and message.get("_partial"):
+            partials = frozenset(benign.half_said(other) for other in new[at:] if other.get("_partial"))
+        gone = benign.Gone(message, old, index, beside, window, now, index in again, partials or frozenset())
         kind = benign.vanishing(gone) if message.count == 1 else ""
         harmless.append((index, kind)) if kind else missing.append(index)
     return missing, harmless

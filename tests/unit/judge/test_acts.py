@@ -431,6 +431,70 @@ def test_a_clear_and_the_next_prompt_between_two_looks_are_no_loss(saves: int | 
     assert judged(before, asked, saves=1).action is not Action.INTENDED
 
 
+TURN = turns(1, 9)
+BETWEEN: dict[str, tuple[Value, Value]] = {
+    "a turn": (V137, {"context_messages": [*FIVE, *TURN], "input_tokens": 60}),
+    "an edit": (V137, {"context_messages": [*FIVE[:8], *TURN], "input_tokens": 60}),
+    "a /compress": (V137, {"context_messages": SUMMARY, "compression_anchor_visible_idx": 8}),
+    "a turn, and the release empties the context": (
+        V720,
+        {"context_messages": [], "input_tokens": 60, **marks(V720, 0.0)},
+    ),
+    "a turn, and the release keeps no context": (OLD, {"input_tokens": 160}),
+}
+
+
+@pytest.mark.parametrize("saves", [None, 4])
+@pytest.mark.parametrize("what", BETWEEN)
+def test_what_came_before_a_clear_between_two_looks_does_not_speak_against_it(
+    what: str, saves: int | None
+) -> None:
+    era, more = BETWEEN[what]
+    before, after = clear(era)
+    if "context_messages" not in more:
+        before, after = (value | {"context_messages": []} for value in (before, after))
+    assert judged(before, after | more, saves=saves).rule == "6 clear"
+    assert judged(before, after | more, saves=1).action is not Action.INTENDED
+
+
+OLDER: dict[str, Value] = {
+    "an empty memory": {"context_messages": []},
+    "a new one": {"context_messages": [], "input_tokens": 0},
+    "one of long ago": {"context_messages": FIVE[:2], "input_tokens": 60},
+    "one of before the compression": {"compression_anchor_visible_idx": None},
+    "an emptied context": {"context_messages": [], "compression_anchor_visible_idx": 9},
+    "the title is there": {"title": "A title"},
+}
+
+
+@pytest.mark.parametrize("saves", [None, 4])
+@pytest.mark.parametrize("what", OLDER)
+def test_an_older_state_is_no_clear_between_two_looks(what: str, saves: int | None) -> None:
+    before, after = (value | {"compression_anchor_visible_idx": 8} for value in clear(V137))
+    assert judged(before, after, saves=saves).rule == "6 clear"
+    assert judged(before, after | OLDER[what], saves=saves).action is not Action.INTENDED
+
+
+def test_lower_counters_are_those_of_an_older_state_where_a_release_keeps_no_context() -> None:
+    before, after = (value | {"context_messages": []} for value in clear(OLD))
+    assert judged(before, after | {"input_tokens": 60}, saves=None).action is not Action.INTENDED
+
+
+@pytest.mark.parametrize("saves", [None, 4])
+def test_a_compress_and_a_turn_between_two_looks_are_no_loss(saves: int | None) -> None:
+    before, after = compression(OLD)
+    bare = [{key: message[key] for key in ("role", "content")} for message in TURN]
+    gone_on = after | {
+        "messages": [*SUMMARY, *TURN],
+        "context_messages": [*SUMMARY, *bare],
+        "input_tokens": 60,
+    }
+    assert judged(before, gone_on, saves=saves).rule == "12 compression"
+    assert judged(before, gone_on, saves=1).action is not Action.INTENDED
+    other = gone_on | {"context_messages": [*SUMMARY, *bare[:1]]}
+    assert judged(before, other, saves=saves).action is not Action.INTENDED
+
+
 @pytest.mark.parametrize(
     ("shadow_ends", "live_ends"),
     [

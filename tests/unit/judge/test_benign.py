@@ -33,6 +33,11 @@ HARMLESS: dict[str, tuple[list[Value], list[Value], list[str]]] = {
         [*ASKED, PART, answer("more", 1101, _partial=True)],
         ["duplicate_partial"] * 2,
     ),
+    "an equal partial of another stopped turn goes as a turn ends": (
+        [*ASKED, PART, ERROR, user("go on", 1110), PART | {"timestamp": 1111.0}, ERROR],
+        [*ASKED, ERROR, user("go on", 1110), PART | {"timestamp": 1111.0}, ERROR, *turns(1, 9, 2000)],
+        ["duplicate_partial"],
+    ),
     "a partial before its answer goes": (
         [*ASKED, PART, answer("I am looking at it.", 1105)],
         [*ASKED, answer("I am looking at it.", 1105)],

@@ -246,6 +246,18 @@ def test_another_conversation_under_an_old_id(
 
 
 @pytest.mark.parametrize(
+    ("created", "saved", "is_new"),
+    [(9.0, 50.0, False), (60.0, 50.0, True), (50.0, 50.0, False), (9.0, "", True)],
+)
+def test_the_same_messages_are_another_conversation_only_if_it_began_later(
+    created: float, saved: Any, is_new: bool
+) -> None:
+    """The application makes a file that is gone anew out of the agent's database, which has a time of creation of its own."""
+    before, after = {"created_at": 1.0, "updated_at": saved}, {"created_at": created, "updated_at": 70.0}
+    assert case((FIVE, before), (FIVE[:8], after)).is_new_chat == is_new
+
+
+@pytest.mark.parametrize(
     ("before", "after", "kept", "untitled", "from_live"),
     [
         ("A title", "A title", True, False, False),

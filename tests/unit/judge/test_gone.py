@@ -13,7 +13,7 @@ from hermesguard.judge.rules_missing import (
     Missing,
 )
 from hermesguard.judge.verdict import Action, IndexSays, Surroundings, Verdict
-from tests.helpers.cases import FIVE, Value, file
+from tests.helpers.cases import FIVE, Value, answer, file, user
 
 INDEX: tuple[IndexSays, ...] = get_args(IndexSays)
 WITHOUT_EVIDENCE: tuple[IndexSays, ...] = ("dropped", "rebuilt", "unlisted", "removed", "none")
@@ -55,6 +55,16 @@ def test_rule_18_a_side_question_at_once(kind: str) -> None:
     side = {"title": f"{kind} a question"}
     says(gone(members=side, waited_seconds=0.0, index="lists"), Action.DELETED, "18")
     says(gone(members=side, waited_seconds=0.0, **WRITES_TOMBSTONES), Action.DELETED, "18")
+
+
+@pytest.mark.parametrize("kind", ["btw:", "bg:"])
+def test_a_chat_that_a_user_began_or_named_like_a_side_question_is_none(kind: str) -> None:
+    """The first title is the beginning of the first question."""
+    title = {"title": f"{kind} can you help"}
+    began = [user(f"{kind}  can you help me?", 1), answer("yes", 2)]
+    says(gone(began, title, index="lists"), Action.LOSS, "20")
+    says(gone(FIVE, title | {"manual_title": True}, index="lists"), Action.LOSS, "20")
+    says(gone([answer("no question", 1)], title, index="lists"), Action.DELETED, "18")
 
 
 def test_rule_18_what_was_cleared_is_empty_though_old_releases_keep_its_context() -> None:

@@ -141,6 +141,21 @@ def test_a_writer_whose_context_has_what_is_gone_remembers(context: list[Any], i
     assert case((FIVE, OLD), (FOUR, {"context_messages": context})).remembers == is_known
 
 
+def test_what_live_shows_itself_is_no_memory_of_what_is_gone() -> None:
+    """An empty memory counts its calls anew, and the same short words are said again."""
+    other = [user("look", 9000), calling("t1", 9001), tool("other", "t1", 9002), answer("ok", 9003)]
+    calls = {"tool_calls": [{"tid": "t1", "name": "terminal"}]}
+    assert not case((CALLED, OLD), (other, GONE | calls)).remembers
+    assert not case((CALLED, OLD), (other, {"context_messages": bare(other)})).remembers
+    assert case((CALLED, OLD), (other, {"context_messages": bare([*FIVE, *other])})).remembers
+    again = [user("run", 9000), answer("ok", 9001)]
+    assert not case((CALLED, OLD), (again, {"context_messages": bare(again)})).remembers
+    assert case((CALLED, OLD), (again, {"context_messages": bare([*FIVE[:2], *again])})).remembers
+    unstamped = bare(CALLED)
+    assert not case((unstamped, OLD), (again, {"context_messages": bare(again)})).remembers
+    assert case((unstamped, OLD), (again, {"context_messages": bare([FIVE[0], *again])})).remembers
+
+
 @pytest.mark.parametrize(
     ("before_repair", "live", "more", "is_said"),
     [

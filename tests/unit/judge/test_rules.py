@@ -196,6 +196,20 @@ def test_rule_4_regenerate_stamps_the_kept_message_anew() -> None:
     step((FIVE, NEW), ([*FIVE[:8], again], now), Action.INTENDED, "4")
 
 
+@pytest.mark.parametrize("era", [V720, V875, NEW])
+def test_a_regeneration_that_nobody_saw_cut_where_its_question_stood(era: Value) -> None:
+    again = [user("question 5", 3000.25), answer("another answer", 3005)]
+    marks = marked(1050) if era is NEW else {"truncation_boundary": 1050}
+    now = era | marks | {"truncation_watermark": 3005}
+    step((FIVE, era), ([*FIVE[:8], *again], now), Action.INTENDED, "4" if era is NEW else "8b")
+
+
+def test_rule_5_another_question_at_the_boundary_is_no_regeneration() -> None:
+    news = [user("quite another", 3000.25), answer("another answer", 3005)]
+    now = NEW | marked(1050) | {"truncation_watermark": 3005}
+    step((FIVE, NEW), ([*FIVE[:8], *news], now), Action.MERGE, "5")
+
+
 def test_rule_4_retry_of_the_same_words_in_one_write() -> None:
     again = user("question 5", 3000.25, _active_turn_token="t:3000.25")
     now = NEW | marked(1045) | {"truncation_watermark": 3000.25}
@@ -563,12 +577,30 @@ def test_rule_14_clears_that_empty_the_context_and_set_the_watermark() -> None:
     step((FIVE, V720), (LATE, now), Action.INTENDED, "14")
 
 
+@pytest.mark.parametrize("live", [FIVE[:8], FIVE[:4], [*FIVE[:8], *LATE]])
+@pytest.mark.parametrize("era", [OLD, V137, V720, V875, NEW])
+def test_a_file_made_anew_out_of_the_database_lacks_messages_and_is_no_act(
+    live: list[Any], era: Value
+) -> None:
+    anew = {"created_at": 1.75, "updated_at": 2.5}
+    before, after = file(FIVE, updated_at=2.5, **era), file(live, **era | anew)
+    assert verdict_on(before, after).action not in (Action.INTENDED, Action.GROWTH)
+
+
+def test_rule_14_the_tokens_of_a_short_turn_are_fewer() -> None:
+    """Since v0.51.25 the counters are of the last turn; the old context is still there, or the cut is marked."""
+    now = FRESH | {"title": "new question", "input_tokens": 50}
+    step((FIVE, OLD), (LATE, now | {"context_messages": [*FIVE, *LATE]}), Action.INTENDED, "14")
+    marks = V720 | {"truncation_boundary": 0.0, "truncation_watermark": 3001.0}
+    step((FIVE, V720), (LATE, now | marks | {"context_messages": LATE}), Action.INTENDED, "14")
+
+
 def test_rule_14_not_without_its_evidence() -> None:
     now = FRESH | {"title": "new question"}
     # A second server that knew the session when it was still empty.
     step((FIVE, OLD), (LATE, now), Action.UNCERTAIN, "22")
     now["context_messages"] = [*FIVE, *LATE]
-    step((FIVE, OLD), (LATE, now | {"input_tokens": 50}), Action.UNCERTAIN, "22")
+    step((FIVE, GONE), (LATE, now | GONE | {"input_tokens": 50}), Action.UNCERTAIN, "22")
     step((FIVE, V875), (LATE, V875 | now), Action.UNCERTAIN, "22")
     step((FIVE, NEW), (LATE, NEW | now), Action.MERGE, "7")
     # What the model still knows must be what is missing now, not what went before.
@@ -725,6 +757,13 @@ def test_rule_8c_a_turn_that_was_cut_and_said_anew_between_two_looks(era: Value)
     )
     marked = file([*FIVE[:8], *ANEW], NEW, updated_at=9.5)
     assert verdict_on(file(FIVE, NEW), marked, saves=4).action is not Action.INTENDED
+
+
+def test_rule_8c_after_a_repair_a_turn_alone_is_that_of_a_stale_writer() -> None:
+    """Where a release keeps no context, nothing else tells an empty memory from an edit of the first turn."""
+    before, after = file(FIVE, context_messages=[]), file(ANEW, updated_at=9.5, context_messages=[])
+    assert verdict_on(before, after, saves=4).rule.startswith("8c ")
+    assert verdict_on(before, after, saves=4, repaired=True).action is Action.MERGE
 
 
 def test_rule_8b_what_is_back_at_its_place_does_not_speak_against_a_cut() -> None:

@@ -453,3 +453,69 @@ def test_a_tool_call_of_a_wiped_session_points_to_its_message_as_if_all_were_rea
     value = json.loads(made)
     assert said(value)[40:] == ["unsaid", partial["content"]]
     assert [call["assistant_msg_idx"] for call in value["tool_calls"]] == [3, 39, 41, 99]
+
+
+def test_the_model_is_told_of_no_second_call_under_an_id_that_it_knows() -> None:
+    def turn(number: int, words: str) -> list[dict[str, Any]]:
+        call = {"id": "call:0", "type": "function", "function": {"name": "terminal", "arguments": "{}"}}
+        return [
+            message(number) | {"content": words},
+            message(number + 1, "assistant", tool_calls=[call]),
+            message(number + 2, "tool", tool_call_id="call:0"),
+            message(number + 3, "assistant"),
+        ]
+
+    first, second = turn(1, "list the files"), turn(11, "what day is it?")
+    value = repaired(document(first, first), document(second, second))
+    assert value["messages"] == [*first, *second]
+    assert value["context_messages"] == [*first, second[0], second[3]]
+
+
+def test_the_model_is_told_of_all_calls_where_each_turn_has_the_same_ids() -> None:
+    first, second, third = called(0, "call:0"), called(10, "call:0"), called(20, "call:0")
+    value = repaired(
+        document([*first, *second], [*first, *second]), document([*first, *third], [*first, *third])
+    )
+    assert value["context_messages"] == value["messages"] == [*first, *second, *third]
+
+
+# ---- tool calls -------------------------------------------------------------------------------------------------------
+
+
+def called(number: int, call: str, *, bears: bool = True) -> list[dict[str, Any]]:
+    calls = [{"id": call, "type": "function", "function": {"name": "terminal", "arguments": "{}"}}]
+    return [
+        message(number),
+        message(number + 1, "assistant", **({"tool_calls": calls} if bears else {})),
+        message(number + 2, "tool", tool_call_id=call),
+    ]
+
+
+def entry(call: str, place: int) -> dict[str, Any]:
+    return {"name": "terminal", "tid": call, "assistant_msg_idx": place}
+
+
+@pytest.mark.parametrize(("first", "second"), [("call:0", "call:0"), ("call:1", "call:0")])
+def test_a_call_of_another_turn_under_the_same_id_is_another_call(first: str, second: str) -> None:
+    known, lost, new = called(0, "call:0"), called(10, first), called(20, second)
+    shadow = document([*known, *lost], tool_calls=[entry("call:0", 1), entry(first, 4)])
+    live = document([*known, *new], tool_calls=[entry("call:0", 1), entry(second, 4)])
+    value = repaired(shadow, live)
+    assert value["messages"] == [*known, *lost, *new]
+    assert value["tool_calls"] == [entry("call:0", 1), entry(first, 4), entry(second, 7)]
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_a_call_whose_place_does_not_bear_it_is_known_by_its_id(side: int) -> None:
+    messages, more = called(0, "call:0"), called(10, "call:1")
+    places = (1, 2) if side else (2, 1)
+    shadow = document([*messages, *more], tool_calls=[entry("call:0", places[0])])
+    live = document(messages, tool_calls=[entry("call:0", places[1])])
+    assert repaired(shadow, live)["tool_calls"] == [entry("call:0", places[0])]
+
+
+def test_a_call_in_a_message_without_ids_is_there_once() -> None:
+    messages, more = called(0, "call:0", bears=False), called(10, "call:1", bears=False)
+    shadow = document([*messages, *more], tool_calls=[entry("call:0", 1), entry("call:1", 4)])
+    live = document(more, tool_calls=[entry("call:1", 1)])
+    assert repaired(shadow, live)["tool_calls"] == [entry("call:0", 1), entry("call:1", 4)]

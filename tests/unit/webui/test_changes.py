@@ -486,7 +486,7 @@ CASES: list[tuple[str, list[Any], list[Any], str]] = [
         "a partial and a later partial of the same words",
         [*THREE[:2], answer("xyz", 1017, _partial=True), user("o", 1018)],
         [*THREE[:2], user("o", 1018), answer("xyz", 1019, _partial=True)],
-        "lead 2, same 3-2, gone 2, new 3",
+        "lead 2, same 3-2, harmless 2:duplicate_partial, new 3",
     ),
     (
         "a partial and a later partial of more words",
@@ -517,6 +517,58 @@ CASES: list[tuple[str, list[Any], list[Any], str]] = [
         [*THREE[:4], later(THREE[2], 0.4), later(THREE[3], 0.4) | {"reasoning": "why"}],
         THREE[:4],
         "lead 4, gone 4 5",
+    ),
+    (
+        "another question called under the ids of the first, as two writers count on from one place",
+        [*THREE[:4], user("list the files", 1040), calling("c:0", 1041), tool("a b c", "c:0", 1042)],
+        [*THREE[:4], user("what day is it?", 1050), calling("c:0", 1051), tool("Monday", "c:0", 1052)],
+        "lead 4, gone 4 5 6, new 4 5 6",
+    ),
+    (
+        "another question in a word more",
+        [*THREE[:4], user("go on", 1040), calling("c:0", 1041), tool("a b c", "c:0", 1042)],
+        [*THREE[:4], user("go on then", 1050), calling("c:0", 1051), tool("Monday", "c:0", 1052)],
+        "lead 4, gone 4 5 6, new 4 5 6",
+    ),
+    (
+        "answers in another role",
+        THREE,
+        [message | {"role": message["role"].replace("assistant", "model")} for message in THREE],
+        "lead 1, same 1-1 2-2 3-3 4-4 5-5, changed 1-1 3-3 5-5",
+    ),
+    (
+        "the same words in another role at another time",
+        [*THREE[:5], answer("yes", 1035)],
+        [*THREE[:5], user("yes", 1036)],
+        "lead 5, gone 5, new 5",
+    ),
+    (
+        "the same without stamps",
+        [*THREE[:4], user("list the files"), calling("c:0"), tool("a b c", "c:0")],
+        [*THREE[:4], user("what day is it?"), calling("c:0"), tool("Monday", "c:0")],
+        "lead 4, gone 4 5 6, new 4 5 6",
+    ),
+    (
+        "a question with a word taken out, stamped anew, and what its call brought was pruned",
+        [
+            *THREE[:4],
+            user("list the files of hunter2", 1040),
+            calling("c:0", 1041),
+            tool("a b c", "c:0", 1042),
+        ],
+        [
+            *THREE[:4],
+            user("list the files of ***", 1050),
+            calling("c:0", 1051),
+            tool("[pruned]", "c:0", 1052),
+        ],
+        "lead 4, same 4-4 5-5 6-6, changed 4-4 6-6",
+    ),
+    (
+        "a question in other words at its own time, and what its call brought was pruned",
+        [*THREE[:4], user("my key is hunter2", 1040), calling("c:0", 1041), tool("a b c", "c:0", 1042)],
+        [*THREE[:4], user("***", 1040), calling("c:0", 1041), tool("[pruned]", "c:0", 1042)],
+        "lead 4, same 4-4 5-5 6-6, changed 4-4 6-6",
     ),
 ]
 
