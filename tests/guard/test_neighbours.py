@@ -243,6 +243,14 @@ OTHER_FORMS = {
         [m | {"content": f"secret Zq7 {m['content']}"} for m in FIVE],
         [m | {"content": f"secret [x] {m['content']}"} for m in FIVE],
     ),
+    "two words in all of them": (
+        [m | {"content": f"secret Zq73 {m['content']} of Anna"} for m in FIVE],
+        [m | {"content": f"secret [x] {m['content']} of [x]"} for m in FIVE],
+    ),
+    "words in the middle": (
+        [m | {"content": f"what Zq7 said {m['content']} and Zq7 says"} for m in BARE],
+        [m | {"content": f"that [x] said {m['content']} and [x] say"} for m in BARE],
+    ),
     "the first": (FINE, redacted(FINE, 0)),
     "the last answer": (FINE, redacted(FINE, 9)),
     "the last turn": (FINE, redacted(FINE, 8, 9)),
@@ -259,6 +267,18 @@ def test_a_message_never_stands_beside_its_other_form(
     left = chat([*new, *restamped(more)], era, updated_at=9999.5)
     assert played(world, chat(old, era), left) == left
     assert alerts(world) == []
+
+
+@pytest.mark.parametrize("era", [OLD, NEW])
+def test_what_a_tool_said_is_not_taken_for_what_a_later_call_of_its_id_brought(
+    world: World, era: Value
+) -> None:
+    """Where a provider counts its calls anew in each turn."""
+    asked = [*FIVE, user("a", 2000), calling("t0", 2001)]
+    more = [user("b", 2010), calling("t0", 2011), tool("bb", "t0", 2012), answer("so b", 2013)]
+    now = chat([*asked, *more], era, updated_at=2013.5)
+    whole = [*asked, tool("aa", "t0", 2002), *more]
+    assert said(played(world, chat([*asked, tool("aa", "t0", 2002)], era), now)) == said(chat(whole, era))
 
 
 def shortened(messages: list[Value], places: set[int], left: Value) -> list[Value]:

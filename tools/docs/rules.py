@@ -93,10 +93,11 @@ company: at the start, at the end, or where live takes up the end of the shadow.
 Between messages that are the same, what is left is paired by tool id, time stamp, position and role: restamped, enriched,
 redacted, cut, replaced by a marker, or under the tool ids of another provider, it is one message that was changed where it
 stands. Its newer form stays, and the state before is a version in the history. A tool id is no sign where calls of other turns
-have it too, as with providers that count anew in each turn, nor between the answers to two questions, as where two servers count
-on from one place; of such calls the model is told of the first alone. The same words at the same time are one message in any
-role. At the end, where two writers may have said something else, messages were changed if one word took the place of another
-throughout, and they have their time stamps yet, or all before them were stamped anew."""
+have it too, or ask for something else at another time, as with providers that count anew in each turn, nor between the answers to
+two questions, as where two servers count on from one place; of such calls the model is told of the first alone. The same words at
+the same time are one message in any role. Words are like others where half of the longer text is in both. At the end, where two
+writers may have said something else, messages were changed if one word took the place of others throughout, and they have their
+time stamps yet, or all before them were stamped anew. An end that was cut off, also behind a mark that says so, comes back."""
 
 _WAITING = f"""\
 Some cases only time can decide. Nothing sleeps meanwhile: a later write is judged by itself, and may decide the case.

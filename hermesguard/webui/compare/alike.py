@@ -1,14 +1,17 @@
 """When two messages that do not say the same are one, edited. Pure."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 
 from hermesguard.webui import benign
 from hermesguard.webui.session import Message
 from hermesguard.webui.text import text_of
 
-# So much of the longer of two texts must be common to both, at their start and their end, for one to be the other, edited.
+# So much of the longer of two texts must be common to both for one to be the other, edited.
 ALIKE_SHARE = 0.5
+# Of more text the words are not looked at one by one.
+WORDS_CHARACTERS = 64 * 1024
 # What is shorter is no word that somebody takes out, as a password is: "yes" is another answer than "no".
 REPLACED_CHARACTERS = 4
 # Of less text half may be the same by chance.
@@ -17,18 +20,23 @@ _NUMBER = re.compile(r"\d+")
 
 
 def alike(before: Message, after: Message) -> bool:
-    """Return whether two messages are one, edited: changed harmlessly, or half of the words at start and end are the same."""
+    """Return whether two messages are one, edited: changed harmlessly, or half of the text or of the words is the same."""
     if before.identity[:2] == after.identity[:2] or benign.change(before, after):
         return True
     first, second = before.identity[1], after.identity[1]
-    longest, shortest = max(len(first), len(second)), min(len(first), len(second))
-    if not shortest:
+    if not (first and second):
         return before.role == "tool" or bool(before.identity[2])
-    if before.role == "tool":
+    return before.role == "tool" or _are_alike(first, second)
+
+
+def _are_alike(first: str, second: str) -> bool:
+    """Return whether half of the longer text is in the other, at its start and its end or word by word, or all of the shorter."""
+    longest, shortest = max(len(first), len(second)), min(len(first), len(second))
+    at_ends = len(first) - len(_differing(first, second)[0])
+    if at_ends >= ALIKE_SHARE * longest or at_ends == shortest:
         return True
-    start = _common(first, second, shortest)
-    end = _common(first[::-1], second[::-1], shortest - start)
-    return start + end >= ALIKE_SHARE * longest or start + end == shortest
+    words = Counter(first[:WORDS_CHARACTERS].split()) & Counter(second[:WORDS_CHARACTERS].split())
+    return sum((len(word) + 1) * count for word, count in words.items()) >= ALIKE_SHARE * (longest + 1)
 
 
 def questions(messages: Iterable[Message]) -> list[Message | None]:
@@ -58,6 +66,19 @@ def is_edited(before: Message, after: Message) -> bool:
     return min(len(first), len(second)) >= EDITED_CHARACTERS and not says_other and alike(before, after)
 
 
+def called(message: Message) -> str:
+    """Return what the tool calls of a message ask for, whatever their ids."""
+    lists = [message.get(key) for key in ("tool_calls", "content")]
+    calls = [part for found in lists if isinstance(found, list) for part in found if isinstance(part, dict)]
+    return str([call.get("function") or call.get("input") for call in calls if call.get("id")])
+
+
+def is_other_call(before: Message, after: Message) -> bool:
+    """Return whether messages with a tool id in common call something else, and not at the same time."""
+    is_at_once = before.timestamp == after.timestamp is not None
+    return not is_at_once and called(before) != called(after)
+
+
 def is_rounded(before: Message, after: Message) -> bool:
     """Return whether the stamp of one is that of the other in whole seconds; two servers have fine stamps in one second."""
     first, second = before.timestamp, after.timestamp
@@ -67,13 +88,14 @@ def is_rounded(before: Message, after: Message) -> bool:
 
 
 def is_replacement(pairs: Iterable[tuple[Message, Message]]) -> bool:
-    """Return whether one word took the place of another throughout, as when a password is taken out, and nothing else is new.
+    """Return whether one word took the place of others throughout, as when passwords are taken out, and nothing else is new.
 
     Two servers may be asked and answer in the same whole seconds, but not so.
     """
     found = [_replaced(before, after) for before, after in pairs]
     words = set().union(*filter(None, found))
-    return None not in found and len(words) == 1 and len(words.pop()[0]) >= REPLACED_CHARACTERS
+    is_one = None not in found and len({now for _, now in words}) == 1
+    return is_one and all(len(word) >= REPLACED_CHARACTERS for word, _ in words)
 
 
 def _replaced(before: Message, after: Message) -> set[tuple[str, str]] | None:

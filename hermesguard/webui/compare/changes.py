@@ -8,13 +8,16 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
+from operator import attrgetter
 
 from hermesguard.webui import benign
 from hermesguard.webui.compare.alignment import Pair, rising
 from hermesguard.webui.compare.alike import (
     alike,
+    called,
     is_cut,
     is_edited,
+    is_other_call,
     is_replacement,
     is_restamped,
     is_rounded,
@@ -71,28 +74,29 @@ def changes(
                 is_bounded = old_index < len(old) or new_index < len(new)
                 gaps.append((left_old, left_new, is_bounded, at_old > 0))
         at_old, at_new = old_index + 1, new_index + 1
-    calls = [_calls(old, (gap[0] for gap in gaps)), _calls(new, (gap[1] for gap in gaps))]
-    is_renamed = all(calls) and calls[0].isdisjoint(calls[1])
-    reused = _called_elsewhere(old, lead, gaps) if calls[0] & calls[1] else frozenset()
+    left_old = [place for gap in gaps for place in gap[0]]
+    left_new = [place for gap in gaps for place in gap[1]]
+    calls, calls_now = _calls(old, left_old), _calls(new, left_new)
+    is_renamed = bool(calls and calls_now) and calls.keys().isdisjoint(calls_now)
+    reused = {tool for tool in calls.keys() & calls_now if is_other_call(calls[tool], calls_now[tool])}
+    asked = (calls.keys() & _tools(new, left_new)) | (calls_now.keys() & _tools(old, left_old))
+    if asked:
+        outside = set(range(max(0, lead - REUSED_WITHIN_MESSAGES), len(old))).difference(left_old)
+        reused |= asked & _calls(old, outside).keys()
     for gap in gaps:
         _Gap(old, new, *gap, is_renamed, reused).fill(found, _SIGNS)
     found.pairs.sort()
     return found
 
 
-def _calls(messages: Sequence[Message], gaps: Iterable[list[int]]) -> set[str]:
-    """Return the ids of the tool calls that are made in the gaps."""
-    left = (messages[index] for gap in gaps for index in gap)
-    return {tool for message in left if message.role != "tool" for tool in message.identity[2]}
+def _tools(messages: Sequence[Message], places: Iterable[int]) -> set[str]:
+    return {tool for place in places for tool in messages[place].identity[2]}
 
 
-def _called_elsewhere(
-    messages: Sequence[Message], lead: int, gaps: Iterable[tuple[list[int], list[int], bool, bool]]
-) -> frozenset[str]:
-    """Return the ids of the calls outside of the gaps: one that comes again tells no call from another."""
-    left = {index for gap in gaps for index in gap[0]}
-    places = range(max(0, lead - REUSED_WITHIN_MESSAGES), len(messages))
-    return frozenset(_calls(messages, ([place] for place in places if place not in left)))
+def _calls(messages: Sequence[Message], places: Iterable[int]) -> dict[str, Message]:
+    """Return the ids of the tool calls that are made at these places, each with the message that makes it."""
+    there = (messages[place] for place in places)
+    return {tool: message for message in there if message.role != "tool" for tool in message.identity[2]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +112,8 @@ class _Gap:
     """It begins right behind two messages that are one."""
     is_renamed: bool
     """No tool id of the older list behind the lead stands in the newer one, as when another provider gave them."""
-    reused: frozenset[str]
-    """Tool ids that calls outside of the gaps have too."""
+    reused: set[str]
+    """Tool ids that another call has too: they tell no call from another."""
 
     @property
     def sides(self) -> tuple[list[Message], list[Message]]:
@@ -146,7 +150,7 @@ class _Gap:
 
 def _restamped(gap: _Gap) -> Iterable[Pair]:
     """Messages that say the same between the same messages; at the end so many of them that nobody said all that again."""
-    said = [list(map(_said if gap.is_renamed else _identity, side)) for side in gap.sides]
+    said = [list(map(_said if gap.is_renamed else attrgetter("said"), side)) for side in gap.sides]
     if gap.is_bounded:
         return rising(*said)
     old, new = gap.sides
@@ -188,21 +192,10 @@ def _is_spoken(messages: Iterable[Message]) -> bool:
     return any(m.role == "assistant" or benign.is_compaction_marker(m) for m in messages)
 
 
-def _identity(message: Message) -> Hashable:
-    return message.said
-
-
 def _said(message: Message) -> Hashable:
     """Return what a message says and calls, whatever the ids of the calls."""
     role, words, tools = message.said
-    return role, words, len(tools), _called(message)
-
-
-def _called(message: Message) -> str:
-    calls = message.get("tool_calls")
-    return str(
-        [call.get("function") for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
-    )
+    return role, words, len(tools), called(message)
 
 
 def _tool_ids(gap: _Gap) -> Iterator[Pair]:
@@ -388,7 +381,7 @@ def _says_as_much(before: Message, after: Message) -> bool:
 def _may_be_one(gap: _Gap, before: Message, after: Message) -> bool:
     """Return whether no tool ids say that these are two messages."""
     first, second = before.identity[2], after.identity[2]
-    if gap.is_renamed and len(first) == len(second) and _called(before) == _called(after):
+    if gap.is_renamed and len(first) == len(second) and called(before) == called(after):
         return True
     return not (first and second) or not set(first).isdisjoint(second)
 

@@ -9,7 +9,15 @@ from hermesguard.webui.compare.diff import compare
 from tests.helpers.cases import Value, answer, calling, tool, turns, user
 from tests.helpers.comparisons import LONG, THREE, bare, in_words, later, messages, said
 
-BROWSER = [{"id": "t2", "type": "function", "function": {"name": "browser", "arguments": "{}"}}]
+
+def _called(call: str, name: str) -> list[Value]:
+    return [{"id": call, "type": "function", "function": {"name": name, "arguments": "{}"}}]
+
+
+def _used(call: str, command: str) -> list[Value]:
+    return [{"type": "tool_use", "id": call, "name": "bash", "input": {"command": command}}]
+
+
 CASES: list[tuple[str, list[Any], list[Any], str]] = [
     (
         "the last answer in like words, whole second",
@@ -62,6 +70,26 @@ CASES: list[tuple[str, list[Any], list[Any], str]] = [
         ],
         [*THREE[:4], user("log in with ***, please", 1030), answer("*** was right, you are in", 1035)],
         "lead 4, same 4-4 5-5, changed 4-4 5-5",
+    ),
+    (
+        "two words that gave way to one, at the same whole seconds",
+        [
+            *THREE[:4],
+            user("log in as root9 with hunter2", 1030),
+            answer("hunter2 was right, you are root9 again", 1035),
+        ],
+        [*THREE[:4], user("log in as *** with ***", 1030), answer("*** was right, you are *** again", 1035)],
+        "lead 4, same 4-4 5-5, changed 4-4 5-5",
+    ),
+    (
+        "two words that gave way to two, at the same whole seconds",
+        [
+            *THREE[:4],
+            user("log in as root9 with hunter2", 1030),
+            answer("hunter2 was right, you are root9 again", 1035),
+        ],
+        [*THREE[:4], user("log in as +++ with ***", 1030), answer("*** was right, you are +++ again", 1035)],
+        "lead 4, gone 4 5, new 4 5",
     ),
     (
         "like words at the same whole seconds, and one more",
@@ -254,6 +282,60 @@ CASES: list[tuple[str, list[Any], list[Any], str]] = [
         "lead 2, same 2-2 3-3, changed 3-3",
     ),
     (
+        "the same id for another call, after another question",
+        [*THREE[:2], user("a", 1020), calling("t0", 1021), tool("aa", "t0", 1022), answer("so a", 1023)],
+        [
+            *THREE[:2],
+            user("b", 1030),
+            calling("t0", 1031, tool_calls=_called("t0", "browser")),
+            tool("bb", "t0", 1032),
+            answer("so b", 1033),
+        ],
+        "lead 2, gone 2 3 4 5, new 2 3 4 5",
+    ),
+    (
+        "the same id for another call, unstamped",
+        [*map(bare, THREE[:2]), user("a"), calling("t0"), tool("aa", "t0"), answer("so a")],
+        [
+            *map(bare, THREE[:2]),
+            user("b"),
+            calling("t0", tool_calls=_called("t0", "browser")),
+            tool("bb", "t0"),
+            answer("so b"),
+        ],
+        "lead 2, gone 2 3 4 5, new 2 3 4 5",
+    ),
+    (
+        "the same id for another call, called in parts of the content",
+        [*THREE[:2], user("a", 1020), answer(_used("t0", "ls"), 1021), tool("aa", "t0", 1022)],
+        [*THREE[:2], user("b", 1030), answer(_used("t0", "date"), 1031), tool("bb", "t0", 1032)],
+        "lead 2, gone 2 3 4, new 2 3 4",
+    ),
+    (
+        "the same id for a call at the same time that asks for something else",
+        [*THREE[:2], user("a", 1020), calling("t0", 1021), tool("aa", "t0", 1022)],
+        [
+            *THREE[:2],
+            user("a", 1020),
+            calling("t0", 1021, tool_calls=_called("t0", "browser")),
+            tool("bb", "t0", 1023),
+        ],
+        "lead 4, same 4-4, changed 4-4",
+    ),
+    (
+        "the output of a call, and that of a later call of the same id",
+        [*THREE[:2], user("a", 1020), calling("t0", 1021), tool("aa", "t0", 1022)],
+        [
+            *THREE[:2],
+            user("a", 1020),
+            calling("t0", 1021),
+            user("b", 1030),
+            calling("t0", 1031),
+            tool("bb", "t0", 1032),
+        ],
+        "lead 4, gone 4, new 4 5 6",
+    ),
+    (
         "three of four at the same whole seconds",
         [THREE[0], answer("aa", 2), answer("bb", 3), answer("cc", 4), answer("gg", 5)],
         [THREE[0], answer("dd", 2), answer("ee", 3), answer("ff", 4), answer("hh", 6)],
@@ -268,7 +350,7 @@ CASES: list[tuple[str, list[Any], list[Any], str]] = [
     (
         "another call at one fine stamp",
         [THREE[0], calling("t1", 2.25)],
-        [THREE[0], calling("t2", 2.25, tool_calls=BROWSER)],
+        [THREE[0], calling("t2", 2.25, tool_calls=_called("t2", "browser"))],
         "lead 1, gone 1, new 1",
     ),
     (
@@ -431,7 +513,7 @@ CASES: list[tuple[str, list[Any], list[Any], str]] = [
     (
         "between equal ones, another call",
         [bare(THREE[0]), calling("t1"), bare(THREE[5])],
-        [bare(THREE[0]), calling("t2", tool_calls=BROWSER), bare(THREE[5])],
+        [bare(THREE[0]), calling("t2", tool_calls=_called("t2", "browser")), bare(THREE[5])],
         "lead 1, same 2-2, gone 1, new 1",
     ),
     (
@@ -593,6 +675,10 @@ def test_what_makes_two_messages_one(old: list[Any], new: list[Any], expected: s
         (user("abc"), user("abc and much more than there was before"), True),
         (user("abc"), user("much more than there was before, then abc"), True),
         (user("abc"), user("ab and much more than there was before, then c"), True),
+        (user("a b c d e f g h"), user("x b x d e x g h"), True),
+        (user("a b c d e f g h"), user("x b x d x f x h"), True),
+        (user("a b c d e f g h"), user("x b x d x f x x"), False),
+        (user("a b c d"), user("d a x x"), True),
         (user("abd"), user("ab and much more than there was before, then c"), False),
         (user("aaaa"), user("aaaaaaaaaaaaaaaa"), True),
         (user(""), user("abc"), False),
@@ -605,7 +691,7 @@ def test_what_makes_two_messages_one(old: list[Any], new: list[Any], expected: s
         (answer("<tool_call>run</tool_call>"), answer("abc"), False),
     ],
 )
-def test_half_of_the_words_at_start_and_end_make_two_messages_alike(
+def test_half_of_the_text_or_of_the_words_makes_two_messages_alike(
     before: Value, after: Value, are_alike: bool
 ) -> None:
     [one, other] = messages([before, after])
