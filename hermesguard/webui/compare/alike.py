@@ -16,6 +16,11 @@ WORDS_CHARACTERS = 64 * 1024
 REPLACED_CHARACTERS = 4
 # Of less text half may be the same by chance.
 EDITED_CHARACTERS = 12
+# What words end with where something cut them off and says so.
+_MARK_CHARACTERS = 64
+_CUT_MARK = re.compile(
+    r"\s*(?:\.\.\.|…)?\s*(?:[\[(][^\[\]()]*(?:truncated|shortened|omitted)[^\[\]()]*[\])])?\Z", re.IGNORECASE
+)
 _NUMBER = re.compile(r"\d+")
 
 
@@ -128,15 +133,30 @@ def is_cut(before: Message, after: Message) -> bool:
             before.role in ("user", "assistant") and not before.identity[2] and not benign.unsaid(before)
         )
         return is_said and bool(text_of(before.get("content")).strip()) and benign.empty(after)
+    stamps = before.timestamp, after.timestamp
+    is_same_time = stamps[0] == stamps[1] is not None
+    if is_same_time and _without_mark(before, after):
+        return True
     if before.role == "user":
         is_start = before.identity[1].startswith(after.identity[1])
-        return (
-            is_start and before.timestamp == after.timestamp is not None and not benign.change(before, after)
-        )
+        return is_start and is_same_time and not benign.change(before, after)
     if not benign.streamed_on(after, before):
         return False
-    stamps = before.timestamp, after.timestamp
     return None in stamps or stamps[0] == stamps[1] or bool(after.get("_partial"))
+
+
+def _without_mark(before: Message, after: Message) -> bool:
+    """Return whether a message ends with a mark that says that it was cut, and begins as the longer one does."""
+    words, mark = after.identity[1], _CUT_MARK.search(after.identity[1][-_MARK_CHARACTERS:])
+    if (
+        before.role not in ("user", "assistant")
+        or not mark
+        or not mark[0]
+        or len(words) >= len(before.identity[1])
+    ):
+        return False
+    left = words.removesuffix(mark[0])
+    return len(left) >= EDITED_CHARACTERS and before.identity[1].startswith(left)
 
 
 def _common(first: str, second: str, most: int) -> int:

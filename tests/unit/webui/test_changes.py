@@ -474,6 +474,33 @@ CASES: list[tuple[str, list[Any], list[Any], str]] = [
         [*THREE[:3], answer(LONG[:20], 1025)],
         "lead 3, cut 3-3, gone 4",
     ),
+    *(
+        (
+            f"an answer was cut short, and ends with {mark}",
+            [*THREE[:3], answer(3 * LONG, 1025)],
+            [*THREE[:3], answer(LONG[:20] + mark, 1025)],
+            "lead 3, cut 3-3",
+        )
+        for mark in (
+            "...",
+            "…",
+            " [truncated]",
+            "\n[... 12,000 characters omitted ...]",
+            "… (output truncated)",
+        )
+    ),
+    (
+        "a question was cut short, and says so",
+        [*THREE[:4], user(LONG, 1030), *THREE[:1]],
+        [*THREE[:4], user(LONG[:20] + "...", 1030), *THREE[:1]],
+        "lead 4, same 5-5, cut 4-4",
+    ),
+    (
+        "a secret at the end of an answer was taken out",
+        [*THREE[:3], answer(f"{LONG} and the key is {'k' * 64}", 1025.5)],
+        [*THREE[:3], answer(f"{LONG} and the key is [removed]", 1025.5)],
+        "lead 3, same 3-3, changed 3-3",
+    ),
     (
         "the second of two was cut short",
         [*THREE[:3], user("o", 1024), answer(LONG, 1025)],
