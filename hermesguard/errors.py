@@ -1,5 +1,6 @@
 """Errors that people read: what is wrong, what to do next, and the exit code that scripts test."""
 
+from collections.abc import Iterable
 from enum import IntEnum
 
 
@@ -28,3 +29,11 @@ class GuardError(Exception):
         self.what = what
         self.remedy = remedy
         self.exit_code = exit_code
+
+
+def nearest_of(word: str, known: Iterable[str], otherwise: str) -> str:
+    """Return the remedy for a word that is none of those that are known: the nearest one, or `otherwise`."""
+    from difflib import get_close_matches  # only a mistake needs it
+
+    nearest = get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f"The nearest is {nearest[0]}" if nearest else otherwise

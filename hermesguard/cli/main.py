@@ -1,4 +1,4 @@
-"""`hermesguard VERB ...`: finds the verb, imports only what it needs, and turns any outcome into a sentence and an exit code."""
+"""`hermesguard COMMAND ...`: finds the command, imports what it needs, turns any outcome into a sentence and an exit code."""
 
 import contextlib
 import os
@@ -131,10 +131,9 @@ def _take_any_text() -> None:
 
 
 def _say(sentence: str) -> None:
-    from hermesguard.events.event import plain
+    from hermesguard.cli.output.complaint import complain
 
-    with contextlib.suppress(OSError):  # when nobody listens, the exit code still speaks
-        print("hermesguard: " + "\n".join(map(plain, sentence.splitlines())), file=sys.stderr, flush=True)
+    complain(f"hermesguard: {sentence}")
 
 
 def _give_up_stdout() -> None:

@@ -59,7 +59,10 @@ class Parser(argparse.ArgumentParser):
         else:
             message = message.encode("ascii", "backslashreplace").decode().removesuffix(".")
             message += "" if message.endswith("?") else "."
-        self.exit(ExitCode.USAGE, f"{self.prog}: {message} See: {self.prog} --help\n")
+        from hermesguard.cli.output.complaint import complain  # only a mistake needs it
+
+        complain(f"{self.prog}: {message} See: {self.prog} --help")
+        self.exit(ExitCode.USAGE)
 
     def refuse(self, others: Sequence[str]) -> NoReturn:
         """Report arguments that are not known; of an option also the nearest one that is."""
@@ -124,7 +127,7 @@ def build(only: str | None = None) -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"hermesguard {__version__}")
     add_places(parser)
-    verbs = parser.add_subparsers(dest="verb", metavar="VERB", title="verbs", parser_class=_VerbParser)
+    verbs = parser.add_subparsers(dest="verb", metavar="COMMAND", title="commands", parser_class=_VerbParser)
     for verb in VERBS if only is None else filter(lambda verb: verb.name == only, VERBS):
         sub = verbs.add_parser(
             verb.name,

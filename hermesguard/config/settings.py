@@ -19,7 +19,7 @@ from hermesguard.config.paths import (
     volume_given,
 )
 from hermesguard.config.renamed import RENAMED
-from hermesguard.errors import ExitCode, GuardError
+from hermesguard.errors import ExitCode, GuardError, nearest_of
 
 FLAGS: Final = frozenset(OPTIONS_BY_KEY) | {"config"}
 """The names that `load` takes in `flags`."""
@@ -248,10 +248,7 @@ def _refuse_renamed(where: str, key: str) -> NoReturn:
 def _refuse_key(path: Path, key: str) -> NoReturn:
     if key in RENAMED:
         _refuse_renamed(f"{path}: the key {as_written(key)}", key)
-    from difflib import get_close_matches  # only a mistake needs it
-
-    nearest = get_close_matches(key, OPTIONS_BY_KEY, n=1, cutoff=0.5)
-    remedy = f"Did you mean {nearest[0]}" if nearest else "Keys are: " + ", ".join(OPTIONS_BY_KEY)
+    remedy = nearest_of(key, OPTIONS_BY_KEY, "Keys are: " + ", ".join(OPTIONS_BY_KEY))
     raise GuardError(f"{path}: the key {as_written(key)} is unknown", remedy, ExitCode.CONFIG)
 
 

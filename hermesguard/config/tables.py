@@ -14,7 +14,7 @@ from hermesguard.config.addresses import is_web_address
 from hermesguard.config.offsite_options import OFFSITE
 from hermesguard.config.options import FILE, Kind, Option, Place, as_written, choice, duration
 from hermesguard.config.settings import Settings, tables_in_files
-from hermesguard.errors import ExitCode, GuardError
+from hermesguard.errors import ExitCode, GuardError, nearest_of
 
 _QUIET: Final = re.compile(r"([01]\d|2[0-3]):([0-5]\d)\s*-\s*([01]\d|2[0-3]):([0-5]\d)")
 _UNIT: Final = re.compile(r"[A-Za-z0-9:_.@\\-]{1,200}\.service")
@@ -260,8 +260,5 @@ def _default(option: Option) -> object:
 
 
 def _refuse_key(where: str, key: str, options: Mapping[str, Option]) -> None:
-    from difflib import get_close_matches  # only a mistake needs it
-
-    nearest = get_close_matches(key, options, n=1, cutoff=0.5)
-    remedy = f"Did you mean {nearest[0]}" if nearest else "Keys are: " + ", ".join(options)
+    remedy = nearest_of(key, options, "Keys are: " + ", ".join(options))
     raise GuardError(f"{where} is unknown", remedy, ExitCode.CONFIG)

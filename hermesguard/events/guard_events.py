@@ -74,7 +74,7 @@ GUARD_EVENTS: Final[tuple[Event, ...]] = (
         "8e261079cf3243d3bbcdd6c4e2862a87",
         Priority.CRITICAL,
         "Watch lost",
-        "Watch lost: {reason}[ ({path})]. Periodic scans continue[ every {seconds} s]; re-establishing the watch."
+        "Watch lost: {reason}. Periodic scans continue[ every {seconds} s]; re-establishing the watch."
         + _REMEDY,
         "Losses are found by the next scan only, not at once. If no event `watch_restored` follows within a minute, check\n"
         "the directory: was it moved, replaced, unmounted? `hermesguard status` shows whether changes are seen.",

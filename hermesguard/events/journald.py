@@ -20,7 +20,7 @@ _MOST_VALUE_BYTES: Final = 3500
 
 
 class Journal:
-    """An sink to journald.
+    """A sink to journald.
 
     `systemd.journal.sendv` is not used to send: it waits for journald while it holds the GIL, so that a journald that hangs
     would stop every repair. To ask first whether journald takes an entry narrows that and does not end it, for another

@@ -26,6 +26,12 @@ _CONTAINER_MARKS: Final = {Path("/.dockerenv"): "docker", Path("/run/.containere
 
 _ARGUMENTS: Final = r"(?: (?:--[\w-]+|[A-Z]{3,}|\S*[\d@]\S*))*"
 
+_OTHERS: Final = (
+    r"\b(?:chmod|chown|sysctl|systemctl|journalctl|sudo|runuser|(?:pip|pipx|apt) in(?:stall|ject)) "
+    r"[^;,()]*?(?=[;,()]|\.\s|\.?$)"
+)
+"""Another's command, as a remedy has it, to the end of what is said of it: "Do: chmod 600 PATH; or keep it elsewhere."."""
+
 _PROFILE: Final = re.compile(r" --profile \S+")
 _FOR_ALL: Final = re.compile(r"(?:run|config|demo)\b")
 """Verbs that are about all directories, and take no --profile."""
@@ -69,9 +75,9 @@ def as_typed(text: str) -> str:
 
 
 def unbroken(text: str, space: str) -> str:
-    """Return `text` with `space` for each space within one of our commands, so that no line ends there."""
-    command = rf"{re.escape(_here)} {_verbs}{_ARGUMENTS}"
-    return re.sub(command, lambda found: found[0].replace(" ", space), text)
+    """Return `text` with `space` for each space within a command, so that no line ends there."""
+    ours = rf"{re.escape(_here)} (?:{_verbs}{_ARGUMENTS}|--help\b)"
+    return re.sub(f"{ours}|{_OTHERS}", lambda found: found[0].replace(" ", space), text)
 
 
 def command_for(settings: Settings, environment: Mapping[str, str]) -> str:

@@ -13,7 +13,7 @@ from hermesguard.config.addresses import is_web_address
 from hermesguard.config.secrets import read_secret, require_private
 from hermesguard.config.settings import Settings
 from hermesguard.config.tables import Span, Table
-from hermesguard.errors import ExitCode, GuardError
+from hermesguard.errors import ExitCode, GuardError, nearest_of
 from hermesguard.notify.alerts import ALERTS, KNOWN, URGENT
 
 CREDENTIAL: Final = "notify.urls"
@@ -91,12 +91,9 @@ def _events(table: Table) -> frozenset[str]:
         elif word in KNOWN:
             names.add(word)
         else:
-            from difflib import get_close_matches  # only a mistake needs it
-
-            nearest = get_close_matches(word, [*_GROUPS, *KNOWN], n=1, cutoff=0.5)
             raise GuardError(
                 f"{table.origins['events']}: notify.events has {ascii(word)[:60]}, which is no event",
-                f"Did you mean {nearest[0]}" if nearest else "hermesguard(7) lists the events",
+                nearest_of(word, [*_GROUPS, *KNOWN], "hermesguard(7) lists the events"),
                 ExitCode.CONFIG,
             )
     return frozenset(names)

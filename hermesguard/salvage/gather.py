@@ -147,7 +147,7 @@ class Gatherer:
             "whole" if document else "torn" if is_there else "missing",
             metadata,
             count if isinstance(count, int) and not isinstance(count, bool) else None,
-            copies.as_time(row.get("updated_at")),
+            session.number(row.get("updated_at")),
             saved_at,
             withdrawn,
             "" if is_there else self._doubt(name, found),
@@ -188,7 +188,7 @@ class Gatherer:
                 continue
             row_time = self._survey.around.listed.get(name, {}).get("updated_at")
             created = document.get(session.CREATED)
-            limit = copies.as_time(created) or copies.as_time(row_time)
+            limit = session.number(created) or session.number(row_time)
             shared = tuple(
                 message
                 for message in document.messages

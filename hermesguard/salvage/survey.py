@@ -19,11 +19,10 @@ from hermesguard.salvage.readers.copies import Unusable
 from hermesguard.salvage.readers.home import Listing
 from hermesguard.salvage.readers.statedb import Database
 from hermesguard.store.store import Store
-from hermesguard.webui.lists.index import load
+from hermesguard.webui.lists.index import INDEX, load_if_readable
+from hermesguard.webui.lists.tombstones import TOMBSTONES
 from hermesguard.webui.session import session_id
 
-_INDEX: Final = "_index.json"
-_TOMBSTONES: Final = "_deleted_webui_sessions.json"
 _WEBUI: Final = "webui"
 _SMALL_BYTES: Final = 16 * 1024
 _FEW: Final = 5
@@ -276,13 +275,12 @@ def _log_count(path: Path, limit_bytes: int) -> int:
 
 
 def _surroundings(sessions: Path) -> Surroundings:
-    index: Any = _loaded(sessions / _INDEX)
-    tombstones: Any = _loaded(sessions / _TOMBSTONES)
+    index: Any = load_if_readable(sessions / INDEX)
+    tombstones: Any = load_if_readable(sessions / TOMBSTONES)
     rows = (
         {
             row["session_id"]: row
             for row in index
-            if isinstance(index, list)
             if isinstance(row, dict) and isinstance(row.get("session_id"), str)
         }
         if isinstance(index, list)
@@ -293,13 +291,6 @@ def _surroundings(sessions: Path) -> Surroundings:
         rows,
         frozenset(one for one in ids if isinstance(one, str)) if isinstance(ids, list) else frozenset(),
     )
-
-
-def _loaded(path: Path) -> Any:
-    try:
-        return load(path)
-    except OSError:
-        return None
 
 
 def _size_bytes(path: Path) -> int:

@@ -77,7 +77,7 @@ def test_there_and_back(typed: Typed) -> None:
         ({"url": '"file:///nowhere/at/all"'}, "is no directory"),
         ({"url": '"s3://bucket/prefix"'}, "aws_access_key_id"),
         ({"requests_per_day": "3"}, "from 48"),
-        ({"intervall": '"1m"'}, "Did you mean interval"),
+        ({"intervall": '"1m"'}, "The nearest is interval"),
     ],
 )
 def test_a_wrong_configuration_is_a_sentence(typed: Typed, values: dict[str, str], said: str) -> None:

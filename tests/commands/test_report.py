@@ -11,7 +11,7 @@ from urllib.parse import unquote
 from xml.etree import ElementTree as ET
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hermesguard.cli.report import series
@@ -174,6 +174,8 @@ NOW = datetime(2026, 11, 22, 10, 0, 30, tzinfo=UTC)
 
 
 @given(st.timedeltas(timedelta(0), timedelta(days=365 * 100)))
+@example(timedelta(days=419, seconds=36030, microseconds=1))
+@example(timedelta(days=14, hours=20))
 def test_ticks_are_few_and_cover_the_time(age):
     first = NOW - age
     ticks = series.ticks(first, NOW)

@@ -177,7 +177,7 @@ def test_restore_undo_accept_and_purge_are_done_by_the_guard(daemon):
     assert "is live: 41 messages instead of 0 (41 come back)" in done.stdout, done.stderr
     assert len(chat.on_disk()["messages"]) == 41
     daemon.until_kept(chat.path)
-    assert daemon.heard("restored_by_user")
+    daemon.until_heard("restored_by_user")
 
     accepted = command(daemon, "accept", "A title")
     assert "is accepted as it is: 41 messages" in accepted.stdout, accepted.stderr

@@ -5,6 +5,7 @@ import gzip
 import json
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +50,11 @@ def is_wipe_repaired(daemon: Daemon, home: Home, name: str, chat: Chat) -> bool:
 
 def inotify_instances(daemon: Daemon) -> int:
     assert daemon.process
-    folder = Path(f"/proc/{daemon.process.pid}/fd")
-    return sum(os.readlink(entry) == "anon_inode:inotify" for entry in folder.iterdir())
+    count = 0
+    for entry in Path(f"/proc/{daemon.process.pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # a file that it has closed since
+            count += os.readlink(entry) == "anon_inode:inotify"
+    return count
 
 
 def test_each_profile_is_guarded_by_one_process_with_one_queue(home: Home) -> None:

@@ -281,7 +281,7 @@ def issue_1558_the_stale_writer_of_a_conversation_that_was_edited(scene: Scene) 
 
 
 @scenario(LOST, **by("13", OLD, V137))
-def issue_1558_a_ghost_whose_wipe_nobody_saw(scene: Scene) -> Iterator[None]:
+def issue_1558_a_stale_writer_whose_wipe_nobody_saw(scene: Scene) -> Iterator[None]:
     scene.chat.send(UNSENT)
     yield
     scene.expected = [*scene.on_disk(), UNSENT, "are you there?", "I know of nothing."]

@@ -15,7 +15,14 @@ from hermesguard.demo.eras import Era
 from hermesguard.errors import ExitCode
 from hermesguard.store.start import snapshot
 from hermesguard.webui.directory import DirectoryState
-from tests.helpers.daemon_process import AS_NOBODY, REPOSITORY, Daemon, environment_for, hermesguard
+from tests.helpers.daemon_process import (
+    AS_NOBODY,
+    REPOSITORY,
+    Daemon,
+    cpu_seconds,
+    environment_for,
+    hermesguard,
+)
 from tests.helpers.waiting import until
 
 
@@ -140,11 +147,6 @@ def test_a_directory_that_becomes_unreadable(tmp_path: Path) -> None:
         daemon.until_heard("watch_restored")
         chat.turn("one more", "indeed")
         daemon.until_kept(chat.path)
-
-
-def cpu_seconds(pid: int) -> float:
-    user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
-    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def test_a_directory_that_is_taken_away_and_comes_back(tmp_path: Path) -> None:

@@ -44,6 +44,12 @@ def hermesguard(home: Path, *arguments: str | Path, **more: str) -> subprocess.C
     )
 
 
+def cpu_seconds(pid: int) -> float:
+    """How much of the processor a process has had."""
+    user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
 class Daemon:
     """`hermesguard run` on `root`/webui/sessions and `root`/store; leaving the context ends it, at worst by force.
 
@@ -179,8 +185,9 @@ class Daemon:
     def incidents(self) -> list[Record]:
         """The lines of the incident log, without its notes (what a user meant, what was lost before)."""
         try:
-            lines = (self.store / "incidents.jsonl").read_text().splitlines()
+            lines = (self.store / "incidents.jsonl").read_text().splitlines(keepends=True)
         except FileNotFoundError:
             return []
-        found = map(json.loads, lines)
+        # The last one may be read while it is being written.
+        found = [json.loads(line) for line in lines if line.endswith("\n")]
         return [entry for entry in found if entry["event"] not in ("intended", "lost_before")]

@@ -64,7 +64,7 @@ def test_what_is_configured_and_never_ran_is_said(copies: Copies) -> None:
 
 def test_a_configuration_that_is_wrong_is_said_and_costs_nothing_else(copies: Copies) -> None:
     (said,) = troubles(copies, intervall='"1m"')
-    assert "Did you mean interval" in said
+    assert "The nearest is interval" in said
 
 
 def test_a_state_that_is_just_being_made_is_none_yet(copies: Copies) -> None:

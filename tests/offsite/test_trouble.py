@@ -270,7 +270,7 @@ def test_a_fault_in_obstore_is_tried_again_and_ends_nothing(world: World, copies
     same(copies.back()[1], Store(world.store_path))
 
 
-class Blind(Bucket):
+class Hidden(Bucket):
     """A storage that takes copies, and does not say what it has."""
 
     is_away = True
@@ -282,17 +282,17 @@ class Blind(Bucket):
 
 
 def test_an_upkeep_that_failed_is_tried_again_soon_and_the_word_of_it_goes(copies: Copies) -> None:
-    copies.make = lambda: Blind(copies.options.url)
+    copies.make = lambda: Hidden(copies.options.url)
     copies.start()
     copies.turn()
     assert "503" in overview(copies.options).error
     for _ in range(100):
         copies.turn(30)
     assert copies.uploader._upkeep_failures < 12, "with growing pauses"
-    Blind.is_away = False
+    Hidden.is_away = False
     copies.turn(901)
     assert overview(copies.options).error == ""
-    Blind.is_away = True
+    Hidden.is_away = True
 
 
 PATHS = (

@@ -184,6 +184,25 @@ class Unit:
         """Wait until more than `after` entries of an event are in the journal, and return the newest."""
         return until(lambda: self.entries(event, **fields)[after:], seconds, f"{event} of {self.name}")[-1]
 
+    def reload(self) -> Entry:
+        """Have the configuration read again and return what is reported of it: the signal itself is waited for by nobody."""
+        known = len(self.entries("reloaded"))
+        run("systemctl", "reload", self.name)
+        return self.until_reported("reloaded", after=known)
+
+    def until_said(self, words: str) -> str:
+        """Wait until a message of it in the journal has these words, and return the newest: it comes later than a unit's end."""
+        return until(
+            lambda: [text for entry in self.entries() if words in (text := entry["MESSAGE"])], what=words
+        )[-1]
+
+    def drop_in(self, *lines: str) -> None:
+        """Let these lines of [Service] hold from now on, also for a template; without any, none hold any more."""
+        path = Path("/run/systemd/system", f"{self.name}.d", "test.conf")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("\n".join(["[Service]", *lines, ""]))
+        run("systemctl", "daemon-reload")
+
     def status(self) -> str:
         """Return the words in `systemctl status`."""
         return self.value("StatusText")

@@ -21,7 +21,6 @@ CONFIGURATION = Path("/etc/hermesguard/hermesguard.toml")
 SERVED = Path("/srv/s3")
 RCLONE = Path("/usr/local/bin/rclone")
 CREDENTIALS = "aws_access_key_id = LOOPBACK\naws_secret_access_key = loopback-secret\n"
-DROP_INS = Path("/run/systemd/system")
 
 
 class Storage:
@@ -107,12 +106,11 @@ def copies_leave_the_machine() -> None:
     before = CONFIGURATION.read_text("utf-8")
     where = {"url": "s3://copies/of-henry", "endpoint": f"http://127.0.0.1:{storage.port}"}
     _configured(**where, recipients=[str(key.to_public())], credentials=str(credentials), interval="1s")
-    _drop_in("hermesguard-offsite@.service", "RestartSec=100ms")
+    copier.drop_in("RestartSec=100ms")
     try:
         run("systemctl", "start", copier.name)
         until(lambda: copier.value("ActiveState") == "failed", what="a refusal")
-        said = [entry["MESSAGE"] for entry in copier.entries() if "chmod 600" in entry["MESSAGE"]]
-        show(said[-1])
+        show(copier.until_said("chmod 600"))
         assert (copier.value("ExecMainStatus"), copier.value("NRestarts")) == ("12", "0")
         credentials.chmod(0o600)
         began = time.monotonic()
@@ -163,7 +161,7 @@ def copies_go_to_a_disk() -> None:
     key, before = pyrage.x25519.Identity.generate(), CONFIGURATION.read_text("utf-8")
     shutil.rmtree(f"{henry.store}.offsite")
     _configured(url=f"file://{disk}/copies", recipients=[str(key.to_public())], interval="1s")
-    _drop_in("hermesguard-offsite@henry.service", "ReadWritePaths=/mnt/disk")
+    copier.drop_in("RestartSec=100ms", "ReadWritePaths=/mnt/disk")
     try:
         copier.start()
         until(lambda: _is_safe(henry), what="all of it on the disk")
@@ -173,8 +171,7 @@ def copies_go_to_a_disk() -> None:
         run("umount", disk)
         run("systemctl", "start", copier.name)
         until(lambda: copier.value("ActiveState") == "failed", what="a refusal")
-        show(copier.entries()[-1]["MESSAGE"])
-        assert "is no directory" in copier.entries()[-1]["MESSAGE"]
+        show(copier.until_said("is no directory"))
         assert not list(disk.iterdir()), "nothing is written where the disk is missing"
     finally:
         copier.stop()
@@ -214,13 +211,6 @@ def the_end_of_the_copies_is_told() -> None:
         notifier.stop()
         CONFIGURATION.write_text(before)
         receiver.close()
-
-
-def _drop_in(unit: str, *lines: str) -> None:
-    path = DROP_INS / f"{unit}.d" / "test.conf"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join(["[Service]", *lines, ""]))
-    run("systemctl", "daemon-reload")
 
 
 def _tight(copier: Unit) -> None:

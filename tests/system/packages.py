@@ -97,6 +97,13 @@ def purged_without_an_answer() -> None:
     assert not Path("/etc/systemd/system/multi-user.target.wants/hermesguard@alice.service").is_symlink()
 
 
+def _conversations(user: User) -> dict[str, bytes]:
+    """Return all files of the application by name, without the guard's own temporary file, which goes with the guard."""
+    own = ".hermesguard-"
+    found = (path for path in user.sessions.iterdir() if not path.name.startswith(own))
+    return {path.name: path.read_bytes() for path in found}
+
+
 def purged_with_the_copies() -> None:
     """A purge that is told so removes every store, nothing else; the sessions are not touched."""
     alice = User("alice")
@@ -108,11 +115,11 @@ def purged_with_the_copies() -> None:
     other.mkdir()
     answer = "hermesguard hermesguard/purge-store boolean true\n"
     subprocess.run(["debconf-set-selections"], input=answer, text=True, check=True)
-    kept = {path.name for path in alice.sessions.iterdir()}
+    kept = _conversations(alice)
     _dpkg("--purge", "hermesguard")
     assert not alice.store.exists()
     assert other.exists()
-    assert {path.name for path in alice.sessions.iterdir()} == kept
+    assert _conversations(alice) == kept
     left = run("find", "/etc", "/usr", "/var/lib", "-xdev", "-name", "*hermesguard*", "-not", "-path", other)
     show(f"left of it: {left.strip() or 'nothing'}")
     assert not left

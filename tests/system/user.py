@@ -27,6 +27,12 @@ def _shown(dora: User, name: str) -> str:
     return dora.run("systemctl", "--user", "show", "--property", name, "--value", UNIT).strip()
 
 
+def _line(dora: User, name: str) -> str:
+    """Return the line of `hermesguard status` that begins so, whatever else the exit code says."""
+    lines = dora.run("hermesguard", "status", check=False).splitlines()
+    return next(line for line in lines if line.startswith(name))
+
+
 def ones_own_service() -> None:
     """`systemctl --user enable --now hermesguard`: ready after the first scan, and a wipe is restored and told."""
     dora = _dora()
@@ -91,13 +97,7 @@ def ones_own_notifier() -> None:
         dora.wipe(chat)
         until_whole(chat)
         until(lambda: any(chat.session_id in text for text in receiver.heard), what="a message")
-        show(
-            next(
-                line
-                for line in dora.run("hermesguard", "status", check=False).splitlines()
-                if line.startswith("notify")
-            )
-        )
+        show(_line(dora, "notify"))
         user = ("runuser", "-u", dora.name, "--", "env", f"XDG_RUNTIME_DIR=/run/user/{dora.uid}")
         found = exposure("--user", unit=notifier, prefix=user)
         show(f"systemd-analyze --user security {notifier}: {found}")
@@ -130,11 +130,7 @@ def ones_own_copies() -> None:
         until(
             lambda: "All is safe" in dora.run("hermesguard", "offsite", "status", check=False), what="copies"
         )
-        show(
-            next(
-                line for line in dora.run("hermesguard", "status").splitlines() if line.startswith("offsite")
-            )
-        )
+        show(_line(dora, "offsite"))
         assert list(disk.rglob("*.age"))
         user = ("runuser", "-u", dora.name, "--", "env", f"XDG_RUNTIME_DIR=/run/user/{dora.uid}")
         found = exposure("--user", unit=copier, prefix=user)
@@ -196,8 +192,7 @@ def alerts_over_the_network() -> None:
     dropin = Path("/etc/systemd/system/hermesguard.service.d")
     dropin.mkdir()
     try:
-        run("systemctl", "reload", UNIT)
-        unit.until_reported("reloaded")
+        unit.reload()
         (chat,) = webui.chats(1)
         webui.wipe(chat)
         show(unit.until_reported("hook_failed")["MESSAGE"])
@@ -242,15 +237,14 @@ def metrics_in_the_sandbox() -> None:
         assert exposure(unit=UNIT) <= 0.4
         sessions = len(list(webui.sessions.glob("[0-9a-f]*.json")))
         expected = f'hermesguard_sessions{{store="/var/lib/hermesguard"}} {sessions}.0'
-        read = run("runuser", "-u", "nobody", "--", "cat", textfile)
-        assert expected in read.splitlines()
+        read = ("runuser", "-u", "nobody", "--", "cat", textfile)
+        until(lambda: expected in run(*read).splitlines(), what=expected)
         show(expected)
         shutil.copy(EXAMPLES / "network.conf", dropin)
         run("systemctl", "daemon-reload")
         run("systemctl", "restart", UNIT)
-        served = until(lambda: _scraped(9664), what="the port")
-        show(f"{len(served.splitlines())} lines from http://127.0.0.1:9664/metrics")
-        assert expected in served.splitlines()
+        until(lambda: expected in _scraped(9664).splitlines(), what=f"{expected} at the port")
+        show(f"{len(_scraped(9664).splitlines())} lines from http://127.0.0.1:9664/metrics")
     finally:
         configuration.write_text(before)
         shutil.rmtree(dropin)

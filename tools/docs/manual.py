@@ -101,13 +101,13 @@ def _commands(samples: Mapping[str, str]) -> Iterator[Block]:
     parsers = _verb_parsers(parser)
     yield Heading("Synopsis")
     yield Text(
-        "`hermesguard` [`--sessions DIR`] [`--profile NAME`] [`--store DIR`] [`--config FILE`] VERB [ARGUMENTS]"
+        "`hermesguard` [`--sessions DIR`] [`--profile NAME`] [`--store DIR`] [`--config FILE`] COMMAND [ARGUMENTS]"
     )
     yield Heading("Description")
     yield Text(
         f"{DESCRIPTION} It watches the directory in which hermes-webui keeps its sessions, keeps a copy of every session, "
         "sees within milliseconds when a write destroys messages, repairs the file, and reports to the journal. "
-        "`hermesguard run` does that; the other verbs show what is there, what happened, and go back."
+        "`hermesguard run` does that; the other commands show what is there, what happened, and go back."
     )
     yield Text(
         "What is data goes to the standard output, what is talk to the standard error. `--json` prints one object, which "
@@ -119,7 +119,7 @@ def _commands(samples: Mapping[str, str]) -> Iterator[Block]:
     yield Terms(
         [entry for group in parser._action_groups if group.title == "places" for entry in _arguments(group)]
     )
-    yield Heading("Verbs")
+    yield Heading("Commands")
     for verb in VERBS:
         yield from _verb(verb, parsers[verb.name], samples.get(verb.name, ""))
     yield Heading("Exit status")
@@ -172,7 +172,7 @@ def _verb(verb: Verb, parser: argparse.ArgumentParser, sample: str) -> Iterator[
         keys = {option.key for option in OPTIONS}
         if any(one.dest in keys for one in actions):
             yield Text(
-                "The keys of `hermesguard.toml(5)` that the guard reads are flags of this verb too: `--keep-history 90d`."
+                "The keys of `hermesguard.toml(5)` that the guard reads are flags of this command too: `--keep-history 90d`."
             )
         others = [one for one in actions if one.dest not in keys and one.help != argparse.SUPPRESS]
         yield from [Terms([_argument(action) for action in others])] if others else []

@@ -146,7 +146,7 @@ _shtab_hermesguard___config_COMPGEN=_shtab_compgen_files
 
 _shtab_hermesguard_list___state_choices=(fine shortened restored uncertain unrepaired unreadable lost missing deleted)
 _shtab_hermesguard_list___sort_choices=(changed title messages versions incident)
-_shtab_hermesguard_restore___part_choices=(reasoning attachments pictures calls tool_calls context_messages order title project_id pinned archived composer_draft)
+_shtab_hermesguard_restore___part_choices=(words reasoning attachments pictures calls tool_calls context_messages order title project_id pinned archived composer_draft)
 _shtab_hermesguard_offsite_pos_0_choices=(run status verify restore accept)
 _shtab_hermesguard_config_pos_0_choices=(show check)
 _shtab_hermesguard_extension_pos_0_choices=(install remove status)

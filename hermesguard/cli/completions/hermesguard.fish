@@ -162,7 +162,7 @@ complete -c hermesguard -n '_shtab_hermesguard_using restore' -s h -l help -d 's
 complete -c hermesguard -n '_shtab_hermesguard_using restore' -l all-missing -d 'restore every session whose file is missing'
 complete -c hermesguard -n '_shtab_hermesguard_using restore' -s o -l output -xka "(__fish_complete_path (commandline -ct))" -d 'write it there (- is stdout), leave live alone'
 complete -c hermesguard -n '_shtab_hermesguard_using restore' -l replace -d 'take the version as it is, even if live has messages that it lacks'
-complete -c hermesguard -n '_shtab_hermesguard_using restore' -l part -xka "reasoning attachments pictures calls tool_calls context_messages order title project_id pinned archived composer_draft" -d 'bring back only that of it, into live as it is'
+complete -c hermesguard -n '_shtab_hermesguard_using restore' -l part -xka "words reasoning attachments pictures calls tool_calls context_messages order title project_id pinned archived composer_draft" -d 'bring back only that of it, into live as it is'
 complete -c hermesguard -n '_shtab_hermesguard_using restore' -l dry-run -d 'say what would be done, and do nothing'
 complete -c hermesguard -n '_shtab_hermesguard_using restore' -l json -d 'one JSON object on stdout'
 complete -c hermesguard -n '_shtab_hermesguard_using restore' -l sessions -xka "(__fish_complete_directories)" -d 'the sessions directory of hermes-webui'

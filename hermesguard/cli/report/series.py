@@ -152,19 +152,23 @@ def _time(incident: Incident) -> datetime:
 
 def ticks(first: datetime, now: datetime) -> list[datetime]:
     """Return at most sixty-one times from `first` to `now`, evenly spaced but for the last, on the reader's full hours."""
-    step = next((step for step in _STEPS if (now - first) / step < _MOST_TICKS), _STEPS[-1])
-    if (now - first) / step >= _MOST_TICKS:
-        step = (now - first) / (_MOST_TICKS - 1)
-    start = local(first).replace(second=0, microsecond=0)
-    if step >= _STEPS[2]:
-        start = start.replace(minute=0)
-    if step >= _STEPS[3]:
-        start = start.replace(hour=0)
+    for step in (*_STEPS, (now - first) / (_MOST_TICKS - 1)):
+        start = _full(first, step)
+        if (now - start) / step <= _MOST_TICKS:
+            break
     ticks = []
     while start < now:
         ticks.append(start)
         start += step
     return [*ticks, now]
+
+
+def _full(first: datetime, step: timedelta) -> datetime:
+    """Return the reader's full minute, hour or day in which something began, as the step asks for."""
+    start = local(first).replace(second=0, microsecond=0)
+    if step >= _STEPS[2]:
+        start = start.replace(minute=0)
+    return start.replace(hour=0) if step >= _STEPS[3] else start
 
 
 def running(ticks: Sequence[datetime], changes: Iterable[tuple[datetime, int]]) -> tuple[int, ...]:

@@ -58,12 +58,7 @@ def document_trace(kind: Kind, place: str, document: Document, taken_at: float |
 
 def saved_at(document: Document) -> float | None:
     """Return when a session file says that it was saved last."""
-    return as_time(document.get("updated_at"))
-
-
-def as_time(value: Any) -> float | None:
-    """Return a time in a document as seconds since the epoch; None when it is none."""
-    return session.number(value)
+    return session.number(document.get("updated_at"))
 
 
 def copy(path: Path, name: str, limit_bytes: int) -> Trace:
@@ -165,7 +160,7 @@ def _known(metadata: Mapping[str, Any]) -> dict[str, Any]:
 
 def _seconds(text: Any) -> float | None:
     """Return a time that the agent wrote, in local time or with its zone, in seconds since the epoch."""
-    if (seconds := as_time(text)) is not None:
+    if (seconds := session.number(text)) is not None:
         return seconds
     try:
         return datetime.fromisoformat(text).timestamp()

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from hermesguard.salvage.readers.copies import Unusable, as_time, read_limited
+from hermesguard.salvage.readers.copies import Unusable, read_limited
 from hermesguard.salvage.trace import Kind, Trace, message_of, messages_of
+from hermesguard.webui.session import number
 
 _TAIL_BYTES: Final = 256 * 1024
 _DONE: Final = b'"event":"done"'
@@ -161,7 +162,7 @@ def _prompt(event: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _created(event: Mapping[str, Any]) -> float | None:
-    return as_time(event.get("created_at"))
+    return number(event.get("created_at"))
 
 
 def _event(line: bytes) -> dict[str, Any] | None:

@@ -19,10 +19,10 @@ from urllib.parse import quote
 
 from hermesguard import files
 from hermesguard.salvage.readers.compressed import Row, batches, once, repeated
-from hermesguard.salvage.readers.copies import Unusable, as_time, reason
+from hermesguard.salvage.readers.copies import Unusable, reason
 from hermesguard.salvage.trace import Kind, Trace, is_message, message_of
 from hermesguard.webui import benign
-from hermesguard.webui.session import Message
+from hermesguard.webui.session import Message, number
 
 _MAGIC: Final = b"SQLite format 3\0"
 _WAIT_SECONDS: Final = 2.0
@@ -339,7 +339,7 @@ def _value(role: Any, content: Any, columns: Mapping[str, Any]) -> dict[str, Any
         if key in _JSON_COLUMNS and isinstance(stored, str):
             with contextlib.suppress(ValueError, RecursionError):
                 stored = json.loads(stored)
-        if key == "timestamp" and as_time(stored) is None:
+        if key == "timestamp" and number(stored) is None:
             continue
         value[key] = stored
     if role == "tool" and value.get("tool_name"):

@@ -257,6 +257,14 @@ def load(path: Path) -> Any:
         return None
 
 
+def load_if_readable(path: Path) -> Any:
+    """As `load`, but None also for a list that cannot be read: it tells nothing."""
+    try:
+        return load(path)
+    except OSError:
+        return None
+
+
 def ids_in(value: Any) -> frozenset[str] | None:
     """Return the session ids in an index (a list of entries) or in tombstones (an object with a list of ids)."""
     if isinstance(value, list):

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from hermesguard import files
 from hermesguard.webui import session
-from hermesguard.webui.lists.index import INDEX, load
+from hermesguard.webui.lists.index import INDEX, load_if_readable
 from hermesguard.webui.lists.tombstones import TOMBSTONES
 from hermesguard.webui.session import Document, Unreadable, is_session_id
 
@@ -63,7 +63,11 @@ def remains(directory: Path) -> Remains:
         elif ".tmp" in name and (owner := _owner(name)):
             temporary.setdefault(owner, []).append(directory / name)
     return Remains(
-        _listed(_loaded(directory / INDEX)), backups, temporary, _journals(directory), _deleted(directory)
+        _listed(load_if_readable(directory / INDEX)),
+        backups,
+        temporary,
+        _journals(directory),
+        _deleted(directory),
     )
 
 
@@ -155,14 +159,16 @@ def titles(directory: Path) -> dict[str, str]:
     """Return the titles that the index knows."""
     try:
         return {
-            name: listed.title for name, listed in _listed(_loaded(directory / INDEX)).items() if listed.title
+            name: listed.title
+            for name, listed in _listed(load_if_readable(directory / INDEX)).items()
+            if listed.title
         }
     except OSError:
         return {}
 
 
 def _deleted(directory: Path) -> frozenset[str]:
-    value = _loaded(directory / TOMBSTONES)
+    value = load_if_readable(directory / TOMBSTONES)
     ids = value.get("ids") if isinstance(value, dict) else None
     return frozenset(name for name in ids if isinstance(name, str)) if isinstance(ids, list) else frozenset()
 
@@ -176,13 +182,6 @@ def _journals(directory: Path) -> frozenset[str]:
             continue
         found.update(name.removesuffix(".jsonl").split("~", 1)[0] for name in names)
     return frozenset(found)
-
-
-def _loaded(path: Path) -> Any:
-    try:
-        return load(path)
-    except OSError:
-        return None  # a list that nobody can read tells nothing
 
 
 def _document(path: Path) -> Document | None:

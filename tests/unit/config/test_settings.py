@@ -176,7 +176,7 @@ def test_a_relative_flag_is_relative_to_the_working_directory(tmp_path, monkeypa
     [
         (
             "keep_version = 3",
-            ['"keep_version" is unknown', "Did you mean keep_versions"],
+            ['"keep_version" is unknown', "The nearest is keep_versions"],
         ),
         ('sweep_interval = "5s"', ['"sweep_interval" has another name now', "Write scan_interval instead"]),
         ("xyzzy = 3", ['"xyzzy" is unknown', "Keys are: sessions, store"]),

@@ -49,10 +49,10 @@ def test_the_guard_starts_whatever_stands_in_the_table(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("table", "words"),
     [
-        ({"ulrs": ["ntfy://x"]}, "Did you mean urls"),
+        ({"ulrs": ["ntfy://x"]}, "The nearest is urls"),
         ({"urls": "ntfy://pa55word"}, "notify.urls: invalid value"),
         ({"urls": ["pa55word"]}, "address 1 is none"),
-        ({"events": ["unrepared"]}, "Did you mean unrepaired"),
+        ({"events": ["unrepared"]}, "The nearest is unrepaired"),
         ({"quiet_hours": "22:00-22:00"}, "a time of day such as"),
         ({"quiet_hours": "10pm"}, "a time of day such as"),
         ({"gather": "soon"}, "a duration such as"),

@@ -1,4 +1,4 @@
-"""What the guard holds of each session runs ahead of a store that takes nothing, and is written when it does again."""
+"""What the guard holds of each session runs ahead of a store that is not writable, and is written when it is again."""
 
 import errno
 import json
