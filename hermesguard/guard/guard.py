@@ -145,6 +145,8 @@ class Guard:
             self.visit(name)
         if self.copies.is_damaged(name) or self.copies.has_pending(name):
             return False
+        if self.copies.store.is_too_large(name):
+            return False  # the next save makes it again, in the background
         try:
             return damage_of_shadow(self.copies.store, name) is None
         except OSError:

@@ -31,6 +31,7 @@ from hermesguard.store.upkeep.written_before import SUFFIX, WrittenBefore
 from hermesguard.webui.session import is_session_id, session_id
 
 _TEMPORARY_SUFFIX = ".tmp"
+_MOST_TRIES = 16  # a guard writes a shadow anew once a minute at most
 _UNFINISHED = (f".large{_TEMPORARY_SUFFIX}", SUFFIX)
 
 
@@ -127,7 +128,7 @@ class Store(History):
         with contextlib.suppress(OSError):  # a store that is read-only is as good as it was
             known = self.place.format()
             if known == earlier.FORMAT:
-                earlier.take_over(self.root)
+                earlier.take_over(self.root, self.place.set_aside)
                 self.is_taken_over = True
             if known != FORMAT:
                 self.place.note_format()
@@ -225,11 +226,12 @@ class Store(History):
         Read again where a running guard wrote the shadow anew meanwhile: it and its delta log belong together.
         """
         path = self.shadow_path(session)
-        while True:
+        for _ in range(_MOST_TRIES):
             before = files.stamp(path)
             found = self._newest(session)
             if files.stamp(path) == before:
                 return found
+        raise OSError(errno.EBUSY, "it changes all the time", str(path))
 
     def _newest(self, session: str) -> "Newest":
         data, stamp, noted = self._read_base(session)
