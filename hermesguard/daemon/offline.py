@@ -233,7 +233,7 @@ def _with_signs(
     answered |= {one.session for one in log if not one.is_note}
     known = {found["session"]: found for found in findings if found["state"] not in ("new", "unreadable")}
     for sign in signs(directory.path, remains(directory.path), counts):
-        if sign.session not in answered and sign.session not in known:
+        if sign and sign.session not in answered and sign.session not in known:
             known[sign.session] = {
                 "session": sign.session,
                 "messages_before": sign.messages,

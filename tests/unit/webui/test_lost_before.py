@@ -19,4 +19,4 @@ def test_a_count_that_no_file_has_counts_for_nothing(tmp_path: Path, count: Any)
     (tmp_path / "_index.json").write_text(json.dumps(entries))
     found = lost_before.remains(tmp_path)
     assert found.listed == {"aaaa": Listed(0, "A"), "bbbb": Listed(7, "")}
-    assert [sign.session for sign in lost_before.signs(tmp_path, found, {})] == ["bbbb"]
+    assert [sign.session for sign in lost_before.signs(tmp_path, found, {}) if sign] == ["bbbb"]
