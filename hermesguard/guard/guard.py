@@ -352,7 +352,10 @@ class Guard:
             self.shield.run("missing", name, partial(self.large.is_missing, name), None)
             return
         except OSError as error:
-            self.copies.refused(error)
+            if str(error.filename or "").startswith(f"{self.directory.path}/"):
+                self.context.report_denied(name, error, str(error.filename))  # one of the application's lists
+            else:
+                self.copies.refused(error)
             self.notes.defer(name, None, RECHECK_SECONDS)
             return
         except Exception as error:  # noqa: BLE001
