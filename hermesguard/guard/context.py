@@ -348,6 +348,13 @@ class Context:
             remedy = "See to the disk, or the file server: look at the kernel's log, mount it anew"
         self.report_unreadable(name, "denied", os.strerror(error.errno or 0), remedy, path)
 
+    def refused(self, name: str, error: OSError) -> None:
+        """Report why it is not known what became of a session: one of the application's lists cannot be read, or the store."""
+        if str(error.filename or "").startswith(f"{self.directory.path}/"):
+            self.report_denied(name, error, str(error.filename))
+        else:
+            self.copies.refused(error)
+
     def keep_version(self, name: str, data: Content, reason: str, messages: int | None = None) -> str:
         """Put bytes into the history, whatever they are; return the version's name. `messages` says how many, where known."""
         if messages is None:

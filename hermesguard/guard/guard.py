@@ -143,10 +143,9 @@ class Guard:
         """Make a session's damaged shadow again, from memory or from a good live file; return whether it is good now."""
         if not self.copies.rebuild(name):
             self.visit(name)
-        if self.copies.is_damaged(name) or self.copies.has_pending(name):
+        is_large = self.copies.store.is_too_large(name)  # the next save makes it again, in the background
+        if is_large or self.copies.is_damaged(name) or self.copies.has_pending(name):
             return False
-        if self.copies.store.is_too_large(name):
-            return False  # the next save makes it again, in the background
         try:
             return damage_of_shadow(self.copies.store, name) is None
         except OSError:
@@ -352,10 +351,7 @@ class Guard:
             self.shield.run("missing", name, partial(self.large.is_missing, name), None)
             return
         except OSError as error:
-            if str(error.filename or "").startswith(f"{self.directory.path}/"):
-                self.context.report_denied(name, error, str(error.filename))  # one of the application's lists
-            else:
-                self.copies.refused(error)
+            self.context.refused(name, error)
             self.notes.defer(name, None, RECHECK_SECONDS)
             return
         except Exception as error:  # noqa: BLE001

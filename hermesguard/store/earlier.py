@@ -74,7 +74,9 @@ def _delta_logs(shadows: Path) -> Iterator[tuple[Path, Path]]:
 
 def _versions(history: Path) -> Iterator[tuple[Path, Path]]:
     for session in files.names(history):
-        with suppress(OSError):  # no directory, or one that cannot be read: its versions have other names as long
+        with suppress(
+            OSError
+        ):  # no directory, or one that cannot be read: its versions have other names as long
             for name in os.listdir(history / session) if not os.path.islink(history / session) else ():
                 match = _VERSION.fullmatch(name)
                 if match and match[2] in REASONS:

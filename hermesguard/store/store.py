@@ -31,7 +31,6 @@ from hermesguard.store.upkeep.written_before import SUFFIX, WrittenBefore
 from hermesguard.webui.session import is_session_id, session_id
 
 _TEMPORARY_SUFFIX = ".tmp"
-_MOST_TRIES = 16  # a guard writes a shadow anew once a minute at most
 _UNFINISHED = (f".large{_TEMPORARY_SUFFIX}", SUFFIX)
 
 
@@ -226,7 +225,7 @@ class Store(History):
         Read again where a running guard wrote the shadow anew meanwhile: it and its delta log belong together.
         """
         path = self.shadow_path(session)
-        for _ in range(_MOST_TRIES):
+        for _ in range(16):  # a guard writes a shadow anew once a minute at most
             before = files.stamp(path)
             found = self._newest(session)
             if files.stamp(path) == before:

@@ -184,7 +184,9 @@ def test_as_many_as_connect_in_one_instant_are_let_in(tmp_path: Path) -> None:
         try:
             for client in clients:
                 client.setblocking(False)
-                client.connect(str(tmp_path / "control"))  # what the kernel has no room for raises BlockingIOError
+                client.connect(
+                    str(tmp_path / "control")
+                )  # what the kernel has no room for raises BlockingIOError
         finally:
             for client in clients:
                 client.close()

@@ -123,4 +123,4 @@ def test_one_odd_file_keeps_no_other_one_from_being_taken_over(place: Path) -> N
     with Daemon(place, sessions=place / "sessions", store=store).start():
         assert len(messages(store, LOGGED)) == 36, "the delta log counts"
         assert facts(store) == before
-        assert not [path for path in (store / "history").glob("*/*-meant-*")]
+        assert not list((store / "history").glob("*/*-meant-*"))

@@ -7,7 +7,6 @@ part after the other: each file is looked at within `ROUND_SCANS` scans. Everyth
 
 import time
 from collections.abc import Callable, Collection, Iterator, Set
-from functools import partial
 from itertools import chain, islice
 from typing import Final
 

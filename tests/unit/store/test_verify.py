@@ -107,7 +107,9 @@ def test_the_scrub_tells_of_rot_in_what_is_too_large_as_verify_does(
     path = store.shadow_path(chats[3].session_id)
     flip(path)
     store.too_dense.update(chat.session_id for chat in chats)
-    monkeypatch.setattr(world.guard.copies, "rebuild", lambda name: False)  # nothing in memory, as of a large one
+    monkeypatch.setattr(
+        world.guard.copies, "rebuild", lambda name: False
+    )  # nothing in memory, as of a large one
     [damage] = verify(world).damaged
     assert (damage.path, damage.rebuilt) == (path, False)
     for _ in range(6):
