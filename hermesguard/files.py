@@ -148,6 +148,20 @@ def pieces(path: Path, size_bytes: int = 1024 * 1024) -> Iterator[bytes]:
         os.close(descriptor)
 
 
+def lines(path: Path, limit_bytes: int, longest_bytes: int) -> Iterator[tuple[bytes, bool]]:
+    """Yield the lines of a regular file, each with its end, and whether it is the rest of a line.
+
+    A line that is longer than `longest_bytes` comes in parts that are no longer. Raises OSError; `TooLarge` as `read` does.
+    """
+    descriptor, _ = opened(path, limit_bytes)
+    with os.fdopen(descriptor, "rb") as file:
+        is_rest = False
+        while limit_bytes > 0 and (line := file.readline(longest_bytes + 1)):
+            yield line, is_rest
+            is_rest = not line.endswith(b"\n")
+            limit_bytes -= len(line)  # it may grow while it is read
+
+
 def stamp(path: Path) -> Stamp | None:
     """Return the stamp of the regular file at `path`, or None when there is none."""
     try:

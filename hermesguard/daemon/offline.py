@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from hermesguard import files
+from hermesguard.config.memory import session_limit_bytes
 from hermesguard.config.settings import Settings
 from hermesguard.daemon.status import SCHEMA_VERSION, OfOne, merged, status_of
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.events.reporter import PartReporter, Reporter, open_reporter
 from hermesguard.guard.context import Context
+from hermesguard.guard.gone.brake import LONGEST_BYTES
 from hermesguard.guard.gone.missing import LISTED_FILE
 from hermesguard.guard.guard import Guard
 from hermesguard.guard.requests.operations import Operations, perform
@@ -196,7 +198,7 @@ def _check(settings: Settings) -> dict[str, Any]:
         store.open()
     directory = SessionsDirectory(settings.sessions)
     with contextlib.suppress(OSError):
-        directory.index.recall((store.root / LISTED_FILE).read_bytes())
+        directory.index.recall(files.read(store.root / LISTED_FILE, LONGEST_BYTES)[0])
     shadows = {shadow.session: (shadow.size_bytes, shadow.mtime_ns) for shadow in store.shadows()}
     present = directory.states()
     newest = max(present, key=lambda name: present[name][1], default="")
@@ -233,7 +235,7 @@ def _with_signs(
     answered |= {one.session for one in log if not one.is_note}
     known = {found["session"]: found for found in findings if found["state"] not in ("new", "unreadable")}
     for sign in signs(directory.path, remains(directory.path), counts):
-        if sign.session not in answered and sign.session not in known:
+        if sign and sign.session not in answered and sign.session not in known:
             known[sign.session] = {
                 "session": sign.session,
                 "messages_before": sign.messages,
@@ -313,7 +315,7 @@ def _gone_with_all(store: Store, name: str, count: int) -> dict[str, Any]:
 
 def _document(path: Path) -> Document | None:
     try:
-        return session.parse(files.read(path)[0])
+        return session.parse(files.read(path, session_limit_bytes(None))[0])
     except (OSError, Unreadable):
         return None
 

@@ -327,21 +327,33 @@ class Context:
             if deferred.writer_pid and self.back_off.writer(name) == deferred.writer_pid
         }
 
-    def report_unreadable(self, name: str, event: str, error: str, remedy: str = "") -> None:
-        """Report once that nothing can be done with a session at present, by an event that says why."""
+    def report_unreadable(self, name: str, event: str, error: str, remedy: str = "", path: str = "") -> None:
+        """Report once that nothing can be done with a session at present, by an event that says why.
+
+        `path` is what cannot be read, where that is not the session's file.
+        """
         if self.notes.unreadable.get(name) != error:
             self.notes.unreadable[name] = error
             more = {"remedy": remedy} if remedy else {}
-            self.reporter.report(
-                event, session=name, error=error, path=str(self.directory.file(name)), **more
-            )
+            path = path or str(self.directory.file(name))
+            self.reporter.report(event, session=name, error=error, path=path, **more)
 
-    def report_denied(self, name: str, error: OSError) -> None:
-        """Report once that a session's file cannot be read: for want of the right to, or for a disk or file server that fails."""
+    def report_denied(self, name: str, error: OSError, path: str = "") -> None:
+        """Report once that a session's file cannot be read: for want of the right to, or for a disk or file server that fails.
+
+        `path` as `report_unreadable` takes it.
+        """
         remedy = "Run the guard as a user who may read it"
         if error.errno in _FAILING:
             remedy = "See to the disk, or the file server: look at the kernel's log, mount it anew"
-        self.report_unreadable(name, "denied", os.strerror(error.errno or 0), remedy)
+        self.report_unreadable(name, "denied", os.strerror(error.errno or 0), remedy, path)
+
+    def refused(self, name: str, error: OSError) -> None:
+        """Report why it is not known what became of a session: one of the application's lists cannot be read, or the store."""
+        if str(error.filename or "").startswith(f"{self.directory.path}/"):
+            self.report_denied(name, error, str(error.filename))
+        else:
+            self.copies.refused(error)
 
     def keep_version(self, name: str, data: Content, reason: str, messages: int | None = None) -> str:
         """Put bytes into the history, whatever they are; return the version's name. `messages` says how many, where known."""

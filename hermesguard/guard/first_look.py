@@ -1,7 +1,7 @@
 """The first look at a session of which there is no copy yet, or none that is good; and the look back at a whole directory."""
 
 import errno
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import partial
 
 from hermesguard import files
@@ -152,8 +152,9 @@ class FirstLook:
 class LookBack:
     """Tells, once in the life of a store, what looks lost from before its guard came."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, first_copies: FirstCopies) -> None:
         self._context = context
+        self._first_copies = first_copies
         self._mark = context.copies.store.root / LOOKED_BACK_FILE
         self._is_over = False
         self._remains: Remains | None = None
@@ -168,8 +169,11 @@ class LookBack:
         if not self._is_over:
             self._remains = remains(self._context.directory.path)
 
-    def end(self, present: Iterable[str]) -> None:
-        """Write down and report what looks lost, of the sessions that are `present` and of those that are not there."""
+    def end(self, present: Iterable[str]) -> Iterator[None]:
+        """Write down and report what looks lost, of the sessions that are `present` and of those that are not there.
+
+        Yields between them: the application's leftovers may be large, and many.
+        """
         if self._remains is None or self._context.copies.broken:
             return
         context, found = self._context, self._remains
@@ -177,14 +181,16 @@ class LookBack:
         log = context.recorder.incidents.all()
         known = {incident.session for incident in log}
         counts = {
-            name: None if name in context.notes.unreadable else context.notes.seen.messages_of(name)
-            for name in present
+            name: None if name in context.notes.unreadable else self._messages_of(name) for name in present
         }
         # Of a file that is still being read, or is too large to be, nothing can be said.
         known |= context.copies.store.too_dense | {
             name for name, count in counts.items() if count is None and name not in context.notes.unreadable
         }
-        lost = signs(context.directory.path, found, counts, known)
+        lost = []
+        for sign in signs(context.directory.path, found, counts, known):
+            lost += [sign] if sign else []
+            yield
         for sign in lost:
             context.recorder.note(
                 Incident(
@@ -211,3 +217,9 @@ class LookBack:
             files.write_durably(self._mark, b"")
         except OSError as error:
             context.copies.refused(error)
+
+    def _messages_of(self, name: str) -> int | None:
+        """Return how many messages a session's file has, as far as it was read; its copy need not be durable yet."""
+        if (waiting := self._first_copies.messages_of(name)) is not None:
+            return waiting
+        return self._context.notes.seen.messages_of(name)

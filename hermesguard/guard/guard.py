@@ -143,7 +143,8 @@ class Guard:
         """Make a session's damaged shadow again, from memory or from a good live file; return whether it is good now."""
         if not self.copies.rebuild(name):
             self.visit(name)
-        if self.copies.is_damaged(name) or self.copies.has_pending(name):
+        is_large = self.copies.store.is_too_large(name)  # the next save makes it again, in the background
+        if is_large or self.copies.is_damaged(name) or self.copies.has_pending(name):
             return False
         try:
             return damage_of_shadow(self.copies.store, name) is None
@@ -350,7 +351,7 @@ class Guard:
             self.shield.run("missing", name, partial(self.large.is_missing, name), None)
             return
         except OSError as error:
-            self.copies.refused(error)
+            self.context.refused(name, error)
             self.notes.defer(name, None, RECHECK_SECONDS)
             return
         except Exception as error:  # noqa: BLE001

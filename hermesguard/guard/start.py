@@ -63,13 +63,13 @@ class Start:
 
     def _load_incidents(self) -> str:
         log = self._context.recorder.incidents
-        if strange := log.load():
+        if (strange := log.load()).count:
             path = self._copies.store.root / incidents.FILE_NAME
-            target = self._copies.store.place.set_aside(path, b"\n".join(strange) + b"\n")
+            target = self._copies.store.place.set_aside(path, bytes(strange.data))
             log.keep_only_ours()
             reason = "they are no incidents as hermesguard writes them"
             self._context.reporter.report(
-                "set_aside", path=str(path), count=len(strange), reason=reason, target=str(target)
+                "set_aside", path=str(path), count=strange.count, reason=reason, target=str(target)
             )
         return ""
 

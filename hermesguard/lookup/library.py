@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hermesguard import files
+from hermesguard.config.memory import session_limit_bytes
 from hermesguard.config.settings import Settings
 from hermesguard.errors import ExitCode, GuardError
 from hermesguard.lookup.find.notes import Notes
@@ -307,7 +308,7 @@ class Library:
                 return self.store.read_version(chosen.version)
             if chosen.kind == "latest":
                 return self.store.read_shadow(name)
-            return files.read(self.live_path(name))[0]
+            return files.read(self.live_path(name), session_limit_bytes(None))[0]
         except FileNotFoundError:
             if name not in self.kept and name not in (self.live or ()):
                 raise self.nothing_left(name) from None

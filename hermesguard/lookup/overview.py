@@ -11,6 +11,7 @@ from typing import Any
 
 from hermesguard import files
 from hermesguard.clock import moment
+from hermesguard.config.memory import session_limit_bytes
 from hermesguard.lookup.library import Library
 from hermesguard.store.incidents import LOST_BEFORE, Incident
 from hermesguard.store.inventory import ShadowEntry, messages_of, shadow_entries, shadow_entry
@@ -124,7 +125,7 @@ def _without_copy(library: Library, name: str, is_live: bool) -> tuple[datetime 
 def live_count(path: Path) -> int | None:
     """Return how many messages a session file holds; None when it cannot be read."""
     try:
-        return len(session.parse(files.read(path)[0]).messages)
+        return len(session.parse(files.read(path, session_limit_bytes(None))[0]).messages)
     except (OSError, Unreadable):
         return None
 

@@ -7,10 +7,10 @@ from hermesguard import files
 from hermesguard.repair.merge import merge_documents
 from hermesguard.repair.replace import place
 from hermesguard.store.store import Store
-from hermesguard.store.upkeep.verify import Progress, no_progress, said
+from hermesguard.store.upkeep.verify import Progress, damage_of_unread, no_progress, said
 from hermesguard.webui import session
 from hermesguard.webui.compare.diff import compare
-from hermesguard.webui.session import Unreadable
+from hermesguard.webui.session import TooDense, Unreadable
 
 
 @dataclass(slots=True)
@@ -31,6 +31,7 @@ class Drill:
 def drill(store: Store, progress: Progress = no_progress) -> Drill:
     """Put every session back into an empty scratch directory, as a repair does, and look for each message of its shadow.
 
+    What would not fit into memory comes back unread: there the digest tells whether it would come back as it was kept.
     Raises OSError when there is no scratch directory to be had.
     """
     import tempfile  # it brings much along that the guard itself never needs
@@ -58,7 +59,12 @@ def drill(store: Store, progress: Progress = no_progress) -> Drill:
 
 def _came_back(store: Store, name: str, scratch: Path) -> tuple[int, int]:
     """Return (messages that came back, messages that did not)."""
-    shadow = session.parse_anyhow(store.read_shadow(name))
+    if store.is_too_large(name):
+        return _would_come_back(store, name)
+    try:
+        shadow = session.parse(store.read_shadow(name))
+    except TooDense:
+        return _would_come_back(store, name)
     target = scratch / f"{name}.json"
     try:
         place(target, [merge_documents(shadow)], None, None, lambda placed: None)
@@ -67,3 +73,10 @@ def _came_back(store: Store, name: str, scratch: Path) -> tuple[int, int]:
         files.remove(target)
     missing = len(comparison.missing) + len(comparison.shortened)
     return shadow.count - missing, missing
+
+
+def _would_come_back(store: Store, name: str) -> tuple[int, int]:
+    if damage := damage_of_unread(store, name):
+        raise files.Damaged(damage.error)
+    noted = store.shadow_note(name)
+    return (noted[1] if noted else 0), 0

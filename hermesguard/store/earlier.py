@@ -7,7 +7,8 @@ started; the guard renames one file after the other, and writes the new number l
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +16,8 @@ from hermesguard import files
 from hermesguard.webui.text import written
 
 FORMAT: Final = 1
-LONGEST_LOG_BYTES: Final = 256 * 1024 * 1024
+_LONGEST_LOG_BYTES: Final = 256 * 1024 * 1024
+_LONGEST_LINE_BYTES: Final = 64 * 1024
 DELTA_SUFFIX: Final = ".tail"
 STANDBY_SUFFIX: Final = ".spare"
 """Of files beside the sessions, which hold nothing that the store has not."""
@@ -45,27 +47,49 @@ def change(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
-def take_over(root: Path) -> None:
-    """Rename what has another name today, below a store that is locked. Raises OSError; what is done by then is whole."""
-    for name in files.names(root / "shadows"):
+def take_over(root: Path, set_aside: Callable[[Path], object]) -> None:
+    """Rename what has another name today, below a store that is locked; what is done by then is whole.
+
+    Raises OSError when all but something was taken over: one file that cannot be renamed keeps no other one from it. What
+    stands in the way of a name and is no file is `set_aside`.
+    """
+    problem: OSError | None = None
+    for path, target in (*_delta_logs(root / "shadows"), *_versions(root / "history")):
+        try:
+            if os.path.isdir(target):
+                set_aside(target)
+            files.move(path, target)
+        except OSError as error:
+            problem = error
+    _take_over_log(root / "incidents.jsonl")
+    if problem:
+        raise problem
+
+
+def _delta_logs(shadows: Path) -> Iterator[tuple[Path, Path]]:
+    for name in files.names(shadows):
         if name.endswith(DELTA_SUFFIX):
-            files.move(root / "shadows" / name, root / "shadows" / f"{name.removesuffix(DELTA_SUFFIX)}.delta")
-    for path in _versions(root / "history"):
-        match = _VERSION.fullmatch(path.name)
-        if match and match[2] in REASONS:
-            files.move(path, path.with_name(f"{match[1]}{REASONS[match[2]]}{match[3]}"))
-    log = root / "incidents.jsonl"
-    try:
-        lines = files.read(log, LONGEST_LOG_BYTES)[0].split(b"\n")
-    except OSError:
-        return  # there is none; or what stands there is none of ours, and is set aside
-    files.write_durably(log, b"".join(_translated(line) + b"\n" for line in lines if line))
+            yield shadows / name, shadows / f"{name.removesuffix(DELTA_SUFFIX)}.delta"
 
 
-def _versions(history: Path) -> Iterator[Path]:
+def _versions(history: Path) -> Iterator[tuple[Path, Path]]:
     for session in files.names(history):
-        if os.path.isdir(history / session) and not os.path.islink(history / session):
-            yield from (history / session / name for name in files.names(history / session))
+        with suppress(
+            OSError
+        ):  # no directory, or one that cannot be read: its versions have other names as long
+            for name in os.listdir(history / session) if not os.path.islink(history / session) else ():
+                match = _VERSION.fullmatch(name)
+                if match and match[2] in REASONS:
+                    now = f"{match[1]}{REASONS[match[2]]}{match[3]}"
+                    yield history / session / name, history / session / now
+
+
+def _take_over_log(log: Path) -> None:
+    found = files.stamp(log)
+    if found is None or found.size_bytes > _LONGEST_LOG_BYTES:
+        return  # there is none; or what stands there is none of ours, and is set aside
+    lines = files.lines(log, _LONGEST_LOG_BYTES, _LONGEST_LINE_BYTES)
+    files.write_durably(log, (line if is_rest else _translated(line) for line, is_rest in lines))
 
 
 def _translated(line: bytes) -> bytes:
@@ -73,4 +97,4 @@ def _translated(line: bytes) -> bytes:
         value = json.loads(line)
     except (ValueError, RecursionError):
         return line  # a torn line, or none of ours, which whoever reads the log leaves out
-    return written(incident(value)).encode() if isinstance(value, dict) else line
+    return written(incident(value)).encode() + b"\n" if isinstance(value, dict) else line

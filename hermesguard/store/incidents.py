@@ -1,5 +1,6 @@
 """The incident log: one line per loss and what was done about it, append-only, synced, without message text."""
 
+import contextlib
 import os
 import re
 import time
@@ -108,7 +109,11 @@ _ID = re.compile(r"[0-9]{1,15}")
 _NAME = re.compile(r"(?:[0-9]{8}T[0-9]{6}\.[0-9]{6}Z)?")
 _DIGEST = re.compile(r"(?:[0-9a-f]{16})?")
 _LONGEST_LINE_BYTES = 64 * 1024
-_LONGEST_LOG_BYTES = 256 * 1024 * 1024
+_LONGEST_LOG_BYTES = 128 * 1024 * 1024
+# Twice those of the largest directory, were all of it wiped at once; and lines enough to be sorted out in seconds. More would
+# take the memory of the unit, or its time.
+_MOST_INCIDENTS = 200_000
+_MOST_LINES = 1_000_000
 _LARGEST = 2**53
 # Numbers rise by one, or up to the time in seconds; past a higher one they would soon have more digits than are read.
 _MOST_BETWEEN = 10**10
@@ -200,28 +205,43 @@ def read_all(store: Path) -> list[Incident]:
         return []
 
 
-def sort_out(store: Path) -> tuple[list[Incident], list[bytes]]:
+@dataclass
+class Strange:
+    """The lines of the log that are none of ours, as they stand there: in one piece, for there may be millions."""
+
+    data: bytearray = field(default_factory=bytearray)
+    count: int = 0
+
+
+def sort_out(store: Path) -> tuple[list[Incident], Strange]:
     """Return the incidents in the log, and the lines that are none of ours; what a crash tore off is neither.
 
     Raises OSError when the log cannot be read, `files.TooLarge` when it is no log of ours by its size alone.
     """
-    data = files.read(store / FILE_NAME, _LONGEST_LOG_BYTES)[0]
     found: dict[str, Incident] = {}
-    strange = []
+    strange = Strange()
+    known: set[int] = set()
     highest = 0
-    for line in dict.fromkeys(data.split(b"\n")):
-        incident = _from_line(line)
+    path = store / FILE_NAME
+    for number, (line, is_rest) in enumerate(files.lines(path, _LONGEST_LOG_BYTES, _LONGEST_LINE_BYTES)):
+        if number == _MOST_LINES or len(known) > _MOST_INCIDENTS:
+            raise files.TooLarge(path, files.Stamp.of(os.stat(path)), _LONGEST_LOG_BYTES)
+        incident = None if is_rest else _from_line(line.rstrip(b"\n"))
         if incident is not None and int(incident.id) <= highest + _MOST_BETWEEN:
+            if hash(line) in known:
+                continue
+            known.add(hash(line))
             highest = max(highest, int(incident.id))
             found.pop(incident.id, None)
             found[incident.id] = incident
-        elif line and not _is_torn(line):
-            strange.append(line)
+        elif is_rest or (line != b"\n" and not _is_torn(line.rstrip(b"\n"))):
+            strange.data += line
+            strange.count += not is_rest
     return list(found.values()), strange
 
 
 def _is_torn(line: bytes) -> bool:
-    return line.startswith(b'{"id": "') and not line.endswith(b"}")
+    return len(line) <= _LONGEST_LINE_BYTES and line.startswith(b'{"id": "') and not line.endswith(b"}")
 
 
 @dataclass
@@ -248,7 +268,7 @@ class IncidentLog:
     _outdated: int = 0
     """How many lines of the log a newer one of the same incident has replaced."""
 
-    def load(self) -> list[bytes]:
+    def load(self) -> Strange:
         """Read the log once, at start; return the lines that are none of ours.
 
         Raises OSError; then ids go on where no earlier one can have been.
@@ -257,16 +277,19 @@ class IncidentLog:
         try:
             entries, strange = sort_out(self.store)
         except FileNotFoundError:
-            entries, strange = [], []
+            entries, strange = [], Strange()
         self._last_id = 0
         for incident in entries:
             self._note(incident)
         return strange
 
     def keep_only_ours(self) -> None:
-        """Write the log anew, without lines that are none of ours or outdated. Raises OSError."""
+        """Write the log anew, without lines that are none of ours or outdated. Raises OSError.
+
+        One that cannot be read is left as it is: `read_all` has nothing of it.
+        """
         self.check()
-        self._replace(read_all(self.store))
+        self._replace(sort_out(self.store)[0])
         self._outdated = 0
 
     def _replace(self, entries: Iterable[Incident]) -> None:
@@ -316,7 +339,9 @@ class IncidentLog:
         self.unwritten.append(incident)
         self.flush()
         if self._outdated >= MOST_OUTDATED:
-            self.keep_only_ours()
+            self._outdated = 0
+            with contextlib.suppress(files.TooLarge):  # it is set aside at the next start
+                self.keep_only_ours()
 
     def flush(self) -> None:
         """Write what waits; OSError when the store still cannot take it, and nothing is lost."""

@@ -127,7 +127,7 @@ class Store(History):
         with contextlib.suppress(OSError):  # a store that is read-only is as good as it was
             known = self.place.format()
             if known == earlier.FORMAT:
-                earlier.take_over(self.root)
+                earlier.take_over(self.root, self.place.set_aside)
                 self.is_taken_over = True
             if known != FORMAT:
                 self.place.note_format()
@@ -225,11 +225,12 @@ class Store(History):
         Read again where a running guard wrote the shadow anew meanwhile: it and its delta log belong together.
         """
         path = self.shadow_path(session)
-        while True:
+        for _ in range(16):  # a guard writes a shadow anew once a minute at most
             before = files.stamp(path)
             found = self._newest(session)
             if files.stamp(path) == before:
                 return found
+        raise OSError(errno.EBUSY, "it changes all the time", str(path))
 
     def _newest(self, session: str) -> "Newest":
         data, stamp, noted = self._read_base(session)

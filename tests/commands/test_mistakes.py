@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from hermesguard.cli.main import main
 from hermesguard.cli.verbs import VERBS
 from hermesguard.errors import ExitCode
 from tests.helpers import cli_store
@@ -240,3 +241,15 @@ def test_what_is_not_there_at_all(scene):
     for words, code, said in run_all([("null", words, scene) for words in asked]):
         assert code == ExitCode.NOT_FOUND, (words, said)
         assert said.startswith("hermesguard: "), (words, said)
+
+
+def test_without_enough_memory_there_is_a_sentence(monkeypatch, capsys):
+    def read(arguments, settings):
+        raise MemoryError
+
+    monkeypatch.setattr("hermesguard.cli.commands.service.verify.verify", read)
+    assert main(["--store", "/nonexistent/store", "verify"]) == ExitCode.FAILED
+    said = capsys.readouterr().err
+    assert said.startswith("hermesguard: there is not enough memory for that.")
+    assert "should not have happened" not in said
+    assert said.count("\n") == 1

@@ -146,3 +146,35 @@ def test_a_copy_of_any_size_is_verified_without_reading_it_into_memory(scene, mo
     assert code == ExitCode.PROBLEM
     assert f"{path}: {path.name} is damaged: its content has another digest" in out
     assert max(read) < 2**26
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "list",
+        "lost",
+        "scan --check",
+        "find garden",
+        "show planted",
+        "explain planted",
+        "history planted",
+        "salvage",
+    ],
+)
+def test_a_session_file_of_any_size_is_not_read_into_memory(scene, words):
+    path = scene.sessions / "planted.json"
+    path.touch()
+    os.truncate(path, 2**40)
+    code, out, err = scene.call(*words.split())
+    assert "memory" not in err
+    assert "should not have happened" not in err
+    assert code in (0, ExitCode.PROBLEM) or (words.endswith("planted") and err)
+    assert out or err
+
+
+def test_a_pipe_in_place_of_what_the_guard_remembers_keeps_no_command_waiting(scene):
+    path = scene.store / "listed.json"
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+    answer = scene.run("scan", "--check", text=True)
+    assert (answer.returncode, answer.stderr) == (0, "")

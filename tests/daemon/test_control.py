@@ -176,6 +176,76 @@ def test_who_waits_for_an_answer_is_not_hung_up_on(guard: Guard, tmp_path: Path)
         client.close()
 
 
+def test_as_many_as_connect_in_one_instant_are_let_in(tmp_path: Path) -> None:
+    most = int(Path("/proc/sys/net/core/somaxconn").read_text())
+    with selectors.DefaultSelector() as selector:
+        server = ControlServer(tmp_path, selector, lambda *_: {}, Shield(Ear()))
+        clients = [socket.socket(socket.AF_UNIX) for _ in range(min(300, most))]
+        try:
+            for client in clients:
+                client.setblocking(False)
+                client.connect(
+                    str(tmp_path / "control")
+                )  # what the kernel has no room for raises BlockingIOError
+        finally:
+            for client in clients:
+                client.close()
+            server.close()
+
+
+def test_who_is_idle_makes_room_and_who_waits_for_an_answer_does_not(
+    guard: Guard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control, "MOST_CONVERSATIONS", 3)
+    asking, answers = ask_for_work(guard, tmp_path, 0.5)  # it is the one that has been connected for longest
+    assert until(lambda: guard.server.is_working)
+    idle = [socket.socket(socket.AF_UNIX) for _ in range(4)]
+    for client in idle:
+        client.settimeout(10)
+        client.connect(str(tmp_path / "control"))
+    assert [client.recv(1) for client in idle[:2]] == [b"", b""]
+    asking.join()
+    assert answers[0]["done"]
+    for client in idle:
+        client.close()
+
+
+def test_without_a_descriptor_who_is_idle_makes_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def accept(listener: socket.socket) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    def turn() -> None:
+        for key, events in selector.select(10):
+            key.data(events)
+
+    with selectors.DefaultSelector() as selector, socket.socket(socket.AF_UNIX) as client:
+        server = ControlServer(tmp_path, selector, lambda *_: {}, Shield(Ear()))
+        client.settimeout(10)
+        client.connect(str(tmp_path / "control"))
+        turn()
+        monkeypatch.setattr(socket.socket, "accept", accept)
+        with socket.socket(socket.AF_UNIX) as another:
+            another.connect(str(tmp_path / "control"))
+            turn()
+            assert client.recv(1) == b""
+        server.close()
+
+
+def test_who_was_hung_up_on_since_the_selector_named_it_is_passed_over(tmp_path: Path) -> None:
+    with selectors.DefaultSelector() as selector, socket.socket(socket.AF_UNIX) as client:
+        ear = Ear()
+        server = ControlServer(tmp_path, selector, lambda *_: {}, Shield(ear))
+        client.connect(str(tmp_path / "control"))
+        [(listening, events)] = selector.select(10)
+        listening.data(events)
+        client.sendall(b"half a request")
+        [(named, events)] = selector.select(10)
+        server._make_room()
+        named.data(events)
+        assert ear.heard == []
+        server.close()
+
+
 def replied(store: Path, reply: bytes, verb: str) -> dict[str, Any] | None:
     """Return what is read of a reply on the socket of a store."""
 

@@ -110,3 +110,17 @@ def test_a_takeover_that_was_broken_off_is_finished(place: Path, monkeypatch: py
     assert (place / "store" / "format").read_text() == "2\n"
     assert {name: messages(place / "store", name) for name in before} == shadows
     assert facts(place / "store") == before
+
+
+def test_one_odd_file_keeps_no_other_one_from_being_taken_over(place: Path) -> None:
+    store = place / "store"
+    before, incidents = facts(store), (store / "incidents.jsonl").read_bytes()
+    (store / "shadows" / "odd.tail").mkdir()
+    (store / "shadows" / "odd.delta").write_bytes(b"")  # a directory cannot take its name
+    (store / "shadows" / f"{LOGGED}.delta").mkdir()
+    (store / "history" / "odd").write_bytes(b"")
+    (store / "incidents.jsonl").write_bytes(b"\xff\x00\n" + b"[" * 300_000 + b"\n" + incidents)
+    with Daemon(place, sessions=place / "sessions", store=store).start():
+        assert len(messages(store, LOGGED)) == 36, "the delta log counts"
+        assert facts(store) == before
+        assert not list((store / "history").glob("*/*-meant-*"))

@@ -1,6 +1,7 @@
 """A first start on many sessions: their copies become durable together, and none is worse off for that."""
 
 import errno
+import json
 import os
 from pathlib import Path
 
@@ -9,8 +10,11 @@ import pytest
 from hermesguard.demo import losses
 from hermesguard.demo.chat import Chat
 from hermesguard.demo.eras import Era
+from hermesguard.guard.first_look import LOOKED_BACK_FILE
 from hermesguard.guard.scans import scan as scans
 from hermesguard.store.start import first_copies
+from hermesguard.webui.lists import lost_before
+from hermesguard.webui.session import Document
 from tests.helpers.world import World
 
 SESSIONS = 40
@@ -116,3 +120,49 @@ def test_a_few_are_kept_one_by_one(world: World, chats: list[Chat], monkeypatch:
     monkeypatch.setattr(first_copies, "_sync_file_system", lambda _: pytest.fail("all was synced"))
     world.start()
     assert all_kept(world, chats)
+
+
+def emptied(chat: Chat) -> None:
+    """Leave an empty file where the conversation is in a temporary file that was never renamed."""
+    left = json.loads(chat.path.read_bytes())
+    chat.path.with_name(f"{chat.session_id}.tmp.99.1").write_text(json.dumps(left))
+    chat.path.write_text(json.dumps(left | {"messages": [], "context_messages": [], "message_count": 0}))
+
+
+def test_what_was_lost_before_is_told_of_those_too(
+    world: World, chats: list[Chat], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(first_copies.FirstCopies, "finish", lambda _: None)  # the background takes its time
+    for chat in chats[3:8]:
+        emptied(chat)
+    (world.store_path / LOOKED_BACK_FILE).unlink()
+    world.start()
+    [told] = [values for name, values in world.ear.heard if name == "lost_before"]
+    assert told["count"] == 5
+
+
+def test_the_look_back_gives_way_between_what_it_reads(
+    world: World, chats: list[Chat], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Path] = []
+    real = lost_before._document
+
+    def reading(path: Path) -> Document | None:
+        read.append(path)
+        return real(path)
+
+    for chat in chats:
+        emptied(chat)
+    at_once: list[int] = []
+
+    def scan() -> None:
+        for _ in world.guard.scan():
+            at_once.append(len(read) - sum(at_once))
+        at_once.append(len(read) - sum(at_once))
+
+    monkeypatch.setattr(lost_before, "_document", reading)
+    monkeypatch.setattr(world, "scan", scan)
+    (world.store_path / LOOKED_BACK_FILE).unlink()
+    world.start()
+    assert len(read) >= 2 * len(chats)
+    assert max(at_once) <= 2  # those of one session

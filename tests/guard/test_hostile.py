@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from hermesguard import files
 from hermesguard.daemon.integrations import figures_of
 from hermesguard.daemon.status import status_of
 from hermesguard.demo import losses
@@ -17,6 +18,7 @@ from hermesguard.lookup.library import Library
 from hermesguard.lookup.overview import entry_of
 from hermesguard.reader import Reader
 from hermesguard.webui import session
+from hermesguard.webui.lists.index import INDEX
 from hermesguard.webui.session import Unreadable
 from tests.helpers.world import World
 
@@ -239,3 +241,46 @@ def test_what_is_to_be_done_about_a_file_that_cannot_be_read_depends_on_why(
     world.guard.visit(chat.session_id)
     [said] = [str(values["remedy"]) for name, values in world.ear.heard if name == "denied"]
     assert remedy in said
+
+
+@pytest.mark.parametrize("listed", ["_index.json", "_deleted_webui_sessions.json"])
+@pytest.mark.parametrize("era", [Era.OLD, Era.NEW])
+def test_a_list_of_any_size_hides_no_missing_session(world: World, era: Era, listed: str) -> None:
+    app = world.app(era)
+    chat, _ = app.create(turns=3), app.create(turns=3)
+    path = world.sessions / listed
+    path.touch()
+    os.truncate(path, 2**40)
+    chat.path.unlink()
+    world.guard.visit(chat.session_id)
+    world.pass_time(120.0)
+    assert "internal_error" not in world.ear.names()
+    assert {"missing", "not_known"} & set(
+        world.ear.names()
+    ) or chat.path.exists()  # by what this release leaves
+
+
+def test_a_list_that_may_not_be_read_is_told_as_such_and_waited_for(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat = world.app(Era.NEW).create(turns=3)
+    index = world.sessions / INDEX
+    real = files.opened
+
+    def refused(path: Path | str, limit_bytes: int | None) -> tuple[int, os.stat_result]:
+        if Path(path) == index:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return real(path, limit_bytes)
+
+    chat.path.unlink()
+    index.write_text("[]")
+    with monkeypatch.context() as patched:
+        patched.setattr(files, "opened", refused)
+        for _ in range(5):
+            world.guard.visit(chat.session_id)
+            world.scan()
+            world.pass_time(10.0)
+    told = [values["path"] for name, values in world.ear.heard if name == "denied"]
+    assert told == [str(index)]
+    assert "store_broken" not in world.ear.names()
+    assert not chat.path.exists()  # nobody knows yet whether it was deleted

@@ -7,7 +7,6 @@ part after the other: each file is looked at within `ROUND_SCANS` scans. Everyth
 
 import time
 from collections.abc import Callable, Collection, Iterator, Set
-from functools import partial
 from itertools import chain, islice
 from typing import Final
 
@@ -52,7 +51,7 @@ class Scans:
         self._first_copies = first_copies
         self._visit = visit
         self._recover = recover
-        self._look_back = LookBack(context)
+        self._look_back = LookBack(context, first_copies)
         self.smallest_part: int | None = None
         """Of several directories each looks at less, so that a scan of all costs what one of one directory does."""
         self.turns = 1
@@ -138,11 +137,14 @@ class Scans:
         shadows = (name for name in context.copies.store.shadow_names() if name not in notes.seen)
         there = frozenset(changed)
         yield from self._look_for(listing, there, [name for name in shadows if name not in there], saves)
-        context.shield.run("look back", "", partial(self._end_look_back, listing, there), None)
+        yield from self._end_look_back(listing, there)
 
-    def _end_look_back(self, listing: Listing, there: Set[str]) -> None:
+    def _end_look_back(self, listing: Listing, there: Set[str]) -> Iterator[None]:
         known = (name for name in self._notes.seen if name not in listing.gone and name not in there)
-        self._look_back.end(chain(known, there))
+        try:
+            yield from self._look_back.end(chain(known, there))
+        except Exception as error:  # noqa: BLE001 - as the shield does
+            self._context.shield.caught("look back", "", error)
 
     def _look_at_names(self) -> Iterator[None]:
         saves = self._missing_files.evidence.saves

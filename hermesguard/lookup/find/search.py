@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
 from hermesguard import files
+from hermesguard.config.memory import session_limit_bytes
 from hermesguard.lookup.find.processes import share_out
 from hermesguard.lookup.find.query import PHRASE, Query
 from hermesguard.lookup.find.repeats import Repeats, State, adds_text
@@ -259,7 +260,9 @@ def _read(path: str) -> bytes:
     try:
         # Most files are small. To have 256 KiB made ready for each took most of the time.
         data = os.read(descriptor, _MOST_AT_ONCE_BYTES)
-        return data if len(data) < _MOST_AT_ONCE_BYTES else files.read(Path(path))[0]
+        return (
+            data if len(data) < _MOST_AT_ONCE_BYTES else files.read(Path(path), session_limit_bytes(None))[0]
+        )
     except OSError:
         return b""
     finally:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from hermesguard import files
 from hermesguard.salvage.readers.copies import Unusable, read_limited
 from hermesguard.salvage.trace import Kind, Trace, message_of, messages_of
 from hermesguard.webui.session import number
@@ -20,7 +21,9 @@ def newest_first(directory: Path) -> list[Path]:
     try:
         with os.scandir(directory) as entries:
             found = [
-                (entry.stat().st_mtime_ns, entry.path) for entry in entries if entry.name.endswith(".jsonl")
+                (entry.stat(follow_symlinks=False).st_mtime_ns, entry.path)
+                for entry in entries
+                if entry.name.endswith(".jsonl")
             ]
     except OSError:
         return []
@@ -31,7 +34,7 @@ def last_count(directory: Path) -> int | None:
     """Return how many messages the conversation had when its newest run ended, by the end of that journal; None if unknown."""
     for path in newest_first(directory)[:1]:
         try:
-            with path.open("rb") as file:
+            with os.fdopen(files.opened(path, None)[0], "rb") as file:
                 size = file.seek(0, os.SEEK_END)
                 file.seek(max(0, size - _TAIL_BYTES))
                 tail = file.read(_TAIL_BYTES)

@@ -26,6 +26,7 @@ _SUFFIX: Final = ".first.tmp"
 class _Copy(NamedTuple):
     temporary: Path
     path: Path
+    messages: int
     kept: Callable[[], None]
 
 
@@ -55,6 +56,11 @@ class FirstCopies:
     def __contains__(self, session: str) -> bool:
         return session in self._waiting
 
+    def messages_of(self, session: str) -> int | None:
+        """Return how many messages a copy has that is not durable yet; None when there is none."""
+        copy = self._waiting.get(session)
+        return copy.messages if copy else None
+
     def add(self, session: str, data: bytes, mtime_ns: int, messages: int, kept: Callable[[], None]) -> None:
         """Write a copy; `kept` is called when it is the shadow, durably. Raises OSError, and then nothing is left."""
         self._store.place.check(self._store.shadows_directory)
@@ -62,7 +68,7 @@ class FirstCopies:
         temporary = first_name(path)
         noted = f"{digest(data)} {messages}".encode()
         files.write_new(temporary, data, mtime_ns, noted)
-        self._batch[session] = self._waiting[session] = _Copy(temporary, path, kept)
+        self._batch[session] = self._waiting[session] = _Copy(temporary, path, messages, kept)
         self._size_bytes += len(data)
         if len(self._batch) >= MOST_FILES or self._size_bytes >= MOST_BYTES:
             self.finish()

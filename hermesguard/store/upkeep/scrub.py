@@ -104,7 +104,10 @@ class Scrub:
                 error=damage.error,
             )
             self._progress.damaged += 1
-        elif checkup.damage_of_shadow(self._store, damage.session):
+        # One that is too large was read in pieces, and is not read again while the guard waits.
+        elif self._store.is_too_large(damage.session) or checkup.damage_of_shadow(
+            self._store, damage.session
+        ):
             self._copies.report_damage(damage.session, damage.error)
             self._progress.damaged += 1
             self._rebuilder.rebuild(damage.session)

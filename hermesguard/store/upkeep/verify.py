@@ -89,8 +89,7 @@ def verify(store: Store, rebuild: Callable[[str], bool], progress: Progress = no
     names = store.sessions()
     for done, name in enumerate(names):
         progress(done, len(names))
-        checked = _checked_large_shadow if store.is_too_large(name) else _checked_shadow
-        if damage := checked(store, name, tally):
+        if damage := _checked(store, name, tally):
             damage.rebuilt = rebuild(name)
         for version in store.versions(name):
             _check_version(store, version, tally)
@@ -112,6 +111,11 @@ def _strange(store: Store, told: Collection[Path]) -> Iterator[Damage]:
             with suppress(FileNotFoundError):
                 if path not in told and is_session_id(session) and not is_good(os.lstat(path).st_mode):
                     yield Damage(session, path, error, is_strange=True)
+
+
+def _checked(store: Store, name: str, tally: Tally) -> Damage | None:
+    checked = _checked_large_shadow if store.is_too_large(name) else _checked_shadow
+    return checked(store, name, tally)
 
 
 def _checked_shadow(store: Store, name: str, tally: Tally) -> Damage | None:
@@ -178,8 +182,13 @@ def _require_rights(store: Store, error: Exception) -> None:
 
 
 def damage_of_shadow(store: Store, name: str) -> Damage | None:
-    """Return how a session's shadow is damaged, None when it is good, or gone."""
-    return _checked_shadow(store, name, Tally())
+    """Return how a session's shadow is damaged, None when it is good, or gone; in pieces where it is too large."""
+    return _checked(store, name, Tally())
+
+
+def damage_of_unread(store: Store, name: str) -> Damage | None:
+    """As `damage_of_shadow`, of one that is not read into memory, whatever its size."""
+    return _checked_large_shadow(store, name, Tally())
 
 
 def said(error: Exception) -> str:

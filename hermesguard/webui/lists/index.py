@@ -239,11 +239,11 @@ class Index:
 def load(path: Path) -> Any:
     """Return the JSON value in one of the application's lists; None when there is none that can be read. Raises OSError.
 
-    One that would take many times its size in memory is no list of the application's, and is not read.
+    One that is too long, or would take many times its size in memory, is no list of the application's, and is not read.
     """
     try:
         data = files.read(path, LONGEST_LIST_BYTES)[0]
-    except FileNotFoundError:
+    except (FileNotFoundError, files.TooLarge):  # the second would be taken for the size of a session
         return None
     if memory_bytes(data) > _MOST_MEMORY_BYTES:
         return None

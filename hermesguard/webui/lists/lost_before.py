@@ -6,7 +6,7 @@ repairs anything, and nothing is read that need not be.
 """
 
 import os
-from collections.abc import Mapping, Set
+from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -73,9 +73,10 @@ def remains(directory: Path) -> Remains:
 
 def signs(
     directory: Path, found: Remains, counts: Mapping[str, int | None], but: Set[str] = frozenset()
-) -> list[Sign]:
-    """Return the sessions that look lost, by id; nothing is read of those that are left out (`but`).
+) -> Iterator[Sign | None]:
+    """Yield the sessions that look lost, by id, and None for each other one that was looked at, for that may take a second.
 
+    Nothing is read of those that are left out (`but`).
     `counts` has how many messages each session's file holds, None where it cannot be read.
     """
     suspects = {
@@ -85,8 +86,8 @@ def signs(
     }
     suspects |= {name for name, count in counts.items() if not count}
     suspects |= found.backups.keys() - counts.keys() | found.temporary.keys()
-    known = (_sign(directory, name, found, counts) for name in sorted(suspects - found.deleted - but))
-    return [sign for sign in known if sign]
+    for name in sorted(suspects - found.deleted - but):
+        yield _sign(directory, name, found, counts)
 
 
 def _sign(directory: Path, name: str, found: Remains, counts: Mapping[str, int | None]) -> Sign | None:

@@ -5,6 +5,7 @@ import os
 import resource
 import shutil
 import sqlite3
+import threading
 import unicodedata
 import zipfile
 from collections.abc import Callable
@@ -15,6 +16,7 @@ import pytest
 from hermesguard.demo.eras import Era
 from hermesguard.salvage.finding import Finding, State
 from hermesguard.salvage.places import Places
+from hermesguard.salvage.readers import journals
 from hermesguard.salvage.survey import survey
 from tests.helpers.home import START, Home, chat, stamps, told
 
@@ -363,3 +365,20 @@ def test_a_file_of_seventeen_gigabytes_is_not_read_into_memory(tmp_path: Path, n
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     is_whole_again(home)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 256 * 1024
+
+
+def test_a_pipe_or_a_loop_among_the_journals_of_runs_keeps_nobody_waiting(tmp_path: Path) -> None:
+    whole = {"event": "done", "payload": {"session": {"messages": CHAT}}}
+    (tmp_path / "a.jsonl").write_text(json.dumps(whole) + "\n")
+    (tmp_path / "loop.jsonl").symlink_to("loop.jsonl")
+    os.utime(tmp_path / "loop.jsonl", (1, 1), follow_symlinks=False)
+    found: list[int | None] = []
+    asking = threading.Thread(target=lambda: found.append(journals.last_count(tmp_path)), daemon=True)
+    asking.start()
+    asking.join(10)
+    assert found == [len(CHAT)]
+    os.mkfifo(tmp_path / "b.jsonl")
+    asking = threading.Thread(target=lambda: found.append(journals.last_count(tmp_path)), daemon=True)
+    asking.start()
+    asking.join(10)
+    assert found == [len(CHAT), None]

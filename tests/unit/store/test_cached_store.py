@@ -278,6 +278,26 @@ def test_a_delta_log_of_any_length_is_not_read_into_memory(made: Setup, size_byt
     assert [path.stat().st_size for path in (after.store.root / "set-aside").iterdir()] == [size_bytes]
 
 
+@pytest.mark.parametrize("bound", ["memory", "lines"])
+def test_a_delta_log_of_any_density_takes_little_memory(
+    made: Setup, monkeypatch: pytest.MonkeyPatch, bound: str
+) -> None:
+    log = logged(made)
+    if bound == "memory":  # in one line
+        monkeypatch.setattr(delta_log, "_MOST_MEMORY_BYTES", 2**20)
+        log.write_bytes(log.read_bytes().rstrip(b"\0") + b"[" + b"{}," * 100_000 + b"{}]\n")
+        assert delta_log._lines(log) == []
+    else:  # in many
+        known = len(delta_log._lines(log) or ())
+        log.write_bytes(log.read_bytes().rstrip(b"\0") + b"{}\n" * 10_000)
+        assert len(delta_log._lines(log) or ()) == known + 1
+    assert delta_log.strangeness(log)
+    after = made.started()
+    after.find_delta_logs()
+    list(after.flush_delta_logs())
+    assert [path.name for path in (after.store.root / "set-aside").iterdir()] == [f"{log.name}.1"]
+
+
 def test_a_log_is_flushed_before_it_is_longer_than_what_is_read(
     made: Setup, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -100,6 +100,52 @@ def test_what_is_too_large_is_checked_in_pieces(
     assert read == []
 
 
+def test_the_scrub_tells_of_rot_in_what_is_too_large_as_verify_does(
+    world: World, chats: list[Chat], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = world.guard.copies.store
+    path = store.shadow_path(chats[3].session_id)
+    flip(path)
+    store.too_dense.update(chat.session_id for chat in chats)
+    monkeypatch.setattr(
+        world.guard.copies, "rebuild", lambda name: False
+    )  # nothing in memory, as of a large one
+    [damage] = verify(world).damaged
+    assert (damage.path, damage.rebuilt) == (path, False)
+    for _ in range(6):
+        list(world.guard.scrub.read_next())
+    told = [values for name, values in world.ear.heard if name == "verify_failed"]
+    assert [values["path"] for values in told] == [str(path)]
+
+
+def test_the_drill_reads_nothing_that_is_too_large(
+    world: World, chats: list[Chat], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = world.guard.copies.store
+    whole = drill(store)
+    store.limit_bytes = 1
+    read: list[bytes] = []
+    monkeypatch.setattr(session, "parse", read.append)
+    monkeypatch.setattr(session, "parse_anyhow", read.append)
+    assert drill(store) == whole
+    flip(store.shadow_path(chats[3].session_id))
+    found = drill(store)
+    assert (list(found.failed), found.restorable, read) == ([chats[3].session_id], 4, [])
+    assert "another digest" in found.failed[chats[3].session_id]
+
+
+def test_a_copy_that_changes_all_the_time_is_not_read_for_ever(
+    world: World, chats: list[Chat], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, name = world.guard.copies.store, chats[2].session_id
+    times = iter(range(10**6))
+    monkeypatch.setattr(
+        Store, "_newest", lambda store, name: os.utime(store.shadow_path(name), ns=(0, next(times)))
+    )
+    with pytest.raises(OSError, match="changes all the time"):
+        store.newest(name)
+
+
 def test_every_flipped_bit_of_a_shadow_is_found(world: World, chats: list[Chat]) -> None:
     path = shadow_path(world, chats[2])
     good = path.read_bytes()

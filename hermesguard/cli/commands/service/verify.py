@@ -79,6 +79,8 @@ def _advice(lasting: Iterable[Damage]) -> Iterator[str]:
 def drill(arguments: argparse.Namespace, settings: Settings) -> int:
     """Bring every session back into a scratch directory, and look for each message of its shadow."""
     library = library_of(settings)
+    for store in (library.store, *(part.store for part in library.libraries)):
+        store.limit_bytes = session_limit_bytes(settings.max_session_bytes)
     with _bar("restoring") as progress:
         found = run_drill(library.store, progress)
     if arguments.json:
