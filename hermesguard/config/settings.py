@@ -1,7 +1,9 @@
 """Settings: flags over environment over file over defaults, each value with its origin."""
 
 import contextlib
+import errno
 import os
+import stat
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +27,7 @@ FLAGS: Final = frozenset(OPTIONS_BY_KEY) | {"config"}
 """The names that `load` takes in `flags`."""
 
 _DAY_SECONDS: Final = 86400.0
+_MOST_BYTES: Final = 1024 * 1024
 
 
 class Sources(NamedTuple):
@@ -198,9 +201,19 @@ def _files_to_read(
     return [(path, False) for path in (configuration_files(environment) if files is None else files)]
 
 
+def _content(path: Path) -> bytes:
+    """Return what the file holds; OSError when it cannot be read, also for a pipe, on which the start would hang."""
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        if stat.S_ISFIFO(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "it is a pipe", str(path))
+        if len(text := file.read(_MOST_BYTES + 1)) > _MOST_BYTES:
+            raise OSError(errno.EFBIG, "it has more than 1 MiB", str(path))
+    return text
+
+
 def _read_file(path: Path, is_required: bool) -> dict[str, object]:
     try:
-        text = path.read_bytes().decode("utf-8")
+        text = _content(path).decode("utf-8")
     except (FileNotFoundError, NotADirectoryError) as error:
         if not is_required:
             return {}

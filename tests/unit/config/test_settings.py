@@ -226,6 +226,14 @@ def test_a_value_cannot_write_escape_sequences_to_the_terminal(tmp_path):
     assert "\x1b" not in refusal(files=[path])
 
 
+def test_a_file_that_has_no_end_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    assert "cannot be read: it is a pipe" in refusal(files=[tmp_path / "pipe"])
+    assert "cannot be read: it has more than 1 MiB" in refusal(files=[Path("/dev/zero")])
+    (tmp_path / "link").symlink_to("/dev/null")
+    assert config.load({}, {}, [tmp_path / "link"]) == config.load({}, {}, [])
+
+
 def test_a_file_that_is_no_text_or_cannot_be_read_is_named(tmp_path):
     (tmp_path / "latin").write_bytes(b'store = "/caf\xe9"')
     assert "is not UTF-8 text at byte 13" in refusal(files=[tmp_path / "latin"])
