@@ -143,11 +143,11 @@ class Guard:
         """Make a session's damaged shadow again, from memory or from a good live file; return whether it is good now."""
         if not self.copies.rebuild(name):
             self.visit(name)
-        is_large = self.copies.store.is_too_large(name)  # the next save makes it again, in the background
-        if is_large or self.copies.is_damaged(name) or self.copies.has_pending(name):
+        if self.copies.is_damaged(name) or self.copies.has_pending(name):
             return False
         try:
-            return damage_of_shadow(self.copies.store, name) is None
+            is_large = self.copies.store.is_too_large(name)  # the next save makes it again, in the background
+            return not is_large and damage_of_shadow(self.copies.store, name) is None
         except OSError:
             return False
 

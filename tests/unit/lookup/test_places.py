@@ -107,7 +107,7 @@ def test_it_is_not_said_of_what_is_used_or_told_of_otherwise(known):
 def test_a_volume_of_another_user_is_not_called_a_bad_configuration(tmp_path, monkeypatch):
     """The home of the container's user lies in it; an image that was built for another user made it."""
     (tmp_path / ".config/hermesguard").mkdir(parents=True)
-    monkeypatch.setattr(Path, "read_bytes", denied)
+    monkeypatch.setattr(config, "_content", denied)
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     with pytest.raises(GuardError, match=r"The configuration file .* cannot be read"):
         config.load({}, {"HOME": str(tmp_path)})
