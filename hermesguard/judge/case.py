@@ -203,6 +203,11 @@ class Case(Messages):
         return len(self.shadow.context) == len(self.live.context) == self.context_lead
 
     @property
+    def is_older_context(self) -> bool:
+        """The context lacks turns that it had, and a token counter is lower: a server that was cleared long ago wrote it."""
+        return self.counters_go_back and self.context_lead < len(self.shadow.context)
+
+    @property
     def tells_of_turns_between(self) -> bool:
         """More than one save may lie between the two, and live still has a context, or says anew where it was cut.
 
