@@ -203,9 +203,21 @@ class Case(Messages):
         return len(self.shadow.context) == len(self.live.context) == self.context_lead
 
     @property
+    def is_older_context(self) -> bool:
+        """The context lacks turns that it had, and a token counter is lower: a server that was cleared long ago wrote it."""
+        return self.counters_go_back and self.context_lead < len(self.shadow.context)
+
+    @property
     def tells_of_turns_between(self) -> bool:
-        """More than one save may lie between the two, and live still has a context, or says anew where it was cut."""
-        return self.may_be_several and (bool(self.live.context) or self.is_watermarked)
+        """More than one save may lie between the two, and live still has a context, or says anew where it was cut.
+
+        A turn stands in the context that a clear leaves: one that only lacks its end is an older memory's.
+        """
+        if not self.may_be_several or 0 < len(self.live.context) == self.context_lead < len(
+            self.shadow.context
+        ):
+            return False
+        return bool(self.live.context) or self.is_watermarked
 
     # -- what stands beside the messages
 

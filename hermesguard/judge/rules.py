@@ -347,7 +347,8 @@ def _cleared_and_begun_anew(case: Case) -> Verdict | None:
     if case.marks_clears or not is_begun:
         return None
     # What the model still has says it, or the mark; later releases count the tokens of the last turn alone.
-    if not (case.remembers or case.boundary == 0) and (case.shadow.context or case.counters_go_back):
+    is_told = case.boundary == 0 or (case.remembers and not case.is_older_context)
+    if not is_told and (case.shadow.context or case.counters_go_back):
         return None
     return _cleared("a new conversation was begun after a clear")
 

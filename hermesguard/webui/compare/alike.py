@@ -146,7 +146,10 @@ def is_cut(before: Message, after: Message) -> bool:
 
 
 def _without_mark(before: Message, after: Message) -> bool:
-    """Return whether a message ends with a mark that says that it was cut, and begins as the longer one does."""
+    """Return whether a message ends with a mark that says that it was cut, and begins as the longer one does.
+
+    Where a mark stands for one word, somebody took a password out, as where another word does.
+    """
     words, mark = after.identity[1], _CUT_MARK.search(after.identity[1][-_MARK_CHARACTERS:])
     if (
         before.role not in ("user", "assistant")
@@ -156,7 +159,8 @@ def _without_mark(before: Message, after: Message) -> bool:
     ):
         return False
     left = words.removesuffix(mark[0])
-    return len(left) >= EDITED_CHARACTERS and before.identity[1].startswith(left)
+    is_start = len(left) >= EDITED_CHARACTERS and before.identity[1].startswith(left)
+    return is_start and len(before.identity[1][len(left) :].split()) > 1
 
 
 def _common(first: str, second: str, most: int) -> int:

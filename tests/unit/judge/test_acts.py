@@ -461,6 +461,7 @@ OLDER: dict[str, Value] = {
     "an empty memory": {"context_messages": []},
     "a new one": {"context_messages": [], "input_tokens": 0},
     "one of long ago": {"context_messages": FIVE[:2], "input_tokens": 60},
+    "one of a turn ago, when it was cleared": {"context_messages": FIVE[:8], "input_tokens": 60},
     "one of before the compression": {"compression_anchor_visible_idx": None},
     "an emptied context": {"context_messages": [], "compression_anchor_visible_idx": 9},
     "the title is there": {"title": "A title"},

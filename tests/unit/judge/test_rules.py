@@ -601,6 +601,9 @@ def test_rule_14_not_without_its_evidence() -> None:
     step((FIVE, OLD), (LATE, now), Action.UNCERTAIN, "22")
     now["context_messages"] = [*FIVE, *LATE]
     step((FIVE, GONE), (LATE, now | GONE | {"input_tokens": 50}), Action.UNCERTAIN, "22")
+    # A second server that does not have the last two of these turns, of which one said what others had said.
+    older = now | {"context_messages": [*FIVE[:6], *LATE], "input_tokens": 50}
+    step((FIVE, V137), (LATE, V137 | older), Action.UNCERTAIN, "22")
     step((FIVE, V875), (LATE, V875 | now), Action.UNCERTAIN, "22")
     step((FIVE, NEW), (LATE, NEW | now), Action.MERGE, "7")
     # What the model still knows must be what is missing now, not what went before.

@@ -495,6 +495,15 @@ CASES: list[tuple[str, list[Any], list[Any], str]] = [
         [*THREE[:4], user(LONG[:20] + "...", 1030), *THREE[:1]],
         "lead 4, same 5-5, cut 4-4",
     ),
+    *(
+        (
+            f"a password at the end of a question gave way to {mark}",
+            [*THREE[:4], user(f"{LONG} and it is {'k' * 64}", 1030), *THREE[:1]],
+            [*THREE[:4], user(f"{LONG} and it is {mark}", 1030), *THREE[:1]],
+            "lead 4, same 4-4 5-5, changed 4-4",
+        )
+        for mark in ("...", "[omitted]")
+    ),
     (
         "a secret at the end of an answer was taken out",
         [*THREE[:3], answer(f"{LONG} and the key is {'k' * 64}", 1025.5)],
