@@ -144,8 +144,8 @@ class Gone:
     """What those two say today."""
     is_repeated: bool = False
     """It stood there more than once, with its time stamp or among the same others, and one of them still does."""
-    partials: frozenset[Hashable] = frozenset()
-    """What the `_partial` messages of today say (`half_said`); found out where such a one is gone."""
+    is_half_said_later: bool = False
+    """It is a `_partial` message, and one of today that is no earlier says the same (`half_said`)."""
 
     def repeats(self, same: Callable[[Message, Message], bool]) -> bool:
         """Return whether the message said `same` as one beside it that is still there, perhaps over others that went too."""
@@ -160,7 +160,7 @@ class Gone:
 
 def duplicate_partial(gone: Gone) -> bool:
     """A `_partial` message like another: collapsed when the session is loaded (54 -> 5 seen), or when a later turn ends."""
-    return bool(gone.message.get("_partial")) and half_said(gone.message) in gone.partials
+    return gone.is_half_said_later
 
 
 def half_said(message: Message) -> Hashable:

@@ -30,7 +30,7 @@ def _some(
     behind.append(len(old))
     number = 0
     window: benign.Window | None = None
-    partials: frozenset[Hashable] | None = None
+    partials: dict[Hashable, int] | None = None
     again = repeated(old, lead, found)
     for index in range(lead, len(old)):
         if index in found:
@@ -46,9 +46,12 @@ def _some(
             (new[place[beside[1]]] if beside[1] in place else None),
         )
         message = old[index]
-        if partials is None and message.get("_partial"):
-            partials = frozenset(benign.half_said(other) for other in new[at:] if other.get("_partial"))
-        gone = benign.Gone(message, old, index, beside, window, now, index in again, partials or frozenset())
+        is_later = False
+        if message.get("_partial"):
+            if partials is None:
+                partials = {benign.half_said(m): last for last, m in enumerate(new) if m.get("_partial")}
+            is_later = partials.get(benign.half_said(message), -1) >= at
+        gone = benign.Gone(message, old, index, beside, window, now, index in again, is_later)
         kind = benign.vanishing(gone) if message.count == 1 else ""
         harmless.append((index, kind)) if kind else missing.append(index)
     return missing, harmless

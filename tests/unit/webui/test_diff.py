@@ -349,6 +349,19 @@ CASES: list[tuple[str, list[Any], list[Any], str]] = [
         "lead 2, same 3-2 4-3 5-4 6-5, harmless 2:empty_message",
     ),
     (
+        "the last of two equal partials went, and another before both",
+        [
+            *THREE[:2],
+            answer("x", 1017, _partial=True),
+            user("o", 1018),
+            answer("p", 1019, _partial=True),
+            user("q", 1021),
+            answer("p", 1022, _partial=True),
+        ],
+        [*THREE[:2], user("o", 1018), answer("p", 1019, _partial=True), user("q", 1021)],
+        "lead 2, same 3-2 4-3 5-4, gone 2 6",
+    ),
+    (
         "an equal partial went",
         [*THREE[:2], answer("p", 1017, _partial=True), answer("p", 1017, _partial=True), *THREE[2:]],
         [*THREE[:2], answer("p", 1017, _partial=True), *THREE[2:]],
