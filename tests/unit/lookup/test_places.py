@@ -3,7 +3,6 @@
 import errno
 import os
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
