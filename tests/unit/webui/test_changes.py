@@ -276,6 +276,16 @@ CASES: list[tuple[str, list[Any], list[Any], str]] = [
         "lead 3, gone 3 4 5, new 3 4 5",
     ),
     (
+        "the same id, another call behind an answer",
+        [*THREE[:2], calling("t0", 2000.25), tool("aa", "t0", 2001.25), answer("done", 2002.25)],
+        [
+            *THREE[:2],
+            calling("t0", 3000.25, tool_calls=_called("t0", "browser")),
+            tool("bb", "t0", 3001.25),
+        ],
+        "lead 2, gone 2 3 4, new 2 3",
+    ),
+    (
         "the same id, called once",
         [user("a", 1), user("b", 11), calling("t0", 12), tool("bb", "t0", 13)],
         [user("a", 1), user("b", 11), calling("t0", 22), tool("cc", "t0", 23)],
