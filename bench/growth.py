@@ -81,25 +81,27 @@ def _saves(run: Run, messages: int) -> tuple[list[float], list[float], int, int]
                 until(shadow.exists, f"the first copy, {shadow}")
                 guard.until_idle()
                 first_written += guard.written_bytes() - before
-            before_ns = guard.cpu_ns()
-            app_ms.append(_save(path, messages + number))
+            _save_beside(guard, path, messages + number, guard_ms, app_ms)
             saved += path.stat().st_size
-            guard_ms.append((guard.until_idle() - before_ns) / 1e6)
         written = _written_at_last(guard) - written_before - first_written
         for path in paths:
             assert (root / "store" / "shadows" / path.name).read_bytes() == path.read_bytes()
     return guard_ms, app_ms, written, saved
 
 
-def _save(path: Path, number: int) -> float:
-    """Read a session, add a message, save it, as the application does; return its CPU in ms."""
+def _save_beside(
+    follower: Process, path: Path, number: int, follower_ms: list[float], app_ms: list[float]
+) -> None:
+    """Read a session, add a message, save it, as the application does; note its CPU, and that of who follows, in ms."""
+    before_ns = follower.cpu_ns()
     began_ns = time.process_time_ns()
     value = json.loads(path.read_text("utf-8"))
     for key in ("messages", "context_messages"):
         value[key].append(message(number))
     value["updated_at"] = 1_770_000_000.5 + number
     replace_file(path, dumps(value), os.getpid())
-    return (time.process_time_ns() - began_ns) / 1e6
+    app_ms.append((time.process_time_ns() - began_ns) / 1e6)
+    follower_ms.append((follower.until_idle() - before_ns) / 1e6)
 
 
 def _bare(run: Run, messages: int) -> tuple[list[float], list[float]]:
@@ -116,9 +118,7 @@ def _bare(run: Run, messages: int) -> tuple[list[float], list[float]]:
                 path = root / "sessions" / f"{name}.json"
                 replace_file(path, dumps(document(root / "sessions", name, messages)), os.getpid())
                 follower.until_idle()
-            before_ns = follower.cpu_ns()
-            app_ms.append(_save(path, messages + number))
-            bare_ms.append((follower.until_idle() - before_ns) / 1e6)
+            _save_beside(follower, path, messages + number, bare_ms, app_ms)
     return bare_ms, app_ms
 
 

@@ -213,11 +213,10 @@ class Case(Messages):
 
         A turn stands in the context that a clear leaves: one that only lacks its end is an older memory's.
         """
-        if not self.may_be_several or 0 < len(self.live.context) == self.context_lead < len(
-            self.shadow.context
-        ):
-            return False
-        return bool(self.live.context) or self.is_watermarked
+        if not self.live.context:
+            return self.may_be_several and self.is_watermarked
+        only_lacks_its_end = len(self.live.context) == self.context_lead < len(self.shadow.context)
+        return self.may_be_several and not only_lacks_its_end
 
     # -- what stands beside the messages
 

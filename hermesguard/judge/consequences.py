@@ -165,8 +165,7 @@ def context_is_another(case: Case) -> str:
     live = case.live
     if session.CONTEXT not in live or says_the_same(live.messages, live.context):
         return ""
-    said = ([message.said for message in messages] for messages in (live.messages, live.context))
-    is_gone_on = case.may_be_several and next(said) == next(said)
+    is_gone_on = case.may_be_several and [m.said for m in live.messages] == [m.said for m in live.context]
     return "" if is_gone_on else "leave the same in the model's context"
 
 

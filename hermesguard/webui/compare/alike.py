@@ -21,6 +21,7 @@ _MARK_CHARACTERS = 64
 _CUT_MARK = re.compile(
     r"\s*(?:\.\.\.|…)?\s*(?:[\[(][^\[\]()]*(?:truncated|shortened|omitted)[^\[\]()]*[\])])?\Z", re.IGNORECASE
 )
+_SPEAKERS = ("user", "assistant")
 _NUMBER = re.compile(r"\d+")
 
 
@@ -126,12 +127,10 @@ def is_restamped(before: Message, after: Message) -> bool:
 
 def is_cut(before: Message, after: Message) -> bool:
     """Return whether a message is there with its end, or all of it, cut off, and not written anew."""
-    if before.identity == after.identity or before.role != after.role:
+    if before.identity == after.identity or not before.role == after.role in _SPEAKERS:
         return False
     if not after.words.strip():
-        is_said = (
-            before.role in ("user", "assistant") and not before.identity[2] and not benign.unsaid(before)
-        )
+        is_said = not before.identity[2] and not benign.unsaid(before)
         return is_said and bool(text_of(before.get("content")).strip()) and benign.empty(after)
     stamps = before.timestamp, after.timestamp
     is_same_time = stamps[0] == stamps[1] is not None
@@ -150,17 +149,13 @@ def _without_mark(before: Message, after: Message) -> bool:
 
     Where a mark stands for one word, somebody took a password out, as where another word does.
     """
-    words, mark = after.identity[1], _CUT_MARK.search(after.identity[1][-_MARK_CHARACTERS:])
-    if (
-        before.role not in ("user", "assistant")
-        or not mark
-        or not mark[0]
-        or len(words) >= len(before.identity[1])
-    ):
+    longer, words = before.identity[1], after.identity[1]
+    mark = _CUT_MARK.search(words[-_MARK_CHARACTERS:])
+    if not (mark and mark[0]) or len(words) >= len(longer):
         return False
     left = words.removesuffix(mark[0])
-    is_start = len(left) >= EDITED_CHARACTERS and before.identity[1].startswith(left)
-    return is_start and len(before.identity[1][len(left) :].split()) > 1
+    is_start = len(left) >= EDITED_CHARACTERS and longer.startswith(left)
+    return is_start and len(longer[len(left) :].split()) > 1
 
 
 def _common(first: str, second: str, most: int) -> int:

@@ -158,14 +158,8 @@ def _listed(value: Any) -> dict[str, Listed]:
 
 def titles(directory: Path) -> dict[str, str]:
     """Return the titles that the index knows."""
-    try:
-        return {
-            name: listed.title
-            for name, listed in _listed(load_if_readable(directory / INDEX)).items()
-            if listed.title
-        }
-    except OSError:
-        return {}
+    known = _listed(load_if_readable(directory / INDEX))
+    return {name: listed.title for name, listed in known.items() if listed.title}
 
 
 def _deleted(directory: Path) -> frozenset[str]:
